@@ -21,6 +21,7 @@ from gateway.characters.service import Characters
 from gateway.config import PREFIX, WEBHOOK_PATH, SettingError, Settings
 from gateway.core import Core
 from gateway.generations.admission import Admission
+from gateway.generations.adopt import Adopter
 from gateway.generations.clock import SystemClock
 from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
@@ -28,6 +29,7 @@ from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
+from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Clock, StoreError
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
@@ -123,6 +125,7 @@ class _Lifecycle(NamedTuple):
     sender: Sender
     removals: Removals
     service: Generations
+    adopter: Adopter
     follower: Follower
     webhook_inbox: WebhookInbox
 
@@ -172,6 +175,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         webhook_addresses=lifecycle.webhook_addresses,
         sender=lifecycle.sender,
         service=lifecycle.service,
+        adopter=lifecycle.adopter,
         removals=lifecycle.removals,
         follower=lifecycle.follower,
         webhook_inbox=lifecycle.webhook_inbox,
@@ -223,6 +227,16 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         removals=removals,
         refuses=characters.violations,
     )
+    poll_limit = PollLimit()
+    adopter = Adopter(
+        store=store,
+        upstream=upstream,
+        clock=clock,
+        service=service,
+        sender=sender,
+        poll_limit=poll_limit,
+        forget=recorder.forget,
+    )
     follower = Follower(
         store=store,
         upstream=upstream,
@@ -236,6 +250,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         run_times=run_times,
         trust=trust,
         trusted_time=trusted_time,
+        poll_limit=poll_limit,
     )
     webhook_inbox = WebhookInbox(
         store=store,
@@ -248,7 +263,17 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         recorder=recorder,
     )
     return _Lifecycle(
-        admission, run_times, rules, trusted_time, webhook_addresses, sender, removals, service, follower, webhook_inbox
+        admission,
+        run_times,
+        rules,
+        trusted_time,
+        webhook_addresses,
+        sender,
+        removals,
+        service,
+        adopter,
+        follower,
+        webhook_inbox,
     )
 
 

@@ -16,6 +16,7 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.config import Settings
+from gateway.generations.adopt import Adopter
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
@@ -62,6 +63,7 @@ class Core:
     sender: Sender
     webhook_addresses: WebhookAddresses
     service: Generations
+    adopter: Adopter
     removals: Removals
     follower: Follower
     webhook_inbox: WebhookInbox

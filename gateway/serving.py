@@ -93,7 +93,13 @@ class Ports:
         self.limits = Limits(core.follower.behind)
         self._chain = Chain(telemetry, core.access, self.limits)
         self._generations = GenerationHandlers(
-            core.service, core.watches, core.forecasts, core.timelines, core.archived, follower=core.follower
+            core.service,
+            core.watches,
+            core.forecasts,
+            core.timelines,
+            core.archived,
+            follower=core.follower,
+            adopter=core.adopter,
         )
         self._served = {
             SERVICE: self._generations,
@@ -245,7 +251,7 @@ class Ports:
         proofs = Proofs(
             signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
         )
-        route = webhook_route(core.store.by_token, core.webhook_inbox.receive, proofs, door, self._telemetry.bad)
+        route = webhook_route(core.store, core.webhook_inbox.receive, proofs, door, self._telemetry.bad)
         if settings.webhook_address is None:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)

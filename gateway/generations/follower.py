@@ -86,6 +86,7 @@ class Follower:
         run_times: RunTimes,
         trust: Trust,
         trusted_time: TrustedTime,
+        poll_limit: PollLimit,
     ) -> None:
         self._store = store
         self._upstream = upstream
@@ -99,7 +100,7 @@ class Follower:
         self._run_times = run_times
         self._trust = trust
         self._trusted_time = trusted_time
-        self._poll_limit = PollLimit()
+        self._poll_limit = poll_limit
         self._backoff = StoreBackoff()
         self._heap: list[tuple[float, GenerationId]] = []
         self._due: dict[GenerationId, float] = {}
@@ -533,7 +534,7 @@ class Follower:
         if report is None or entry.generation.state is not State.QUEUED:
             return
         started = report.state is not State.QUEUED
-        if report.state is not None:
+        if report.state is not None and not entry.generation.spec.adopted:
             self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=started)
         if at >= entry.look_at:
             entry.look_at = math.inf
@@ -576,12 +577,8 @@ class Follower:
         pause = self._gap(entry.generation, entry.errors)
         if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
             log.error("Higgsfield refuses the credentials on a status call")
-            self._poll_limit.answered(now)
             pause = max(pause, self._paces.longest)
-        elif failure.metadata.get("http_status") == "429":
-            self._poll_limit.limited(now, failure.retry_after or 1.0)
-        else:
-            self._poll_limit.failed(now)
+        self._poll_limit.refused(failure, now)
         self._plan_poll(entry, max(pause, failure.retry_after or 0.0))
         self._delay_look(entry)
 

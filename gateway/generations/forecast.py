@@ -104,10 +104,10 @@ class Forecaster:
         self._feed = feed
 
     def of(self, generation: Generation) -> Forecast | None:
-        """Return the forecast of a generation; None if it is neither waiting nor running."""
+        """Return the forecast of a generation; None if it is neither waiting nor running, or adopted."""
         if generation.waiting:
             return self._waiting(generation)
-        if generation.state not in FOLLOWED or generation.accept_time is None:
+        if generation.state not in FOLLOWED or generation.accept_time is None or generation.spec.adopted:
             return None
         similar, basis = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
         elapsed = max(self._clock.moment().wall - generation.accept_time, 0.0)

@@ -57,6 +57,7 @@ class Source(IntEnum):
     OPERATOR = 4
     SUBMIT = 5
     CANCEL = 6
+    ADOPT = 7
 
 
 class MediaKind(IntEnum):
@@ -150,7 +151,8 @@ class Spec:
     """The part of a generation that never changes. `input` is the encoded message of the caller.
 
     `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself. `traits`
-    are the parts of the input that its run time depends on; see `inputs.traits`.
+    are the parts of the input that its run time depends on; see `inputs.traits`. `adopted`: its request was made
+    without this gateway, so model, input and times before the adoption are not known: see `adopt`.
     """
 
     id: GenerationId
@@ -169,6 +171,7 @@ class Spec:
     start_by: Steady | None = None
     fail_when_saturated: bool = False
     traits: str = ""
+    adopted: bool = False
 
     @property
     def told_by_webhook(self) -> bool:
@@ -309,11 +312,13 @@ _values_of = attrgetter(*_FIELDS)
 def run_time(generation: Generation) -> float | None:
     """Return the seconds from acceptance to an end at Higgsfield; None if they are not known.
 
-    They are not known for canceled and lost generations, nor for one that had ended when it was found. They are not
-    used either if a poll found an end that a webhook should have reported: it may be long past, and would delay later
-    polls.
+    They are not known for canceled, lost and adopted generations, nor for one that had ended when it was found. They
+    are not used either if a poll found an end that a webhook should have reported: it may be long past, and would delay
+    later polls.
     """
     if generation.state not in {State.COMPLETED, State.FAILED, State.NSFW} or generation.accept_time is None:
+        return None
+    if generation.spec.adopted:
         return None
     if generation.source is not Source.WEBHOOK:
         return None if generation.spec.told_by_webhook else generation.ran

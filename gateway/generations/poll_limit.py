@@ -7,6 +7,7 @@ calls go on at a limited rate, so that they do not all come at once.
 
 from dataclasses import dataclass
 
+from gateway.errors import Failure, Reason
 from gateway.generations.model import Steady
 
 FAILURES_IN_A_ROW = 10
@@ -69,6 +70,15 @@ class PollLimit:
         self._failures = 0
         self._probing = False
         self._pause = FIRST_BREAK
+
+    def refused(self, failure: Failure, now: Steady) -> None:
+        """Record a call that failed, by its failure."""
+        if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
+            self.answered(now)
+        elif failure.metadata.get("http_status") == "429":
+            self.limited(now, failure.retry_after or 1.0)
+        else:
+            self.failed(now)
 
     def failed(self, now: Steady) -> None:
         """Record a call that got no response, or one that makes no sense."""

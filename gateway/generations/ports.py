@@ -141,6 +141,10 @@ class Upstream(Protocol):
     def account(self) -> str:
         """The name of the account for new submissions, without its secret."""
 
+    @property
+    def origin(self) -> str:
+        """The origin for new submissions."""
+
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
     ) -> Prepared:
@@ -188,10 +192,13 @@ class Upstream(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST."""
+    """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST.
+
+    `request` is None if the generation must never be sent, because its request at Higgsfield exists already.
+    """
 
     generation: Generation
-    request: PreparedRequest
+    request: PreparedRequest | None
     fingerprint: bytes
 
 
@@ -260,6 +267,7 @@ class Filter:
     """
 
     ids: frozenset[GenerationId] | None = None
+    request_ids: frozenset[RequestId] = frozenset()
     states: frozenset[State] = frozenset()
     model_ids: frozenset[str] = frozenset()
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -277,6 +285,7 @@ class Filter:
         spec = generation.spec
         return (
             (self.ids is None or spec.id in self.ids)
+            and (not self.request_ids or generation.request_id in self.request_ids)
             and (not self.states or generation.state in self.states)
             and (not self.model_ids or spec.model_id in self.model_ids)
             and (not self.idempotency_key or spec.idempotency_key == self.idempotency_key)
@@ -325,7 +334,11 @@ class Store(Protocol):
         """Call `listener` on the event loop with every commit, in the order of positions, before its writer returns."""
 
     async def claim(self, claim: Claim) -> Claimed:
-        """Insert a generation, or return the one that its key was used for (step 1 of a submission)."""
+        """Insert a generation, or return the one that its key was used for (step 1 of a submission).
+
+        Raises RequestIdTakenError if the generation has a request id that another one has, or that is being removed at
+        Higgsfield with a deleted one.
+        """
 
     async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
         """Return what `claim` would find for a key and a fingerprint; None if the key is free."""
@@ -408,8 +421,8 @@ class Store(Protocol):
     async def by_token(self, token_hash: bytes) -> Generation | None:
         """Return the generation whose webhook URL has the token with this hash; None if there is none."""
 
-    async def by_request(self, account: str, request_id: RequestId) -> GenerationId | None:
-        """Return the id of the generation that an upstream request belongs to; None if there is none."""
+    async def by_request(self, request_id: RequestId) -> Generation | None:
+        """Return the generation of any tenant that an upstream request belongs to; None if there is none."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
         """Store a webhook, unless it is a duplicate or there are MOST_DELIVERIES already."""
@@ -448,4 +461,4 @@ class StoreError(Exception):
 
 
 class RequestIdTakenError(Exception):
-    """Another generation of the account has this request id."""
+    """Another generation has this request id."""

@@ -1,23 +1,19 @@
 """The operator's ways to resolve an UNCERTAIN generation, one that Higgsfield may or may not run."""
 
 from dataclasses import replace
-from uuid import UUID
 
 from gateway.errors import Failure, Reason, generation_not_found, invalid_field
 from gateway.generations import due_steps
+from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
 from gateway.generations.model import (
     Generation,
     GenerationId,
     IdempotencyKey,
-    InputKind,
-    PreparedRequest,
-    RequestId,
     Source,
     State,
     StatusReport,
-    UpstreamKey,
 )
 from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, Upstream
 from gateway.generations.sender import Sender
@@ -26,10 +22,6 @@ from gateway.generations.state import Accepted, Expired
 from gateway.generations.trusted_time import TrustedTime
 
 BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operator: it may have been charged")
-NOTHING = PreparedRequest(
-    account="", origin="", path="", query="", headers={}, body=b"", key=UpstreamKey(""), kind=InputKind.NONE
-)
-"""The prepared request of a generation whose upstream request already exists: it is never sent."""
 
 
 class Resolver:
@@ -63,14 +55,13 @@ class Resolver:
         return await self._sender.tasks.finish(self._as_request(generation_id, request_id))
 
     async def _as_request(self, generation_id: GenerationId, request_id: str) -> Generation:
-        generation, request_id = await self._generation(generation_id), _request_id(request_id)
+        generation, request_id = await self._generation(generation_id), request_id_of(request_id, "request_id")
         if generation.request_id == request_id:
             return generation
         if generation.request_id or generation.state not in {State.UNCERTAIN, State.LOST}:
             raise invalid_field("id", f"is {generation.state.name}: there is nothing to resolve")
-        owner = await self._store.by_request(generation.spec.account, request_id)
-        if owner is not None:
-            known = await self._generation(owner)
+        known = await self._store.by_request(request_id)
+        if known is not None:
             if known.spec.idempotency_key != _successor_key(generation):
                 raise invalid_field("request_id", "belongs to another generation")
             return known
@@ -134,7 +125,7 @@ class Resolver:
             token_hash=None,
         )
         fresh = Generation(spec, state=State.UNCERTAIN, ambiguous=True, update_time=moment.wall)
-        claimed = await self._store.claim(Claim(fresh, NOTHING, report.request_id.encode()))
+        claimed = await self._store.claim(Claim(fresh, None, report.request_id.encode()))
         if claimed.conflict or claimed.generation is None:
             raise invalid_field("id", "was resolved as another request before")
         return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))
@@ -144,14 +135,6 @@ class Resolver:
         if found is None:
             raise generation_not_found(generation_id)
         return found
-
-
-def _request_id(given: str) -> RequestId:
-    """Return a request id in the form that Higgsfield uses."""
-    try:
-        return RequestId(str(UUID(given)))
-    except ValueError:
-        raise invalid_field("request_id", "must be a UUID") from None
 
 
 def _successor_key(lost: Generation) -> IdempotencyKey:

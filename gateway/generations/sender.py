@@ -91,7 +91,7 @@ class Sender:
         follower takes the marker back, because no attempt is under way.
         """
         generation = claim.generation
-        if generation.marker is None:
+        if generation.marker is None or claim.request is None:
             return await self._store.claim(claim)
         self._attempts.add(generation.id)
         marked = False

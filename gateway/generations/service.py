@@ -236,7 +236,7 @@ class Generations:
             raise invalid_input(wrong)
         if (field := only_v1(given)) is not None:
             raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
-        return await _asked(self._upstream.estimate(given), *ESTIMATE_REFUSALS)
+        return await asked(self._upstream.estimate(given), *ESTIMATE_REFUSALS)
 
     async def delete(self, tenant: str, generation_id: GenerationId) -> bool:
         """Delete an ended generation, and its data at Higgsfield if possible. Return whether that was possible."""
@@ -266,7 +266,7 @@ class Generations:
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
         removal = await self._read(self._store.removal(generation_id))
         if removal is not None:
-            await self._read(_asked(self._removals.remove(removal)))
+            await self._read(asked(self._removals.remove(removal)))
         return bool(await self._read(self._store.deleted(tenant, generation_id)))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
@@ -396,7 +396,7 @@ class Generations:
             await self._upstream.cancel(generation)
         except GatewayError as error:
             silence = error
-        report = await _asked(self._upstream.status(generation))
+        report = await asked(self._upstream.status(generation))
         if report is not None:
             generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
         if silence is not None and generation.state is State.QUEUED:
@@ -411,7 +411,7 @@ class Generations:
             raise gateway_unavailable("the store is not available") from error
 
 
-async def _asked(call: Awaitable[T], *documented: Reason) -> T:
+async def asked(call: Awaitable[T], *documented: Reason) -> T:
     """Await an upstream call. A refusal with another reason than the documented ones becomes UPSTREAM_UNAVAILABLE."""
     try:
         return await call

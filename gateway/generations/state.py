@@ -23,6 +23,7 @@ from gateway.generations.model import (
     Moment,
     Output,
     Source,
+    Spec,
     State,
     StatusReport,
     Wall,
@@ -227,6 +228,27 @@ def advance(generation: Generation, observation: Observation, moment: Moment) ->
             f"{generation.state.name} cannot become {after.state.name} by {type(observation).__name__}"
         )
     return after
+
+
+def adopted(spec: Spec, report: StatusReport, moment: Moment) -> Generation:
+    """Return the first version of a generation whose request was made elsewhere: in the state that Higgsfield reports.
+
+    If the request had ended before, the time of its end is not known, and so only Higgsfield can say how long it keeps
+    the outputs.
+    """
+    found = Generation(
+        spec,
+        state=State.QUEUED,
+        request_id=report.request_id,
+        accept_time=moment.wall,
+        source=Source.ADOPT,
+        update_time=moment.wall,
+    )
+    state = report.state or State.QUEUED
+    changes = _progress(found, report, state, moment)
+    if state.ended and report.expire_time is None:
+        changes["outputs_expire_time"] = None
+    return replace(found, **changes)
 
 
 def contradicts(generation: Generation, observation: Observation) -> bool:

@@ -55,6 +55,10 @@ class Recorder:
         self._last[generation_id] = row = _Row(call)
         self._write(generation_id, row)
 
+    def forget(self, generation_id: GenerationId) -> None:
+        """Forget the last call for a generation that is not stored."""
+        self._last.pop(generation_id, None)
+
     def write_out(self, generation_id: GenerationId) -> None:
         """Write the count of its last calls with the next flush."""
         last = self._last.get(generation_id)
@@ -125,6 +129,8 @@ def _changed(before: Generation | None, after: Generation) -> Event:
 
 
 def _describe_change(before: Generation | None, after: Generation) -> str:
+    if before is None and after.spec.adopted:
+        return f"adopted, as request {after.request_id} of Higgsfield's {after.spec.api} API; {after.state.name}"
     if before is None:
         held_up = f"; {after.delay.message}" if after.delay else ""
         return f"stored, for model {after.spec.model_id}{held_up}"

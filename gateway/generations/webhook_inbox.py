@@ -169,8 +169,7 @@ class WebhookInbox:
 
     async def _bind(self, generation: Generation, webhook: Webhook, *, last_try: bool) -> _Effect:
         """Bind a request that may be the generation's first one, or a second one."""
-        owner = await self._store.by_request(generation.spec.account, webhook.request_id)
-        if owner is not None:
+        if await self._store.by_request(webhook.request_id) is not None:
             log.warning("a webhook names another generation's request", extra={"generation_id": generation.id})
             return "foreign", False
         report = await self._upstream.look_up(generation, webhook.request_id)

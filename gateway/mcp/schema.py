@@ -58,6 +58,7 @@ MEANINGS: Mapping[str, str] = {
     "GenerationFilter.labels": "Only generations with all of these labels.",
     "GenerationFilter.idempotency_key": "Only the generation with this key.",
     "GenerationFilter.created_after": "Created at this time or later, such as 2026-01-31T12:00:00Z.",
+    "GenerationFilter.upstream_request_ids": "Only the generations of these requests, by their ids at Higgsfield.",
     "GenerationFilter.created_before": "Created before this time. For the next page: create_time of the last entry.",
 }
 """Descriptions by message and field."""

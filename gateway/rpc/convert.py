@@ -9,6 +9,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.generations.adopt import Adoption, request_id_of
 from gateway.generations.inputs import (
     DopInput,
     DopVariant,
@@ -73,6 +74,21 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
     )
 
 
+def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption:
+    """Return the adoption. Raises INVALID_INPUT with all violations."""
+    wrong: list[Violation] = []
+    if not request.upstream_request_id:
+        wrong.append(Violation("upstream_request_id", "is required"))
+    labels = dict(request.labels)
+    wrong.extend(_wrong_labels("labels", labels))
+    if request.api_version not in _APIS:
+        wrong.append(Violation("api_version", "is not a value this gateway knows"))
+    if wrong:
+        raise invalid_input(wrong)
+    request_id = request_id_of(request.upstream_request_id, "upstream_request_id")
+    return Adoption(request_id, _APIS[request.api_version], labels)
+
+
 def warnings(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
     """Return the warnings of a response about these fields."""
     return [
@@ -134,12 +150,17 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
             states.add(State(number))
         except ValueError:
             wrong.append(Violation(f"filter.states[{index}]", "is not a state this gateway knows"))
+    request_ids = frozenset(
+        request_id_of(one, f"filter.upstream_request_ids[{index}]")
+        for index, one in enumerate(message.upstream_request_ids)
+    )
     after = _time(message, "created_after", wrong)
     before = _time(message, "created_before", wrong)
     if wrong:
         raise invalid_input(wrong)
     return Filter(
         ids=frozenset(map(GenerationId, message.ids)) if message.ids else None,
+        request_ids=request_ids,
         states=frozenset(states),
         model_ids=frozenset(message.model_ids),
         labels=dict(message.labels),
@@ -154,7 +175,13 @@ def _too_much(message: generation_service_pb2.GenerationFilter) -> list[Violatio
     """Return violations if a filter is too large. A watch keeps its filter in memory while it is open."""
     if message.ByteSize() > LARGEST_FILTER:
         return [Violation("filter", f"is larger than {LARGEST_FILTER // 1024} KiB")]
-    counts = {"ids": MOST_IDS, "states": MOST_MODELS, "model_ids": MOST_MODELS, "labels": MOST_LABELS}
+    counts = {
+        "ids": MOST_IDS,
+        "upstream_request_ids": MOST_IDS,
+        "states": MOST_MODELS,
+        "model_ids": MOST_MODELS,
+        "labels": MOST_LABELS,
+    }
     wrong = [
         Violation(f"filter.{field}", f"at most {most}")
         for field, most in counts.items()

@@ -83,6 +83,7 @@ _RESOURCES = {
     "delivery_id": "hfgateway.v1.Delivery",
     "session_id": "hfgateway.agents.v1alpha1.Session",
     "media_id": "hfgateway.agents.v1alpha1.CreateMediaResponse",
+    "upstream_request_id": "request",
     "model_id": "model",
 }
 """The resource types of the metadata keys that a NOT_FOUND can have."""

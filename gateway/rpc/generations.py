@@ -10,6 +10,7 @@ from gateway.archive.archiver import ArchivedFiles
 from gateway.archive.model import ArchivedFile, Part
 from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, invalid_input
 from gateway.generations import watch
+from gateway.generations.adopt import Adopter
 from gateway.generations.feed import Entry
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
@@ -46,6 +47,7 @@ class GenerationHandlers:
         archived: ArchivedFiles,
         *,
         follower: Follower,
+        adopter: Adopter,
     ) -> None:
         self._generations = generations
         self._watches = watches
@@ -53,6 +55,7 @@ class GenerationHandlers:
         self._timelines = timelines
         self._archived = archived
         self._follower = follower
+        self._adopter = adopter
 
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
         """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
@@ -70,6 +73,12 @@ class GenerationHandlers:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))
         rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warnings(doubted))
+        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
+
+    async def adopt_generation(self, request: pb.AdoptGenerationRequest, call: Call) -> bytes:
+        """Adopt a request that was made without this gateway."""
+        generation, replayed = await self._adopter.adopt(call.tenant, convert.adoption(request))
+        rest = pb.AdoptGenerationResponse(replayed=replayed)
         return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
@@ -160,9 +169,8 @@ class GenerationHandlers:
     async def watch_generations(self, request: pb.WatchGenerationsRequest, call: Call) -> AsyncIterator[Message]:
         """Stream the current state of all matching generations, and then every change."""
         heartbeats = _Heartbeats(_interval(request))
-        refused = {"states": request.filter.states, "idempotency_key": request.filter.idempotency_key}
-        for name, given in refused.items():
-            if given:
+        for name in ("states", "idempotency_key", "upstream_request_ids"):
+            if getattr(request.filter, name):
                 raise invalid_field(f"filter.{name}", "cannot be watched")
         wanted = convert.generation_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)

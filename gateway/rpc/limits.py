@@ -22,10 +22,10 @@ from gateway.access.identity import Identity
 from gateway.errors import Failure, GatewayError, Reason
 
 ASKS = frozenset({
-    "CancelGeneration", "DeleteGeneration", "EstimateGeneration", "CreateUpload", "UploadMedia", "CreateCharacter",
-    "DeleteCharacter", "GetCharacter", "ListModels", "GetModel", "ListMotions", "ListSoulStyles", "ListPresets",
-    "TestCallback", "CreateSession", "GetSession", "SendMessage", "ListMessages", "InterruptSession", "CreateMedia",
-    "ConfirmMedia",
+    "AdoptGeneration", "CancelGeneration", "DeleteGeneration", "EstimateGeneration", "CreateUpload", "UploadMedia",
+    "CreateCharacter", "DeleteCharacter", "GetCharacter", "ListModels", "GetModel", "ListMotions", "ListSoulStyles",
+    "ListPresets", "TestCallback", "CreateSession", "GetSession", "SendMessage", "ListMessages", "InterruptSession",
+    "CreateMedia", "ConfirmMedia",
 })  # fmt: skip
 """The names of RPCs that may cause a call to Higgsfield, without the service."""
 KEPT = 4096

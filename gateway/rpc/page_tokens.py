@@ -22,6 +22,7 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
     plain.ids[:] = sorted(set(message.ids))
     plain.states[:] = sorted(set(message.states))
     plain.model_ids[:] = sorted(set(message.model_ids))
+    plain.upstream_request_ids[:] = sorted(set(message.upstream_request_ids))
     content: bytes = plain.SerializeToString(deterministic=True)
     limits = b"" if within is None else repr((sorted(within.ids or ()), sorted(within.labels.items()))).encode()
     return hashlib.sha256(tenant.encode() + b"\0" + limits + b"\0" + content).digest()[:8]

@@ -48,7 +48,7 @@ def shown(
 
 def _input(generation: Generation) -> bytes:
     """Return the fields that only callers with the right to see the input get."""
-    given = embedded(INPUT_FIELD, generation.spec.input)
+    given = b"" if generation.spec.adopted else embedded(INPUT_FIELD, generation.spec.input)
     used = struct(generation.used_input)
     return given if used is None else given + embedded(USED_INPUT_FIELD, used.SerializeToString())
 
@@ -103,7 +103,8 @@ def generation_message(generation: Generation, polls: int) -> generation_pb2.Gen
         revision=g.revision,
         model_id=spec.model_id,
         cancelable=g.cancelable,
-        idempotency_key=spec.idempotency_key,
+        idempotency_key="" if spec.adopted else spec.idempotency_key,
+        adopted=spec.adopted,
         upstream=generation_pb2.Upstream(
             request_id=g.request_id,
             correlation_id=g.correlation_id,

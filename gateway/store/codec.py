@@ -58,6 +58,7 @@ def spec_row(spec: Spec) -> dict[str, Any]:
         "start_by": spec.start_by,
         "fail_when_saturated": int(spec.fail_when_saturated),
         "traits": spec.traits,
+        "adopted": int(spec.adopted),
     }
 
 
@@ -80,6 +81,7 @@ def _spec_of(row: Row) -> Spec:
         start_by=row["start_by"],
         fail_when_saturated=bool(row["fail_when_saturated"]),
         traits=row["traits"],
+        adopted=bool(row["adopted"]),
     )
 
 

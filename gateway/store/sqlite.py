@@ -170,6 +170,9 @@ class SqliteStore:
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
+            request_id = claim.generation.request_id
+            if request_id and execute(connection, sql["has_request"], {"request_id": request_id}).fetchone():
+                return REQUEST_ID_TAKEN, None
             key = {
                 "tenant": spec.tenant,
                 "key": spec.idempotency_key,
@@ -180,11 +183,15 @@ class SqliteStore:
             if execute(connection, sql["insert_key"], key).rowcount == 0:
                 return None, None
             execute(connection, sql["insert_generation"], spec_row(spec) | progress_row(claim.generation, text))
-            execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
+            if claim.request is not None:
+                execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
             change = self._append(connection, claim.generation, text)
             return change, Saved(spec.id, claim.generation, change)
 
-        if await self._writer.write("claim", write, brief=True) is not None:
+        result = await self._writer.write("claim", write, brief=True)
+        if result is REQUEST_ID_TAKEN:
+            raise RequestIdTakenError(claim.generation.request_id)
+        if result is not None:
             return Claimed(claim.generation, new=True, generation_id=spec.id)
         known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
         if known is None:
@@ -259,7 +266,7 @@ class SqliteStore:
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
-        if wanted.ids is not None or wanted.idempotency_key:
+        if wanted.ids is not None or wanted.idempotency_key or wanted.request_ids:
             return self._look_up(tenant, wanted, before, limit)
         found: list[Generation] = []
         last = before or "~"  # sorts behind every id
@@ -280,9 +287,13 @@ class SqliteStore:
     def _look_up(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
-        """Return the page of a filter by key or by ids, whose rows an index finds."""
+        """Return the page of a filter by key, by ids or by request ids, whose rows an index finds."""
         if wanted.idempotency_key:
             rows = self.rows("read_generations_by_key", tenant=tenant, key=wanted.idempotency_key)
+        elif wanted.request_ids:
+            found = (self.rows("read_generations_by_request", request_id=one) for one in wanted.request_ids)
+            owned = (row for rows_of_one in found for row in rows_of_one if row["tenant"] == tenant)
+            rows = sorted(owned, key=lambda row: str(row["id"]), reverse=True)
         else:
             ids = sorted((i for i in wanted.ids or () if before is None or i < before), reverse=True)
             rows = [row for i in ids if (row := self._one("read_generation", id=i, tenant=tenant)) is not None]
@@ -398,9 +409,9 @@ class SqliteStore:
         row = self._one("read_generation_by_token", token_hash=token_hash)
         return None if row is None else generation_of(row)
 
-    async def by_request(self, account: str, request_id: RequestId) -> GenerationId | None:
-        row = self._one("read_generation_id_by_request", account=account, request_id=request_id)
-        return None if row is None else GenerationId(row["id"])
+    async def by_request(self, request_id: RequestId) -> Generation | None:
+        row = self._one("read_generations_by_request", request_id=request_id)
+        return None if row is None else generation_of(row)
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
         name = {"generation_id": webhook.generation_id, "name": webhook.name}

@@ -1,8 +1,9 @@
 """Receives Higgsfield's webhooks: checks token, size and proof, stores the webhook, and answers. It is processed later.
 
 A webhook of the v2 API proves itself by a signature, one of the v1 API by the secret that was sent with the submission.
-An unknown token, a wrong proof and an invalid body are all answered with 404. If the gateway itself fails, it answers
-with 5xx, so that Higgsfield delivers again; a webhook that gets a 4xx would be lost.
+The webhook of an adopted request has no token of the gateway, and is recognized by the request that it names. An
+unknown token, a wrong proof and an invalid body are all answered with 404. If the gateway itself fails, it answers with
+5xx, so that Higgsfield delivers again; a webhook that gets a 4xx would be lost.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
@@ -32,9 +34,21 @@ LARGEST_BODY = 256 * 1024
 BODY_WITHIN = 5.0
 """Seconds."""
 
-ByToken = Callable[[bytes], Awaitable[Generation | None]]
+STRANGERS = ""
+"""The name under which the webhooks without a known token take places."""
+
 Receive = Callable[[Webhook], Awaitable[bool]]
 Read = Callable[[bytes], StatusReport | None]
+
+
+class Known(Protocol):
+    """The generations that a webhook may be for. The methods raise StoreError."""
+
+    async def by_token(self, token_hash: bytes) -> Generation | None:
+        """Return the generation whose webhook URL has the token with this hash."""
+
+    async def by_request(self, request_id: RequestId) -> Generation | None:
+        """Return the generation of an upstream request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,37 +67,38 @@ class Proofs:
 
 
 def webhook_route(
-    by_token: ByToken, receive: Receive, proofs: Proofs, door: Door, bad: Callable[[Bad], None] = lambda _: None
+    known: Known, receive: Receive, proofs: Proofs, door: Door, bad: Callable[[Bad], None] = lambda _: None
 ) -> Route:
     """Return the route of webhooks.
 
     If signatures are configured, a webhook of the v2 API must be signed. With a stale signature it is not believed, and
-    only causes a status call. `by_token` finds a generation by the hash of its token, `receive` stores a webhook, and
-    `door` limits how many are read at once. `bad` counts refused webhooks.
+    only causes a status call. `known` finds generations, `receive` stores a webhook, and `door` limits how many are
+    read at once. `bad` counts refused webhooks.
     """
 
     async def receive_webhook(request: Request) -> Response:
         try:
-            # The token is checked before the body is read, so that an unknown token takes no slot.
-            generation = await by_token(token_hash(request.path_params["token"]))
-            if generation is None:
-                return unknown()
-            if not door.enter(generation.id):
+            # The token is checked before the body is read, so that unknown tokens only take places of one another.
+            generation = await known.by_token(token_hash(request.path_params["token"]))
+            place = STRANGERS if generation is None else generation.id
+            if not door.enter(place):
                 return _later()
             try:
                 return await take(request, generation)
             finally:
-                door.leave(generation.id)
+                door.leave(place)
         except StoreError:
             return _later()
 
-    async def take(request: Request, generation: Generation) -> Response:
+    async def take(request: Request, generation: Generation | None) -> Response:
         try:
             async with asyncio.timeout(BODY_WITHIN):
                 body = await _body(request)
         except (TimeoutError, ClientDisconnect):
             return PlainTextResponse("too slow\n", status_code=503)
-        if body is None:
+        if body is not None and generation is None:
+            generation = await adopted(body)
+        if body is None or generation is None:
             return unknown()
         parse = _of_v1 if generation.spec.api == "v1" else _of_v2
         webhook = parse(request, body, generation, proofs)
@@ -92,6 +107,13 @@ def webhook_route(
         if not await receive(webhook):
             return _later()
         return PlainTextResponse("ok\n")
+
+    async def adopted(body: bytes) -> Generation | None:
+        """Return the adopted generation whose request a webhook names."""
+        report = proofs.read(body)
+        named = read_job_set_id(body, "") if report is None else report.request_id
+        generation = await known.by_request(RequestId(named)) if named else None
+        return generation if generation is not None and generation.spec.adopted else None
 
     def unknown() -> Response:
         bad(Bad.WEBHOOK)
@@ -122,13 +144,15 @@ def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs
 def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
     """Return a webhook of the v1 API, which only causes a status call: neither its form nor a proof is documented.
 
-    It must carry the secret of its generation, or a signature.
+    It must carry the secret of its generation, or a signature. The request of an adopted generation was not sent with a
+    secret of the gateway, so its webhook needs a proof only if there are signatures.
     """
     given = request.headers.get(DELIVERY_HEADER, "")
     signed = (
         proofs.signatures is not None and proofs.signatures.judge(request.headers, body, time.time()) is not Proof.NONE
     )
-    if not (proofs.secret(request.path_params["token"], given) or signed):
+    without_secret = generation.spec.adopted and proofs.signatures is None
+    if not (signed or without_secret or proofs.secret(request.path_params["token"], given)):
         log.warning("a webhook lacks the secret of its generation", extra={"generation_id": generation.id})
         return None
     name = read_job_set_id(body, generation.request_id)

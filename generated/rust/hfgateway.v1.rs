@@ -481,7 +481,10 @@ impl SpeakQuality {
 /// A generation: one input, submitted to one Higgsfield model and charged at most once, and its results.
 ///
 /// The client sets input, labels and idempotency_key when it submits; they never change. The gateway sets all other
-/// fields. Times are the calendar time of the gateway, to the microsecond.
+/// fields. A generation that was adopted (see `adopted`) has the fields that Higgsfield's status calls prove; a field
+/// whose comment does not mention adoption has its usual meaning.
+///
+/// Times are the calendar time of the gateway, to the microsecond.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Generation {
     /// The id, a UUIDv7. Ids sort by creation time. The gateway assigns it before it sends anything to Higgsfield.
@@ -497,7 +500,8 @@ pub struct Generation {
     /// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
     #[prost(int32, tag = "4")]
     pub revision: i32,
-    /// The model that serves the generation, such as "higgsfield-ai/soul/standard".
+    /// The model that serves the generation, such as "higgsfield-ai/soul/standard". Empty if adopted, because Higgsfield's
+    /// status does not name it.
     #[prost(string, tag = "5")]
     pub model_id: ::prost::alloc::string::String,
     /// The outputs, each with its own state. Those of a batch end one by one. Their order never changes.
@@ -514,11 +518,13 @@ pub struct Generation {
     /// although CancelGeneration tries it.
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
-    /// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+    /// The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
+    /// adopted. A new
     /// forecast does not create a revision; see forecast_interval in the requests of watches.
     #[prost(message, optional, tag = "10")]
     pub forecast: ::core::option::Option<Forecast>,
-    /// The input as it was submitted. Lists and watches leave it out unless include_input is set.
+    /// The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
+    /// used_input.
     #[prost(message, optional, tag = "11")]
     pub input: ::core::option::Option<GenerationInput>,
     /// The client's labels. The gateway stores, returns and filters them, and never sends them to Higgsfield.
@@ -527,29 +533,33 @@ pub struct Generation {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// The client's idempotency key.
+    /// The client's idempotency key. Empty if adopted.
     #[prost(string, tag = "13")]
     pub idempotency_key: ::prost::alloc::string::String,
-    /// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price. This
-    /// version of the gateway makes no estimates at submission.
+    /// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
+    /// adopted. This version of the gateway makes no estimates at submission.
     #[prost(message, optional, tag = "14")]
     pub estimated_cost: ::core::option::Option<Cost>,
     /// Details of the request at Higgsfield.
     #[prost(message, optional, tag = "15")]
     pub upstream: ::core::option::Option<Upstream>,
-    /// When the gateway stored the generation.
+    /// When the gateway stored the generation. If adopted, this is the time of the adoption; Higgsfield does not report when
+    /// the request was made.
     #[prost(message, optional, tag = "16")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it.
+    /// When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it. If
+    /// adopted, the time of the adoption.
     #[prost(message, optional, tag = "17")]
     pub accept_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When the gateway first saw the generation running. Absent if it never did.
     #[prost(message, optional, tag = "18")]
     pub start_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When the gateway learned that the generation had ended. Set only if done.
+    /// When the gateway learned that the generation had ended. Set only if done. If it had ended before it was adopted, the
+    /// time of the adoption.
     #[prost(message, optional, tag = "19")]
     pub end_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED.
+    /// When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED. Absent if the generation
+    /// had ended before it was adopted, and Higgsfield does not name the time.
     #[prost(message, optional, tag = "20")]
     pub outputs_expire_time: ::core::option::Option<::prost_types::Timestamp>,
     /// When this revision was created.
@@ -560,6 +570,9 @@ pub struct Generation {
     /// Upstream.other_results says how values are kept.
     #[prost(message, optional, tag = "22")]
     pub used_input: ::core::option::Option<::prost_types::Struct>,
+    /// Whether the generation was created by AdoptGeneration: its request was made without this gateway.
+    #[prost(bool, tag = "23")]
+    pub adopted: bool,
 }
 /// An output file of a generation. Set by the gateway from Higgsfield's responses.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -643,7 +656,7 @@ pub struct Upstream {
     /// Higgsfield's id of the request, or of the job set. Empty until Higgsfield has accepted the generation.
     #[prost(string, tag = "1")]
     pub request_id: ::prost::alloc::string::String,
-    /// The X-Correlation-ID of the response to the submission. Empty if there is none.
+    /// The X-Correlation-ID of the response to the submission. Empty if there is none, or if adopted.
     #[prost(string, tag = "2")]
     pub correlation_id: ::prost::alloc::string::String,
     /// Higgsfield's last status, including one that the gateway does not know.
@@ -834,6 +847,8 @@ pub enum ChangeSource {
     Submit = 5,
     /// Higgsfield's response to a cancellation.
     Cancel = 6,
+    /// The adoption of a request, with the status that confirmed it.
+    Adopt = 7,
 }
 impl ChangeSource {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -849,6 +864,7 @@ impl ChangeSource {
             Self::Operator => "CHANGE_SOURCE_OPERATOR",
             Self::Submit => "CHANGE_SOURCE_SUBMIT",
             Self::Cancel => "CHANGE_SOURCE_CANCEL",
+            Self::Adopt => "CHANGE_SOURCE_ADOPT",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -861,6 +877,7 @@ impl ChangeSource {
             "CHANGE_SOURCE_OPERATOR" => Some(Self::Operator),
             "CHANGE_SOURCE_SUBMIT" => Some(Self::Submit),
             "CHANGE_SOURCE_CANCEL" => Some(Self::Cancel),
+            "CHANGE_SOURCE_ADOPT" => Some(Self::Adopt),
             _ => None,
         }
     }
@@ -919,6 +936,30 @@ pub struct SubmitGenerationResponse {
     #[prost(message, repeated, tag = "3")]
     pub warnings: ::prost::alloc::vec::Vec<FieldViolation>,
 }
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdoptGenerationRequest {
+    /// Required. The id of the request, or of the job set in Higgsfield's v1 API: a UUID.
+    #[prost(string, tag = "1")]
+    pub upstream_request_id: ::prost::alloc::string::String,
+    /// The version of Higgsfield's API that the request was made with. Default: API_VERSION_V2.
+    #[prost(enumeration = "ApiVersion", tag = "2")]
+    pub api_version: i32,
+    /// As in SubmitGenerationRequest. Ignored if the tenant has the generation already.
+    #[prost(map = "string, string", tag = "3")]
+    pub labels: ::std::collections::HashMap<
+        ::prost::alloc::string::String,
+        ::prost::alloc::string::String,
+    >,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AdoptGenerationResponse {
+    /// The generation, as it is when the call returns.
+    #[prost(message, optional, tag = "1")]
+    pub generation: ::core::option::Option<Generation>,
+    /// Whether the tenant had the generation before the call.
+    #[prost(bool, tag = "2")]
+    pub replayed: bool,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetGenerationRequest {
     /// Required. The id of a generation.
@@ -976,6 +1017,9 @@ pub struct GenerationFilter {
     /// Matches generations created before this time.
     #[prost(message, optional, tag = "7")]
     pub created_before: ::core::option::Option<::prost_types::Timestamp>,
+    /// Matches any of these ids at Higgsfield: those of Upstream.request_id. At most 1,000.
+    #[prost(string, repeated, tag = "8")]
+    pub upstream_request_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListGenerationsResponse {
@@ -1358,6 +1402,52 @@ pub mod generation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+        /// tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+        /// adoption submits and charges nothing, and an adopted generation is never submitted.
+        ///
+        /// The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+        /// proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+        /// Higgsfield reports. If the call fails, nothing is stored.
+        ///
+        /// A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+        /// returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+        /// as if Higgsfield did not know the request.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+        ///     tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+        ///     request yet that was made seconds ago.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+        ///
+        /// Retry: safe. The call returns the same generation.
+        pub async fn adopt_generation(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AdoptGenerationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdoptGenerationResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.v1.GenerationService/AdoptGeneration",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.v1.GenerationService", "AdoptGeneration"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
         /// 2 s, so that `state` and `cancelable` are true.
         ///
@@ -1548,8 +1638,8 @@ pub mod generation_service_client {
         /// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-        ///     filter.idempotency_key is set.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+        ///     filter.idempotency_key or filter.upstream_request_ids is set.
         ///
         /// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
         pub async fn watch_generations(
@@ -1738,6 +1828,33 @@ pub mod generation_service_server {
             tonic::Response<super::SubmitGenerationResponse>,
             tonic::Status,
         >;
+        /// Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+        /// tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+        /// adoption submits and charges nothing, and an adopted generation is never submitted.
+        ///
+        /// The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+        /// proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+        /// Higgsfield reports. If the call fails, nothing is stored.
+        ///
+        /// A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+        /// returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+        /// as if Higgsfield did not know the request.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+        ///     tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+        ///     request yet that was made seconds ago.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+        ///
+        /// Retry: safe. The call returns the same generation.
+        async fn adopt_generation(
+            &self,
+            request: tonic::Request<super::AdoptGenerationRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AdoptGenerationResponse>,
+            tonic::Status,
+        >;
         /// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
         /// 2 s, so that `state` and `cancelable` are true.
         ///
@@ -1848,8 +1965,8 @@ pub mod generation_service_server {
         /// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-        ///     filter.idempotency_key is set.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+        ///     filter.idempotency_key or filter.upstream_request_ids is set.
         ///
         /// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
         async fn watch_generations(
@@ -2041,6 +2158,52 @@ pub mod generation_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = SubmitGenerationSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.v1.GenerationService/AdoptGeneration" => {
+                    #[allow(non_camel_case_types)]
+                    struct AdoptGenerationSvc<T: GenerationService>(pub Arc<T>);
+                    impl<
+                        T: GenerationService,
+                    > tonic::server::UnaryService<super::AdoptGenerationRequest>
+                    for AdoptGenerationSvc<T> {
+                        type Response = super::AdoptGenerationResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AdoptGenerationRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as GenerationService>::adopt_generation(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AdoptGenerationSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -20,6 +20,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from hfgateway.v1 import upload_service_pb2 as upload_pb
 from tests.callbacks.receiver import Receiver
+from tests.support.elsewhere import request_elsewhere
 from tests.support.running import PATIENCE, Running, collected, soul
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, answers_of
 
@@ -65,6 +66,7 @@ ELSEWHERE = {
     "CreateMedia": "test_agent_media_belong_to_the_tenant_that_created_them",
     "ConfirmMedia": "test_agent_media_belong_to_the_tenant_that_created_them",
     "SubmitGeneration": "test_one_key_of_two_tenants_submits_two_generations",
+    "AdoptGeneration": "test_a_request_that_another_tenant_has_is_unknown",
     "ListGenerations": "test_a_list_contains_only_the_tenants_own_generations",
     "WatchGenerations": "test_a_watch_of_many_sends_only_the_tenants_own_generations",
     "EstimateGeneration": "test_methods_without_tenant_data_require_a_key",
@@ -248,6 +250,30 @@ async def test_one_key_of_two_tenants_submits_two_generations(running: Running) 
     assert not second.replayed
     assert first.generation.id != second.generation.id
     assert len(running.ledger.charges) == 2
+
+
+async def test_a_request_that_another_tenant_has_is_unknown(running: Running) -> None:
+    red, blue = await tenants(running)
+
+    def adoption(request_id: str) -> Message:
+        return pb.AdoptGenerationRequest(upstream_request_id=request_id)
+
+    contested, taken = [await request_elsewhere(running, prompt) for prompt in ("a fox", "a hen")]
+    found = (await red.call("AdoptGeneration", adoption(taken))).generation
+    races = [one.call("AdoptGeneration", adoption(contested)) for one in (red, blue) * 3]
+    answers = await asyncio.gather(*races, return_exceptions=True)
+    losses = [one for one in answers if isinstance(one, RpcFailure)]
+    assert len({one.generation.id for one in answers if isinstance(one, pb.AdoptGenerationResponse)}) == 1
+    assert (len(losses), {one.reason for one in losses}) == (3, {"NOT_FOUND"})
+
+    refused = await refusal(blue, "AdoptGeneration", adoption(taken))
+    unknown = await refusal(blue, "AdoptGeneration", adoption(UNKNOWN))
+    assert str([refused, *refused.details]).replace(taken, "") == str([unknown, *unknown.details]).replace(UNKNOWN, "")
+    # Nor does the number of calls to Higgsfield tell them apart.
+    assert [running.ledger.status_calls[one] for one in (taken, UNKNOWN)] == [2, 1]
+    wanted = pb.ListGenerationsRequest(filter=pb.GenerationFilter(upstream_request_ids=[taken]))
+    assert not (await blue.call("ListGenerations", wanted)).generations
+    assert [one.id for one in (await red.call("ListGenerations", wanted)).generations] == [found.id]
 
 
 async def test_a_list_contains_only_the_tenants_own_generations(running: Running) -> None:

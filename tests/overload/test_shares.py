@@ -37,6 +37,7 @@ def requests() -> dict[str, Message]:
     estimate.input.soul.prompt = "a fox"
     return {
         "SubmitGeneration": pb.SubmitGenerationRequest(),
+        "AdoptGeneration": pb.AdoptGenerationRequest(upstream_request_id=UNKNOWN_ID),
         "GetGeneration": pb.GetGenerationRequest(id=UNKNOWN_ID),
         "ListGenerations": pb.ListGenerationsRequest(),
         "CancelGeneration": pb.CancelGenerationRequest(id=UNKNOWN_ID),

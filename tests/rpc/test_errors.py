@@ -204,6 +204,14 @@ def estimating(name: str, reason: str, *fields: str, **fault: Any) -> Row:
     return Row(f"estimate: Higgsfield says {name}", reason, "EstimateGeneration", build, fields)
 
 
+def adopting(name: str, reason: str, **fault: Any) -> Row:
+    async def build(case: Case) -> Message:
+        case.running.plan(on="status", **fault)
+        return pb.AdoptGenerationRequest(upstream_request_id=UNKNOWN_ID)
+
+    return Row(f"adopt: Higgsfield says {name}", reason, "AdoptGeneration", build)
+
+
 def in_state(state: str, reason: str, method: str, **terms: Any) -> Row:
     """Return a row for a call in a state that does not permit it."""
 
@@ -500,6 +508,13 @@ ROWS = [
         asking("EstimateGeneration", input=SPEAK), ("input.speak",)),
     Row("estimate: a bad input", "INVALID_INPUT", "EstimateGeneration",
         asking("EstimateGeneration", input={"soul": {"prompt": "a fox", "seed": 0}}), ("input.soul.seed",)),
+    bad_read("WatchGenerations", "request ids", "filter.upstream_request_ids",
+        filter={"upstreamRequestIds": [UNKNOWN_ID]}),
+    bad_read("ListGenerations", "a bad request id", "filter.upstream_request_ids[1]",
+        filter={"upstreamRequestIds": [UNKNOWN_ID, "../cancel"]}),
+    bad_read("AdoptGeneration", "bad fields", "upstream_request_id", "labels", "api_version",
+        labels={"NO": "x"}, apiVersion=7),
+    bad_read("AdoptGeneration", "no UUID", "upstream_request_id", upstreamRequestId="../cancel"),
     # Unknown resources, and resources in the wrong state.
     *(unknown(name) for name in (
         "GetGeneration", "CancelGeneration", "WaitGeneration", "WatchGeneration", "DeleteGeneration",
@@ -526,6 +541,9 @@ ROWS = [
         again="accepted", kept=True, alone=True, terms={"UPSTREAM_CONCURRENCY": 100}),
     Row("submit: full, known before", "UPSTREAM_SATURATED", "SubmitGeneration", saturated_before, again="stored",
         alone=True),
+    adopting("404", "NOT_FOUND", status=404, body={"detail": "Not found"}),
+    adopting("401", "UPSTREAM_CREDENTIALS_REFUSED", status=401, body={"detail": SECRET_TEXT}),
+    adopting("500", "UPSTREAM_UNAVAILABLE", kind="500"),
     estimating("401", "UPSTREAM_CREDENTIALS_REFUSED", status=401, body={"detail": SECRET_TEXT}),
     estimating("403", "INSUFFICIENT_CREDITS", status=403, body={"detail": "not_enough_credits"}),
     estimating("404", "MODEL_UNKNOWN", status=404, body={"detail": "model_not_found"}),

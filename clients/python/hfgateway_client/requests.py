@@ -13,10 +13,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 from hfgateway.v1.generation_service_pb2 import (
+    AdoptGenerationRequest,
     GenerationFilter,
     SubmitGenerationRequest,
 )
-from hfgateway_client.inputs import SoulVersionName, enum_name
+from hfgateway_client.inputs import ApiVersionName, SoulVersionName, enum_name
 
 WaitForName = Literal["stored", "accepted", "done"]
 """When ``submit`` returns: once the gateway has stored the generation, once Higgsfield has accepted or refused it, or
@@ -65,6 +66,17 @@ def submit_request(
     )
 
 
+def adopt_request(
+    upstream_request_id: str, *, api_version: ApiVersionName, labels: Mapping[str, str] | None
+) -> AdoptGenerationRequest:
+    """Build an adoption."""
+    return AdoptGenerationRequest(
+        upstream_request_id=upstream_request_id,
+        api_version=enum_name("API_VERSION", api_version),
+        labels=labels or {},
+    )
+
+
 def create_character_request(
     name: str, image_urls: Iterable[str], *, version: SoulVersionName | None, idempotency_key: str | None
 ) -> CreateCharacterRequest:
@@ -84,6 +96,7 @@ def generation_filter(
     model_ids: Iterable[str],
     labels: Mapping[str, str] | None,
     idempotency_key: str = "",
+    upstream_request_ids: Iterable[str] = (),
     created_after: datetime | None,
     created_before: datetime | None,
 ) -> GenerationFilter:
@@ -98,6 +111,7 @@ def generation_filter(
         model_ids=model_ids,
         labels=labels or {},
         idempotency_key=idempotency_key,
+        upstream_request_ids=upstream_request_ids,
         created_after=timestamp(created_after),
         created_before=timestamp(created_before),
     )

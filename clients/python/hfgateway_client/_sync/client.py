@@ -26,7 +26,7 @@ from hfgateway_client._sync.uploads import UploadMethods
 from hfgateway_client.channel import DEFAULT_ADDRESS, TlsConfig
 from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
-from hfgateway_client.inputs import AnyInput
+from hfgateway_client.inputs import AnyInput, ApiVersionName
 from hfgateway_client.requests import StateName, WaitForName
 from hfgateway_client.retry import RetryPolicy
 from hfgateway_client.status import error_from_generation
@@ -231,6 +231,37 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             raise error_from_generation(generation)
         return generation
 
+    def adopt(
+        self,
+        upstream_request_id: str,
+        *,
+        api_version: ApiVersionName = "v2",
+        labels: Mapping[str, str] | None = None,
+    ) -> pb.AdoptGenerationResponse:
+        """Adopt a request that was made without this gateway, by its id at Higgsfield.
+
+        From then on it is a generation like any other, but its model, input and cost are not known. Nothing is
+        submitted or charged. Adopting a request again returns the same generation.
+
+        Args:
+            upstream_request_id: The id of the request, or of the job set in Higgsfield's v1 API: a UUID.
+            api_version: The version of Higgsfield's API that the request was made with: "v1" or "v2".
+            labels: Labels for lists and watches. At most 32. Ignored if the tenant has the generation already.
+
+        Returns:
+            The ``generation``, and in ``replayed`` whether the tenant had it before the call.
+
+        Raises:
+            NotFound: Higgsfield knows no such request of the gateway's account, another tenant has it, or its
+                generation was deleted.
+            UpstreamUnavailable: Higgsfield sent no usable response, or limits status calls.
+            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
+            GatewayError: One of the errors of every call; see `Client`.
+        """
+        request = requests.adopt_request(upstream_request_id, api_version=api_version, labels=labels)
+        response: pb.AdoptGenerationResponse = self._calls.unary(self._calls.generations.AdoptGeneration, request)
+        return response
+
     def get(self, generation_id: str) -> Generation:
         """Return a generation with its input.
 
@@ -250,6 +281,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         model_ids: Iterable[str] = (),
         labels: Mapping[str, str] | None = None,
         idempotency_key: str = "",
+        upstream_request_ids: Iterable[str] = (),
         created_after: datetime | None = None,
         created_before: datetime | None = None,
         include_input: bool = False,
@@ -266,6 +298,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             labels: Only generations that have all of these labels.
             idempotency_key: Only generations submitted with this key. Use it to find a submission whose response was
                 lost.
+            upstream_request_ids: Only generations with one of these ids at Higgsfield. At most 1,000.
             created_after: Only generations created at or after this time. It must have a time zone.
             created_before: Only generations created before this time. It must have a time zone.
             include_input: Whether to return the inputs.
@@ -281,6 +314,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             model_ids=model_ids,
             labels=labels,
             idempotency_key=idempotency_key,
+            upstream_request_ids=upstream_request_ids,
             created_after=created_after,
             created_before=created_before,
         )

@@ -33,13 +33,13 @@ UPDATE keys SET orphaned = 1 WHERE generation_id = :generation_id;
 -- Insert a new generation with all of its columns.
 INSERT INTO generations (
     id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
-    token_hash, start_by, fail_when_saturated, traits,
+    token_hash, start_by, fail_when_saturated, traits, adopted,
     version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
     polls, missing_since, stray_request_id, held
 ) VALUES (
     :id, :tenant, :model_id, :api, :account, :origin, :input, :labels, :idempotency_key, :create_time, :created_at,
-    :weight, :token_hash, :start_by, :fail_when_saturated, :traits,
+    :weight, :token_hash, :start_by, :fail_when_saturated, :traits, :adopted,
     :version, :revision, :state, :done, :request_id, :end_time, :ended_at, :shown,
     :owner, :attempt, :send_by, :sent_at, :first_sent_at, :sends, :ambiguous, :not_before, :repeats_over,
     :cancel_requested, :polls, :missing_since, :stray_request_id, :held
@@ -72,9 +72,14 @@ SELECT * FROM generations WHERE id = :id;
 -- Read the generation whose webhook URL contains the token with this hash.
 SELECT * FROM generations WHERE token_hash = :token_hash;
 
--- name: read_generation_id_by_request
--- Read the id of the generation that an account's request at Higgsfield belongs to.
-SELECT id FROM generations WHERE account = :account AND request_id = :request_id;
+-- name: read_generations_by_request
+-- Read the generation that a request at Higgsfield belongs to.
+SELECT * FROM generations WHERE request_id = :request_id;
+
+-- name: has_request
+-- Check whether a request at Higgsfield belongs to a generation, or is being removed with a deleted one.
+SELECT 1 FROM generations WHERE request_id = :request_id
+UNION ALL SELECT 1 FROM removals WHERE request_id = :request_id;
 
 -- name: read_generations_by_key
 -- Read the generation that has a key now, and the refused ones that had it before, newest first.

@@ -252,6 +252,8 @@ const (
 	ChangeSource_CHANGE_SOURCE_SUBMIT ChangeSource = 5
 	// Higgsfield's response to a cancellation.
 	ChangeSource_CHANGE_SOURCE_CANCEL ChangeSource = 6
+	// The adoption of a request, with the status that confirmed it.
+	ChangeSource_CHANGE_SOURCE_ADOPT ChangeSource = 7
 )
 
 // Enum value maps for ChangeSource.
@@ -264,6 +266,7 @@ var (
 		4: "CHANGE_SOURCE_OPERATOR",
 		5: "CHANGE_SOURCE_SUBMIT",
 		6: "CHANGE_SOURCE_CANCEL",
+		7: "CHANGE_SOURCE_ADOPT",
 	}
 	ChangeSource_value = map[string]int32{
 		"CHANGE_SOURCE_UNSPECIFIED": 0,
@@ -273,6 +276,7 @@ var (
 		"CHANGE_SOURCE_OPERATOR":    4,
 		"CHANGE_SOURCE_SUBMIT":      5,
 		"CHANGE_SOURCE_CANCEL":      6,
+		"CHANGE_SOURCE_ADOPT":       7,
 	}
 )
 
@@ -306,7 +310,10 @@ func (ChangeSource) EnumDescriptor() ([]byte, []int) {
 // A generation: one input, submitted to one Higgsfield model and charged at most once, and its results.
 //
 // The client sets input, labels and idempotency_key when it submits; they never change. The gateway sets all other
-// fields. Times are the calendar time of the gateway, to the microsecond.
+// fields. A generation that was adopted (see `adopted`) has the fields that Higgsfield's status calls prove; a field
+// whose comment does not mention adoption has its usual meaning.
+//
+// Times are the calendar time of the gateway, to the microsecond.
 type Generation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id, a UUIDv7. Ids sort by creation time. The gateway assigns it before it sends anything to Higgsfield.
@@ -318,7 +325,8 @@ type Generation struct {
 	Done bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
 	// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
 	Revision int32 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
-	// The model that serves the generation, such as "higgsfield-ai/soul/standard".
+	// The model that serves the generation, such as "higgsfield-ai/soul/standard". Empty if adopted, because Higgsfield's
+	// status does not name it.
 	ModelId string `protobuf:"bytes,5,opt,name=model_id,json=modelId,proto3" json:"model_id,omitempty"`
 	// The outputs, each with its own state. Those of a batch end one by one. Their order never changes.
 	Outputs []*Output `protobuf:"bytes,6,rep,name=outputs,proto3" json:"outputs,omitempty"`
@@ -330,36 +338,44 @@ type Generation struct {
 	// started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
 	// although CancelGeneration tries it.
 	Cancelable bool `protobuf:"varint,9,opt,name=cancelable,proto3" json:"cancelable,omitempty"`
-	// The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+	// The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
+	// adopted. A new
 	// forecast does not create a revision; see forecast_interval in the requests of watches.
 	Forecast *Forecast `protobuf:"bytes,10,opt,name=forecast,proto3" json:"forecast,omitempty"`
-	// The input as it was submitted. Lists and watches leave it out unless include_input is set.
+	// The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
+	// used_input.
 	Input *GenerationInput `protobuf:"bytes,11,opt,name=input,proto3" json:"input,omitempty"`
 	// The client's labels. The gateway stores, returns and filters them, and never sends them to Higgsfield.
 	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// The client's idempotency key.
+	// The client's idempotency key. Empty if adopted.
 	IdempotencyKey string `protobuf:"bytes,13,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price. This
-	// version of the gateway makes no estimates at submission.
+	// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
+	// adopted. This version of the gateway makes no estimates at submission.
 	EstimatedCost *Cost `protobuf:"bytes,14,opt,name=estimated_cost,json=estimatedCost,proto3" json:"estimated_cost,omitempty"`
 	// Details of the request at Higgsfield.
 	Upstream *Upstream `protobuf:"bytes,15,opt,name=upstream,proto3" json:"upstream,omitempty"`
-	// When the gateway stored the generation.
+	// When the gateway stored the generation. If adopted, this is the time of the adoption; Higgsfield does not report when
+	// the request was made.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
-	// When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it.
+	// When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it. If
+	// adopted, the time of the adoption.
 	AcceptTime *timestamppb.Timestamp `protobuf:"bytes,17,opt,name=accept_time,json=acceptTime,proto3" json:"accept_time,omitempty"`
 	// When the gateway first saw the generation running. Absent if it never did.
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
-	// When the gateway learned that the generation had ended. Set only if done.
+	// When the gateway learned that the generation had ended. Set only if done. If it had ended before it was adopted, the
+	// time of the adoption.
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,19,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
-	// When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED.
+	// When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED. Absent if the generation
+	// had ended before it was adopted, and Higgsfield does not name the time.
 	OutputsExpireTime *timestamppb.Timestamp `protobuf:"bytes,20,opt,name=outputs_expire_time,json=outputsExpireTime,proto3" json:"outputs_expire_time,omitempty"`
 	// When this revision was created.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,21,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// The input as Higgsfield used it, in Higgsfield's names: with the seed that it chose, and the prompt as it rewrote
 	// it. Higgsfield returns it for its v1 API only. Absent until then. Returned if input is, and at most 64 KiB as JSON;
 	// Upstream.other_results says how values are kept.
-	UsedInput     *structpb.Struct `protobuf:"bytes,22,opt,name=used_input,json=usedInput,proto3" json:"used_input,omitempty"`
+	UsedInput *structpb.Struct `protobuf:"bytes,22,opt,name=used_input,json=usedInput,proto3" json:"used_input,omitempty"`
+	// Whether the generation was created by AdoptGeneration: its request was made without this gateway.
+	Adopted       bool `protobuf:"varint,23,opt,name=adopted,proto3" json:"adopted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -546,6 +562,13 @@ func (x *Generation) GetUsedInput() *structpb.Struct {
 		return x.UsedInput
 	}
 	return nil
+}
+
+func (x *Generation) GetAdopted() bool {
+	if x != nil {
+		return x.Adopted
+	}
+	return false
 }
 
 // An output file of a generation. Set by the gateway from Higgsfield's responses.
@@ -875,7 +898,7 @@ type Upstream struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Higgsfield's id of the request, or of the job set. Empty until Higgsfield has accepted the generation.
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
-	// The X-Correlation-ID of the response to the submission. Empty if there is none.
+	// The X-Correlation-ID of the response to the submission. Empty if there is none, or if adopted.
 	CorrelationId string `protobuf:"bytes,2,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// Higgsfield's last status, including one that the gateway does not know.
 	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
@@ -972,7 +995,7 @@ var File_hfgateway_v1_generation_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\n" +
-	"\x1dhfgateway/v1/generation.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xf1\b\n" +
+	"\x1dhfgateway/v1/generation.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\x8b\t\n" +
 	"\n" +
 	"Generation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
@@ -1004,7 +1027,8 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\vupdate_time\x18\x15 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x126\n" +
 	"\n" +
-	"used_input\x18\x16 \x01(\v2\x17.google.protobuf.StructR\tusedInput\x1a9\n" +
+	"used_input\x18\x16 \x01(\v2\x17.google.protobuf.StructR\tusedInput\x12\x18\n" +
+	"\aadopted\x18\x17 \x01(\bR\aadopted\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x02\n" +
@@ -1063,7 +1087,7 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\x1cFORECAST_BASIS_SAME_SETTINGS\x10\x01\x12\x18\n" +
 	"\x14FORECAST_BASIS_MODEL\x10\x02\x12\x17\n" +
 	"\x13FORECAST_BASIS_KIND\x10\x03\x12\x1b\n" +
-	"\x17FORECAST_BASIS_BUILT_IN\x10\x04*\xcb\x01\n" +
+	"\x17FORECAST_BASIS_BUILT_IN\x10\x04*\xe4\x01\n" +
 	"\fChangeSource\x12\x1d\n" +
 	"\x19CHANGE_SOURCE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CHANGE_SOURCE_GATEWAY\x10\x01\x12\x19\n" +
@@ -1071,7 +1095,8 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\x12CHANGE_SOURCE_POLL\x10\x03\x12\x1a\n" +
 	"\x16CHANGE_SOURCE_OPERATOR\x10\x04\x12\x18\n" +
 	"\x14CHANGE_SOURCE_SUBMIT\x10\x05\x12\x18\n" +
-	"\x14CHANGE_SOURCE_CANCEL\x10\x06Bq\n" +
+	"\x14CHANGE_SOURCE_CANCEL\x10\x06\x12\x17\n" +
+	"\x13CHANGE_SOURCE_ADOPT\x10\aBq\n" +
 	"\x16io.github.hfgateway.v1B\x0fGenerationProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3"
 
 var (

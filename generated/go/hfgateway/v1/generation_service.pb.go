@@ -264,6 +264,123 @@ func (x *SubmitGenerationResponse) GetWarnings() []*FieldViolation {
 	return nil
 }
 
+type AdoptGenerationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of the request, or of the job set in Higgsfield's v1 API: a UUID.
+	UpstreamRequestId string `protobuf:"bytes,1,opt,name=upstream_request_id,json=upstreamRequestId,proto3" json:"upstream_request_id,omitempty"`
+	// The version of Higgsfield's API that the request was made with. Default: API_VERSION_V2.
+	ApiVersion ApiVersion `protobuf:"varint,2,opt,name=api_version,json=apiVersion,proto3,enum=hfgateway.v1.ApiVersion" json:"api_version,omitempty"`
+	// As in SubmitGenerationRequest. Ignored if the tenant has the generation already.
+	Labels        map[string]string `protobuf:"bytes,3,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdoptGenerationRequest) Reset() {
+	*x = AdoptGenerationRequest{}
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptGenerationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptGenerationRequest) ProtoMessage() {}
+
+func (x *AdoptGenerationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptGenerationRequest.ProtoReflect.Descriptor instead.
+func (*AdoptGenerationRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *AdoptGenerationRequest) GetUpstreamRequestId() string {
+	if x != nil {
+		return x.UpstreamRequestId
+	}
+	return ""
+}
+
+func (x *AdoptGenerationRequest) GetApiVersion() ApiVersion {
+	if x != nil {
+		return x.ApiVersion
+	}
+	return ApiVersion_API_VERSION_UNSPECIFIED
+}
+
+func (x *AdoptGenerationRequest) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+type AdoptGenerationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The generation, as it is when the call returns.
+	Generation *Generation `protobuf:"bytes,1,opt,name=generation,proto3" json:"generation,omitempty"`
+	// Whether the tenant had the generation before the call.
+	Replayed      bool `protobuf:"varint,2,opt,name=replayed,proto3" json:"replayed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AdoptGenerationResponse) Reset() {
+	*x = AdoptGenerationResponse{}
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptGenerationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptGenerationResponse) ProtoMessage() {}
+
+func (x *AdoptGenerationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptGenerationResponse.ProtoReflect.Descriptor instead.
+func (*AdoptGenerationResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *AdoptGenerationResponse) GetGeneration() *Generation {
+	if x != nil {
+		return x.Generation
+	}
+	return nil
+}
+
+func (x *AdoptGenerationResponse) GetReplayed() bool {
+	if x != nil {
+		return x.Replayed
+	}
+	return false
+}
+
 type GetGenerationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. The id of a generation.
@@ -274,7 +391,7 @@ type GetGenerationRequest struct {
 
 func (x *GetGenerationRequest) Reset() {
 	*x = GetGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[2]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -286,7 +403,7 @@ func (x *GetGenerationRequest) String() string {
 func (*GetGenerationRequest) ProtoMessage() {}
 
 func (x *GetGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[2]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -299,7 +416,7 @@ func (x *GetGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGenerationRequest.ProtoReflect.Descriptor instead.
 func (*GetGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{2}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetGenerationRequest) GetId() string {
@@ -319,7 +436,7 @@ type GetGenerationResponse struct {
 
 func (x *GetGenerationResponse) Reset() {
 	*x = GetGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[3]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -331,7 +448,7 @@ func (x *GetGenerationResponse) String() string {
 func (*GetGenerationResponse) ProtoMessage() {}
 
 func (x *GetGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[3]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -344,7 +461,7 @@ func (x *GetGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetGenerationResponse.ProtoReflect.Descriptor instead.
 func (*GetGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{3}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetGenerationResponse) GetGeneration() *Generation {
@@ -371,7 +488,7 @@ type ListGenerationsRequest struct {
 
 func (x *ListGenerationsRequest) Reset() {
 	*x = ListGenerationsRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[4]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -383,7 +500,7 @@ func (x *ListGenerationsRequest) String() string {
 func (*ListGenerationsRequest) ProtoMessage() {}
 
 func (x *ListGenerationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[4]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -396,7 +513,7 @@ func (x *ListGenerationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGenerationsRequest.ProtoReflect.Descriptor instead.
 func (*ListGenerationsRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{4}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListGenerationsRequest) GetFilter() *GenerationFilter {
@@ -446,13 +563,15 @@ type GenerationFilter struct {
 	CreatedAfter *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`
 	// Matches generations created before this time.
 	CreatedBefore *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=created_before,json=createdBefore,proto3" json:"created_before,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Matches any of these ids at Higgsfield: those of Upstream.request_id. At most 1,000.
+	UpstreamRequestIds []string `protobuf:"bytes,8,rep,name=upstream_request_ids,json=upstreamRequestIds,proto3" json:"upstream_request_ids,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *GenerationFilter) Reset() {
 	*x = GenerationFilter{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[5]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -464,7 +583,7 @@ func (x *GenerationFilter) String() string {
 func (*GenerationFilter) ProtoMessage() {}
 
 func (x *GenerationFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[5]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -477,7 +596,7 @@ func (x *GenerationFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationFilter.ProtoReflect.Descriptor instead.
 func (*GenerationFilter) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{5}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *GenerationFilter) GetIds() []string {
@@ -529,6 +648,13 @@ func (x *GenerationFilter) GetCreatedBefore() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *GenerationFilter) GetUpstreamRequestIds() []string {
+	if x != nil {
+		return x.UpstreamRequestIds
+	}
+	return nil
+}
+
 type ListGenerationsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The generations of this page, newest first.
@@ -541,7 +667,7 @@ type ListGenerationsResponse struct {
 
 func (x *ListGenerationsResponse) Reset() {
 	*x = ListGenerationsResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[6]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -553,7 +679,7 @@ func (x *ListGenerationsResponse) String() string {
 func (*ListGenerationsResponse) ProtoMessage() {}
 
 func (x *ListGenerationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[6]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -566,7 +692,7 @@ func (x *ListGenerationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListGenerationsResponse.ProtoReflect.Descriptor instead.
 func (*ListGenerationsResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{6}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListGenerationsResponse) GetGenerations() []*Generation {
@@ -593,7 +719,7 @@ type CancelGenerationRequest struct {
 
 func (x *CancelGenerationRequest) Reset() {
 	*x = CancelGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[7]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -605,7 +731,7 @@ func (x *CancelGenerationRequest) String() string {
 func (*CancelGenerationRequest) ProtoMessage() {}
 
 func (x *CancelGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[7]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -618,7 +744,7 @@ func (x *CancelGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelGenerationRequest.ProtoReflect.Descriptor instead.
 func (*CancelGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{7}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *CancelGenerationRequest) GetId() string {
@@ -638,7 +764,7 @@ type CancelGenerationResponse struct {
 
 func (x *CancelGenerationResponse) Reset() {
 	*x = CancelGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[8]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -650,7 +776,7 @@ func (x *CancelGenerationResponse) String() string {
 func (*CancelGenerationResponse) ProtoMessage() {}
 
 func (x *CancelGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[8]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -663,7 +789,7 @@ func (x *CancelGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelGenerationResponse.ProtoReflect.Descriptor instead.
 func (*CancelGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{8}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CancelGenerationResponse) GetGeneration() *Generation {
@@ -686,7 +812,7 @@ type WaitGenerationRequest struct {
 
 func (x *WaitGenerationRequest) Reset() {
 	*x = WaitGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[9]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +824,7 @@ func (x *WaitGenerationRequest) String() string {
 func (*WaitGenerationRequest) ProtoMessage() {}
 
 func (x *WaitGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[9]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +837,7 @@ func (x *WaitGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitGenerationRequest.ProtoReflect.Descriptor instead.
 func (*WaitGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{9}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *WaitGenerationRequest) GetId() string {
@@ -738,7 +864,7 @@ type WaitGenerationResponse struct {
 
 func (x *WaitGenerationResponse) Reset() {
 	*x = WaitGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[10]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -750,7 +876,7 @@ func (x *WaitGenerationResponse) String() string {
 func (*WaitGenerationResponse) ProtoMessage() {}
 
 func (x *WaitGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[10]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -763,7 +889,7 @@ func (x *WaitGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitGenerationResponse.ProtoReflect.Descriptor instead.
 func (*WaitGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{10}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *WaitGenerationResponse) GetGeneration() *Generation {
@@ -790,7 +916,7 @@ type WatchGenerationRequest struct {
 
 func (x *WatchGenerationRequest) Reset() {
 	*x = WatchGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[11]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -802,7 +928,7 @@ func (x *WatchGenerationRequest) String() string {
 func (*WatchGenerationRequest) ProtoMessage() {}
 
 func (x *WatchGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[11]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -815,7 +941,7 @@ func (x *WatchGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGenerationRequest.ProtoReflect.Descriptor instead.
 func (*WatchGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{11}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *WatchGenerationRequest) GetId() string {
@@ -860,7 +986,7 @@ type WatchGenerationResponse struct {
 
 func (x *WatchGenerationResponse) Reset() {
 	*x = WatchGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[12]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -872,7 +998,7 @@ func (x *WatchGenerationResponse) String() string {
 func (*WatchGenerationResponse) ProtoMessage() {}
 
 func (x *WatchGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[12]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -885,7 +1011,7 @@ func (x *WatchGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGenerationResponse.ProtoReflect.Descriptor instead.
 func (*WatchGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{12}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchGenerationResponse) GetGeneration() *Generation {
@@ -920,7 +1046,7 @@ type WatchGenerationsRequest struct {
 
 func (x *WatchGenerationsRequest) Reset() {
 	*x = WatchGenerationsRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[13]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1058,7 @@ func (x *WatchGenerationsRequest) String() string {
 func (*WatchGenerationsRequest) ProtoMessage() {}
 
 func (x *WatchGenerationsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[13]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1071,7 @@ func (x *WatchGenerationsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGenerationsRequest.ProtoReflect.Descriptor instead.
 func (*WatchGenerationsRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{13}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchGenerationsRequest) GetFilter() *GenerationFilter {
@@ -999,7 +1125,7 @@ type WatchGenerationsResponse struct {
 
 func (x *WatchGenerationsResponse) Reset() {
 	*x = WatchGenerationsResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[14]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1011,7 +1137,7 @@ func (x *WatchGenerationsResponse) String() string {
 func (*WatchGenerationsResponse) ProtoMessage() {}
 
 func (x *WatchGenerationsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[14]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1024,7 +1150,7 @@ func (x *WatchGenerationsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchGenerationsResponse.ProtoReflect.Descriptor instead.
 func (*WatchGenerationsResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{14}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchGenerationsResponse) GetGeneration() *Generation {
@@ -1079,7 +1205,7 @@ type EstimateGenerationRequest struct {
 
 func (x *EstimateGenerationRequest) Reset() {
 	*x = EstimateGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[15]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1091,7 +1217,7 @@ func (x *EstimateGenerationRequest) String() string {
 func (*EstimateGenerationRequest) ProtoMessage() {}
 
 func (x *EstimateGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[15]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1104,7 +1230,7 @@ func (x *EstimateGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateGenerationRequest.ProtoReflect.Descriptor instead.
 func (*EstimateGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{15}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *EstimateGenerationRequest) GetInput() *GenerationInput {
@@ -1131,7 +1257,7 @@ type EstimateGenerationResponse struct {
 
 func (x *EstimateGenerationResponse) Reset() {
 	*x = EstimateGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[16]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1143,7 +1269,7 @@ func (x *EstimateGenerationResponse) String() string {
 func (*EstimateGenerationResponse) ProtoMessage() {}
 
 func (x *EstimateGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[16]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1156,7 +1282,7 @@ func (x *EstimateGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EstimateGenerationResponse.ProtoReflect.Descriptor instead.
 func (*EstimateGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{16}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *EstimateGenerationResponse) GetCost() *Cost {
@@ -1197,7 +1323,7 @@ type DeleteGenerationRequest struct {
 
 func (x *DeleteGenerationRequest) Reset() {
 	*x = DeleteGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[17]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1209,7 +1335,7 @@ func (x *DeleteGenerationRequest) String() string {
 func (*DeleteGenerationRequest) ProtoMessage() {}
 
 func (x *DeleteGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[17]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1222,7 +1348,7 @@ func (x *DeleteGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGenerationRequest.ProtoReflect.Descriptor instead.
 func (*DeleteGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{17}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeleteGenerationRequest) GetId() string {
@@ -1243,7 +1369,7 @@ type DeleteGenerationResponse struct {
 
 func (x *DeleteGenerationResponse) Reset() {
 	*x = DeleteGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[18]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1255,7 +1381,7 @@ func (x *DeleteGenerationResponse) String() string {
 func (*DeleteGenerationResponse) ProtoMessage() {}
 
 func (x *DeleteGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[18]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1268,7 +1394,7 @@ func (x *DeleteGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteGenerationResponse.ProtoReflect.Descriptor instead.
 func (*DeleteGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{18}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteGenerationResponse) GetRemovedUpstream() bool {
@@ -1288,7 +1414,7 @@ type ExplainGenerationRequest struct {
 
 func (x *ExplainGenerationRequest) Reset() {
 	*x = ExplainGenerationRequest{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[19]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1300,7 +1426,7 @@ func (x *ExplainGenerationRequest) String() string {
 func (*ExplainGenerationRequest) ProtoMessage() {}
 
 func (x *ExplainGenerationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[19]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1313,7 +1439,7 @@ func (x *ExplainGenerationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainGenerationRequest.ProtoReflect.Descriptor instead.
 func (*ExplainGenerationRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{19}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ExplainGenerationRequest) GetId() string {
@@ -1336,7 +1462,7 @@ type ExplainGenerationResponse struct {
 
 func (x *ExplainGenerationResponse) Reset() {
 	*x = ExplainGenerationResponse{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[20]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1474,7 @@ func (x *ExplainGenerationResponse) String() string {
 func (*ExplainGenerationResponse) ProtoMessage() {}
 
 func (x *ExplainGenerationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[20]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1487,7 @@ func (x *ExplainGenerationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExplainGenerationResponse.ProtoReflect.Descriptor instead.
 func (*ExplainGenerationResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{20}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ExplainGenerationResponse) GetGeneration() *Generation {
@@ -1399,7 +1525,7 @@ type GenerationEvent struct {
 
 func (x *GenerationEvent) Reset() {
 	*x = GenerationEvent{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[21]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1411,7 +1537,7 @@ func (x *GenerationEvent) String() string {
 func (*GenerationEvent) ProtoMessage() {}
 
 func (x *GenerationEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[21]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1424,7 +1550,7 @@ func (x *GenerationEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GenerationEvent.ProtoReflect.Descriptor instead.
 func (*GenerationEvent) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{21}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GenerationEvent) GetTime() *timestamppb.Timestamp {
@@ -1490,7 +1616,7 @@ type UpstreamCall struct {
 
 func (x *UpstreamCall) Reset() {
 	*x = UpstreamCall{}
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[22]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1502,7 +1628,7 @@ func (x *UpstreamCall) String() string {
 func (*UpstreamCall) ProtoMessage() {}
 
 func (x *UpstreamCall) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[22]
+	mi := &file_hfgateway_v1_generation_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1515,7 +1641,7 @@ func (x *UpstreamCall) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpstreamCall.ProtoReflect.Descriptor instead.
 func (*UpstreamCall) Descriptor() ([]byte, []int) {
-	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{22}
+	return file_hfgateway_v1_generation_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *UpstreamCall) GetMethod() string {
@@ -1583,7 +1709,20 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"generation\x18\x01 \x01(\v2\x18.hfgateway.v1.GenerationR\n" +
 	"generation\x12\x1a\n" +
 	"\breplayed\x18\x02 \x01(\bR\breplayed\x128\n" +
-	"\bwarnings\x18\x03 \x03(\v2\x1c.hfgateway.v1.FieldViolationR\bwarnings\"&\n" +
+	"\bwarnings\x18\x03 \x03(\v2\x1c.hfgateway.v1.FieldViolationR\bwarnings\"\x88\x02\n" +
+	"\x16AdoptGenerationRequest\x12.\n" +
+	"\x13upstream_request_id\x18\x01 \x01(\tR\x11upstreamRequestId\x129\n" +
+	"\vapi_version\x18\x02 \x01(\x0e2\x18.hfgateway.v1.ApiVersionR\n" +
+	"apiVersion\x12H\n" +
+	"\x06labels\x18\x03 \x03(\v20.hfgateway.v1.AdoptGenerationRequest.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"o\n" +
+	"\x17AdoptGenerationResponse\x128\n" +
+	"\n" +
+	"generation\x18\x01 \x01(\v2\x18.hfgateway.v1.GenerationR\n" +
+	"generation\x12\x1a\n" +
+	"\breplayed\x18\x02 \x01(\bR\breplayed\"&\n" +
 	"\x14GetGenerationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"Q\n" +
 	"\x15GetGenerationResponse\x128\n" +
@@ -1595,7 +1734,7 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12#\n" +
-	"\rinclude_input\x18\x04 \x01(\bR\fincludeInput\"\xa4\x03\n" +
+	"\rinclude_input\x18\x04 \x01(\bR\fincludeInput\"\xd6\x03\n" +
 	"\x10GenerationFilter\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\x125\n" +
 	"\x06states\x18\x02 \x03(\x0e2\x1d.hfgateway.v1.GenerationStateR\x06states\x12\x1b\n" +
@@ -1603,7 +1742,8 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\x06labels\x18\x04 \x03(\v2*.hfgateway.v1.GenerationFilter.LabelsEntryR\x06labels\x12'\n" +
 	"\x0fidempotency_key\x18\x05 \x01(\tR\x0eidempotencyKey\x12?\n" +
 	"\rcreated_after\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\fcreatedAfter\x12A\n" +
-	"\x0ecreated_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x1a9\n" +
+	"\x0ecreated_before\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\rcreatedBefore\x120\n" +
+	"\x14upstream_request_ids\x18\b \x03(\tR\x12upstreamRequestIds\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"}\n" +
@@ -1688,9 +1828,10 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\x14WAIT_FOR_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fWAIT_FOR_STORED\x10\x01\x12\x15\n" +
 	"\x11WAIT_FOR_ACCEPTED\x10\x02\x12\x11\n" +
-	"\rWAIT_FOR_DONE\x10\x032\x91\b\n" +
+	"\rWAIT_FOR_DONE\x10\x032\xf6\b\n" +
 	"\x11GenerationService\x12f\n" +
-	"\x10SubmitGeneration\x12%.hfgateway.v1.SubmitGenerationRequest\x1a&.hfgateway.v1.SubmitGenerationResponse\"\x03\x90\x02\x02\x12]\n" +
+	"\x10SubmitGeneration\x12%.hfgateway.v1.SubmitGenerationRequest\x1a&.hfgateway.v1.SubmitGenerationResponse\"\x03\x90\x02\x02\x12c\n" +
+	"\x0fAdoptGeneration\x12$.hfgateway.v1.AdoptGenerationRequest\x1a%.hfgateway.v1.AdoptGenerationResponse\"\x03\x90\x02\x02\x12]\n" +
 	"\rGetGeneration\x12\".hfgateway.v1.GetGenerationRequest\x1a#.hfgateway.v1.GetGenerationResponse\"\x03\x90\x02\x01\x12c\n" +
 	"\x0fListGenerations\x12$.hfgateway.v1.ListGenerationsRequest\x1a%.hfgateway.v1.ListGenerationsResponse\"\x03\x90\x02\x01\x12f\n" +
 	"\x10CancelGeneration\x12%.hfgateway.v1.CancelGenerationRequest\x1a&.hfgateway.v1.CancelGenerationResponse\"\x03\x90\x02\x02\x12`\n" +
@@ -1715,109 +1856,118 @@ func file_hfgateway_v1_generation_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hfgateway_v1_generation_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hfgateway_v1_generation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_hfgateway_v1_generation_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_hfgateway_v1_generation_service_proto_goTypes = []any{
 	(WaitFor)(0),                       // 0: hfgateway.v1.WaitFor
 	(*SubmitGenerationRequest)(nil),    // 1: hfgateway.v1.SubmitGenerationRequest
 	(*SubmitGenerationResponse)(nil),   // 2: hfgateway.v1.SubmitGenerationResponse
-	(*GetGenerationRequest)(nil),       // 3: hfgateway.v1.GetGenerationRequest
-	(*GetGenerationResponse)(nil),      // 4: hfgateway.v1.GetGenerationResponse
-	(*ListGenerationsRequest)(nil),     // 5: hfgateway.v1.ListGenerationsRequest
-	(*GenerationFilter)(nil),           // 6: hfgateway.v1.GenerationFilter
-	(*ListGenerationsResponse)(nil),    // 7: hfgateway.v1.ListGenerationsResponse
-	(*CancelGenerationRequest)(nil),    // 8: hfgateway.v1.CancelGenerationRequest
-	(*CancelGenerationResponse)(nil),   // 9: hfgateway.v1.CancelGenerationResponse
-	(*WaitGenerationRequest)(nil),      // 10: hfgateway.v1.WaitGenerationRequest
-	(*WaitGenerationResponse)(nil),     // 11: hfgateway.v1.WaitGenerationResponse
-	(*WatchGenerationRequest)(nil),     // 12: hfgateway.v1.WatchGenerationRequest
-	(*WatchGenerationResponse)(nil),    // 13: hfgateway.v1.WatchGenerationResponse
-	(*WatchGenerationsRequest)(nil),    // 14: hfgateway.v1.WatchGenerationsRequest
-	(*WatchGenerationsResponse)(nil),   // 15: hfgateway.v1.WatchGenerationsResponse
-	(*EstimateGenerationRequest)(nil),  // 16: hfgateway.v1.EstimateGenerationRequest
-	(*EstimateGenerationResponse)(nil), // 17: hfgateway.v1.EstimateGenerationResponse
-	(*DeleteGenerationRequest)(nil),    // 18: hfgateway.v1.DeleteGenerationRequest
-	(*DeleteGenerationResponse)(nil),   // 19: hfgateway.v1.DeleteGenerationResponse
-	(*ExplainGenerationRequest)(nil),   // 20: hfgateway.v1.ExplainGenerationRequest
-	(*ExplainGenerationResponse)(nil),  // 21: hfgateway.v1.ExplainGenerationResponse
-	(*GenerationEvent)(nil),            // 22: hfgateway.v1.GenerationEvent
-	(*UpstreamCall)(nil),               // 23: hfgateway.v1.UpstreamCall
-	nil,                                // 24: hfgateway.v1.SubmitGenerationRequest.LabelsEntry
-	nil,                                // 25: hfgateway.v1.GenerationFilter.LabelsEntry
-	nil,                                // 26: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
-	(*GenerationInput)(nil),            // 27: hfgateway.v1.GenerationInput
-	(*durationpb.Duration)(nil),        // 28: google.protobuf.Duration
-	(*Generation)(nil),                 // 29: hfgateway.v1.Generation
-	(*FieldViolation)(nil),             // 30: hfgateway.v1.FieldViolation
-	(GenerationState)(0),               // 31: hfgateway.v1.GenerationState
-	(*timestamppb.Timestamp)(nil),      // 32: google.protobuf.Timestamp
-	(*Forecast)(nil),                   // 33: hfgateway.v1.Forecast
-	(*Cost)(nil),                       // 34: hfgateway.v1.Cost
-	(*structpb.Struct)(nil),            // 35: google.protobuf.Struct
-	(ChangeSource)(0),                  // 36: hfgateway.v1.ChangeSource
+	(*AdoptGenerationRequest)(nil),     // 3: hfgateway.v1.AdoptGenerationRequest
+	(*AdoptGenerationResponse)(nil),    // 4: hfgateway.v1.AdoptGenerationResponse
+	(*GetGenerationRequest)(nil),       // 5: hfgateway.v1.GetGenerationRequest
+	(*GetGenerationResponse)(nil),      // 6: hfgateway.v1.GetGenerationResponse
+	(*ListGenerationsRequest)(nil),     // 7: hfgateway.v1.ListGenerationsRequest
+	(*GenerationFilter)(nil),           // 8: hfgateway.v1.GenerationFilter
+	(*ListGenerationsResponse)(nil),    // 9: hfgateway.v1.ListGenerationsResponse
+	(*CancelGenerationRequest)(nil),    // 10: hfgateway.v1.CancelGenerationRequest
+	(*CancelGenerationResponse)(nil),   // 11: hfgateway.v1.CancelGenerationResponse
+	(*WaitGenerationRequest)(nil),      // 12: hfgateway.v1.WaitGenerationRequest
+	(*WaitGenerationResponse)(nil),     // 13: hfgateway.v1.WaitGenerationResponse
+	(*WatchGenerationRequest)(nil),     // 14: hfgateway.v1.WatchGenerationRequest
+	(*WatchGenerationResponse)(nil),    // 15: hfgateway.v1.WatchGenerationResponse
+	(*WatchGenerationsRequest)(nil),    // 16: hfgateway.v1.WatchGenerationsRequest
+	(*WatchGenerationsResponse)(nil),   // 17: hfgateway.v1.WatchGenerationsResponse
+	(*EstimateGenerationRequest)(nil),  // 18: hfgateway.v1.EstimateGenerationRequest
+	(*EstimateGenerationResponse)(nil), // 19: hfgateway.v1.EstimateGenerationResponse
+	(*DeleteGenerationRequest)(nil),    // 20: hfgateway.v1.DeleteGenerationRequest
+	(*DeleteGenerationResponse)(nil),   // 21: hfgateway.v1.DeleteGenerationResponse
+	(*ExplainGenerationRequest)(nil),   // 22: hfgateway.v1.ExplainGenerationRequest
+	(*ExplainGenerationResponse)(nil),  // 23: hfgateway.v1.ExplainGenerationResponse
+	(*GenerationEvent)(nil),            // 24: hfgateway.v1.GenerationEvent
+	(*UpstreamCall)(nil),               // 25: hfgateway.v1.UpstreamCall
+	nil,                                // 26: hfgateway.v1.SubmitGenerationRequest.LabelsEntry
+	nil,                                // 27: hfgateway.v1.AdoptGenerationRequest.LabelsEntry
+	nil,                                // 28: hfgateway.v1.GenerationFilter.LabelsEntry
+	nil,                                // 29: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
+	(*GenerationInput)(nil),            // 30: hfgateway.v1.GenerationInput
+	(*durationpb.Duration)(nil),        // 31: google.protobuf.Duration
+	(*Generation)(nil),                 // 32: hfgateway.v1.Generation
+	(*FieldViolation)(nil),             // 33: hfgateway.v1.FieldViolation
+	(ApiVersion)(0),                    // 34: hfgateway.v1.ApiVersion
+	(GenerationState)(0),               // 35: hfgateway.v1.GenerationState
+	(*timestamppb.Timestamp)(nil),      // 36: google.protobuf.Timestamp
+	(*Forecast)(nil),                   // 37: hfgateway.v1.Forecast
+	(*Cost)(nil),                       // 38: hfgateway.v1.Cost
+	(*structpb.Struct)(nil),            // 39: google.protobuf.Struct
+	(ChangeSource)(0),                  // 40: hfgateway.v1.ChangeSource
 }
 var file_hfgateway_v1_generation_service_proto_depIdxs = []int32{
-	27, // 0: hfgateway.v1.SubmitGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
-	24, // 1: hfgateway.v1.SubmitGenerationRequest.labels:type_name -> hfgateway.v1.SubmitGenerationRequest.LabelsEntry
+	30, // 0: hfgateway.v1.SubmitGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
+	26, // 1: hfgateway.v1.SubmitGenerationRequest.labels:type_name -> hfgateway.v1.SubmitGenerationRequest.LabelsEntry
 	0,  // 2: hfgateway.v1.SubmitGenerationRequest.wait_for:type_name -> hfgateway.v1.WaitFor
-	28, // 3: hfgateway.v1.SubmitGenerationRequest.wait_timeout:type_name -> google.protobuf.Duration
-	28, // 4: hfgateway.v1.SubmitGenerationRequest.start_timeout:type_name -> google.protobuf.Duration
-	28, // 5: hfgateway.v1.SubmitGenerationRequest.outputs_ttl:type_name -> google.protobuf.Duration
-	29, // 6: hfgateway.v1.SubmitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	30, // 7: hfgateway.v1.SubmitGenerationResponse.warnings:type_name -> hfgateway.v1.FieldViolation
-	29, // 8: hfgateway.v1.GetGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	6,  // 9: hfgateway.v1.ListGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
-	31, // 10: hfgateway.v1.GenerationFilter.states:type_name -> hfgateway.v1.GenerationState
-	25, // 11: hfgateway.v1.GenerationFilter.labels:type_name -> hfgateway.v1.GenerationFilter.LabelsEntry
-	32, // 12: hfgateway.v1.GenerationFilter.created_after:type_name -> google.protobuf.Timestamp
-	32, // 13: hfgateway.v1.GenerationFilter.created_before:type_name -> google.protobuf.Timestamp
-	29, // 14: hfgateway.v1.ListGenerationsResponse.generations:type_name -> hfgateway.v1.Generation
-	29, // 15: hfgateway.v1.CancelGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	28, // 16: hfgateway.v1.WaitGenerationRequest.timeout:type_name -> google.protobuf.Duration
-	29, // 17: hfgateway.v1.WaitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	28, // 18: hfgateway.v1.WatchGenerationRequest.forecast_interval:type_name -> google.protobuf.Duration
-	29, // 19: hfgateway.v1.WatchGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	33, // 20: hfgateway.v1.WatchGenerationResponse.forecast:type_name -> hfgateway.v1.Forecast
-	6,  // 21: hfgateway.v1.WatchGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
-	28, // 22: hfgateway.v1.WatchGenerationsRequest.forecast_interval:type_name -> google.protobuf.Duration
-	29, // 23: hfgateway.v1.WatchGenerationsResponse.generation:type_name -> hfgateway.v1.Generation
-	26, // 24: hfgateway.v1.WatchGenerationsResponse.forecasts:type_name -> hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
-	27, // 25: hfgateway.v1.EstimateGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
-	34, // 26: hfgateway.v1.EstimateGenerationResponse.cost:type_name -> hfgateway.v1.Cost
-	35, // 27: hfgateway.v1.EstimateGenerationResponse.extra:type_name -> google.protobuf.Struct
-	30, // 28: hfgateway.v1.EstimateGenerationResponse.warnings:type_name -> hfgateway.v1.FieldViolation
-	29, // 29: hfgateway.v1.ExplainGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	22, // 30: hfgateway.v1.ExplainGenerationResponse.events:type_name -> hfgateway.v1.GenerationEvent
-	32, // 31: hfgateway.v1.GenerationEvent.time:type_name -> google.protobuf.Timestamp
-	31, // 32: hfgateway.v1.GenerationEvent.state:type_name -> hfgateway.v1.GenerationState
-	36, // 33: hfgateway.v1.GenerationEvent.source:type_name -> hfgateway.v1.ChangeSource
-	23, // 34: hfgateway.v1.GenerationEvent.upstream_call:type_name -> hfgateway.v1.UpstreamCall
-	28, // 35: hfgateway.v1.UpstreamCall.duration:type_name -> google.protobuf.Duration
-	33, // 36: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry.value:type_name -> hfgateway.v1.Forecast
-	1,  // 37: hfgateway.v1.GenerationService.SubmitGeneration:input_type -> hfgateway.v1.SubmitGenerationRequest
-	3,  // 38: hfgateway.v1.GenerationService.GetGeneration:input_type -> hfgateway.v1.GetGenerationRequest
-	5,  // 39: hfgateway.v1.GenerationService.ListGenerations:input_type -> hfgateway.v1.ListGenerationsRequest
-	8,  // 40: hfgateway.v1.GenerationService.CancelGeneration:input_type -> hfgateway.v1.CancelGenerationRequest
-	10, // 41: hfgateway.v1.GenerationService.WaitGeneration:input_type -> hfgateway.v1.WaitGenerationRequest
-	12, // 42: hfgateway.v1.GenerationService.WatchGeneration:input_type -> hfgateway.v1.WatchGenerationRequest
-	14, // 43: hfgateway.v1.GenerationService.WatchGenerations:input_type -> hfgateway.v1.WatchGenerationsRequest
-	16, // 44: hfgateway.v1.GenerationService.EstimateGeneration:input_type -> hfgateway.v1.EstimateGenerationRequest
-	18, // 45: hfgateway.v1.GenerationService.DeleteGeneration:input_type -> hfgateway.v1.DeleteGenerationRequest
-	20, // 46: hfgateway.v1.GenerationService.ExplainGeneration:input_type -> hfgateway.v1.ExplainGenerationRequest
-	2,  // 47: hfgateway.v1.GenerationService.SubmitGeneration:output_type -> hfgateway.v1.SubmitGenerationResponse
-	4,  // 48: hfgateway.v1.GenerationService.GetGeneration:output_type -> hfgateway.v1.GetGenerationResponse
-	7,  // 49: hfgateway.v1.GenerationService.ListGenerations:output_type -> hfgateway.v1.ListGenerationsResponse
-	9,  // 50: hfgateway.v1.GenerationService.CancelGeneration:output_type -> hfgateway.v1.CancelGenerationResponse
-	11, // 51: hfgateway.v1.GenerationService.WaitGeneration:output_type -> hfgateway.v1.WaitGenerationResponse
-	13, // 52: hfgateway.v1.GenerationService.WatchGeneration:output_type -> hfgateway.v1.WatchGenerationResponse
-	15, // 53: hfgateway.v1.GenerationService.WatchGenerations:output_type -> hfgateway.v1.WatchGenerationsResponse
-	17, // 54: hfgateway.v1.GenerationService.EstimateGeneration:output_type -> hfgateway.v1.EstimateGenerationResponse
-	19, // 55: hfgateway.v1.GenerationService.DeleteGeneration:output_type -> hfgateway.v1.DeleteGenerationResponse
-	21, // 56: hfgateway.v1.GenerationService.ExplainGeneration:output_type -> hfgateway.v1.ExplainGenerationResponse
-	47, // [47:57] is the sub-list for method output_type
-	37, // [37:47] is the sub-list for method input_type
-	37, // [37:37] is the sub-list for extension type_name
-	37, // [37:37] is the sub-list for extension extendee
-	0,  // [0:37] is the sub-list for field type_name
+	31, // 3: hfgateway.v1.SubmitGenerationRequest.wait_timeout:type_name -> google.protobuf.Duration
+	31, // 4: hfgateway.v1.SubmitGenerationRequest.start_timeout:type_name -> google.protobuf.Duration
+	31, // 5: hfgateway.v1.SubmitGenerationRequest.outputs_ttl:type_name -> google.protobuf.Duration
+	32, // 6: hfgateway.v1.SubmitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	33, // 7: hfgateway.v1.SubmitGenerationResponse.warnings:type_name -> hfgateway.v1.FieldViolation
+	34, // 8: hfgateway.v1.AdoptGenerationRequest.api_version:type_name -> hfgateway.v1.ApiVersion
+	27, // 9: hfgateway.v1.AdoptGenerationRequest.labels:type_name -> hfgateway.v1.AdoptGenerationRequest.LabelsEntry
+	32, // 10: hfgateway.v1.AdoptGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	32, // 11: hfgateway.v1.GetGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	8,  // 12: hfgateway.v1.ListGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
+	35, // 13: hfgateway.v1.GenerationFilter.states:type_name -> hfgateway.v1.GenerationState
+	28, // 14: hfgateway.v1.GenerationFilter.labels:type_name -> hfgateway.v1.GenerationFilter.LabelsEntry
+	36, // 15: hfgateway.v1.GenerationFilter.created_after:type_name -> google.protobuf.Timestamp
+	36, // 16: hfgateway.v1.GenerationFilter.created_before:type_name -> google.protobuf.Timestamp
+	32, // 17: hfgateway.v1.ListGenerationsResponse.generations:type_name -> hfgateway.v1.Generation
+	32, // 18: hfgateway.v1.CancelGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	31, // 19: hfgateway.v1.WaitGenerationRequest.timeout:type_name -> google.protobuf.Duration
+	32, // 20: hfgateway.v1.WaitGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	31, // 21: hfgateway.v1.WatchGenerationRequest.forecast_interval:type_name -> google.protobuf.Duration
+	32, // 22: hfgateway.v1.WatchGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	37, // 23: hfgateway.v1.WatchGenerationResponse.forecast:type_name -> hfgateway.v1.Forecast
+	8,  // 24: hfgateway.v1.WatchGenerationsRequest.filter:type_name -> hfgateway.v1.GenerationFilter
+	31, // 25: hfgateway.v1.WatchGenerationsRequest.forecast_interval:type_name -> google.protobuf.Duration
+	32, // 26: hfgateway.v1.WatchGenerationsResponse.generation:type_name -> hfgateway.v1.Generation
+	29, // 27: hfgateway.v1.WatchGenerationsResponse.forecasts:type_name -> hfgateway.v1.WatchGenerationsResponse.ForecastsEntry
+	30, // 28: hfgateway.v1.EstimateGenerationRequest.input:type_name -> hfgateway.v1.GenerationInput
+	38, // 29: hfgateway.v1.EstimateGenerationResponse.cost:type_name -> hfgateway.v1.Cost
+	39, // 30: hfgateway.v1.EstimateGenerationResponse.extra:type_name -> google.protobuf.Struct
+	33, // 31: hfgateway.v1.EstimateGenerationResponse.warnings:type_name -> hfgateway.v1.FieldViolation
+	32, // 32: hfgateway.v1.ExplainGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	24, // 33: hfgateway.v1.ExplainGenerationResponse.events:type_name -> hfgateway.v1.GenerationEvent
+	36, // 34: hfgateway.v1.GenerationEvent.time:type_name -> google.protobuf.Timestamp
+	35, // 35: hfgateway.v1.GenerationEvent.state:type_name -> hfgateway.v1.GenerationState
+	40, // 36: hfgateway.v1.GenerationEvent.source:type_name -> hfgateway.v1.ChangeSource
+	25, // 37: hfgateway.v1.GenerationEvent.upstream_call:type_name -> hfgateway.v1.UpstreamCall
+	31, // 38: hfgateway.v1.UpstreamCall.duration:type_name -> google.protobuf.Duration
+	37, // 39: hfgateway.v1.WatchGenerationsResponse.ForecastsEntry.value:type_name -> hfgateway.v1.Forecast
+	1,  // 40: hfgateway.v1.GenerationService.SubmitGeneration:input_type -> hfgateway.v1.SubmitGenerationRequest
+	3,  // 41: hfgateway.v1.GenerationService.AdoptGeneration:input_type -> hfgateway.v1.AdoptGenerationRequest
+	5,  // 42: hfgateway.v1.GenerationService.GetGeneration:input_type -> hfgateway.v1.GetGenerationRequest
+	7,  // 43: hfgateway.v1.GenerationService.ListGenerations:input_type -> hfgateway.v1.ListGenerationsRequest
+	10, // 44: hfgateway.v1.GenerationService.CancelGeneration:input_type -> hfgateway.v1.CancelGenerationRequest
+	12, // 45: hfgateway.v1.GenerationService.WaitGeneration:input_type -> hfgateway.v1.WaitGenerationRequest
+	14, // 46: hfgateway.v1.GenerationService.WatchGeneration:input_type -> hfgateway.v1.WatchGenerationRequest
+	16, // 47: hfgateway.v1.GenerationService.WatchGenerations:input_type -> hfgateway.v1.WatchGenerationsRequest
+	18, // 48: hfgateway.v1.GenerationService.EstimateGeneration:input_type -> hfgateway.v1.EstimateGenerationRequest
+	20, // 49: hfgateway.v1.GenerationService.DeleteGeneration:input_type -> hfgateway.v1.DeleteGenerationRequest
+	22, // 50: hfgateway.v1.GenerationService.ExplainGeneration:input_type -> hfgateway.v1.ExplainGenerationRequest
+	2,  // 51: hfgateway.v1.GenerationService.SubmitGeneration:output_type -> hfgateway.v1.SubmitGenerationResponse
+	4,  // 52: hfgateway.v1.GenerationService.AdoptGeneration:output_type -> hfgateway.v1.AdoptGenerationResponse
+	6,  // 53: hfgateway.v1.GenerationService.GetGeneration:output_type -> hfgateway.v1.GetGenerationResponse
+	9,  // 54: hfgateway.v1.GenerationService.ListGenerations:output_type -> hfgateway.v1.ListGenerationsResponse
+	11, // 55: hfgateway.v1.GenerationService.CancelGeneration:output_type -> hfgateway.v1.CancelGenerationResponse
+	13, // 56: hfgateway.v1.GenerationService.WaitGeneration:output_type -> hfgateway.v1.WaitGenerationResponse
+	15, // 57: hfgateway.v1.GenerationService.WatchGeneration:output_type -> hfgateway.v1.WatchGenerationResponse
+	17, // 58: hfgateway.v1.GenerationService.WatchGenerations:output_type -> hfgateway.v1.WatchGenerationsResponse
+	19, // 59: hfgateway.v1.GenerationService.EstimateGeneration:output_type -> hfgateway.v1.EstimateGenerationResponse
+	21, // 60: hfgateway.v1.GenerationService.DeleteGeneration:output_type -> hfgateway.v1.DeleteGenerationResponse
+	23, // 61: hfgateway.v1.GenerationService.ExplainGeneration:output_type -> hfgateway.v1.ExplainGenerationResponse
+	51, // [51:62] is the sub-list for method output_type
+	40, // [40:51] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_service_proto_init() }
@@ -1834,7 +1984,7 @@ func file_hfgateway_v1_generation_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_v1_generation_service_proto_rawDesc), len(file_hfgateway_v1_generation_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

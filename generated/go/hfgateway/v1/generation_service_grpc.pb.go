@@ -20,6 +20,7 @@ const _ = grpc.SupportPackageIsVersion9
 
 const (
 	GenerationService_SubmitGeneration_FullMethodName   = "/hfgateway.v1.GenerationService/SubmitGeneration"
+	GenerationService_AdoptGeneration_FullMethodName    = "/hfgateway.v1.GenerationService/AdoptGeneration"
 	GenerationService_GetGeneration_FullMethodName      = "/hfgateway.v1.GenerationService/GetGeneration"
 	GenerationService_ListGenerations_FullMethodName    = "/hfgateway.v1.GenerationService/ListGenerations"
 	GenerationService_CancelGeneration_FullMethodName   = "/hfgateway.v1.GenerationService/CancelGeneration"
@@ -75,6 +76,27 @@ type GenerationServiceClient interface {
 	//
 	// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
 	SubmitGeneration(ctx context.Context, in *SubmitGenerationRequest, opts ...grpc.CallOption) (*SubmitGenerationResponse, error)
+	// Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+	// tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+	// adoption submits and charges nothing, and an adopted generation is never submitted.
+	//
+	// The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+	// proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+	// Higgsfield reports. If the call fails, nothing is stored.
+	//
+	// A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+	// returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+	// as if Higgsfield did not know the request.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+	//     tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+	//     request yet that was made seconds ago.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe. The call returns the same generation.
+	AdoptGeneration(ctx context.Context, in *AdoptGenerationRequest, opts ...grpc.CallOption) (*AdoptGenerationResponse, error)
 	// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
 	// 2 s, so that `state` and `cancelable` are true.
 	//
@@ -140,8 +162,8 @@ type GenerationServiceClient interface {
 	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-	//     filter.idempotency_key is set.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+	//     filter.idempotency_key or filter.upstream_request_ids is set.
 	//
 	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(ctx context.Context, in *WatchGenerationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGenerationsResponse], error)
@@ -196,6 +218,16 @@ func (c *generationServiceClient) SubmitGeneration(ctx context.Context, in *Subm
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(SubmitGenerationResponse)
 	err := c.cc.Invoke(ctx, GenerationService_SubmitGeneration_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *generationServiceClient) AdoptGeneration(ctx context.Context, in *AdoptGenerationRequest, opts ...grpc.CallOption) (*AdoptGenerationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AdoptGenerationResponse)
+	err := c.cc.Invoke(ctx, GenerationService_AdoptGeneration_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -354,6 +386,27 @@ type GenerationServiceServer interface {
 	//
 	// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
 	SubmitGeneration(context.Context, *SubmitGenerationRequest) (*SubmitGenerationResponse, error)
+	// Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+	// tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+	// adoption submits and charges nothing, and an adopted generation is never submitted.
+	//
+	// The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+	// proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+	// Higgsfield reports. If the call fails, nothing is stored.
+	//
+	// A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+	// returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+	// as if Higgsfield did not know the request.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+	//     tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+	//     request yet that was made seconds ago.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+	//
+	// Retry: safe. The call returns the same generation.
+	AdoptGeneration(context.Context, *AdoptGenerationRequest) (*AdoptGenerationResponse, error)
 	// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
 	// 2 s, so that `state` and `cancelable` are true.
 	//
@@ -419,8 +472,8 @@ type GenerationServiceServer interface {
 	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-	//     filter.idempotency_key is set.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+	//     filter.idempotency_key or filter.upstream_request_ids is set.
 	//
 	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(*WatchGenerationsRequest, grpc.ServerStreamingServer[WatchGenerationsResponse]) error
@@ -473,6 +526,9 @@ type UnimplementedGenerationServiceServer struct{}
 
 func (UnimplementedGenerationServiceServer) SubmitGeneration(context.Context, *SubmitGenerationRequest) (*SubmitGenerationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method SubmitGeneration not implemented")
+}
+func (UnimplementedGenerationServiceServer) AdoptGeneration(context.Context, *AdoptGenerationRequest) (*AdoptGenerationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AdoptGeneration not implemented")
 }
 func (UnimplementedGenerationServiceServer) GetGeneration(context.Context, *GetGenerationRequest) (*GetGenerationResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetGeneration not implemented")
@@ -536,6 +592,24 @@ func _GenerationService_SubmitGeneration_Handler(srv interface{}, ctx context.Co
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(GenerationServiceServer).SubmitGeneration(ctx, req.(*SubmitGenerationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _GenerationService_AdoptGeneration_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AdoptGenerationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(GenerationServiceServer).AdoptGeneration(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: GenerationService_AdoptGeneration_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(GenerationServiceServer).AdoptGeneration(ctx, req.(*AdoptGenerationRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -698,6 +772,10 @@ var GenerationService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "SubmitGeneration",
 			Handler:    _GenerationService_SubmitGeneration_Handler,
+		},
+		{
+			MethodName: "AdoptGeneration",
+			Handler:    _GenerationService_AdoptGeneration_Handler,
 		},
 		{
 			MethodName: "GetGeneration",

@@ -52,6 +52,7 @@ class ChangeSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CHANGE_SOURCE_OPERATOR: _ClassVar[ChangeSource]
     CHANGE_SOURCE_SUBMIT: _ClassVar[ChangeSource]
     CHANGE_SOURCE_CANCEL: _ClassVar[ChangeSource]
+    CHANGE_SOURCE_ADOPT: _ClassVar[ChangeSource]
 GENERATION_STATE_UNSPECIFIED: GenerationState
 GENERATION_STATE_PENDING: GenerationState
 GENERATION_STATE_UNCERTAIN: GenerationState
@@ -79,9 +80,10 @@ CHANGE_SOURCE_POLL: ChangeSource
 CHANGE_SOURCE_OPERATOR: ChangeSource
 CHANGE_SOURCE_SUBMIT: ChangeSource
 CHANGE_SOURCE_CANCEL: ChangeSource
+CHANGE_SOURCE_ADOPT: ChangeSource
 
 class Generation(_message.Message):
-    __slots__ = ("id", "state", "done", "revision", "model_id", "outputs", "failure", "delay", "cancelable", "forecast", "input", "labels", "idempotency_key", "estimated_cost", "upstream", "create_time", "accept_time", "start_time", "end_time", "outputs_expire_time", "update_time", "used_input")
+    __slots__ = ("id", "state", "done", "revision", "model_id", "outputs", "failure", "delay", "cancelable", "forecast", "input", "labels", "idempotency_key", "estimated_cost", "upstream", "create_time", "accept_time", "start_time", "end_time", "outputs_expire_time", "update_time", "used_input", "adopted")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -111,6 +113,7 @@ class Generation(_message.Message):
     OUTPUTS_EXPIRE_TIME_FIELD_NUMBER: _ClassVar[int]
     UPDATE_TIME_FIELD_NUMBER: _ClassVar[int]
     USED_INPUT_FIELD_NUMBER: _ClassVar[int]
+    ADOPTED_FIELD_NUMBER: _ClassVar[int]
     id: str
     state: GenerationState
     done: bool
@@ -133,7 +136,8 @@ class Generation(_message.Message):
     outputs_expire_time: _timestamp_pb2.Timestamp
     update_time: _timestamp_pb2.Timestamp
     used_input: _struct_pb2.Struct
-    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[GenerationState, str]] = ..., done: bool = ..., revision: _Optional[int] = ..., model_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., delay: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., cancelable: bool = ..., forecast: _Optional[_Union[Forecast, _Mapping]] = ..., input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., estimated_cost: _Optional[_Union[Cost, _Mapping]] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outputs_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., used_input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    adopted: bool
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[_Union[GenerationState, str]] = ..., done: bool = ..., revision: _Optional[int] = ..., model_id: _Optional[str] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., failure: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., delay: _Optional[_Union[_error_pb2.Failure, _Mapping]] = ..., cancelable: bool = ..., forecast: _Optional[_Union[Forecast, _Mapping]] = ..., input: _Optional[_Union[_generation_input_pb2.GenerationInput, _Mapping]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., estimated_cost: _Optional[_Union[Cost, _Mapping]] = ..., upstream: _Optional[_Union[Upstream, _Mapping]] = ..., create_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., accept_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., start_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., end_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., outputs_expire_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., update_time: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., used_input: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., adopted: bool = ...) -> None: ...
 
 class Output(_message.Message):
     __slots__ = ("state", "kind", "url", "preview_url", "name", "content_type", "archived", "job_id", "archived_preview")

@@ -63,6 +63,31 @@ class SubmitGenerationResponse(_message.Message):
     warnings: _containers.RepeatedCompositeFieldContainer[_error_pb2.FieldViolation]
     def __init__(self, generation: _Optional[_Union[_generation_pb2.Generation, _Mapping]] = ..., replayed: bool = ..., warnings: _Optional[_Iterable[_Union[_error_pb2.FieldViolation, _Mapping]]] = ...) -> None: ...
 
+class AdoptGenerationRequest(_message.Message):
+    __slots__ = ("upstream_request_id", "api_version", "labels")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    UPSTREAM_REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    API_VERSION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    upstream_request_id: str
+    api_version: _generation_input_pb2.ApiVersion
+    labels: _containers.ScalarMap[str, str]
+    def __init__(self, upstream_request_id: _Optional[str] = ..., api_version: _Optional[_Union[_generation_input_pb2.ApiVersion, str]] = ..., labels: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class AdoptGenerationResponse(_message.Message):
+    __slots__ = ("generation", "replayed")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    generation: _generation_pb2.Generation
+    replayed: bool
+    def __init__(self, generation: _Optional[_Union[_generation_pb2.Generation, _Mapping]] = ..., replayed: bool = ...) -> None: ...
+
 class GetGenerationRequest(_message.Message):
     __slots__ = ("id",)
     ID_FIELD_NUMBER: _ClassVar[int]
@@ -88,7 +113,7 @@ class ListGenerationsRequest(_message.Message):
     def __init__(self, filter: _Optional[_Union[GenerationFilter, _Mapping]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ..., include_input: bool = ...) -> None: ...
 
 class GenerationFilter(_message.Message):
-    __slots__ = ("ids", "states", "model_ids", "labels", "idempotency_key", "created_after", "created_before")
+    __slots__ = ("ids", "states", "model_ids", "labels", "idempotency_key", "created_after", "created_before", "upstream_request_ids")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -103,6 +128,7 @@ class GenerationFilter(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     CREATED_AFTER_FIELD_NUMBER: _ClassVar[int]
     CREATED_BEFORE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_REQUEST_IDS_FIELD_NUMBER: _ClassVar[int]
     ids: _containers.RepeatedScalarFieldContainer[str]
     states: _containers.RepeatedScalarFieldContainer[_generation_pb2.GenerationState]
     model_ids: _containers.RepeatedScalarFieldContainer[str]
@@ -110,7 +136,8 @@ class GenerationFilter(_message.Message):
     idempotency_key: str
     created_after: _timestamp_pb2.Timestamp
     created_before: _timestamp_pb2.Timestamp
-    def __init__(self, ids: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[_Union[_generation_pb2.GenerationState, str]]] = ..., model_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    upstream_request_ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ids: _Optional[_Iterable[str]] = ..., states: _Optional[_Iterable[_Union[_generation_pb2.GenerationState, str]]] = ..., model_ids: _Optional[_Iterable[str]] = ..., labels: _Optional[_Mapping[str, str]] = ..., idempotency_key: _Optional[str] = ..., created_after: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., created_before: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., upstream_request_ids: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ListGenerationsResponse(_message.Message):
     __slots__ = ("generations", "next_page_token")

@@ -58,6 +58,11 @@ class GenerationServiceStub(object):
                 request_serializer=hfgateway_dot_v1_dot_generation__service__pb2.SubmitGenerationRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_v1_dot_generation__service__pb2.SubmitGenerationResponse.FromString,
                 _registered_method=True)
+        self.AdoptGeneration = channel.unary_unary(
+                '/hfgateway.v1.GenerationService/AdoptGeneration',
+                request_serializer=hfgateway_dot_v1_dot_generation__service__pb2.AdoptGenerationRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_v1_dot_generation__service__pb2.AdoptGenerationResponse.FromString,
+                _registered_method=True)
         self.GetGeneration = channel.unary_unary(
                 '/hfgateway.v1.GenerationService/GetGeneration',
                 request_serializer=hfgateway_dot_v1_dot_generation__service__pb2.GetGenerationRequest.SerializeToString,
@@ -147,6 +152,32 @@ class GenerationServiceServicer(object):
         - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdoptGeneration(self, request, context):
+        """Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+        tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+        adoption submits and charges nothing, and an adopted generation is never submitted.
+
+        The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+        proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+        Higgsfield reports. If the call fails, nothing is stored.
+
+        A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+        returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+        as if Higgsfield did not know the request.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+        tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+        request yet that was made seconds ago.
+        - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+        - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+        Retry: safe. The call returns the same generation.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -243,8 +274,8 @@ class GenerationServiceServicer(object):
         UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
 
         Errors:
-        - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-        filter.idempotency_key is set.
+        - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+        filter.idempotency_key or filter.upstream_request_ids is set.
 
         Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
         """
@@ -311,6 +342,11 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     servicer.SubmitGeneration,
                     request_deserializer=hfgateway_dot_v1_dot_generation__service__pb2.SubmitGenerationRequest.FromString,
                     response_serializer=hfgateway_dot_v1_dot_generation__service__pb2.SubmitGenerationResponse.SerializeToString,
+            ),
+            'AdoptGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdoptGeneration,
+                    request_deserializer=hfgateway_dot_v1_dot_generation__service__pb2.AdoptGenerationRequest.FromString,
+                    response_serializer=hfgateway_dot_v1_dot_generation__service__pb2.AdoptGenerationResponse.SerializeToString,
             ),
             'GetGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.GetGeneration,
@@ -404,6 +440,33 @@ class GenerationService(object):
             '/hfgateway.v1.GenerationService/SubmitGeneration',
             hfgateway_dot_v1_dot_generation__service__pb2.SubmitGenerationRequest.SerializeToString,
             hfgateway_dot_v1_dot_generation__service__pb2.SubmitGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdoptGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.v1.GenerationService/AdoptGeneration',
+            hfgateway_dot_v1_dot_generation__service__pb2.AdoptGenerationRequest.SerializeToString,
+            hfgateway_dot_v1_dot_generation__service__pb2.AdoptGenerationResponse.FromString,
             options,
             channel_credentials,
             insecure,

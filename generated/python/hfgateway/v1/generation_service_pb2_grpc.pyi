@@ -73,6 +73,28 @@ class GenerationServiceStub:
 
     Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
     """
+    AdoptGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.AdoptGenerationRequest, _generation_service_pb2.AdoptGenerationResponse]
+    """Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+    tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+    adoption submits and charges nothing, and an adopted generation is never submitted.
+
+    The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+    proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+    Higgsfield reports. If the call fails, nothing is stored.
+
+    A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+    returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+    as if Higgsfield did not know the request.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+        tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+        request yet that was made seconds ago.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+    Retry: safe. The call returns the same generation.
+    """
     GetGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.GetGenerationRequest, _generation_service_pb2.GetGenerationResponse]
     """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
     2 s, so that `state` and `cancelable` are true.
@@ -144,8 +166,8 @@ class GenerationServiceStub:
     UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-        filter.idempotency_key is set.
+      - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+        filter.idempotency_key or filter.upstream_request_ids is set.
 
     Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
     """
@@ -235,6 +257,28 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
     """
+    AdoptGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.AdoptGenerationRequest, _generation_service_pb2.AdoptGenerationResponse]  # type: ignore[assignment]
+    """Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+    tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+    adoption submits and charges nothing, and an adopted generation is never submitted.
+
+    The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+    proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+    Higgsfield reports. If the call fails, nothing is stored.
+
+    A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+    returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+    as if Higgsfield did not know the request.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+        tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+        request yet that was made seconds ago.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+    Retry: safe. The call returns the same generation.
+    """
     GetGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetGenerationRequest, _generation_service_pb2.GetGenerationResponse]  # type: ignore[assignment]
     """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
     2 s, so that `state` and `cancelable` are true.
@@ -306,8 +350,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-        filter.idempotency_key is set.
+      - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+        filter.idempotency_key or filter.upstream_request_ids is set.
 
     Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
     """
@@ -399,6 +443,34 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
           - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
+        """
+
+    @_abc_1.abstractmethod
+    def AdoptGeneration(
+        self,
+        request: _generation_service_pb2.AdoptGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.AdoptGenerationResponse, _abc.Awaitable[_generation_service_pb2.AdoptGenerationResponse]]:
+        """Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+        tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+        adoption submits and charges nothing, and an adopted generation is never submitted.
+
+        The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+        proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+        Higgsfield reports. If the call fails, nothing is stored.
+
+        A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+        returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+        as if Higgsfield did not know the request.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+            tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+            request yet that was made seconds ago.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+          - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+
+        Retry: safe. The call returns the same generation.
         """
 
     @_abc_1.abstractmethod
@@ -507,8 +579,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
 
         Errors:
-          - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-            filter.idempotency_key is set.
+          - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+            filter.idempotency_key or filter.upstream_request_ids is set.
 
         Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
         """

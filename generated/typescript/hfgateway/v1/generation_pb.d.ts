@@ -17,7 +17,10 @@ export declare const file_hfgateway_v1_generation: GenFile;
  * A generation: one input, submitted to one Higgsfield model and charged at most once, and its results.
  *
  * The client sets input, labels and idempotency_key when it submits; they never change. The gateway sets all other
- * fields. Times are the calendar time of the gateway, to the microsecond.
+ * fields. A generation that was adopted (see `adopted`) has the fields that Higgsfield's status calls prove; a field
+ * whose comment does not mention adoption has its usual meaning.
+ *
+ * Times are the calendar time of the gateway, to the microsecond.
  *
  * @generated from message hfgateway.v1.Generation
  */
@@ -52,7 +55,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   revision: number;
 
   /**
-   * The model that serves the generation, such as "higgsfield-ai/soul/standard".
+   * The model that serves the generation, such as "higgsfield-ai/soul/standard". Empty if adopted, because Higgsfield's
+   * status does not name it.
    *
    * @generated from field: string model_id = 5;
    */
@@ -89,7 +93,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   cancelable: boolean;
 
   /**
-   * The forecast at the time of the message. Absent while the submission is sent or uncertain, and after the end. A new
+   * The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
+   * adopted. A new
    * forecast does not create a revision; see forecast_interval in the requests of watches.
    *
    * @generated from field: hfgateway.v1.Forecast forecast = 10;
@@ -97,7 +102,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   forecast?: Forecast | undefined;
 
   /**
-   * The input as it was submitted. Lists and watches leave it out unless include_input is set.
+   * The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
+   * used_input.
    *
    * @generated from field: hfgateway.v1.GenerationInput input = 11;
    */
@@ -111,15 +117,15 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   labels: { [key: string]: string };
 
   /**
-   * The client's idempotency key.
+   * The client's idempotency key. Empty if adopted.
    *
    * @generated from field: string idempotency_key = 13;
    */
   idempotencyKey: string;
 
   /**
-   * The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price. This
-   * version of the gateway makes no estimates at submission.
+   * The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
+   * adopted. This version of the gateway makes no estimates at submission.
    *
    * @generated from field: hfgateway.v1.Cost estimated_cost = 14;
    */
@@ -133,14 +139,16 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   upstream?: Upstream | undefined;
 
   /**
-   * When the gateway stored the generation.
+   * When the gateway stored the generation. If adopted, this is the time of the adoption; Higgsfield does not report when
+   * the request was made.
    *
    * @generated from field: google.protobuf.Timestamp create_time = 16;
    */
   createTime?: Timestamp | undefined;
 
   /**
-   * When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it.
+   * When the gateway learned that Higgsfield had accepted the generation. Absent before, and if Higgsfield refused it. If
+   * adopted, the time of the adoption.
    *
    * @generated from field: google.protobuf.Timestamp accept_time = 17;
    */
@@ -154,14 +162,16 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   startTime?: Timestamp | undefined;
 
   /**
-   * When the gateway learned that the generation had ended. Set only if done.
+   * When the gateway learned that the generation had ended. Set only if done. If it had ended before it was adopted, the
+   * time of the adoption.
    *
    * @generated from field: google.protobuf.Timestamp end_time = 19;
    */
   endTime?: Timestamp | undefined;
 
   /**
-   * When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED.
+   * When Higgsfield deletes the outputs: at most 7 days after the end. Set only in COMPLETED. Absent if the generation
+   * had ended before it was adopted, and Higgsfield does not name the time.
    *
    * @generated from field: google.protobuf.Timestamp outputs_expire_time = 20;
    */
@@ -182,6 +192,13 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
    * @generated from field: google.protobuf.Struct used_input = 22;
    */
   usedInput?: JsonObject | undefined;
+
+  /**
+   * Whether the generation was created by AdoptGeneration: its request was made without this gateway.
+   *
+   * @generated from field: bool adopted = 23;
+   */
+  adopted: boolean;
 };
 
 /**
@@ -392,7 +409,7 @@ export declare type Upstream = Message<"hfgateway.v1.Upstream"> & {
   requestId: string;
 
   /**
-   * The X-Correlation-ID of the response to the submission. Empty if there is none.
+   * The X-Correlation-ID of the response to the submission. Empty if there is none, or if adopted.
    *
    * @generated from field: string correlation_id = 2;
    */
@@ -677,6 +694,13 @@ export enum ChangeSource {
    * @generated from enum value: CHANGE_SOURCE_CANCEL = 6;
    */
   CANCEL = 6,
+
+  /**
+   * The adoption of a request, with the status that confirmed it.
+   *
+   * @generated from enum value: CHANGE_SOURCE_ADOPT = 7;
+   */
+  ADOPT = 7,
 }
 
 /**

@@ -4,7 +4,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
-import type { GenerationInput } from "./generation_input_pb.js";
+import type { ApiVersion, GenerationInput } from "./generation_input_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { ChangeSource, Cost, Forecast, Generation, GenerationState } from "./generation_pb.js";
 import type { FieldViolation } from "./error_pb.js";
@@ -124,6 +124,63 @@ export declare type SubmitGenerationResponse = Message<"hfgateway.v1.SubmitGener
  * Use `create(SubmitGenerationResponseSchema)` to create a new message.
  */
 export declare const SubmitGenerationResponseSchema: GenMessage<SubmitGenerationResponse>;
+
+/**
+ * @generated from message hfgateway.v1.AdoptGenerationRequest
+ */
+export declare type AdoptGenerationRequest = Message<"hfgateway.v1.AdoptGenerationRequest"> & {
+  /**
+   * Required. The id of the request, or of the job set in Higgsfield's v1 API: a UUID.
+   *
+   * @generated from field: string upstream_request_id = 1;
+   */
+  upstreamRequestId: string;
+
+  /**
+   * The version of Higgsfield's API that the request was made with. Default: API_VERSION_V2.
+   *
+   * @generated from field: hfgateway.v1.ApiVersion api_version = 2;
+   */
+  apiVersion: ApiVersion;
+
+  /**
+   * As in SubmitGenerationRequest. Ignored if the tenant has the generation already.
+   *
+   * @generated from field: map<string, string> labels = 3;
+   */
+  labels: { [key: string]: string };
+};
+
+/**
+ * Describes the message hfgateway.v1.AdoptGenerationRequest.
+ * Use `create(AdoptGenerationRequestSchema)` to create a new message.
+ */
+export declare const AdoptGenerationRequestSchema: GenMessage<AdoptGenerationRequest>;
+
+/**
+ * @generated from message hfgateway.v1.AdoptGenerationResponse
+ */
+export declare type AdoptGenerationResponse = Message<"hfgateway.v1.AdoptGenerationResponse"> & {
+  /**
+   * The generation, as it is when the call returns.
+   *
+   * @generated from field: hfgateway.v1.Generation generation = 1;
+   */
+  generation?: Generation | undefined;
+
+  /**
+   * Whether the tenant had the generation before the call.
+   *
+   * @generated from field: bool replayed = 2;
+   */
+  replayed: boolean;
+};
+
+/**
+ * Describes the message hfgateway.v1.AdoptGenerationResponse.
+ * Use `create(AdoptGenerationResponseSchema)` to create a new message.
+ */
+export declare const AdoptGenerationResponseSchema: GenMessage<AdoptGenerationResponse>;
 
 /**
  * @generated from message hfgateway.v1.GetGenerationRequest
@@ -257,6 +314,13 @@ export declare type GenerationFilter = Message<"hfgateway.v1.GenerationFilter"> 
    * @generated from field: google.protobuf.Timestamp created_before = 7;
    */
   createdBefore?: Timestamp | undefined;
+
+  /**
+   * Matches any of these ids at Higgsfield: those of Upstream.request_id. At most 1,000.
+   *
+   * @generated from field: repeated string upstream_request_ids = 8;
+   */
+  upstreamRequestIds: string[];
 };
 
 /**
@@ -878,6 +942,35 @@ export declare const GenerationService: GenService<{
     output: typeof SubmitGenerationResponseSchema;
   },
   /**
+   * Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation of the
+   * tenant: it is followed, watched, canceled, archived, reported by callbacks, explained and deleted as any other. An
+   * adoption submits and charges nothing, and an adopted generation is never submitted.
+   *
+   * The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
+   * proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
+   * Higgsfield reports. If the call fails, nothing is stored.
+   *
+   * A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
+   * returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
+   * as if Higgsfield did not know the request.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): Higgsfield knows no such request of the gateway's account in this API version, another
+   *     tenant has it, or the tenant has deleted the generation that it was adopted as. Higgsfield may also not know a
+   *     request yet that was made seconds ago.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or limits status calls.
+   *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
+   *
+   * Retry: safe. The call returns the same generation.
+   *
+   * @generated from rpc hfgateway.v1.GenerationService.AdoptGeneration
+   */
+  adoptGeneration: {
+    methodKind: "unary";
+    input: typeof AdoptGenerationRequestSchema;
+    output: typeof AdoptGenerationResponseSchema;
+  },
+  /**
    * Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
    * 2 s, so that `state` and `cancelable` are true.
    *
@@ -983,8 +1076,8 @@ export declare const GenerationService: GenService<{
    * UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
    *
    * Errors:
-   *   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states or
-   *     filter.idempotency_key is set.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the resume_token belongs to another filter, or filter.states,
+   *     filter.idempotency_key or filter.upstream_request_ids is set.
    *
    * Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
    *

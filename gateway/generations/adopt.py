@@ -1,0 +1,168 @@
+"""Adoption: brings a request that was made without this gateway under it, by its id at Higgsfield.
+
+Only a status of Higgsfield creates the generation. It is stored in its reported state, in one commit, and without a
+prepared request. So nothing can be canceled before the request is confirmed, a crash leaves nothing to recover, and
+there is nothing that could ever be submitted. docs/adopt.md specifies it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
+from gateway.generations.clock import Ids
+from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
+from gateway.generations.poll_limit import PollLimit
+from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, StoreError, Upstream
+from gateway.generations.sender import Sender
+from gateway.generations.service import Generations, asked
+from gateway.generations.state import adopted
+
+MOST_LOOK_UPS = 64
+"""Status calls for adoptions at once. They continue if their callers leave, so callers' limits do not bound them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """A caller's wish to adopt a request, which was made with this version of the API."""
+
+    request_id: RequestId
+    api: Api
+    labels: Mapping[str, str]
+
+
+class Adopter:
+    """Adopts requests. `forget` is called with the id of each generation that was looked up but not stored."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        upstream: Upstream,
+        clock: Clock,
+        service: Generations,
+        sender: Sender,
+        poll_limit: PollLimit,
+        forget: Callable[[GenerationId], None],
+    ) -> None:
+        self._store = store
+        self._upstream = upstream
+        self._clock = clock
+        self._service = service
+        self._sender = sender
+        self._poll_limit = poll_limit
+        self._forget = forget
+        self._ids = Ids()
+        self._looking_up = 0
+
+    async def adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
+        """Return the tenant's generation for a request, and whether the tenant had it before. Raises GatewayError."""
+        if self._service.draining:
+            raise gateway_unavailable("the gateway is shutting down")
+        try:
+            known = await self._known(tenant, adoption.request_id)
+            if known is not None:
+                return known, True
+            if self._looking_up >= MOST_LOOK_UPS:
+                raise GatewayError(
+                    Failure(Reason.GATEWAY_OVERLOADED, "too many adoptions at once", retryable=True, retry_after=1.0)
+                )
+            # From here on a drain waits for it, even if the caller leaves.
+            return await self._sender.tasks.finish(self._adopt(tenant, adoption))
+        except StoreError as error:
+            raise gateway_unavailable("the store is not available: call again") from error
+
+    async def _adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
+        moment = self._clock.moment()
+        spec = Spec(
+            id=GenerationId(self._ids.next(moment.wall)),
+            tenant=tenant,
+            model_id="",
+            api=adoption.api,
+            account=self._upstream.account,
+            origin=self._upstream.origin,
+            input=b"",
+            labels=adoption.labels,
+            idempotency_key=_key(adoption.request_id),
+            create_time=Wall(round(moment.wall, 6)),
+            created_at=moment.steady,
+            adopted=True,
+        )
+        stored = False
+        try:
+            report = await self._confirmed(spec, adoption.request_id)
+            # A batch of v1 takes as many places at Higgsfield as it has jobs.
+            spec = replace(spec, weight=max(len(report.outputs), 1))
+            generation = adopted(spec, report, self._clock.moment())
+            claimed = await self._store.claim(Claim(generation, None, adoption.request_id.encode()))
+            stored = claimed.new
+        except RequestIdTakenError:
+            known = await self._known(tenant, adoption.request_id)
+            if known is None:
+                raise _unknown(adoption) from None
+            return known, True
+        finally:
+            if not stored:
+                self._forget(spec.id)
+        if claimed.generation is None:
+            raise _not_found("it was adopted before, and its generation was deleted since", adoption.request_id)
+        return claimed.generation, not claimed.new
+
+    async def _known(self, tenant: str, request_id: RequestId) -> Generation | None:
+        """Return the tenant's generation of a request. That of another tenant does not exist for the caller."""
+        known = await self._store.by_request(request_id)
+        if known is None or known.tenant != tenant:
+            return None
+        live = self._service.live(tenant, known.id)
+        return known if live is None else live.generation
+
+    async def _confirmed(self, spec: Spec, request_id: RequestId) -> StatusReport:
+        """Return the status that proves that the request belongs to the account.
+
+        The call counts for the limit of status calls, so that adoptions cannot crowd out the polls.
+        """
+        pause = self._poll_limit.holds_up(self._clock.moment().steady)
+        if pause:
+            raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
+        self._looking_up += 1
+        try:
+            report = await asked(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+        finally:
+            self._looking_up -= 1
+        if report is None:
+            raise _unknown(Adoption(request_id, spec.api, spec.labels))
+        return report
+
+    async def _look_up(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
+        try:
+            report = await self._upstream.look_up(Generation(spec), request_id)
+        except GatewayError as error:
+            self._poll_limit.refused(error.failure, self._clock.moment().steady)
+            raise
+        except BaseException:
+            self._poll_limit.failed(self._clock.moment().steady)
+            raise
+        self._poll_limit.answered(self._clock.moment().steady)
+        return report
+
+
+def request_id_of(given: str, field: str) -> RequestId:
+    """Return a request id in the form that Higgsfield uses. Raises INVALID_INPUT."""
+    try:
+        return RequestId(str(UUID(given)))
+    except ValueError:
+        raise invalid_field(field, "must be a UUID") from None
+
+
+def _key(request_id: RequestId) -> IdempotencyKey:
+    """Return the key of an adopted generation. It has a space, so no caller's key is equal to it."""
+    return IdempotencyKey(f"adopted {request_id}")
+
+
+def _unknown(adoption: Adoption) -> GatewayError:
+    """Return NOT_FOUND, for an unknown request and for another tenant's alike: a caller cannot tell which."""
+    return _not_found(f"there is no such request in Higgsfield's {adoption.api} API", adoption.request_id)
+
+
+def _not_found(message: str, request_id: RequestId) -> GatewayError:
+    return GatewayError(Failure(Reason.NOT_FOUND, message, metadata={"upstream_request_id": request_id}))
