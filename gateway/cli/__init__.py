@@ -28,6 +28,7 @@ COMMANDS = {
     "watch": Entry("gateway.cli.watch:watch", "Follow a generation until it ends."),
     "get": Entry("gateway.cli.queries:get", "Show a generation."),
     "list": Entry("gateway.cli.queries:list_generations", "List generations, newest first."),
+    "adopt": Entry("gateway.cli.adopt:adopt", "Adopt requests that were made without the gateway, by their ids."),
     "cancel": Entry("gateway.cli.queries:cancel", "Cancel a generation that has not started."),
     "explain": Entry("gateway.cli.explain:explain", "Show the history of a generation."),
     "resolve": Entry("gateway.cli.resolve:resolve", "Set the outcome of UNCERTAIN generations (operators)."),

@@ -51,11 +51,14 @@ class Connection:
         return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
 
     @contextmanager
-    def client(self) -> Iterator[Client]:
-        """Open a client. Its errors are printed and end the command with their exit code."""
+    def client(self, patience: float = _PATIENCE) -> Iterator[Client]:
+        """Open a client. Its errors are printed and end the command with their exit code.
+
+        `patience` is how long calls are repeated, in seconds.
+        """
         from hfgateway_client import Client, GatewayError, RetryPolicy
 
-        retry = RetryPolicy(repeat_calls_for=_PATIENCE)
+        retry = RetryPolicy(repeat_calls_for=patience)
         client = Client(self.address, api_key=self.api_key, tls=self.trust, retry=retry)
         try:
             yield client

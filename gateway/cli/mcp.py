@@ -118,6 +118,7 @@ class ClientPort:
             model_ids=matching.model_ids,
             labels=matching.labels,
             idempotency_key=matching.idempotency_key,
+            upstream_request_ids=matching.upstream_request_ids,
             created_after=_moment(matching, "created_after"),
             created_before=_moment(matching, "created_before"),
             page_size=limit,

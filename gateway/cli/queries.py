@@ -60,6 +60,9 @@ def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
     help="Only generations with this label. May be repeated.",
 )
 @click.option("--model", "model_ids", multiple=True, metavar="ID", help="Only this model. May be repeated.")
+@click.option(
+    "--request-id", "request_ids", multiple=True, metavar="ID", help="Only this request at Higgsfield. May be repeated."
+)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
 @_as_json
 @client_options
@@ -69,13 +72,19 @@ def list_generations(
     states: tuple[Any, ...],
     labels: dict[str, str],
     model_ids: tuple[str, ...],
+    request_ids: tuple[str, ...],
     limit: int,
     as_json: bool,
 ) -> None:
     """List the generations that match all options, newest first."""
     with connection.client() as client:
         found = client.list(
-            states=states, labels=labels, model_ids=model_ids, page_size=min(limit, 500), include_input=True
+            states=states,
+            labels=labels,
+            model_ids=model_ids,
+            upstream_request_ids=request_ids,
+            page_size=min(limit, 500),
+            include_input=True,
         )
         generations = list(islice(found, limit))
     if not as_json:

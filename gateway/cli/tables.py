@@ -24,6 +24,7 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
         ("prompt", prompt_of(generation)),
         ("created", created(generation)),
         ("key", generation.idempotency_key),
+        ("request", generation.upstream.request_id),
         ("labels", _labels(generation)),
         ("cost", f"{generation.estimated_cost.credits} credits" if generation.estimated_cost.credits else ""),
         ("forecast", forecast_of(generation)),

@@ -1,0 +1,179 @@
+"""The command `adopt`: brings requests that were made without the gateway under it, a few or a file of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.connection import Connection, client_options
+from gateway.cli.inputs import read_labels
+from gateway.cli.output import echo, echo_cells
+
+if TYPE_CHECKING:
+    from hfgateway_client import Client, GatewayError
+
+PATIENCE = 30.0
+"""Seconds for which one adoption is repeated, because Higgsfield may limit status calls."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A request to adopt. `wrong` says why it cannot be read from its line."""
+
+    request_id: str
+    api_version: Any = "v2"
+    labels: dict[str, str] = field(default_factory=dict)
+    wrong: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a wish. `stops` is the error that concerns the others as well."""
+
+    request_id: str
+    outcome: str
+    generation_id: str = ""
+    state: str = ""
+    error: str = ""
+    stops: GatewayError | None = None
+
+
+@click.command()
+@click.argument("request_ids", nargs=-1, metavar="[ID]...")
+@click.option(
+    "--file",
+    "file",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="Also adopt the requests in this file: an id or a JSON object in each line. - is standard input.",
+)
+@click.option("--v1", "of_v1", is_flag=True, help="The ids are those of job sets of Higgsfield's v1 API.")
+@click.option(
+    "--label",
+    "labels",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=read_labels,
+    help="A label for all of them. May be repeated.",
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="How many to adopt at once."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@client_options
+def adopt(
+    *,
+    connection: Connection,
+    request_ids: tuple[str, ...],
+    file: IO[str] | None,
+    of_v1: bool,
+    labels: dict[str, str],
+    concurrency: int,
+    as_json: bool,
+) -> None:
+    """Adopt requests that were made at Higgsfield without the gateway, by their ids there.
+
+    An adopted request is a generation like any other: it is followed, watched and archived. Nothing is submitted or
+    charged. Adopting a request again changes nothing, so an interrupted import can simply be repeated.
+
+    A line of JSON has the members request_id, and optionally api_version ("v1" or "v2") and labels. Empty lines, and
+    lines that begin with #, are skipped.
+    """
+    if not request_ids and file is None:
+        raise click.UsageError("give at least one ID, or --file")
+    defaults = Wish("", "v1" if of_v1 else "v2", labels)
+    wishes = chain((Wish(one, defaults.api_version, labels) for one in request_ids), _read(file or (), defaults))
+    counts: Counter[str] = Counter()
+    stopped: Result | None = None
+    with connection.client(PATIENCE) as client:
+        for result in _adopt_all(client, wishes, concurrency):
+            counts[result.outcome] += 1
+            stopped = stopped or (result if result.stops else None)
+            _print(result, as_json=as_json)
+    if counts.total() > 1:
+        echo(", ".join(f"{count} {outcome}" for outcome, count in counts.items()), err=True)
+    if stopped is not None and stopped.stops is not None:
+        echo(f"Stopped at {stopped.request_id}: later requests were not tried. Run the same command again.", err=True)
+        raise click.exceptions.Exit(exits.of_error(stopped.stops))
+    if counts.keys() - {"adopted", "known"}:
+        raise click.exceptions.Exit(exits.REFUSED)
+
+
+def _adopt_all(client: Client, wishes: Iterable[Wish], concurrency: int) -> Iterator[Result]:
+    """Yield the results in the order of the wishes. After an error that concerns all of them, no more are started."""
+    running: deque[Future[Result]] = deque()
+    stopped = False
+    with ThreadPoolExecutor(concurrency) as threads:
+        for wish in wishes:
+            running.append(threads.submit(_adopt, client, wish))
+            if len(running) >= concurrency:
+                result = running.popleft().result()
+                stopped = result.stops is not None
+                yield result
+            if stopped:
+                break
+        while running:
+            yield running.popleft().result()
+
+
+def _adopt(client: Client, wish: Wish) -> Result:
+    from hfgateway_client import GatewayError, state_name
+    from hfgateway_client.errors import InvalidInput, NotFound
+
+    if wish.wrong:
+        return Result(wish.request_id, "invalid", error=wish.wrong)
+    try:
+        answer = client.adopt(wish.request_id, api_version=wish.api_version, labels=wish.labels)
+    except NotFound as error:
+        return Result(wish.request_id, "not found", error=error.message)
+    except InvalidInput as error:
+        return Result(wish.request_id, "invalid", error=error.message)
+    except GatewayError as error:
+        return Result(wish.request_id, "failed", error=str(error), stops=error)
+    generation = answer.generation
+    return Result(wish.request_id, "known" if answer.replayed else "adopted", generation.id, state_name(generation))
+
+
+def _read(lines: Iterable[str], defaults: Wish) -> Iterator[Wish]:
+    """Yield the wishes in the lines of a file."""
+    for line in lines:
+        text = line.strip()
+        if text.startswith("{"):
+            yield _of_json(text, defaults)
+        elif text and not text.startswith("#"):
+            yield Wish(text, defaults.api_version, defaults.labels)
+
+
+def _of_json(text: str, defaults: Wish) -> Wish:
+    try:
+        given = json.loads(text)
+    except ValueError as error:
+        return Wish(text[:100], wrong=f"is not JSON: {error}")
+    request_id = given.pop("request_id", None)
+    api_version, labels = given.pop("api_version", defaults.api_version), given.pop("labels", {})
+    readable = isinstance(request_id, str) and api_version in {"v1", "v2"} and isinstance(labels, dict)
+    if given or not readable or not all(isinstance(value, str) for value in labels.values()):
+        return Wish(text[:100], wrong='must have "request_id", and may have "api_version" ("v1" or "v2") and "labels"')
+    return Wish(request_id, api_version, defaults.labels | labels)
+
+
+def _print(result: Result, *, as_json: bool) -> None:
+    shown = {
+        "upstreamRequestId": result.request_id,
+        "outcome": result.outcome,
+        "generationId": result.generation_id,
+        "state": result.state,
+        "error": result.error,
+    }
+    if as_json:
+        echo(json.dumps({name: value for name, value in shown.items() if value}))
+    else:
+        echo_cells([result.request_id, result.outcome, result.generation_id, result.state or result.error])

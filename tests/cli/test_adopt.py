@@ -1,0 +1,101 @@
+"""`hfgateway adopt`, against a gateway and a sandbox: ids and files of them, interrupted and repeated."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from gateway.cli import exits
+from tests.cli.conftest import Command
+from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
+from tests.support.running import Running, run
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(tmp_path, concurrency_limit=500) as one:
+        yield one
+
+
+@pytest.fixture
+def hfgateway(running: Running) -> Command:
+    return Command(running.gateway.grpc_address)
+
+
+def outcomes(out: str) -> list[list[str]]:
+    """Return the lines without the ids of generations."""
+    rows = [line.split("\t") for line in out.splitlines()]
+    return [[request_id, outcome, last] for request_id, outcome, _, last in rows]
+
+
+async def test_an_adopted_request_can_be_listed_by_its_id(running: Running, hfgateway: Command) -> None:
+    request_id = await request_elsewhere(running, "a fox")
+    first, again = await hfgateway("adopt", request_id), await hfgateway("adopt", request_id)
+    assert (first.code, outcomes(first.out)) == (0, [[request_id, "adopted", "QUEUED"]])
+    assert (again.code, outcomes(again.out)) == (0, [[request_id, "known", "QUEUED"]])
+    listed = await hfgateway("list", "--request-id", request_id, "--json")
+    assert [json.loads(line)["upstream"]["requestId"] for line in listed.out.splitlines()] == [request_id]
+    unknown = str(uuid4())
+    missing = await hfgateway("adopt", unknown)
+    assert (missing.code, missing.out.split("\t")[:2]) == (exits.REFUSED, [unknown, "not found"])
+
+
+async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(
+    running: Running, hfgateway: Command, tmp_path: Path
+) -> None:
+    plain, described, unknown = [await request_elsewhere(running, "a fox") for _ in range(2)] + [str(uuid4())]
+    job_set = await job_set_elsewhere(running, "a hen")
+    lines = [
+        "# the export of last week",
+        plain,
+        "",
+        json.dumps({"request_id": described, "labels": {"team": "red"}}),
+        json.dumps({"request_id": job_set, "api_version": "v1"}),
+        "no id",
+        unknown,
+        '{"id": "x"}',
+        "{",
+        plain,
+    ]
+    file = tmp_path / "ids.txt"
+    file.write_text("\n".join(lines), "utf-8")
+    ended = await hfgateway("adopt", "--file", str(file), "--label", "from=export", "--json")
+    results = [json.loads(line) for line in ended.out.splitlines()]
+    assert [one["outcome"] for one in results] == [
+        "adopted", "adopted", "adopted", "invalid", "not found", "invalid", "invalid", "known",
+    ]  # fmt: skip
+    assert ended.code == exits.REFUSED
+    assert ended.err.splitlines()[-1] == "3 adopted, 3 invalid, 1 not found, 1 known"
+    listed = await hfgateway("list", "--label", "from=export", "--label", "team=red", "--json")
+    assert [json.loads(line)["upstream"]["requestId"] for line in listed.out.splitlines()] == [described]
+
+
+async def test_an_interrupted_import_continues_where_it_stopped(
+    running: Running, hfgateway: Command, tmp_path: Path
+) -> None:
+    ids = [await request_elsewhere(running, f"fox {number}") for number in range(60)]
+    file = tmp_path / "ids.txt"
+    file.write_text("\n".join(ids), "utf-8")
+    # Higgsfield refuses the credentials after some of them, which concerns all later ones as well.
+    running.plan(on="status", status=401, body={"detail": "Invalid credentials"}, prompt="fox 30", times=1)
+    first = await hfgateway("adopt", "--file", str(file), "--concurrency", "4")
+    adopted = [one for one, outcome, _ in outcomes(first.out) if outcome == "adopted"]
+    assert first.code == exits.REFUSED
+    assert f"Stopped at {ids[30]}" in first.err
+    assert set(ids[:30]) <= set(adopted) < set(ids[:40])
+    running.clock.advance(60)
+    again = await hfgateway("adopt", "--file", str(file), "--concurrency", "4")
+    assert (again.code, [one for one, _, _ in outcomes(again.out)]) == (0, ids)
+    assert [outcome for _, outcome, _ in outcomes(again.out)].count("known") == len(adopted)
+    rows = running.gateway._core.store.rows("read_generations_page", tenant="default", before="~", limit=500)
+    assert (len(rows), len({row["request_id"] for row in rows})) == (60, 60)
+    assert running.ledger.summary()["submissions_seen"] == 60
+
+
+async def test_a_command_without_ids_is_a_usage_error(hfgateway: Command) -> None:
+    ended = await hfgateway("adopt")
+    assert (ended.code, "ID" in ended.err) == (exits.USAGE, True)
