@@ -76,6 +76,13 @@ func Must[T any](value T, err error) T {
 	return value
 }
 
+// Adopt adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation
+// like any other; nothing is submitted or charged. Adopting it again returns the same generation. It returns
+// [ErrNotFound] if Higgsfield knows no such request of the gateway's account, or another tenant has it.
+func (c *Client) Adopt(ctx context.Context, adoption *Adoption) (*Adopted, error) {
+	return unary(ctx, c, c.generations.AdoptGeneration, adoption, 0)
+}
+
 // Get returns the generation as it is now, with its input. It returns [ErrNotFound] if the tenant has no generation
 // with this id.
 func (c *Client) Get(ctx context.Context, id string) (*Generation, error) {

@@ -22,6 +22,8 @@ type (
 	SpeakInput      = pb.SpeakInput
 	ModelInput      = pb.ModelInput
 	APIVersion      = pb.ApiVersion
+	Adoption        = pb.AdoptGenerationRequest
+	Adopted         = pb.AdoptGenerationResponse
 	Price           = pb.EstimateGenerationResponse
 	Story           = pb.ExplainGenerationResponse
 	StoredMedia     = pb.UploadMediaResponse
@@ -64,6 +66,12 @@ const (
 	UntilStored   = pb.WaitFor_WAIT_FOR_STORED
 	UntilAccepted = pb.WaitFor_WAIT_FOR_ACCEPTED
 	UntilDone     = pb.WaitFor_WAIT_FOR_DONE
+)
+
+// Versions of Higgsfield's API, for an [Adoption].
+const (
+	APIVersion1 = pb.ApiVersion_API_VERSION_V1
+	APIVersion2 = pb.ApiVersion_API_VERSION_V2
 )
 
 // Versions of Soul.

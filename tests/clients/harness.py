@@ -26,6 +26,7 @@ from gateway.sandbox.server import SandboxOptions
 from gateway.store.sqlite import SqliteStore
 from harness.proxy import Proxy
 from tests.app.certificates import Authority
+from tests.support.elsewhere import request_elsewhere
 from tests.support.running import CREDENTIALS, DEFAULT_OPTIONS, Running
 
 ROOT = Path(__file__).parents[2]
@@ -87,6 +88,10 @@ class Harness:
             "submissions": sum(submission.prompt == prompt for submission in ledger.submissions),
         }
 
+    async def elsewhere(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Make a request at the sandbox directly, and return its id."""
+        return {"request_id": await request_elsewhere(self._running, str(body["prompt"]))}
+
     async def plan(self, request: web.Request) -> web.Response:
         """Forward a plan to the sandbox unchanged, and return its response."""
         async with (
@@ -98,7 +103,7 @@ class Harness:
     async def serve_control(self, stack: AsyncExitStack) -> None:
         """Run the control server until the stack is closed."""
         application = web.Application()
-        for handler in (self.advance, self.cut, self.restart, self.charges):
+        for handler in (self.advance, self.cut, self.restart, self.charges, self.elsewhere):
             application.router.add_post(f"/{handler.__name__}", _answering(handler))
         application.router.add_post("/plan", self.plan)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)

@@ -21,6 +21,39 @@ func getUnknown(t *trial) {
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 }
 
+func adopt(t *trial) {
+	prompt := unique("a fox")
+	var made struct {
+		RequestID string `json:"request_id"`
+	}
+	t.control("/elsewhere", map[string]any{"prompt": prompt}, &made)
+	labels := map[string]string{"from": "elsewhere"}
+	adoption := &hfgateway.Adoption{UpstreamRequestId: made.RequestID, Labels: labels}
+	first := value[*hfgateway.Adopted](t)(t.client.Adopt(t.ctx, adoption))
+	again := value[*hfgateway.Adopted](t)(t.client.Adopt(t.ctx, adoption))
+	id := first.GetGeneration().GetId()
+	t.check(again.GetGeneration().GetId() == id && !first.GetReplayed() && again.GetReplayed(), first, again)
+	t.advance(60)
+	done := value[*hfgateway.Generation](t)(t.client.Wait(t.ctx, id, 0))
+	t.check(done.GetState() == hfgateway.StateCompleted && done.GetAdopted(), done)
+	t.check(done.GetLabels()["from"] == "elsewhere", done)
+	filter := &hfgateway.Filter{UpstreamRequestIds: []string{made.RequestID}}
+	var found []string
+	for one, err := range t.client.List(t.ctx, filter) {
+		found = append(found, value[*hfgateway.Generation](t)(one, err).GetId())
+	}
+	t.check(slices.Equal(found, []string{id}), found)
+	t.charged(prompt, 1, 1)
+}
+
+func adoptUnknown(t *trial) {
+	adoption := &hfgateway.Adoption{
+		UpstreamRequestId: hfgateway.NewIdempotencyKey(), ApiVersion: hfgateway.APIVersion1,
+	}
+	_, err := t.client.Adopt(t.ctx, adoption)
+	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
+}
+
 func listPages(t *trial) {
 	labels := map[string]string{"run": unique("five")}
 	var made []string

@@ -35,6 +35,8 @@ var behaviours = []behaviour{
 	{"submit_uncertain", submitUncertain},
 	{"get", get},
 	{"get_unknown", getUnknown},
+	{"adopt", adopt},
+	{"adopt_unknown", adoptUnknown},
 	{"list_pages", listPages},
 	{"wait", wait},
 	{"watch_to_end", watchToEnd},

@@ -35,6 +35,27 @@ async def get_unknown(stage: Stage) -> None:
 
 
 @behaviour
+async def adopt(stage: Stage) -> None:
+    prompt = unique("a fox")
+    request_id = (await stage.control("elsewhere", prompt=prompt))["request_id"]
+    first = await stage.client.adopt(request_id, labels={"from": "elsewhere"})
+    again = await stage.client.adopt(request_id)
+    assert (again.generation.id, first.replayed, again.replayed) == (first.generation.id, False, True)
+    await stage.advance(60)
+    done = await stage.client.wait(first.generation.id, timeout=TIMEOUT)
+    assert (state_name(done), done.adopted, dict(done.labels)) == ("COMPLETED", True, {"from": "elsewhere"})
+    found = [generation.id async for generation in stage.client.list(upstream_request_ids=[request_id])]
+    assert found == [done.id]
+    await stage.charged(prompt, 1, 1)
+
+
+@behaviour
+async def adopt_unknown(stage: Stage) -> None:
+    with raises(errors.NotFound, "NOT_FOUND"):
+        await stage.client.adopt(str(uuid.uuid4()), api_version="v1")
+
+
+@behaviour
 async def list_pages(stage: Stage) -> None:
     labels = {"run": unique("five")}
     made = [(await stage.queued(unique("a fox"), labels=labels)).id for _ in range(5)]

@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use hfgateway_client::{
     Error, Kind, News, StreamExt, Submit, WatchEvent, soul,
-    v1::{Generation, GenerationFilter, ListGenerationsRequest, SoulInput, WatchGenerationsRequest},
+    v1::{
+        AdoptGenerationRequest, ApiVersion, Generation, GenerationFilter, ListGenerationsRequest, SoulInput,
+        WatchGenerationsRequest,
+    },
 };
+use serde_json::json;
 use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
@@ -14,6 +18,8 @@ use crate::stage::{PATIENCE, Stage, behaviours, fails, fox, nth, rest, unique};
 behaviours!(
     get,
     get_unknown,
+    adopt,
+    adopt_unknown,
     list_pages,
     wait,
     watch_to_end,
@@ -36,6 +42,33 @@ async fn get(stage: Stage) {
 
 async fn get_unknown(stage: Stage) {
     fails(stage.client.get(Uuid::new_v4().to_string()).await, Kind::NotFound, "NOT_FOUND");
+}
+
+async fn adopt(stage: Stage) {
+    let prompt = unique("a fox");
+    let made = stage.control("elsewhere", json!({"prompt": prompt})).await;
+    let request_id = made["request_id"].as_str().expect("an id");
+    let labels = [("from".to_owned(), "elsewhere".to_owned())].into();
+    let request = AdoptGenerationRequest { labels, ..request_id.into() };
+    let first = stage.client.adopt(request).await.expect("it is adopted");
+    let again = stage.client.adopt(request_id).await.expect("it is adopted again");
+    let id = first.generation.expect("a generation").id;
+    assert_eq!((&again.generation.expect("it again").id, first.replayed, again.replayed), (&id, false, true));
+    stage.advance(60.0).await;
+    let done = stage.client.wait(&id, PATIENCE).await.expect("it ends");
+    assert_eq!((done.state_name().as_ref(), done.adopted), ("COMPLETED", true));
+    assert_eq!(done.labels["from"], "elsewhere");
+    let filter = GenerationFilter { upstream_request_ids: vec![request_id.to_owned()], ..Default::default() };
+    let mut found = Vec::new();
+    rest(&mut stage.client.list(filter), &mut found).await;
+    assert_eq!(found.into_iter().map(|generation| generation.id).collect::<Vec<_>>(), [id]);
+    stage.charged(&prompt, 1, 1).await;
+}
+
+async fn adopt_unknown(stage: Stage) {
+    let unknown = Uuid::new_v4().to_string();
+    let request = AdoptGenerationRequest { api_version: ApiVersion::V1.into(), ..unknown.into() };
+    fails(stage.client.adopt(request).await, Kind::NotFound, "NOT_FOUND");
 }
 
 async fn list_pages(stage: Stage) {

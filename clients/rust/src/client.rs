@@ -13,7 +13,7 @@ use crate::{
     submit::{Submission, Submit},
     upload::{self, Upload},
     v1::{
-        CancelGenerationRequest, CreateUploadRequest, CreateUploadResponse, CreateWatchTokenRequest,
+        AdoptGenerationRequest, AdoptGenerationResponse, CancelGenerationRequest, CreateUploadRequest, CreateUploadResponse, CreateWatchTokenRequest,
         CreateWatchTokenResponse, DeleteGenerationRequest, EstimateGenerationRequest, EstimateGenerationResponse,
         ExplainGenerationRequest, ExplainGenerationResponse, Generation, GenerationInput, GenerationState,
         GetGenerationRequest, ListGenerationsRequest, UploadMediaResponse, WaitFor, WatchGenerationRequest,
@@ -114,6 +114,20 @@ impl Client {
             GenerationState::Completed => Ok(generation),
             _ => Err(Error::ended(generation)),
         }
+    }
+
+    /// Adopts a request that was made without this gateway, by its id at Higgsfield.
+    ///
+    /// From then on it is a generation like any other; nothing is submitted or charged. Adopting it again returns the
+    /// same generation.
+    ///
+    /// # Errors
+    ///
+    /// [`Kind::NotFound`](crate::Kind) if Higgsfield knows no such request of the gateway's account, or another tenant
+    /// has it.
+    pub async fn adopt(&self, request: impl Into<AdoptGenerationRequest>) -> Result<AdoptGenerationResponse, Error> {
+        let call = rpc!(GenerationServiceClient.adopt_generation);
+        self.calls.unary(request.into(), self.calls.timeout, call).await
     }
 
     /// Returns the generation as it is now, with its input.

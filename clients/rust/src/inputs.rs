@@ -8,8 +8,8 @@ use prost_types::{ListValue, Struct, Value, value::Kind as ValueKind};
 use serde_json::Value as Json;
 
 use crate::v1::{
-    CreateCallbackRequest, CreateCharacterRequest, CreateWatchTokenRequest, DopInput, GenerationFilter,
-    GenerationInput, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest, ListSoulStylesRequest,
+    AdoptGenerationRequest, CreateCallbackRequest, CreateCharacterRequest, CreateWatchTokenRequest, DopInput,
+    GenerationFilter, GenerationInput, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest, ListSoulStylesRequest,
     ModelInput, MotionStrength, SoulInput, SoulVersion, SpeakInput, WatchGenerationRequest, WatchGenerationsRequest,
     generation_input,
 };
@@ -127,6 +127,7 @@ macro_rules! made_of_text {
     )*};
 }
 made_of_text!(
+    AdoptGenerationRequest.upstream_request_id,
     WatchGenerationRequest.id,
     ListPresetsRequest.model_id,
     CreateCallbackRequest.url,

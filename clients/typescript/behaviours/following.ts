@@ -21,6 +21,28 @@ export const FOLLOWING: Behaviours = {
     await failing(stage.client.get(randomUUID()), hfgateway.NotFound, "NOT_FOUND");
   },
 
+  async adopt(stage) {
+    const prompt = unique("a fox");
+    const requestId = String((await stage.control("elsewhere", { prompt })).request_id);
+    const first = await stage.client.adopt(requestId, { labels: { from: "elsewhere" } });
+    const again = await stage.client.adopt(requestId);
+    const { id } = first.generation!;
+    assert.deepEqual([again.generation?.id, first.replayed, again.replayed], [id, false, true]);
+    await stage.advance(60);
+    const done = await stage.client.wait(id, { timeoutMs: PATIENCE_MS });
+    assert.deepEqual([stateName(done), done.adopted, done.labels.from], ["COMPLETED", true, "elsewhere"]);
+    const found = await rest(stage.client.list({ upstreamRequestIds: [requestId] }));
+    assert.deepEqual(
+      found.map((generation) => generation.id),
+      [id],
+    );
+    await stage.charged(prompt, 1, 1);
+  },
+
+  async adopt_unknown(stage) {
+    await failing(stage.client.adopt(randomUUID(), { apiVersion: "v1" }), hfgateway.NotFound, "NOT_FOUND");
+  },
+
   async list_pages(stage) {
     const labels = { run: unique("five") };
     const made: string[] = [];

@@ -13,6 +13,7 @@ import type { SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
 import type { FieldViolation } from "./gen/hfgateway/v1/error_pb.js";
 import { type Generation, GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
 import {
+  type AdoptGenerationResponse,
   type EstimateGenerationResponse,
   type ExplainGenerationResponse,
   GenerationService,
@@ -27,6 +28,8 @@ import type { Input } from "./inputs.js";
 import { withKey } from "./keys.js";
 import { pages } from "./paging.js";
 import {
+  type AdoptOptions,
+  adoptRequest,
   type CallOptions,
   duration,
   type GenerationOptions,
@@ -167,6 +170,16 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     }
     if (generation.state !== GenerationState.COMPLETED) throw errorFromGeneration(generation);
     return generation;
+  }
+
+  /**
+   * Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation like
+   * any other; nothing is submitted or charged. Adopting it again returns the same generation, `replayed`.
+   *
+   * @throws {@link NotFound} if Higgsfield knows no such request of the gateway's account, or another tenant has it.
+   */
+  adopt(upstreamRequestId: string, options: AdoptOptions = {}): Promise<AdoptGenerationResponse> {
+    return this.#calls.unary(METHODS.adoptGeneration, adoptRequest(upstreamRequestId, options), options);
   }
 
   /**

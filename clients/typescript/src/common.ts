@@ -40,6 +40,7 @@ export {
   type Output,
 } from "./gen/hfgateway/v1/generation_pb.js";
 export type {
+  AdoptGenerationResponse,
   EstimateGenerationResponse,
   ExplainGenerationResponse,
   GenerationEvent,
@@ -50,6 +51,7 @@ export type { CreateUploadResponse, UploadMediaResponse } from "./gen/hfgateway/
 export * from "./inputs.js";
 export { newIdempotencyKey } from "./keys.js";
 export type {
+  AdoptOptions,
   CallOptions,
   Filter,
   GenerationOptions,

@@ -2,8 +2,11 @@
 
 import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs, type Timestamp, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { ApiVersion } from "./gen/hfgateway/v1/generation_input_pb.js";
 import { GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
 import {
+  type AdoptGenerationRequest,
+  AdoptGenerationRequestSchema,
   type GenerationFilter,
   GenerationFilterSchema,
   type SubmitGenerationRequest,
@@ -86,6 +89,16 @@ export interface ListFilter extends Filter {
   states?: Iterable<StateName> | undefined;
   /** Submitted with this key. Use it to find a submission whose response was lost. */
   idempotencyKey?: string | undefined;
+  /** Any of these ids at Higgsfield, at most 1000. */
+  upstreamRequestIds?: Iterable<string> | undefined;
+}
+
+/** Options of `adopt`. */
+export interface AdoptOptions extends CallOptions {
+  /** The version of Higgsfield's API that the request was made with. Default: "v2". */
+  apiVersion?: "v1" | "v2" | undefined;
+  /** Labels to filter lists and watches by, at most 32. Ignored if the tenant has the generation already. */
+  labels?: Readonly<Record<string, string>> | undefined;
 }
 
 /**
@@ -105,6 +118,13 @@ export function submitRequest(input: Input, options: SubmitOptions): SubmitGener
   });
 }
 
+/** Returns the request of an adoption. */
+export function adoptRequest(upstreamRequestId: string, options: AdoptOptions): AdoptGenerationRequest {
+  const { labels } = options;
+  const apiVersion = named(ApiVersion, options.apiVersion);
+  return create(AdoptGenerationRequestSchema, { upstreamRequestId, apiVersion, labels: { ...labels } });
+}
+
 /** Returns the filter as a message. */
 export function generationFilter(filter: ListFilter): GenerationFilter {
   return create(GenerationFilterSchema, {
@@ -113,6 +133,7 @@ export function generationFilter(filter: ListFilter): GenerationFilter {
     modelIds: [...(filter.modelIds ?? [])],
     labels: { ...filter.labels },
     idempotencyKey: filter.idempotencyKey ?? "",
+    upstreamRequestIds: [...(filter.upstreamRequestIds ?? [])],
     createdAfter: timestamp(filter.createdAfter),
     createdBefore: timestamp(filter.createdBefore),
   });

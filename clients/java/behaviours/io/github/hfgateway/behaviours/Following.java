@@ -18,6 +18,9 @@ import io.github.hfgateway.client.Submission;
 import io.github.hfgateway.client.Submit;
 import io.github.hfgateway.client.Watch;
 import io.github.hfgateway.client.WatchEvent;
+import io.github.hfgateway.v1.AdoptGenerationRequest;
+import io.github.hfgateway.v1.AdoptGenerationResponse;
+import io.github.hfgateway.v1.ApiVersion;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationFilter;
 import io.github.hfgateway.v1.GenerationInput;
@@ -39,6 +42,8 @@ final class Following {
       Map.ofEntries(
           Map.entry("get", Following::get),
           Map.entry("get_unknown", Following::getUnknown),
+          Map.entry("adopt", Following::adopt),
+          Map.entry("adopt_unknown", Following::adoptUnknown),
           Map.entry("list_pages", Following::listPages),
           Map.entry("wait", Following::waits),
           Map.entry("watch_to_end", stage -> watchOver(stage, () -> {})),
@@ -69,6 +74,37 @@ final class Following {
   private static void getUnknown(Stage stage) {
     String unknown = UUID.randomUUID().toString();
     fails(GatewayException.NotFound.class, "NOT_FOUND", () -> stage.client.get(unknown));
+  }
+
+  private static void adopt(Stage stage) throws Exception {
+    GenerationInput input = fox();
+    String prompt = input.getSoul().getPrompt();
+    String requestId = stage.control("elsewhere", Map.of("prompt", prompt)).get("request_id").getAsString();
+    AdoptGenerationRequest request =
+        AdoptGenerationRequest.newBuilder().setUpstreamRequestId(requestId).putLabels("from", "elsewhere").build();
+    AdoptGenerationResponse first = stage.client.adopt(request);
+    AdoptGenerationResponse again = stage.client.adopt(request);
+    String id = first.getGeneration().getId();
+    assertEquals(id, again.getGeneration().getId());
+    assertFalse(first.getReplayed());
+    assertTrue(again.getReplayed());
+    stage.advance(60);
+    Generation done = stage.client.waitUntilDone(id, Duration.ofSeconds(30));
+    assertEquals("COMPLETED", States.name(done));
+    assertTrue(done.getAdopted());
+    assertEquals("elsewhere", done.getLabelsOrThrow("from"));
+    GenerationFilter filter = GenerationFilter.newBuilder().addUpstreamRequestIds(requestId).build();
+    assertEquals(List.of(id), stage.client.list(filter).map(Generation::getId).toList());
+    stage.charged(input, 1, 1);
+  }
+
+  private static void adoptUnknown(Stage stage) {
+    AdoptGenerationRequest request =
+        AdoptGenerationRequest.newBuilder()
+            .setUpstreamRequestId(UUID.randomUUID().toString())
+            .setApiVersion(ApiVersion.API_VERSION_V1)
+            .build();
+    fails(GatewayException.NotFound.class, "NOT_FOUND", () -> stage.client.adopt(request));
   }
 
   private static void listPages(Stage stage) {

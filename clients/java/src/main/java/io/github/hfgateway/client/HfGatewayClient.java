@@ -1,6 +1,8 @@
 package io.github.hfgateway.client;
 
 import io.github.hfgateway.agents.v1alpha1.AgentServiceGrpc;
+import io.github.hfgateway.v1.AdoptGenerationRequest;
+import io.github.hfgateway.v1.AdoptGenerationResponse;
 import io.github.hfgateway.v1.CancelGenerationRequest;
 import io.github.hfgateway.v1.CreateUploadRequest;
 import io.github.hfgateway.v1.CreateUploadResponse;
@@ -182,6 +184,17 @@ public final class HfGatewayClient implements AutoCloseable {
     } catch (GatewayException error) {
       throw error.withIdempotencyKey(submission.idempotencyKey());
     }
+  }
+
+  /**
+   * Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation like
+   * any other; nothing is submitted or charged. Adopting it again returns the same generation.
+   *
+   * @throws GatewayException.NotFound if Higgsfield knows no such request of the gateway's account, or another tenant
+   *     has it
+   */
+  public AdoptGenerationResponse adopt(AdoptGenerationRequest request) {
+    return call(GenerationServiceGrpc.getAdoptGenerationMethod(), request);
   }
 
   /**
