@@ -1,6 +1,6 @@
 """The documents whose commands are run by tests, and the reasons for commands that are not."""
 
-RUN = frozenset({"README.md", "docs/command-line.md", "docs/v1.md", "clients/python/README.md"})
+RUN = frozenset({"README.md", "docs/adopt.md", "docs/command-line.md", "docs/v1.md", "clients/python/README.md"})
 """`test_readme.py` runs all shell and Python blocks of these, except the commands below."""
 
 RUN_IN_ORDER = frozenset({"docs/operations.md"})
