@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import exits
-from gateway.cli.connection import Connection, client_options
+from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.output import echo, echo_lines
 from gateway.cli.progress import print_json
 
@@ -84,19 +84,22 @@ class _Talk:
         from hfgateway_client import new_idempotency_key
 
         key = new_idempotency_key() if key is None else key
-        shown = _Shown()
+        shown, reached = _Shown(), False
         try:
             with self._connection.client() as client:
+                reach(client)
+                reached = True
                 if not self.session_id:
                     self.session_id = client.agents.create_session().id
                     echo(f"session {self.session_id}", err=True)
                 return self._turn(client, text, key, print_json if self._as_json else shown)
         except KeyboardInterrupt:
             echo(err=True)
-            echo(f"The turn continues. {self._advice(text, key)}", err=True)
+            if reached:
+                echo(f"The turn continues. {self._advice(text, key)}", err=True)
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except click.exceptions.Exit as end:
-            if self.session_id and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
+            if reached and self.session_id and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
                 echo(f"The message may have been sent. {self._advice(text, key)}", err=True)
             raise
         finally:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import exits
-from gateway.cli.connection import Connection, client_options
+from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json
 from gateway.cli.tables import created, print_rows
@@ -58,7 +58,7 @@ def create(
     """Train a character NAME from images, and print its id. Files are uploaded first.
 
     Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 the gateway does not answer;
-    5 unknown whether it was created; 130 Ctrl-C (training continues).
+    5 unknown whether it was created; 6 still training after --timeout; 130 Ctrl-C (training continues).
     """
     from hfgateway_client import new_idempotency_key
 
@@ -68,6 +68,7 @@ def create(
         with connection.client() as client:
             # All images are checked before the first upload, so that no unused file is uploaded.
             types = [_content_type(image) for image in images]
+            reach(client)
             urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
             again = ["hfgateway", "characters", "create", name, *urls, *(["--version", version] if version else [])]
             advice = (
@@ -167,9 +168,10 @@ def _follow(client: Client, character_id: str, timeout: float | None, *, as_json
     except DeadlineExceeded:
         if timeout is None:
             raise
-        echo(f"Still training after {timeout:g} s. {_watch_advice(character_id)}", err=True)
+        echo(f"Still training after {timeout:g} s (exit code {exits.STILL_RUNNING}).", err=True)
+        echo(_watch_advice(character_id), err=True)
     if character is None or not character.done:
-        return exits.ENDED_OTHERWISE
+        return exits.STILL_RUNNING
     if character_state_name(character) != "COMPLETED":
         echo(f"error: {plain(character.failure.message) or 'the training failed'}", err=True)
         return exits.ENDED_OTHERWISE

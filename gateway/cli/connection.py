@@ -102,6 +102,11 @@ class Connection:
         return ""
 
 
+def reach(client: Client) -> None:
+    """Make a call without effects. If it fails, it is certain that no later call of the command had an effect."""
+    next(client.list(page_size=1), None)
+
+
 def speaks_tls(host: str, port: int, timeout: float) -> bool:
     """Return whether a server completes a TLS handshake, with any certificate. Raises OSError without a connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

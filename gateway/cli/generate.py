@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import exits
-from gateway.cli.connection import Connection, client_options
+from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.inputs import input_options, read_labels
 from gateway.cli.outcome import conclude, follow, follow_options, warn, watch_advice
 from gateway.cli.output import echo
@@ -57,8 +57,7 @@ def generate(
     )
     try:
         with connection.client() as client:
-            # If no gateway can be reached, this read fails, and it is certain that nothing was submitted.
-            next(client.list(idempotency_key=key, page_size=1), None)
+            reach(client)
             message = upload_first(client, input)
             if message is not input:
                 again += ", with the links in place of the files"

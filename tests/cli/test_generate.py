@@ -179,6 +179,17 @@ async def test_nothing_was_submitted_if_no_gateway_can_be_reached(
     assert last == "Nothing was submitted."
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [("characters", "create", "Ann", "https://a.test/1"), ("agents", "ask", "hello", "--session", "s1")],
+    ids=["a character", "a message"],
+)
+async def test_what_was_certainly_not_sent_is_not_doubted(hfgateway: Command, arguments: tuple[str, ...]) -> None:
+    ended = await hfgateway(*arguments, "--gateway", "127.0.0.1:1")
+    assert (ended.code, ended.err.count("\n")) == (4, 1)
+    assert "may have been" not in ended.err
+
+
 async def test_a_lost_submission_may_have_been_submitted(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.unscripted["SubmitGeneration"] = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping")
 
