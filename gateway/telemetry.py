@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import select
 import sys
 import time
 from bisect import bisect_left
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from importlib.metadata import version
 from itertools import accumulate
-from typing import Any
+from typing import Any, TextIO
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -246,6 +247,30 @@ class _LineFormatter(logging.Formatter):
         return self._text
 
 
+class _Stderr(logging.StreamHandler[TextIO]):
+    """Writes lines to stderr. If its reader has stalled, lines below warning are dropped instead of waited for.
+
+    They are written in the event loop, so one that blocks would stop the gateway. The next line has the number of the
+    dropped ones in its field `dropped`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+        self._dropped = 0
+        self._poll = select.poll()
+        self._poll.register(sys.stderr, select.POLLOUT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line. A pipe is writable if at least 4 KiB of it are free, which is more than a line below warning
+        needs."""
+        if record.levelno < logging.WARNING and not self._poll.poll(0):
+            self._dropped += 1
+            return
+        if self._dropped:
+            record.dropped, self._dropped = self._dropped, 0
+        super().emit(record)
+
+
 def announce(logger: logging.Logger, message: str, **fields: str) -> None:
     """Print a message to stdout: as it is, or with the fields in the format of the logs if that is JSON."""
     record = logger.makeRecord(logger.name, logging.INFO, "", 0, message, (), None, extra=fields)
@@ -262,7 +287,7 @@ def set_up_logging(form: str, level: str) -> None:
     logging._srcfile = None  # the same for its file and line: the documented way
     setattr(logging, "logAsyncioTasks", False)  # noqa: B010 - since Python 3.12
     logging.captureWarnings(True)
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Stderr()
     handler.setFormatter(_LineFormatter(form or ("console" if sys.stderr.isatty() else "json")))
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import httpx
 import pytest
 
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.app.command import environment, run
+from tests.app.command import ROOT, environment, run
 from tests.durability.process import GatewayProcess, stub
 from tests.support.running import soul
 
@@ -116,3 +120,28 @@ async def test_credentials_that_were_accepted_before_leave_the_gateway_ready(tmp
             while (answer := await client.get(f"{gateway.http_address}/readyz")).text == "ready\n":
                 await asyncio.sleep(0.01)
     assert (answer.status_code, answer.text) == (200, "ready, but Higgsfield refuses the credentials\n")
+
+
+async def test_a_stalled_reader_of_the_log_does_not_stop_the_gateway(tmp_path: Path, sandbox: Sandbox) -> None:
+    reader, writer = os.pipe()
+    given = environment(tmp_path, {"HFGATEWAY_UPSTREAM_URL": sandbox.url})
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "serve", env=given, stdout=asyncio.subprocess.PIPE, stderr=writer, cwd=ROOT
+    )
+    os.close(writer)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            address = json.loads(await process.stdout.readline())["grpc"]
+            fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 4096)  # smaller than the lines of one generation
+            async with grpc.aio.insecure_channel(address) as channel:
+                for prompt in ("a fox", "an owl", "a hare"):
+                    request = soul(prompt, wait_for=pb.WAIT_FOR_DONE)
+                    answer = await stub(channel).SubmitGeneration(request, timeout=PATIENCE)
+                    assert answer.generation.done
+            process.terminate()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+        os.close(reader)
