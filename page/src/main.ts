@@ -11,7 +11,7 @@ import { Board, parseLabels } from "./board.js";
 import { type LineState, observedLine } from "./line.js";
 import { forget, mayAct, remember, rememberedCredential } from "./session.js";
 import { showTimeline } from "./timeline.js";
-import { part, View, wording } from "./view.js";
+import { part, titleOf, View, wording } from "./view.js";
 
 const ENDED_AT_FIRST = 50;
 const ENDED_STATES = ["COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"] as const;
@@ -98,7 +98,7 @@ function show(generation: Generation): void {
   const before = board.get(generation.id)?.state;
   if (!board.update(generation)) return;
   if (before !== undefined && before !== generation.state) {
-    part("announcements").textContent = `${wording(generation.state)}: ${generation.modelId}`;
+    part("announcements").textContent = `${wording(generation.state)}: ${generation.modelId || titleOf(generation)}`;
   }
   draw();
 }

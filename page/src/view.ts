@@ -93,7 +93,7 @@ class Card {
 
   show(generation: Generation, mayAct: boolean): void {
     this.element.dataset["state"] = stateName(generation);
-    this.#title.textContent = promptOf(generation) || generation.modelId;
+    this.#title.textContent = titleOf(generation);
     this.#state.textContent = wording(generation.state);
     this.#note.textContent = generation.failure?.message ?? generation.delay?.message ?? "";
     this.#note.hidden = !this.#note.textContent;
@@ -172,7 +172,7 @@ function linkTo(url: string): HTMLAnchorElement {
 }
 
 function facts(generation: Generation): HTMLElement[] {
-  const found = [fact(generation.modelId)];
+  const found = [fact(generation.adopted ? "adopted" : generation.modelId)];
   if (generation.createTime) {
     const made = timestampDate(generation.createTime);
     const time = element("time", "fact");
@@ -188,6 +188,11 @@ function fact(text: string): HTMLElement {
   const shown = element("span", "fact");
   shown.textContent = text;
   return shown;
+}
+
+/** Returns the prompt, or the model if the prompt is not known. Of an adopted request only the id is known. */
+export function titleOf(generation: Generation): string {
+  return promptOf(generation) || generation.modelId || `Request ${generation.upstream?.requestId}`;
 }
 
 function promptOf(generation: Generation): string {

@@ -20,6 +20,7 @@ from gateway.sandbox.server import SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.addresses import free_address
+from tests.support.elsewhere import request_elsewhere
 from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Running, run, soul
 
 pytestmark = [pytest.mark.toolchain("chromium"), pytest.mark.timeout(240)]
@@ -99,6 +100,11 @@ async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Ta
         await expect(timeline).to_be_hidden()
         if "KEEP_SCREENSHOT" in os.environ:
             await tab.page.screenshot(path=os.environ["KEEP_SCREENSHOT"], full_page=True)
+
+        request_id = await request_elsewhere(running, "a hen")
+        await running.grpc.call("AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=request_id))
+        adopted = tab.column("waiting").filter(has_text=f"Request {request_id}")
+        await expect(adopted).to_contain_text("adopted", timeout=WITHIN)
         assert tab.complaints == []
 
 
