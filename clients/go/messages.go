@@ -68,10 +68,10 @@ const (
 	UntilDone     = pb.WaitFor_WAIT_FOR_DONE
 )
 
-// Versions of Higgsfield's API, for an [Adoption].
+// Versions of Higgsfield's API, for [Model] and an [Adoption].
 const (
-	APIVersion1 = pb.ApiVersion_API_VERSION_V1
-	APIVersion2 = pb.ApiVersion_API_VERSION_V2
+	APIV1 = pb.ApiVersion_API_VERSION_V1
+	APIV2 = pb.ApiVersion_API_VERSION_V2
 )
 
 // Versions of Soul.
@@ -79,12 +79,6 @@ const (
 	SoulV1     = pb.SoulVersion_SOUL_VERSION_V1
 	SoulV2     = pb.SoulVersion_SOUL_VERSION_V2
 	SoulCinema = pb.SoulVersion_SOUL_VERSION_CINEMA
-)
-
-// Forms of endpoints, for [Model].
-const (
-	APIV1 = pb.ApiVersion_API_VERSION_V1
-	APIV2 = pb.ApiVersion_API_VERSION_V2
 )
 
 // States of a character. Later versions may add values; [Character.Done] reports whether a state is final.

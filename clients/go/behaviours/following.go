@@ -48,7 +48,7 @@ func adopt(t *trial) {
 
 func adoptUnknown(t *trial) {
 	adoption := &hfgateway.Adoption{
-		UpstreamRequestId: hfgateway.NewIdempotencyKey(), ApiVersion: hfgateway.APIVersion1,
+		UpstreamRequestId: hfgateway.NewIdempotencyKey(), ApiVersion: hfgateway.APIV1,
 	}
 	_, err := t.client.Adopt(t.ctx, adoption)
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
