@@ -120,29 +120,24 @@ async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path:
     assert (trusted.code, stranger.code) == (0, 4)
 
 
-@pytest.mark.parametrize(
-    ("secure", "options", "cause"),
-    [
-        (True, (), "it speaks TLS: use --tls"),
-        (False, ("--tls",), "it does not speak TLS: leave out --tls"),
-        (None, (), "Connection refused"),
-    ],
-)
 async def test_an_unreachable_gateway_is_reported_with_the_cause(
-    hfgateway: Command, tmp_path: Path, secure: bool | None, options: tuple[str, ...], cause: str
+    gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
 ) -> None:
-    other = ScriptedGateway()
-    if secure is None:
-        other.address = "127.0.0.1:1"
-    else:
-        cert, key = make_certificate(tmp_path)
-        await other.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]) if secure else None)
+    cert, key = make_certificate(tmp_path)
+    secured = ScriptedGateway()
+    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    cases = {
+        (secured.address,): "it speaks TLS: use --tls",
+        (gateway.address, "--tls"): "it does not speak TLS: leave out --tls",
+        ("127.0.0.1:1",): "Connection refused",
+    }
 
-    ended = await hfgateway("get", "g1", "--gateway", other.address, *options)
+    ended = await asyncio.gather(*(hfgateway("get", "g1", "--gateway", *options) for options in cases))
 
-    await other.stop()
-    assert (ended.code, ended.out) == (4, "")
-    assert ended.err.startswith(f"error: no gateway answers at {other.address}: {cause}")
+    await secured.stop()
+    for (options, cause), one in zip(cases.items(), ended, strict=True):
+        assert (one.code, one.out) == (4, "")
+        assert one.err.startswith(f"error: no gateway answers at {options[0]}: {cause}")
 
 
 async def test_a_mistyped_model_is_answered_with_models_like_it(gateway: ScriptedGateway, hfgateway: Command) -> None:
