@@ -366,14 +366,19 @@ def _path(at: str, path: str) -> Iterator[Violation]:
     The gateway's credentials reach everything of the account. What a call to another part of the API does would be
     neither charged to a key nor limited to the caller's tenant: it could cancel another tenant's generation, send a
     message in its conversation, or train a character. The names of those parts are reserved at every place of a path,
-    so that another prefix or version does not reach them. Ids are refused because a new generation has none.
+    so that another prefix or version does not reach them. Ids are refused because a new generation has none. In v1 the
+    known endpoints have a task and a name; a POST to a collection would create another kind of object.
     """
     segments = path.split("/")
     if not path:
         yield Violation(at, "is required")
     elif not MODEL_ID.fullmatch(path) or ".." in path or len(path) > 200:
         yield Violation(at, "must be 1 to 6 segments of a-z, 0-9, '.', '_', '-', joined by '/'")
-    elif path == "v1" or not OTHER_PARTS.isdisjoint(segments) or any(map(OBJECT_ID.fullmatch, segments)):
+    elif (
+        (segments[0] == "v1" and len(segments) < 3)
+        or not OTHER_PARTS.isdisjoint(segments)
+        or any(map(OBJECT_ID.fullmatch, segments))
+    ):
         yield Violation(at, "is a path of the API that does not create a generation")
 
 

@@ -138,9 +138,9 @@ def test_a_path_has_plain_segments_in_either_form(path: str) -> None:
         assert [one.field for one in violations(ModelInput(path, {}, api))] == ["input.model.model_id"]
 
 
-def test_an_object_cannot_be_named_in_a_path() -> None:
-    for segment in (ID, ID.replace("-", "")):
-        assert violations(ModelInput(f"v4/jobs/{segment}/stop", {}, "v1"))
+def test_neither_an_object_nor_a_collection_of_v1_can_be_named() -> None:
+    for path in (f"v4/jobs/{ID}/stop", f"v4/jobs/{ID.replace('-', '')}/stop", "v1", "v1/elements"):
+        assert violations(ModelInput(path, {}, "v1"))
 
 
 def test_every_built_in_model_can_be_named() -> None:

@@ -63,9 +63,9 @@ LOCAL: dict[str, tuple[Callable[[Any], AnyInput], int, GenerationInput]] = {
     ),
     "speak": (lambda media: speak(media, media, "x"), 2, speak("u1", "u2", "x")),
     "model": (
-        lambda media: model("a/b", image_url=media, more={"list": [URL, media]}, number=1),
+        lambda media: model("a/b", "v1", image_url=media, more={"list": [URL, media]}, number=1),
         2,
-        model("a/b", image_url="u1", more={"list": [URL, "u2"]}, number=1),
+        model("a/b", "v1", image_url="u1", more={"list": [URL, "u2"]}, number=1),
     ),
 }
 MEDIA: dict[str, Any] = {
