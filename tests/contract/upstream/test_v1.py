@@ -468,6 +468,7 @@ def test_a_status_without_jobs_leaves_no_unfinished_output(state: State) -> None
 
 
 async def test_a_job_set_on_a_path_of_v2_is_followed_as_a_request() -> None:
+    """Only the form of the input says that an id without jobs is that of a job set."""
     async with higgsfield(queue_seconds=0.0, image_seconds=0.0) as (sandbox, client):
         body = job_set(job(Q, 0)).decode()
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
@@ -477,6 +478,8 @@ async def test_a_job_set_on_a_path_of_v2_is_followed_as_a_request() -> None:
         for other in ({"id": ID}, {"id": ID, "jobs": []}):
             sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": json.dumps(other)})])
             assert isinstance(await submit(client), NoAnswer)
+            sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": json.dumps(other)})])
+            assert isinstance(await submit(client, ModelInput("generate/kling-2-5", {}, "v1")), Took)
 
 
 @pytest.mark.parametrize("left_out", ["type", "input_params", "created_at"])
