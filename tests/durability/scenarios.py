@@ -21,6 +21,7 @@ from hfgateway_client import character_state_name, errors, soul, state_name
 from hfgateway_client.agents import Message, SentMessage, SessionState
 from tests.callbacks.receiver import Receiver
 from tests.durability.lives import AT_WORK, KEY, Scenario, Stage
+from tests.support.elsewhere import request_elsewhere
 from tests.support.running import soul as submission
 from tests.support.transports import ConnectTransport
 from tests.support.webhooks import post, webhook_body
@@ -98,6 +99,15 @@ async def canceled(stage: Stage) -> None:
         await asyncio.sleep(0.1)
     assert state_name(await stage.follow(stored.id)) == "CANCELED"
     assert stage.sandbox.ledger.summary()["refund_count"] == 1
+
+
+async def adopted(stage: Stage) -> None:
+    """Adopt a request that was made without the gateway, until there is a response, and once more."""
+    request_id = await request_elsewhere(stage, PROMPT)
+    found = (await stage.client.adopt(request_id)).generation
+    assert (await stage.client.adopt(request_id)).generation.id == found.id
+    assert state_name(await stage.follow(found.id)) == "COMPLETED"
+    assert stage.sandbox.ledger.summary()["submissions_seen"] == 1
 
 
 async def refused(stage: Stage) -> None:
@@ -452,6 +462,7 @@ SCENARIOS = {
             },
         ),
     ),
+    "adopted": Scenario(adopted, (*all_of("status call"), *around("claim"))),
     "refused": Scenario(refused, around("refused"), faults=({"on": "submit", "kind": "422"},)),
     "canceled": Scenario(
         canceled,
