@@ -12,12 +12,14 @@ from typing import TypeVar
 
 from gateway.core import Core
 from gateway.errors import GatewayError, Reason
+from gateway.generations.adopt import Adoption
 from gateway.generations.inputs import Input, ModelInput, SoulInput
-from gateway.generations.model import Generation
+from gateway.generations.model import Generation, RequestId
 from gateway.generations.ports import Filter
 from gateway.generations.service import Submission
 from gateway.generations.watch import Position
 from tests.simulation.gateway import NotConnectedError, Server
+from tests.simulation.higgsfield import Higgsfield, Request
 from tests.simulation.world import HOUR, World
 
 T = TypeVar("T")
@@ -73,6 +75,8 @@ class History:
     observations: list[Observation] = field(default_factory=list)
     """In the order of the responses."""
     gaps: list[Gap] = field(default_factory=list)
+    adopts: bool = False
+    """Whether it adopts a request that was made without the gateway, instead of submitting one."""
     delete_requested: bool = False
     final: Generation | None = None
     """The last generation of the key at the end of the run; None if it could not be read."""
@@ -345,6 +349,32 @@ class Caller:
     def _observe(self, method: str, generation: Generation, called_at: float) -> None:
         self.world.record(self.history.key, method, generation.id[-6:], generation.revision, generation.state.name)
         self.history.observations.append(Observation(self.world.now, method, generation, called_at))
+
+
+class Adopter(Caller):
+    """A caller that makes its request at Higgsfield directly, and adopts it in place of each submission."""
+
+    def __init__(
+        self, world: World, server: Server, behaviour: CallerBehaviour, number: int, higgsfield: Higgsfield
+    ) -> None:
+        super().__init__(world, server, behaviour, number)
+        self.history.adopts, self.history.start_timeout = True, None
+        self._higgsfield = higgsfield
+        self._request: Request | None = None
+
+    async def submit(self) -> Generation | None:
+        """Adopt the request until there is a response. Returns None if there is none, or if it cannot be adopted."""
+        history, now = self.history, self.world.now
+        self._request = self._request or self._higgsfield.request_elsewhere(history.key, history.api)
+        adoption = Adoption(RequestId(self._request.id), "v1" if history.api == "v1" else "v2", {"prompt": history.key})
+        history.first_submitted_at = history.first_submitted_at or now
+        history.submit_times.append(now)
+
+        async def adopt(core: Core) -> Generation:
+            generation, _ = await core.adopter.adopt(history.tenant, adoption)
+            return generation
+
+        return await self._call_with_retries("submit", adopt, attempts=40)
 
 
 class Watcher:

@@ -101,6 +101,8 @@ class _Checker:
         yield from self._check_final_is_stable(history)
         yield from self._check_gaps(history)
         yield from self._check_uncertain_was_sent(history)
+        if history.adopts:
+            yield from self._check_adopted(history, forgotten=forgotten)
 
     def _may_be_forgotten(self, history: History) -> bool:
         """Return whether a restored copy may be older than a generation of the key, so that the store lacks it."""
@@ -227,6 +229,16 @@ class _Checker:
         ]
         if not any(first_submitted_at <= at <= uncertain[0].at for at in ends):
             yield f"{uncertain[0].generation.state.name}, but no byte of it was sent"
+
+    def _check_adopted(self, history: History, *, forgotten: bool) -> Iterator[str]:
+        """A request that was made elsewhere is never submitted, and is one generation of a known state."""
+        if self.posts.get(history.key):
+            yield "submitted, although its request was adopted"
+        if len(history.ids) > 1 and not forgotten:
+            yield f"adopted as {len(history.ids)} generations"
+        shown = {observation.generation.state for observation in history.observations}
+        if shown & {State.PENDING, State.UNCERTAIN}:
+            yield "an adopted generation was shown as not accepted"
 
     # -- Watchers ------------------------------------------------------------------------------------------------------
 

@@ -162,6 +162,11 @@ class Higgsfield:
         """Return a transport that takes the place of the gateway's HTTP transport."""
         return _Transport(self)  # type: ignore[return-value]
 
+    def request_elsewhere(self, prompt: str, api: str) -> Request:
+        """Accept a request that was made without the gateway."""
+        body: dict[str, object] = {"prompt": prompt}
+        return self._accept("", json.dumps({"params": body} if api == "v1" else body).encode())
+
     # -- The network ---------------------------------------------------------------------------------------------------
 
     async def exchange(

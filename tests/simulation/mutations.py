@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -10,14 +11,16 @@ from typing import Any
 from unittest import mock
 
 from gateway.concurrency import OwnedTasks
-from gateway.generations import due_steps, follower
+from gateway.generations import adopt, due_steps, follower
 from gateway.generations.admission import Admission
+from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
-from gateway.generations.model import Generation, Steady
+from gateway.generations.inputs import SoulInput
+from gateway.generations.model import Generation, IdempotencyKey, Steady
 from gateway.generations.ports import Correction, Removal
 from gateway.generations.sender import Sender
-from gateway.generations.service import Generations
+from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
@@ -247,4 +250,27 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
+        yield
+
+
+# -- Adoption ----------------------------------------------------------------------------------------------------------
+
+
+@mutation("submitted, although its request was adopted", 11)
+def an_adoption_submits_the_request_again() -> Iterator[None]:
+    """A request is not adopted, but submitted once more."""
+
+    async def adopt(self: Adopter, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
+        submission = Submission(SoulInput(adoption.labels["prompt"]), b"", IdempotencyKey(adoption.request_id), {})
+        return await self._service.submit(tenant, submission)
+
+    with replaced(Adopter, "_adopt", adopt):
+        yield
+
+
+@mutation("adopted as 2 generations", 763)
+def a_deleted_request_is_adopted_again() -> Iterator[None]:
+    """The key of an adopted generation is another one each time, so that a deletion does not keep it used."""
+    numbers = itertools.count()
+    with replaced(adopt, "_key", lambda request_id: IdempotencyKey(f"adopted {next(numbers)}")):
         yield

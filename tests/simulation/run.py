@@ -17,7 +17,7 @@ from pathlib import Path
 from gateway.config import Settings, read_settings
 from gateway.generations.model import State
 from gateway.store import files
-from tests.simulation.callers import Caller, CallerBehaviour, Watcher
+from tests.simulation.callers import Adopter, Caller, CallerBehaviour, Watcher
 from tests.simulation.checker import Evidence, violations
 from tests.simulation.disk import FULL, HANGS, READ_ONLY, Disk
 from tests.simulation.gateway import PUBLIC_URL, Server
@@ -94,8 +94,14 @@ class Plan:
     """Seconds by which the wall clock is ahead of the true time at the start."""
     theme: str = ""
     """The name of the theme; empty if there is none."""
+    adopters: int = 0
+    """The number of callers that adopt a request instead of submitting one, beside the others."""
     sigterm_share: float = 0.25
     """The probability that the end of a process at a chosen step is a SIGTERM. The others are crashes."""
+
+
+ADOPTED_IN, ADOPTED_AT = 16, 11
+"""Requests are adopted in every sixteenth seed, so that the other seeds stay as they were without adoption."""
 
 
 def plan(seed: int) -> Plan:
@@ -184,6 +190,7 @@ def plan(seed: int) -> Plan:
         theme = rng.choice(THEMES)
         theme(planned, rng)
         planned.theme = theme.__name__.strip("_")
+    planned.adopters = 2 if seed % ADOPTED_IN == ADOPTED_AT else 0
     return planned
 
 
@@ -327,6 +334,10 @@ class _Simulation:
         self.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
         self.server.higgsfield = self.higgsfield
         self.callers = [Caller(world, self.server, planned.caller, number) for number in range(planned.caller_count)]
+        self.callers += [
+            Adopter(world, self.server, planned.caller, planned.caller_count + number, self.higgsfield)
+            for number in range(planned.adopters)
+        ]
         self.watchers = [Watcher(world, self.server, planned.caller, f"tenant-{number}") for number in range(2)]
         self.evidence = Evidence(
             histories=[caller.history for caller in self.callers],
