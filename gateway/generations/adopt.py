@@ -11,6 +11,7 @@ from uuid import UUID
 
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
 from gateway.generations.clock import Ids
+from gateway.generations.journal import state_changed
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
 from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, StoreError, Upstream
@@ -104,6 +105,8 @@ class Adopter:
         finally:
             if not stored:
                 self._forget(spec.id)
+        if claimed.new:
+            state_changed(None, generation)
         if claimed.generation is None:
             raise _not_found("it was adopted before, and its generation was deleted since", adoption.request_id)
         return claimed.generation, not claimed.new

@@ -43,7 +43,7 @@ def state_changed(before: Generation | None, after: Generation) -> None:
         "state": after.state.name,
         "before": before and before.state.name,
         "reason": failure and failure.reason.name,
-        "source": before and after.source.name.lower(),
+        "source": (before or after.spec.adopted) and after.source.name.lower(),
         "request_id": after.request_id,
         "correlation_id": after.correlation_id,
         "seconds": round(max(after.update_time - after.spec.create_time, 0.0), 3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 from uuid import uuid4
 
@@ -79,8 +80,14 @@ async def test_an_adopted_request_is_followed_to_its_end_and_never_submitted(
     assert (calls(running)["submissions_seen"], len(running.ledger.charges)) == (1, 1)
 
 
-async def test_an_adopted_request_is_canceled_like_any_other(running: Running, grpc: Transport) -> None:
-    found = (await adopted(grpc, await request_elsewhere(running, "a fox"))).generation
+async def test_an_adopted_request_is_logged_and_canceled_like_any_other(
+    running: Running, grpc: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    request_id = await request_elsewhere(running, "a fox")
+    with caplog.at_level(logging.INFO, "gateway.generations.journal"):
+        found = (await adopted(grpc, request_id)).generation
+    (stored,) = [vars(record) for record in caplog.records if record.message == "generation stored"]
+    assert (stored["generation_id"], stored["request_id"], stored["source"]) == (found.id, request_id, "adopt")
     answer: pb.CancelGenerationResponse = await grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=found.id))
     assert name_of(answer.generation) == "CANCELED"
     assert len(running.ledger.refunds) == 1
