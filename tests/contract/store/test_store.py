@@ -13,6 +13,7 @@ import pytest
 from gateway.generations.model import Change, Generation, Source, State
 from gateway.generations.ports import (
     MOST_DELIVERIES,
+    Claim,
     Claimed,
     Filter,
     Removal,
@@ -23,7 +24,7 @@ from gateway.generations.ports import (
     Webhook,
     WebhookReceipt,
 )
-from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
 from tests.contract.store import examples
 from tests.contract.store.conftest import Engine
 from tests.contract.store.examples import NOW
@@ -211,6 +212,25 @@ async def test_a_request_belongs_to_one_generation_of_its_account(store: Store) 
     assert await store.position() == position
 
 
+async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_accounts(store: Store) -> None:
+    def adoption(request_id: str, **spec: Any) -> Claim:
+        of = examples.generation(adopted=True, **spec)
+        return Claim(adopted(of.spec, examples.report(request_id, State.QUEUED), examples.moment()), None, b"")
+
+    deleted = await completed(store, "being removed")
+    await store.delete(deleted, at_upstream=True, steady=NOW)
+    first = await store.claim(adoption("request", tenant="one", idempotency_key="adopted request"))
+    assert first.new
+    assert await store.request(first.generation_id) is None
+    position = await store.position()
+    for taken in ("request", "being removed"):
+        with pytest.raises(RequestIdTakenError):
+            await store.claim(adoption(taken, tenant="two", account="another", idempotency_key="another key"))
+    assert await store.position() == position
+    assert await store.known("two", "another key", b"") is None
+    assert await store.by_request("request") == first.generation
+
+
 async def test_another_account_may_have_the_same_request_id(store: Store) -> None:
     await queued(store, "request")
     assert (await queued(store, "request", account="another")).state is State.QUEUED
@@ -374,6 +394,8 @@ async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
         (Filter(labels={"size": "s", "colour": "red"}), [red]),
         (Filter(idempotency_key="done"), [done]),
         (Filter(idempotency_key="done", states=frozenset({State.PENDING})), []),
+        (Filter(request_ids=frozenset({"request", "none"})), [done]),
+        (Filter(request_ids=frozenset({"request"}), ids=frozenset({red.id})), []),
         (Filter(created_after=NOW + 10), [done, blue]),
         (Filter(created_before=NOW + 10), [red]),
         (Filter(ids=frozenset({red.id, blue.id}), labels={"colour": "blue"}), [blue]),
