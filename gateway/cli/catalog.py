@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 
 from gateway.cli import did_you_mean, exits
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.output import echo
+from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json, whole_numbers
 from gateway.cli.tables import print_rows
 
@@ -125,7 +126,29 @@ def presets(*, connection: Connection, model_id: str, query: str, limit: int | N
 
 def like(client: Client, model_id: str) -> str:
     """Return a question that names the listed models that a mistyped id may stand for; empty without one."""
-    return did_you_mean(model_id, [one.id for one in client.list_models()])
+    from hfgateway_client import GatewayError
+
+    with suppress(GatewayError):  # it is only a hint
+        return did_you_mean(model_id, [one.id for one in client.list_models()])
+    return ""
+
+
+def confirm_unlisted(client: Client, model_id: str) -> None:
+    """Ask on a terminal before a model is submitted that is not listed, but similar to one that is.
+
+    A mistyped model would stay in the list of generations as FAILED. Models that are not listed may exist, so a command
+    that cannot ask submits them.
+    """
+    from hfgateway_client.errors import ModelUnknown
+
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    try:
+        client.get_model(model_id)
+    except ModelUnknown:
+        hint = like(client, model_id)
+        if hint and not click.confirm(f"{plain(model_id)} is not listed. {hint} Submit it anyway?", err=True):
+            raise click.exceptions.Exit(exits.USAGE) from None
 
 
 def _model(client: Client, model_id: str) -> Model:

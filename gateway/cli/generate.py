@@ -43,7 +43,7 @@ def generate(
     was generated; 6 still running after --timeout; 7 completed, but an output is not saved; 8 Higgsfield does not
     answer; 130 Ctrl-C (which cancels nothing).
     """
-    from gateway.cli.catalog import like
+    from gateway.cli.catalog import confirm_unlisted, like
     from gateway.cli.progress import showing
     from hfgateway.v1.error_pb2 import ErrorReason
     from hfgateway_client import new_idempotency_key
@@ -61,6 +61,8 @@ def generate(
             message = upload_first(client, input)
             if message is not input:
                 again += ", with the links in place of the files"
+            if message.WhichOneof("kind") == "model":
+                confirm_unlisted(client, message.model.model_id)
             # From here on, the command must say how to continue, however it ends.
             advice = again
             with showing(as_json=as_json) as show:

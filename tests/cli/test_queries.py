@@ -152,6 +152,11 @@ async def test_a_mistyped_model_is_answered_with_models_like_it(gateway: Scripte
         assert ended.code == 3
         assert "Did you mean kling/v3.0/pro?" in ended.err.splitlines()
 
+    gateway.on("GetModel", refusal("NOT_FOUND", "MODEL_UNKNOWN", "no such model"))
+    shown = await on_terminal(hfgateway, "generate", "x", "--model", "kling/v3/pro", typed="n\n", code=2)
+    assert "kling/v3/pro is not listed. Did you mean kling/v3.0/pro? Submit it anyway?" in " ".join(shown.split())
+    assert len(gateway.requests["SubmitGeneration"]) == 1  # that of the command without a terminal
+
 
 async def test_parameters_may_have_the_names_that_a_model_shows(gateway: ScriptedGateway, hfgateway: Command) -> None:
     """`hfgateway models --show` prints Higgsfield's names."""
@@ -266,12 +271,19 @@ async def test_a_terminal_of_80_columns_shows_queue_place_progress_and_time_left
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x1b]*\x1b\\\\")
 
 
-async def on_terminal(hfgateway: Command, *arguments: str, until: tuple[str, asyncio.Event] | None = None) -> str:
+async def on_terminal(
+    hfgateway: Command,
+    *arguments: str,
+    until: tuple[str, asyncio.Event] | None = None,
+    typed: str = "",
+    code: int = 0,
+) -> str:
     """Return the output of the command on a terminal of 80 columns, without its control sequences.
 
-    The event of `until` is set when its text is shown.
+    The event of `until` is set when its text is shown; `typed` is what the user types, `code` the expected exit code.
     """
     ours, its = pty.openpty()
+    os.write(ours, typed.encode())
     termios.tcsetwinsize(its, (24, 80))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -292,5 +304,5 @@ async def on_terminal(hfgateway: Command, *arguments: str, until: tuple[str, asy
         pass
     finally:
         os.close(ours)
-    assert await process.wait() == 0
+    assert await process.wait() == code
     return ANSI.sub("", shown.decode()).replace("\r\n", "\n")
