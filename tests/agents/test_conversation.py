@@ -235,7 +235,7 @@ async def test_an_unknown_message_is_reported_as_such(talk: Talk) -> None:
 async def test_unknown_rows_and_states_are_shown_with_their_known_fields(talk: Talk) -> None:
     session_id = await talk.create()
     strange = [
-        {"message_id": "m1", "role": "tool", "status": "dreaming", "message": {"text": "secret of sandbox"}},
+        {"message_id": "m1", "role": "tool", "status": "dreaming", "message": {"text": "secret of sandbox:sandbox"}},
         {"message_id": "m2", "role": "user", "status": "completed", "message": "plain", "llm_cost_usd": 0.5},
         {"message_id": "m3", "role": "assistant", "status": "failed", "message": {"parts": [
             {"type": "text", "text": "a"}, {"type": "image", "url": "x"}, {"type": "text", "text": "\ud800b"}, None,
