@@ -43,7 +43,8 @@ def ask(
     """Send TEXT, and print the answer as it is written. On a terminal you can answer the agent's questions.
 
     Exit codes: 0 answered; 1 failed, or the agent asks a question without a terminal to answer it; 2 usage; 3 refused;
-    4 the gateway does not answer; 5 unknown whether the message was sent; 130 Ctrl-C (the turn continues).
+    4 the gateway does not answer; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 130
+    Ctrl-C (the turn continues).
     """
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     turn = talk.say(text, key)
@@ -111,7 +112,16 @@ class _Talk:
         return shlex.join(["hfgateway", "agents", name, "--session", self.session_id, *arguments])
 
     def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None]) -> Turn:
-        turn = client.agents.ask(self.session_id, text, on_change=show, idempotency_key=key, timeout=self._timeout)
+        from hfgateway_client.errors import DeadlineExceeded
+
+        try:
+            turn = client.agents.ask(self.session_id, text, on_change=show, idempotency_key=key, timeout=self._timeout)
+        except DeadlineExceeded:
+            if self._timeout is None:
+                raise
+            echo(f"No whole answer after {self._timeout:g} s (exit code {exits.STILL_RUNNING}).", err=True)
+            echo(f"The turn continues. {self._advice(text, key)}", err=True)
+            raise click.exceptions.Exit(exits.STILL_RUNNING) from None
         if turn.sent.replayed:
             echo("The key was used before: nothing was sent again.", err=True)
         return turn

@@ -103,6 +103,14 @@ async def test_a_failed_turn_exits_with_1(gateway: ScriptedGateway, hfgateway: C
     assert (await hfgateway("agents", "ask", "--session", "s1", "a fox")).code == 1
 
 
+async def test_a_timeout_leaves_the_turn_running(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", [says("Do"), gateway.hang])
+    ended = await hfgateway("agents", "ask", "--session", "s1", "--key", "k", "--timeout", "2", "a fox")
+    assert ended.code == 6
+    assert "--key k" in ended.err
+
+
 async def test_a_busy_session_is_refused(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("SendMessage", refusal("ABORTED", "SESSION_BUSY", "a turn is running"))
     ended = await hfgateway("agents", "ask", "--session", "s1", "a fox")
