@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +15,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from gateway.generations import adopt
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
+from tests.callbacks.receiver import Receiver, create
 from tests.rpc.conftest import Start
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, sized, soul
@@ -108,12 +110,20 @@ async def test_a_request_that_has_ended_is_adopted_in_its_final_state(running: R
     assert calls(running)["status_calls"] == 3
 
 
-async def test_an_end_of_unknown_age_has_no_expiry(running: Running, grpc: Transport) -> None:
-    running.plan(on="status", patch={"expires_at": None})
-    request_id = await request_elsewhere(running, "a fox")
-    running.clock.advance(60)
-    found = (await adopted(grpc, request_id)).generation
-    assert (name_of(found), found.HasField("outputs_expire_time")) == ("COMPLETED", False)
+async def test_an_end_of_unknown_age_has_no_expiry_and_is_archived_and_reported(start: Start, tmp_path: Path) -> None:
+    running = await start(ARCHIVE_URL=f"file://{tmp_path}/archive")
+    async with Receiver() as receiver:
+        await create(running, receiver.url)
+        running.plan(on="status", patch={"expires_at": None})
+        request_id = await request_elsewhere(running, "a fox")
+        running.clock.advance(60)
+        found = (await adopted(running.grpc, request_id)).generation
+        assert (name_of(found), found.HasField("outputs_expire_time")) == ("COMPLETED", False)
+        (got,) = await receiver.gets(1)
+        assert (got.state, got.generation.upstream.request_id) == ("COMPLETED", request_id)
+    async with asyncio.timeout(PATIENCE):
+        while not (await running.get(found.id)).outputs[0].archived.size:
+            await asyncio.sleep(0.01)
 
 
 async def test_a_job_set_shows_its_outputs_and_the_input_that_higgsfield_used(
