@@ -142,7 +142,7 @@ async def run(effort: Effort) -> list[Figure]:
 async def _create_key(settings: dict[str, str]) -> str:
     """Create an API key before the gateway starts."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "keys", "create", "--tenant", "bench",
+        sys.executable, "-m", "gateway", "keys", "create", "--offline", "--tenant", "bench",
         cwd=processes.ROOT, env=dict(settings), stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     out, _ = await process.communicate()

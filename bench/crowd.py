@@ -28,7 +28,7 @@ CONNECTIONS = (1, 10, 100)
 MORE = 1.2
 """One tenant opens this multiple of the watches of the first part, which exceeds its limit."""
 LOOK_EVERY = 0.2
-KEYS = ("gateway", "keys", "create", "--tenant")
+KEYS = ("gateway", "keys", "create", "--offline", "--tenant")
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ def picture_page(folder: Path) -> None:
         settings = {
             "HF_KEY": "sandbox:sandbox",
             "HFGATEWAY_UPSTREAM_URL": upstream,
+            "HFGATEWAY_STORE_URL": f"sqlite:///{folder}/hfgateway.db",
             "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
             "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
             "HFGATEWAY_UPSTREAM_CONCURRENCY": str(len(RUNNING)),
