@@ -10,7 +10,7 @@ import click
 from gateway.cli import cli
 from gateway.cli.exits import INTERRUPTED
 
-# gRPC's core writes lines of its own format to stderr, mostly about connections of others that failed. gRPC reads the
+# gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
 # variable when it is imported, which is later. To see the lines, set it to ERROR or INFO.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 

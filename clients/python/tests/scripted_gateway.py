@@ -116,7 +116,7 @@ class ScriptedGateway(
         self.time_remaining: float | None = None
         self.address = "127.0.0.1:0"
         self.unscripted: dict[str, Any] = {}
-        """The step for calls of an RPC that have no step of their own."""
+        """The step for calls of an RPC without a scripted step."""
         self._steps: dict[str, deque[Any]] = defaultdict(deque)
         self._credentials: grpc.ServerCredentials | None = None
         self._server: grpc.aio.Server | None = None
