@@ -53,7 +53,9 @@ WEBHOOK_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
 GIVE_UP_MISSING = 86_400.0
 """Seconds of 404 responses after which an accepted generation may be LOST."""
 CONFIRM_MISSING = 3_600.0
-"""Seconds for which the 404s must go on after that, while other requests are known: a single 404 proves nothing."""
+"""Seconds for which the 404s must go on after that, while other requests are known."""
+CONFIRMATIONS = 10
+"""404s in a row in this time: a few may be errors, and a generation that is a day old is polled rarely."""
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PUT_OFF = 1.0
@@ -117,8 +119,8 @@ class Follower:
         self._wakeup = Wakeup()
         self._sleeps_until = 0.0
         self._known_at: float | None = None
-        self._suspected: dict[GenerationId, float] = {}
-        """By id: the time since which a generation may be LOST if its 404s go on."""
+        self._suspected: dict[GenerationId, tuple[float, int]] = {}
+        """By id: since when a generation may be LOST if its 404s go on, and how many there were."""
         self.stopped_sending = False
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
@@ -620,10 +622,14 @@ class Follower:
             return
         elif not self._others_answered(generation, since):
             log.error("Higgsfield knows none of this account's requests; check the credentials")
-        elif now - self._suspected.setdefault(generation.id, now) < CONFIRM_MISSING:
-            return
-        elif await self._trusted_time.is_over(since, GIVE_UP_MISSING):
+        elif self._is_confirmed(generation, now) and await self._trusted_time.is_over(since, GIVE_UP_MISSING):
             await self._service.observe(generation, Missing(given_up_since=since))
+
+    def _is_confirmed(self, generation: Generation, now: float) -> bool:
+        """Count a 404 of a generation that may be LOST; return whether they have gone on for long enough."""
+        began, count = self._suspected.get(generation.id, (now, 0))
+        self._suspected[generation.id] = (began, count + 1)
+        return now - began >= CONFIRM_MISSING and count >= CONFIRMATIONS
 
     def _others_answered(self, generation: Generation, since: float) -> bool:
         """Return whether Higgsfield knew another request in the second half of the time this one was missing.

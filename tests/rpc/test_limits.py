@@ -47,6 +47,7 @@ async def test_a_forgotten_request_is_lost_if_higgsfield_knows_others(
 ) -> None:
     monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.2)
     monkeypatch.setattr(follower, "CONFIRM_MISSING", 0.2)
+    monkeypatch.setattr(follower, "CONFIRMATIONS", 2)
     forgotten = await running.submit(soul("forgotten"))
     await running.submit(soul("known"))
     running.plan(on="status", prompt="forgotten", status=404, body={"detail": "Not found"}, times=1000)
