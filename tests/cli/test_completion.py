@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
-import shutil
 import sys
 from pathlib import Path
 
@@ -33,16 +32,20 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return os.environ | {"PATH": path, "PYTHONPATH": python, "HOME": str(tmp_path), "TERM": "dumb"}
 
 
-@pytest.mark.parametrize(("shell", "script"), [("bash", BASH), ("fish", FISH)])
+@pytest.mark.parametrize(
+    ("shell", "script"),
+    [
+        pytest.param(name, script, marks=pytest.mark.toolchain(name))
+        for name, script in (("bash", BASH), ("fish", FISH))
+    ],
+)
 async def test_a_shell_completes_a_command(environment: dict[str, str], shell: str, script: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
     process = await asyncio.create_subprocess_exec(shell, "-c", script, env=environment, stdout=asyncio.subprocess.PIPE)
     out, _ = await asyncio.wait_for(process.communicate(), 60)
     assert out.split()[0] == b"generate"
 
 
-@pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+@pytest.mark.toolchain("zsh")
 async def test_zsh_completes_a_command(environment: dict[str, str]) -> None:
     ours, its = pty.openpty()  # zsh completes only what is typed on a terminal
     process = await asyncio.create_subprocess_exec("zsh", "-fi", stdin=its, stdout=its, stderr=its, env=environment)
