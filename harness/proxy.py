@@ -1,4 +1,4 @@
-"""A TCP proxy that can cut its connections, as a failing network or gateway does."""
+"""A TCP proxy that can cut or silently drop its connections, as a failing network or gateway does."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,8 @@ class Proxy:
         """The bytes that a connection may receive from the target; then it is closed. None: no limit."""
         self._server: asyncio.Server
         self._open: set[asyncio.StreamWriter] = set()
+        self._far: set[asyncio.StreamWriter] = set()
+        self._swallowed: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -38,6 +41,8 @@ class Proxy:
     ) -> None:
         self._server.close()
         self.cut()
+        for writer in self._far:
+            writer.transport.abort()
         while self._tasks:
             await asyncio.wait(self._tasks)
 
@@ -48,6 +53,14 @@ class Proxy:
             _reset(writer)
         self._open.clear()
         return cut
+
+    def swallow(self) -> int:
+        """Silently drop all open connections: discard what both sides send, and pass on no end. Returns their number.
+
+        New connections work.
+        """
+        self._swallowed |= self._open
+        return len(self._open)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -61,6 +74,7 @@ class Proxy:
             pass  # broken connections are expected here
         finally:
             self._open.discard(writer)
+            self._swallowed.discard(writer)
             writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,25 +82,39 @@ class Proxy:
         if not host:
             return
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        self._far.add(far_writer)
+
+        def swallowed() -> bool:
+            return writer in self._swallowed
+
         try:
             async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, far_writer, None))
-                both.create_task(_copy(far_reader, writer, self.allowance))
+                both.create_task(_copy(reader, far_writer, None, swallowed))
+                both.create_task(_copy(far_reader, writer, self.allowance, swallowed))
         finally:
+            self._far.discard(far_writer)
             far_writer.transport.abort()
 
 
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, allowance: int | None) -> None:
+async def _copy(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    allowance: int | None,
+    swallowed: Callable[[], bool],
+) -> None:
     """Copy one direction until its end, or until `allowance` bytes, and close the writer."""
     left = allowance
     with contextlib.suppress(OSError):
         while piece := await reader.read(_CHUNK if left is None else min(left, _CHUNK)):
+            if swallowed():
+                continue
             writer.write(piece)
             await writer.drain()
             if left is not None:
                 left -= len(piece)
-    with contextlib.suppress(OSError):
-        writer.close()
+    if not swallowed():
+        with contextlib.suppress(OSError):
+            writer.close()
 
 
 def _reset(writer: asyncio.StreamWriter) -> None:

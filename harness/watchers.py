@@ -21,11 +21,11 @@ from hfgateway.v1.generation_pb2 import Generation
 from hfgateway.v1.generation_service_pb2 import GenerationFilter, WatchGenerationRequest, WatchGenerationsRequest
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, CaughtUp, GatewayError, GenerationChanged, MissingGenerations, Reset
-from hfgateway_client.channel import CHANNEL_OPTIONS
+from hfgateway_client.channel import channel_options
 from hfgateway_client.retry import RetryPolicy, may_repeat
 from hfgateway_client.status import error_from_rpc
 
-BARE_OPTIONS = (*CHANNEL_OPTIONS, ("grpc.use_local_subchannel_pool", 1))
+BARE_OPTIONS = (*channel_options(), ("grpc.use_local_subchannel_pool", 1))
 """Without the option, all channels to one address share a connection."""
 
 Last = Callable[[Generation], bool]

@@ -71,6 +71,10 @@ class Harness:
         """Reset every connection to the gateway."""
         return {"connections": self._grpc.cut() + self._http.cut()}
 
+    async def swallow(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Silently drop every connection to the gateway."""
+        return {"connections": self._grpc.swallow() + self._http.swallow()}
+
     async def restart(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Drain the gateway, and start a new one on its store."""
         await self._running.stop_gateway()
@@ -103,7 +107,7 @@ class Harness:
     async def serve_control(self, stack: AsyncExitStack) -> None:
         """Run the control server until the stack is closed."""
         application = web.Application()
-        for handler in (self.advance, self.cut, self.restart, self.charges, self.elsewhere):
+        for handler in (self.advance, self.cut, self.swallow, self.restart, self.charges, self.elsewhere):
             application.router.add_post(f"/{handler.__name__}", _answering(handler))
         application.router.add_post("/plan", self.plan)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)

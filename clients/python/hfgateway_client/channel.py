@@ -12,20 +12,27 @@ from hfgateway_client._version import __version__
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
 
-# On a connection without data the gateway accepts a ping every 10 s. If pings are more frequent, it closes the
-# connection with "Too many pings". A watch has a heartbeat every 15 s, so its pings are sent only if the connection is
-# dead. During any other call that waits, pings are the only way to detect a dead connection.
-CHANNEL_OPTIONS: tuple[tuple[str, int | str], ...] = (
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.keepalive_permit_without_calls", 0),
-    # A call that waits sends no data. By default gRPC stops its pings after two.
-    ("grpc.http2.max_pings_without_data", 0),
-    # A watch must resume soon after the gateway is available again. gRPC's default delay is up to two minutes.
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
-    ("grpc.primary_user_agent", f"hfgateway-client-python/{__version__}"),
-)
+
+def channel_options(ping_after: float = 11.0, ping_timeout: float = 5.0) -> tuple[tuple[str, int | str], ...]:
+    """Return the options of the channel. Tests shorten the times, which are in seconds.
+
+    A ping is sent after ``ping_after`` without traffic while a call is open, and the connection is dead if there is no
+    reply within ``ping_timeout``. Their sum leaves a call with the default timeout enough time for a retry. The gateway
+    accepts a ping every 10 s, and closes connections that ping more often ("Too many pings").
+    """
+    return (
+        ("grpc.keepalive_time_ms", round(ping_after * 1000)),
+        ("grpc.keepalive_timeout_ms", round(ping_timeout * 1000)),
+        # The timeout of any ping: gRPC sends the keepalive as such a one, and would wait for it for a minute.
+        ("grpc.http2.ping_timeout_ms", round(ping_timeout * 1000)),
+        ("grpc.keepalive_permit_without_calls", 0),
+        # A call that waits sends no data. By default gRPC stops its pings after two.
+        ("grpc.http2.max_pings_without_data", 0),
+        # A watch must resume soon after the gateway is available again. gRPC's default delay is up to two minutes.
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.max_reconnect_backoff_ms", 5_000),
+        ("grpc.primary_user_agent", f"hfgateway-client-python/{__version__}"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,6 @@ from hfgateway_client import (
     soul,
     speak,
 )
-from hfgateway_client.channel import CHANNEL_OPTIONS
 from hfgateway_client.requests import generation_filter, submit_request, timestamp
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -154,9 +153,3 @@ def test_a_datetime_without_time_zone_is_refused() -> None:
 def test_the_generated_synchronous_client_is_up_to_date() -> None:
     command = [sys.executable, str(ROOT / "tools" / "unasync.py"), "--check"]
     assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == ""
-
-
-def test_keepalive_pings_are_not_more_frequent_than_the_gateway_accepts() -> None:
-    options = dict(CHANNEL_OPTIONS)
-    assert int(options["grpc.keepalive_time_ms"]) > 10_000
-    assert options["grpc.keepalive_permit_without_calls"] == 0

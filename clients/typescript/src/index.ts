@@ -9,6 +9,7 @@
  *     await client.close();
  */
 
+import type { ClientHttp2Stream, Http2Session } from "node:http2";
 import type { SecureContextOptions } from "node:tls";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -37,9 +38,9 @@ export interface ClientOptions extends CommonOptions {
 
 /**
  * The gateway accepts a ping every 10 s on a connection without data, and closes connections that ping more often ("Too
- * many pings"). Pings detect dead connections of waiting calls; watches also have a heartbeat every 15 s.
+ * many pings"). Pings detect dead connections, early enough for a retry within the default timeout.
  */
-const KEEPALIVE = { pingIntervalMs: 20_000, pingTimeoutMs: 10_000, pingIdleConnection: false };
+const KEEPALIVE = { pingIntervalMs: 11_000, pingTimeoutMs: 5000, pingIdleConnection: false };
 
 /** The system would wait two minutes for a host that does not respond, and all calls with it. */
 const CONNECT_WITHIN_MS = 10_000;
@@ -53,7 +54,7 @@ const CONNECT_WITHIN_MS = 10_000;
 export function createClient(options: ClientOptions = {}): GatewayClient<NodeUploadSource> {
   const { address = "127.0.0.1:50051", tls = false, timers = SYSTEM_TIMERS } = options;
   const baseUrl = originOf(address, tls !== false);
-  const sessions = new Http2SessionManager(baseUrl, KEEPALIVE, typeof tls === "object" ? tls : {});
+  const sessions = new Sessions(baseUrl, KEEPALIVE, typeof tls === "object" ? tls : {});
   const connection = {
     transport: createGrpcTransport({
       baseUrl,
@@ -68,6 +69,24 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
     close: () => sessions.abort(),
   };
   return new GatewayClient(connection, options);
+}
+
+/**
+ * The manager stops listening to a broken session when the next call begins. An error that the session reports later
+ * would end the process.
+ */
+class Sessions extends Http2SessionManager {
+  readonly #guarded = new WeakSet<Http2Session>();
+
+  override async request(...call: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
+    const stream = await super.request(...call);
+    const { session } = stream;
+    if (session && !this.#guarded.has(session)) {
+      this.#guarded.add(session);
+      session.on("error", () => {});
+    }
+    return stream;
+  }
 }
 
 /**

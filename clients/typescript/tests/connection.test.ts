@@ -13,7 +13,7 @@ import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
 
 describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
-  test("is pinged after 20 s of silence, only while a call is open", async (t) => {
+  test("is pinged after 11 s of silence, only while a call is open", async (t) => {
     const arrived = event();
     const { client, gateway } = await serve(t, "grpc", {
       generations: {
@@ -42,13 +42,42 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     const controller = new AbortController();
     const waiting = client.wait("g", { signal: controller.signal });
     await arrived.promise;
-    t.mock.timers.tick(19_999);
+    t.mock.timers.tick(10_999);
     await client.get("g"); // a round trip: a ping before it would have been seen
     assert.equal(pings, 0);
-    t.mock.timers.tick(20_000);
+    t.mock.timers.tick(11_000);
     await pinged.promise;
     controller.abort();
     await assert.rejects(waiting, { name: "AbortError" });
+  });
+
+  test("is replaced if it was silently dropped, and the call is retried", async (t) => {
+    const arrived = event();
+    let calls = 0;
+    const { gateway } = await serve(t, "grpc", {
+      generations: {
+        getGeneration: (_, context) => {
+          calls++;
+          if (calls > 1) return { generation: generation({ id: "found" }) };
+          arrived.resolve();
+          return hang(context);
+        },
+      },
+    });
+    const proxy = await blackHole(gateway.address);
+    t.after(() => proxy.close());
+    t.mock.timers.enable({ apis: ["setTimeout"] });
+    const pinged = proxy.swallowing();
+    // The retry is immediate: it begins before the session has reported its error.
+    await using client = createClient({ address: proxy.address, timers: new FakeTimers() });
+    const call = client.get("g");
+    await arrived.promise;
+    proxy.swallow();
+    t.mock.timers.tick(11_000);
+    await pinged;
+    t.mock.timers.tick(5000);
+    assert.equal((await call).id, "found");
+    assert.equal(calls, 2);
   });
 
   test("is aborted if it is not established within 10 s, and the next call connects again", async (t) => {
@@ -97,6 +126,46 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     assert.equal(printed.trim(), "found");
   });
 });
+
+/** A proxy whose connections can be dropped silently. New ones work. */
+async function blackHole(target: string) {
+  const sockets = new Set<Socket>();
+  const discarded = event();
+  const dropped = new Set<Socket>();
+  const [host, port] = target.split(":");
+  const server = net.createServer((near) => {
+    const far = net.connect(Number(port), host!);
+    const pairs: [Socket, Socket][] = [
+      [near, far],
+      [far, near],
+    ];
+    for (const [from, to] of pairs) {
+      sockets.add(from);
+      from.on("error", () => {});
+      from.on("data", (bytes) => {
+        if (dropped.has(near)) discarded.resolve();
+        else to.write(bytes);
+      });
+      from.on("close", () => {
+        if (!dropped.has(near)) to.destroy();
+      });
+    }
+    near.on("close", () => far.destroy());
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    swallow: () => {
+      for (const socket of sockets) dropped.add(socket);
+    },
+    /** Resolves when something was discarded. */
+    swallowing: () => discarded.promise,
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+}
 
 describe("TLS", { timeout: 100_000, skip: !hasOpenssl() && "openssl is not installed" }, () => {
   const folder = mkdtempSync(join(tmpdir(), "hfgateway-tls-"));
