@@ -375,7 +375,7 @@ _ROWS: dict[str, _Row] = {
     "LOG_LEVEL": _Row("log_level", "info", _one_of("debug", "info", "warning", "error"), "lowest level that is logged"),
 }  # fmt: skip
 TABLE = frozenset(PREFIX + name for name in _ROWS)
-KNOWN = TABLE | {"HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
+KNOWN = TABLE | {"HFGATEWAY_ADDRESS", "HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
 """The settings, and the variables that are read elsewhere: by the client commands, and by `gateway.failpoints`."""
 
 

@@ -35,6 +35,7 @@ class Connection:
     api_key: str
     tls: bool
     tls_ca: Path | None
+    insecure: bool = False
 
     @property
     def trust(self) -> bool | TlsConfig:
@@ -42,6 +43,11 @@ class Connection:
         from hfgateway_client import TlsConfig
 
         return TlsConfig(ca=self.tls_ca) if self.tls_ca else self.tls
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The client's options for the key and for TLS."""
+        return {"api_key": self.api_key, "tls": self.trust, "insecure": self.insecure}
 
     @property
     def local(self) -> bool:
@@ -59,7 +65,7 @@ class Connection:
         from hfgateway_client import Client, GatewayError, RetryPolicy
 
         retry = RetryPolicy(repeat_calls_for=patience)
-        client = Client(self.address, api_key=self.api_key, tls=self.trust, retry=retry)
+        client = Client(self.address, **self.options, retry=retry)
         try:
             yield client
         except GatewayError as error:
@@ -141,10 +147,27 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="FILE",
         help="Use TLS, and trust this authority (a PEM file).",
     )
+    @click.option("--insecure", is_flag=True, help="Send the API key to another machine without TLS.")
     @functools.wraps(command)
     def with_connection(
-        *arguments: Any, address: str, api_key: str | None, tls: bool, tls_ca: Path | None, **options: Any
+        *arguments: Any,
+        address: str,
+        api_key: str | None,
+        tls: bool,
+        tls_ca: Path | None,
+        insecure: bool,
+        **options: Any,
     ) -> Any:
-        return command(*arguments, connection=Connection(address, (api_key or "").strip(), tls, tls_ca), **options)
+        from hfgateway_client.configuration import checked_key, require_secrecy
+
+        try:
+            key = checked_key((api_key or "").strip())
+            if not (tls or tls_ca or insecure):
+                require_secrecy(address, key)
+        except ValueError as error:
+            raise click.UsageError(
+                str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")
+            ) from None
+        return command(*arguments, connection=Connection(address, key, tls, tls_ca, insecure), **options)
 
     return with_connection

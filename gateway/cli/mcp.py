@@ -65,7 +65,7 @@ async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
     from hfgateway_client import AsyncClient, RetryPolicy
 
     retry = RetryPolicy(repeat_calls_for=_PATIENCE)
-    async with AsyncClient(connection.address, api_key=connection.api_key, tls=connection.trust, retry=retry) as client:
+    async with AsyncClient(connection.address, **connection.options, retry=retry) as client:
         port = ClientPort(client)
         server = mcp_server(all_tools(Files(folders) if folders else None), lambda _: port)
         async with stdio_server() as (reading, writing):

@@ -120,6 +120,13 @@ async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path:
     assert (trusted.code, stranger.code) == (0, 4)
 
 
+async def test_a_key_is_not_sent_in_plaintext_to_another_machine(hfgateway: Command) -> None:
+    ended = await hfgateway("get", "g1", "--gateway", "gateway.invalid:443", "--api-key", "hfg_secret")
+    assert ended.code == 2
+    assert "use --tls, or --insecure" in ended.err
+    assert "hfg_secret" not in ended.err
+
+
 async def test_an_unreachable_gateway_is_reported_with_the_cause(
     gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
 ) -> None:

@@ -10,8 +10,6 @@ import grpc
 
 from hfgateway_client._version import __version__
 
-DEFAULT_ADDRESS = "127.0.0.1:50051"
-
 
 def channel_options(ping_after: float = 11.0, ping_timeout: float = 5.0) -> tuple[tuple[str, int | str], ...]:
     """Return the options of the channel. Tests shorten the times, which are in seconds.

@@ -40,11 +40,12 @@ const SILENCE_MS = 40_000;
 /**
  * Creates a client of the gateway at a URL.
  *
- * @throws TypeError if the API key is not visible ASCII.
+ * @throws TypeError if the API key is not visible ASCII, or would be sent in plaintext to another origin.
  */
 export function createClient(options: ClientOptions = {}): GatewayClient {
   const { baseUrl = "/", protocol = connect } = options;
   const connection = {
+    url: baseUrl,
     transport: protocol(baseUrl),
     // A page cannot set the user-agent header.
     headers: { "x-user-agent": USER_AGENT },

@@ -51,6 +51,8 @@ const METHODS = GenerationService.method;
 export interface CommonOptions {
   /** The API key or watch token to send with every call. Default: none. */
   apiKey?: string | undefined;
+  /** Whether the key may be sent in plaintext to an address that is not a loopback address. Default: false. */
+  insecure?: boolean | undefined;
   /** The timeout in milliseconds of a call that returns one response, including its retries. Default: 30 000. */
   timeoutMs?: number | undefined;
   /** When and for how long the client retries; unset fields have the defaults of `RetryPolicy`. */
@@ -62,6 +64,8 @@ export interface CommonOptions {
 /** How a client connects to its gateway. */
 export interface Connection<Source> {
   transport: Transport;
+  /** The URL of the gateway, to decide whether a key may be sent to it. A path is of the page's own origin. */
+  url: string;
   /** Headers in addition to the API key. */
   headers: Readonly<Record<string, string>>;
   mediaOf(source: Source, options: UploadOptions): Media | Promise<Media>;
@@ -121,7 +125,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     this.#connection = connection;
     this.#calls = new Calls({
       transport: connection.transport,
-      headers: { ...connection.headers, ...authorization(options.apiKey) },
+      headers: { ...connection.headers, ...authorization(options, connection.url) },
       timeoutMs: options.timeoutMs ?? 30_000,
       policy: { ...DEFAULT_POLICY, ...options.retry },
       timers: options.timers ?? SYSTEM_TIMERS,
@@ -445,9 +449,16 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   }
 }
 
-/** Refuses a key that cannot be sent in a header: the error of the platform would contain it. */
-function authorization(apiKey: string | undefined): Record<string, string> {
+/** Refuses a key that cannot be sent in a header, because the error of the platform would contain it, or in secret. */
+function authorization({ apiKey, insecure }: CommonOptions, url: string): Record<string, string> {
   if (!apiKey) return {};
   if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError("the apiKey contains characters other than visible ASCII");
+  if (!insecure && url.startsWith("http:") && !isLoopback(new URL(url).hostname)) {
+    throw new TypeError(`the apiKey would be sent to ${url} in plaintext: use TLS, or set insecure to allow it`);
+  }
   return { authorization: `Bearer ${apiKey}` };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "[::1]" || /^127(\.\d+){3}$/.test(host);
 }

@@ -30,8 +30,10 @@ export type TlsOptions = Pick<SecureContextOptions, "ca" | "cert" | "key">;
 
 /** Options of `createClient`. */
 export interface ClientOptions extends CommonOptions {
-  /** Host and port of the gateway's gRPC port. Default: `127.0.0.1:50051`. */
+  /** Host and port of the gateway's gRPC port. Default: `HFGATEWAY_ADDRESS` of the environment, or `127.0.0.1:50051`. */
   address?: string | undefined;
+  /** As in `CommonOptions`. "" is none. Default: `HFGATEWAY_API_KEY` of the environment, or none. */
+  apiKey?: string | undefined;
   /** `true` for TLS with Node's roots, or an object to configure it. Default: plaintext. */
   tls?: boolean | TlsOptions | undefined;
 }
@@ -49,13 +51,16 @@ const CONNECT_WITHIN_MS = 10_000;
  * Creates a client of the gateway at an address. It connects on the first call, and reconnects if the connection is
  * lost.
  *
- * @throws TypeError if the address is not HOST:PORT, or the API key is not visible ASCII.
+ * @throws TypeError if the address is not HOST:PORT, or the API key is not visible ASCII, or would be sent in plaintext.
  */
 export function createClient(options: ClientOptions = {}): GatewayClient<NodeUploadSource> {
-  const { address = "127.0.0.1:50051", tls = false, timers = SYSTEM_TIMERS } = options;
+  const { env } = process;
+  const { tls = false, timers = SYSTEM_TIMERS } = options;
+  const { address = env.HFGATEWAY_ADDRESS || "127.0.0.1:50051", apiKey = env.HFGATEWAY_API_KEY } = options;
   const baseUrl = originOf(address, tls !== false);
   const sessions = new Sessions(baseUrl, KEEPALIVE, typeof tls === "object" ? tls : {});
   const connection = {
+    url: baseUrl,
     transport: createGrpcTransport({
       baseUrl,
       sessionManager: sessions,
@@ -68,7 +73,7 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
     silenceMs: Number.POSITIVE_INFINITY,
     close: () => sessions.abort(),
   };
-  return new GatewayClient(connection, options);
+  return new GatewayClient(connection, { ...options, apiKey });
 }
 
 /**

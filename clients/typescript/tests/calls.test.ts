@@ -348,6 +348,51 @@ for (const [entry, make] of [
   });
 }
 
+test("a key is sent in plaintext off loopback only if that is allowed", () => {
+  const apiKey = "hfg_secret";
+  for (const host of ["gateway.example:443", "10.0.0.7:50051", "[2001:db8::1]:50051"]) {
+    for (const make of [
+      (options: CommonOptions) => createClient({ address: host, ...options }),
+      (options: CommonOptions) => createWebClient({ baseUrl: `http://${host}`, ...options }),
+    ]) {
+      assert.throws(
+        () => make({ apiKey }),
+        (error: Error) => error instanceof TypeError && /insecure/.test(error.message) && !/secret/.test(error.message),
+      );
+      make({ apiKey, insecure: true });
+      make({});
+    }
+    createClient({ address: host, apiKey, tls: true });
+    createWebClient({ baseUrl: `https://${host}`, apiKey });
+  }
+  for (const address of ["127.0.0.1:50051", "127.9.9.9:1", "localhost:1", "[::1]:1"]) createClient({ address, apiKey });
+  createWebClient({ apiKey });
+});
+
+test("the address and the key are taken from the environment", async (t) => {
+  let authorization: string | null = "";
+  const { gateway } = await serve(t, "grpc", {
+    generations: {
+      getGeneration: (_, { requestHeader }) => {
+        authorization = requestHeader.get("authorization");
+        return { generation: generation({}) };
+      },
+    },
+  });
+  const names = ["HFGATEWAY_ADDRESS", "HFGATEWAY_API_KEY"] as const;
+  t.after(() => {
+    for (const name of names) delete process.env[name];
+  });
+  process.env.HFGATEWAY_ADDRESS = gateway.address;
+  process.env.HFGATEWAY_API_KEY = "hfg_environment";
+  await using client = createClient();
+  await client.get("g");
+  assert.equal(authorization, "Bearer hfg_environment");
+  await using stranger = createClient({ apiKey: "" });
+  await stranger.get("g");
+  assert.equal(authorization, null);
+});
+
 test("an address is a host and a port", () => {
   for (const address of ["127.0.0.1:50051", "[::1]:50051", "localhost:443", "gateway.example"])
     createClient({ address });

@@ -25,9 +25,7 @@ from hfgateway_client.status import error_from_rpc
 class Calls:
     """The stubs, credentials, timeout and retry policy of a client."""
 
-    def __init__(
-        self, channel: Any, *, api_key: str | None, timeout: float, policy: RetryPolicy, timers: Timers
-    ) -> None:
+    def __init__(self, channel: Any, *, api_key: str, timeout: float, policy: RetryPolicy, timers: Timers) -> None:
         self.callbacks = CallbackServiceStub(channel)
         self.generations = GenerationServiceStub(channel)
         self.tokens = TokenServiceStub(channel)

@@ -22,7 +22,8 @@ from hfgateway_client._async.channel import open_channel
 from hfgateway_client._async.characters import CharacterMethods
 from hfgateway_client._async.timers import Timers
 from hfgateway_client._async.uploads import UploadMethods
-from hfgateway_client.channel import DEFAULT_ADDRESS, TlsConfig
+from hfgateway_client.channel import TlsConfig
+from hfgateway_client.configuration import address_or_default, checked_key, require_secrecy
 from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
 from hfgateway_client.inputs import AnyInput, ApiVersionName
@@ -54,10 +55,11 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
 
     def __init__(
         self,
-        address: str = DEFAULT_ADDRESS,
+        address: str | None = None,
         *,
         api_key: str | None = None,
         tls: bool | TlsConfig | None = None,
+        insecure: bool = False,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
         channel: Any = None,
@@ -66,9 +68,12 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         """Create a client. It connects at the first call.
 
         Args:
-            address: The host and port of the gateway's gRPC address.
-            api_key: The API key ("hfg_...") or watch token ("hfw_..."), sent with every call. Default: none.
+            address: The host and port of the gateway's gRPC address. Default: the environment variable
+                HFGATEWAY_ADDRESS, or "127.0.0.1:50051".
+            api_key: The API key ("hfg_...") or watch token ("hfw_..."), sent with every call. "" is none. Default: the
+                environment variable HFGATEWAY_API_KEY, or none.
             tls: True for TLS with the default root certificates, or a `TlsConfig`. Default: plaintext.
+            insecure: Whether the key may be sent in plaintext to an address that is not a loopback address.
             timeout: The timeout of a call that returns one response, in seconds. It includes retries.
             retry: The retry policy. Default: ``RetryPolicy()``.
             channel: For tests: a gRPC channel to use instead of connecting to ``address``. `close` does not close it.
@@ -76,7 +81,12 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
 
         Raises:
             OSError: A file in the `TlsConfig` cannot be read.
+            ValueError: The API key is not visible ASCII, or would be sent in plaintext and ``insecure`` is not set.
         """
+        address = address_or_default(address)
+        api_key = checked_key(api_key)
+        if channel is None and not tls and not insecure:
+            require_secrecy(address, api_key)
         self._owned_channel = open_channel(address, tls) if channel is None else None
         self._calls = Calls(
             self._owned_channel if channel is None else channel,
