@@ -23,6 +23,7 @@ ABORTED             `Aborted`             SUBMISSION_UNRESOLVED `SubmissionUnres
 INTERNAL            `InternalError`       INTERNAL; UPSTREAM_CREDENTIALS_REFUSED `UpstreamCredentialsRefused`
 DEADLINE_EXCEEDED   `DeadlineExceeded`    (transport: the call timed out; the generation continues)
 any other           `GatewayError`
+(none)              `ClientClosed`        (the client was closed before or during the call)
 ==================  ====================  ================================================================
 
 A generation that ends without output is not a failed call, so only ``generate`` raises an error for it:
@@ -42,6 +43,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
@@ -65,6 +67,10 @@ class GatewayError(Exception):
         """The error as the gateway sent it. Empty for an error of the transport."""
         self.idempotency_key = ""
         """The idempotency key of the call, or "" if the call has none. Retry with it to avoid a second effect."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception would call the class with the message alone. The cause, which may not be picklable, is left out.
+        return _restore, (type(self), self.args, self.__dict__)
 
     @property
     def field_violations(self) -> Sequence[FieldViolation]:
@@ -94,6 +100,13 @@ class GatewayError(Exception):
         violations = [violation for violation in self.field_violations if violation.description not in self.message]
         fields = "; ".join(f"{violation.field}: {violation.description}" for violation in violations)
         return f"{label}: {self.message}" + (f" ({fields})" if fields else "")
+
+
+def _restore(kind: type[GatewayError], args: tuple[Any, ...], attributes: dict[str, Any]) -> GatewayError:
+    """Rebuild an error of another process."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 @contextmanager
@@ -215,6 +228,13 @@ class UpstreamCredentialsRefused(InternalError):
 
 class DeadlineExceeded(GatewayError):
     """The timeout of the call has passed. The generation, training or turn continues."""
+
+
+class ClientClosed(GatewayError):
+    """The client was closed before or during the call. A submitted generation continues."""
+
+    def __init__(self) -> None:
+        super().__init__("the client is closed", code=grpc.StatusCode.CANCELLED, reason="", failure=Failure())
 
 
 class GenerationFailed(GatewayError):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import grpc
 
-from hfgateway_client.channel import TlsConfig, channel_credentials, channel_options
+from hfgateway_client.channel import channel_options
 
 
-def open_channel(address: str, tls: bool | TlsConfig | None) -> grpc.aio.Channel:
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
     """Return a channel. It connects at the first call, and reconnects whenever the connection is lost."""
-    credentials = channel_credentials(tls)
     if credentials is None:
         return grpc.aio.insecure_channel(address, options=channel_options())
     return grpc.aio.secure_channel(address, credentials, options=channel_options())

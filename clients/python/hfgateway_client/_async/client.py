@@ -22,7 +22,7 @@ from hfgateway_client._async.channel import open_channel
 from hfgateway_client._async.characters import CharacterMethods
 from hfgateway_client._async.timers import Timers
 from hfgateway_client._async.uploads import UploadMethods
-from hfgateway_client.channel import TlsConfig
+from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, checked_key, require_secrecy
 from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
@@ -87,9 +87,10 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         api_key = checked_key(api_key)
         if channel is None and not tls and not insecure:
             require_secrecy(address, api_key)
-        self._owned_channel = open_channel(address, tls) if channel is None else None
+        credentials = channel_credentials(tls)
+        self._owns_channel = channel is None
         self._calls = Calls(
-            self._owned_channel if channel is None else channel,
+            lambda: open_channel(address, credentials) if channel is None else channel,
             api_key=api_key,
             timeout=timeout,
             policy=retry or RetryPolicy(),
@@ -558,10 +559,13 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         return response
 
     async def close(self) -> None:
-        """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open."""
-        if self._owned_channel is not None:
-            self._calls.closed = True
-            await self._owned_channel.close()
+        """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open.
+
+        Calls in progress and later calls raise `ClientClosed`.
+        """
+        channel = self._calls.close()
+        if channel is not None and self._owns_channel:
+            await channel.close()
 
     async def __aenter__(self) -> Self:
         return self

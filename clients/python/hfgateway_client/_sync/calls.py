@@ -6,9 +6,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import cached_property
+from threading import Lock
 from typing import Any
-
-import grpc
 
 from hfgateway.agents.v1alpha1.agent_service_pb2_grpc import AgentServiceStub
 from hfgateway.v1.callback_service_pb2_grpc import CallbackServiceStub
@@ -18,28 +18,69 @@ from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway.v1.token_service_pb2_grpc import TokenServiceStub
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client._sync.timers import Timers
-from hfgateway_client.errors import GatewayError
+from hfgateway_client.attempts import Attempts
+from hfgateway_client.errors import ClientClosed, GatewayError
 from hfgateway_client.retry import RetryPolicy, may_repeat
-from hfgateway_client.status import error_from_rpc
 
 
-class Calls:
+class Calls(Attempts):
     """The stubs, credentials, timeout and retry policy of a client."""
 
-    def __init__(self, channel: Any, *, api_key: str, timeout: float, policy: RetryPolicy, timers: Timers) -> None:
-        self.callbacks = CallbackServiceStub(channel)
-        self.generations = GenerationServiceStub(channel)
-        self.tokens = TokenServiceStub(channel)
-        self.uploads = UploadServiceStub(channel)
-        self.catalogs = CatalogServiceStub(channel)
-        self.characters = CharacterServiceStub(channel)
-        self.agents = AgentServiceStub(channel)
+    def __init__(
+        self, open_channel: Callable[[], Any], *, api_key: str, timeout: float, policy: RetryPolicy, timers: Timers
+    ) -> None:
+        super().__init__()
+        self._open_channel = open_channel
+        self._opening = Lock()
+        self._channel: Any = None
         self.timeout = timeout
         self.policy = policy
         self.timers = timers
-        self.closed = False
-        """Whether the client is closed. Calls that fail because of that are not retried."""
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+
+    @property
+    def channel(self) -> Any:
+        """The channel, opened when it is first used: a channel of asyncio belongs to the loop that runs then."""
+        with self._opening:
+            if self._channel is None:
+                if self.closed:
+                    raise ClientClosed
+                self._channel = self._open_channel()
+            return self._channel
+
+    def close(self) -> Any:
+        """Refuse calls from now on, and return the channel if it was opened."""
+        with self._opening:
+            self.closed = True
+            return self._channel
+
+    @cached_property
+    def callbacks(self) -> CallbackServiceStub:
+        return CallbackServiceStub(self.channel)
+
+    @cached_property
+    def generations(self) -> GenerationServiceStub:
+        return GenerationServiceStub(self.channel)
+
+    @cached_property
+    def tokens(self) -> TokenServiceStub:
+        return TokenServiceStub(self.channel)
+
+    @cached_property
+    def uploads(self) -> UploadServiceStub:
+        return UploadServiceStub(self.channel)
+
+    @cached_property
+    def catalogs(self) -> CatalogServiceStub:
+        return CatalogServiceStub(self.channel)
+
+    @cached_property
+    def characters(self) -> CharacterServiceStub:
+        return CharacterServiceStub(self.channel)
+
+    @cached_property
+    def agents(self) -> AgentServiceStub:
+        return AgentServiceStub(self.channel)
 
     def unary(self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0) -> Any:
         """Make a call and return its response. The timeout in seconds includes all retries.
@@ -54,11 +95,11 @@ class Calls:
         while True:
             remaining = max(deadline - self.timers.clock(), 0.0)
             try:
-                return method(request, timeout=remaining, metadata=self.metadata)
-            except grpc.RpcError as cause:
-                error = error_from_rpc(cause)
+                with self.attempt():
+                    return method(request, timeout=remaining, metadata=self.metadata)
+            except GatewayError as error:
                 if not outage.wait_to_retry(error):
-                    raise error from cause
+                    raise
 
     def pages(self, method: Any, request: Any, field: str) -> Generator[Any, None, None]:
         """Yield the items of a repeated field from all pages. Pages are fetched on demand."""
@@ -72,13 +113,12 @@ class Calls:
     def stream(self, method: Any, request: object, *, deadline: float | None) -> Generator[Any, None, None]:
         """Yield the messages of one stream, without resuming it. Closing the generator cancels the call."""
         timeout = None if deadline is None else max(deadline - self.timers.clock(), 0.0)
-        call = method(request, timeout=timeout, metadata=self.metadata)
-        try:
-            yield from call
-        except grpc.RpcError as cause:
-            raise error_from_rpc(cause) from cause
-        finally:
-            call.cancel()
+        with self.attempt():
+            call = method(request, timeout=timeout, metadata=self.metadata)
+            try:
+                yield from call
+            finally:
+                call.cancel()
 
     def resumed(
         self, method: Any, request: Callable[[], object], *, timeout: float | None
@@ -117,7 +157,7 @@ class Outage:
 
     def wait_to_retry(self, error: GatewayError) -> bool:
         """Sleep until the next attempt and return True; return False immediately if the call must not be retried."""
-        if self._calls.closed or not may_repeat(error):
+        if not may_repeat(error):
             return False
         timers = self._calls.timers
         now = timers.clock()
@@ -128,4 +168,4 @@ class Outage:
         if now + delay >= min(self._began + self._patience, self._deadline):
             return False
         timers.sleep(delay)
-        return not self._calls.closed
+        return True

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import grpc
 
-from hfgateway_client.channel import TlsConfig, channel_credentials, channel_options
+from hfgateway_client.channel import channel_options
 
 
-def open_channel(address: str, tls: bool | TlsConfig | None) -> grpc.Channel:
+def open_channel(address: str, credentials: grpc.ChannelCredentials | None) -> grpc.Channel:
     """Return a channel. It connects at the first call, and reconnects whenever the connection is lost."""
-    credentials = channel_credentials(tls)
     if credentials is None:
         return grpc.insecure_channel(address, options=channel_options())
     return grpc.secure_channel(address, credentials, options=channel_options())

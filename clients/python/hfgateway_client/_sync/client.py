@@ -23,7 +23,7 @@ from hfgateway_client._sync.channel import open_channel
 from hfgateway_client._sync.characters import CharacterMethods
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client._sync.uploads import UploadMethods
-from hfgateway_client.channel import TlsConfig
+from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, checked_key, require_secrecy
 from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
@@ -88,9 +88,10 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         api_key = checked_key(api_key)
         if channel is None and not tls and not insecure:
             require_secrecy(address, api_key)
-        self._owned_channel = open_channel(address, tls) if channel is None else None
+        credentials = channel_credentials(tls)
+        self._owns_channel = channel is None
         self._calls = Calls(
-            self._owned_channel if channel is None else channel,
+            lambda: open_channel(address, credentials) if channel is None else channel,
             api_key=api_key,
             timeout=timeout,
             policy=retry or RetryPolicy(),
@@ -556,10 +557,13 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         return response
 
     def close(self) -> None:
-        """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open."""
-        if self._owned_channel is not None:
-            self._calls.closed = True
-            self._owned_channel.close()
+        """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open.
+
+        Calls in progress and later calls raise `ClientClosed`.
+        """
+        channel = self._calls.close()
+        if channel is not None and self._owns_channel:
+            channel.close()
 
     def __enter__(self) -> Self:
         return self

@@ -5,14 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import grpc
-
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 from hfgateway.v1.upload_service_pb2 import CreateUploadRequest, CreateUploadResponse, UploadMediaResponse
 from hfgateway_client._sync.calls import Calls, Outage
 from hfgateway_client.errors import GatewayError
 from hfgateway_client.inputs import AnyInput, LocalInput
-from hfgateway_client.status import error_from_rpc
 from hfgateway_client.uploads import Media, UploadParts, UploadSource, media
 
 
@@ -120,10 +117,12 @@ def _attempt(calls: Calls, upload: Media, timeout: float | None) -> Any:
     with upload.open() as pieces:
         parts = UploadParts(upload.header, pieces)
         try:
-            result = calls.uploads.UploadMedia(iter(parts), timeout=timeout, metadata=calls.metadata)
-        except grpc.RpcError as cause:
+            with calls.attempt():
+                call = calls.uploads.UploadMedia(iter(parts), timeout=timeout, metadata=calls.metadata)
+                result = call
+        except GatewayError:
             if parts.failure is None:
-                raise error_from_rpc(cause) from cause
+                raise
         if parts.failure is not None:
             raise parts.failure
         return result
