@@ -26,6 +26,8 @@ REPLACEMENTS = {
     r"\bfrom hfgateway_client\.responses import result_of\n": "",
     r"\bawait asyncio\.to_thread\((\w+), ": r"\1(",
     r"\bawait ": "",
+    # A synchronous channel takes its interceptors afterwards.
+    r"\breturn (grpc\.)aio\.(.+), interceptors=interceptors\)": r"return \1intercept_channel(\1\2), *interceptors)",
     r"\bgrpc\.aio\.": "grpc.",
     r"\bAsyncGenerator\[(\w+), None\]": r"Generator[\1, None, None]",
     r"\bAsync(Client|Generator)\b": r"\1",

@@ -84,7 +84,8 @@ class Connection:
         from hfgateway_client.errors import Unavailable
 
         if isinstance(error, Unavailable) and not error.reason:
-            return f"no gateway answers at {self.address}: {self._cause() or error.message}"
+            cause = self._cause()
+            return f"no gateway answers at {self.address}: {cause}" if cause else error.message
         return str(error)
 
     def _cause(self) -> str:

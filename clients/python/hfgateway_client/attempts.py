@@ -1,22 +1,39 @@
-"""Runs attempts of calls, and converts everything that gRPC raises into the errors of the client. Performs no I/O."""
+"""Runs attempts of calls, and converts everything that gRPC raises into the errors of the client. Performs no I/O.
+
+Until a client has reached its gateway, a failure to connect may be a mistake in its options. `_MISTAKES` names the
+causes that a retry cannot change: such a failure is not retried. A refused connection is: the gateway may be starting.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import grpc
 
-from hfgateway_client.errors import ClientClosed
+from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError, Unavailable
 from hfgateway_client.status import error_from_rpc
+
+# Parts of gRPC's texts: an unknown name, an untrusted certificate, one for another name, and a gateway without TLS.
+_MISTAKES = re.compile(
+    "Domain name not found|Name or service not known"
+    "|CERTIFICATE_VERIFY_FAILED|Hostname Verification|WRONG_VERSION_NUMBER"
+)
 
 
 class Attempts:
-    """Whether the client is closed, for the errors of its calls."""
+    """The address of the gateway and the state of the client, for the errors of its calls."""
 
-    def __init__(self) -> None:
-        self.closed = False
+    def __init__(self, address: str) -> None:
+        self._address = address
+        self._reached = False
+        self._closed = False
+
+    def closed(self) -> bool:
+        """Whether the client is closed."""
+        return self._closed
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -26,18 +43,30 @@ class Attempts:
             ClientClosed: The client was closed before or during the attempt.
             GatewayError: The call failed.
         """
-        if self.closed:
+        if self.closed():
             raise ClientClosed
         try:
             yield
+            self._reached = True
         except asyncio.CancelledError:
             # Closing the channel cancels its calls, and with them the tasks that wait for them. A task that its owner
             # has canceled must stay canceled.
             task = asyncio.current_task()
-            if self.closed and not (task and task.cancelling()):
+            if self.closed() and not (task and task.cancelling()):
                 raise ClientClosed from None
             raise
         except grpc.RpcError as cause:
-            if self.closed:
+            if self.closed():
                 raise ClientClosed from cause
-            raise error_from_rpc(cause) from cause
+            raise self._error(cause) from cause
+
+    def _error(self, cause: grpc.RpcError) -> GatewayError:
+        error = error_from_rpc(cause)
+        if error.reason:
+            self._reached = True
+        elif self._address and isinstance(error, Unavailable):
+            error.permanent = not self._reached and _MISTAKES.search(error.message) is not None
+            error.message = f"the connection to {self._address} failed: {error.message}"
+        elif self._address and isinstance(error, DeadlineExceeded):
+            error.message = f"no response from {self._address}: {error.message}"
+        return error

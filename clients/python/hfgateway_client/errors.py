@@ -67,6 +67,9 @@ class GatewayError(Exception):
         """The error as the gateway sent it. Empty for an error of the transport."""
         self.idempotency_key = ""
         """The idempotency key of the call, or "" if the call has none. Retry with it to avoid a second effect."""
+        self.permanent = False
+        """Whether the client cannot connect for a reason that a retry does not change: an unknown name, an untrusted
+        certificate, or a gateway without TLS. Only before the client has reached its gateway."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exception would call the class with the message alone. The cause, which may not be picklable, is left out.
@@ -80,7 +83,7 @@ class GatewayError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether the same input may succeed later."""
-        return self.failure.retryable or isinstance(self, Unavailable)
+        return self.failure.retryable or (isinstance(self, Unavailable) and not self.permanent)
 
     @property
     def retry_delay(self) -> float | None:

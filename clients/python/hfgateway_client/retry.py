@@ -13,10 +13,15 @@ The retries of gRPC itself are not used: they cover only the first case, and ign
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hfgateway_client import errors
 
+OnRetry = Callable[[errors.GatewayError, float], object]
+"""Called before a retry, with the error and the delay in seconds."""
+_LOGGER = logging.getLogger("hfgateway_client")
 _RETRYABLE = (errors.Unavailable, errors.GatewayOverloaded, errors.SubmissionUnresolved)
 
 
@@ -54,4 +59,11 @@ class RetryPolicy:
 
 def may_repeat(error: errors.GatewayError) -> bool:
     """Return whether a retry of the same call has no second effect and may succeed."""
-    return isinstance(error, _RETRYABLE)
+    return isinstance(error, _RETRYABLE) and not error.permanent
+
+
+def report(error: errors.GatewayError, delay: float, on_retry: OnRetry | None) -> None:
+    """Log a retry, and call the caller's hook."""
+    _LOGGER.info("call failed; retry in %.2f s: %s", delay, error)
+    if on_retry:
+        on_retry(error, delay)

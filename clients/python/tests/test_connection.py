@@ -1,14 +1,17 @@
-"""The connection of the client: silently dropped ones."""
+"""The connection of the client: silently dropped ones, and ones that cannot be made."""
 
 import asyncio
 import inspect
+from pathlib import Path
+from typing import Any
 
 import grpc
+import pytest
 
-from clients.python.tests.scripted_gateway import ScriptedGateway, generation
+from clients.python.tests.scripted_gateway import ScriptedGateway, generation, make_certificate, refusal
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway_client import AsyncClient, Client
+from hfgateway_client import AsyncClient, Client, TlsConfig, errors
 from hfgateway_client.channel import channel_options
 
 FOUND = pb.GetGenerationResponse(generation=generation("QUEUED", 1))
@@ -47,3 +50,115 @@ async def test_a_call_on_a_connection_that_was_silently_dropped_is_retried(gatew
             await arrived.wait()
             assert proxy.swallow() == 1
             assert (await call).id == "g1"
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+async def test_a_mistake_in_the_options_is_not_retried_and_the_error_has_the_address_and_the_cause(
+    gateway: ScriptedGateway, certificate: tuple[Path, Path]
+) -> None:
+    cert, key = certificate
+    secured = ScriptedGateway()
+    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    mistakes = [
+        ("gateway.invalid:443", True, "Domain name not found|Name or service not known"),
+        (secured.address, True, "CERTIFICATE_VERIFY_FAILED"),
+        (gateway.address, True, "WRONG_VERSION_NUMBER"),
+    ]
+    for address, tls, cause in mistakes:
+        retries: list[float] = []
+        async with AsyncClient(address, tls=tls, on_retry=lambda _, delay: retries.append(delay)) as client:  # noqa: B023
+            with pytest.raises(errors.Unavailable, match=cause) as raised:
+                await client.get("g1")
+        assert address in raised.value.message
+        assert (raised.value.retryable, retries) == (False, [])
+    await secured.stop()
+
+
+async def test_check_fails_at_once_with_the_address_and_the_cause() -> None:
+    retries: list[float] = []
+    async with AsyncClient("127.0.0.1:1", on_retry=lambda _, delay: retries.append(delay)) as client:
+        with pytest.raises(errors.Unavailable, match=r"127\.0\.0\.1:1 .*[Rr]efused") as raised:
+            await client.check()
+    assert (raised.value.retryable, retries) == (True, [])
+
+
+async def test_check_succeeds_and_reports_a_wrong_key(gateway: ScriptedGateway) -> None:
+    gateway.on("ListGenerations", pb.ListGenerationsResponse(), refusal("UNAUTHENTICATED", "INVALID_CREDENTIALS"))
+    async with AsyncClient(gateway.address) as client:
+        await client.check()
+        with pytest.raises(errors.InvalidCredentials):
+            await client.check()
+
+
+async def test_a_client_that_has_reached_its_gateway_retries_every_failure_to_connect(
+    gateway: ScriptedGateway, certificate: tuple[Path, Path]
+) -> None:
+    """The certificate may be about to change on both sides."""
+    cert, key = certificate
+    retried = asyncio.Event()
+    secured = ScriptedGateway()
+    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    secured.unscripted["GetGeneration"] = FOUND
+    async with Proxy() as proxy:
+        proxy.target = secured.address
+        async with AsyncClient(
+            proxy.address, tls=TlsConfig(ca=cert), on_retry=lambda _error, _delay: retried.set()
+        ) as client:
+            await client.get("g1")
+            proxy.target = gateway.address  # without TLS
+            proxy.cut()
+            call = asyncio.create_task(client.get("g1"))
+            await retried.wait()
+            proxy.target = secured.address
+            assert (await call).id == "g1"
+    await secured.stop()
+
+
+async def test_the_last_failure_is_in_the_message_of_a_timeout(gateway: ScriptedGateway) -> None:
+    gateway.on("GetGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "draining"), gateway.hang)
+    async with AsyncClient(gateway.address, timeout=1.0) as client:
+        with pytest.raises(errors.DeadlineExceeded, match=f"no response from {gateway.address}.*draining"):
+            await client.get("g1")
+
+
+async def test_retries_are_reported_and_logged(gateway: ScriptedGateway, caplog: pytest.LogCaptureFixture) -> None:
+    gateway.on("GetGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "draining", retry_delay=0.01), FOUND)
+    seen: list[tuple[str, float]] = []
+
+    def on_retry(error: errors.GatewayError, delay: float) -> None:
+        seen.append((error.reason, delay))
+
+    with caplog.at_level("INFO", "hfgateway_client"):
+        async with AsyncClient(
+            gateway.address, on_retry=lambda error, delay: seen.append((error.reason, delay))
+        ) as client:
+            await client.get("g1")
+    assert seen == [("GATEWAY_UNAVAILABLE", 0.01)]
+    assert [record.getMessage() for record in caplog.records] == [
+        "call failed; retry in 0.01 s: GATEWAY_UNAVAILABLE: draining"
+    ]
+
+
+async def test_interceptors_see_the_calls_of_both_clients(gateway: ScriptedGateway) -> None:
+    seen: list[str] = []
+
+    class Asynchronous(grpc.aio.UnaryUnaryClientInterceptor):
+        async def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            seen.append(details.method.decode())
+            return await continuation(details, request)
+
+    class Synchronous(grpc.UnaryUnaryClientInterceptor):
+        def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
+            seen.append(details.method)
+            return continuation(details, request)
+
+    gateway.on("GetGeneration", FOUND, FOUND)
+    async with AsyncClient(gateway.address, interceptors=[Asynchronous()]) as client:
+        await client.get("g1")
+    with Client(gateway.address, interceptors=[Synchronous()]) as synchronous:
+        await asyncio.to_thread(synchronous.get, "g1")
+    assert seen == ["/hfgateway.v1.GenerationService/GetGeneration"] * 2

@@ -18,22 +18,31 @@ from hfgateway.v1.token_service_pb2_grpc import TokenServiceStub
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client._async.timers import Timers
 from hfgateway_client.attempts import Attempts
-from hfgateway_client.errors import ClientClosed, GatewayError
-from hfgateway_client.retry import RetryPolicy, may_repeat
+from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError
+from hfgateway_client.retry import OnRetry, RetryPolicy, may_repeat, report
 
 
 class Calls(Attempts):
     """The stubs, credentials, timeout and retry policy of a client."""
 
     def __init__(
-        self, open_channel: Callable[[], Any], *, api_key: str, timeout: float, policy: RetryPolicy, timers: Timers
+        self,
+        open_channel: Callable[[], Any],
+        *,
+        address: str,
+        api_key: str,
+        timeout: float,
+        policy: RetryPolicy,
+        on_retry: OnRetry | None,
+        timers: Timers,
     ) -> None:
-        super().__init__()
+        super().__init__(address)
         self._open_channel = open_channel
         self._opening = Lock()
         self._channel: Any = None
         self.timeout = timeout
         self.policy = policy
+        self.on_retry = on_retry
         self.timers = timers
         self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
 
@@ -42,7 +51,7 @@ class Calls(Attempts):
         """The channel, opened when it is first used: a channel of asyncio belongs to the loop that runs then."""
         with self._opening:
             if self._channel is None:
-                if self.closed:
+                if self._closed:
                     raise ClientClosed
                 self._channel = self._open_channel()
             return self._channel
@@ -50,7 +59,7 @@ class Calls(Attempts):
     def close(self) -> Any:
         """Refuse calls from now on, and return the channel if it was opened."""
         with self._opening:
-            self.closed = True
+            self._closed = True
             return self._channel
 
     @cached_property
@@ -81,7 +90,9 @@ class Calls(Attempts):
     def agents(self) -> AgentServiceStub:
         return AgentServiceStub(self.channel)
 
-    async def unary(self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0) -> Any:
+    async def unary(
+        self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0, retry: bool = True
+    ) -> Any:
         """Make a call and return its response. The timeout in seconds includes all retries.
 
         ``extra`` is added to the timeout: the time for which the request asks the gateway to wait.
@@ -90,7 +101,7 @@ class Calls(Attempts):
             GatewayError: The call failed.
         """
         deadline = self.timers.clock() + (self.timeout if timeout is None else timeout) + extra
-        outage = Outage(self, patience=self.policy.repeat_calls_for, deadline=deadline)
+        outage = Outage(self, patience=self.policy.repeat_calls_for if retry else 0.0, deadline=deadline)
         while True:
             remaining = max(deadline - self.timers.clock(), 0.0)
             try:
@@ -151,15 +162,20 @@ class Outage:
         self._deadline = math.inf if deadline is None else deadline
         self._failures = 0
         self._began = 0.0
+        self._last: GatewayError | None = None
 
     def reset(self) -> None:
         """Record a success."""
         self._failures = 0
+        self._last = None
 
     async def wait_to_retry(self, error: GatewayError) -> bool:
         """Sleep until the next attempt and return True; return False immediately if the call must not be retried."""
         if not may_repeat(error):
+            if isinstance(error, DeadlineExceeded) and self._last:
+                error.message += f". Before: {self._last.message}"
             return False
+        self._last = error
         timers = self._calls.timers
         now = timers.clock()
         if self._failures == 0:
@@ -168,5 +184,6 @@ class Outage:
         delay = self._calls.policy.delay(self._failures, error.retry_delay, timers.random())
         if now + delay >= min(self._began + self._patience, self._deadline):
             return False
+        report(error, delay, self._calls.on_retry)
         await timers.sleep(delay)
         return True

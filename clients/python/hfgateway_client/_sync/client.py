@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
 from types import TracebackType
@@ -29,7 +29,7 @@ from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
 from hfgateway_client.inputs import AnyInput, ApiVersionName
 from hfgateway_client.requests import StateName, WaitForName
-from hfgateway_client.retry import RetryPolicy
+from hfgateway_client.retry import OnRetry, RetryPolicy
 from hfgateway_client.status import error_from_generation
 from hfgateway_client.submission import Submission
 
@@ -63,6 +63,8 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         insecure: bool = False,
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
+        on_retry: OnRetry | None = None,
+        interceptors: Sequence[Any] = (),
         channel: Any = None,
         timers: Timers | None = None,
     ) -> None:
@@ -77,6 +79,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             insecure: Whether the key may be sent in plaintext to an address that is not a loopback address.
             timeout: The timeout of a call that returns one response, in seconds. It includes retries.
             retry: The retry policy. Default: ``RetryPolicy()``.
+            on_retry: Called before each retry with the error and the delay in seconds. Retries are also logged at INFO
+                by the logger "hfgateway_client".
+            interceptors: gRPC's client interceptors, for example for traces or metrics. They see each attempt.
             channel: For tests: a gRPC channel to use instead of connecting to ``address``. `close` does not close it.
             timers: For tests: the clock and the sleep.
 
@@ -91,14 +96,31 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         credentials = channel_credentials(tls)
         self._owns_channel = channel is None
         self._calls = Calls(
-            lambda: open_channel(address, credentials) if channel is None else channel,
+            lambda: open_channel(address, credentials, interceptors) if channel is None else channel,
+            address=address if channel is None else "",
             api_key=api_key,
             timeout=timeout,
             policy=retry or RetryPolicy(),
+            on_retry=on_retry,
             timers=timers or Timers(),
         )
         self.agents = Agents(self._calls)
         """Conversations with Higgsfield's agents."""
+
+    def check(self, timeout: float = 10.0) -> None:
+        """Make one call, and raise at once if the gateway cannot be reached or does not accept the key.
+
+        Call it at the start of a program, to report a mistake in the options at once instead of after retries. The
+        message of the error has the address and the cause.
+
+        Args:
+            timeout: The timeout in seconds.
+
+        Raises:
+            GatewayError: One of the errors of every call; see `Client`.
+        """
+        request = pb.ListGenerationsRequest(page_size=1)
+        self._calls.unary(self._calls.generations.ListGenerations, request, timeout=timeout, retry=False)
 
     def submit(
         self,
