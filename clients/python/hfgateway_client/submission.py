@@ -59,7 +59,7 @@ class NewCallback:
     secret: str
     """The secret for `verify_webhook` ("whsec_..."). The gateway returns it only once: store it for the receiver.
 
-    Empty if ``replayed``; ``rotate_callback_secret`` creates a new one.
+    Empty if the caller's key had been used before; ``rotate_callback_secret`` creates a new one.
     """
     idempotency_key: str
     """The key of the call. Another ``create_callback`` with this key returns the same callback."""

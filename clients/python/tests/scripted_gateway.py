@@ -15,12 +15,14 @@ from google.rpc import error_details_pb2, status_pb2
 from hfgateway.agents.v1alpha1 import agent_service_pb2
 from hfgateway.agents.v1alpha1.agent_service_pb2_grpc import AgentServiceServicer, add_AgentServiceServicer_to_server
 from hfgateway.v1 import (
+    callback_service_pb2,
     catalog_service_pb2,
     character_service_pb2,
     token_service_pb2,
     upload_service_pb2,
 )
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.callback_service_pb2_grpc import CallbackServiceServicer, add_CallbackServiceServicer_to_server
 from hfgateway.v1.catalog_service_pb2_grpc import CatalogServiceServicer, add_CatalogServiceServicer_to_server
 from hfgateway.v1.character_service_pb2_grpc import (
     CharacterServiceServicer,
@@ -42,6 +44,7 @@ SERVICES = (
     catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"],
     character_service_pb2.DESCRIPTOR.services_by_name["CharacterService"],
     agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"],
+    callback_service_pb2.DESCRIPTOR.services_by_name["CallbackService"],
 )
 
 
@@ -107,6 +110,7 @@ class ScriptedGateway(
     CatalogServiceServicer,
     CharacterServiceServicer,
     AgentServiceServicer,
+    CallbackServiceServicer,
 ):
     """A server whose steps are added with ``on``. It records calls in ``requests`` and ``metadata``."""
 
@@ -135,6 +139,7 @@ class ScriptedGateway(
         add_CatalogServiceServicer_to_server(self, self._server)
         add_CharacterServiceServicer_to_server(self, self._server)
         add_AgentServiceServicer_to_server(self, self._server)
+        add_CallbackServiceServicer_to_server(self, self._server)
         if self._credentials:
             port = self._server.add_secure_port(self.address, self._credentials)
         else:

@@ -20,8 +20,9 @@ export type CallbackFilter = Pick<ListFilter, "labels" | "modelIds" | "states">;
 export interface CreatedCallback {
   readonly callback: Callback;
   /**
-   * The key with which the gateway signs deliveries. It is returned only once: it is "" if `replayed`, even if the
-   * first response was lost. Call `rotateCallbackSecret` for a new one then.
+   * The key with which the gateway signs deliveries. It is returned only once: it is "" if the given `idempotencyKey` had
+   * been used before, also by a lost attempt of this call. Call `rotateCallbackSecret` for a new one then. Without a
+   * given key, the client does so itself.
    */
   readonly secret: string;
   /** The key of the creation. Creating again with this key returns the same callback. */
@@ -63,10 +64,17 @@ export async function createCallback(
   url: string,
   options: CreateCallbackOptions,
 ): Promise<CreatedCallback> {
-  const { filter, everyChange = false, idempotencyKey = newIdempotencyKey(), ...call } = options;
+  const { filter, everyChange = false, idempotencyKey: given, ...call } = options;
+  const idempotencyKey = given ?? newIdempotencyKey();
   const request = { url, filter: filter && generationFilter(filter), everyChange, idempotencyKey };
-  const response = await withKey(idempotencyKey, calls.unary(METHODS.createCallback, request, call));
-  return { callback: response.callback!, secret: response.secret, idempotencyKey, replayed: response.replayed };
+  const create = async () => {
+    const { callback, secret, replayed } = await calls.unary(METHODS.createCallback, request, call);
+    // Only this call knows a new key: the response with the secret was lost.
+    const lost = replayed && given === undefined;
+    const rotated = lost ? (await rotateCallbackSecret(calls, callback!.id, call)).secret : secret;
+    return { callback: callback!, secret: rotated, idempotencyKey, replayed };
+  };
+  return withKey(idempotencyKey, create());
 }
 
 export async function getCallback(calls: Calls, id: string, options?: CallOptions): Promise<Callback> {

@@ -14,7 +14,7 @@ const HOOK = "https://example.com/hook";
 
 for (const transport of TRANSPORTS) {
   describe(`callbacks over ${transport}`, { timeout: 100_000 }, () => {
-    test("a creation with a lost response is retried with the same key, and has no secret", async (t) => {
+    test("a creation with a lost response is retried with the same key, and a lost secret is rotated", async (t) => {
       const keys: string[] = [];
       const { client } = await serve(t, transport, {
         callbacks: {
@@ -23,12 +23,15 @@ for (const transport of TRANSPORTS) {
             if (keys.length === 1) throw draining();
             return { callback: { id: "b", url }, replayed: true };
           },
+          rotateCallbackSecret: ({ id }) => ({ secret: `whsec_of_${id}` }),
         },
       });
       const { callback, secret, idempotencyKey, replayed } = await client.createCallback(HOOK);
-      assert.deepEqual([callback.url, secret, replayed], [HOOK, "", true]);
+      assert.deepEqual([callback.url, secret, replayed], [HOOK, "whsec_of_b", true]);
       assert(idempotencyKey);
       assert.deepEqual(keys, [idempotencyKey, idempotencyKey]);
+      // With a key of the caller the secret may be one that the caller has.
+      assert.equal((await client.createCallback(HOOK, { idempotencyKey: "mine" })).secret, "");
     });
 
     test("a creation sends all options, and the error of a refusal has the key", async (t) => {

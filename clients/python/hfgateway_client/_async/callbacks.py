@@ -30,9 +30,10 @@ class CallbackMethods:
     ) -> NewCallback:
         """Create a callback: from now on the gateway sends a webhook to ``url`` for each matching generation that ends.
 
-        At most one callback is created: retries use the same idempotency key. If the response was lost, the retry
-        returns the callback with an empty ``secret``; get a new one with `rotate_callback_secret`. If the call fails,
-        the error has the key in ``idempotency_key``.
+        At most one callback is created: retries use the same idempotency key. If the response was lost, the secret is
+        lost too, and the client gets a new one with `rotate_callback_secret`. If you pass a key, it cannot know whose
+        response was lost: the ``secret`` is then empty, and you decide. If the call fails, the error has the key in
+        ``idempotency_key``.
 
         Args:
             url: The https URL of the receiver, without user name and password. At most 2,048 characters. http is
@@ -60,7 +61,10 @@ class CallbackMethods:
         )
         with attach_key(request.idempotency_key):
             response = await self._calls.unary(self._calls.callbacks.CreateCallback, request)
-        return NewCallback(response.callback, response.secret, request.idempotency_key, response.replayed)
+            secret = response.secret
+            if response.replayed and idempotency_key is None:  # only this call knows the key
+                secret = await self.rotate_callback_secret(response.callback.id)
+        return NewCallback(response.callback, secret, request.idempotency_key, response.replayed)
 
     async def get_callback(self, callback_id: str) -> Callback:
         """Return a callback. Its ``problem`` says why the receiver does not accept deliveries.
