@@ -216,7 +216,8 @@ async def generate(stage: Stage) -> None:
     prompt = unique("a fox")
     result, seen = await _generated(stage, prompt)
     assert isinstance(result, Generation), result
-    assert [changed.revision for changed in seen] == list(range(1, len(seen) + 1))
+    revisions = list(dict.fromkeys(changed.revision for changed in seen))  # a newer forecast repeats one
+    assert revisions == list(range(1, len(revisions) + 1))
     assert (state_name(result), result.revision) == ("COMPLETED", seen[-1].revision)
     assert result.outputs[0].url
     await stage.charged(prompt, 1, 1)

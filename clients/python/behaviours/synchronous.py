@@ -108,7 +108,8 @@ def generate(stage: SyncStage) -> None:
             stage.control_sync("advance", seconds=60)
 
     result = stage.client.generate(soul(prompt), on_progress=progress, timeout=TIMEOUT)
-    assert [changed.revision for changed in seen] == list(range(1, len(seen) + 1))
+    revisions = list(dict.fromkeys(changed.revision for changed in seen))  # a newer forecast repeats one
+    assert revisions == list(range(1, len(revisions) + 1))
     assert (state_name(result), result.revision) == ("COMPLETED", seen[-1].revision)
     stage.charged(prompt)
 

@@ -10,7 +10,7 @@ import pytest
 from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, change, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import Failure, FieldViolation
-from hfgateway.v1.generation_pb2 import Generation
+from hfgateway.v1.generation_pb2 import Forecast, Generation
 from hfgateway_client import AsyncClient, CaughtUp, Client, GenerationChanged, RetryPolicy, errors, soul, state_name
 
 INPUT = soul("a lighthouse")
@@ -228,6 +228,23 @@ async def test_generate_submits_watches_and_returns_the_completed_generation(
     assert len(gateway.requests["SubmitGeneration"]) == 1
     assert gateway.requests["SubmitGeneration"][0].labels == {"order": "7"}
     assert [request.after_revision for request in gateway.requests["WatchGeneration"]] == [1, 2]
+
+
+async def test_generate_reports_forecasts_from_the_stored_generation_on(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    forecasts = [pb.WatchGenerationResponse(forecast=Forecast(progress=progress)) for progress in (0.25, 0.5)]
+    gateway.on("SubmitGeneration", *[submitted()] * 2)
+    gateway.on("WatchGeneration", [forecasts[0], change("QUEUED", 2), forecasts[1], change("COMPLETED", 3)])
+    gateway.on("WatchGeneration", [change("COMPLETED", 2)])
+    seen: list[tuple[int, float]] = []
+
+    await client.generate(INPUT, on_progress=lambda changed: seen.append((changed.revision, changed.forecast.progress)))
+    await client.generate(INPUT)
+
+    assert seen == [(1, 0.0), (1, 0.25), (2, 0.0), (2, 0.5), (3, 0.0)]
+    asked = [request.forecast_interval.seconds for request in gateway.requests["WatchGeneration"]]
+    assert asked == [2, 0], "without a callback nothing would be done with forecasts"
 
 
 async def test_generate_raises_an_error_for_a_generation_without_output(

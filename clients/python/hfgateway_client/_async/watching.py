@@ -50,12 +50,14 @@ async def watch(
     include_input: bool,
     forecast_interval: Duration | None,
     timeout: float | None,
+    last: Generation | None = None,
 ) -> AsyncGenerator[Generation, None]:
     """Yield every change after ``after_revision``, exactly once and in order, until the generation has ended.
 
-    With ``forecast_interval``, the last change is yielded again with each newer forecast.
+    With ``forecast_interval``, the last change is yielded again with each newer forecast. ``last`` is the generation at
+    ``after_revision``, if it is known.
     """
-    revision, last = after_revision, None
+    revision = after_revision
 
     def request() -> WatchGenerationRequest:
         return WatchGenerationRequest(

@@ -196,6 +196,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         input: AnyInput,
         *,
         on_progress: Callable[[Generation], object] | None = None,
+        forecast_interval: float | None = 2.0,
         on_warning: Callable[[FieldViolation], object] | None = None,
         idempotency_key: str | None = None,
         labels: Mapping[str, str] | None = None,
@@ -211,7 +212,10 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         Args:
             input: As for `submit`.
-            on_progress: Called with the generation when it is stored, and after every change.
+            on_progress: Called with the generation when it is stored, after every change, and with newer forecasts. The
+                ``forecast`` of the generation has the progress and the expected end.
+            forecast_interval: How many seconds must pass without a change before ``on_progress`` is called with a newer
+                forecast, at the same revision. At least 1. None: only changes are reported.
             on_warning: Called with each warning about the input; see `Submission`.
             idempotency_key: As for `submit`.
             labels: As for `submit`.
@@ -255,7 +259,15 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             on_progress(generation)
         if not generation.done:
             remaining = None if deadline is None else max(deadline - clock(), 0.0)
-            changes = self.watch(generation.id, after_revision=generation.revision, timeout=remaining)
+            changes = watching.watch(
+                self._calls,
+                generation.id,
+                after_revision=generation.revision,
+                include_input=False,
+                forecast_interval=requests.duration(forecast_interval) if on_progress else None,
+                timeout=remaining,
+                last=generation,
+            )
             with attach_key(submission.idempotency_key), closing(changes):
                 for generation in changes:
                     if on_progress:
