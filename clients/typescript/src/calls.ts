@@ -9,8 +9,8 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { StreamResponse, Transport } from "@connectrpc/connect";
-import { DeadlineExceeded, GatewayError, Unavailable } from "./errors.js";
+import { ConnectError, type StreamResponse, type Transport } from "@connectrpc/connect";
+import { ClientClosed, DeadlineExceeded, GatewayError, Unavailable } from "./errors.js";
 import { delayMs, mayRepeat, type RetryPolicy } from "./retry.js";
 import { errorFromCall } from "./status.js";
 import type { Timers } from "./timers.js";
@@ -18,6 +18,9 @@ import type { Timers } from "./timers.js";
 /** The parts of a `Calls`. */
 export interface CallsOptions {
   transport: Transport;
+  /** The URL of the gateway, for messages. */
+  url: string;
+  onRetry?: ((error: GatewayError, delayMs: number) => void) | undefined;
   /** Sent with every call. */
   headers: Readonly<Record<string, string>>;
   timeoutMs: number;
@@ -35,6 +38,8 @@ export interface UnaryOptions {
   timeoutMs?: number | undefined;
   /** The time that the gateway may wait before it responds, added to the timeout. */
   extraMs?: number | undefined;
+  /** Default: true. */
+  retry?: boolean | undefined;
 }
 
 export interface StreamOptions {
@@ -51,16 +56,21 @@ export class Calls {
   readonly timeoutMs: number;
   readonly policy: RetryPolicy;
   readonly timers: Timers;
+  readonly onRetry: CallsOptions["onRetry"];
   // Private fields of the language, so that no inspection of a client shows its API key.
   readonly #transport: Transport;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #silenceMs: number;
+  readonly #url: string;
   readonly #closing = new AbortController();
+  #reached = false;
 
   constructor(options: CallsOptions) {
     this.timeoutMs = options.timeoutMs;
     this.policy = options.policy;
     this.timers = options.timers;
+    this.onRetry = options.onRetry;
+    this.#url = options.url;
     this.#transport = options.transport;
     this.#headers = options.headers;
     this.#silenceMs = options.silenceMs;
@@ -73,18 +83,20 @@ export class Calls {
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
-    { signal, timeoutMs = this.timeoutMs, extraMs = 0 }: UnaryOptions = {},
+    { signal, timeoutMs = this.timeoutMs, extraMs = 0, retry = true }: UnaryOptions = {},
   ): Promise<MessageShape<O>> {
     const request = encodable(method.input, init);
     const deadline = this.timers.now() + timeoutMs + extraMs;
-    const outage = new Outage(this, this.policy.repeatCallsForMs, deadline);
+    const outage = new Outage(this, retry ? this.policy.repeatCallsForMs : 0, deadline);
     for (;;) {
       const link = this.#link(signal);
       try {
         const remaining = this.#remaining(deadline);
-        return (await this.#transport.unary(method, link.signal, remaining, this.#headers, request)).message;
+        const { message } = await this.#transport.unary(method, link.signal, remaining, this.#headers, request);
+        this.#reached = true;
+        return message;
       } catch (thrown) {
-        const error = this.#errorOf(thrown, signal);
+        const error = this.#located(this.#errorOf(thrown, signal));
         if (!(await outage.endure(error, signal))) throw error;
       } finally {
         link.release();
@@ -108,11 +120,12 @@ export class Calls {
       messages = (await this.#transport.stream(method, link.signal, remaining, this.#headers, requests)).message;
       for await (const message of messages) {
         silence();
+        this.#reached = true;
         yield message;
         silence = this.#expectWithin(link);
       }
     } catch (thrown) {
-      throw this.#errorOf(thrown, signal, link);
+      throw this.#located(this.#errorOf(thrown, signal, link));
     } finally {
       silence();
       link.abort();
@@ -135,7 +148,7 @@ export class Calls {
       if (!last) throw new Unavailable("the gateway ended the call without a response", { code: "UNAVAILABLE" });
       return last;
     } catch (thrown) {
-      throw this.#errorOf(thrown, signal);
+      throw this.#located(this.#errorOf(thrown, signal));
     } finally {
       link.abort();
     }
@@ -233,9 +246,25 @@ export class Calls {
   /** Returns what the call throws: the caller's reason if the caller aborted it, otherwise a typed error. */
   #errorOf(thrown: unknown, signal: AbortSignal | undefined, link?: Link): unknown {
     if (signal?.aborted) return signal.reason;
-    if (this.#closing.signal.aborted) return new GatewayError("the client is closed", { code: "CANCELLED" });
+    if (this.#closing.signal.aborted) return new ClientClosed();
     if (link?.signal.reason instanceof GatewayError) return link.signal.reason;
     return thrown instanceof GatewayError ? thrown : errorFromCall(thrown);
+  }
+
+  /**
+   * Adds the URL to the error of a connection. Until the client has reached its gateway, the cause may be a mistake in
+   * its options, which a retry cannot change.
+   */
+  #located(error: unknown): unknown {
+    if (!(error instanceof GatewayError)) return error;
+    const { cause } = error;
+    // A status that was received is not a failure of the connection.
+    if (cause instanceof ConnectError && cause.isWireError) this.#reached = true;
+    else if (error instanceof Unavailable) {
+      error.permanent = !this.#reached && isMistake(error);
+      error.message = `the connection to ${this.#url} failed: ${error.message}`;
+    } else if (error instanceof DeadlineExceeded) error.message = `no response from ${this.#url}: ${error.message}`;
+    return error;
   }
 }
 
@@ -248,6 +277,7 @@ export class Outage {
   readonly #deadline: number;
   #failures = 0;
   #began = 0;
+  #last: GatewayError | undefined;
 
   constructor(calls: Calls, patienceMs: number, deadline: number) {
     this.#calls = calls;
@@ -258,17 +288,23 @@ export class Outage {
   /** Ends the outage, after a message of the gateway. */
   over(): void {
     this.#failures = 0;
+    this.#last = undefined;
   }
 
   /** Sleeps until the next attempt, and returns true. Returns false at once if there is none. */
   async endure(error: unknown, signal: AbortSignal | undefined): Promise<boolean> {
-    if (!mayRepeat(error)) return false;
+    if (!mayRepeat(error)) {
+      if (error instanceof DeadlineExceeded && this.#last) error.message += `. Before: ${this.#last.message}`;
+      return false;
+    }
+    this.#last = error;
     const { policy, timers } = this.#calls;
     const now = timers.now();
     if (this.#failures === 0) this.#began = now;
     this.#failures += 1;
-    const delay = delayMs(policy, this.#failures, (error as GatewayError).retryDelayMs, timers.random());
+    const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
     if (now + delay >= Math.min(this.#began + this.#patienceMs, this.#deadline)) return false;
+    this.#calls.onRetry?.(error, delay);
     await this.#calls.pause(delay, signal);
     return true;
   }
@@ -279,6 +315,8 @@ export class Outage {
  * older versions of Node leaks memory if a followed signal lives long.
  */
 class Link {
+  /** All links of a signal share one listener. Node warns about a leak if a signal has more than ten. */
+  static readonly #links = new WeakMap<AbortSignal, Set<Link>>();
   readonly #controller = new AbortController();
   readonly #followed: AbortSignal[];
 
@@ -286,7 +324,7 @@ class Link {
     this.#followed = followed.filter((signal) => signal !== undefined);
     for (const signal of this.#followed) {
       if (signal.aborted) this.abort(signal.reason);
-      else signal.addEventListener("abort", this.#follow);
+      else Link.#linksOf(signal).add(this);
     }
   }
 
@@ -300,11 +338,33 @@ class Link {
   }
 
   release(): void {
-    for (const signal of this.#followed) signal.removeEventListener("abort", this.#follow);
+    for (const signal of this.#followed) Link.#links.get(signal)?.delete(this);
   }
 
-  readonly #follow = (event: Event) => this.abort((event.target as AbortSignal).reason);
+  static #linksOf(signal: AbortSignal): Set<Link> {
+    const known = Link.#links.get(signal);
+    if (known) return known;
+    const links = new Set<Link>();
+    Link.#links.set(signal, links);
+    signal.addEventListener("abort", () => {
+      for (const link of [...links]) link.abort(signal.reason);
+    });
+    return links;
+  }
 }
+
+/** Codes of Node: an unknown name, an untrusted certificate, one for another name, and a gateway without TLS. */
+const MISTAKES =
+  /^(ENOTFOUND|ERR_TLS_CERT_ALTNAME_INVALID|ERR_SSL_WRONG_VERSION_NUMBER|CERT_|UNABLE_TO_|.*SELF_SIGNED_CERT)/;
+
+function isMistake(error: Error): boolean {
+  for (let cause = error.cause as Cause; cause; cause = cause.cause as Cause) {
+    if (MISTAKES.test(String(cause.code))) return true;
+  }
+  return false;
+}
+
+type Cause = { code?: unknown; cause?: unknown } | undefined;
 
 function timeIsOver(): GatewayError {
   return new DeadlineExceeded("the call timed out", { code: "DEADLINE_EXCEEDED" });

@@ -6,6 +6,7 @@ import * as callbacks from "./callbacks.js";
 import { Calls } from "./calls.js";
 import * as catalog from "./catalog.js";
 import * as characters from "./characters.js";
+import type { GatewayError } from "./errors.js";
 import type { WatchEvent } from "./events.js";
 import type { Callback, Delivery, RotateCallbackSecretResponse } from "./gen/hfgateway/v1/callback_service_pb.js";
 import type { Model, Motion, Preset, SoulStyle, WatchModelsResponse } from "./gen/hfgateway/v1/catalog_service_pb.js";
@@ -57,6 +58,8 @@ export interface CommonOptions {
   timeoutMs?: number | undefined;
   /** When and for how long the client retries; unset fields have the defaults of `RetryPolicy`. */
   retry?: Partial<RetryPolicy> | undefined;
+  /** Called before each retry with the error and the delay in milliseconds. */
+  onRetry?: ((error: GatewayError, delayMs: number) => void) | undefined;
   /** Replaces the clock and the randomness in tests. */
   timers?: Timers | undefined;
 }
@@ -88,8 +91,13 @@ export interface Submission {
 
 /** Options of `generate`. */
 export interface GenerateOptions extends GenerationOptions, CallOptions {
-  /** Called with the stored generation, and then with every change. */
+  /**
+   * Called with the stored generation, with every change, and with newer forecasts. The `forecast` of the generation has
+   * the progress and the expected end.
+   */
   onProgress?: ((generation: Generation) => void) | undefined;
+  /** How long nothing must change before a newer forecast is reported. At least 1000, or 0 for none. Default: 2000. */
+  forecastIntervalMs?: number | undefined;
 }
 
 /** Options of `list`. */
@@ -125,12 +133,22 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     this.#connection = connection;
     this.#calls = new Calls({
       transport: connection.transport,
+      url: connection.url,
+      onRetry: options.onRetry,
       headers: { ...connection.headers, ...authorization(options, connection.url) },
       timeoutMs: options.timeoutMs ?? 30_000,
       policy: { ...DEFAULT_POLICY, ...options.retry },
       timers: options.timers ?? SYSTEM_TIMERS,
       silenceMs: connection.silenceMs,
     });
+  }
+
+  /**
+   * Makes one call without retries, and rejects at once if the gateway cannot be reached or refuses the key. The message
+   * has the URL and the cause. `timeoutMs` has the default 10 000.
+   */
+  async check({ timeoutMs = 10_000, ...options }: CallOptions = {}): Promise<void> {
+    await this.#calls.unary(METHODS.listGenerations, { pageSize: 1 }, { ...options, timeoutMs, retry: false });
   }
 
   /**
@@ -158,7 +176,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link DeadlineExceeded} after `timeoutMs`.
    */
   async generate(input: Input, options: GenerateOptions = {}): Promise<Generation> {
-    const { onProgress, signal, timeoutMs = Number.POSITIVE_INFINITY, ...given } = options;
+    const { onProgress, forecastIntervalMs = 2000, signal, timeoutMs = Number.POSITIVE_INFINITY, ...given } = options;
     const { now } = this.#calls.timers;
     const deadline = now() + timeoutMs;
     const limit = Math.min(timeoutMs, this.#calls.timeoutMs);
@@ -166,9 +184,15 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     let { generation } = submission;
     onProgress?.(generation);
     if (!generation.done) {
-      const rest = { afterRevision: generation.revision, signal, timeoutMs: Math.max(deadline - now(), 0) };
+      const rest = {
+        afterRevision: generation.revision,
+        forecastIntervalMs: (onProgress && forecastIntervalMs) || undefined,
+        signal,
+        timeoutMs: Math.max(deadline - now(), 0),
+      };
+      const changes = watching.watch(this.#calls, generation.id, rest, generation);
       const follow = async () => {
-        for await (generation of this.watch(submission.generation.id, rest)) onProgress?.(generation);
+        for await (generation of changes) onProgress?.(generation);
       };
       await withKey(submission.idempotencyKey, follow());
     }
@@ -438,7 +462,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     return this.#calls.transport;
   }
 
-  /** Closes the connection. Calls in progress and later calls reject with a `GatewayError`. */
+  /** Closes the connection. Calls in progress and later calls reject with `ClientClosed`. */
   async close(): Promise<void> {
     this.#calls.close();
     this.#connection.close();

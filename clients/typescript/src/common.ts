@@ -49,6 +49,7 @@ export type {
 export type { CreateWatchTokenResponse } from "./gen/hfgateway/v1/token_service_pb.js";
 export type { CreateUploadResponse, UploadMediaResponse } from "./gen/hfgateway/v1/upload_service_pb.js";
 export * from "./inputs.js";
+export { generationToJson } from "./json.js";
 export { newIdempotencyKey } from "./keys.js";
 export type {
   AdoptOptions,

@@ -41,6 +41,11 @@ export class GatewayError extends Error {
   readonly failure: Failure;
   /** The key of a failed submission or creation. Retrying with this key never has a second effect. */
   idempotencyKey: string | undefined;
+  /**
+   * Whether the client cannot connect for a reason that a retry does not change: an unknown name, an untrusted
+   * certificate, or a gateway without TLS. Only before the client has reached its gateway.
+   */
+  permanent = false;
 
   constructor(message: string, facts: ErrorFacts = {}) {
     super(message, facts.cause === undefined ? undefined : { cause: facts.cause });
@@ -56,7 +61,7 @@ export class GatewayError extends Error {
 
   /** Whether the same input may succeed later. */
   get retryable(): boolean {
-    return this.failure.retryable || this instanceof Unavailable;
+    return this.failure.retryable || (this instanceof Unavailable && !this.permanent);
   }
 
   /** How long to wait before a retry, in milliseconds; undefined if it is not known. */
@@ -201,6 +206,15 @@ export class UpstreamCredentialsRefused extends InternalError {
 /** DEADLINE_EXCEEDED. The call timed out. The generation, if any, continues. */
 export class DeadlineExceeded extends GatewayError {
   override name = "DeadlineExceeded";
+}
+
+/** The client was closed before or during the call. A submitted generation continues. */
+export class ClientClosed extends GatewayError {
+  override name = "ClientClosed";
+
+  constructor() {
+    super("the client is closed", { code: "CANCELLED" });
+  }
 }
 
 /**

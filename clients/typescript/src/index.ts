@@ -36,6 +36,8 @@ export interface ClientOptions extends CommonOptions {
   apiKey?: string | undefined;
   /** `true` for TLS with Node's roots, or an object to configure it. Default: plaintext. */
   tls?: boolean | TlsOptions | undefined;
+  /** Connect's interceptors. They see every attempt. */
+  interceptors?: readonly Interceptor[] | undefined;
 }
 
 /**
@@ -64,7 +66,7 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
     transport: createGrpcTransport({
       baseUrl,
       sessionManager: sessions,
-      interceptors: [connectInTime(sessions, timers)],
+      interceptors: [...(options.interceptors ?? []), connectInTime(sessions, timers)],
     }),
     headers: { "user-agent": USER_AGENT },
     mediaOf: mediaOfFile,

@@ -11,7 +11,7 @@
  * The transports do not retry.
  */
 
-import { GatewayOverloaded, SubmissionUnresolved, Unavailable } from "./errors.js";
+import { GatewayError, GatewayOverloaded, SubmissionUnresolved, Unavailable } from "./errors.js";
 
 /** How long a client retries. Times are in milliseconds. */
 export interface RetryPolicy {
@@ -56,6 +56,7 @@ export function delayMs(
 }
 
 /** Whether the call can be retried without a second effect, and may succeed then. */
-export function mayRepeat(error: unknown): boolean {
+export function mayRepeat(error: unknown): error is GatewayError {
+  if (error instanceof GatewayError && error.permanent) return false;
   return error instanceof Unavailable || error instanceof GatewayOverloaded || error instanceof SubmissionUnresolved;
 }

@@ -19,6 +19,11 @@ export interface WatchOptions extends CallOptions {
   afterRevision?: number | undefined;
   /** Whether to return the input. Default: false. */
   includeInput?: boolean | undefined;
+  /**
+   * If set, the generation is yielded again, at the same revision and with a newer forecast, when nothing else was for
+   * this long. At least 1000. Default: no forecasts.
+   */
+  forecastIntervalMs?: number | undefined;
 }
 
 /** Options of `watchMany`. */
@@ -51,18 +56,29 @@ export async function wait(calls: Calls, id: string, options: CallOptions): Prom
   }
 }
 
-/** Yields every change after a revision, exactly once and in order, until the generation has ended. */
+/**
+ * Yields every change after a revision, exactly once and in order, until the generation has ended, and newer forecasts
+ * of the last change if they are asked for. `last` is the generation at `afterRevision`, if it is known.
+ */
 export async function* watch(
   calls: Calls,
   id: string,
-  { afterRevision = 0, includeInput = false, ...call }: WatchOptions,
+  { afterRevision = 0, includeInput = false, forecastIntervalMs, ...call }: WatchOptions,
+  last?: Generation,
 ): AsyncGenerator<Generation, void, undefined> {
   let revision = afterRevision;
-  const request = () => ({ id, afterRevision: revision, includeInput });
+  const forecastInterval = duration(forecastIntervalMs);
+  const request = () => ({ id, afterRevision: revision, includeInput, forecastInterval });
   // If the gateway ends the stream, there is no later revision.
-  for await (const { generation } of resumed(calls, METHODS.watchGeneration, request, call)) {
+  for await (const message of resumed(calls, METHODS.watchGeneration, request, call)) {
+    const { forecast, generation } = message;
+    if (forecastInterval && forecast && last) {
+      last = { ...last, forecast };
+      yield last;
+    }
     if (!generation || generation.revision <= revision) continue;
     revision = generation.revision;
+    last = generation;
     yield generation;
     if (generation.done) return;
   }

@@ -307,7 +307,7 @@ for (const transport of TRANSPORTS) {
       });
       const call = client.get("g");
       await arrived.promise;
-      const closed = { name: "GatewayError", code: "CANCELLED", message: "the client is closed" };
+      const closed = { name: "ClientClosed", code: "CANCELLED", message: "the client is closed" };
       await Promise.all([assert.rejects(call, closed), client.close()]);
       await assert.rejects(client.get("g"), closed);
     });

@@ -7,6 +7,7 @@ import {
   type Generation,
   GenerationModerated,
   GenerationState,
+  generationToJson,
   InputRefused,
   newIdempotencyKey,
   soul,
@@ -38,6 +39,35 @@ for (const transport of TRANSPORTS) {
       assert.equal(submits, 1);
       assert.deepEqual(seen.map(stateName), ["PENDING", "QUEUED", "COMPLETED"]);
       assert.equal(completed, seen.at(-1));
+    });
+
+    test("generate reports forecasts from the stored generation on, if there is a callback", async (t) => {
+      const asked: (bigint | undefined)[] = [];
+      const { client } = await serve(t, transport, {
+        generations: {
+          submitGeneration: () => ({ generation: generation({ revision: 1 }) }),
+          async *watchGeneration({ forecastInterval }) {
+            asked.push(forecastInterval?.seconds);
+            yield { forecast: { progress: 0.25 } };
+            yield { generation: generation({ revision: 2 }) };
+            yield { forecast: { progress: 0.5 } };
+            yield { generation: generation({ revision: 3, state: GenerationState.COMPLETED, done: true }) };
+          },
+        },
+      });
+      const seen: [number, number | undefined][] = [];
+      const onProgress = ({ revision, forecast }: Generation) => void seen.push([revision, forecast?.progress]);
+      await client.generate(soul("a"), { onProgress });
+      await client.generate(soul("a"), { onProgress: () => {}, forecastIntervalMs: 0 });
+      await client.generate(soul("a"));
+      assert.deepEqual(seen, [
+        [1, undefined],
+        [1, 0.25],
+        [2, undefined],
+        [2, 0.5],
+        [3, undefined],
+      ]);
+      assert.deepEqual(asked, [2n, undefined, undefined]);
     });
 
     test("generate throws the error of the final state, and does not submit again", async (t) => {
@@ -178,4 +208,14 @@ test("an unknown enum name is a TypeError, not the default", async (t) => {
   assert.throws(() => soul("a", { version: "v9" as "v2" }), TypeError);
   const { client } = await serve(t, "grpc", {});
   await assert.rejects(collected(client.list({ states: ["DONE" as "QUEUED"] })), TypeError);
+});
+
+test("a generation can be converted to JSON", () => {
+  const made = generation({ createTime: { seconds: 60n, nanos: 0 }, outputs: [{ url: "https://a.test/1.png" }] });
+  assert.throws(() => JSON.stringify(made), TypeError);
+  const { createTime, state, outputs } = JSON.parse(JSON.stringify(generationToJson(made)));
+  assert.deepEqual(
+    [createTime, state, outputs[0].url],
+    ["1970-01-01T00:01:00Z", "GENERATION_STATE_QUEUED", "https://a.test/1.png"],
+  );
 });

@@ -109,6 +109,63 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     }
   });
 
+  test("carries more than ten calls without a warning of Node", async (t) => {
+    const warnings: Error[] = [];
+    const warned = (warning: Error) => void warnings.push(warning);
+    process.on("warning", warned);
+    t.after(() => process.off("warning", warned));
+    let waiting = 0;
+    const all = event();
+    const { client } = await serve(t, "grpc", {
+      generations: {
+        getGeneration: async () => {
+          waiting++;
+          if (waiting === 50) all.resolve();
+          await all.promise;
+          return { generation: generation({}) };
+        },
+      },
+    });
+    const { signal } = new AbortController();
+    await Promise.all(Array.from({ length: 50 }, () => client.get("g", { signal })));
+    await new Promise(setImmediate);
+    assert.deepEqual(warnings, []);
+  });
+
+  test("that cannot be made fails check at once, with the address and the cause", async () => {
+    const retries: number[] = [];
+    const onRetry = (_: unknown, delay: number) => void retries.push(delay);
+    await using client = createClient({ address: "127.0.0.1:1", onRetry, timers: new FakeTimers() });
+    await assert.rejects(client.check(), (error) => {
+      assert(error instanceof Unavailable);
+      assert.match(error.message, /http:\/\/127\.0\.0\.1:1 failed: .*ECONNREFUSED/);
+      return error.retryable;
+    });
+    assert.deepEqual(retries, []);
+    await assert.rejects(client.get("g"), Unavailable);
+    assert.notDeepEqual(retries, []);
+  });
+
+  test("to a name that does not exist is not retried, and the interceptors see the call", async () => {
+    const seen: string[] = [];
+    await using client = createClient({
+      address: "gateway.invalid:443",
+      timers: new FakeTimers(),
+      interceptors: [
+        (next) => (request) => {
+          seen.push(request.method.name);
+          return next(request);
+        },
+      ],
+    });
+    await assert.rejects(client.get("g"), (error) => {
+      assert(error instanceof Unavailable);
+      assert.match(error.message, /gateway\.invalid.*ENOTFOUND/);
+      return error.permanent && !error.retryable;
+    });
+    assert.deepEqual(seen, ["GetGeneration"]);
+  });
+
   test("does not keep the process alive without open calls", async (t) => {
     const { gateway } = await serve(t, "grpc", {
       generations: { getGeneration: () => ({ generation: generation({ id: "found" }) }) },
@@ -197,7 +254,8 @@ describe("TLS", { timeout: 100_000, skip: !hasOpenssl() && "openssl is not insta
       return (await client.get("g")).id;
     };
     assert.equal(await got(plain, { ca: identity.cert }), "found");
-    await assert.rejects(got(plain, true), Unavailable);
+    const permanent = (error: unknown) => error instanceof Unavailable && error.permanent;
+    await assert.rejects(got(plain, true), permanent);
     await assert.rejects(got(plain, false), Unavailable);
     assert.equal(await got(mutual, { ca: identity.cert, ...identity }), "found");
     await assert.rejects(got(mutual, { ca: identity.cert }), Unavailable);
