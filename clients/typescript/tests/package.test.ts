@@ -15,3 +15,15 @@ test("all connect packages have the same exact version: releases are compatible 
   assert.equal(new Set(versions.map(([, version]) => version)).size, 1);
   assert.match(versions[0]![1], /^\d+\.\d+\.\d+$/);
 });
+
+test("compilers that do not read exports, as with the module resolution node10, find the same types", () => {
+  const { exports, types, typesVersions } = manifest;
+  const exported = Object.entries<{ types?: string; default?: { types: string } | string }>(exports).flatMap(
+    ([entry, target]) => {
+      const found = typeof target.default === "object" ? target.default.types : target.types;
+      return found ? [[entry, found]] : [];
+    },
+  );
+  const legacy = Object.entries<string[]>(typesVersions["*"]).map(([entry, [path]]) => [`./${entry}`, path]);
+  assert.deepEqual([[".", types], ...legacy], exported);
+});
