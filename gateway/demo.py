@@ -51,7 +51,7 @@ def demo() -> int:
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # so that both processes are stopped
     began = time.monotonic()
     try:
-        with _sandbox_and_gateway() as (address, sandbox_url), Client(address) as client:
+        with _sandbox_and_gateway() as (address, sandbox_url), Client(address, api_key="") as client:
             _generate_two(client)
             _lose_an_answer(client, sandbox_url)
     except (DemoError, GatewayError) as error:
