@@ -32,7 +32,7 @@ type Client struct {
 // New returns a client of the gateway at address; an empty address means [DefaultAddress]. It connects on the first
 // call, and reconnects if the connection is lost. New returns an error if an option or the address is invalid.
 func New(address string, options ...Option) (*Client, error) {
-	config := settings{timeout: 30 * time.Second, timers: realTimers}
+	config := settings{timeout: defaultTimeout, timers: realTimers}
 	for _, option := range options {
 		if err := option(&config); err != nil {
 			return nil, err

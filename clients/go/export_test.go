@@ -6,6 +6,12 @@ import (
 	"time"
 )
 
+const (
+	DefaultTimeout = defaultTimeout
+	PingAfter      = pingAfter
+	PingTimeout    = pingTimeout
+)
+
 // WithTimers replaces the clock, sleep and randomness of a client.
 func WithTimers(
 	now func() time.Time, sleep func(context.Context, time.Duration) error, random func() float64,

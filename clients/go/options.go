@@ -16,6 +16,14 @@ import (
 	"google.golang.org/grpc/keepalive"
 )
 
+// A connection is taken for dead pingAfter + pingTimeout after its last byte: early enough to repeat a call within the
+// default timeout. The gateway accepts a ping every 10 s. It closes connections that ping more often ("too many pings").
+const (
+	defaultTimeout = 30 * time.Second
+	pingAfter      = 11 * time.Second
+	pingTimeout    = 5 * time.Second
+)
+
 // DefaultAddress is the address on which a gateway listens by default.
 const DefaultAddress = "127.0.0.1:50051"
 
@@ -122,8 +130,7 @@ func (s *settings) dialOptions() []grpc.DialOption {
 		// stay on.
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
-		// The gateway accepts a ping every 10 s. It closes connections that ping more often ("too many pings").
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 20 * time.Second, Timeout: 10 * time.Second}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
 		// gRPC's default backoff grows to 2 minutes. A watch must resume soon after the gateway is back.
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff: backoff.Config{

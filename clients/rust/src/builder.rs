@@ -24,10 +24,11 @@ use crate::{
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:50051";
 
 const USER_AGENT: &str = concat!("hfgateway-client-rust/", env!("CARGO_PKG_VERSION"));
-// The gateway accepts a ping every 10 s on a connection without data. Pings detect dead connections of waiting calls;
-// watches also have a heartbeat every 15 s.
-const PING_AFTER: Duration = Duration::from_secs(20);
-const PING_TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(30);
+// A connection is taken for dead `PING_AFTER + PING_TIMEOUT` after its last byte: early enough to repeat a call within
+// `TIMEOUT`. The gateway accepts a ping every 10 s on a connection without data.
+const PING_AFTER: Duration = Duration::from_secs(11);
+const PING_TIMEOUT: Duration = Duration::from_secs(5);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// TLS settings: which certificate authorities to trust, and the client's certificate for mTLS.
@@ -85,6 +86,7 @@ pub struct Builder {
     timeout: Duration,
     retry: RetryPolicy,
     timers: Arc<dyn Timers>,
+    configure: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
 }
 
 impl Default for Builder {
@@ -99,9 +101,10 @@ impl Builder {
             address: address.into(),
             api_key: None,
             tls: None,
-            timeout: Duration::from_secs(30),
+            timeout: TIMEOUT,
             retry: RetryPolicy::default(),
             timers: Arc::new(TokioTimers),
+            configure: Arc::new(|endpoint| endpoint),
         }
     }
 
@@ -135,6 +138,12 @@ impl Builder {
         self
     }
 
+    /// Changes tonic's settings of the connection, such as timeouts and limits, after the client has made its own.
+    pub fn configure(mut self, change: impl Fn(Endpoint) -> Endpoint + Send + Sync + 'static) -> Self {
+        self.configure = Arc::new(change);
+        self
+    }
+
     /// Creates the client. It connects on the first call.
     ///
     /// # Errors
@@ -158,7 +167,7 @@ impl Builder {
             endpoint = endpoint.tls_config(tls.config()?).map_err(invalid)?;
         }
         Ok(Client::new(Calls {
-            channel: endpoint.connect_lazy(),
+            channel: (self.configure)(endpoint).connect_lazy(),
             authorization: self.api_key.as_deref().map(bearer).transpose()?,
             timeout: self.timeout,
             retry: self.retry,
@@ -187,7 +196,15 @@ fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::bearer;
+    use std::time::Duration;
+
+    use super::{PING_AFTER, PING_TIMEOUT, TIMEOUT, bearer};
+
+    #[test]
+    fn a_dead_connection_is_noticed_within_the_timeout_and_without_too_many_pings() {
+        assert!(PING_AFTER + PING_TIMEOUT < TIMEOUT * 2 / 3);
+        assert!(PING_AFTER > Duration::from_secs(10));
+    }
 
     #[test]
     fn debug_output_of_headers_hides_the_key() {

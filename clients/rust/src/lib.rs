@@ -47,7 +47,7 @@ pub use retry::RetryPolicy;
 pub use submit::{Submission, Submit};
 pub use timers::Timers;
 pub use tokio_stream::{Stream, StreamExt};
-pub use tonic::Code;
+pub use tonic::{Code, transport::Endpoint};
 pub use upload::Upload;
 pub use watching::BoxStream;
 

@@ -126,6 +126,10 @@ impl Gateway {
         Self { state, address, listens }
     }
 
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     pub fn builder(&self) -> Builder {
         Client::builder(self.address.to_string())
     }
@@ -429,6 +433,13 @@ impl GenerationService for Services {
         &self,
         _: Request<CancelGenerationRequest>,
     ) -> Result<Response<CancelGenerationResponse>, Status> {
+        Err(Status::unimplemented("not scripted"))
+    }
+
+    async fn adopt_generation(
+        &self,
+        _: Request<AdoptGenerationRequest>,
+    ) -> Result<Response<AdoptGenerationResponse>, Status> {
         Err(Status::unimplemented("not scripted"))
     }
 

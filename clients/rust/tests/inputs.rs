@@ -219,6 +219,7 @@ fn filter(given: &mut Fields) -> GenerationFilter {
         idempotency_key: given.text("idempotency_key"),
         created_after: given.maybe_text("created_after").map(|text| protojson::time(&text)),
         created_before: given.maybe_text("created_before").map(|text| protojson::time(&text)),
+        ..Default::default()
     }
 }
 

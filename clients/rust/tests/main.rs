@@ -3,6 +3,7 @@
 mod callbacks;
 mod catalog;
 mod characters;
+mod connection;
 mod cursor;
 mod errors;
 mod gateway;

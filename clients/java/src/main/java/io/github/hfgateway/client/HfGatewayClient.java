@@ -36,6 +36,7 @@ import io.grpc.ClientInterceptors;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
+import io.grpc.ManagedChannelBuilder;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.stub.MetadataUtils;
@@ -60,6 +61,16 @@ public final class HfGatewayClient implements AutoCloseable {
 
   /** The version of this client. */
   public static final String VERSION = "0.1.0";
+
+  static final Duration TIMEOUT = Duration.ofSeconds(30);
+
+  /**
+   * A connection is taken for dead PING_AFTER + PING_TIMEOUT after its last byte: early enough to repeat a call within
+   * TIMEOUT. The gateway accepts a ping every 10 s, and closes connections that ping more often ("Too many pings").
+   */
+  static final Duration PING_AFTER = Duration.ofSeconds(11);
+
+  static final Duration PING_TIMEOUT = Duration.ofSeconds(5);
 
   /**
    * The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap.
@@ -437,9 +448,10 @@ public final class HfGatewayClient implements AutoCloseable {
     private final String address;
     private String apiKey;
     private ChannelCredentials credentials = InsecureChannelCredentials.create();
-    private Duration timeout = Duration.ofSeconds(30);
+    private Duration timeout = TIMEOUT;
     private RetryPolicy retry = RetryPolicy.DEFAULT;
     private Timers timers = Timers.SYSTEM;
+    private Consumer<ManagedChannelBuilder<?>> configure = channel -> {};
 
     private Builder(String address) {
       this.address = address;
@@ -474,19 +486,24 @@ public final class HfGatewayClient implements AutoCloseable {
       return this;
     }
 
+    /** Changes gRPC's settings of the channel, such as its interceptors, after the client has made its own. */
+    public Builder configure(Consumer<ManagedChannelBuilder<?>> change) {
+      configure = change;
+      return this;
+    }
+
     /** Creates the client. It connects on the first call. */
     public HfGatewayClient build() {
-      // The gateway accepts a ping every 10 s on a connection without data, and closes connections that ping more often
-      // ("Too many pings").
-      ManagedChannel transport =
+      ManagedChannelBuilder<?> settings =
           Grpc.newChannelBuilder(address, credentials)
               .userAgent("hfgateway-client-java/" + VERSION)
-              .keepAliveTime(20, TimeUnit.SECONDS)
-              .keepAliveTimeout(10, TimeUnit.SECONDS)
+              .keepAliveTime(PING_AFTER.toSeconds(), TimeUnit.SECONDS)
+              .keepAliveTimeout(PING_TIMEOUT.toSeconds(), TimeUnit.SECONDS)
               .keepAliveWithoutCalls(false)
               .disableRetry()
-              .disableServiceConfigLookUp()
-              .build();
+              .disableServiceConfigLookUp();
+      configure.accept(settings);
+      ManagedChannel transport = settings.build();
       Channel channel = transport;
       if (apiKey != null && !apiKey.isEmpty()) {
         Metadata headers = new Metadata();
