@@ -1,9 +1,11 @@
 package hfgateway
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"iter"
+	"os"
 	"time"
 
 	"google.golang.org/grpc"
@@ -29,19 +31,17 @@ type Client struct {
 	end         context.CancelFunc
 }
 
-// New returns a client of the gateway at address; an empty address means [DefaultAddress]. It connects on the first
-// call, and reconnects if the connection is lost. New returns an error if an option or the address is invalid.
+// New returns a client of the gateway at address. An empty address means the environment variable HFGATEWAY_ADDRESS, or
+// [DefaultAddress] if that is empty too. It connects on the first call, and reconnects if the connection is lost; see
+// [Client.Check]. New returns an error if an option or the address is invalid.
 func New(address string, options ...Option) (*Client, error) {
-	config := settings{timeout: defaultTimeout, timers: realTimers}
+	config := settings{timeout: defaultTimeout, timers: realTimers, key: os.Getenv("HFGATEWAY_API_KEY")}
 	for _, option := range options {
 		if err := option(&config); err != nil {
 			return nil, err
 		}
 	}
-	if address == "" {
-		address = DefaultAddress
-	}
-	conn, err := grpc.NewClient(address, config.dialOptions()...)
+	conn, err := config.connect(cmp.Or(address, os.Getenv("HFGATEWAY_ADDRESS"), DefaultAddress))
 	if err != nil {
 		return nil, err
 	}

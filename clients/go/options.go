@@ -6,7 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -34,22 +37,26 @@ type settings struct {
 	timeout time.Duration
 	policy  RetryPolicy
 	timers  timers
+	key     string
+	exposed bool // the key may be sent in plaintext to other machines
 	tls     *tls.Config
 	dial    []grpc.DialOption
 }
 
-// WithAPIKey sends the API key with every call. Without [WithTLS] or [WithTLSFiles] the key is sent in plaintext. [New]
-// returns an error if the key contains characters other than visible ASCII.
+// WithAPIKey sends the API key with every call. Default: the environment variable HFGATEWAY_API_KEY; an empty key is
+// none. [New] returns an error if the key contains characters other than visible ASCII, and if it would be sent without
+// TLS to an address that is not a loopback address.
 func WithAPIKey(key string) Option {
 	return func(s *settings) error {
-		for _, char := range []byte(key) {
-			if char <= ' ' || char > '~' {
-				return errors.New("hfgateway: the API key contains characters other than visible ASCII")
-			}
-		}
-		if key != "" {
-			s.dial = append(s.dial, grpc.WithPerRPCCredentials(bearer(func() string { return "Bearer " + key })))
-		}
+		s.key = key
+		return nil
+	}
+}
+
+// WithInsecure allows to send the API key in plaintext to an address that is not a loopback address.
+func WithInsecure() Option {
+	return func(s *settings) error {
+		s.exposed = true
 		return nil
 	}
 }
@@ -118,6 +125,44 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 	}
 }
 
+// connect returns a connection to the address, which is opened by the first call.
+func (s *settings) connect(address string) (*grpc.ClientConn, error) {
+	for _, char := range []byte(s.key) {
+		if char <= ' ' || char > '~' {
+			return nil, errors.New("hfgateway: the API key contains characters other than visible ASCII")
+		}
+	}
+	hint := ""
+	if s.key != "" {
+		credentials := bearer{func() string { return "Bearer " + s.key }, s.exposed || isLoopback(address)}
+		if s.tls == nil && credentials.RequireTransportSecurity() {
+			hint = " (to send an API key, use WithTLS, or WithInsecure to allow plaintext)"
+		}
+		s.dial = append(s.dial, grpc.WithPerRPCCredentials(credentials))
+	}
+	conn, err := grpc.NewClient(address, s.dialOptions()...)
+	if err != nil {
+		return nil, fmt.Errorf("hfgateway: %s: %w%s", address, err, hint)
+	}
+	return conn, nil
+}
+
+// isLoopback returns whether only this machine can reach the address.
+func isLoopback(address string) bool {
+	if strings.HasPrefix(address, "unix:") || strings.HasPrefix(address, "unix-abstract:") {
+		return true
+	}
+	for _, scheme := range []string{"dns:///", "passthrough:///", "dns:"} {
+		address = strings.TrimPrefix(address, scheme)
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]")
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || (err == nil && ip.IsLoopback())
+}
+
 func (s *settings) dialOptions() []grpc.DialOption {
 	transport := insecure.NewCredentials()
 	if s.tls != nil {
@@ -141,14 +186,17 @@ func (s *settings) dialOptions() []grpc.DialOption {
 	}, s.dial...)
 }
 
-// bearer sends the API key with every call. It is a function so that printing a value that contains it does not print
-// the key.
-type bearer func() string
-
-func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": b()}, nil
+// bearer sends the API key with every call. The key is in a function so that printing a value that contains it does not
+// print the key.
+type bearer struct {
+	header    func() string
+	plaintext bool // whether the key may be sent without TLS
 }
 
-func (bearer) RequireTransportSecurity() bool {
-	return false
+func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return map[string]string{"authorization": b.header()}, nil
+}
+
+func (b bearer) RequireTransportSecurity() bool {
+	return !b.plaintext
 }

@@ -1,7 +1,8 @@
 //! The configuration of a client: address, TLS, keepalive and credentials.
 
 use std::{
-    fmt, fs,
+    env, fmt, fs, io,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -82,6 +83,7 @@ fn read(file: &Path) -> Result<Vec<u8>, Error> {
 pub struct Builder {
     address: String,
     api_key: Option<String>,
+    insecure: bool,
     tls: Option<Tls>,
     timeout: Duration,
     retry: RetryPolicy,
@@ -89,9 +91,10 @@ pub struct Builder {
     configure: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
 }
 
+/// A client for the gateway at `HFGATEWAY_ADDRESS`, or else at [`DEFAULT_ADDRESS`].
 impl Default for Builder {
     fn default() -> Self {
-        Self::new(DEFAULT_ADDRESS)
+        Self::new(variable("HFGATEWAY_ADDRESS").unwrap_or_else(|| DEFAULT_ADDRESS.to_owned()))
     }
 }
 
@@ -99,7 +102,8 @@ impl Builder {
     pub(crate) fn new(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
-            api_key: None,
+            api_key: variable("HFGATEWAY_API_KEY"),
+            insecure: false,
             tls: None,
             timeout: TIMEOUT,
             retry: RetryPolicy::default(),
@@ -108,9 +112,16 @@ impl Builder {
         }
     }
 
-    /// Sets the API key or watch token to send with every call. Default: none.
+    /// Sets the API key or watch token to send with every call; "" is none. Default: the environment variable
+    /// `HFGATEWAY_API_KEY`, or none.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_key = Some(key.into());
+        self
+    }
+
+    /// Allows to send the key in plaintext to an address that is not a loopback address.
+    pub fn insecure(mut self) -> Self {
+        self.insecure = true;
         self
     }
 
@@ -148,13 +159,18 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`Kind::InvalidConfiguration`](crate::Kind) if the address or the key is invalid, or a PEM file cannot be read.
+    /// [`Kind::InvalidConfiguration`](crate::Kind) if the address or the key is invalid, a PEM file cannot be read, or
+    /// the key would be sent in plaintext to an address that is not a loopback address.
     ///
     /// # Panics
     ///
     /// Outside of a tokio runtime.
     pub fn build(self) -> Result<Client, Error> {
         let invalid = |error| Error::configuration(&self.address, error);
+        let key = self.api_key.as_deref().filter(|key| !key.is_empty());
+        if key.is_some() && self.tls.is_none() && !self.insecure && !is_loopback(&self.address) {
+            return Err(invalid_input(&self.address, "the API key needs `tls`, or `insecure` to send it in plaintext"));
+        }
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
             .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
@@ -168,7 +184,7 @@ impl Builder {
         }
         Ok(Client::new(Calls {
             channel: (self.configure)(endpoint).connect_lazy(),
-            authorization: self.api_key.as_deref().map(bearer).transpose()?,
+            authorization: key.map(bearer).transpose()?,
             timeout: self.timeout,
             retry: self.retry,
             timers: self.timers,
@@ -187,7 +203,25 @@ impl fmt::Debug for Builder {
     }
 }
 
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+fn invalid_input(what: &str, why: &'static str) -> Error {
+    Error::configuration(what, io::Error::new(io::ErrorKind::InvalidInput, why))
+}
+
+/// Returns whether only this machine can reach the address.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let ip: Result<IpAddr, _> = host.trim_start_matches('[').trim_end_matches(']').parse();
+    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+}
+
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Error> {
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(invalid_input("the API key", "it contains characters other than visible ASCII"));
+    }
     let mut value: MetadataValue<Ascii> =
         format!("Bearer {key}").parse().map_err(|error| Error::configuration("the API key", error))?;
     value.set_sensitive(true);

@@ -1,8 +1,8 @@
 //! Connections that are silently dropped, and gateways that cannot be reached.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{env, net::SocketAddr, process::Command, time::Duration};
 
-use hfgateway_client::{Client, v1::Generation};
+use hfgateway_client::{Builder, Client, Kind, Tls, v1::Generation};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
@@ -57,4 +57,41 @@ async fn a_call_on_a_dead_connection_is_retried() {
         swallow.send_modify(|times| *times += 1);
     }
     assert!(gateway.is_through());
+}
+
+#[tokio::test]
+async fn a_key_stays_off_plaintext() {
+    let build = |address: &str| Client::builder(address).api_key("hfg_secret");
+    for builder in [
+        build("localhost:1"),
+        build("127.8.9.1:1"),
+        build("[::1]:1"),
+        build("gateway.example:1").insecure(),
+        build("gateway.example:1").tls(Tls::system()),
+        build("gateway.example:1").api_key(""),
+    ] {
+        builder.build().unwrap();
+    }
+    for address in ["gateway.example:443", "localhost.example:443", "10.0.0.1:443", "[::2]:443", "u@gateway.example:1"] {
+        let error = build(address).build().unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidConfiguration);
+        assert!(error.to_string().contains(address) && error.to_string().contains("`insecure`"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_environment_has_the_default_address_and_key() {
+    if env::var_os("HFGATEWAY_TEST_CHILD").is_some() {
+        Builder::default().build().unwrap().get("g1").await.unwrap();
+        return;
+    }
+    let gateway = Gateway::start().await;
+    gateway.answers(Generation::default());
+    let mut child = Command::new(env::current_exe().unwrap());
+    child.args(["--exact", "connection::the_environment_has_the_default_address_and_key"]);
+    child.env("HFGATEWAY_TEST_CHILD", "1").env("HFGATEWAY_API_KEY", "hfg_environment");
+    child.env("HFGATEWAY_ADDRESS", gateway.address().to_string());
+    let done = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
+    assert!(done.status.success() && gateway.is_through(), "{done:?}");
+    assert_eq!(gateway.state.headers.lock().unwrap()["authorization"], "Bearer hfg_environment");
 }

@@ -44,6 +44,8 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
@@ -85,19 +87,27 @@ public final class HfGatewayClient implements AutoCloseable {
     this.timeout = timeout;
   }
 
-  /** Returns a client of the gateway at {@code address} (host:port), in plaintext and without an API key. */
+  /** Returns a client of the gateway at {@code address} (host:port), in plaintext. */
   public static HfGatewayClient connect(String address) {
     return builder(address).build();
   }
 
-  /** Returns a builder of a client for the gateway at {@link #DEFAULT_ADDRESS}. */
+  /**
+   * Returns a builder of a client for the gateway at the environment variable HFGATEWAY_ADDRESS, or else at
+   * {@link #DEFAULT_ADDRESS}.
+   */
   public static Builder builder() {
-    return builder(DEFAULT_ADDRESS);
+    return builder(System.getenv());
+  }
+
+  static Builder builder(Map<String, String> environment) {
+    String address = environment.getOrDefault("HFGATEWAY_ADDRESS", "");
+    return new Builder(address.isEmpty() ? DEFAULT_ADDRESS : address, environment);
   }
 
   /** Returns a builder of a client for the gateway at {@code address} (host:port). */
   public static Builder builder(String address) {
-    return new Builder(address);
+    return new Builder(address, System.getenv());
   }
 
   /** Returns a client that shares this one's connection, but has another timeout. Closing one closes both. */
@@ -447,19 +457,30 @@ public final class HfGatewayClient implements AutoCloseable {
   public static final class Builder {
     private final String address;
     private String apiKey;
-    private ChannelCredentials credentials = InsecureChannelCredentials.create();
+    private ChannelCredentials credentials;
+    private boolean insecure;
     private Duration timeout = TIMEOUT;
     private RetryPolicy retry = RetryPolicy.DEFAULT;
     private Timers timers = Timers.SYSTEM;
     private Consumer<ManagedChannelBuilder<?>> configure = channel -> {};
 
-    private Builder(String address) {
+    private Builder(String address, Map<String, String> environment) {
       this.address = address;
+      this.apiKey = environment.get("HFGATEWAY_API_KEY");
     }
 
-    /** Sets the API key or watch token to send with every call. Default: none. */
+    /**
+     * Sets the API key or watch token to send with every call; "" is none. Default: the environment variable
+     * HFGATEWAY_API_KEY, or none.
+     */
     public Builder apiKey(String key) {
       apiKey = key;
+      return this;
+    }
+
+    /** Allows to send the key in plaintext to an address that is not a loopback address. */
+    public Builder insecure() {
+      insecure = true;
       return this;
     }
 
@@ -492,10 +513,19 @@ public final class HfGatewayClient implements AutoCloseable {
       return this;
     }
 
-    /** Creates the client. It connects on the first call. */
+    /**
+     * Creates the client. It connects on the first call.
+     *
+     * @throws IllegalArgumentException if the key contains characters other than visible ASCII, or would be sent in
+     *     plaintext to an address that is not a loopback address
+     */
     public HfGatewayClient build() {
+      Optional<Metadata> key = ApiKey.header(apiKey);
+      if (key.isPresent() && credentials == null && !insecure) {
+        ApiKey.requireLoopback(address);
+      }
       ManagedChannelBuilder<?> settings =
-          Grpc.newChannelBuilder(address, credentials)
+          Grpc.newChannelBuilder(address, credentials != null ? credentials : InsecureChannelCredentials.create())
               .userAgent("hfgateway-client-java/" + VERSION)
               .keepAliveTime(PING_AFTER.toSeconds(), TimeUnit.SECONDS)
               .keepAliveTimeout(PING_TIMEOUT.toSeconds(), TimeUnit.SECONDS)
@@ -505,10 +535,8 @@ public final class HfGatewayClient implements AutoCloseable {
       configure.accept(settings);
       ManagedChannel transport = settings.build();
       Channel channel = transport;
-      if (apiKey != null && !apiKey.isEmpty()) {
-        Metadata headers = new Metadata();
-        headers.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + apiKey);
-        channel = ClientInterceptors.intercept(transport, MetadataUtils.newAttachHeadersInterceptor(headers));
+      if (key.isPresent()) {
+        channel = ClientInterceptors.intercept(transport, MetadataUtils.newAttachHeadersInterceptor(key.get()));
       }
       return new HfGatewayClient(new Calls(transport, channel, retry, timers), timeout);
     }

@@ -1,15 +1,21 @@
 package io.github.hfgateway.client;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.hfgateway.v1.GetGenerationResponse;
+import io.grpc.Metadata;
 import io.grpc.okhttp.OkHttpChannelBuilder;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.time.Duration;
+import java.util.List;
+import java.util.Map;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -107,6 +113,56 @@ class ConnectionTest {
       assertEquals(0, gateway.scriptsLeft());
     } finally {
       executor.shutdownNow();
+    }
+  }
+
+  private static HfGatewayClient.Builder keyed(String address) {
+    return HfGatewayClient.builder(address).apiKey("hfg_secret");
+  }
+
+  @Test
+  void keyStaysOffPlaintext() {
+    for (HfGatewayClient.Builder builder :
+        List.of(
+            keyed("localhost:1"),
+            keyed("127.8.9.1:1"),
+            keyed("[::1]:1"),
+            keyed("dns:///localhost:1"),
+            keyed("gateway.example:1").insecure(),
+            keyed("gateway.example:1").tls(Tls.system()),
+            keyed("gateway.example:1").apiKey(""))) {
+      builder.build().close();
+    }
+    for (String address :
+        List.of("gateway.example:443", "localhost.example:443", "10.0.0.1:443", "[::2]:443", "dns://a.example/localhost")) {
+      String error = assertThrows(IllegalArgumentException.class, keyed(address)::build).getMessage();
+      assertTrue(error.contains(address) && error.contains("insecure"), error);
+    }
+  }
+
+  @Test
+  void keyThatIsNoHeaderIsRefusedAndNotShown() {
+    for (String key : List.of("hfg_secret\n", "hfg_ secret", "hfg_sécret", "hfg_secret\u0000")) {
+      HfGatewayClient.Builder builder = HfGatewayClient.builder("localhost:1").apiKey(key);
+      String error = assertThrows(IllegalArgumentException.class, builder::build).toString();
+      assertFalse(error.contains("hfg_"), error);
+    }
+  }
+
+  @Test
+  void environmentHasTheDefaultAddressAndKey() throws Exception {
+    try (ScriptedGateway gateway = new ScriptedGateway()) {
+      Map<String, String> environment =
+          Map.of("HFGATEWAY_ADDRESS", gateway.address(), "HFGATEWAY_API_KEY", "hfg_environment");
+      gateway.answers(GetGenerationResponse.getDefaultInstance()).answers(GetGenerationResponse.getDefaultInstance());
+      try (HfGatewayClient client = HfGatewayClient.builder(environment).build();
+          HfGatewayClient keyless = HfGatewayClient.builder(environment).apiKey("").build()) {
+        client.get("g1");
+        keyless.get("g1");
+      }
+      Metadata.Key<String> header = Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+      assertEquals("Bearer hfg_environment", gateway.headers.get(0).get(header));
+      assertNull(gateway.headers.get(1).get(header));
     }
   }
 
