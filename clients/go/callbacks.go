@@ -17,8 +17,8 @@ type (
 // CreatedCallback is the result of [Client.CreateCallback].
 type CreatedCallback struct {
 	Callback *Callback
-	// Secret is the key with which the gateway signs deliveries. It is returned only once: it is empty if Replayed,
-	// even if the first response was lost. Call [Client.RotateCallbackSecret] for a new one then.
+	// Secret is the key with which the gateway signs deliveries. It is returned only once: it is empty if an earlier
+	// call with [WithIdempotencyKey] created the callback. Call [Client.RotateCallbackSecret] for a new one then.
 	Secret string
 	// IdempotencyKey is the key of the creation. Creating again with this key returns the same callback.
 	IdempotencyKey string
@@ -63,9 +63,11 @@ func (o pausedOption) updateCallback(r *pb.UpdateCallbackRequest) { r.Paused = (
 func Paused(paused bool) CallbackChange { return pausedOption(paused) }
 
 // CreateCallback creates a callback: the gateway delivers later events of generations to url by HTTP POST. An [*Error]
-// contains the idempotency key.
+// contains the idempotency key. If the response is lost, and the secret with it, it creates another secret; but not with
+// [WithIdempotencyKey], because another caller may have the secret then.
 func (c *Client) CreateCallback(ctx context.Context, url string, options ...CallbackOption) (*CreatedCallback, error) {
-	request := &pb.CreateCallbackRequest{Url: url, IdempotencyKey: NewIdempotencyKey()}
+	own := NewIdempotencyKey()
+	request := &pb.CreateCallbackRequest{Url: url, IdempotencyKey: own}
 	for _, option := range options {
 		option.createCallback(request)
 	}
@@ -73,9 +75,17 @@ func (c *Client) CreateCallback(ctx context.Context, url string, options ...Call
 	if err != nil {
 		return nil, withKey(err, request.GetIdempotencyKey())
 	}
-	return &CreatedCallback{
+	created := &CreatedCallback{
 		response.GetCallback(), response.GetSecret(), request.GetIdempotencyKey(), response.GetReplayed(),
-	}, nil
+	}
+	if created.Replayed && created.IdempotencyKey == own {
+		rotated, err := c.RotateCallbackSecret(ctx, created.Callback.GetId())
+		if err != nil {
+			return nil, withKey(err, own)
+		}
+		created.Secret = rotated.GetSecret()
+	}
+	return created, nil
 }
 
 // GetCallback returns the callback as it is now. It returns [ErrNotFound] if the callback does not exist.

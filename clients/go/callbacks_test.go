@@ -124,3 +124,13 @@ func TestListsOfCallbacksAndDeliveriesFetchAllPages(t *testing.T) {
 		t.Errorf("requests %v", got)
 	}
 }
+
+func TestSecretThatAnotherCallerMayHaveIsNotReplaced(t *testing.T) {
+	g := newGateway(t)
+	client, _ := newClient(t, g.address())
+	g.on("CreateCallback", respond(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Replayed: true}))
+	created, err := client.CreateCallback(within(t), "https://example.com/hook", hfgateway.WithIdempotencyKey("k"))
+	if err != nil || created.Secret != "" || !created.Replayed {
+		t.Error(created, err)
+	}
+}

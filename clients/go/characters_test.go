@@ -27,6 +27,7 @@ func TestCreationRetriesLostResponseWithSameKey(t *testing.T) {
 	g.on("CreateCharacter", g.cutConnections,
 		respond(&pb.CreateCharacterResponse{Character: character(hfgateway.CharacterNotReady), Replayed: true}))
 	g.on("CreateCallback", g.cutConnections, respond(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Replayed: true}))
+	g.on("RotateCallbackSecret", respond(&pb.RotateCallbackSecretResponse{Secret: "whsec_2"}))
 	client, _ := newClient(t, g.address())
 
 	face, err := client.CreateCharacter(within(t), "Ann", faces, hfgateway.WithSoulVersion(hfgateway.SoulV2))
@@ -34,7 +35,7 @@ func TestCreationRetriesLostResponseWithSameKey(t *testing.T) {
 		t.Fatal(face, err)
 	}
 	hook, err := client.CreateCallback(within(t), "https://example.com/hook")
-	if err != nil || hook.Callback.GetId() != "b1" || !hook.Replayed || hook.Secret != "" {
+	if err != nil || hook.Callback.GetId() != "b1" || !hook.Replayed || hook.Secret != "whsec_2" {
 		t.Fatal(hook, err)
 	}
 

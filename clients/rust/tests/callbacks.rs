@@ -108,3 +108,20 @@ async fn the_other_methods_send_their_requests() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_lost_secret_is_replaced() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    let replayed =
+        || CreateCallbackResponse { callback: Some(callback("b1")), secret: String::new(), replayed: true };
+    let secret = "whsec_2".to_owned();
+    gateway.refuses(status(tonic::Code::Unavailable, "", None));
+    gateway.responds(replayed()).responds(RotateCallbackSecretResponse { secret, ..Default::default() });
+    assert_eq!(client.create_callback(HOOK).await.unwrap().secret, "whsec_2");
+    // Another caller may have the secret of a callback that was created with the same key.
+    gateway.responds(replayed());
+    let keyed = CreateCallbackRequest { idempotency_key: "k".to_owned(), ..HOOK.into() };
+    assert_eq!(client.create_callback(keyed).await.unwrap().secret, "");
+    assert!(gateway.is_through());
+}

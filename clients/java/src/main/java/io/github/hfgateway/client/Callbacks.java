@@ -43,17 +43,22 @@ public final class Callbacks {
   /**
    * Creates a callback: the gateway delivers later events of generations by HTTP POST. The secret that signs them is
    * returned only by this call. Retries use the same idempotency key: the one of the request, or a new UUID if it has
-   * none.
+   * none. If the response is lost, and the secret with it, this creates another secret; but not with a key of the
+   * request, because another caller may have the secret then.
    *
    * @throws GatewayException with the key in {@link GatewayException#idempotencyKey}
    */
   public CreatedCallback create(CreateCallbackRequest request) {
-    String key = request.getIdempotencyKey().isEmpty() ? UUID.randomUUID().toString() : request.getIdempotencyKey();
+    boolean own = request.getIdempotencyKey().isEmpty();
+    String key = own ? UUID.randomUUID().toString() : request.getIdempotencyKey();
     CreateCallbackRequest keyed = request.toBuilder().setIdempotencyKey(key).build();
     try {
       CreateCallbackResponse response =
           calls.unary(CallbackServiceGrpc.getCreateCallbackMethod(), keyed, timeout);
-      return new CreatedCallback(response.getCallback(), response.getSecret(), key, response.getReplayed());
+      Callback callback = response.getCallback();
+      boolean lost = response.getReplayed() && own;
+      String secret = lost ? rotateSecret(callback.getId()).getSecret() : response.getSecret();
+      return new CreatedCallback(callback, secret, key, response.getReplayed());
     } catch (GatewayException error) {
       throw error.withIdempotencyKey(key);
     }

@@ -6,8 +6,8 @@ import io.github.hfgateway.v1.Callback;
  * The result of {@link Callbacks#create}.
  *
  * @param callback the callback, as it was when the gateway responded
- * @param secret the key with which the gateway signs deliveries. It is returned only once: it is "" if
- *     {@code replayed}, even if the first response was lost. Call {@link Callbacks#rotateSecret} for a new one then
+ * @param secret the key with which the gateway signs deliveries. It is returned only once: it is "" if an earlier call
+ *     with the request's idempotency key created the callback. Call {@link Callbacks#rotateSecret} for a new one then
  * @param idempotencyKey the key of the creation. Creating again with this key returns the same callback
  * @param replayed whether the key had been used before, so that the call created nothing
  */

@@ -56,6 +56,19 @@ class CallbacksTest {
   }
 
   @Test
+  void lostSecretIsReplaced() {
+    CreateCallbackResponse replayed = CreateCallbackResponse.newBuilder().setCallback(FIRST).setReplayed(true).build();
+    gateway.fails(Status.UNAVAILABLE.asRuntimeException()).answers(replayed);
+    gateway.answers(RotateCallbackSecretResponse.newBuilder().setSecret("whsec_2").build());
+    assertEquals("whsec_2", client.callbacks().create(HOOK).secret());
+    // Another caller may have the secret of a callback that was created with the same key.
+    gateway.answers(replayed);
+    CreateCallbackRequest keyed = CreateCallbackRequest.newBuilder().setUrl(HOOK).setIdempotencyKey("k").build();
+    assertEquals("", client.callbacks().create(keyed).secret());
+    assertEquals(0, gateway.scriptsLeft());
+  }
+
+  @Test
   void creationIsRetriedWithItsKeyAndPrintsNoSecret() {
     gateway.fails(Status.UNAVAILABLE.asRuntimeException());
     gateway.answers(CreateCallbackResponse.newBuilder().setCallback(FIRST).setSecret("whsec_1").build());
