@@ -26,6 +26,7 @@ type Client struct {
 	callbacks   pb.CallbackServiceClient
 	timeout     time.Duration
 	policy      RetryPolicy
+	onRetry     func(*Error, time.Duration)
 	timers      timers
 	open        context.Context // until Close
 	end         context.CancelFunc
@@ -56,6 +57,7 @@ func New(address string, options ...Option) (*Client, error) {
 		callbacks:   pb.NewCallbackServiceClient(conn),
 		timeout:     config.timeout,
 		policy:      config.policy.withDefaults(),
+		onRetry:     config.onRetry,
 		timers:      config.timers,
 		open:        open,
 		end:         end,
@@ -66,6 +68,18 @@ func New(address string, options ...Option) (*Client, error) {
 func (c *Client) Close() error {
 	c.end()
 	return c.conn.Close()
+}
+
+// Check returns nil if the gateway is ready for calls with the client's key. Otherwise it returns an error with the cause
+// and the address: at once, because it makes one call of at most 10 s and does not retry it. A watch token may not make
+// this call.
+func (c *Client) Check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if _, err := c.generations.ListGenerations(ctx, &pb.ListGenerationsRequest{PageSize: 1}); err != nil {
+		return c.errorOf(ctx, err)
+	}
+	return nil
 }
 
 // Must returns the value, and panics if err is not nil. Use it in examples and in programs that cannot recover.

@@ -1,13 +1,19 @@
 package hfgateway_test
 
 import (
+	"context"
+	"errors"
 	"io"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
@@ -105,5 +111,69 @@ func TestDeadConnectionIsNoticedWithinTheDefaultTimeout(t *testing.T) {
 	}
 	if hfgateway.PingAfter <= 10*time.Second {
 		t.Error("the gateway closes connections that ping so often")
+	}
+}
+
+func TestCheckFailsAtOnceWithCauseAndAddress(t *testing.T) {
+	certFile, keyFile := certificate(t)
+	own, err := credentials.NewServerTLSFromFile(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, secured := newGateway(t), newGateway(t, grpc.Creds(own))
+	for _, try := range []struct {
+		address, cause string
+		options        []hfgateway.Option
+	}{
+		{unreachable(t), "connection refused", nil},
+		{"nowhere.invalid:1", "nowhere.invalid", nil},
+		{secured.address(), "certificate", []hfgateway.Option{hfgateway.WithTLS(nil)}},
+		{plain.address(), "TLS", []hfgateway.Option{hfgateway.WithTLS(nil)}},
+		{secured.address(), "", nil},
+	} {
+		client, clock := newClient(t, try.address, try.options...)
+		err := client.Check(within(t))
+		if !errors.Is(err, hfgateway.ErrUnavailable) || len(clock.slept) > 0 {
+			t.Errorf("%s: %v after %v", try.address, err, clock.slept)
+			continue
+		}
+		for _, part := range []string{try.address, try.cause} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v lacks %q", err, part)
+			}
+		}
+	}
+}
+
+func TestCheckReturnsErrorsOfTheGateway(t *testing.T) {
+	g := newGateway(t)
+	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{}),
+		refuse(codes.Unauthenticated, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_INVALID_CREDENTIALS}))
+	client, _ := newClient(t, g.address())
+	if err := client.Check(within(t)); err != nil {
+		t.Error(err)
+	}
+	if err := client.Check(within(t)); !errors.Is(err, hfgateway.ErrInvalidCredentials) {
+		t.Error(err)
+	}
+}
+
+func TestRetriesAreReportedAndTheLastErrorToo(t *testing.T) {
+	t.Parallel() // it waits for the deadline
+	g := newGateway(t)
+	g.on("GetGeneration", draining(3*time.Second), hang)
+	var reported []string
+	client, _ := newClient(t, g.address(), hfgateway.WithOnRetry(func(err *hfgateway.Error, delay time.Duration) {
+		reported = append(reported, text(err.Reason, delay))
+	}))
+	ctx, cancel := context.WithTimeout(within(t), 5*time.Second)
+	defer cancel()
+	_, err := client.Get(ctx, "g1")
+	if !errors.Is(err, hfgateway.ErrDeadlineExceeded) || !strings.Contains(err.Error(), "before that: draining") ||
+		!strings.Contains(err.Error(), g.address()) {
+		t.Error(err)
+	}
+	if !slices.Equal(reported, []string{"GATEWAY_UNAVAILABLE 3s"}) {
+		t.Error(reported)
 	}
 }

@@ -172,11 +172,13 @@ type Error struct {
 	// IdempotencyKey is the key of a failed submission or creation. Retrying with this key never has a second effect.
 	IdempotencyKey string
 
-	status *status.Status
-	ended  error // the context's error or ErrClosed, if the caller ended the call
+	address string // of the gateway, in errors of the connection
+	status  *status.Status
+	ended   error // the context's error or ErrClosed, if the caller ended the call
 }
 
-// Error returns the reason or code, the message, and the field violations that the message does not contain.
+// Error returns the reason or code, the message, the field violations that the message does not contain, and in errors
+// of the connection the gateway's address.
 func (e *Error) Error() string {
 	label := e.Reason
 	if label == "" {
@@ -187,6 +189,9 @@ func (e *Error) Error() string {
 		if !strings.Contains(e.Message, violation.GetDescription()) {
 			fields = append(fields, violation.GetField()+": "+violation.GetDescription())
 		}
+	}
+	if e.address != "" {
+		fields = append(fields, "gateway at "+e.address)
 	}
 	if len(fields) == 0 {
 		return fmt.Sprintf("hfgateway: %s: %s", label, e.Message)
@@ -323,6 +328,9 @@ func (c *Client) errorOf(ctx context.Context, err error) *Error {
 		e.ended = ctx.Err()
 	case e.Code == codes.Canceled && c.open.Err() != nil:
 		e.ended = ErrClosed
+	}
+	if reason == "" && (e.Code == codes.Unavailable || e.Code == codes.DeadlineExceeded) {
+		e.address = c.conn.Target()
 	}
 	e.Retryable = e.Retryable || errors.Is(e, ErrUnavailable)
 	return e

@@ -36,6 +36,7 @@ type Option func(*settings) error
 type settings struct {
 	timeout time.Duration
 	policy  RetryPolicy
+	onRetry func(*Error, time.Duration)
 	timers  timers
 	key     string
 	exposed bool // the key may be sent in plaintext to other machines
@@ -113,6 +114,15 @@ func WithTimeout(timeout time.Duration) Option {
 func WithRetryPolicy(policy RetryPolicy) Option {
 	return func(s *settings) error {
 		s.policy = policy
+		return nil
+	}
+}
+
+// WithOnRetry calls hook before each retry of a call, and before a watch resumes, with the error and the delay: to log
+// them, for example. It may be called concurrently.
+func WithOnRetry(hook func(err *Error, delay time.Duration)) Option {
+	return func(s *settings) error {
+		s.onRetry = hook
 		return nil
 	}
 }

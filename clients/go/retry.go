@@ -6,6 +6,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"time"
+
+	"google.golang.org/grpc/codes"
 )
 
 // RetryPolicy configures retries. A zero field has its default.
@@ -100,6 +102,7 @@ type outage struct {
 	deadline time.Time     // zero: none
 	failures int
 	began    time.Time
+	last     *Error
 }
 
 // over ends the outage, after a message of the gateway.
@@ -109,6 +112,9 @@ func (o *outage) over() {
 
 // endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once.
 func (o *outage) endure(ctx context.Context, failed *Error) error {
+	if failed.Code == codes.DeadlineExceeded && o.failures > 0 {
+		failed.Message += "; before that: " + o.last.Message
+	}
 	if !mayRepeat(failed) {
 		return failed
 	}
@@ -118,12 +124,16 @@ func (o *outage) endure(ctx context.Context, failed *Error) error {
 		o.began = now
 	}
 	o.failures++
+	o.last = failed
 	next := now.Add(o.client.policy.delay(o.failures, failed.RetryDelay, timers.random()))
 	if o.patience != 0 && !next.Before(o.began.Add(o.patience)) {
 		return failed
 	}
 	if !o.deadline.IsZero() && !next.Before(o.deadline) {
 		return failed
+	}
+	if o.client.onRetry != nil {
+		o.client.onRetry(failed, next.Sub(now))
 	}
 	return o.client.pause(ctx, next.Sub(now))
 }

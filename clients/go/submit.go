@@ -26,12 +26,13 @@ type SubmitOption interface {
 	submit(*pb.SubmitGenerationRequest)
 }
 
-// GenerateOption configures [Client.Generate]. It is a [SubmitOption] or [WithProgress].
+// GenerateOption configures [Client.Generate]. It is a [SubmitOption], [WithProgress] or [WithForecasts].
 type GenerateOption interface{ generate(*following) }
 
 type following struct {
-	submit   []SubmitOption
-	progress func(*Generation)
+	submit    []SubmitOption
+	progress  func(*Generation)
+	forecasts ForecastOption
 }
 
 type submitOption func(*pb.SubmitGenerationRequest)
@@ -43,7 +44,8 @@ type progressOption func(*Generation)
 
 func (o progressOption) generate(f *following) { f.progress = o }
 
-// WithProgress calls progress with the stored generation, and then with every change, before Generate returns.
+// WithProgress calls progress with the stored generation, and then with every change and newer forecast, before Generate
+// returns.
 func WithProgress(progress func(*Generation)) GenerateOption {
 	return progressOption(progress)
 }
@@ -103,9 +105,12 @@ func (c *Client) Submit(ctx context.Context, input *Input, options ...SubmitOpti
 // [*GenerationError]. It never submits a second generation. If the context ends, the generation continues, and the
 // [*Error] contains the key.
 func (c *Client) Generate(ctx context.Context, input *Input, options ...GenerateOption) (*Generation, error) {
-	f := following{progress: func(*Generation) {}}
+	f := following{forecasts: ForecastOption(2 * time.Second)}
 	for _, option := range options {
 		option.generate(&f)
+	}
+	if f.progress == nil {
+		f.progress, f.forecasts = func(*Generation) {}, 0
 	}
 	submission, err := c.Submit(ctx, input, append(f.submit, submitOption(asStored))...)
 	if err != nil {
@@ -114,7 +119,7 @@ func (c *Client) Generate(ctx context.Context, input *Input, options ...Generate
 	generation := submission.Generation
 	f.progress(generation)
 	if !generation.GetDone() {
-		for changed, err := range c.Watch(ctx, generation.GetId(), AfterRevision(generation.GetRevision())) {
+		for changed, err := range c.watchFrom(ctx, generation, f.forecasts) {
 			if err != nil {
 				return nil, withKey(err, submission.IdempotencyKey)
 			}

@@ -3,6 +3,7 @@ package hfgateway_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -255,5 +256,58 @@ func TestKeysAreUniqueUUIDs(t *testing.T) {
 			t.Fatalf("key %q", key)
 		}
 		seen[key] = true
+	}
+}
+
+func TestForecastsAreProgress(t *testing.T) {
+	at := func(revision int32, progress float64) *hfgateway.Generation {
+		found := generation(hfgateway.StateInProgress, revision)
+		found.Forecast = &hfgateway.Forecast{Progress: progress}
+		return found
+	}
+	forecast := func(progress float64) proto.Message {
+		return &pb.WatchGenerationResponse{Forecast: &hfgateway.Forecast{Progress: progress}}
+	}
+	g := newGateway(t)
+	client, _ := newClient(t, g.address())
+	input := hfgateway.Soul("a lighthouse")
+	var seen []string
+	progress := hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+		seen = append(seen, text(changed.GetRevision(), changed.GetForecast().GetProgress()))
+	})
+	for _, options := range [][]hfgateway.GenerateOption{
+		{progress}, {progress, hfgateway.WithForecasts(5 * time.Second)}, {progress, hfgateway.WithForecasts(0)}, nil,
+	} {
+		g.on("SubmitGeneration", submitted(hfgateway.StateInProgress, 1))
+		g.on("WatchGeneration", respond(forecast(0.1), &pb.WatchGenerationResponse{Generation: at(2, 0.2)},
+			forecast(0.3), change(hfgateway.StateCompleted, 3)))
+		if _, err := client.Generate(within(t), input, options...); err != nil {
+			t.Fatal(err)
+		}
+		requested := requests[*pb.WatchGenerationRequest](g, "WatchGeneration")
+		wanted := map[int64]string{0: "[1 0 2 0.2 3 0]", 2: "[1 0 1 0.1 2 0.2 2 0.3 3 0]", 5: "[1 0 1 0.1 2 0.2 2 0.3 3 0]"}
+		interval := requested[len(requested)-1].GetForecastInterval().GetSeconds()
+		if got := text(seen); options != nil && got != wanted[interval] {
+			t.Errorf("every %d s: %s", interval, got)
+		}
+		seen = nil
+	}
+	var intervals []int64
+	for _, request := range requests[*pb.WatchGenerationRequest](g, "WatchGeneration") {
+		intervals = append(intervals, request.GetForecastInterval().GetSeconds())
+	}
+	if !slices.Equal(intervals, []int64{2, 5, 0, 0}) {
+		t.Error(intervals)
+	}
+	// A forecast before the first change belongs to nothing.
+	g.on("WatchGeneration", respond(forecast(0.1), &pb.WatchGenerationResponse{Generation: at(2, 0.2)}, forecast(0.3)))
+	for changed, err := range client.Watch(within(t), "g1", hfgateway.WithForecasts(time.Second)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen = append(seen, text(changed.GetRevision(), changed.GetForecast().GetProgress()))
+	}
+	if got := text(seen); got != "[2 0.2 2 0.3]" {
+		t.Error(got)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -20,7 +21,7 @@ type ListOption interface {
 	list(*pb.ListGenerationsRequest)
 }
 
-// WatchOption configures [Client.Watch]: [WithInput], [AfterRevision].
+// WatchOption configures [Client.Watch]: [WithInput], [AfterRevision], [WithForecasts].
 type WatchOption interface {
 	watch(*pb.WatchGenerationRequest)
 }
@@ -74,10 +75,25 @@ func FromToken(token string) WatchManyOption {
 	return watchManyOption(func(r *pb.WatchGenerationsRequest) { r.ResumeToken = token })
 }
 
-// WithForecasts enables [Forecasts] events, at most one per interval. The interval is at least 1 s. Default: none.
-func WithForecasts(interval time.Duration) WatchManyOption {
-	return watchManyOption(func(r *pb.WatchGenerationsRequest) { r.ForecastInterval = durationpb.New(interval) })
+// ForecastOption is the type of [WithForecasts].
+type ForecastOption time.Duration
+
+// WithForecasts reports newer forecasts when nothing else was reported for the interval, which is at least 1 s.
+// [Client.WatchMany] yields [Forecasts]. [Client.Watch] yields the last generation again, at the same revision and with
+// the newer forecast, and [Client.Generate] passes it to [WithProgress]. Default: 2 s for Generate, which 0 disables,
+// and none for watches or without WithProgress.
+func WithForecasts(interval time.Duration) ForecastOption { return ForecastOption(interval) }
+
+func (o ForecastOption) duration() *durationpb.Duration {
+	if o == 0 {
+		return nil
+	}
+	return durationpb.New(time.Duration(o))
 }
+
+func (o ForecastOption) generate(f *following)                   { f.forecasts = o }
+func (o ForecastOption) watch(r *pb.WatchGenerationRequest)      { r.ForecastInterval = o.duration() }
+func (o ForecastOption) watchMany(r *pb.WatchGenerationsRequest) { r.ForecastInterval = o.duration() }
 
 // Wait waits until the generation has ended, and returns it. At the timeout it returns the generation as it is, without
 // an error. With a timeout of 0 only the context limits the wait, and its end is an error.
@@ -108,8 +124,17 @@ func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*G
 // Watch yields every change of a generation, exactly once and in order, and ends after the final one. It resumes if the
 // stream breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) iter.Seq2[*Generation, error] {
+	return c.watchFrom(ctx, &Generation{Id: id}, options...)
+}
+
+// watchFrom is Watch after a generation that is known already. Without a revision it is not: then forecasts before the
+// first change belong to nothing, and are left out.
+func (c *Client) watchFrom(
+	ctx context.Context, known *Generation, options ...WatchOption,
+) iter.Seq2[*Generation, error] {
 	return func(yield func(*Generation, error) bool) {
-		request := &pb.WatchGenerationRequest{Id: id}
+		last := known
+		request := &pb.WatchGenerationRequest{Id: known.GetId(), AfterRevision: known.GetRevision()}
 		for _, option := range options {
 			option.watch(request)
 		}
@@ -119,10 +144,16 @@ func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) i
 			},
 			func(message *pb.WatchGenerationResponse) bool {
 				generation := message.GetGeneration()
-				if generation == nil || generation.GetRevision() <= request.AfterRevision {
+				switch {
+				case generation != nil && generation.GetRevision() > request.AfterRevision:
+					request.AfterRevision = generation.GetRevision()
+				case request.ForecastInterval != nil && message.GetForecast() != nil && last.GetRevision() > 0:
+					generation = proto.CloneOf(last)
+					generation.Forecast = message.GetForecast()
+				default:
 					return true
 				}
-				request.AfterRevision = generation.GetRevision()
+				last = generation
 				return yield(generation, nil) && !generation.GetDone()
 			})
 		if err != nil {

@@ -88,6 +88,7 @@ pub struct Builder {
     timeout: Duration,
     retry: RetryPolicy,
     timers: Arc<dyn Timers>,
+    on_retry: Arc<dyn Fn(&Error, Duration) + Send + Sync>,
     configure: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
 }
 
@@ -108,6 +109,7 @@ impl Builder {
             timeout: TIMEOUT,
             retry: RetryPolicy::default(),
             timers: Arc::new(TokioTimers),
+            on_retry: Arc::new(|_, _| ()),
             configure: Arc::new(|endpoint| endpoint),
         }
     }
@@ -140,6 +142,13 @@ impl Builder {
     /// Sets when and for how long the client retries. Default: [`RetryPolicy::default`].
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
+        self
+    }
+
+    /// Calls `hook` before each retry of a call, and before a watch resumes, with the error and the delay: to log them,
+    /// for example.
+    pub fn on_retry(mut self, hook: impl Fn(&Error, Duration) + Send + Sync + 'static) -> Self {
+        self.on_retry = Arc::new(hook);
         self
     }
 
@@ -188,6 +197,8 @@ impl Builder {
             timeout: self.timeout,
             retry: self.retry,
             timers: self.timers,
+            address: self.address.into(),
+            on_retry: self.on_retry,
         }))
     }
 }

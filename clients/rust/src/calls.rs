@@ -33,6 +33,8 @@ pub(crate) struct Calls {
     pub timeout: Duration,
     pub retry: RetryPolicy,
     pub timers: Arc<dyn Timers>,
+    pub address: Arc<str>,
+    pub on_retry: Arc<dyn Fn(&Error, Duration) + Send + Sync>,
 }
 
 impl Calls {
@@ -103,20 +105,23 @@ pub(crate) struct Outage<'a> {
     deadline: Option<Instant>,
     failures: u32,
     began: Instant,
+    last: Option<String>,
 }
 
 impl<'a> Outage<'a> {
     pub fn new(calls: &'a Calls, patience: Option<Duration>, deadline: Option<Instant>) -> Self {
-        Self { calls, patience, deadline, failures: 0, began: calls.timers.now() }
+        Self { calls, patience, deadline, failures: 0, began: calls.timers.now(), last: None }
     }
 
     /// Ends the outage, after a message of the gateway.
     pub fn over(&mut self) {
         self.failures = 0;
+        self.last = None;
     }
 
     /// Sleeps until the next attempt. Returns the error at once if there is none.
     pub async fn endure(&mut self, error: Error) -> Result<(), Error> {
+        let error = error.at(&self.calls.address, self.last.as_deref());
         if !may_repeat(&error) {
             return Err(error);
         }
@@ -132,6 +137,8 @@ impl<'a> Outage<'a> {
         if ends.into_iter().flatten().any(|end| next >= end) {
             return Err(error);
         }
+        self.last = Some(error.message().to_owned());
+        (self.calls.on_retry)(&error, delay);
         timers.sleep(delay).await;
         Ok(())
     }

@@ -9,7 +9,9 @@ use crate::{
     calls::{Calls, rpc, within},
     cursor::WatchEvent,
     error::Error,
+    inputs::duration,
     pages::pages,
+    retry::RetryPolicy,
     submit::{Submission, Submit},
     upload::{self, Upload},
     v1::{
@@ -22,6 +24,8 @@ use crate::{
     },
     watching::{self, BoxStream, Many, One, follow},
 };
+
+const FORECAST_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A client of a gateway, which can be used for any number of concurrent calls.
 ///
@@ -48,6 +52,18 @@ impl Client {
         let mut client = self.clone();
         client.calls.timeout = time;
         client
+    }
+
+    /// Returns whether the gateway is ready for calls with the client's key.
+    ///
+    /// It makes one call of at most 10 s and does not retry it: an error has the cause and the address, and comes at
+    /// once. A watch token may not make this call.
+    pub async fn check(&self) -> Result<(), Error> {
+        let retry = RetryPolicy { repeat_calls_for: Some(Duration::ZERO), ..self.calls.retry.clone() };
+        let once = Calls { retry, ..self.calls.clone() };
+        let request = ListGenerationsRequest { page_size: 1, ..Default::default() };
+        once.unary(request, Duration::from_secs(10), rpc!(GenerationServiceClient.list_generations)).await?;
+        Ok(())
     }
 
     /// Submits a generation. By default it returns when Higgsfield has accepted it.
@@ -77,7 +93,8 @@ impl Client {
 
     /// Submits a generation, watches it until it ends, and returns it COMPLETED.
     ///
-    /// Calls `seen` with the stored generation, and then with every change. Never submits a second generation.
+    /// Calls `seen` with the stored generation, with every change, and with the same revision and a newer forecast when
+    /// nothing else happened for [`Submit::forecast_interval`]. Never submits a second generation.
     ///
     /// # Errors
     ///
@@ -91,6 +108,8 @@ impl Client {
     ) -> Result<Generation, Error> {
         let mut submit = submit.into().wait_for(WaitFor::Stored);
         let timeout = submit.timeout;
+        let interval = submit.forecast_interval.unwrap_or(FORECAST_INTERVAL);
+        let forecast_interval = (!interval.is_zero()).then(|| duration(interval));
         let deadline = timeout.and_then(|time| self.calls.after(time));
         submit.timeout = timeout.map(|time| time.min(self.calls.timeout));
         let Submission { mut generation, idempotency_key, .. } = self.submit(submit).await?;
@@ -99,8 +118,9 @@ impl Client {
             let remaining = deadline.map(|end| end.saturating_duration_since(self.calls.timers.now()));
             let follow = async {
                 let after_revision = generation.revision;
-                let request = WatchGenerationRequest { after_revision, ..generation.id.as_str().into() };
-                let mut changes = self.watch(request);
+                let id = generation.id.as_str().into();
+                let request = WatchGenerationRequest { after_revision, forecast_interval, ..id };
+                let mut changes = self.watch_from(request, Some(generation.clone()));
                 while let Some(change) = changes.next().await {
                     generation = change?;
                     seen(&generation);
@@ -167,9 +187,14 @@ impl Client {
     /// Streams every change of one generation, exactly once and in order, and ends after the final one.
     ///
     /// Takes an id, or a request with the revision to begin after. If the stream breaks, it resumes from the last
-    /// revision.
+    /// revision. With a `forecast_interval` in the request, the last generation comes again with each newer forecast, at
+    /// the same revision.
     pub fn watch(&self, request: impl Into<WatchGenerationRequest>) -> BoxStream<Generation> {
-        follow(&self.calls, One::new(request.into()), rpc!(GenerationServiceClient.watch_generation))
+        self.watch_from(request.into(), None)
+    }
+
+    fn watch_from(&self, request: WatchGenerationRequest, known: Option<Generation>) -> BoxStream<Generation> {
+        follow(&self.calls, One::new(request, known), rpc!(GenerationServiceClient.watch_generation))
     }
 
     /// Streams the events of all generations that match, including ones created later.

@@ -186,6 +186,7 @@ struct Inner {
     idempotency_key: String,
     generation: Option<Generation>,
     character: Option<SoulCharacter>,
+    address: String,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -268,6 +269,36 @@ impl Error {
         self
     }
 
+    /// Adds the gateway's address to an error of the connection, and to a timeout the failure before it.
+    pub(crate) fn at(mut self, address: &str, before: Option<&str>) -> Self {
+        let inner = &mut self.0;
+        if inner.reason.is_empty() && matches!(inner.code, Some(Code::Unavailable | Code::DeadlineExceeded)) {
+            inner.address = address.to_owned();
+        }
+        if let (Some(Code::DeadlineExceeded), Some(text)) = (inner.code, before) {
+            inner.message = format!("{}; before that: {text}", inner.message);
+        }
+        self
+    }
+
+    /// Returns the causes of an error of the connection that the message does not contain, and the gateway's address.
+    fn connection(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        if !self.0.address.is_empty() {
+            // The first source is the status, whose message is the error's.
+            let mut source = std::error::Error::source(self).and_then(|status| status.source());
+            while let Some(error) = source {
+                let text = error.to_string();
+                if !self.message().contains(&text) && !found.contains(&text) {
+                    found.push(text);
+                }
+                source = error.source();
+            }
+            found.push(format!("gateway at {}", self.0.address));
+        }
+        found
+    }
+
     pub(crate) fn deadline_exceeded() -> Self {
         Self::bare(Kind::DeadlineExceeded, Some(Code::DeadlineExceeded), "the call timed out".to_owned())
     }
@@ -324,6 +355,7 @@ impl Error {
             idempotency_key: String::new(),
             generation: None,
             character: None,
+            address: String::new(),
             source: None,
         }))
     }
@@ -363,7 +395,8 @@ impl fmt::Display for Error {
         // The message already has the description of a single field.
         let news = |violation: &&FieldViolation| !self.message().contains(&violation.description);
         let fields = self.field_violations().iter().filter(news);
-        let texts: Vec<_> = fields.map(|one| format!("{}: {}", one.field, one.description)).collect();
+        let fields = fields.map(|one| format!("{}: {}", one.field, one.description));
+        let texts: Vec<_> = fields.chain(self.connection()).collect();
         if texts.is_empty() { Ok(()) } else { write!(formatter, " ({})", texts.join("; ")) }
     }
 }

@@ -17,6 +17,7 @@ pub struct Submit {
     pub(crate) request: SubmitGenerationRequest,
     pub(crate) key: Option<String>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) forecast_interval: Option<Duration>,
 }
 
 impl Submit {
@@ -79,6 +80,13 @@ impl Submit {
     /// The generation continues after a timeout.
     pub fn timeout(mut self, time: Duration) -> Self {
         self.timeout = Some(time);
+        self
+    }
+
+    /// Sets after how long without a change `generate` reports a newer forecast, at least 1 s. Default: 2 s; zero turns
+    /// forecasts off.
+    pub fn forecast_interval(mut self, time: Duration) -> Self {
+        self.forecast_interval = Some(time);
         self
     }
 

@@ -105,7 +105,11 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
     let response = within(media.timeout, stub.upload_media(calls.request(parts, media.timeout)));
     select! {
         Ok(error) = failure => Err(Error::source_failed(error)),
-        response = response => Ok(response??.into_inner()),
+        response = response => match response {
+            Ok(Ok(response)) => Ok(response.into_inner()),
+            Ok(Err(status)) => Err(Error::from(status).at(&calls.address, None)),
+            Err(error) => Err(error.at(&calls.address, None)),
+        },
     }
 }
 

@@ -110,12 +110,15 @@ where
 /// Every change after a revision, exactly once and in order, until the generation has ended.
 pub(crate) struct One {
     request: WatchGenerationRequest,
+    /// The generation that forecasts belong to.
+    last: Option<Generation>,
     done: bool,
 }
 
 impl One {
-    pub fn new(request: WatchGenerationRequest) -> Self {
-        Self { request, done: false }
+    pub fn new(request: WatchGenerationRequest, known: Option<Generation>) -> Self {
+        let last = known.filter(|_| request.forecast_interval.is_some());
+        Self { request, last, done: false }
     }
 }
 
@@ -130,11 +133,19 @@ impl Source for One {
 
     fn received(&mut self, message: WatchGenerationResponse) -> Vec<Generation> {
         let news = message.generation.filter(|generation| generation.revision > self.request.after_revision);
-        if let Some(generation) = &news {
+        if let Some(generation) = news {
             self.request.after_revision = generation.revision;
             self.done = generation.done;
+            self.last = self.request.forecast_interval.is_some().then(|| generation.clone());
+            return vec![generation];
         }
-        Vec::from_iter(news)
+        match (&mut self.last, message.forecast) {
+            (Some(last), Some(forecast)) => {
+                last.forecast = Some(forecast);
+                vec![last.clone()]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn is_done(&self) -> bool {

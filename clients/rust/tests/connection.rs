@@ -2,14 +2,17 @@
 
 use std::{env, net::SocketAddr, process::Command, time::Duration};
 
-use hfgateway_client::{Builder, Client, Kind, Tls, v1::Generation};
+use hfgateway_client::{Builder, Client, Code, Error, Kind, Tls, v1::Generation};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
-    sync::watch,
+    sync::{mpsc, watch},
 };
 
-use crate::gateway::Gateway;
+use crate::{
+    gateway::{Gateway, Turn, status},
+    timers::ManualTimers,
+};
 
 /// Forwards connections. `dead` counts how often all existing ones were swallowed.
 async fn proxy(target: SocketAddr, dead: watch::Receiver<u32>) -> SocketAddr {
@@ -94,4 +97,38 @@ async fn the_environment_has_the_default_address_and_key() {
     let done = tokio::task::spawn_blocking(move || child.output()).await.unwrap().unwrap();
     assert!(done.status.success() && gateway.is_through(), "{done:?}");
     assert_eq!(gateway.state.headers.lock().unwrap()["authorization"], "Bearer hfg_environment");
+}
+
+#[tokio::test]
+async fn a_check_fails_at_once_with_cause_and_address() {
+    let gateway = Gateway::start().await;
+    let plain = gateway.address().to_string();
+    let refused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().to_string();
+    for (address, cause, tls) in [
+        (refused.as_str(), "refused", None),
+        ("nowhere.invalid:1", "lookup", None),
+        (&plain, "InvalidContentType", Some(Tls::system())),
+    ] {
+        let builder = Client::builder(address).on_retry(|error, _| panic!("retried after {error}"));
+        let builder = tls.into_iter().fold(builder, Builder::tls);
+        let error = builder.build().unwrap().check().await.unwrap_err();
+        assert_eq!(error.kind(), Kind::Unavailable);
+        assert!(error.to_string().contains(address) && error.to_string().contains(cause), "{error}");
+    }
+    gateway.client(&ManualTimers::new(1.0)).check().await.unwrap();
+}
+
+#[tokio::test]
+async fn retries_are_reported_and_the_last_error_too() {
+    let gateway = Gateway::start().await;
+    gateway.fails(status(Code::Unavailable, "GATEWAY_UNAVAILABLE", Some(0.5))).turn(Turn::Silence);
+    let (reports, mut reported) = mpsc::unbounded_channel();
+    let hook = move |error: &Error, delay| reports.send((error.reason().to_owned(), delay)).unwrap();
+    let client = gateway.builder().timeout(Duration::from_secs(2)).on_retry(hook).build().unwrap();
+    let error = client.get("g1").await.unwrap_err();
+    assert_eq!(error.kind(), Kind::DeadlineExceeded);
+    let address = gateway.address().to_string();
+    assert!(error.to_string().contains(&address) && error.to_string().contains("before that: in words"), "{error}");
+    assert_eq!(reported.recv().await.unwrap(), ("GATEWAY_UNAVAILABLE".to_owned(), Duration::from_millis(500)));
+    assert!(reported.is_empty());
 }

@@ -6,7 +6,10 @@ use hfgateway_client::{
     Client, Kind, RetryPolicy, StreamExt, Submit, Tls, Upload,
     agents::v1alpha1::{GetSessionRequest, GetSessionResponse},
     soul,
-    v1::{Generation, GenerationFilter, GenerationState, ListGenerationsResponse, WaitFor, WatchGenerationResponse},
+    v1::{
+        Forecast, Generation, GenerationFilter, GenerationState, ListGenerationsResponse, WaitFor,
+        WatchGenerationRequest, WatchGenerationResponse,
+    },
 };
 
 use crate::{
@@ -304,4 +307,42 @@ fn all_futures_can_be_spawned(client: &'static Client) {
     spawned(client.upload("image/png", Upload::bytes("")));
     spawned(async { client.watch("g1").next().await.is_some() });
     spawned(async { client.watch_many(GenerationFilter::default()).next().await.is_some() });
+}
+
+#[tokio::test]
+async fn forecasts_are_progress() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    let forecast = |progress| Some(Forecast { progress, ..Default::default() });
+    let only = |progress| WatchGenerationResponse { generation: None, forecast: forecast(progress) };
+    let running = Generation { forecast: forecast(0.2), ..at(GenerationState::InProgress, 2) };
+    let changed = WatchGenerationResponse { generation: Some(running), forecast: None };
+    let progress = |seen: &Generation| (seen.revision, seen.forecast.clone().unwrap_or_default().progress);
+    let mut intervals = Vec::new();
+    for submit in [
+        Submit::new(soul("a fox")),
+        Submit::new(soul("a fox")).forecast_interval(Duration::from_secs(5)),
+        Submit::new(soul("a fox")).forecast_interval(Duration::ZERO),
+    ] {
+        gateway.answers(at(GenerationState::Queued, 1));
+        let end = change(GenerationState::Completed, 3);
+        gateway.streams(vec![only(0.1), changed.clone(), only(0.3), end], End::Ok);
+        let mut seen = Vec::new();
+        client.generate(submit, |generation| seen.push(progress(generation))).await.unwrap();
+        if intervals.len() == 2 {
+            assert_eq!(seen, [(1, 0.0), (2, 0.2), (3, 0.0)]);
+        } else {
+            assert_eq!(seen, [(1, 0.0), (1, 0.1), (2, 0.2), (2, 0.3), (3, 0.0)]);
+        }
+        if let Some(Seen::Watch(request)) = gateway.seen().last() {
+            intervals.push(request.forecast_interval.map(|interval| interval.seconds));
+        }
+    }
+    assert_eq!(intervals, [Some(2), Some(5), None]);
+    // A forecast before the first change belongs to nothing.
+    gateway.streams(vec![only(0.1), changed, only(0.3)], End::Ok);
+    let forecast_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
+    let request = WatchGenerationRequest { forecast_interval, .."g1".into() };
+    let seen: Vec<_> = client.watch(request).map(|change| progress(&change.unwrap())).collect().await;
+    assert_eq!(seen, [(2, 0.2), (2, 0.3)]);
 }

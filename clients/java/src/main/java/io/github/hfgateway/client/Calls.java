@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 
 /** Calls with credentials, deadlines and retries. */
 final class Calls {
@@ -21,16 +22,26 @@ final class Calls {
   /** The transport with credentials. */
   final Channel channel;
 
+  final String address;
   final RetryPolicy policy;
+  final BiConsumer<GatewayException, Duration> onRetry;
   final Timers timers;
 
   private final CountDownLatch closed = new CountDownLatch(1);
   private final Set<Watch<?>> watches = ConcurrentHashMap.newKeySet();
 
-  Calls(ManagedChannel transport, Channel channel, RetryPolicy policy, Timers timers) {
+  Calls(
+      ManagedChannel transport,
+      Channel channel,
+      String address,
+      RetryPolicy policy,
+      BiConsumer<GatewayException, Duration> onRetry,
+      Timers timers) {
     this.transport = transport;
     this.channel = channel;
+    this.address = address;
     this.policy = policy;
+    this.onRetry = onRetry;
     this.timers = timers;
   }
 
@@ -48,6 +59,16 @@ final class Calls {
       } catch (StatusRuntimeException cause) {
         outage.endure(error(cause));
       }
+    }
+  }
+
+  /** Makes a unary call once. */
+  <Q, A> A once(MethodDescriptor<Q, A> method, Q request, Duration timeout) {
+    checkOpen();
+    try {
+      return ClientCalls.blockingUnaryCall(channel, method, options(deadline(timeout)), request);
+    } catch (StatusRuntimeException cause) {
+      throw error(cause);
     }
   }
 
@@ -100,7 +121,7 @@ final class Calls {
       }
       default -> {}
     }
-    return Errors.ofCall(cause.getStatus(), cause.getTrailers(), cause);
+    return Errors.ofCall(cause.getStatus(), cause.getTrailers(), cause).at(address, null);
   }
 
   /** Sleeps, but not longer than the client is open. */

@@ -24,6 +24,7 @@ public class GatewayException extends RuntimeException {
   private final String reason;
   private final Failure failure;
   private String idempotencyKey = "";
+  private String connection = "";
 
   GatewayException(Facts facts) {
     super(facts.message(), facts.cause());
@@ -89,7 +90,28 @@ public class GatewayException extends RuntimeException {
     return this;
   }
 
-  /** Returns the reason or code, the gateway's message, and the field violations that the message does not contain. */
+  /**
+   * Adds the gateway's address and the cause to an error of the connection, and to a timeout the failure before it
+   * (null: none).
+   */
+  GatewayException at(String address, GatewayException before) {
+    if (reason.isEmpty() && (code == Status.Code.UNAVAILABLE || code == Status.Code.DEADLINE_EXCEEDED)) {
+      Throwable cause = null;
+      for (Throwable next = Status.fromThrowable(this).getCause(); next != null; next = next.getCause()) {
+        cause = next;
+      }
+      connection = (cause == null ? "" : "; " + cause) + "; gateway at " + address;
+      if (before != null && code == Status.Code.DEADLINE_EXCEEDED) {
+        connection += "; before that: " + before.text;
+      }
+    }
+    return this;
+  }
+
+  /**
+   * Returns the reason or code, the gateway's message, and the field violations that the message does not contain; for
+   * an error of the connection its cause and the gateway's address.
+   */
   @Override
   public String getMessage() {
     String label = !reason.isEmpty() ? reason : code != null ? code.name() : getClass().getSimpleName();
@@ -98,7 +120,7 @@ public class GatewayException extends RuntimeException {
             .filter(violation -> !text.contains(violation.getDescription()))
             .map(violation -> violation.getField() + ": " + violation.getDescription())
             .collect(Collectors.joining("; "));
-    return label + ": " + text + (fields.isEmpty() ? "" : " (" + fields + ")");
+    return label + ": " + text + (fields.isEmpty() ? "" : " (" + fields + ")") + connection;
   }
 
   /** INVALID_ARGUMENT: the gateway's validation refused the request; see {@link #fieldViolations}. */

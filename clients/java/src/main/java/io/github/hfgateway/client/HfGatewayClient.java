@@ -47,6 +47,7 @@ import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
 
@@ -115,6 +116,16 @@ public final class HfGatewayClient implements AutoCloseable {
     return new HfGatewayClient(calls, timeout);
   }
 
+  /**
+   * Returns if the gateway is ready for calls with the client's key. Otherwise it throws an error with the cause and the
+   * address: at once, because it makes one call of at most 10 s and does not retry it. A watch token may not make this
+   * call.
+   */
+  public void check() {
+    ListGenerationsRequest request = ListGenerationsRequest.newBuilder().setPageSize(1).build();
+    calls.once(GenerationServiceGrpc.getListGenerationsMethod(), request, Duration.ofSeconds(10));
+  }
+
   /** Submits a generation with a new idempotency key. */
   public Submission submit(GenerationInput input) {
     return submit(Submit.of(input));
@@ -149,13 +160,13 @@ public final class HfGatewayClient implements AutoCloseable {
    * @throws GenerationFailedException if the generation ends without output
    */
   public Generation generate(GenerationInput input) {
-    return generate(input, progress -> {});
+    return generate(Submit.of(input).forecastInterval(Duration.ZERO), progress -> {});
   }
 
   /**
    * Submits a generation with a new idempotency key, watches it until it ends, and returns it COMPLETED.
    *
-   * @param onProgress called with the stored generation, and then with every change
+   * @param onProgress called with the stored generation, every change, and newer forecasts
    * @throws GenerationFailedException if the generation ends without output
    */
   public Generation generate(GenerationInput input, Consumer<? super Generation> onProgress) {
@@ -167,7 +178,8 @@ public final class HfGatewayClient implements AutoCloseable {
    *
    * @param submit the input and its options. Its timeout limits the whole; by default there is no limit. The generation
    *     continues after a timeout
-   * @param onProgress called with the stored generation, and then with every change
+   * @param onProgress called with the stored generation, with every change, and with the same revision and a newer
+   *     forecast when nothing else happened for {@link Submit#forecastInterval}
    * @throws GenerationFailedException if the generation ends without output
    * @throws GatewayException.DeadlineExceeded after the timeout
    */
@@ -181,12 +193,14 @@ public final class HfGatewayClient implements AutoCloseable {
     onProgress.accept(generation);
     if (!generation.getDone()) {
       Duration rest = whole == null ? null : Duration.ofNanos(Math.max(deadline - calls.timers.now(), 0));
-      WatchGenerationRequest following =
+      WatchGenerationRequest.Builder following =
           WatchGenerationRequest.newBuilder()
               .setId(generation.getId())
-              .setAfterRevision(generation.getRevision())
-              .build();
-      try (Watch<Generation> changes = watch(following, rest)) {
+              .setAfterRevision(generation.getRevision());
+      if (!submit.forecastInterval().isZero()) {
+        following.setForecastInterval(Durations.of(submit.forecastInterval()));
+      }
+      try (Watch<Generation> changes = calls.watch(new Watches.One(following.build(), generation), rest)) {
         while (hasNext(changes, submission)) {
           generation = changes.next();
           onProgress.accept(generation);
@@ -296,12 +310,13 @@ public final class HfGatewayClient implements AutoCloseable {
   }
 
   /**
-   * Watches a generation with all options.
+   * Watches a generation with all options. With a forecast interval, the last generation comes again with each newer
+   * forecast, at the same revision.
    *
    * @param timeout after it the watch throws {@link GatewayException.DeadlineExceeded}; null: no limit
    */
   public Watch<Generation> watch(WatchGenerationRequest request, Duration timeout) {
-    return calls.watch(new Watches.One(request), timeout);
+    return calls.watch(new Watches.One(request, Generation.getDefaultInstance()), timeout);
   }
 
   /**
@@ -461,6 +476,7 @@ public final class HfGatewayClient implements AutoCloseable {
     private boolean insecure;
     private Duration timeout = TIMEOUT;
     private RetryPolicy retry = RetryPolicy.DEFAULT;
+    private BiConsumer<GatewayException, Duration> onRetry = (error, delay) -> {};
     private Timers timers = Timers.SYSTEM;
     private Consumer<ManagedChannelBuilder<?>> configure = channel -> {};
 
@@ -502,6 +518,15 @@ public final class HfGatewayClient implements AutoCloseable {
       return this;
     }
 
+    /**
+     * Calls the hook before each retry of a call, and before a watch resumes, with the error and the delay: to log them,
+     * for example. It must be thread-safe.
+     */
+    public Builder onRetry(BiConsumer<GatewayException, Duration> hook) {
+      onRetry = hook;
+      return this;
+    }
+
     Builder timers(Timers timers) {
       this.timers = timers;
       return this;
@@ -538,7 +563,7 @@ public final class HfGatewayClient implements AutoCloseable {
       if (key.isPresent()) {
         channel = ClientInterceptors.intercept(transport, MetadataUtils.newAttachHeadersInterceptor(key.get()));
       }
-      return new HfGatewayClient(new Calls(transport, channel, retry, timers), timeout);
+      return new HfGatewayClient(new Calls(transport, channel, address, retry, onRetry, timers), timeout);
     }
   }
 }

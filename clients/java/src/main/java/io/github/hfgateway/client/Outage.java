@@ -1,5 +1,6 @@
 package io.github.hfgateway.client;
 
+import java.time.Duration;
 import java.util.concurrent.CountDownLatch;
 
 /**
@@ -12,6 +13,7 @@ final class Outage {
   private final CountDownLatch ended;
   private int failures;
   private long began;
+  private GatewayException last;
 
   /** Creates an outage whose sleeps end when {@code ended} opens. */
   Outage(Calls calls, long patience, long deadline, CountDownLatch ended) {
@@ -24,10 +26,12 @@ final class Outage {
   /** Ends the outage, after a message of the gateway. */
   void over() {
     failures = 0;
+    last = null;
   }
 
   /** Sleeps until the next attempt. Throws the error at once if there is none. */
   void endure(GatewayException error) {
+    error.at(calls.address, last);
     if (!RetryPolicy.mayRepeat(error)) {
       throw error;
     }
@@ -40,6 +44,8 @@ final class Outage {
     if (now + delay >= Math.min(began + patience, deadline)) {
       throw error;
     }
+    last = error;
+    calls.onRetry.accept(error, Duration.ofNanos(delay));
     try {
       calls.timers.sleep(delay, ended);
     } catch (InterruptedException cause) {

@@ -12,16 +12,19 @@ public final class Submit {
   private final SubmitGenerationRequest request;
   private final boolean hasKey;
   private final Duration timeout;
+  private final Duration forecastInterval;
 
-  private Submit(SubmitGenerationRequest request, boolean hasKey, Duration timeout) {
+  private Submit(SubmitGenerationRequest request, boolean hasKey, Duration timeout, Duration forecastInterval) {
     this.request = request;
     this.hasKey = hasKey;
     this.timeout = timeout;
+    this.forecastInterval = forecastInterval;
   }
 
   /** Submits this input with the default options, and with a new idempotency key each time. */
   public static Submit of(GenerationInput input) {
-    return new Submit(SubmitGenerationRequest.newBuilder().setInput(input).build(), false, null);
+    SubmitGenerationRequest request = SubmitGenerationRequest.newBuilder().setInput(input).build();
+    return new Submit(request, false, null, Duration.ofSeconds(2));
   }
 
   /**
@@ -30,7 +33,7 @@ public final class Submit {
    */
   public Submit key(String key) {
     Submit keyed = with(request -> request.setIdempotencyKey(key));
-    return new Submit(keyed.request, true, timeout);
+    return new Submit(keyed.request, true, timeout, forecastInterval);
   }
 
   /** Adds a label, which lists and watches can filter by. At most 32. */
@@ -77,7 +80,15 @@ public final class Submit {
    * {@code generate}. The generation continues after a timeout.
    */
   public Submit timeout(Duration timeout) {
-    return new Submit(request, hasKey, timeout);
+    return new Submit(request, hasKey, timeout, forecastInterval);
+  }
+
+  /**
+   * Sets after how long without a change {@code generate} reports a newer forecast, at least 1 s. Default: 2 s; zero
+   * turns forecasts off.
+   */
+  public Submit forecastInterval(Duration interval) {
+    return new Submit(request, hasKey, timeout, interval);
   }
 
   /** Returns the request. It always has a key, because a retry without one would create a second generation. */
@@ -89,9 +100,13 @@ public final class Submit {
     return timeout;
   }
 
+  Duration forecastInterval() {
+    return forecastInterval;
+  }
+
   private Submit with(Consumer<SubmitGenerationRequest.Builder> change) {
     SubmitGenerationRequest.Builder builder = request.toBuilder();
     change.accept(builder);
-    return new Submit(builder.build(), hasKey, timeout);
+    return new Submit(builder.build(), hasKey, timeout, forecastInterval);
   }
 }

@@ -23,11 +23,14 @@ final class Watches {
   /** Every change of one generation, exactly once and in order, until it has ended. */
   static final class One implements Watch.Source<WatchGenerationRequest, WatchGenerationResponse, Generation> {
     private final WatchGenerationRequest request;
+    private Generation last;
     private int revision;
     private boolean done;
 
-    One(WatchGenerationRequest request) {
+    /** Creates a source whose forecasts belong to {@code known}, the generation at the revision of the request. */
+    One(WatchGenerationRequest request, Generation known) {
       this.request = request;
+      this.last = known;
       this.revision = request.getAfterRevision();
     }
 
@@ -44,12 +47,16 @@ final class Watches {
     @Override
     public List<Generation> received(WatchGenerationResponse message) {
       Generation generation = message.getGeneration();
-      if (!message.hasGeneration() || generation.getRevision() <= revision) {
+      if (message.hasGeneration() && generation.getRevision() > revision) {
+        revision = generation.getRevision();
+        done = generation.getDone();
+        last = generation;
+      } else if (request.hasForecastInterval() && message.hasForecast() && last.getRevision() > 0) {
+        last = last.toBuilder().setForecast(message.getForecast()).build();
+      } else {
         return List.of();
       }
-      revision = generation.getRevision();
-      done = generation.getDone();
-      return List.of(generation);
+      return List.of(last);
     }
 
     @Override

@@ -12,6 +12,7 @@ import com.google.protobuf.Message;
 import io.github.hfgateway.agents.v1alpha1.GetSessionRequest;
 import io.github.hfgateway.agents.v1alpha1.GetSessionResponse;
 import io.github.hfgateway.v1.FieldViolation;
+import io.github.hfgateway.v1.Forecast;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationFilter;
 import io.github.hfgateway.v1.GenerationState;
@@ -128,6 +129,39 @@ class ClientTest {
     }
     // Each call creates another generation.
     assertNotEquals(key, client.submit(fox).idempotencyKey());
+  }
+
+  private static Message forecast(double progress) {
+    return WatchGenerationResponse.newBuilder().setForecast(Forecast.newBuilder().setProgress(progress)).build();
+  }
+
+  private static String progress(Generation seen) {
+    return seen.getRevision() + " " + seen.getForecast().getProgress();
+  }
+
+  @Test
+  void forecastsAreProgress() {
+    Generation running = QUEUED.toBuilder().setForecast(Forecast.newBuilder().setProgress(0.2)).build();
+    Submit fox = Submit.of(Inputs.soul("a fox"));
+    List<Long> intervals = new ArrayList<>();
+    for (Submit submit : List.of(fox, fox.forecastInterval(Duration.ofSeconds(5)), fox.forecastInterval(Duration.ZERO))) {
+      gateway.answers(submitted(STORED));
+      gateway.answers(forecast(0.1), changed(running), forecast(0.3), changed(COMPLETED));
+      List<String> seen = new ArrayList<>();
+      client.generate(submit, changed -> seen.add(progress(changed)));
+      WatchGenerationRequest request = (WatchGenerationRequest) gateway.requests.get(gateway.requests.size() - 1);
+      intervals.add(request.getForecastInterval().getSeconds());
+      List<String> every = List.of("1 0.0", "1 0.1", "2 0.2", "2 0.3", "3 0.0");
+      assertEquals(request.hasForecastInterval() ? every : List.of("1 0.0", "2 0.2", "3 0.0"), seen);
+    }
+    assertEquals(List.of(2L, 5L, 0L), intervals);
+    // A forecast before the first change belongs to nothing.
+    gateway.answers(forecast(0.1), changed(running), forecast(0.3));
+    WatchGenerationRequest request =
+        WatchGenerationRequest.newBuilder().setId("g1").setForecastInterval(Durations.of(Duration.ofSeconds(1))).build();
+    try (Watch<Generation> changes = client.watch(request, null)) {
+      assertEquals(List.of("2 0.2", "2 0.3"), changes.stream().map(ClientTest::progress).toList());
+    }
   }
 
   @Test

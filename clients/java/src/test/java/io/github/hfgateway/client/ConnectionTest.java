@@ -5,15 +5,19 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
 
 import io.github.hfgateway.v1.GetGenerationResponse;
+import io.github.hfgateway.v1.ListGenerationsResponse;
 import io.grpc.Metadata;
+import io.grpc.Status;
 import io.grpc.okhttp.OkHttpChannelBuilder;
 import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ScheduledExecutorService;
@@ -164,6 +168,52 @@ class ConnectionTest {
       assertEquals("Bearer hfg_environment", gateway.headers.get(0).get(header));
       assertNull(gateway.headers.get(1).get(header));
     }
+  }
+
+  @Test
+  void checkFailsAtOnceWithCauseAndAddress() throws Exception {
+    String refused;
+    try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      refused = "127.0.0.1:" + socket.getLocalPort();
+    }
+    try (ScriptedGateway gateway = new ScriptedGateway()) {
+      for (List<String> attempt :
+          List.of(
+              List.of(refused, "refused", ""),
+              List.of("nowhere.invalid:1", "UnknownHostException", ""),
+              List.of(gateway.address(), "SSL", "tls"))) {
+        HfGatewayClient.Builder builder = HfGatewayClient.builder(attempt.get(0));
+        builder.onRetry((error, delay) -> fail("retried after " + error));
+        if (!attempt.get(2).isEmpty()) {
+          builder.tls(Tls.system());
+        }
+        try (HfGatewayClient client = builder.build()) {
+          String error = assertThrows(GatewayException.Unavailable.class, client::check).getMessage();
+          assertTrue(error.contains(attempt.get(0)) && error.contains(attempt.get(1)), error);
+        }
+      }
+      gateway.answers(ListGenerationsResponse.getDefaultInstance());
+      try (HfGatewayClient client = HfGatewayClient.connect(gateway.address())) {
+        client.check();
+      }
+    }
+  }
+
+  @Test
+  void retriesAreReportedAndTheLastErrorToo() throws Exception {
+    List<Object> reported = new ArrayList<>();
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        HfGatewayClient client =
+            HfGatewayClient.builder(gateway.address())
+                .timers(new ManualTimers(1))
+                .onRetry((error, delay) -> reported.addAll(List.of(error.reason(), delay)))
+                .build()) {
+      gateway.fails(ScriptedGateway.error(Status.Code.UNAVAILABLE, "GATEWAY_UNAVAILABLE", 3.0));
+      gateway.fails(Status.DEADLINE_EXCEEDED.asRuntimeException());
+      String error = assertThrows(GatewayException.DeadlineExceeded.class, () -> client.get("g1")).getMessage();
+      assertTrue(error.contains(gateway.address()) && error.contains("before that: refused"), error);
+    }
+    assertEquals(List.of("GATEWAY_UNAVAILABLE", Duration.ofSeconds(3)), reported);
   }
 
   @Test
