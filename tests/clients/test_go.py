@@ -1,4 +1,4 @@
-"""The Go client: its tests, its linters, and an empty project that installs it by `go get` and runs its README."""
+"""The Go client: its tests, its linters, and empty projects that install it as its README says and run its programs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ ADDRESS = "127.0.0.1:50051"
 PATIENCE = 60.0
 README = blocks("clients/go/README.md")
 PROGRAMS = [block for block in README if block.text.startswith("package main\n")]
-(GO_GET,) = (command for block in README for command in block.commands if command.startswith("go get "))
+FROM_CLONE, FROM_RELEASE = ([*block.commands] for block in README if block.language == "sh")
 
 
 @pytest.mark.toolchain("gcc")
@@ -94,16 +94,23 @@ def publish(repository: Path) -> dict[str, str]:
     }
 
 
-def build(project: Path, text: str, published: dict[str, str]) -> Path:
-    """Build the program in a new project; return the executable."""
+def build(project: Path, text: str, commands: list[str], published: dict[str, str]) -> Path:
+    """Build the program in a new project, after the commands of the README; return the executable."""
     project.mkdir()
     (project / "main.go").write_text(text)
     assert generate.run("gofmt", "-l", ".", cwd=project) == ""
     go("mod", "init", "example.invalid/fresh", cwd=project)
-    go(*GO_GET.split()[1:], cwd=project, **published)
+    (project / "hfgateway").symlink_to(generate.ROOT)
+    for command in commands:
+        tool, *arguments = command.split()
+        assert tool == "go"
+        go(*arguments, cwd=project, **published)
     output = go("list", "-m", "-f", "{{.Path}} {{.Version}} {{.Replace}}", "all", cwd=project, **published)
     for module in MODULES:
-        assert f"{REPOSITORY}/{module} {VERSION} <nil>\n" in output
+        if commands == FROM_RELEASE:
+            assert f"{REPOSITORY}/{module} {VERSION} <nil>\n" in output
+        else:
+            assert re.search(f"^{REPOSITORY}/{module} .+ \\./hfgateway/{module}$", output, re.MULTILINE)
     go("vet", ".", cwd=project, **published)
     go("build", "-o", "program", ".", cwd=project, **published)
     return project / "program"
@@ -116,16 +123,18 @@ def forget_ours() -> None:
         shutil.rmtree(modules / place, ignore_errors=True)
 
 
-@pytest.mark.parametrize("block", PROGRAMS, ids=str)
+@pytest.mark.parametrize(
+    ("block", "commands"), [(PROGRAMS[0], FROM_CLONE), *((block, FROM_RELEASE) for block in PROGRAMS[1:])], ids=str
+)
 async def test_an_empty_project_installs_the_go_client_and_runs_its_readme(
-    block: Block, published: dict[str, str], tmp_path: Path
+    block: Block, commands: list[str], published: dict[str, str], tmp_path: Path
 ) -> None:
     async with (
         Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
         GatewayProcess(tmp_path, sandbox.url) as gateway,
     ):
         text = block.text.replace(ADDRESS, gateway.address)
-        program = await asyncio.to_thread(build, tmp_path / "fresh", text, published)
+        program = await asyncio.to_thread(build, tmp_path / "fresh", text, commands, published)
         process = await asyncio.create_subprocess_exec(
             program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )

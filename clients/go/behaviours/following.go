@@ -250,6 +250,10 @@ func generated(t *trial, prompt string) (*hfgateway.Generation, []*hfgateway.Gen
 	var seen []*hfgateway.Generation
 	result, err := t.client.Generate(t.ctx, hfgateway.Soul(prompt),
 		hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+			if len(seen) > 0 && seen[len(seen)-1].GetRevision() == changed.GetRevision() {
+				seen[len(seen)-1] = changed // a newer forecast
+				return
+			}
 			if seen = append(seen, changed); changed.GetState() == hfgateway.StateQueued {
 				t.advance(60)
 			}

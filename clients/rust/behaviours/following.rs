@@ -244,7 +244,9 @@ async fn generate(stage: Stage) {
     let input = fox();
     let (result, seen) = generated(&stage, input.clone()).await;
     let generation = result.expect("it completes");
-    assert_eq!(revisions(&seen), from(1, seen.len()));
+    let mut revisions = revisions(&seen);
+    revisions.dedup(); // a newer forecast repeats one
+    assert_eq!(revisions, from(1, revisions.len()));
     assert_eq!((generation.state_name().as_ref(), Some(&generation)), ("COMPLETED", seen.last()));
     assert!(!generation.outputs[0].url.is_empty());
     stage.charged(&input.prompt, 1, 1).await;

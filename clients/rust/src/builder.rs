@@ -14,7 +14,7 @@ use tonic::{
 };
 
 use crate::{
-    calls::Calls,
+    calls::{Calls, OnRetry},
     client::Client,
     error::Error,
     retry::RetryPolicy,
@@ -88,7 +88,7 @@ pub struct Builder {
     timeout: Duration,
     retry: RetryPolicy,
     timers: Arc<dyn Timers>,
-    on_retry: Arc<dyn Fn(&Error, Duration) + Send + Sync>,
+    on_retry: OnRetry,
     configure: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
 }
 

@@ -25,6 +25,9 @@ macro_rules! rpc {
 }
 pub(crate) use rpc;
 
+/// Reports retries.
+pub(crate) type OnRetry = Arc<dyn Fn(&Error, Duration) + Send + Sync>;
+
 /// The calls of a client, with its channel, credentials, timeout and retry policy.
 #[derive(Clone)]
 pub(crate) struct Calls {
@@ -34,7 +37,7 @@ pub(crate) struct Calls {
     pub retry: RetryPolicy,
     pub timers: Arc<dyn Timers>,
     pub address: Arc<str>,
-    pub on_retry: Arc<dyn Fn(&Error, Duration) + Send + Sync>,
+    pub on_retry: OnRetry,
 }
 
 impl Calls {

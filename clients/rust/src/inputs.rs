@@ -9,9 +9,9 @@ use serde_json::Value as Json;
 
 use crate::v1::{
     AdoptGenerationRequest, CreateCallbackRequest, CreateCharacterRequest, CreateWatchTokenRequest, DopInput,
-    GenerationFilter, GenerationInput, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest, ListSoulStylesRequest,
-    ModelInput, MotionStrength, SoulInput, SoulVersion, SpeakInput, WatchGenerationRequest, WatchGenerationsRequest,
-    generation_input,
+    GenerationFilter, GenerationInput, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest,
+    ListSoulStylesRequest, ModelInput, MotionStrength, SoulInput, SoulVersion, SpeakInput, WatchGenerationRequest,
+    WatchGenerationsRequest, generation_input,
 };
 
 /// Text to image with Soul.

@@ -113,8 +113,7 @@ async fn the_other_methods_send_their_requests() {
 async fn a_lost_secret_is_replaced() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));
-    let replayed =
-        || CreateCallbackResponse { callback: Some(callback("b1")), secret: String::new(), replayed: true };
+    let replayed = || CreateCallbackResponse { callback: Some(callback("b1")), secret: String::new(), replayed: true };
     let secret = "whsec_2".to_owned();
     gateway.refuses(status(tonic::Code::Unavailable, "", None));
     gateway.responds(replayed()).responds(RotateCallbackSecretResponse { secret, ..Default::default() });

@@ -254,7 +254,8 @@ final class Following {
     GenerationInput input = fox();
     List<Generation> seen = new ArrayList<>();
     Generation generation = stage.client.generate(limited(input), generated(stage, seen));
-    assertEquals(from(1, seen.size()), revisions(seen));
+    List<Integer> revisions = revisions(seen).stream().distinct().toList(); // a newer forecast repeats one
+    assertEquals(from(1, revisions.size()), revisions);
     assertEquals("COMPLETED", States.name(generation));
     assertEquals(generation, seen.get(seen.size() - 1));
     assertFalse(generation.getOutputs(0).getUrl().isEmpty());
