@@ -317,7 +317,7 @@ async fn forecasts_are_progress() {
     let only = |progress| WatchGenerationResponse { generation: None, forecast: forecast(progress) };
     let running = Generation { forecast: forecast(0.2), ..at(GenerationState::InProgress, 2) };
     let changed = WatchGenerationResponse { generation: Some(running), forecast: None };
-    let progress = |seen: &Generation| (seen.revision, seen.forecast.clone().unwrap_or_default().progress);
+    let progress = |seen: &Generation| (seen.revision, seen.forecast.unwrap_or_default().progress);
     let mut intervals = Vec::new();
     for submit in [
         Submit::new(soul("a fox")),
