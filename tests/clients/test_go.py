@@ -124,7 +124,7 @@ def forget_ours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("block", "commands"), [(PROGRAMS[0], FROM_CLONE), *((block, FROM_RELEASE) for block in PROGRAMS[1:])], ids=str
+    ("block", "commands"), [*zip(PROGRAMS, (FROM_CLONE, FROM_RELEASE), strict=True)], ids=("clone", "release")
 )
 async def test_an_empty_project_installs_the_go_client_and_runs_its_readme(
     block: Block, commands: list[str], published: dict[str, str], tmp_path: Path
