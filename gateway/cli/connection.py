@@ -85,7 +85,7 @@ class Connection:
 
         if isinstance(error, Unavailable) and not error.reason:
             cause = self._cause()
-            return f"no gateway answers at {self.address}: {cause}" if cause else error.message
+            return f"no gateway answers at {self.address}: {cause or error.message}"
         return str(error)
 
     def _cause(self) -> str:

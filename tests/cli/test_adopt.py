@@ -63,7 +63,8 @@ async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(
     ]
     file = tmp_path / "ids.txt"
     file.write_text("\n".join(lines), "utf-8")
-    ended = await hfgateway("adopt", "--file", str(file), "--label", "from=export", "--json")
+    # One after the other, so that the last line is not adopted before the first.
+    ended = await hfgateway("adopt", "--file", str(file), "--label", "from=export", "--json", "--concurrency", "1")
     results = [json.loads(line) for line in ended.out.splitlines()]
     assert [one["outcome"] for one in results] == [
         "adopted", "adopted", "adopted", "invalid", "not found", "invalid", "invalid", "known",

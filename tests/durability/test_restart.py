@@ -20,7 +20,8 @@ async def user(client: AsyncClient, number: int, seen: dict[str, list[int]]) -> 
         def progress(generation: Generation) -> None:
             seen.setdefault(generation.id, []).append(generation.revision)
 
-        done = await client.generate(soul(f"picture {number}.{turn}"), on_progress=progress)
+        picture = soul(f"picture {number}.{turn}")
+        done = await client.generate(picture, on_progress=progress, forecast_interval=None)
         assert state_name(done) == "COMPLETED"
 
 
