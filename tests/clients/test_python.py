@@ -35,7 +35,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_python_client_is_imported_from_its_wheel(python: Path) -> None:
     printed = subprocess.run(
-        [python, "-P", "-c", "import hfgateway_client, hfgateway.v1; print(hfgateway_client.__file__)"],
+        [python, "-I", "-c", "import hfgateway_client, hfgateway.v1; print(hfgateway_client.__file__)"],
         cwd=python.parents[2], capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     assert Path(printed.strip()).is_relative_to(python.parents[1])
