@@ -108,23 +108,23 @@ def _cold(trace: Trace, name: str, source: random.Random) -> float:
 def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
     paces, run_times, trust = Paces(shortest=1.0, longest=30.0), RunTimes(), Trust()
     accepted = [number * COLD_EVERY * source.uniform(0.5, 1.5) for number in range(len(rows))]
-    told = [at + sum(row) + WEBHOOK for at, row in zip(accepted, rows, strict=True)]
+    reported_at = [at + sum(row) + WEBHOOK for at, row in zip(accepted, rows, strict=True)]
     now, calls = 0.0, 0
 
     def covered(number: int) -> bool:
         similar, _ = run_times.similar("model", traits)
         ends_at = accepted[number] + (similar.total(0.0) or 0.0)
-        return trust.covers(GenerationId(str(number)), ends_at, lambda name: told[int(name)] > now)
+        return trust.covers(GenerationId(str(number)), ends_at, lambda name: reported_at[int(name)] > now)
 
     due = [(at, number, False) for number, at in enumerate(accepted)]
     heapq.heapify(due)
     while due:
         now, number, poll = heapq.heappop(due)
-        trust.arrive = trust.arrive or any(at <= now for at in told) or None
-        if told[number] <= now:
+        trust.arrive = trust.arrive or any(at <= now for at in reported_at) or None
+        if reported_at[number] <= now:
             continue
         calls += poll and not covered(number)
-        if told[number] - WEBHOOK <= now:
+        if reported_at[number] - WEBHOOK <= now:
             continue  # the poll found the end
         gap = paces.gap("model", now - accepted[number], 0, webhooks=covered(number))
         heapq.heappush(due, (now + gap, number, True))

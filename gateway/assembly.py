@@ -200,7 +200,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
 
 
 async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters, access: Access) -> _Lifecycle:
-    store, settings, clock, upstream, recorder, _ = base
+    store, settings, clock, upstream, *_ = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
     run_times = RunTimes()
@@ -228,15 +228,6 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         refuses=characters.violations,
     )
     poll_limit = PollLimit()
-    adopter = Adopter(
-        store=store,
-        upstream=upstream,
-        clock=clock,
-        service=service,
-        sender=sender,
-        poll_limit=poll_limit,
-        forget=recorder.forget,
-    )
     follower = Follower(
         store=store,
         upstream=upstream,
@@ -252,16 +243,6 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         trusted_time=trusted_time,
         poll_limit=poll_limit,
     )
-    webhook_inbox = WebhookInbox(
-        store=store,
-        upstream=upstream,
-        clock=clock,
-        feed=feed,
-        service=service,
-        sender=sender,
-        trust=trust,
-        recorder=recorder,
-    )
     return _Lifecycle(
         admission,
         run_times,
@@ -271,9 +252,34 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         sender,
         removals,
         service,
-        adopter,
+        _adopter(base, service, sender, poll_limit),
         follower,
-        webhook_inbox,
+        _webhook_inbox(base, feed, service, sender, trust),
+    )
+
+
+def _adopter(base: _Base, service: Generations, sender: Sender, poll_limit: PollLimit) -> Adopter:
+    return Adopter(
+        store=base.store,
+        upstream=base.upstream,
+        clock=base.clock,
+        service=service,
+        sender=sender,
+        poll_limit=poll_limit,
+        forget=base.recorder.forget,
+    )
+
+
+def _webhook_inbox(base: _Base, feed: Feed, service: Generations, sender: Sender, trust: Trust) -> WebhookInbox:
+    return WebhookInbox(
+        store=base.store,
+        upstream=base.upstream,
+        clock=base.clock,
+        feed=feed,
+        service=service,
+        sender=sender,
+        trust=trust,
+        recorder=base.recorder,
     )
 
 

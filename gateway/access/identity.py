@@ -23,8 +23,8 @@ class Identity:
     """The tenant of a call, and its limits.
 
     `key_id` is the API key of the call, or the one that created its watch token; "" if none. `key_name` is the note of
-    an API key. The other fields are set
-    by watch tokens: `within` is the filter of what may be watched, `expire_time` is wall time.
+    an API key. The other fields are set by watch tokens: `within` is the filter of what may be watched, `expire_time`
+    is wall time.
     """
 
     tenant: str
@@ -159,11 +159,10 @@ class Access:
         identity = Identity(
             token.tenant,
             token.key_id,
-            "",
-            token.within,
-            token.include_input,
-            token.expire_time,
-            tokens.fingerprint(text),
+            within=token.within,
+            include_input=token.include_input,
+            expire_time=token.expire_time,
+            token=tokens.fingerprint(text),
         )
         if self._required and not token.key_id:
             raise invalid_credentials("the watch token was created without an API key")

@@ -33,7 +33,7 @@ class BuiltIn:
     note: str = ""
 
     def lifecycle(self, wall: float) -> Lifecycle:
-        """Return the state of the model at a wall time, as far as the source tells it."""
+        """Return the state of the model at a wall time, as far as the source states it."""
         if self.gone or (self.ends is not None and wall >= self.ends):
             return Lifecycle.GONE
         return Lifecycle.ACTIVE if self.ends is None else Lifecycle.DEPRECATED

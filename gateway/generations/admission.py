@@ -148,7 +148,9 @@ class Admission:
         """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
-        tenants = [one for one in self._queues if not self._is_ahead(one, self._first_weight(one), now)]
+        tenants = list(self._queues)
+        if self._takes_turns:
+            tenants = [one for one in tenants if not self._is_ahead(one, self._first_weight(one), now)]
         if not tenants:
             return None
         tenant = min(tenants, key=self._next_turn)
@@ -317,8 +319,6 @@ class Admission:
 
     def _is_ahead(self, tenant: str, weight: int, now: Steady) -> bool:
         """Return whether more of the tenant's outputs have to start before one of that weight is sent."""
-        if not self._takes_turns:
-            return False
         self._forget_late_starts(tenant, now)
         ahead = sum(one for one, _ in self._unstarted.get(tenant, {}).values())
         most = max(AT_FIRST - self._most_started, self._most_started // 2, 1)

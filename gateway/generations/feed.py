@@ -21,13 +21,23 @@ class Entry(Signals):
     """A live generation, with the signals of its watchers.
 
     `full` and `bare` cache its encoded message, with and without input, until it changes. `polls` counts its status
-    calls. `progress` is the most that a forecast has shown. `poll_at`, `look_at`, `looks`, `errors`, `seen`, `told_at`
-    and `covered` belong to the follower.
+    calls. `progress` is the most that a forecast has shown. `poll_at`, `look_at`, `looks`, `errors`, `seen`,
+    `reported_at` and `covered` belong to the follower.
     """
 
     __slots__ = (
-        "bare", "covered", "errors", "full", "generation", "look_at", "looks", "poll_at", "polls", "progress", "seen",
-        "told_at",
+        "bare",
+        "covered",
+        "errors",
+        "full",
+        "generation",
+        "look_at",
+        "looks",
+        "poll_at",
+        "polls",
+        "progress",
+        "reported_at",
+        "seen",
     )  # fmt: skip
 
     def __init__(self, generation: Generation) -> None:
@@ -42,7 +52,7 @@ class Entry(Signals):
         self.looks = 0
         self.seen: float | None = 0.0
         self.errors = 0
-        self.told_at = -math.inf
+        self.reported_at = -math.inf
         self.covered = True
 
     def update(self, generation: Generation) -> None:

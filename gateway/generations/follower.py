@@ -63,7 +63,7 @@ PUT_OFF = 1.0
 LOOK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
 ASKED_WITHIN = 2.0
-"""Seconds for which such a caller waits at most."""
+"""The most seconds for which a caller waits for that check."""
 GRACE = 2.0
 """Seconds after a poll has found an end in which its webhook may still arrive."""
 LOOK_AGAIN = 60.0
@@ -181,7 +181,7 @@ class Follower:
         if generation.state is not State.QUEUED or not generation.cancelable or name in self._asked:
             return
         elapsed = self._running_for(generation)
-        if not is_stale(elapsed, min(elapsed, now - entry.told_at)):
+        if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
             return
         if self.stopped_sending or self._polls or len(self._tasks) >= WORKERS or self._store_rests():
             return
@@ -278,7 +278,7 @@ class Follower:
         entry.covered = self._is_covered(entry.generation)
 
     def _plan_look(self, entry: Entry) -> None:
-        """Plan a poll for its start, in case that somebody needs it: no webhook reports a start."""
+        """Plan a poll for its start, because no webhook reports it. `_postpones_look` puts it off while not needed."""
         generation = entry.generation
         entry.look_at = math.inf
         may_look = not entry.looks or (entry.looks < MOST_LOOKS and self._paces.spare_looks > 0)
@@ -288,9 +288,10 @@ class Follower:
             entry.look_at = self._clock.moment().steady + max(left, self._paces.shortest)
 
     def _postpones_look(self, entry: Entry, now: float) -> bool:
-        """Put off the poll for its start while nobody needs it, unless another poll is due.
+        """Put off the poll for its start while it is not needed, unless another poll is due.
 
-        Callers do who watch it, if only a webhook would end it. So does the admission, if it may then send more.
+        It is needed while a caller watches a generation whose end only a webhook reports, and while the admission may
+        send more after a start.
         """
         watched = self._is_covered(entry.generation) and self._feed.watched(entry)
         if now < entry.look_at or now >= entry.poll_at or watched or self._admission.wants_starts:
@@ -490,7 +491,7 @@ class Follower:
         runs = max(began.wall - (generation.accept_time or began.wall), 0.0)
         ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
         entry.seen = None
-        entry.told_at = began.steady
+        entry.reported_at = began.steady
         self._unpolled.discard(generation.id)
         try:
             cancel = due_steps.wants_cancel(generation) or (

@@ -198,8 +198,8 @@ class HiggsfieldClient:
             job_set = f"/v1/job-sets/{_plain_id(request_id)}"
             answer = await self._ask("GET", job_set, name="status call", about=generation.id)
             if answer.status in NOT_SERVED and request_id == generation.request_id:
-                # Job sets were observed there as well, but without the status of each job. The response does not tell
-                # a job set from a request, so another id than that of the generation is not looked for there.
+                # Job sets were observed there as well, but without the status of each job. A job set and a request look
+                # the same there, so only the generation's own id is looked up.
                 answer = await self._ask("GET", path, name="status call", about=generation.id)
             else:
                 read = read_job_set

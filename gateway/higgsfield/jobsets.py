@@ -24,7 +24,7 @@ class _Job:
     """A job. `state` is None if its status is unknown to the gateway.
 
     `unread`: it has completed, but no file was found in its results. `taken` are the paths in it of the values that
-    `output` has; `error` is the path of the error text.
+    `output` has; `error_name` is the member that has the text `error`.
     """
 
     status: str
@@ -32,8 +32,8 @@ class _Job:
     output: Output
     unread: bool
     taken: tuple[Path, ...]
+    error_name: str = ""
     error: str = ""
-    said: str = ""
 
 
 def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
@@ -48,14 +48,14 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
     state = _state(jobs)
     ended = state is not None and state.ended
     used_input = content.pop("input_params") if isinstance(content.get("input_params"), dict) else None
-    blamed = next((index for index, job in enumerate(jobs) if job.state is State.FAILED and job.said), None)
-    failure = failure_of(state, None if blamed is None else jobs[blamed].said, secrets)
+    blamed = next((index for index, job in enumerate(jobs) if job.state is State.FAILED and job.error), None)
+    failure = failure_of(state, None if blamed is None else jobs[blamed].error, secrets)
     taken: list[Path] = [("id",)] if name == content["id"] else []
     for index, job in enumerate(jobs):
         if not (ended and job.unread):
             taken += [("jobs", index, *path) for path in job.taken]
-        if index == blamed and failure is not None and failure.message == job.said:
-            taken.append(("jobs", index, job.error))
+        if index == blamed and failure is not None and failure.message == job.error:
+            taken.append(("jobs", index, job.error_name))
     try:
         rest = kept(without(content, taken), len(text), secrets)
         used_input = kept(used_input, len(text), secrets)
@@ -133,20 +133,20 @@ def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> 
         name=kind.name.lower() if kind is not MediaKind.UNKNOWN else "",
         job=name,
     )
-    error = next((key for key in ("error", "fail_reason") if isinstance(content.get(key), str)), "")
+    error_name = next((key for key in ("error", "fail_reason") if isinstance(content.get(key), str)), "")
     return _Job(
         status,
         state,
         output,
         unread=state is State.COMPLETED and file is None,
         taken=tuple(_taken(content, output)),
-        error=error,
-        said=content[error] if error else "",
+        error_name=error_name,
+        error=content[error_name] if error_name else "",
     )
 
 
 def _taken(content: dict[str, Any], output: Output) -> Iterator[Path]:
-    """Yield the paths in a job of the values that its output has exactly; none if its id does not tell which it is."""
+    """Yield the paths in a job of the values that its output has exactly; none if its id does not identify it."""
     if not output.job_id or content.get("id") != output.job:
         return
     yield ("id",)

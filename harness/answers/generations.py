@@ -183,7 +183,7 @@ V1 = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of answers. `typed` tells where its values are; `names` are those that it must have, the id first."""
+    """A kind of answers. `typed` says where its values are; `names` are those that it must have, the id first."""
 
     read: Callable[[bytes], StatusReport | None]
     recorded: list[tuple[int, Any]]

@@ -273,7 +273,7 @@ async def test_a_request_that_another_tenant_has_is_unknown(running: Running) ->
     refused = await refusal(blue, "AdoptGeneration", adoption(taken))
     unknown = await refusal(blue, "AdoptGeneration", adoption(UNKNOWN))
     assert str([refused, *refused.details]).replace(taken, "") == str([unknown, *unknown.details]).replace(UNKNOWN, "")
-    # Nor does the number of calls to Higgsfield tell them apart.
+    # The number of calls to Higgsfield is the same, too.
     assert (running.ledger.status_calls[taken] - before, running.ledger.status_calls[UNKNOWN]) == (1, 1)
     wanted = pb.ListGenerationsRequest(filter=pb.GenerationFilter(upstream_request_ids=[taken]))
     assert not (await blue.call("ListGenerations", wanted)).generations

@@ -82,7 +82,7 @@ FLAGS = {"properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}}
 
 
 @pytest.mark.parametrize(
-    ("before", "after_", "told"),
+    ("before", "after_", "described"),
     [
         (of(a={"type": "string"}), of(), ["a: no longer a parameter"]),
         (of(), of(a={"type": "string"}), ["a: a new parameter"]),
@@ -107,8 +107,8 @@ FLAGS = {"properties": {"a": {"type": "boolean"}, "b": {"type": "boolean"}}}
         (of(), replace(of(), schema={"properties": {}, "additionalProperties": False}), [RULES]),
     ],
 )  # fmt: skip
-def test_differences_are_told(before: Model, after_: Model, told: list[str]) -> None:
-    assert list(differences(before, after_)) == told
+def test_differences_are_described(before: Model, after_: Model, described: list[str]) -> None:
+    assert list(differences(before, after_)) == described
 
 
 @pytest.mark.parametrize(

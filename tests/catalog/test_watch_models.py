@@ -46,7 +46,7 @@ async def changes(client: Transport, number: int, after: int | None = None) -> l
     raise AssertionError("the watch ended early")
 
 
-def told(messages: list[pb.WatchModelsResponse]) -> list[tuple[int, str, str]]:
+def shown(messages: list[pb.WatchModelsResponse]) -> list[tuple[int, str, str]]:
     return [
         (one.revision, pb.ModelChange.Name(one.change).removeprefix("MODEL_CHANGE_"), one.model.id) for one in messages
     ]
@@ -60,7 +60,7 @@ async def test_a_watch_returns_new_changed_and_gone_models(
     watched = asyncio.create_task(changes(running.grpc, 3, after=0))
     await lists(running, clock_offset, row("a/stays"), row("b/changes", x={"maximum": 2}), row("d/comes"))
     found = await watched
-    assert told(found) == [(1, "CHANGED", "b/changes"), (2, "NEW", "d/comes"), (3, "GONE", "c/goes")]
+    assert shown(found) == [(1, "CHANGED", "b/changes"), (2, "NEW", "d/comes"), (3, "GONE", "c/goes")]
     assert list(found[0].details) == ["x: anything ..1 is now anything ..2"]
     assert all(one.time == found[0].time for one in found)
     assert not any(one.model.HasField("parameters_schema") for one in found)
@@ -76,7 +76,7 @@ async def test_a_watch_without_a_revision_starts_with_the_next_change(running: R
     first = await asyncio.wait_for(anext(messages), PATIENCE)
     assert (first.revision, first.HasField("model")) == (1, False)
     await lists(running, clock_offset, row("a/a"), row("b/b"), row("c/c"))
-    assert told([await asyncio.wait_for(anext(messages), PATIENCE)]) == [(2, "NEW", "c/c")]
+    assert shown([await asyncio.wait_for(anext(messages), PATIENCE)]) == [(2, "NEW", "c/c")]
     await messages.aclose()
 
 
@@ -87,8 +87,8 @@ async def test_a_watch_resumes_after_a_restart_and_over_every_transport(running:
     await running.stop_gateway()
     await running.start_gateway()
     for client in running.transports.values():
-        assert told(await changes(client, 3, after=0)) == [(1, "NEW", "b/b"), (2, "NEW", "c/c"), (3, "GONE", "a/a")]
-        assert told(await changes(client, 1, after=2)) == [(3, "GONE", "a/a")]
+        assert shown(await changes(client, 3, after=0)) == [(1, "NEW", "b/b"), (2, "NEW", "c/c"), (3, "GONE", "a/a")]
+        assert shown(await changes(client, 1, after=2)) == [(3, "GONE", "a/a")]
         # A revision of another store.
         assert len(await changes(client, 3, after=99)) == 3
 

@@ -112,7 +112,7 @@ async def test_an_output_that_cannot_be_saved_is_printed_as_its_link(
     base, _ = file_server
     outputs = [{"url": f"{base}/a.webp?Signature=b"}, {"url": f"{base}/c.webp"}]
     gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=outputs))
-    (tmp_path / "g1-1.webp").mkdir()  # no file can replace it, whoever runs the test
+    (tmp_path / "g1-1.webp").mkdir()  # no file can replace it, not even as root
 
     ended = await hfgateway("generate", "x", "--save", str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""Responses to submissions only prove that a request exists; a status call tells its state."""
+"""Responses to submissions only prove that a request exists; only a status call reports its state."""
 
 from __future__ import annotations
 
