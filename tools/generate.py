@@ -203,15 +203,17 @@ def descriptors() -> Iterator[Path]:
 
 
 def generate_python(out: Path) -> None:
-    """Generate messages and their type stubs, and for services the gRPC stubs with mypy-protobuf's types.
+    """Generate messages, for services the gRPC stubs, and the types of both with mypy-protobuf.
 
-    mypy-protobuf's types distinguish synchronous from asynchronous stubs.
+    Unlike the compiler's types, those of mypy-protobuf have the comments of the protos as docstrings, and distinguish
+    synchronous from asynchronous stubs.
     """
-    plugin = python_tools() / "protoc-gen-mypy_grpc"
-    protoc(f"--python_out={out}", f"--pyi_out={out}", *sources())
+    tools = python_tools()
+    mypy = f"--plugin=protoc-gen-mypy={tools / 'protoc-gen-mypy'}"
+    protoc(mypy, f"--python_out={out}", f"--mypy_out=quiet:{out}", *sources())
     # For a file without a service both plugins would write an empty module.
     protoc(
-        f"--plugin=protoc-gen-mypy_grpc={plugin}",
+        f"--plugin=protoc-gen-mypy_grpc={tools / 'protoc-gen-mypy_grpc'}",
         f"--grpc_python_out={out}",
         f"--mypy_grpc_out=quiet:{out}",
         *sources(with_service=True),

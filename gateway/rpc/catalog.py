@@ -84,7 +84,7 @@ class CatalogHandlers:
                     message.MergeFrom(
                         pb.WatchModelsResponse(
                             model=self._model_message(model),
-                            change=pb.ModelChange.Name(listing.change or 0),
+                            change=pb.ModelChange.ValueType(listing.change or 0),
                             details=listing.details,
                             time=wire.timestamp(listing.changed_at),
                         )
@@ -150,15 +150,15 @@ class CatalogHandlers:
         known, listing = entry.built_in, entry.model.listing
         return pb.Model(
             id=model.id,
-            output_kind=generation_pb2.MediaKind.Name(model.kind),
+            output_kind=generation_pb2.MediaKind.ValueType(model.kind),
             tasks=model.tasks,
             provenance=pb.ModelProvenance(
-                origin=pb.ModelOrigin.Name(entry.origin),
+                origin=pb.ModelOrigin.ValueType(entry.origin),
                 source="" if known is None else known.source,
                 source_date="" if known is None else known.source_date,
                 last_seen_time=None if listing is None else wire.timestamp(listing.last_seen),
             ),
-            lifecycle=pb.ModelLifecycle.Name(entry.lifecycle(self._catalogs.wall)),
+            lifecycle=pb.ModelLifecycle.ValueType(entry.lifecycle(self._catalogs.wall)),
             end_time=None if known is None else wire.timestamp(known.ends),
             note="" if known is None else known.note,
         )

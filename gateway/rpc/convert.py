@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
@@ -293,7 +293,11 @@ def _known(kind: type[_E], number: int, default: _E, field: str) -> _E:
         raise invalid_field(field, "is not a value this gateway knows") from None
 
 
-def _time(message: generation_service_pb2.GenerationFilter, field: str, wrong: list[Violation]) -> float | None:
+def _time(
+    message: generation_service_pb2.GenerationFilter,
+    field: Literal["created_after", "created_before"],
+    wrong: list[Violation],
+) -> float | None:
     if not message.HasField(field):
         return None
     given: Timestamp = getattr(message, field)

@@ -19,7 +19,7 @@ from hfgateway.v1 import catalog_service_pb2 as catalog
 from hfgateway.v1 import character_service_pb2 as character
 from hfgateway.v1 import error_pb2, generation_pb2, upload_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway.v1.generation_input_pb2 import GenerationInput
+from hfgateway.v1.generation_input_pb2 import GenerationInput, SoulVersion
 
 FORECAST_EVERY = 2
 """Seconds between forecasts that are reported as progress."""
@@ -121,7 +121,9 @@ class HandledPort:
 
     async def list_models(self, query: str, kind: str, limit: int) -> Sequence[catalog.Model]:
         """ListModels."""
-        request = catalog.ListModelsRequest(query=query, output_kind=kind or None)
+        request = catalog.ListModelsRequest(
+            query=query, output_kind=generation_pb2.MediaKind.Value(kind or "MEDIA_KIND_UNSPECIFIED")
+        )
         return await self._pages("ListModels", request, "models", limit)
 
     async def get_model(self, model_id: str) -> catalog.Model:
@@ -136,7 +138,7 @@ class HandledPort:
 
     async def list_soul_styles(self, query: str, version: str, limit: int) -> Sequence[catalog.SoulStyle]:
         """ListSoulStyles."""
-        request = catalog.ListSoulStylesRequest(query=query, version=version)
+        request = catalog.ListSoulStylesRequest(query=query, version=SoulVersion.Value(version))
         return await self._pages("ListSoulStyles", request, "soul_styles", limit)
 
     async def list_presets(self, model_id: str, query: str, limit: int) -> Sequence[catalog.Preset]:

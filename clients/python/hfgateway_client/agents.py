@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Literal
 
 from hfgateway.agents.v1alpha1.agent_service_pb2 import (
+    AgentMediaKind,
     CreateMediaRequest,
     Message,
     MessageState,
@@ -23,6 +24,7 @@ from hfgateway.agents.v1alpha1.agent_service_pb2 import (
 )
 from hfgateway.v1.error_pb2 import Failure
 from hfgateway_client.errors import Unavailable
+from hfgateway_client.inputs import enum_value
 
 __all__ = ["Change", "KindName", "MediaSource", "Message", "SentMessage", "Session", "SessionState", "Turn"]
 
@@ -134,7 +136,7 @@ def media_request(source: MediaSource, extension: str | None, kind: KindName | N
     if kind is None:
         guessed = (mimetypes.guess_type(f"x.{extension}")[0] or "").partition("/")[0]
         kind = guessed if guessed in ("image", "video", "audio") else "file"  # type: ignore[assignment]
-    return CreateMediaRequest(extension=extension, kind=f"AGENT_MEDIA_KIND_{kind}".upper())
+    return CreateMediaRequest(extension=extension, kind=enum_value(AgentMediaKind, kind))
 
 
 def put(source: MediaSource, url: str, content_type: str, timeout: float | None) -> None:

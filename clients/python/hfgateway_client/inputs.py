@@ -11,12 +11,15 @@ URL, so that untrusted text can never name a local file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 from google.protobuf.struct_pb2 import Struct
 
 from hfgateway.v1 import generation_input_pb2 as pb
 from hfgateway_client.uploads import LocalMedia, is_local
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
 
 SoulVersionName = Literal["v1", "v2", "cinema"]
 """A version of Soul. A character or a style works only with the version for which it was made."""
@@ -122,7 +125,7 @@ def soul(
         lambda url_of: pb.GenerationInput(
             soul=pb.SoulInput(
                 prompt=prompt,
-                version=enum_name("SOUL_VERSION", version),
+                version=enum_value(pb.SoulVersion, version),
                 aspect_ratio=aspect_ratio,
                 width=width,
                 height=height,
@@ -133,7 +136,7 @@ def soul(
                 character_id=character_id,
                 character_strength=character_strength,
                 image_reference_url=url_of(image_reference_url),
-                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None leaves it out; the stub lacks it
+                enhance_prompt=enhance_prompt,
                 seed=seed,
             )
         )
@@ -174,14 +177,14 @@ def dop(
     return _input(
         lambda url_of: pb.GenerationInput(
             dop=pb.DopInput(
-                variant=enum_name("DOP_VARIANT", variant),
+                variant=enum_value(pb.DopVariant, variant),
                 prompt=prompt,
                 image_urls=[url_of(image) for image in images],
                 end_image_url=url_of(end_image_url),
                 motions=[
                     pb.MotionStrength(motion_id=id, strength=strength) for id, strength in (motions or {}).items()
                 ],
-                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None leaves it out; the stub lacks it
+                enhance_prompt=enhance_prompt,
                 seed=seed,
             )
         )
@@ -221,9 +224,9 @@ def speak(
                 image_url=url_of(image_url),
                 audio_url=url_of(audio_url),
                 prompt=prompt,
-                quality=enum_name("SPEAK_QUALITY", quality),
+                quality=enum_value(pb.SpeakQuality, quality),
                 duration_seconds=duration_seconds,
-                enhance_prompt=enhance_prompt,  # type: ignore[arg-type]  # None leaves it out; the stub lacks it
+                enhance_prompt=enhance_prompt,
                 seed=seed,
             )
         )
@@ -250,7 +253,7 @@ def model(model_id: str, api_version: ApiVersionName | None = None, /, **paramet
     def build(url_of: UrlOf) -> pb.GenerationInput:
         body = Struct()
         body.update({name: _with_urls(value, url_of) for name, value in parameters.items()})
-        version = enum_name("API_VERSION", api_version)
+        version = enum_value(pb.ApiVersion, api_version)
         return pb.GenerationInput(model=pb.ModelInput(model_id=model_id, parameters=body, api_version=version))
 
     return _input(build)
@@ -264,6 +267,14 @@ def _with_urls(value: Any, url_of: UrlOf) -> Any:
     return url_of(value)
 
 
-def enum_name(prefix: str, name: str | None) -> str:
-    """Return the name of an enum value as in the protos."""
-    return f"{prefix}_{name or 'unspecified'}".upper()
+_Value = TypeVar("_Value", bound=int)
+
+
+def enum_value(enum: _EnumTypeWrapper[_Value], name: str | None) -> _Value:
+    """Return the number of a value by its short name, such as "v1", or that of UNSPECIFIED for None.
+
+    Raises:
+        ValueError: The enum has no such value.
+    """
+    unspecified = enum.DESCRIPTOR.values_by_number[0].name
+    return enum.Value(unspecified if name is None else unspecified.removesuffix("UNSPECIFIED") + name.upper())

@@ -11,13 +11,15 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
-from hfgateway.v1.generation_input_pb2 import GenerationInput
+from hfgateway.v1.generation_input_pb2 import ApiVersion, GenerationInput, SoulVersion
+from hfgateway.v1.generation_pb2 import GenerationState
 from hfgateway.v1.generation_service_pb2 import (
     AdoptGenerationRequest,
     GenerationFilter,
     SubmitGenerationRequest,
+    WaitFor,
 )
-from hfgateway_client.inputs import ApiVersionName, SoulVersionName, enum_name
+from hfgateway_client.inputs import ApiVersionName, SoulVersionName, enum_value
 
 WaitForName = Literal["stored", "accepted", "done"]
 """When ``submit`` returns: once the gateway has stored the generation, once Higgsfield has accepted or refused it, or
@@ -58,7 +60,7 @@ def submit_request(
         input=input,
         idempotency_key=key_or_new(idempotency_key),
         labels=labels or {},
-        wait_for=f"WAIT_FOR_{wait_for or 'unspecified'}".upper(),
+        wait_for=enum_value(WaitFor, wait_for),
         wait_timeout=duration(wait_timeout),
         start_timeout=duration(start_timeout),
         fail_when_saturated=fail_when_saturated,
@@ -72,7 +74,7 @@ def adopt_request(
     """Build an adoption."""
     return AdoptGenerationRequest(
         upstream_request_id=upstream_request_id,
-        api_version=enum_name("API_VERSION", api_version),
+        api_version=enum_value(ApiVersion, api_version),
         labels=labels or {},
     )
 
@@ -84,7 +86,7 @@ def create_character_request(
     return CreateCharacterRequest(
         name=name,
         image_urls=image_urls,
-        version=enum_name("SOUL_VERSION", version),
+        version=enum_value(SoulVersion, version),
         idempotency_key=key_or_new(idempotency_key),
     )
 
@@ -107,7 +109,7 @@ def generation_filter(
     """
     return GenerationFilter(
         ids=ids,
-        states=[f"GENERATION_STATE_{state}" for state in states],
+        states=[enum_value(GenerationState, state) for state in states],
         model_ids=model_ids,
         labels=labels or {},
         idempotency_key=idempotency_key,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, TypeVar
+
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
@@ -10,6 +12,11 @@ from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.error_pb2 import ErrorReason, Failure
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
 from hfgateway_client import errors
+
+if TYPE_CHECKING:
+    from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
+
+_Value = TypeVar("_Value", bound=int)
 
 DOMAIN = "hfgateway"
 _DETAILS_KEY = "grpc-status-details-bin"
@@ -67,11 +74,9 @@ def reason_name(failure: Failure) -> str:
     return _short_name(ErrorReason, failure.reason, "ERROR_REASON_", unknown="REASON_")
 
 
-def _short_name(
-    enum: type[GenerationState] | type[CharacterState] | type[ErrorReason], value: int, prefix: str, *, unknown: str
-) -> str:
+def _short_name(enum: _EnumTypeWrapper[_Value], value: _Value, prefix: str, *, unknown: str) -> str:
     try:
-        return str(enum.Name(value)).removeprefix(prefix)
+        return enum.Name(value).removeprefix(prefix)
     except ValueError:
         return f"{unknown}{value}"
 

@@ -7,8 +7,10 @@ from contextlib import aclosing
 
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1.catalog_service_pb2 import Model, Motion, Preset, SoulStyle
+from hfgateway.v1.generation_input_pb2 import SoulVersion
+from hfgateway.v1.generation_pb2 import MediaKind
 from hfgateway_client._async.calls import Calls
-from hfgateway_client.inputs import SoulVersionName, enum_name
+from hfgateway_client.inputs import SoulVersionName, enum_value
 from hfgateway_client.requests import MediaKindName
 
 
@@ -41,7 +43,7 @@ class CatalogMethods:
         """
         request = pb.ListModelsRequest(
             query=query,
-            output_kind=enum_name("MEDIA_KIND", output_kind),
+            output_kind=enum_value(MediaKind, output_kind),
             include_schema=include_schema,
             include_gone=include_gone,
             page_size=page_size,
@@ -118,7 +120,7 @@ class CatalogMethods:
             ValueError: The version is unknown.
             GatewayError: One of the errors of every call; see `AsyncClient`.
         """
-        request = pb.ListSoulStylesRequest(query=query, version=enum_name("SOUL_VERSION", version), page_size=page_size)
+        request = pb.ListSoulStylesRequest(query=query, version=enum_value(SoulVersion, version), page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListSoulStyles, request, "soul_styles")
 
     def list_presets(self, model_id: str, query: str = "", *, page_size: int = 0) -> AsyncGenerator[Preset, None]:
