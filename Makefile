@@ -46,7 +46,7 @@ $(CODEGEN): requirements/codegen.txt | setup
 	@$(BIN)/python tools/generate.py --install --only python
 
 .PHONY: generate
-generate: setup ## generate all stubs from protos/ (Java: only check that it works), and the synchronous Python client
+generate: setup ## generate all stubs and error classes from protos/ (Java: only check that it works), and the synchronous Python client
 	@$(BIN)/python tools/generate.py
 	@if [ -f tools/unasync.py ]; then echo "generate: the synchronous Python client from the asynchronous one"; $(BIN)/python tools/unasync.py; fi
 
@@ -55,7 +55,7 @@ page: setup ## build the script of the live page
 	@$(BIN)/python tools/page.py
 
 .PHONY: check-generated
-check-generated: setup ## fail if generated/ is out of date with protos/, or Java stubs cannot be generated
+check-generated: setup ## fail if generated code is out of date with protos/, or Java stubs cannot be generated
 	@$(BIN)/python tools/generate.py --check
 
 .PHONY: format
@@ -66,7 +66,7 @@ format: setup $(CODEGEN) ## format Python and proto files, and apply ruff's auto
 	@echo "format: done"
 
 .PHONY: lint
-lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, buf, and the synchronous Python client
+lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, buf, and the generated code of the clients
 	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
 	@echo "lint: ruff format" && $(BIN)/ruff format --quiet --check .
 	@echo "lint: mypy" && $(BIN)/mypy --no-error-summary
@@ -74,6 +74,7 @@ lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, b
 	@echo "lint: buf lint" && $(BUF) lint
 	@echo "lint: buf format" && $(BUF) format --diff --exit-code
 	@$(BIN)/python tools/breaking.py
+	@echo "lint: error classes of the clients" && { out=$$($(BIN)/python -m tools.error_tables --check) || { echo "$$out"; exit 1; }; }
 	@if [ -f tools/unasync.py ]; then echo "lint: synchronous Python client"; $(BIN)/python tools/unasync.py --check; fi
 
 .PHONY: test

@@ -73,20 +73,21 @@ pub enum ErrorReason {
     NotCancelable = 10,
     /// \[FAILED_PRECONDITION\] The resource has not reached its final state. PreconditionFailure names the state.
     NotDone = 11,
-    /// \[RESOURCE_EXHAUSTED\] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps.
+    /// \[RESOURCE_EXHAUSTED\] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps.
     QuotaExceeded = 12,
     /// \[RESOURCE_EXHAUSTED\] The Higgsfield account has not enough credits.
     InsufficientCredits = 13,
     /// \[RESOURCE_EXHAUSTED\] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
     /// a generation: it waits for its turn.
     UpstreamSaturated = 14,
-    /// \[RESOURCE_EXHAUSTED\] The gateway is overloaded, or its queue is full. RetryInfo has the delay.
+    /// \[RESOURCE_EXHAUSTED\] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
+    /// delay.
     GatewayOverloaded = 15,
     /// \[UNAVAILABLE\] Higgsfield sent no usable response. RetryInfo has the delay.
     UpstreamUnavailable = 16,
     /// \[UNAVAILABLE\] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
     GatewayUnavailable = 17,
-    /// \[INTERNAL\] Higgsfield refuses the gateway's credentials. The operator must correct them.
+    /// \[INTERNAL\] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
     UpstreamCredentialsRefused = 18,
     /// \[INTERNAL\] A defect of the gateway. The "incident" in the metadata is its number in the gateway's log.
     Internal = 19,
@@ -94,7 +95,7 @@ pub enum ErrorReason {
     /// The same call with the same idempotency_key looks again, and never sends it twice. As the failure of a generation:
     /// its outcome could not be found in time.
     SubmissionUnresolved = 20,
-    /// \[ABORTED\] The session of the agent is busy with another turn.
+    /// \[ABORTED\] The session of the agent is busy with another turn. The message was not sent.
     SessionBusy = 21,
     /// Never the error of an RPC. Higgsfield ended the generation as failed.
     GenerationFailed = 22,

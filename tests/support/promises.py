@@ -5,26 +5,10 @@ from __future__ import annotations
 import re
 
 from hfgateway.v1.error_pb2 import ErrorReason
+from tools.error_tables import PREFIX, PROTO, comments
 from tools.generate import PROTOS
 
-PREFIX = "ERROR_REASON_"
-
-
-def _comments(text: str) -> dict[str, str]:
-    """Return the comment above each value of ErrorReason as one line, by the value's name without its prefix."""
-    found: dict[str, str] = {}
-    comment: list[str] = []
-    for line in map(str.strip, text.splitlines()):
-        if line.startswith("//"):
-            comment.append(line.removeprefix("//").strip())
-            continue
-        if value := re.match(rf"{PREFIX}(\w+) = \d+", line):
-            found[value[1]] = " ".join(comment)
-        comment = []
-    return found
-
-
-_REASONS = _comments((PROTOS / "hfgateway" / "v1" / "error.proto").read_text())
+_REASONS = comments(PROTO.read_text())
 
 CODES = {reason: code[1] for reason, text in _REASONS.items() if (code := re.match(r"\[(\w+)\] ", text))}
 """The gRPC code of each reason that an RPC can return."""

@@ -9,40 +9,25 @@ import grpc
 import pytest
 
 from hfgateway.v1.error_pb2 import ErrorReason
+from tools.error_tables import PREFIX, PROTO, comments
 from tools.generate import PROTOS
 
-PREFIX = "ERROR_REASON_"
+COMMENTS = comments(PROTO.read_text())
 NEVER = "Never the error of an RPC"
-
-
-def comments() -> dict[str, str]:
-    """Return the comment above each reason, in one line; the keys have no prefix."""
-    text = (PROTOS / "hfgateway" / "v1" / "error.proto").read_text()
-    enum = re.search(r"^enum ErrorReason \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL)
-    assert enum is not None
-    found: dict[str, str] = {}
-    comment: list[str] = []
-    for line in map(str.strip, enum[1].splitlines()):
-        if line.startswith("//"):
-            comment.append(line.removeprefix("//").strip())
-        elif value := re.match(rf"{PREFIX}(\w+) = \d+", line):
-            found[value[1]] = " ".join(comment)
-            comment = []
-    return found
 
 
 def documented() -> dict[str, str]:
     """Return the name of the gRPC code of each reason; reasons that are never the error of an RPC are absent."""
-    return {reason: code[1] for reason, text in comments().items() if (code := re.match(r"\[(\w+)\] ", text))}
+    return {reason: code[1] for reason, text in COMMENTS.items() if (code := re.match(r"\[(\w+)\] ", text))}
 
 
 def test_every_value_of_the_enum_is_read() -> None:
-    assert {PREFIX + reason for reason in comments()} == set(ErrorReason.keys())
+    assert {PREFIX + reason for reason in COMMENTS} == set(ErrorReason.keys())
 
 
-@pytest.mark.parametrize("reason", sorted(set(comments()) - {"UNSPECIFIED"}))
+@pytest.mark.parametrize("reason", sorted(set(COMMENTS) - {"UNSPECIFIED"}))
 def test_the_comment_of_every_reason_names_its_code(reason: str) -> None:
-    text = comments()[reason]
+    text = COMMENTS[reason]
     assert reason in documented() or text.startswith(NEVER), text
 
 
@@ -67,7 +52,7 @@ def test_every_error_of_an_rpc_has_the_code_of_its_reason(proto: Path) -> None:
 
 @pytest.mark.parametrize("proto", sorted(PROTOS.rglob("*_service.proto")), ids=lambda path: path.stem)
 def test_every_rpc_has_a_retry_rule(proto: Path) -> None:
-    comments = dict(re.findall(r"((?: *//.*\n)+) *rpc (\w+)\(", proto.read_text()))
-    without = [rpc for comment, rpc in comments.items() if "// Retry: " not in comment]
-    assert comments
+    commented = dict(re.findall(r"((?: *//.*\n)+) *rpc (\w+)\(", proto.read_text()))
+    without = [rpc for comment, rpc in commented.items() if "// Retry: " not in comment]
+    assert commented
     assert without == []

@@ -12,6 +12,7 @@ from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
 from hfgateway.v1.error_pb2 import ErrorReason, Failure
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
 from hfgateway_client import errors
+from hfgateway_client._errors import BY_CODE, BY_REASON
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
@@ -33,8 +34,8 @@ def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
     except DecodeError:  # the details are not from the gateway
         failure, reason = Failure(), ""
     message = failure.message or error.details() or code.name.replace("_", " ").lower()
-    by_code = errors.BY_CODE.get(code, errors.GatewayError)
-    error_class = errors.BY_REASON.get(reason, by_code)
+    by_code = BY_CODE.get(code, errors.GatewayError)
+    error_class = BY_REASON.get(reason, by_code)
     return error_class(message, code=code, reason=reason, failure=failure)
 
 

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import grpc
+import pytest
 
 from clients.python.tests.scripted_gateway import Refusal, generation, refusal
 from hfgateway.v1.error_pb2 import ErrorReason, Failure
@@ -77,3 +78,8 @@ def test_a_state_newer_than_the_stubs_has_a_name() -> None:
     newer = generation("QUEUED", 1)
     newer.state = 17  # type: ignore[assignment]
     assert state_name(newer) == "STATE_17"
+
+
+@pytest.mark.parametrize("error_class", [errors.GatewayError, errors.KeyReused, errors.GenerationLost])
+def test_an_error_is_named_by_its_public_module(error_class: type[errors.GatewayError]) -> None:
+    assert error_class.__module__ == "hfgateway_client.errors"

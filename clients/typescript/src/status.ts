@@ -5,11 +5,12 @@ import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import * as errors from "./errors.js";
-import { type ErrorFacts, GatewayError, GenerationFailed, type ReasonName, TrainingFailed } from "./errors.js";
+import { GatewayError, GenerationFailed, type ReasonName, TrainingFailed } from "./errors.js";
+import { BY_CODE, BY_REASON } from "./errortables.js";
 import { CharacterState, type SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
 import { ErrorReason, type Failure, FailureSchema, FieldViolationSchema } from "./gen/hfgateway/v1/error_pb.js";
 import { type Generation, GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
-import { GRPC_CODES, type GrpcCode } from "./names.js";
+import { GRPC_CODES } from "./names.js";
 
 const DOMAIN = "hfgateway";
 
@@ -28,46 +29,6 @@ export function reasonName(failure: Pick<Failure, "reason"> | undefined): Reason
   if (!failure || failure.reason === ErrorReason.UNSPECIFIED) return "";
   return ErrorReason[failure.reason] ?? `REASON_${failure.reason}`;
 }
-
-type ErrorClass = new (message: string, facts?: ErrorFacts) => GatewayError;
-
-const BY_CODE: Partial<Record<GrpcCode, ErrorClass>> = {
-  CANCELLED: errors.Unavailable, // not by the caller: a gateway that shuts down had not started the call
-  INVALID_ARGUMENT: errors.InvalidInput,
-  UNAUTHENTICATED: errors.InvalidCredentials,
-  PERMISSION_DENIED: errors.NotAllowed,
-  NOT_FOUND: errors.NotFound,
-  FAILED_PRECONDITION: errors.PreconditionFailed,
-  RESOURCE_EXHAUSTED: errors.ResourceExhausted,
-  UNAVAILABLE: errors.Unavailable,
-  ABORTED: errors.Aborted,
-  INTERNAL: errors.InternalError,
-  DEADLINE_EXCEEDED: errors.DeadlineExceeded,
-};
-
-const BY_REASON: Partial<Record<ReasonName, ErrorClass>> = {
-  INVALID_INPUT: errors.InvalidInput,
-  INPUT_REFUSED: errors.InputRefused,
-  INVALID_CREDENTIALS: errors.InvalidCredentials,
-  NOT_ALLOWED: errors.NotAllowed,
-  FEATURE_NOT_ENABLED: errors.FeatureNotEnabled,
-  NOT_FOUND: errors.NotFound,
-  MODEL_UNKNOWN: errors.ModelUnknown,
-  MODEL_UNAVAILABLE: errors.ModelUnavailable,
-  IDEMPOTENCY_KEY_REUSED: errors.KeyReused,
-  NOT_CANCELABLE: errors.NotCancelable,
-  NOT_DONE: errors.NotDone,
-  QUOTA_EXCEEDED: errors.QuotaExceeded,
-  INSUFFICIENT_CREDITS: errors.InsufficientCredits,
-  UPSTREAM_SATURATED: errors.UpstreamSaturated,
-  GATEWAY_OVERLOADED: errors.GatewayOverloaded,
-  UPSTREAM_UNAVAILABLE: errors.UpstreamUnavailable,
-  GATEWAY_UNAVAILABLE: errors.GatewayUnavailable,
-  UPSTREAM_CREDENTIALS_REFUSED: errors.UpstreamCredentialsRefused,
-  INTERNAL: errors.InternalError,
-  SUBMISSION_UNRESOLVED: errors.SubmissionUnresolved,
-  SESSION_BUSY: errors.SessionBusy,
-};
 
 const BY_END: { readonly [state in GenerationState]?: typeof GenerationFailed } = {
   [GenerationState.NSFW]: errors.GenerationModerated,

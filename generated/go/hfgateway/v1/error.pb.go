@@ -52,20 +52,21 @@ const (
 	ErrorReason_ERROR_REASON_NOT_CANCELABLE ErrorReason = 10
 	// [FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state.
 	ErrorReason_ERROR_REASON_NOT_DONE ErrorReason = 11
-	// [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps.
+	// [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps.
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 12
 	// [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
 	ErrorReason_ERROR_REASON_INSUFFICIENT_CREDITS ErrorReason = 13
 	// [RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
 	// a generation: it waits for its turn.
 	ErrorReason_ERROR_REASON_UPSTREAM_SATURATED ErrorReason = 14
-	// [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. RetryInfo has the delay.
+	// [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
+	// delay.
 	ErrorReason_ERROR_REASON_GATEWAY_OVERLOADED ErrorReason = 15
 	// [UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 16
 	// [UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_GATEWAY_UNAVAILABLE ErrorReason = 17
-	// [INTERNAL] Higgsfield refuses the gateway's credentials. The operator must correct them.
+	// [INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
 	ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED ErrorReason = 18
 	// [INTERNAL] A defect of the gateway. The "incident" in the metadata is its number in the gateway's log.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 19
@@ -73,7 +74,7 @@ const (
 	// The same call with the same idempotency_key looks again, and never sends it twice. As the failure of a generation:
 	// its outcome could not be found in time.
 	ErrorReason_ERROR_REASON_SUBMISSION_UNRESOLVED ErrorReason = 20
-	// [ABORTED] The session of the agent is busy with another turn.
+	// [ABORTED] The session of the agent is busy with another turn. The message was not sent.
 	ErrorReason_ERROR_REASON_SESSION_BUSY ErrorReason = 21
 	// Never the error of an RPC. Higgsfield ended the generation as failed.
 	ErrorReason_ERROR_REASON_GENERATION_FAILED ErrorReason = 22

@@ -199,7 +199,7 @@ export enum ErrorReason {
   NOT_DONE = 11,
 
   /**
-   * [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps.
+   * [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 12;
    */
@@ -221,7 +221,8 @@ export enum ErrorReason {
   UPSTREAM_SATURATED = 14,
 
   /**
-   * [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. RetryInfo has the delay.
+   * [RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
+   * delay.
    *
    * @generated from enum value: ERROR_REASON_GATEWAY_OVERLOADED = 15;
    */
@@ -242,7 +243,7 @@ export enum ErrorReason {
   GATEWAY_UNAVAILABLE = 17,
 
   /**
-   * [INTERNAL] Higgsfield refuses the gateway's credentials. The operator must correct them.
+   * [INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
    *
    * @generated from enum value: ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED = 18;
    */
@@ -265,7 +266,7 @@ export enum ErrorReason {
   SUBMISSION_UNRESOLVED = 20,
 
   /**
-   * [ABORTED] The session of the agent is busy with another turn.
+   * [ABORTED] The session of the agent is busy with another turn. The message was not sent.
    *
    * @generated from enum value: ERROR_REASON_SESSION_BUSY = 21;
    */

@@ -1,0 +1,141 @@
+// Generated from protos/hfgateway/v1/error.proto by tools/error_tables. DO NOT EDIT!
+/** The errors of failed calls: one class for each gRPC code, and subclasses for the reasons of the gateway. */
+
+import { GatewayError } from "./gatewayerror.js";
+
+/** INVALID_ARGUMENT. The gateway's validation refused the request. `fieldViolations` names the fields. */
+export class InvalidInput extends GatewayError {
+  override name = "InvalidInput";
+}
+
+/** Higgsfield refused the input. `fieldViolations` names the fields if Higgsfield did. */
+export class InputRefused extends InvalidInput {
+  override name = "InputRefused";
+}
+
+/** UNAUTHENTICATED. The API key or watch token is missing, wrong, expired or revoked. */
+export class InvalidCredentials extends GatewayError {
+  override name = "InvalidCredentials";
+}
+
+/** PERMISSION_DENIED. The API key or watch token may not make this call. */
+export class NotAllowed extends GatewayError {
+  override name = "NotAllowed";
+}
+
+/** The Higgsfield account does not have this feature. */
+export class FeatureNotEnabled extends NotAllowed {
+  override name = "FeatureNotEnabled";
+}
+
+/** NOT_FOUND. The resource does not exist, or belongs to another tenant. */
+export class NotFound extends GatewayError {
+  override name = "NotFound";
+}
+
+/** Higgsfield does not know the model. */
+export class ModelUnknown extends NotFound {
+  override name = "ModelUnknown";
+}
+
+/** FAILED_PRECONDITION. The state of the resource does not allow the call. */
+export class PreconditionFailed extends GatewayError {
+  override name = "PreconditionFailed";
+}
+
+/** Higgsfield has disabled or blocked the model. */
+export class ModelUnavailable extends PreconditionFailed {
+  override name = "ModelUnavailable";
+}
+
+/** The idempotency key was used with a different input, or its resource was deleted. */
+export class KeyReused extends PreconditionFailed {
+  override name = "KeyReused";
+}
+
+/** It is too late to cancel, or Higgsfield cannot. `metadata.state` names the state. */
+export class NotCancelable extends PreconditionFailed {
+  override name = "NotCancelable";
+}
+
+/** The resource has not reached its final state. `metadata.state` names the state. */
+export class NotDone extends PreconditionFailed {
+  override name = "NotDone";
+}
+
+/** RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded. */
+export class ResourceExhausted extends GatewayError {
+  override name = "ResourceExhausted";
+}
+
+/** The tenant has reached a limit. `metadata.limit` names it; `retryDelayMs` is set if waiting helps. */
+export class QuotaExceeded extends ResourceExhausted {
+  override name = "QuotaExceeded";
+}
+
+/** The Higgsfield account has not enough credits. */
+export class InsufficientCredits extends ResourceExhausted {
+  override name = "InsufficientCredits";
+}
+
+/**
+ * Higgsfield is saturated, and the call does not queue. `retryDelayMs` has the delay. As the delay of a generation: it
+ * waits for its turn.
+ */
+export class UpstreamSaturated extends ResourceExhausted {
+  override name = "UpstreamSaturated";
+}
+
+/** The gateway is overloaded, or its queue is full. The call had no effect. `retryDelayMs` has the delay. */
+export class GatewayOverloaded extends ResourceExhausted {
+  override name = "GatewayOverloaded";
+}
+
+/** UNAVAILABLE. The gateway or Higgsfield is not available, or a response was lost. The client retries the call. */
+export class Unavailable extends GatewayError {
+  override name = "Unavailable";
+}
+
+/** Higgsfield sent no usable response. `retryDelayMs` has the delay. */
+export class UpstreamUnavailable extends Unavailable {
+  override name = "UpstreamUnavailable";
+}
+
+/** The gateway is shutting down, or its store is not available. `retryDelayMs` has the delay. */
+export class GatewayUnavailable extends Unavailable {
+  override name = "GatewayUnavailable";
+}
+
+/** ABORTED. The call was aborted. */
+export class Aborted extends GatewayError {
+  override name = "Aborted";
+}
+
+/**
+ * The request was sent to Higgsfield without a usable response, so it may have been executed and charged. The same call
+ * with the same idempotency key looks again, and never sends it twice. As the failure of a generation: its outcome
+ * could not be found in time.
+ */
+export class SubmissionUnresolved extends Aborted {
+  override name = "SubmissionUnresolved";
+}
+
+/** The session of the agent is busy with another turn. The message was not sent. */
+export class SessionBusy extends Aborted {
+  override name = "SessionBusy";
+}
+
+/** INTERNAL. A defect of the gateway. The "incident" in the metadata is its number in the gateway's log. */
+export class InternalError extends GatewayError {
+  override name = "InternalError";
+}
+
+/** Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them. */
+export class UpstreamCredentialsRefused extends InternalError {
+  override name = "UpstreamCredentialsRefused";
+}
+
+/** DEADLINE_EXCEEDED. The call timed out. A submitted generation continues. */
+export class DeadlineExceeded extends GatewayError {
+  override name = "DeadlineExceeded";
+}
