@@ -37,9 +37,9 @@ setup: .venv/.stamp-editable ## create .venv, and install the locked requirement
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@touch $@
 
-.venv/.stamp-editable: pyproject.toml clients/python/pyproject.toml .venv/.stamp-requirements
-	@echo "setup: installing hfgateway-client and hfgateway into .venv, editable"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e clients/python -e .
+.venv/.stamp-editable: pyproject.toml clients/python/pyproject.toml generated/python/pyproject.toml .venv/.stamp-requirements
+	@echo "setup: installing hfgateway-stubs, hfgateway-client and hfgateway into .venv, editable"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e generated/python -e clients/python -e .
 	@touch $@
 
 $(CODEGEN): requirements/codegen.txt | setup

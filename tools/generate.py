@@ -24,9 +24,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -255,10 +255,15 @@ def generate_typescript(out: Path) -> None:
     )
     runtime = json.loads((NODE_LOCK / "package.json").read_text())["dependencies"]["@bufbuild/protobuf"]
     package = {
+        "name": "@hfgateway/stubs",
+        "version": (ROOT / "VERSION").read_text().strip(),
+        "description": "Generated TypeScript messages and service descriptors of Higgsfield Gateway",
+        "license": "MIT",
         # Without "type": "module", Node would load the .js files as CommonJS.
-        "name": "hfgateway-stubs",
-        "private": True,
         "type": "module",
+        "sideEffects": False,
+        "files": ["hfgateway"],
+        "exports": {"./hfgateway/*": "./hfgateway/*", "./package.json": "./package.json"},
         "peerDependencies": {"@bufbuild/protobuf": f"^{runtime}"},
     }
     (out / "package.json").write_text(json.dumps(package, indent=2) + "\n")
@@ -267,8 +272,15 @@ def generate_typescript(out: Path) -> None:
 def generate_rust(out: Path) -> None:
     """Generate one file for each proto package, with messages for prost and stubs for tonic."""
     tools = rust_tools()
+    (out / "src").mkdir()
     with descriptors() as path:
-        run(tools / "codegen", path, out)
+        run(tools / "codegen", path, out / "src")
+
+
+def copy_rust(out: Path) -> None:
+    """Copy the stubs of the Rust client, which adds methods to messages: that is possible only within their crate."""
+    for package in ("v1", "agents.v1alpha1"):
+        shutil.copyfile(GENERATED / "rust" / "src" / f"hfgateway.{package}.rs", out / f"hfgateway.{package}.rs")
 
 
 def generate_java() -> Path:
@@ -281,19 +293,29 @@ def generate_java() -> Path:
 
 @dataclass(frozen=True)
 class Language:
-    """The functions that install the toolchain of a language and fill its folder in generated/."""
+    """The functions that install the toolchain of a language and fill its folders."""
 
     install: Callable[[], Path]
     generate: Callable[[Path], None]
     handwritten: frozenset[str] = frozenset()
-    """Files of the folder that are not generated."""
+    """Files of the folder in generated/ that are not generated."""
+    copies: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    """Other folders with generated files, and the functions that fill them after `generate`."""
 
+
+METADATA = frozenset({"LICENSE", "README.md"})
+"""Files of every package that are not generated."""
 
 LANGUAGES = {
-    "python": Language(python_tools, generate_python),
-    "go": Language(go_tools, generate_go, handwritten=frozenset({"go.mod", "go.sum"})),
-    "typescript": Language(node_tools, generate_typescript),
-    "rust": Language(rust_tools, generate_rust),
+    "python": Language(python_tools, generate_python, handwritten=METADATA | {"pyproject.toml"}),
+    "go": Language(go_tools, generate_go, handwritten=METADATA | {"go.mod", "go.sum"}),
+    "typescript": Language(node_tools, generate_typescript, handwritten=METADATA),
+    "rust": Language(
+        rust_tools,
+        generate_rust,
+        handwritten=METADATA | {"Cargo.toml", "src/lib.rs"},
+        copies={"clients/rust/src/generated": copy_rust},
+    ),
 }
 
 
@@ -325,22 +347,35 @@ def apply_changes(wanted: Path, present: Path, changes: dict[str, str]) -> None:
 
 
 def generate_or_check(name: str, language: Language, *, check: bool) -> bool:
-    """Update the folder of a language, or compare it if `check` is set, and print the result.
+    """Update the folders of a language, or compare them if `check` is set, and print the results.
 
     Returns False if the check found differences.
     """
-    present = GENERATED / name
+    folder = f"generated/{name}"
+    complete = update_or_check(folder, GENERATED / name, language.generate, language.handwritten, check=check)
+    for folder, generate in language.copies.items():
+        complete &= update_or_check(folder, ROOT / folder, generate, frozenset(), check=check)
+    return complete
+
+
+def update_or_check(
+    name: str, present: Path, generate: Callable[[Path], None], handwritten: frozenset[str], *, check: bool
+) -> bool:
+    """Update one folder, or compare it if `check` is set, and print the result.
+
+    Returns False if the check found differences.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         wanted = Path(scratch)
-        language.generate(wanted)
-        changes = differences(wanted, present, language.handwritten)
+        generate(wanted)
+        changes = differences(wanted, present, handwritten)
         if check:
             for path, change in changes.items():
-                print(f"{change}: generated/{name}/{path}")
-            print(f"generated/{name}: {'NOT up to date; run `make generate`' if changes else 'up to date'}", flush=True)
+                print(f"{change}: {name}/{path}")
+            print(f"{name}: {'NOT up to date; run `make generate`' if changes else 'up to date'}", flush=True)
             return not changes
         apply_changes(wanted, present, changes)
-        print(f"generated/{name}: {len(changes)} files changed", flush=True)
+        print(f"{name}: {len(changes)} files changed", flush=True)
         return True
 
 

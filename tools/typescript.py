@@ -52,7 +52,8 @@ def _inputs() -> Iterator[Path]:
     yield CLIENT / "node_modules" / ".stamp"
     yield from sorted(path for path in CLIENT.glob("*.json*") if path.is_file())
     for folder in (*(CLIENT / name for name in SOURCES), *STUBS):
-        yield from sorted(path for path in folder.rglob("*") if path.is_file())
+        # The build copies the stubs to src/gen.
+        yield from sorted(path for path in folder.rglob("*") if path.is_file() and "gen" not in path.parts)
 
 
 @contextmanager

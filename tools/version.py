@@ -15,10 +15,13 @@ ROOT = Path(__file__).resolve().parent.parent
 VERSION_PATTERNS: tuple[tuple[str, str], ...] = (
     ("pyproject.toml", r'^version = "(.+)"$'),
     ("pyproject.toml", r'"hfgateway-client==(.+)"'),
+    ("generated/python/pyproject.toml", r'^version = "(.+)"$'),
     ("clients/python/pyproject.toml", r'^version = "(.+)"$'),
+    ("clients/python/pyproject.toml", r'"hfgateway-stubs==(.+)"'),
     ("clients/python/hfgateway_client/_version.py", r'^__version__ = "(.+)"$'),
     ("clients/go/version.go", r'^const Version = "(.+)"$'),
     ("clients/go/go.mod", r"^\s*(?:require )?github\.com/hfgateway/hfgateway/generated/go v(\S+)$"),
+    ("generated/typescript/package.json", r'^  "version": "(.+)"'),
     ("clients/typescript/package.json", r'\A\{\n(?:  .*\n)*?  "version": "(.+)"'),
     ("clients/typescript/package-lock.json", r'\A\{\n(?:  .*\n)*?  "version": "(.+)"'),
     ("clients/typescript/package-lock.json", r'^    "": \{\n(?:      .*\n)*?      "version": "(.+)"'),
@@ -29,6 +32,7 @@ VERSION_PATTERNS: tuple[tuple[str, str], ...] = (
         "clients/java/src/main/java/io/github/hfgateway/client/HfGatewayClient.java",
         r'^  public static final String VERSION = "(.+)";$',
     ),
+    ("generated/rust/Cargo.toml", r'\A\[package\]\n(?:.+\n)*?version = "(.+)"$'),
     ("clients/rust/Cargo.toml", r'\A\[package\]\n(?:.+\n)*?version = "(.+)"$'),
     ("clients/rust/Cargo.lock", r'^name = "hfgateway-client"\nversion = "(.+)"$'),
 )

@@ -23,13 +23,13 @@ UV = Path(sys.executable).parent / "uv"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The Python of a venv with the wheel and its dependencies only."""
+    """The Python of a venv with the wheels of the client and the stubs, and their dependencies only."""
     folder = tmp_path_factory.mktemp("project")
-    run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, CLIENT)
-    (wheel,) = folder.glob("*.whl")
+    for source in (CLIENT, ROOT / "generated" / "python"):
+        run(sys.executable, "-m", "build", "--no-isolation", "--wheel", "--outdir", folder, source)
     run(UV, "venv", "--quiet", "--python", sys.executable, folder / "venv")
     installed = folder / "venv" / "bin" / "python"
-    run(UV, "pip", "install", "--quiet", "--python", installed, wheel)
+    run(UV, "pip", "install", "--quiet", "--python", installed, *folder.glob("*.whl"))
     return installed
 
 

@@ -65,9 +65,11 @@ def test_the_typescript_client_has_the_license_of_the_project() -> None:
 
 @pytest.fixture(scope="module")
 def package(client: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package that `npm pack` builds in a clone, from the sources and the linked stubs only."""
-    clone = tmp_path_factory.mktemp("clone") / "typescript"
-    shutil.copytree(client, clone, ignore=shutil.ignore_patterns("node_modules", "dist", "build"))
+    """The package that `npm pack` builds in a clone, from the sources and the stubs only."""
+    root = tmp_path_factory.mktemp("clone")
+    shutil.copytree(ROOT / "generated" / "typescript", root / "generated" / "typescript")
+    clone = root / "clients" / "typescript"
+    shutil.copytree(client, clone, ignore=shutil.ignore_patterns("node_modules", "dist", "build", "gen"))
     (clone / "node_modules").symlink_to(client / "node_modules")
     typescript.npm("pack", "--pack-destination", clone.parent, cwd=clone)
     (packed,) = clone.parent.glob("*.tgz")

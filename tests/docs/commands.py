@@ -36,7 +36,7 @@ NOT_RUN = {
     "go mod edit -replace=github.com/hfgateway/hfgateway/clients/go=./hfgateway/clients/go": "the same, in a checkout",
     "go mod edit -replace=github.com/hfgateway/hfgateway/generated/go=./hfgateway/generated/go": "the same",
     "go mod tidy": "the same",
-    "pip install ./clients/python": "installs; `make setup` installs the same folder",
+    "pip install ./generated/python ./clients/python": "installs; `make setup` installs the same folders",
     "cd clients/java && mvn install": "tests/clients/test_java.py runs it with an empty Maven repository",
     "cd clients/java && mvn generate-sources": "`make check-generated` does the same",
     "cargo add hfgateway-client --path clients/rust": "tests/clients/test_rust.py runs it with the package",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -58,6 +59,30 @@ const received = fromBinary(SubmitGenerationRequestSchema, toBinary(SubmitGenera
 if (!equals(SubmitGenerationRequestSchema, sent, received)) throw new Error("not the same");
 const state: number = GenerationState.PENDING;
 console.log(state, `/${GenerationService.typeName}/${GenerationService.method.submitGeneration.name}`);
+"""
+
+RUST_MANIFEST = """
+[package]
+name = "program"
+edition = "2024"
+
+[dependencies]
+hfgateway-stubs = {{ path = {stubs} }}
+tonic = {{ version = "0.14.9", default-features = false, features = ["channel"] }}
+
+[workspace]
+"""
+
+RUST_PROGRAM = """
+use hfgateway_stubs::v1::{SubmitGenerationRequest, generation_service_client::GenerationServiceClient};
+use tonic::transport::Channel;
+
+pub async fn submit(client: &mut GenerationServiceClient<Channel>) -> Result<bool, tonic::Status> {
+    let request = SubmitGenerationRequest { idempotency_key: "k".into(), ..Default::default() };
+    Ok(client.submit_generation(request).await?.into_inner().replayed)
+}
+
+fn main() {}
 """
 
 
@@ -166,6 +191,23 @@ def test_typescript_type_checks_and_carries_a_message(typescript_project: Path) 
     program.write_text(TYPESCRIPT_PROGRAM.replace('idempotencyKey: "k"', "idempotencyKey: 1"))
     with pytest.raises(generate.StepFailedError, match="is not assignable to type 'string"):
         generate.run(tsc, *strict, program, cwd=typescript_project)
+
+
+@pytest.mark.toolchain("cargo")
+def test_rust_compiles_and_checks_types(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    (program / "src").mkdir(parents=True)
+    stubs = json.dumps(str(generate.GENERATED / "rust"))
+    (program / "Cargo.toml").write_text(RUST_MANIFEST.format(stubs=stubs))
+    # The locked versions of the client, whose builds share the target directory.
+    shutil.copy(generate.ROOT / "clients" / "rust" / "Cargo.lock", program)
+    check = ("cargo", "check", "--quiet")
+    target = {"CARGO_TARGET_DIR": str(generate.RUST_TARGET), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+    (program / "src" / "main.rs").write_text(RUST_PROGRAM)
+    generate.run(*check, cwd=program, env=target)
+    (program / "src" / "main.rs").write_text(RUST_PROGRAM.replace('"k".into()', "1"))
+    with pytest.raises(generate.StepFailedError, match="mismatched types"):
+        generate.run(*check, cwd=program, env=target)
 
 
 def tree(directory: Path, **files: str) -> Path:

@@ -1,4 +1,4 @@
-"""Both distributions build, the wheel from the sdist, and contain all of their files and none of the other."""
+"""All distributions build, the wheel from the sdist, and contain all of their files and none of the other."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ import pytest
 from tools import generate
 
 pytestmark = pytest.mark.timeout(300)
+
+STUBS = generate.GENERATED / "python"
+CLIENT = generate.ROOT / "clients" / "python"
 
 
 def build(source: Path, out: Path) -> tuple[set[str], set[str]]:
@@ -35,21 +38,21 @@ def modules(source: Path) -> set[str]:
     return {path.relative_to(source.parent).as_posix() for path in files}
 
 
-def test_the_client_package_has_all_files_and_no_others(tmp_path: Path) -> None:
-    client = generate.ROOT / "clients" / "python"
-    in_sdist, in_wheel = build(client, tmp_path)
-    # clients/python/hfgateway is a link to the generated stubs: both archives have to hold the files themselves.
-    wanted = modules(generate.GENERATED / "python" / "hfgateway") | modules(client / "hfgateway_client")
-    assert {
-        "hfgateway/py.typed",
-        "hfgateway/v1/error_pb2.py",
-        "hfgateway/v1/generation_service_pb2_grpc.py",
-        "hfgateway/v1/generation_service_pb2_grpc.pyi",
-        "hfgateway_client/py.typed",
-    } <= wanted
+@pytest.mark.parametrize(
+    ("package", "some"),
+    [
+        (STUBS / "hfgateway", {"py.typed", "v1/error_pb2.py", "v1/generation_service_pb2_grpc.pyi"}),
+        (CLIENT / "hfgateway_client", {"py.typed", "_async/client.py"}),
+    ],
+    ids=["stubs", "client"],
+)
+def test_the_packages_of_clients_have_all_files_and_no_others(package: Path, some: set[str], tmp_path: Path) -> None:
+    in_sdist, in_wheel = build(package.parent, tmp_path)
+    wanted = modules(package)
+    assert {f"{package.name}/{name}" for name in some} <= wanted
     assert wanted - in_wheel == set()
     assert wanted - in_sdist == set()
-    assert {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name} == {"hfgateway", "hfgateway_client"}
+    assert {name.split("/")[0] for name in in_wheel if ".dist-info/" not in name} == {package.name}
     carry_the_license(in_sdist, in_wheel)
 
 
@@ -72,8 +75,8 @@ def carry_the_license(in_sdist: set[str], in_wheel: set[str]) -> None:
     assert [name for name in in_wheel if name.endswith(".dist-info/licenses/LICENSE")]
 
 
-def test_both_license_files_are_identical() -> None:
-    # A copy, because safe extraction refuses links that point out of an archive.
-    copy = generate.ROOT / "clients" / "python" / "LICENSE"
-    assert not copy.is_symlink()
-    assert copy.read_text() == (generate.ROOT / "LICENSE").read_text()
+def test_every_package_has_the_license_of_the_project() -> None:
+    # Copies, because an archive of a package must not link to a file outside of it.
+    copies = [CLIENT / "LICENSE", *(generate.GENERATED / language / "LICENSE" for language in generate.LANGUAGES)]
+    for copy in copies:
+        assert copy.read_text() == (generate.ROOT / "LICENSE").read_text()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tools.generate import ROOT
+from tools.generate import LANGUAGES, ROOT
 
 # Split into labels, because these tests also read this file.
 REGISTRY_HOSTS = [
@@ -72,14 +72,16 @@ def test_files_are_found() -> None:
 
 
 def test_generated_files_are_marked_for_reviews() -> None:
-    generated = re.compile(
-        r"generated/(?!go/go\.mod$)|(.*/)?(go\.sum|Cargo\.lock|package-lock\.json)$|requirements/.*\.txt$"
-    )
+    locks = re.compile(r"(.*/)?(go\.sum|Cargo\.lock|package-lock\.json)$|requirements/.*\.txt$")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     asked = ["git", "check-attr", "linguist-generated", "--", *listed]
     answers = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
     marked = {line.split(": ")[0] for line in answers if line.endswith(": set")}
-    assert {name for name in listed if generated.match(name)} - marked == set()
+    handwritten = {f"generated/{name}/{path}" for name, language in LANGUAGES.items() for path in language.handwritten}
+    assert handwritten <= set(listed)
+    assert (handwritten & marked) - {"generated/go/go.sum"} == set()
+    generated = {name for name in listed if locks.match(name) or name.startswith("generated/")} - handwritten
+    assert generated - marked == set()
     assert "generated/go/go.mod" not in marked
 
 
@@ -113,9 +115,16 @@ def project(path: str) -> dict[str, Any]:
     return found
 
 
-def test_both_distributions_run_on_the_same_pythons() -> None:
-    server, client = project("pyproject.toml"), project("clients/python/pyproject.toml")
-    assert server["requires-python"] == client["requires-python"]
+def test_all_python_packages_run_on_the_same_pythons() -> None:
+    packages = ("pyproject.toml", "clients/python/pyproject.toml", "generated/python/pyproject.toml")
+    assert len({project(package)["requires-python"] for package in packages}) == 1
+
+
+def test_no_file_is_a_symbolic_link() -> None:
+    # Git replaces links with text files where the file system, or its configuration, does not support them.
+    listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "100644 " in listed
+    assert [line for line in listed.splitlines() if line.startswith("120000")] == []
 
 
 LOCKS = sorted((ROOT / "requirements").glob("*.txt"))

@@ -1,4 +1,4 @@
-"""The stubs and the client load with the oldest and the newest libraries that the client's pyproject.toml allows."""
+"""The stubs and the client load with the oldest and the newest libraries that their manifests allow."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 
 from tools import generate
 
+STUBS = generate.GENERATED / "python"
 CLIENT = generate.ROOT / "clients" / "python"
 UV = Path(sys.executable).parent / "uv"
 
@@ -36,9 +37,12 @@ for name in ("grpcio", "protobuf", "googleapis-common-protos"):
 
 
 def dependencies() -> list[str]:
-    with (CLIENT / "pyproject.toml").open("rb") as file:
-        found: list[str] = tomllib.load(file)["project"]["dependencies"]
-    return found
+    """Return the dependencies of the stubs and the client on libraries."""
+    found: set[str] = set()
+    for package in (STUBS, CLIENT):
+        with (package / "pyproject.toml").open("rb") as file:
+            found.update(tomllib.load(file)["project"]["dependencies"])
+    return sorted(dependency for dependency in found if not dependency.startswith("hfgateway-stubs"))
 
 
 def environment(resolution: str) -> Path:
@@ -55,10 +59,10 @@ def environment(resolution: str) -> Path:
 
 
 def run(python: Path, program: str) -> str:
-    # -P excludes the current directory: only the files of the client's distribution may be found.
+    # -P excludes the current directory: only the files of the two distributions may be found.
     done = subprocess.run(
         [python, "-P", "-W", "error", "-c", program],
-        env={**os.environ, "PYTHONPATH": str(CLIENT), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": f"{CLIENT}{os.pathsep}{STUBS}", "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,

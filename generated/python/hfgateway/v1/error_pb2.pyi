@@ -52,7 +52,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_DONE: _ErrorReason.ValueType  # 11
     """[FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state."""
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 12
-    """[RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps."""
+    """[RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps."""
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 13
     """[RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits."""
     ERROR_REASON_UPSTREAM_SATURATED: _ErrorReason.ValueType  # 14
@@ -60,13 +60,15 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     a generation: it waits for its turn.
     """
     ERROR_REASON_GATEWAY_OVERLOADED: _ErrorReason.ValueType  # 15
-    """[RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. RetryInfo has the delay."""
+    """[RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
+    delay.
+    """
     ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """[UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay."""
     ERROR_REASON_GATEWAY_UNAVAILABLE: _ErrorReason.ValueType  # 17
     """[UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay."""
     ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED: _ErrorReason.ValueType  # 18
-    """[INTERNAL] Higgsfield refuses the gateway's credentials. The operator must correct them."""
+    """[INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
     """[INTERNAL] A defect of the gateway. The "incident" in the metadata is its number in the gateway's log."""
     ERROR_REASON_SUBMISSION_UNRESOLVED: _ErrorReason.ValueType  # 20
@@ -75,7 +77,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     its outcome could not be found in time.
     """
     ERROR_REASON_SESSION_BUSY: _ErrorReason.ValueType  # 21
-    """[ABORTED] The session of the agent is busy with another turn."""
+    """[ABORTED] The session of the agent is busy with another turn. The message was not sent."""
     ERROR_REASON_GENERATION_FAILED: _ErrorReason.ValueType  # 22
     """Never the error of an RPC. Higgsfield ended the generation as failed."""
     ERROR_REASON_MODERATED: _ErrorReason.ValueType  # 23
@@ -113,7 +115,7 @@ ERROR_REASON_NOT_CANCELABLE: ErrorReason.ValueType  # 10
 ERROR_REASON_NOT_DONE: ErrorReason.ValueType  # 11
 """[FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state."""
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 12
-"""[RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is added if waiting helps."""
+"""[RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps."""
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 13
 """[RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits."""
 ERROR_REASON_UPSTREAM_SATURATED: ErrorReason.ValueType  # 14
@@ -121,13 +123,15 @@ ERROR_REASON_UPSTREAM_SATURATED: ErrorReason.ValueType  # 14
 a generation: it waits for its turn.
 """
 ERROR_REASON_GATEWAY_OVERLOADED: ErrorReason.ValueType  # 15
-"""[RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. RetryInfo has the delay."""
+"""[RESOURCE_EXHAUSTED] The gateway is overloaded, or its queue is full. The call had no effect. RetryInfo has the
+delay.
+"""
 ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 16
 """[UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay."""
 ERROR_REASON_GATEWAY_UNAVAILABLE: ErrorReason.ValueType  # 17
 """[UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay."""
 ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED: ErrorReason.ValueType  # 18
-"""[INTERNAL] Higgsfield refuses the gateway's credentials. The operator must correct them."""
+"""[INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19
 """[INTERNAL] A defect of the gateway. The "incident" in the metadata is its number in the gateway's log."""
 ERROR_REASON_SUBMISSION_UNRESOLVED: ErrorReason.ValueType  # 20
@@ -136,7 +140,7 @@ The same call with the same idempotency_key looks again, and never sends it twic
 its outcome could not be found in time.
 """
 ERROR_REASON_SESSION_BUSY: ErrorReason.ValueType  # 21
-"""[ABORTED] The session of the agent is busy with another turn."""
+"""[ABORTED] The session of the agent is busy with another turn. The message was not sent."""
 ERROR_REASON_GENERATION_FAILED: ErrorReason.ValueType  # 22
 """Never the error of an RPC. Higgsfield ended the generation as failed."""
 ERROR_REASON_MODERATED: ErrorReason.ValueType  # 23
