@@ -28,12 +28,11 @@ class Proxy:
         self._open: set[asyncio.StreamWriter] = set()
         self._far: set[asyncio.StreamWriter] = set()
         self._swallowed: set[asyncio.StreamWriter] = set()
+        self._muted: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        host, port = self._server.sockets[0].getsockname()[:2]
-        self.address = f"{host}:{port}"
+        await self._listen("127.0.0.1", 0)
         return self
 
     async def __aexit__(
@@ -45,6 +44,16 @@ class Proxy:
             writer.transport.abort()
         while self._tasks:
             await asyncio.wait(self._tasks)
+
+    async def _listen(self, host: str, port: int) -> None:
+        self._server = await asyncio.start_server(self._accept, host, port)
+        self.address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
+
+    async def move(self, host: str) -> None:
+        """Listen on the same port of another loopback address instead, and reset all open connections."""
+        self._server.close()
+        self.cut()
+        await self._listen(host, int(self.address.rpartition(":")[2]))
 
     def cut(self) -> int:
         """Reset all open connections; returns their number."""
@@ -62,6 +71,11 @@ class Proxy:
         self._swallowed |= self._open
         return len(self._open)
 
+    def mute(self) -> int:
+        """Discard what the target sends to all open connections, until they are cut. Returns their number."""
+        self._muted |= self._open
+        return len(self._open)
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
@@ -75,6 +89,7 @@ class Proxy:
         finally:
             self._open.discard(writer)
             self._swallowed.discard(writer)
+            self._muted.discard(writer)
             writer.transport.abort()
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,10 +102,13 @@ class Proxy:
         def swallowed() -> bool:
             return writer in self._swallowed
 
+        def muted() -> bool:
+            return writer in self._swallowed or writer in self._muted
+
         try:
             async with asyncio.TaskGroup() as both:
                 both.create_task(_copy(reader, far_writer, None, swallowed))
-                both.create_task(_copy(far_reader, writer, self.allowance, swallowed))
+                both.create_task(_copy(far_reader, writer, self.allowance, muted))
         finally:
             self._far.discard(far_writer)
             far_writer.transport.abort()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,41 +27,104 @@ from gateway.config import read_settings
 from gateway.sandbox.server import SandboxOptions
 from gateway.store.sqlite import SqliteStore
 from harness.proxy import Proxy
+from hfgateway_client import AsyncClient, WebhookError, verify_webhook
 from tests.app.certificates import Authority
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import CREDENTIALS, DEFAULT_OPTIONS, Running
 
 ROOT = Path(__file__).parents[2]
-NO_PROXY = "127.0.0.1,localhost"
+NAME = "gateway.test"
+HOSTS = ("127.0.0.1", "127.0.0.2")
+"""The addresses that the name has in turn."""
+NO_PROXY = f"127.0.0.1,127.0.0.2,localhost,{NAME}"
 Handler = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+class Names:
+    """The address of `NAME` for the program, answered by names.c."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / "name"
+        self._library = folder / "names.so"
+        self.address = HOSTS[0]
+        source = Path(__file__).with_name("names.c")
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", self._library, source, "-ldl"], check=True)
+
+    @property
+    def address(self) -> str:
+        """The address that the name has."""
+        return self._file.read_text()
+
+    @address.setter
+    def address(self, address: str) -> None:
+        # Replaced at once, because a lookup may read it at the same time.
+        new = self._file.with_suffix(".new")
+        new.write_text(address)
+        new.replace(self._file)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which every client looks names up in names.c."""
+        return {
+            "HFG_NAME": NAME,
+            "HFG_NAME_FILE": str(self._file),
+            "LD_PRELOAD": str(self._library),
+            "GODEBUG": "netdns=cgo",
+            "GRPC_DNS_RESOLVER": "native",
+        }
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The proxies before the gateway: to its gRPC port, by address and by name, and to its HTTP port."""
+
+    grpc: Proxy
+    named: Proxy
+    http: Proxy
+
+    def aim(self, gateway: Gateway) -> None:
+        """Forward new connections to this gateway."""
+        self.grpc.target = self.named.target = gateway.grpc_address
+        self.http.target = gateway.http_address.removeprefix("http://")
 
 
 class Harness:
     """A gateway that the program can cut off and restart, a gateway with TLS, and the sandbox behind both."""
 
     def __init__(
-        self, running: Running, secured: Gateway, authority: Path, keys: Sequence[str], *, grpc: Proxy, http: Proxy
+        self,
+        running: Running,
+        secured: Gateway,
+        authority: Path,
+        *,
+        keys: Sequence[str],
+        proxies: Proxies,
+        names: Names,
     ) -> None:
         self._running = running
         self._keys = keys
         self._secured = secured
         self._authority = authority
-        self._grpc = grpc
-        self._http = http
+        self._proxies = proxies
+        self._names = names
         self._control = ""
-        self._aim()
+        self._cutting: asyncio.Task[None] | None = None
+        self._received: tuple[Mapping[str, str], bytes] | None = None
+        proxies.aim(running.gateway)
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables of docs/clients.md."""
         return {
-            "HFG_ADDRESS": self._grpc.address,
-            "HFG_HTTP": f"http://{self._http.address}",
+            "HFG_ADDRESS": self._proxies.grpc.address,
+            "HFG_NAMED_ADDRESS": f"{NAME}:{self._proxies.named.address.rpartition(':')[2]}",
+            "HFG_HTTP": f"http://{self._proxies.http.address}",
             "HFG_API_KEY": self._keys[0],
             "HFG_OTHER_API_KEY": self._keys[1],
             "HFG_TLS_ADDRESS": self._secured.grpc_address,
             "HFG_TLS_CA": str(self._authority),
             "HFG_CONTROL": self._control,
+            **self._names.environment,
         }
 
     async def advance(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,17 +134,56 @@ class Harness:
 
     async def cut(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Reset every connection to the gateway."""
-        return {"connections": self._grpc.cut() + self._http.cut()}
+        return {"connections": self._proxies.grpc.cut() + self._proxies.http.cut()}
 
     async def swallow(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Silently drop every connection to the gateway."""
-        return {"connections": self._grpc.swallow() + self._http.swallow()}
+        return {"connections": self._proxies.grpc.swallow() + self._proxies.http.swallow()}
+
+    async def lose(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Discard all responses on open connections until a callback with this URL exists; then reset them."""
+        url = str(body["callback_url"])
+        connections = self._proxies.grpc.mute() + self._proxies.http.mute()
+        self._cutting = asyncio.create_task(self._cut_after_creation(url))
+        return {"connections": connections}
+
+    async def _cut_after_creation(self, url: str) -> None:
+        async with (
+            asyncio.timeout(30),
+            AsyncClient(self._running.gateway.grpc_address, api_key=self._keys[0]) as client,
+        ):
+            while url not in [callback.url async for callback in client.list_callbacks()]:
+                await asyncio.sleep(0.02)
+        await self.cut({})
+
+    async def receive(self, request: web.Request) -> web.Response:
+        """Accept the delivery of a callback."""
+        self._received = request.headers, await request.read()
+        return web.Response()
+
+    async def verify(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return whether the last delivery was signed with this secret."""
+        if self._received is None:
+            raise ValueError("no delivery was received")
+        headers, received = self._received
+        try:
+            verify_webhook(str(body["secret"]), headers, received)
+        except WebhookError:
+            return {"valid": False}
+        return {"valid": True}
+
+    async def move(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Give the gateway's name another address, and move the gateway to it."""
+        host = next(host for host in HOSTS if host != self._names.address)
+        await self._proxies.named.move(host)
+        self._names.address = host
+        return {"address": host}
 
     async def restart(self, body: Mapping[str, Any]) -> dict[str, Any]:
         """Drain the gateway, and start a new one on its store."""
         await self._running.stop_gateway()
         await self._running.start_gateway()
-        self._aim()
+        self._proxies.aim(self._running.gateway)
         return {}
 
     async def charges(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -107,19 +211,20 @@ class Harness:
     async def serve_control(self, stack: AsyncExitStack) -> None:
         """Run the control server until the stack is closed."""
         application = web.Application()
-        for handler in (self.advance, self.cut, self.swallow, self.restart, self.charges, self.elsewhere):
+        answering = (
+            self.advance, self.cut, self.swallow, self.lose, self.verify, self.move, self.restart, self.charges,
+            self.elsewhere,
+        )  # fmt: skip
+        for handler in answering:
             application.router.add_post(f"/{handler.__name__}", _answering(handler))
         application.router.add_post("/plan", self.plan)
+        application.router.add_post("/receive", self.receive)
         runner = web.AppRunner(application, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]
         self._control = f"http://{host}:{port}"
-
-    def _aim(self) -> None:
-        self._grpc.target = self._running.gateway.grpc_address
-        self._http.target = self._running.gateway.http_address.removeprefix("http://")
 
 
 @asynccontextmanager
@@ -136,8 +241,8 @@ async def serve(folder: Path) -> AsyncIterator[Harness]:
         await _copy_keys(running.gateway.access.listed(), folder / "secured.db")
         secured = await _start_secured(folder, running.sandbox.url, authority)
         stack.push_async_callback(secured.stop)
-        grpc, http = await stack.enter_async_context(Proxy()), await stack.enter_async_context(Proxy())
-        harness = Harness(running, secured, authority.cert, keys, grpc=grpc, http=http)
+        proxies = Proxies(*[await stack.enter_async_context(Proxy()) for _ in range(3)])
+        harness = Harness(running, secured, authority.cert, keys=keys, proxies=proxies, names=Names(folder))
         await harness.serve_control(stack)
         yield harness
 

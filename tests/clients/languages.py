@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -37,6 +38,8 @@ class Language:
     build: tuple[str, ...] = ()
     partial: bool = False
     """The program may lack behaviours; the parity table lists those it has."""
+    owed: frozenset[str] = frozenset()
+    """Behaviours that the program does not have yet."""
 
     @property
     def place(self) -> Path:
@@ -46,7 +49,7 @@ class Language:
     @property
     def here(self) -> bool:
         """True if the toolchain is installed."""
-        return all(map(shutil.which, ("openssl", self.toolchain)))
+        return all(map(shutil.which, ("openssl", "cc", self.toolchain)))
 
 
 CARGO = ("--quiet", "--locked", "--all-features", "--example", "behaviours")
@@ -56,12 +59,14 @@ BUILD_TYPESCRIPT = (sys.executable, str(ROOT / "tools" / "typescript.py"))
 JAVA = ("java", "@target/behaviours.args", "io.github.hfgateway.behaviours.Main")
 BUILD_JAVA = (sys.executable, str(ROOT / "tools" / "maven.py"))
 
+_NEW = frozenset({"dead_connection", "concurrent_calls", "closed_client", "moved_name", "lost_callback_secret"})
+
 LANGUAGES: tuple[Language, ...] = (
     Language("python", "Python", "python", "openssl", (sys.executable, "-m", "behaviours")),
     Language(
         "python-sync", "Python, sync", "python", "openssl", (sys.executable, "-m", "behaviours", "--sync"), partial=True
     ),
-    Language("go", "Go", "go", "go", (str(gotool.BEHAVIOURS),), gotool.BUILD_BEHAVIOURS),
+    Language("go", "Go", "go", "go", (str(gotool.BEHAVIOURS),), gotool.BUILD_BEHAVIOURS, owed=_NEW),
     Language("typescript", "TypeScript", "typescript", "node", ("node", TYPESCRIPT), BUILD_TYPESCRIPT),
     # In Node, over fetch: every behaviour must hold over both Connect and gRPC-Web. TLS is up to the browser.
     Language(
@@ -73,9 +78,14 @@ LANGUAGES: tuple[Language, ...] = (
         BUILD_TYPESCRIPT,
         partial=True,
     ),
-    Language("java", "Java", "java", "mvn", JAVA, BUILD_JAVA),
-    Language("rust", "Rust", "rust", "cargo", ("cargo", "run", *CARGO, "--"), build=("cargo", "build", *CARGO)),
+    Language("java", "Java", "java", "mvn", JAVA, BUILD_JAVA, owed=_NEW),
+    Language(
+        "rust", "Rust", "rust", "cargo", ("cargo", "run", *CARGO, "--"), build=("cargo", "build", *CARGO), owed=_NEW
+    ),
 )
+
+
+_WARNING = re.compile(r"warning", re.IGNORECASE)
 
 
 @dataclass
@@ -95,10 +105,10 @@ def perform(language: Language) -> Results:
             return Results(faults=[f"does not build: {built.stdout}{built.stderr}"])
     harness = (sys.executable, "-m", "tests.clients.harness", f"--in={language.place}")
     done = _finished((*harness, *language.run), ROOT, RUN_PATIENCE)
-    return judged(done.stdout, done.returncode, done.stderr, partial=language.partial)
+    return judged(done.stdout, done.returncode, done.stderr, partial=language.partial, owed=language.owed)
 
 
-def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Results:
+def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool, owed: frozenset[str] = frozenset()) -> Results:
     """Check the output of a program against the list of behaviours."""
     results = Results(stderr=stderr)
     for line in stdout.splitlines():
@@ -118,8 +128,9 @@ def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Result
             results.held[name] = ok
             if not ok:
                 results.faults.append(f"{name}: {result.get('error') or 'no error text'}")
+    results.faults += [f"a warning on stderr: {line}" for line in stderr.splitlines() if _WARNING.search(line)]
     if not partial:
-        results.faults += [f"{name}: not reported" for name in BEHAVIOURS if name not in results.held]
+        results.faults += [f"{name}: not reported" for name in BEHAVIOURS if name not in {*results.held, *owed}]
     if exit_code not in (0, 1) or (exit_code != 0 and all(results.held.values())):
         results.faults.append(f"the program ended with exit code {exit_code}")
     return results

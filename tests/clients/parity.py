@@ -34,7 +34,7 @@ def table(columns: Mapping[str, Column]) -> str:
     order = list(dict.fromkeys(behaviour["rpc"] for behaviour in BEHAVIOURS.values()))
     lines = [[*LEAD, *titles], ["---"] * (len(LEAD) + len(titles))]
     for behaviour in sorted(BEHAVIOURS.values(), key=lambda behaviour: order.index(behaviour["rpc"])):
-        cells = [columns.get(title, {}).get(behaviour["name"], "") for title in titles]
+        cells = [columns.get(title, {}).get(behaviour["name"], NOT_TRIED) for title in titles]
         lines.append([behaviour["rpc"], f"`{behaviour['name']}`", behaviour["promise"].replace("|", "\\|"), *cells])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

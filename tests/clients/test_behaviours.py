@@ -13,7 +13,11 @@ import pytest
 from tests.clients.languages import BEHAVIOURS, BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
 from tests.clients.parity import PAGE, column, read
 
-pytestmark = [pytest.mark.timeout(BUILD_PATIENCE + RUN_PATIENCE), pytest.mark.toolchain("openssl")]
+pytestmark = [
+    pytest.mark.timeout(BUILD_PATIENCE + RUN_PATIENCE),
+    pytest.mark.toolchain("openssl"),
+    pytest.mark.toolchain("cc"),
+]
 
 
 @pytest.fixture(scope="module")

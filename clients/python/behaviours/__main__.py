@@ -12,11 +12,22 @@ import traceback
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-from behaviours import access, callbacks, catalogs, characters, ending, following, submitting, synchronous, uploads
+from behaviours import (
+    access,
+    callbacks,
+    catalogs,
+    characters,
+    connection,
+    ending,
+    following,
+    submitting,
+    synchronous,
+    uploads,
+)
 from behaviours.stage import BEHAVIOURS, Stage
 
-GROUPS = (submitting, following, ending, access, uploads, catalogs, characters, callbacks)
-TIMEOUT = 60.0
+GROUPS = (submitting, following, ending, access, connection, uploads, catalogs, characters, callbacks)
+TIMEOUT = 90.0
 """Seconds for one behaviour."""
 
 

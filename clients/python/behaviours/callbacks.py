@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import socket
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from behaviours.stage import Stage, behaviour, raises, unique
-from hfgateway.v1.callback_service_pb2 import DELIVERY_PROBLEM_CONNECTION, DELIVERY_STATE_FAILED
+from hfgateway.v1.callback_service_pb2 import (
+    DELIVERY_PROBLEM_CONNECTION,
+    DELIVERY_STATE_DELIVERED,
+    DELIVERY_STATE_FAILED,
+)
 from hfgateway_client import NewCallback, errors
 from hfgateway_client.requests import new_idempotency_key
 
@@ -37,6 +42,20 @@ async def create_callback(stage: Stage) -> None:
             first.callback.url, every_change=True, labels=labels, idempotency_key=first.idempotency_key
         )
         assert (second.id, second.replayed, second.secret) == (first.id, True, "")
+
+
+@behaviour
+async def lost_callback_secret(stage: Stage) -> None:
+    url = f"{stage.harness}/receive?{uuid.uuid4()}"
+    await stage.client.check()  # there is a connection to lose
+    assert (await stage.control("lose", callback_url=url))["connections"] > 0
+    new = await stage.client.create_callback(url, labels={"run": unique("nothing")})
+    try:
+        assert (new.replayed, new.secret[:6]) == (True, "whsec_")
+        assert (await stage.client.test_callback(new.id)).state == DELIVERY_STATE_DELIVERED
+        assert await stage.control("verify", secret=new.secret) == {"valid": True}
+    finally:
+        await stage.client.delete_callback(new.id)
 
 
 @behaviour

@@ -40,15 +40,16 @@ class Environment:
 
     def __init__(self) -> None:
         self.address = os.environ["HFG_ADDRESS"]
+        self.named_address = os.environ["HFG_NAMED_ADDRESS"]
         self.api_key = os.environ["HFG_API_KEY"]
         self.other_api_key = os.environ["HFG_OTHER_API_KEY"]
         self.tls_address = os.environ["HFG_TLS_ADDRESS"]
         self.tls_ca = os.environ["HFG_TLS_CA"]
-        self._control = os.environ["HFG_CONTROL"]
+        self.harness = os.environ["HFG_CONTROL"]
 
     def control_sync(self, path: str, **body: Any) -> dict[str, Any]:
         """Send a request to the harness, and return its response."""
-        return _post(f"{self._control}/{path}", body)
+        return _post(f"{self.harness}/{path}", body)
 
 
 class Stage(Environment):

@@ -29,6 +29,8 @@ def channel_options(ping_after: float = 11.0, ping_timeout: float = 5.0) -> tupl
         # A watch must resume soon after the gateway is available again. gRPC's default delay is up to two minutes.
         ("grpc.initial_reconnect_backoff_ms", 200),
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        # A gateway that moved has another address. By default gRPC looks it up at most every 30 s.
+        ("grpc.dns_min_time_between_resolutions_ms", 5_000),
         ("grpc.primary_user_agent", f"hfgateway-client-python/{__version__}"),
     )
 

@@ -20,6 +20,24 @@ export const CALLBACKS: Behaviours = {
     assert.deepEqual([again.callback.id, again.secret, again.replayed], [callback.id, "", true]);
   }),
 
+  async lost_callback_secret(stage) {
+    const { harness, client } = stage;
+    const url = `${harness}/receive?${randomUUID()}`;
+    await client.check(); // there is a connection to lose
+    const { connections } = await stage.control("lose", { callback_url: url });
+    assert(Number(connections) > 0);
+    const { callback, replayed, secret } = await client.createCallback(url, {
+      filter: { labels: { run: unique("nothing") } },
+    });
+    try {
+      assert(secret.startsWith("whsec_") && replayed);
+      assert.equal((await client.testCallback(callback.id)).state, DeliveryState.DELIVERED);
+      assert.deepEqual(await stage.control("verify", { secret }), { valid: true });
+    } finally {
+      await client.deleteCallback(callback.id);
+    }
+  },
+
   get_callback: withCallback(async (stage, { callback }) => {
     assert.deepEqual(await stage.client.getCallback(callback.id), callback);
     await using other = stage.another({ apiKey: stage.otherApiKey });

@@ -12,13 +12,14 @@ import { ACCESS, TLS } from "./access.js";
 import { CALLBACKS } from "./callbacks.js";
 import { CATALOGS } from "./catalogs.js";
 import { CHARACTERS } from "./characters.js";
+import { CONNECTION, CONNECTION_OVER_GRPC } from "./connection.js";
 import { ENDING } from "./ending.js";
 import { FOLLOWING } from "./following.js";
 import { type Behaviour, type Behaviours, Stage, TRANSPORTS, type Transport } from "./stage.js";
 import { SUBMITTING } from "./submitting.js";
 import { UPLOADS } from "./uploads.js";
 
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 90_000;
 
 async function run(transports: Transport[], names: string[]): Promise<boolean> {
   const grpcAlone = transports.every((transport) => transport === "grpc");
@@ -27,11 +28,13 @@ async function run(transports: Transport[], names: string[]): Promise<boolean> {
     ...FOLLOWING,
     ...ENDING,
     ...ACCESS,
+    ...CONNECTION,
     ...UPLOADS,
     ...CATALOGS,
     ...CHARACTERS,
     ...CALLBACKS,
     ...(grpcAlone && TLS),
+    ...(grpcAlone && CONNECTION_OVER_GRPC),
   };
   const stages = transports.map((transport) => new Stage(transport));
   let held = true;

@@ -19,6 +19,8 @@ export class Stage {
   readonly transport: Transport;
   readonly apiKey = variable("HFG_API_KEY");
   readonly otherApiKey = variable("HFG_OTHER_API_KEY");
+  readonly namedAddress = variable("HFG_NAMED_ADDRESS");
+  readonly harness = variable("HFG_CONTROL");
   readonly tlsAddress = variable("HFG_TLS_ADDRESS");
   readonly tlsCa = variable("HFG_TLS_CA");
   readonly client: node.GatewayClient;
@@ -38,7 +40,7 @@ export class Stage {
 
   /** Sends a request to the harness and returns its response. */
   async control(path: string, body: unknown = {}): Promise<Record<string, unknown>> {
-    const answer = await fetch(`${variable("HFG_CONTROL")}/${path}`, {
+    const answer = await fetch(`${this.harness}/${path}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
