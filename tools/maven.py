@@ -37,9 +37,18 @@ def mvn(*arguments: str | Path, cwd: Path = CLIENT, repository: Path = MAVEN_REP
     return _mvn("--offline", *arguments, cwd=cwd, repository=repository)
 
 
-def _mvn(*arguments: str | Path, cwd: Path, repository: Path) -> str:
+def run_example(folder: Path, *arguments: str, env: dict[str, str]) -> str:
+    """Run Maven in a project of examples/; return its output. The first run downloads its dependencies.
+
+    Raises StepFailedError if Maven fails.
+    """
+    with _repository_locked():
+        return _mvn(*arguments, cwd=folder, repository=MAVEN_REPOSITORY, env=env)
+
+
+def _mvn(*arguments: str | Path, cwd: Path, repository: Path, env: dict[str, str] | None = None) -> str:
     settings = (f"-Dmaven.repo.local={repository}", f"-DargLine={JVM_OPTIONS}")
-    environment = {"MAVEN_OPTS": JVM_OPTIONS}
+    environment = {"MAVEN_OPTS": JVM_OPTIONS, **(env or {})}
     return run("mvn", "--batch-mode", "--no-transfer-progress", *settings, *arguments, cwd=cwd, env=environment)
 
 

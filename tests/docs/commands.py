@@ -39,6 +39,8 @@ NOT_RUN = {
     "pip install ./generated/python ./clients/python": "installs; `make setup` installs the same folders",
     "cd clients/java && mvn install": "tests/clients/test_java.py runs it with an empty Maven repository",
     "cd clients/java && mvn generate-sources": "`make check-generated` does the same",
+    "cd examples/kotlin && mvn --quiet compile exec:java": "tests/clients/test_sixth_language.py runs it",
+    "buf generate": "the same",
     "cargo add hfgateway-client --path clients/rust": "tests/clients/test_rust.py runs it with the package",
     "cargo add tokio --features macros,rt-multi-thread": "the same",
 }
