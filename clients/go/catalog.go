@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -27,18 +26,13 @@ type (
 
 // ListModels yields the models of the catalog that match the query. It fetches pages on demand and ends after an error.
 func (c *Client) ListModels(ctx context.Context, query *ModelQuery) iter.Seq2[*CatalogModel, error] {
-	return sequence(func(token string) ([]*CatalogModel, string, error) {
-		request := copyOf(query)
-		request.PageToken = token
-		page, err := unary(ctx, c, c.catalogs.ListModels, request, 0)
-		return page.GetModels(), page.GetNextPageToken(), err
-	})
+	return pages(ctx, c.Catalogs.ListModels, query, (*pb.ListModelsResponse).GetModels)
 }
 
 // GetModel returns a model of the catalog, with the JSON Schema of its parameters if it is known. It returns
 // [ErrModelUnknown] if the catalog does not have the model; a submission to that model may still succeed.
 func (c *Client) GetModel(ctx context.Context, id string) (*CatalogModel, error) {
-	response, err := unary(ctx, c, c.catalogs.GetModel, &pb.GetModelRequest{Id: id}, 0)
+	response, err := c.Catalogs.GetModel(ctx, &pb.GetModelRequest{Id: id})
 	return response.GetModel(), err
 }
 
@@ -46,49 +40,31 @@ func (c *Client) GetModel(ctx context.Context, id string) (*CatalogModel, error)
 // change with the revision of the request; 0 is before the first change, and a nil request or revision yields only future
 // changes. It opens the stream again if it breaks, and ends after an error.
 func (c *Client) WatchModels(ctx context.Context, request *ModelWatch) iter.Seq2[*ModelChange, error] {
-	return func(yield func(*ModelChange, error) bool) {
-		next := copyOf(request)
-		err := follow(ctx, c,
-			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchModelsResponse], error) {
-				return c.catalogs.WatchModels(ctx, next)
-			},
-			func(message *pb.WatchModelsResponse) bool {
-				next = &pb.WatchModelsRequest{AfterRevision: proto.Int64(message.GetRevision())}
-				return message.GetModel() == nil || yield(message, nil)
-			})
-		if err != nil {
-			yield(nil, err)
+	return watch(ctx, c.calls, c.Catalogs.WatchModels, func() (*ModelWatch, func(*ModelChange) ([]*ModelChange, bool)) {
+		next := &ModelWatch{}
+		proto.Merge(next, request)
+		return next, func(change *ModelChange) ([]*ModelChange, bool) {
+			next.AfterRevision = proto.Int64(change.GetRevision())
+			if change.GetModel() == nil {
+				return nil, true
+			}
+			return []*ModelChange{change}, true
 		}
-	}
+	})
 }
 
 // ListMotions yields the motions for [Dop] that match the query. It fetches pages on demand and ends after an error.
 func (c *Client) ListMotions(ctx context.Context, query *MotionQuery) iter.Seq2[*Motion, error] {
-	return sequence(func(token string) ([]*Motion, string, error) {
-		request := copyOf(query)
-		request.PageToken = token
-		page, err := unary(ctx, c, c.catalogs.ListMotions, request, 0)
-		return page.GetMotions(), page.GetNextPageToken(), err
-	})
+	return pages(ctx, c.Catalogs.ListMotions, query, (*pb.ListMotionsResponse).GetMotions)
 }
 
 // ListSoulStyles yields the styles for [Soul] that match the query. It fetches pages on demand and ends after an error.
 func (c *Client) ListSoulStyles(ctx context.Context, query *SoulStyleQuery) iter.Seq2[*SoulStyle, error] {
-	return sequence(func(token string) ([]*SoulStyle, string, error) {
-		request := copyOf(query)
-		request.PageToken = token
-		page, err := unary(ctx, c, c.catalogs.ListSoulStyles, request, 0)
-		return page.GetSoulStyles(), page.GetNextPageToken(), err
-	})
+	return pages(ctx, c.Catalogs.ListSoulStyles, query, (*pb.ListSoulStylesResponse).GetSoulStyles)
 }
 
 // ListPresets yields the presets that match the query, which must name a model. It fetches pages on demand and ends
 // after an error.
 func (c *Client) ListPresets(ctx context.Context, query *PresetQuery) iter.Seq2[*Preset, error] {
-	return sequence(func(token string) ([]*Preset, string, error) {
-		request := copyOf(query)
-		request.PageToken = token
-		page, err := unary(ctx, c, c.catalogs.ListPresets, request, 0)
-		return page.GetPresets(), page.GetNextPageToken(), err
-	})
+	return pages(ctx, c.Catalogs.ListPresets, query, (*pb.ListPresetsResponse).GetPresets)
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"iter"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -43,7 +42,7 @@ func (c *Client) CreateCharacter(
 	for _, option := range options {
 		option.createCharacter(request)
 	}
-	response, err := unary(ctx, c, c.characters.CreateCharacter, request, 0)
+	response, err := c.Characters.CreateCharacter(ctx, request)
 	if err != nil {
 		return nil, withKey(err, request.GetIdempotencyKey())
 	}
@@ -70,52 +69,31 @@ func (c *Client) TrainCharacter(
 		}
 	}
 	if character.GetState() != CharacterCompleted {
-		return nil, trainingError(character, created.IdempotencyKey)
+		state := shortName(pb.CharacterState_name, int32(character.GetState()), "CHARACTER_STATE_", "STATE_")
+		return nil, &TrainingError{character, endingOf(character.GetFailure(), state, created.IdempotencyKey)}
 	}
 	return character, nil
 }
 
-// GetCharacter returns the character as it is now. It returns [ErrNotFound] if the character does not exist.
-func (c *Client) GetCharacter(ctx context.Context, id string) (*Character, error) {
-	response, err := unary(ctx, c, c.characters.GetCharacter, &pb.GetCharacterRequest{Id: id}, 0)
-	return response.GetCharacter(), err
-}
-
 // ListCharacters yields all characters, newest first. It fetches pages on demand and ends after an error.
 func (c *Client) ListCharacters(ctx context.Context, query *CharacterQuery) iter.Seq2[*Character, error] {
-	return sequence(func(token string) ([]*Character, string, error) {
-		request := copyOf(query)
-		request.PageToken = token
-		page, err := unary(ctx, c, c.characters.ListCharacters, request, 0)
-		return page.GetCharacters(), page.GetNextPageToken(), err
-	})
-}
-
-// DeleteCharacter deletes the character at Higgsfield. Deleting a deleted character succeeds.
-func (c *Client) DeleteCharacter(ctx context.Context, id string) error {
-	_, err := unary(ctx, c, c.characters.DeleteCharacter, &pb.DeleteCharacterRequest{Id: id}, 0)
-	return err
+	return pages(ctx, c.Characters.ListCharacters, query, (*pb.ListCharactersResponse).GetCharacters)
 }
 
 // WatchCharacter yields the character as it is, and then every change until its training has ended. It opens the stream
 // again if it breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Character, error] {
-	return func(yield func(*Character, error) bool) {
-		var last *Character
-		err := follow(ctx, c,
-			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchCharacterResponse], error) {
-				return c.characters.WatchCharacter(ctx, &pb.WatchCharacterRequest{Id: id})
-			},
-			func(message *pb.WatchCharacterResponse) bool {
+	type response = pb.WatchCharacterResponse
+	return watch(ctx, c.calls, c.Characters.WatchCharacter,
+		func() (*pb.WatchCharacterRequest, func(*response) ([]*Character, bool)) {
+			var last *Character
+			return &pb.WatchCharacterRequest{Id: id}, func(message *response) ([]*Character, bool) {
 				character := message.GetCharacter()
 				if character == nil || proto.Equal(character, last) {
-					return true
+					return nil, true // each stream begins with the current state
 				}
 				last = character
-				return yield(character, nil) && !character.GetDone()
-			})
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+				return []*Character{character}, !character.GetDone()
+			}
+		})
 }

@@ -67,7 +67,7 @@ func TestMethodsSendTheirRequests(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
 	ctx := within(t)
-	input := hfgateway.Soul("a lighthouse")
+	input, ids := hfgateway.Soul("a lighthouse"), &hfgateway.Filter{Ids: []string{"g1"}}
 	for _, try := range []struct {
 		rpc      string
 		call     func() (any, error)
@@ -101,20 +101,19 @@ func TestMethodsSendTheirRequests(t *testing.T) {
 			&hfgateway.Story{Events: []*hfgateway.GenerationEvent{{Revision: 1}}},
 		},
 		{
-			"CreateUpload", func() (any, error) { return client.CreateUpload(ctx, "image/png") },
-			&hfgateway.PreparedUpload{UploadUrl: "u"}, &pb.CreateUploadRequest{ContentType: "image/png"},
-			&hfgateway.PreparedUpload{UploadUrl: "u"},
+			"CreateUpload", func() (any, error) {
+				return client.Uploads.CreateUpload(ctx, &pb.CreateUploadRequest{ContentType: "image/png"})
+			},
+			&pb.CreateUploadResponse{UploadUrl: "u"}, &pb.CreateUploadRequest{ContentType: "image/png"},
+			&pb.CreateUploadResponse{UploadUrl: "u"},
 		},
 		{
 			"CreateWatchToken", func() (any, error) {
-				return client.CreateWatchToken(
-					ctx, &hfgateway.Filter{Ids: []string{"g1"}}, time.Minute, hfgateway.WithInput())
+				return client.Tokens.CreateWatchToken(ctx, &pb.CreateWatchTokenRequest{Filter: ids})
 			},
-			&hfgateway.WatchToken{Token: "hfw_1"},
-			&pb.CreateWatchTokenRequest{
-				Filter: &hfgateway.Filter{Ids: []string{"g1"}}, Ttl: seconds(60), IncludeInput: true,
-			},
-			&hfgateway.WatchToken{Token: "hfw_1"},
+			&pb.CreateWatchTokenResponse{Token: "hfw_1"},
+			&pb.CreateWatchTokenRequest{Filter: ids},
+			&pb.CreateWatchTokenResponse{Token: "hfw_1"},
 		},
 	} {
 		g.on(try.rpc, respond(try.answer))
@@ -279,7 +278,7 @@ func TestCloseEndsRetryDelay(t *testing.T) {
 
 func TestEmptyAddressMeansDefault(t *testing.T) {
 	client, _ := newClient(t, "")
-	if got := client.Target(); got != hfgateway.DefaultAddress {
+	if got := client.Target(); got != "passthrough:///"+hfgateway.DefaultAddress {
 		t.Errorf("%q", got)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -142,6 +143,104 @@ func TestCheckFailsAtOnceWithCauseAndAddress(t *testing.T) {
 				t.Errorf("%v lacks %q", err, part)
 			}
 		}
+	}
+}
+
+func TestMistakesAreNotRetriedBeforeTheGatewayHasResponded(t *testing.T) {
+	certFile, keyFile := certificate(t)
+	own, err := credentials.NewServerTLSFromFile(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, secured := newGateway(t), newGateway(t, grpc.Creds(own))
+	_, port, _ := net.SplitHostPort(secured.address())
+	for name, try := range map[string]struct {
+		address string
+		option  hfgateway.Option
+	}{
+		"unknown name":               {"nowhere.invalid:1", hfgateway.WithTimeout(patience)},
+		"unknown name with a scheme": {"dns:///nowhere.invalid:1", hfgateway.WithTimeout(patience)},
+		"untrusted certificate":      {secured.address(), hfgateway.WithTLS(nil)},
+		"certificate of another":     {"localhost:" + port, hfgateway.WithTLSFiles(certFile, "", "")},
+		"gateway without TLS":        {plain.address(), hfgateway.WithTLS(nil)},
+	} {
+		client, clock := newClient(t, try.address, try.option)
+		_, err := client.Get(within(t), "g1")
+		var failed *hfgateway.Error
+		if !errors.Is(err, hfgateway.ErrUnavailable) || !errors.As(err, &failed) || failed.Retryable {
+			t.Errorf("%s: %v", name, err)
+		}
+		if len(clock.slept) > 0 {
+			t.Errorf("%s: slept %v before %v", name, clock.slept, err)
+		}
+	}
+}
+
+func TestNameIsLookedUpForEachConnectionAndItsLossIsNoMistake(t *testing.T) {
+	first, second := newGateway(t), newGateway(t)
+	for _, g := range []*gateway{first, second} {
+		g.on("GetGeneration", respond(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
+	}
+	var lookups []func() (net.Conn, error)
+	dial := func(_ context.Context, address string) (net.Conn, error) {
+		if address != "gateway.example:1" {
+			t.Errorf("dials %s", address)
+		}
+		next := lookups[0]
+		lookups = lookups[1:]
+		return next()
+	}
+	to := func(g *gateway) func() (net.Conn, error) {
+		return func() (net.Conn, error) { return net.Dial("tcp", g.address()) }
+	}
+	unknown := func() (net.Conn, error) { return nil, &net.DNSError{Err: "no such host", Name: "gateway.example"} }
+	lookups = append(lookups, to(first), unknown, to(second))
+	retried := 0
+	client, err := hfgateway.New("gateway.example:1", hfgateway.WithDialOptions(grpc.WithContextDialer(dial)),
+		hfgateway.WithOnRetry(func(*hfgateway.Error, time.Duration) { retried++ }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range 2 {
+		if _, err := client.Get(within(t), "g1"); err != nil {
+			t.Fatal(err)
+		}
+		first.cut()
+	}
+	if retried == 0 || len(lookups) > 0 {
+		t.Error(retried, len(lookups))
+	}
+}
+
+func TestInterceptorsSeeEveryAttempt(t *testing.T) {
+	g := newGateway(t)
+	g.on("GetGeneration", draining(0), respond(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
+	g.on("WatchGeneration", draining(0), respond(change(hfgateway.StateCompleted, 1)))
+	var seen []string
+	unary := func(ctx context.Context, method string, request, response any, conn *grpc.ClientConn,
+		invoke grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		err := invoke(ctx, method, request, response, conn, options...)
+		seen = append(seen, status.Code(err).String())
+		return err
+	}
+	streams := func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string,
+		open grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+		seen = append(seen, desc.StreamName)
+		return open(ctx, desc, conn, method, options...)
+	}
+	client, _ := newClient(t, g.address(),
+		hfgateway.WithDialOptions(grpc.WithUnaryInterceptor(unary), grpc.WithStreamInterceptor(streams)))
+	if _, err := client.Get(within(t), "g1"); err != nil {
+		t.Error(err)
+	}
+	for _, err := range client.Watch(within(t), "g1") {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	if text(seen) != "[Unavailable OK WatchGeneration WatchGeneration]" {
+		t.Error(seen)
 	}
 }
 

@@ -30,7 +30,7 @@ func (p RetryPolicy) Delay(failures int, asked time.Duration, chance float64) ti
 }
 
 // Target returns the address that the client connects to.
-func (c *Client) Target() string { return c.conn.Target() }
+func (c *Client) Target() string { return c.calls.conn.Target() }
 
 // Defaults returns the policy and timeout of a client without options.
 func Defaults(t *testing.T) (RetryPolicy, time.Duration) {
@@ -40,5 +40,5 @@ func Defaults(t *testing.T) (RetryPolicy, time.Duration) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	return client.policy, client.timeout
+	return client.calls.policy, client.calls.timeout
 }

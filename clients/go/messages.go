@@ -27,25 +27,19 @@ type (
 	Price           = pb.EstimateGenerationResponse
 	Story           = pb.ExplainGenerationResponse
 	StoredMedia     = pb.UploadMediaResponse
-	PreparedUpload  = pb.CreateUploadResponse
-	WatchToken      = pb.CreateWatchTokenResponse
 	GenerationEvent = pb.GenerationEvent
 
 	CatalogModel = pb.Model
 	Motion       = pb.Motion
 	SoulStyle    = pb.SoulStyle
 	Preset       = pb.Preset
-	MediaKind    = pb.MediaKind
 	SoulVersion  = pb.SoulVersion
 
 	Character      = pb.SoulCharacter
 	CharacterState = pb.CharacterState
 
-	Callback        = pb.Callback
-	RotatedSecret   = pb.RotateCallbackSecretResponse
-	Delivery        = pb.Delivery
-	DeliveryState   = pb.DeliveryState
-	DeliveryProblem = pb.DeliveryProblem
+	Callback = pb.Callback
+	Delivery = pb.Delivery
 )
 
 // States of a generation. Later versions may add values; [Generation.Done] reports whether a state is final.
@@ -88,24 +82,6 @@ const (
 	CharacterInProgress = pb.CharacterState_CHARACTER_STATE_IN_PROGRESS
 	CharacterCompleted  = pb.CharacterState_CHARACTER_STATE_COMPLETED
 	CharacterFailed     = pb.CharacterState_CHARACTER_STATE_FAILED
-)
-
-// States of a delivery. Later versions may add values.
-const (
-	DeliveryPending   = pb.DeliveryState_DELIVERY_STATE_PENDING
-	DeliveryDelivered = pb.DeliveryState_DELIVERY_STATE_DELIVERED
-	DeliveryFailed    = pb.DeliveryState_DELIVERY_STATE_FAILED
-)
-
-// Reasons why a delivery failed. Later versions may add values.
-const (
-	ProblemStatus         = pb.DeliveryProblem_DELIVERY_PROBLEM_STATUS
-	ProblemRedirect       = pb.DeliveryProblem_DELIVERY_PROBLEM_REDIRECT
-	ProblemGone           = pb.DeliveryProblem_DELIVERY_PROBLEM_GONE
-	ProblemTimeout        = pb.DeliveryProblem_DELIVERY_PROBLEM_TIMEOUT
-	ProblemConnection     = pb.DeliveryProblem_DELIVERY_PROBLEM_CONNECTION
-	ProblemCertificate    = pb.DeliveryProblem_DELIVERY_PROBLEM_CERTIFICATE
-	ProblemAddressRefused = pb.DeliveryProblem_DELIVERY_PROBLEM_ADDRESS_REFUSED
 )
 
 // StateName returns the name of a generation's state, such as "QUEUED", or "STATE_17" for a state that is newer than

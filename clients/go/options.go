@@ -34,10 +34,7 @@ const DefaultAddress = "127.0.0.1:50051"
 type Option func(*settings) error
 
 type settings struct {
-	timeout time.Duration
-	policy  RetryPolicy
-	onRetry func(*Error, time.Duration)
-	timers  timers
+	calls
 	key     string
 	exposed bool // the key may be sent in plaintext to other machines
 	tls     *tls.Config
@@ -135,26 +132,32 @@ func WithDialOptions(options ...grpc.DialOption) Option {
 	}
 }
 
-// connect returns a connection to the address, which is opened by the first call.
-func (s *settings) connect(address string) (*grpc.ClientConn, error) {
+// connect creates the connection, which is opened by the first call.
+func (s *settings) connect() error {
 	for _, char := range []byte(s.key) {
 		if char <= ' ' || char > '~' {
-			return nil, errors.New("hfgateway: the API key contains characters other than visible ASCII")
+			return errors.New("hfgateway: the API key contains characters other than visible ASCII")
 		}
 	}
 	hint := ""
 	if s.key != "" {
-		credentials := bearer{func() string { return "Bearer " + s.key }, s.exposed || isLoopback(address)}
+		credentials := bearer{func() string { return "Bearer " + s.key }, s.exposed || isLoopback(s.address)}
 		if s.tls == nil && credentials.RequireTransportSecurity() {
 			hint = " (to send an API key, use WithTLS, or WithInsecure to allow plaintext)"
 		}
 		s.dial = append(s.dial, grpc.WithPerRPCCredentials(credentials))
 	}
-	conn, err := grpc.NewClient(address, s.dialOptions()...)
-	if err != nil {
-		return nil, fmt.Errorf("hfgateway: %s: %w%s", address, err, hint)
+	target := s.address
+	if !strings.Contains(target, ":/") && !strings.HasPrefix(target, "unix:") && !strings.HasPrefix(target, "dns:") {
+		// Look the name up for each connection. gRPC's resolver does so at most every 30 s, so that a call might not find
+		// a gateway that has moved.
+		target = "passthrough:///" + target
 	}
-	return conn, nil
+	var err error
+	if s.conn, err = grpc.NewClient(target, s.dialOptions()...); err != nil {
+		return fmt.Errorf("hfgateway: %s: %w%s", s.address, err, hint)
+	}
+	return nil
 }
 
 // isLoopback returns whether only this machine can reach the address.

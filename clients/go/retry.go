@@ -1,20 +1,20 @@
 package hfgateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
 	"math/rand/v2"
 	"time"
-
-	"google.golang.org/grpc/codes"
 )
 
 // RetryPolicy configures retries. A zero field has its default.
 //
 // The client retries a call unchanged, and a submission with the same key, only if the API guarantees that a retry has
 // no second effect. These errors are retried:
-//   - UNAVAILABLE, which is also the error of a lost response.
+//   - UNAVAILABLE, which is also the error of a lost response; but not a mistake in the options, such as an unknown name
+//     or an untrusted certificate, before the gateway has responded once.
 //   - CANCELLED, if the caller did not cancel. A gateway that shuts down returns it for calls that it has not started.
 //   - GATEWAY_OVERLOADED: the gateway refused the call before it did anything.
 //   - SUBMISSION_UNRESOLVED: the same submission finds out what happened.
@@ -34,15 +34,9 @@ type RetryPolicy struct {
 }
 
 func (p RetryPolicy) withDefaults() RetryPolicy {
-	if p.FirstDelay == 0 {
-		p.FirstDelay = 200 * time.Millisecond
-	}
-	if p.MaxDelay == 0 {
-		p.MaxDelay = 10 * time.Second
-	}
-	if p.ResumeWatchesFor == 0 {
-		p.ResumeWatchesFor = 120 * time.Second
-	}
+	p.FirstDelay = cmp.Or(p.FirstDelay, 200*time.Millisecond)
+	p.MaxDelay = cmp.Or(p.MaxDelay, 10*time.Second)
+	p.ResumeWatchesFor = cmp.Or(p.ResumeWatchesFor, 120*time.Second)
 	return p
 }
 
@@ -62,7 +56,7 @@ func mayRepeat(err *Error) bool {
 	case "GATEWAY_OVERLOADED", "SUBMISSION_UNRESOLVED":
 		return true
 	}
-	return errors.Is(err, ErrUnavailable)
+	return errors.Is(err, ErrUnavailable) && !err.mistake
 }
 
 // timers has the clock, sleep and randomness of a client. Tests replace them, so that hours pass without waiting.
@@ -75,10 +69,8 @@ type timers struct {
 var realTimers = timers{now: time.Now, sleep: sleep, random: rand.Float64}
 
 func sleep(ctx context.Context, delay time.Duration) error {
-	timer := time.NewTimer(delay)
-	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-time.After(delay):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -92,48 +84,4 @@ func (t timers) deadline(ctx context.Context) time.Time {
 		return time.Time{}
 	}
 	return t.now().Add(time.Until(deadline))
-}
-
-// outage counts the failures since the last success. It decides how long to wait before the next attempt, and when to
-// give up.
-type outage struct {
-	client   *Client
-	patience time.Duration // 0: until the deadline
-	deadline time.Time     // zero: none
-	failures int
-	began    time.Time
-	last     *Error
-}
-
-// over ends the outage, after a message of the gateway.
-func (o *outage) over() {
-	o.failures = 0
-}
-
-// endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once.
-func (o *outage) endure(ctx context.Context, failed *Error) error {
-	if failed.Code == codes.DeadlineExceeded && o.failures > 0 {
-		failed.Message += "; before that: " + o.last.Message
-	}
-	if !mayRepeat(failed) {
-		return failed
-	}
-	timers := o.client.timers
-	now := timers.now()
-	if o.failures == 0 {
-		o.began = now
-	}
-	o.failures++
-	o.last = failed
-	next := now.Add(o.client.policy.delay(o.failures, failed.RetryDelay, timers.random()))
-	if o.patience != 0 && !next.Before(o.began.Add(o.patience)) {
-		return failed
-	}
-	if !o.deadline.IsZero() && !next.Before(o.deadline) {
-		return failed
-	}
-	if o.client.onRetry != nil {
-		o.client.onRetry(failed, next.Sub(now))
-	}
-	return o.client.pause(ctx, next.Sub(now))
 }

@@ -91,8 +91,7 @@ func (c *Client) Submit(ctx context.Context, input *Input, options ...SubmitOpti
 	for _, option := range options {
 		option.submit(request)
 	}
-	// The wait is added to the client's timeout, which might otherwise end first.
-	response, err := unary(ctx, c, c.generations.SubmitGeneration, request, request.GetWaitTimeout().AsDuration())
+	response, err := c.Generations.SubmitGeneration(ctx, request)
 	if err != nil {
 		return nil, withKey(err, request.GetIdempotencyKey())
 	}
@@ -128,7 +127,8 @@ func (c *Client) Generate(ctx context.Context, input *Input, options ...Generate
 		}
 	}
 	if generation.GetState() != StateCompleted {
-		return nil, generationError(generation)
+		ending := endingOf(generation.GetFailure(), StateName(generation), generation.GetIdempotencyKey())
+		return nil, &GenerationError{generation, ending}
 	}
 	return generation, nil
 }

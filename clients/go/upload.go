@@ -26,36 +26,28 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 	if err != nil {
 		return nil, readingError(err)
 	}
-	stream, err := c.uploads.UploadMedia(ctx)
+	stream, err := c.Uploads.UploadMedia(ctx)
 	if err != nil {
-		return nil, c.errorOf(ctx, err)
+		return nil, err
 	}
 	header := &pb.UploadHeader{ContentType: contentType, Size: size}
 	part := &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Header{Header: header}}
-	for ended := false; ; {
+	for {
 		if err := stream.Send(part); err == io.EOF {
 			break // the gateway has ended the call, and CloseAndRecv returns its status
 		} else if err != nil {
-			return nil, c.errorOf(ctx, err)
-		}
-		if ended {
-			break
+			return nil, err
 		}
 		chunk, err := nextChunk(media)
 		if err != nil && err != io.EOF {
 			return nil, readingError(err)
 		}
-		ended = err == io.EOF
 		if len(chunk) == 0 {
 			break
 		}
 		part = &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Chunk{Chunk: chunk}}
 	}
-	response, err := stream.CloseAndRecv()
-	if err != nil {
-		return nil, c.errorOf(ctx, err)
-	}
-	return response, nil
+	return stream.CloseAndRecv()
 }
 
 // nextChunk reads until a chunk is full or an error occurs. It does not use io.ReadFull, because its

@@ -789,11 +789,11 @@ func request(t *testing.T, client *hfgateway.Client, method string, text json.Ra
 		}
 		return nil
 	case "create_watch_token":
-		var options []hfgateway.TokenOption
-		if arguments.IncludeInput {
-			options = append(options, hfgateway.WithInput())
+		request := &pb.CreateWatchTokenRequest{Filter: filter, IncludeInput: arguments.IncludeInput}
+		if arguments.TTL != 0 {
+			request.Ttl = durationpb.New(arguments.TTL.duration())
 		}
-		_, err := client.CreateWatchToken(ctx, filter, arguments.TTL.duration(), options...)
+		_, err := client.Tokens.CreateWatchToken(ctx, request)
 		return err
 	}
 	t.Fatalf("no method %s", method)

@@ -5,7 +5,6 @@ import (
 	"iter"
 	"time"
 
-	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -31,11 +30,6 @@ type WatchManyOption interface {
 	watchMany(*pb.WatchGenerationsRequest)
 }
 
-// TokenOption configures [Client.CreateWatchToken]: [WithInput].
-type TokenOption interface {
-	token(*pb.CreateWatchTokenRequest)
-}
-
 // InputOption is the type of [WithInput].
 type InputOption struct{}
 
@@ -45,7 +39,6 @@ func WithInput() InputOption { return InputOption{} }
 func (InputOption) list(r *pb.ListGenerationsRequest)       { r.IncludeInput = true }
 func (InputOption) watch(r *pb.WatchGenerationRequest)      { r.IncludeInput = true }
 func (InputOption) watchMany(r *pb.WatchGenerationsRequest) { r.IncludeInput = true }
-func (InputOption) token(r *pb.CreateWatchTokenRequest)     { r.IncludeInput = true }
 
 type listOption func(*pb.ListGenerationsRequest)
 
@@ -98,23 +91,23 @@ func (o ForecastOption) watchMany(r *pb.WatchGenerationsRequest) { r.ForecastInt
 // Wait waits until the generation has ended, and returns it. At the timeout it returns the generation as it is, without
 // an error. With a timeout of 0 only the context limits the wait, and its end is an error.
 func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*Generation, error) {
-	deadline := c.timers.now().Add(timeout)
+	now := c.calls.timers.now
+	deadline := now().Add(timeout)
 	for {
-		asked, step := c.timers.now(), waitStep
+		asked, step := now(), waitStep
 		if timeout > 0 {
 			step = min(step, max(deadline.Sub(asked), 0))
 		}
 		request := &pb.WaitGenerationRequest{Id: id, Timeout: durationpb.New(step)}
-		response, err := unary(ctx, c, c.generations.WaitGeneration, request, step)
+		response, err := c.Generations.WaitGeneration(ctx, request)
 		if err != nil {
 			return nil, err
 		}
-		answered := c.timers.now()
-		if response.GetGeneration().GetDone() || (timeout > 0 && !answered.Before(deadline)) {
+		if response.GetGeneration().GetDone() || (timeout > 0 && !now().Before(deadline)) {
 			return response.GetGeneration(), nil
 		}
-		if answered.Sub(asked) < step/2 { // a gateway that shuts down responds early: back off
-			if err := c.pause(ctx, c.policy.FirstDelay); err != nil {
+		if now().Sub(asked) < step/2 { // a gateway that shuts down responds early: back off
+			if err := c.calls.pause(ctx, c.calls.policy.FirstDelay); err != nil {
 				return nil, err
 			}
 		}
@@ -129,20 +122,16 @@ func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) i
 
 // watchFrom is Watch after a generation that is known already. Without a revision it is not: then forecasts before the
 // first change belong to nothing, and are left out.
-func (c *Client) watchFrom(
-	ctx context.Context, known *Generation, options ...WatchOption,
-) iter.Seq2[*Generation, error] {
-	return func(yield func(*Generation, error) bool) {
-		last := known
-		request := &pb.WatchGenerationRequest{Id: known.GetId(), AfterRevision: known.GetRevision()}
-		for _, option := range options {
-			option.watch(request)
-		}
-		err := follow(ctx, c,
-			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchGenerationResponse], error) {
-				return c.generations.WatchGeneration(ctx, request)
-			},
-			func(message *pb.WatchGenerationResponse) bool {
+func (c *Client) watchFrom(ctx context.Context, last *Generation, options ...WatchOption) iter.Seq2[*Generation, error] {
+	type response = pb.WatchGenerationResponse
+	return watch(ctx, c.calls, c.Generations.WatchGeneration,
+		func() (*pb.WatchGenerationRequest, func(*response) ([]*Generation, bool)) {
+			last := last
+			request := &pb.WatchGenerationRequest{Id: last.GetId(), AfterRevision: last.GetRevision()}
+			for _, option := range options {
+				option.watch(request)
+			}
+			return request, func(message *response) ([]*Generation, bool) {
 				generation := message.GetGeneration()
 				switch {
 				case generation != nil && generation.GetRevision() > request.AfterRevision:
@@ -151,43 +140,30 @@ func (c *Client) watchFrom(
 					generation = proto.CloneOf(last)
 					generation.Forecast = message.GetForecast()
 				default:
-					return true
+					return nil, true
 				}
 				last = generation
-				return yield(generation, nil) && !generation.GetDone()
-			})
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+				return []*Generation{generation}, !generation.GetDone()
+			}
+		})
 }
 
 // WatchMany yields the events of all generations that match the filter, including ones created later. A nil filter
 // matches all. The sequence ends when all generations in filter.Ids have ended, and never for other filters. It resumes
 // if the stream breaks, and ends after an error. Each range over the sequence opens a new watch.
 func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...WatchManyOption) iter.Seq2[Event, error] {
-	return func(yield func(Event, error) bool) {
-		request := &pb.WatchGenerationsRequest{Filter: orAll(filter)}
-		for _, option := range options {
-			option.watchMany(request)
-		}
-		position := &cursor{token: request.ResumeToken}
-		report := func(events []Event) bool {
-			for _, event := range events {
-				if !yield(event, nil) {
-					return false
-				}
+	type response = pb.WatchGenerationsResponse
+	return watch(ctx, c.calls, c.Generations.WatchGenerations,
+		func() (*pb.WatchGenerationsRequest, func(*response) ([]Event, bool)) {
+			request := &pb.WatchGenerationsRequest{Filter: orAll(filter)}
+			for _, option := range options {
+				option.watchMany(request)
 			}
-			return true
-		}
-		err := follow(ctx, c,
-			func(ctx context.Context) (grpc.ServerStreamingClient[pb.WatchGenerationsResponse], error) {
+			position := &cursor{token: request.ResumeToken}
+			return request, func(message *response) ([]Event, bool) {
+				events := position.received(message)
 				request.ResumeToken = position.token
-				return c.generations.WatchGenerations(ctx, request)
-			},
-			func(message *pb.WatchGenerationsResponse) bool { return report(position.received(message)) })
-		if err != nil {
-			yield(nil, err)
-		}
-	}
+				return events, true
+			}
+		})
 }

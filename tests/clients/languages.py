@@ -66,7 +66,7 @@ LANGUAGES: tuple[Language, ...] = (
     Language(
         "python-sync", "Python, sync", "python", "openssl", (sys.executable, "-m", "behaviours", "--sync"), partial=True
     ),
-    Language("go", "Go", "go", "go", (str(gotool.BEHAVIOURS),), gotool.BUILD_BEHAVIOURS, owed=_NEW),
+    Language("go", "Go", "go", "go", (str(gotool.BEHAVIOURS),), gotool.BUILD_BEHAVIOURS),
     Language("typescript", "TypeScript", "typescript", "node", ("node", TYPESCRIPT), BUILD_TYPESCRIPT),
     # In Node, over fetch: every behaviour must hold over both Connect and gRPC-Web. TLS is up to the browser.
     Language(
@@ -79,9 +79,7 @@ LANGUAGES: tuple[Language, ...] = (
         partial=True,
     ),
     Language("java", "Java", "java", "mvn", JAVA, BUILD_JAVA, owed=_NEW),
-    Language(
-        "rust", "Rust", "rust", "cargo", ("cargo", "run", *CARGO, "--"), build=("cargo", "build", *CARGO), owed=_NEW
-    ),
+    Language("rust", "Rust", "rust", "cargo", ("cargo", "run", *CARGO, "--"), build=("cargo", "build", *CARGO)),
 )
 
 

@@ -43,7 +43,8 @@ async fn main() {
     };
     let once = RetryPolicy { repeat_calls_for: Some(std::time::Duration::ZERO), ..Default::default() };
     let client = Client::builder(&arguments[0]).tls(tls).retry(once).build().expect("a client");
-    println!("{:?}", client.get("0198d7a0-0000-7000-8000-000000000000").await.expect_err("nothing there").kind());
+    let error = client.get("0198d7a0-0000-7000-8000-000000000000").await.expect_err("nothing there");
+    println!("{:?} {}", error.kind(), error.retryable());
 }
 """
 
@@ -139,7 +140,7 @@ async def test_a_new_project_runs_the_rust_readme(project: Path, tmp_path: Path)
 
 
 @pytest.mark.toolchain("openssl")
-async def test_the_rust_client_presents_its_certificate(project: Path, tmp_path: Path) -> None:
+async def test_the_rust_client_presents_its_certificate_and_checks_the_gateways(project: Path, tmp_path: Path) -> None:
     authority, clients = Authority.made(tmp_path), Authority.made(tmp_path, "clients")
     served, ours = authority.signed("gateway"), clients.signed("client")
     tls = {"tls_cert": str(served.cert), "tls_key": str(served.key), "tls_client_ca": str(clients.cert)}
@@ -148,8 +149,10 @@ async def test_the_rust_client_presents_its_certificate(project: Path, tmp_path:
     knock = RUST_TARGET / "debug" / "knock"
     # The call needs no Higgsfield.
     async with GatewayProcess(tmp_path, "http://127.0.0.1:9", **tls) as gateway:
-        assert await output_of(knock, gateway.address, authority.cert, ours.cert, ours.key) == "NotFound\n"
-        assert await output_of(knock, gateway.address, authority.cert) == "Unavailable\n"
+        assert await output_of(knock, gateway.address, authority.cert, ours.cert, ours.key) == "NotFound false\n"
+        assert await output_of(knock, gateway.address, authority.cert) == "Unavailable true\n"
+        # The client does not trust the gateway: a mistake, which is not retried.
+        assert await output_of(knock, gateway.address, clients.cert) == "Unavailable false\n"
 
 
 async def output_of(program: Path, *arguments: str | Path) -> str:

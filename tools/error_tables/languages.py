@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from tools.error_tables import ROOT, Language, python, read, typescript
+from tools.error_tables import ROOT, Language, go, python, read, rust, typescript
 
-LANGUAGES: dict[str, Language] = {"python": python.LANGUAGE, "typescript": typescript.LANGUAGE}
+LANGUAGES: dict[str, Language] = {
+    "python": python.LANGUAGE,
+    "go": go.LANGUAGE,
+    "typescript": typescript.LANGUAGE,
+    "rust": rust.LANGUAGE,
+}
 """By the names of tools/generate.py."""
 
 

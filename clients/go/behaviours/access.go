@@ -1,9 +1,8 @@
 package main
 
 import (
-	"time"
-
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 func noKey(t *trial)    { stranger(t, "") }
@@ -45,8 +44,8 @@ func overTLS(t *trial) {
 
 func watchToken(t *trial) {
 	id, other := t.queued(unique("a fox")).GetId(), t.queued(unique("a hare")).GetId()
-	token := value[*hfgateway.WatchToken](t)(
-		t.client.CreateWatchToken(t.ctx, &hfgateway.Filter{Ids: []string{id}}, time.Minute))
+	token := value[*pb.CreateWatchTokenResponse](t)(t.client.Tokens.CreateWatchToken(
+		t.ctx, &pb.CreateWatchTokenRequest{Filter: &hfgateway.Filter{Ids: []string{id}}}))
 	client := t.another(t.address, token.GetToken())
 	defer client.Close()
 	_, err := client.Get(t.ctx, other)

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 // called creates a callback for a label that no generation has, to an address on which nothing listens. The caller
@@ -23,9 +24,8 @@ func (t *trial) called(options ...hfgateway.CallbackOption) *hfgateway.CreatedCa
 
 // drop deletes the callback, because a tenant may have only a few.
 func (t *trial) drop(callback *hfgateway.CreatedCallback) {
-	if err := t.client.DeleteCallback(t.ctx, callback.Callback.GetId()); err != nil {
-		t.failf("%v", err)
-	}
+	request := &pb.DeleteCallbackRequest{Id: callback.Callback.GetId()}
+	value[*pb.DeleteCallbackResponse](t)(t.client.Callbacks.DeleteCallback(t.ctx, request))
 }
 
 func createCallback(t *trial) {
@@ -39,14 +39,33 @@ func createCallback(t *trial) {
 	t.check(second.Callback.GetId() == first.Callback.GetId() && second.Replayed && second.Secret == "", second.Replayed)
 }
 
+func lostCallbackSecret(t *trial) {
+	url := t.harness + "/receive?" + hfgateway.NewIdempotencyKey()
+	t.check(t.client.Check(t.ctx) == nil, "there is no connection to lose")
+	var lost struct{ Connections int }
+	t.control("/lose", map[string]any{"callback_url": url}, &lost)
+	t.check(lost.Connections > 0, "there was no connection to lose")
+	filter := &hfgateway.Filter{Labels: map[string]string{"run": unique("nothing")}}
+	made := value[*hfgateway.CreatedCallback](t)(t.client.CreateCallback(t.ctx, url, hfgateway.WithFilter(filter)))
+	defer t.drop(made)
+	t.check(made.Replayed && strings.HasPrefix(made.Secret, "whsec_"), made.Replayed)
+	request := &pb.TestCallbackRequest{Id: made.Callback.GetId()}
+	delivery := value[*pb.TestCallbackResponse](t)(t.client.Callbacks.TestCallback(t.ctx, request)).GetDelivery()
+	t.check(delivery.GetState() == pb.DeliveryState_DELIVERY_STATE_DELIVERED, delivery)
+	var verified struct{ Valid bool }
+	t.control("/verify", map[string]any{"secret": made.Secret}, &verified)
+	t.check(verified.Valid, "the secret is not the one that signs")
+}
+
 func getCallback(t *trial) {
 	made := t.called()
 	defer t.drop(made)
-	found := value[*hfgateway.Callback](t)(t.client.GetCallback(t.ctx, made.Callback.GetId()))
+	request := &pb.GetCallbackRequest{Id: made.Callback.GetId()}
+	found := value[*pb.GetCallbackResponse](t)(t.client.Callbacks.GetCallback(t.ctx, request)).GetCallback()
 	t.check(proto.Equal(found, made.Callback), found, made.Callback)
 	other := t.another(t.address, t.otherAPIKey)
 	defer other.Close()
-	_, err := other.GetCallback(t.ctx, made.Callback.GetId())
+	_, err := other.Callbacks.GetCallback(t.ctx, request)
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 }
 
@@ -63,8 +82,8 @@ func updateCallback(t *trial) {
 	made := t.called()
 	defer t.drop(made)
 	for _, paused := range []bool{true, false} {
-		changed := value[*hfgateway.Callback](t)(
-			t.client.UpdateCallback(t.ctx, made.Callback.GetId(), hfgateway.Paused(paused)))
+		request := &pb.UpdateCallbackRequest{Id: made.Callback.GetId(), Paused: &paused}
+		changed := value[*pb.UpdateCallbackResponse](t)(t.client.Callbacks.UpdateCallback(t.ctx, request)).GetCallback()
 		t.check(changed.GetPaused() == paused && proto.Equal(changed.GetFilter(), made.Callback.GetFilter()), changed)
 	}
 }
@@ -73,7 +92,7 @@ func deleteCallback(t *trial) {
 	made := t.called()
 	for range 2 {
 		t.drop(made)
-		_, err := t.client.GetCallback(t.ctx, made.Callback.GetId())
+		_, err := t.client.Callbacks.GetCallback(t.ctx, &pb.GetCallbackRequest{Id: made.Callback.GetId()})
 		t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 	}
 }
@@ -81,7 +100,8 @@ func deleteCallback(t *trial) {
 func rotateCallbackSecret(t *trial) {
 	made := t.called()
 	defer t.drop(made)
-	rotated := value[*hfgateway.RotatedSecret](t)(t.client.RotateCallbackSecret(t.ctx, made.Callback.GetId()))
+	request := &pb.RotateCallbackSecretRequest{Id: made.Callback.GetId()}
+	rotated := value[*pb.RotateCallbackSecretResponse](t)(t.client.Callbacks.RotateCallbackSecret(t.ctx, request))
 	t.check(strings.HasPrefix(rotated.GetSecret(), "whsec_") && rotated.GetSecret() != made.Secret, "the same secret")
 	t.check(rotated.GetCallback().GetOldSecretsExpireTime() != nil, rotated.GetCallback())
 }
@@ -89,9 +109,10 @@ func rotateCallbackSecret(t *trial) {
 func testCallback(t *trial) {
 	made := t.called()
 	defer t.drop(made)
-	delivery := value[*hfgateway.Delivery](t)(t.client.TestCallback(t.ctx, made.Callback.GetId()))
-	t.check(delivery.GetState() == hfgateway.DeliveryFailed, delivery)
-	t.check(delivery.GetProblem() == hfgateway.ProblemConnection && delivery.GetHttpStatus() == 0, delivery)
+	request := &pb.TestCallbackRequest{Id: made.Callback.GetId()}
+	delivery := value[*pb.TestCallbackResponse](t)(t.client.Callbacks.TestCallback(t.ctx, request)).GetDelivery()
+	t.check(delivery.GetState() == pb.DeliveryState_DELIVERY_STATE_FAILED && delivery.GetHttpStatus() == 0, delivery)
+	t.check(delivery.GetProblem() == pb.DeliveryProblem_DELIVERY_PROBLEM_CONNECTION, delivery)
 }
 
 func listDeliveries(t *trial) {
@@ -107,6 +128,7 @@ func listDeliveries(t *trial) {
 }
 
 func redeliverDelivery(t *trial) {
-	_, err := t.client.Redeliver(t.ctx, hfgateway.NewIdempotencyKey())
+	request := &pb.RedeliverDeliveryRequest{Id: hfgateway.NewIdempotencyKey()}
+	_, err := t.client.Callbacks.RedeliverDelivery(t.ctx, request)
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 }

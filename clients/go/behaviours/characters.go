@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 var faces = []string{"https://example.com/face-1.png", "https://example.com/face-2.png"}
@@ -32,13 +33,14 @@ func createCharacter(t *trial) {
 
 func getCharacter(t *trial) {
 	made := t.training()
-	found := value[*hfgateway.Character](t)(t.client.GetCharacter(t.ctx, made.GetId()))
+	request := &pb.GetCharacterRequest{Id: made.GetId()}
+	found := value[*pb.GetCharacterResponse](t)(t.client.Characters.GetCharacter(t.ctx, request)).GetCharacter()
 	t.check(found.GetId() == made.GetId() && found.GetName() == made.GetName(), found)
-	_, err := t.client.GetCharacter(t.ctx, hfgateway.NewIdempotencyKey())
+	_, err := t.client.Characters.GetCharacter(t.ctx, &pb.GetCharacterRequest{Id: hfgateway.NewIdempotencyKey()})
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 	other := t.another(t.address, t.otherAPIKey)
 	defer other.Close()
-	_, err = other.GetCharacter(t.ctx, made.GetId())
+	_, err = other.Characters.GetCharacter(t.ctx, request)
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 }
 
@@ -70,10 +72,9 @@ func watchCharacter(t *trial) {
 func deleteCharacter(t *trial) {
 	id := t.training().GetId()
 	for range 2 {
-		if err := t.client.DeleteCharacter(t.ctx, id); err != nil {
-			t.failf("%v", err)
-		}
-		_, err := t.client.GetCharacter(t.ctx, id)
+		request := &pb.DeleteCharacterRequest{Id: id}
+		value[*pb.DeleteCharacterResponse](t)(t.client.Characters.DeleteCharacter(t.ctx, request))
+		_, err := t.client.Characters.GetCharacter(t.ctx, &pb.GetCharacterRequest{Id: id})
 		t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // patience is the timeout of one behaviour. Passing behaviours stay far below it.
-const patience = 60 * time.Second
+const patience = 90 * time.Second
 
 type behaviour struct {
 	name    string
@@ -63,6 +63,10 @@ var behaviours = []behaviour{
 	{"wrong_key", wrongKey},
 	{"other_tenant", otherTenant},
 	{"tls", overTLS},
+	{"dead_connection", deadConnection},
+	{"moved_name", movedName},
+	{"concurrent_calls", concurrentCalls},
+	{"closed_client", closedClient},
 	{"upload_bytes", uploadBytes},
 	{"upload_stream", uploadStream},
 	{"upload_refused", uploadRefused},
@@ -80,6 +84,7 @@ var behaviours = []behaviour{
 	{"watch_character", watchCharacter},
 	{"delete_character", deleteCharacter},
 	{"create_callback", createCallback},
+	{"lost_callback_secret", lostCallbackSecret},
 	{"get_callback", getCallback},
 	{"list_callbacks", listCallbacks},
 	{"update_callback", updateCallback},

@@ -19,18 +19,19 @@ import (
 
 // stage has the environment of a run, and a client of the gateway.
 type stage struct {
-	address, apiKey, otherAPIKey, tlsAddress, tlsCA, harness string
-	client                                                   *hfgateway.Client
+	address, namedAddress, apiKey, otherAPIKey, tlsAddress, tlsCA, harness string
+	client                                                                 *hfgateway.Client
 }
 
 func newStage() *stage {
 	s := &stage{
-		address:     os.Getenv("HFG_ADDRESS"),
-		apiKey:      os.Getenv("HFG_API_KEY"),
-		otherAPIKey: os.Getenv("HFG_OTHER_API_KEY"),
-		tlsAddress:  os.Getenv("HFG_TLS_ADDRESS"),
-		tlsCA:       os.Getenv("HFG_TLS_CA"),
-		harness:     os.Getenv("HFG_CONTROL"),
+		address:      os.Getenv("HFG_ADDRESS"),
+		namedAddress: os.Getenv("HFG_NAMED_ADDRESS"),
+		apiKey:       os.Getenv("HFG_API_KEY"),
+		otherAPIKey:  os.Getenv("HFG_OTHER_API_KEY"),
+		tlsAddress:   os.Getenv("HFG_TLS_ADDRESS"),
+		tlsCA:        os.Getenv("HFG_TLS_CA"),
+		harness:      os.Getenv("HFG_CONTROL"),
 	}
 	s.client = hfgateway.Must(hfgateway.New(s.address, hfgateway.WithAPIKey(s.apiKey)))
 	return s
@@ -83,6 +84,13 @@ func (t *trial) refused(err, kind error, reason string) *hfgateway.Error {
 		t.failf("%v instead of %v (%q)", err, kind, reason)
 	}
 	return failed
+}
+
+// isClosed checks that err is the error of a closed client.
+func (t *trial) isClosed(err error) {
+	if !errors.Is(err, hfgateway.ErrClosed) {
+		t.failf("%v instead of %v", err, hfgateway.ErrClosed)
+	}
 }
 
 // impatient disables retries, so that calls return their first failure.

@@ -12,6 +12,7 @@ import (
 	"os"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 func uploadBytes(t *trial) {
@@ -46,7 +47,8 @@ func uploadRefused(t *trial) {
 
 func createUpload(t *trial) {
 	media := picture(t, 8)
-	prepared := value[*hfgateway.PreparedUpload](t)(t.client.CreateUpload(t.ctx, "image/png"))
+	prepared := value[*pb.CreateUploadResponse](t)(
+		t.client.Uploads.CreateUpload(t.ctx, &pb.CreateUploadRequest{ContentType: "image/png"}))
 	request := value[*http.Request](t)(
 		http.NewRequestWithContext(t.ctx, http.MethodPut, prepared.GetUploadUrl(), bytes.NewReader(media)))
 	for name, text := range prepared.GetUploadHeaders() {

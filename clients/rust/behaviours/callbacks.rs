@@ -9,12 +9,14 @@ use hfgateway_client::{
         UpdateCallbackRequest,
     },
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::stage::{Stage, all, behaviours, distinct, fails, unique};
 
 behaviours!(
     create_callback,
+    lost_callback_secret,
     get_callback,
     list_callbacks,
     update_callback,
@@ -52,6 +54,19 @@ async fn create_callback(stage: Stage) {
     let second = stage.client.create_callback(request).await.expect("it is created again");
     assert_eq!((second.id(), second.replayed, second.secret.as_str()), (first.id(), true, ""));
     drop(&stage, &first).await;
+}
+
+async fn lost_callback_secret(stage: Stage) {
+    stage.client.check().await.expect("there is a connection to lose");
+    let url = format!("{}/receive?{}", stage.variable("CONTROL"), Uuid::new_v4());
+    assert_ne!(stage.control("lose", json!({"callback_url": url})).await["connections"], 0);
+    let request = CreateCallbackRequest { idempotency_key: String::new(), url, ..request() };
+    let made = stage.client.create_callback(request).await.expect("it is created");
+    assert!(made.replayed && made.secret.starts_with("whsec_"), "{made:?}");
+    let delivery = stage.client.test_callback(made.id()).await.expect("it is delivered");
+    assert_eq!(delivery.state(), DeliveryState::Delivered);
+    assert_eq!(stage.control("verify", json!({"secret": made.secret})).await, json!({"valid": true}));
+    drop(&stage, &made).await;
 }
 
 async fn get_callback(stage: Stage) {

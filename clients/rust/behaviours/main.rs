@@ -5,6 +5,7 @@ mod access;
 mod callbacks;
 mod catalogs;
 mod characters;
+mod connection;
 mod ending;
 mod following;
 mod http;
@@ -17,7 +18,7 @@ use std::{any::Any, env, process::ExitCode, time::Duration};
 use serde_json::json;
 use stage::{Behaviour, Stage};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,6 +28,7 @@ async fn main() -> ExitCode {
         following::ALL,
         ending::ALL,
         access::ALL,
+        connection::ALL,
         uploads::ALL,
         catalogs::ALL,
         characters::ALL,

@@ -1,16 +1,7 @@
 //! Higgsfield's agents; see [`Client::agents`].
 
-use std::fmt;
-
-use tonic::{
-    Request, Status,
-    metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
-    transport::Channel,
-};
-
 use self::v1alpha1::agent_service_client::AgentServiceClient;
-use crate::client::Client;
+use crate::{client::Client, transport::Transport};
 
 /// The messages and stubs of `hfgateway.agents.v1alpha1`, which may change between versions.
 pub mod v1alpha1 {
@@ -19,27 +10,7 @@ pub mod v1alpha1 {
 }
 
 /// The generated stub of `AgentService`, with a client's connection and API key.
-pub type Agents = AgentServiceClient<InterceptedService<Channel, Authorization>>;
-
-/// Adds a client's API key to every call of a stub.
-#[derive(Clone)]
-pub struct Authorization(Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Authorization {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        Ok(request)
-    }
-}
-
-impl fmt::Debug for Authorization {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Leave out the API key.
-        formatter.debug_struct("Authorization").finish_non_exhaustive()
-    }
-}
+pub type Agents = AgentServiceClient<Transport>;
 
 impl Client {
     /// Returns the generated stub of Higgsfield's agents.
@@ -48,9 +19,6 @@ impl Client {
     /// `tonic::Status`, which converts into [`Error`](crate::Error).
     #[must_use]
     pub fn agents(&self) -> Agents {
-        AgentServiceClient::with_interceptor(
-            self.calls.channel.clone(),
-            Authorization(self.calls.authorization.clone()),
-        )
+        AgentServiceClient::new(self.calls.transport.clone())
     }
 }

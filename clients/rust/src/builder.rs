@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::sync::Semaphore;
 use tonic::{
     metadata::{Ascii, MetadataValue},
     transport::{Certificate, ClientTlsConfig, Endpoint, Identity},
@@ -19,6 +20,7 @@ use crate::{
     error::Error,
     retry::RetryPolicy,
     timers::{Timers, TokioTimers},
+    transport::{Authorization, Layers},
 };
 
 /// The address on which a gateway listens by default.
@@ -90,6 +92,7 @@ pub struct Builder {
     timers: Arc<dyn Timers>,
     on_retry: OnRetry,
     configure: Arc<dyn Fn(Endpoint) -> Endpoint + Send + Sync>,
+    pub(crate) layers: Layers,
 }
 
 /// A client for the gateway at `HFGATEWAY_ADDRESS`, or else at [`DEFAULT_ADDRESS`].
@@ -111,6 +114,7 @@ impl Builder {
             timers: Arc::new(TokioTimers),
             on_retry: Arc::new(|_, _| ()),
             configure: Arc::new(|endpoint| endpoint),
+            layers: Arc::new(|transport| transport),
         }
     }
 
@@ -191,14 +195,16 @@ impl Builder {
         if let Some(tls) = &self.tls {
             endpoint = endpoint.tls_config(tls.config()?).map_err(invalid)?;
         }
+        let channel = (self.configure)(endpoint).connect_lazy();
         Ok(Client::new(Calls {
-            channel: (self.configure)(endpoint).connect_lazy(),
-            authorization: key.map(bearer).transpose()?,
+            transport: (self.layers)(Authorization(key.map(bearer).transpose()?).transport(channel)),
             timeout: self.timeout,
             retry: self.retry,
             timers: self.timers,
             address: self.address.into(),
             on_retry: self.on_retry,
+            reached: Arc::default(),
+            open: Arc::new(Semaphore::new(0)),
         }))
     }
 }

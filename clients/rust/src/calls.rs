@@ -1,26 +1,29 @@
-//! Calls with credentials, deadlines and retries; see `retry.rs`.
+//! Calls with deadlines, retries and typed errors; see `retry.rs`.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use tonic::{
-    Code, Request, Response, Status,
-    metadata::{Ascii, MetadataValue},
-    transport::Channel,
-};
+use async_stream::stream;
+use tokio::{select, sync::Semaphore};
+use tonic::{Code, Request, Response, Status};
 
 use crate::{
     error::Error,
     retry::{RetryPolicy, may_repeat},
     timers::Timers,
+    transport::Transport,
+    watching::BoxStream,
 };
 
 /// `rpc!(Stub.method)` is a function that calls one method.
 macro_rules! rpc {
     ($stub:ident . $method:ident) => {
-        |channel, request| async move { $stub::new(channel).$method(request).await }
+        |transport, request| async move { $stub::new(transport).$method(request).await }
     };
 }
 pub(crate) use rpc;
@@ -28,16 +31,19 @@ pub(crate) use rpc;
 /// Reports retries.
 pub(crate) type OnRetry = Arc<dyn Fn(&Error, Duration) + Send + Sync>;
 
-/// The calls of a client, with its channel, credentials, timeout and retry policy.
+/// The calls of a client, with its connection, timeout and retry policy.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    pub channel: Channel,
-    pub authorization: Option<MetadataValue<Ascii>>,
+    pub transport: Transport,
     pub timeout: Duration,
     pub retry: RetryPolicy,
     pub timers: Arc<dyn Timers>,
     pub address: Arc<str>,
     pub on_retry: OnRetry,
+    /// Whether the gateway has ever responded.
+    pub reached: Arc<AtomicBool>,
+    /// Has no permits, and is closed with the client.
+    pub open: Arc<Semaphore>,
 }
 
 impl Calls {
@@ -47,7 +53,7 @@ impl Calls {
         &self,
         message: Q,
         timeout: Duration,
-        call: impl Fn(Channel, Request<Q>) -> F,
+        call: impl Fn(Transport, Request<Q>) -> F,
     ) -> Result<A, Error>
     where
         Q: Clone,
@@ -55,32 +61,72 @@ impl Calls {
     {
         let deadline = self.after(timeout);
         let mut outage = Outage::new(self, self.retry.repeat_calls_for, deadline);
-        loop {
-            let remaining = deadline.map(|end| end.saturating_duration_since(self.timers.now()));
-            let attempt = call(self.channel.clone(), self.request(message.clone(), remaining));
-            let error = match within(remaining, attempt).await {
-                Ok(Ok(response)) => return Ok(response.into_inner()),
-                // The gateway ended the call at the deadline, just before the client did.
-                Ok(Err(status)) if status.code() == Code::Cancelled && self.is_past(deadline) => {
-                    Error::deadline_exceeded()
-                }
-                Ok(Err(status)) => status.into(),
-                Err(error) => error,
-            };
-            outage.endure(error).await?;
+        let repeated = async {
+            loop {
+                let remaining = deadline.map(|end| end.saturating_duration_since(self.timers.now()));
+                let attempt = call(self.transport.clone(), request(message.clone(), remaining));
+                let error = match within(remaining, attempt).await {
+                    Ok(Ok(response)) => {
+                        outage.over();
+                        return Ok(response.into_inner());
+                    }
+                    // The gateway ended the call at the deadline, just before the client did.
+                    Ok(Err(status)) if status.code() == Code::Cancelled && self.is_past(deadline) => {
+                        Error::deadline_exceeded()
+                    }
+                    Ok(Err(status)) => status.into(),
+                    Err(error) => error,
+                };
+                outage.endure(error).await?;
+            }
+        };
+        self.until_closed(repeated).await
+    }
+
+    /// Returns the result of a call, or a `ClientClosed` when the client is closed.
+    pub async fn until_closed<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        select! {
+            biased;
+            _ = self.open.acquire() => Err(Error::closed()),
+            result = call => result,
         }
     }
 
-    /// Returns a request with the credentials and the remaining time.
-    pub fn request<T>(&self, message: T, timeout: Option<Duration>) -> Request<T> {
-        let mut request = Request::new(message);
-        if let Some(value) = &self.authorization {
-            request.metadata_mut().insert("authorization", value.clone());
-        }
-        if let Some(time) = timeout {
-            request.set_timeout(time);
-        }
-        request
+    /// Streams the items of all pages. Fetches each page when it is needed. `open` returns the items of a page and the
+    /// token of the next one, which is empty after the last page, and `turn` sets the token.
+    pub fn pages<Q, A, T, F>(
+        &self,
+        mut query: Q,
+        call: impl Fn(Transport, Request<Q>) -> F + Copy + Send + Sync + 'static,
+        open: fn(A) -> (Vec<T>, String),
+        turn: fn(&mut Q, String),
+    ) -> BoxStream<T>
+    where
+        Q: Clone + Send + Sync + 'static,
+        A: Send + 'static,
+        T: Send + 'static,
+        F: Future<Output = Result<Response<A>, Status>> + Send,
+    {
+        let calls = self.clone();
+        Box::pin(stream! {
+            loop {
+                match calls.unary(query.clone(), calls.timeout, call).await.map(open) {
+                    Ok((items, next)) => {
+                        for item in items {
+                            yield Ok(item);
+                        }
+                        if next.is_empty() {
+                            return;
+                        }
+                        turn(&mut query, next);
+                    }
+                    Err(error) => {
+                        yield Err(error);
+                        return;
+                    }
+                }
+            }
+        })
     }
 
     /// Returns the deadline after `time`, or `None` if an `Instant` cannot represent it.
@@ -91,6 +137,23 @@ impl Calls {
     pub fn is_past(&self, deadline: Option<Instant>) -> bool {
         deadline.is_some_and(|end| self.timers.now() >= end)
     }
+
+    /// Completes the error of an attempt: `before` is the message of the failure before it.
+    pub fn describe(&self, error: Error, before: Option<&str>) -> Error {
+        if !error.reason().is_empty() {
+            self.reached.store(true, Ordering::Relaxed);
+        }
+        error.at(&self.address, self.reached.load(Ordering::Relaxed), before)
+    }
+}
+
+/// Returns a request with the remaining time.
+pub(crate) fn request<T>(message: T, timeout: Option<Duration>) -> Request<T> {
+    let mut request = Request::new(message);
+    if let Some(time) = timeout {
+        request.set_timeout(time);
+    }
+    request
 }
 
 /// Returns the output of a future, or a `DeadlineExceeded` after `time`.
@@ -118,13 +181,14 @@ impl<'a> Outage<'a> {
 
     /// Ends the outage, after a message of the gateway.
     pub fn over(&mut self) {
+        self.calls.reached.store(true, Ordering::Relaxed);
         self.failures = 0;
         self.last = None;
     }
 
     /// Sleeps until the next attempt. Returns the error at once if there is none.
     pub async fn endure(&mut self, error: Error) -> Result<(), Error> {
-        let error = error.at(&self.calls.address, self.last.as_deref());
+        let error = self.calls.describe(error, self.last.as_deref());
         if !may_repeat(&error) {
             return Err(error);
         }

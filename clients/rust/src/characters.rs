@@ -7,12 +7,7 @@ use crate::{
     client::Client,
     error::Error,
     inputs::keyed,
-    pages::pages,
-    v1::{
-        CharacterState, CreateCharacterRequest, DeleteCharacterRequest, GetCharacterRequest, ListCharactersRequest,
-        SoulCharacter, character_service_client::CharacterServiceClient,
-    },
-    watching::{BoxStream, Training, follow},
+    v1::{CharacterState, CreateCharacterRequest, SoulCharacter, character_service_client::CharacterServiceClient},
 };
 
 /// The result of [`Client::create_character`].
@@ -34,7 +29,6 @@ impl CreatedCharacter {
     }
 }
 
-/// Characters. Training costs credits.
 impl Client {
     /// Starts the training of a [`character`](crate::character).
     ///
@@ -87,35 +81,5 @@ impl Client {
             CharacterState::Completed => Ok(character),
             _ => Err(Error::untrained(character).with_key(&idempotency_key)),
         }
-    }
-
-    /// Returns the character as it is now.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::NotFound`](crate::Kind) if the character does not exist.
-    pub async fn get_character(&self, id: impl Into<String>) -> Result<SoulCharacter, Error> {
-        let request = GetCharacterRequest { id: id.into() };
-        let call = rpc!(CharacterServiceClient.get_character);
-        Ok(self.calls.unary(request, self.calls.timeout, call).await?.character.unwrap_or_default())
-    }
-
-    /// Streams all characters, newest first. Fetches pages on demand.
-    pub fn list_characters(&self, request: ListCharactersRequest) -> BoxStream<SoulCharacter> {
-        pages(&self.calls, request, rpc!(CharacterServiceClient.list_characters))
-    }
-
-    /// Deletes the character at Higgsfield. Deleting a deleted character succeeds.
-    pub async fn delete_character(&self, id: impl Into<String>) -> Result<(), Error> {
-        let request = DeleteCharacterRequest { id: id.into() };
-        self.calls.unary(request, self.calls.timeout, rpc!(CharacterServiceClient.delete_character)).await?;
-        Ok(())
-    }
-
-    /// Streams the character as it is, and then every change until its training has ended.
-    ///
-    /// If the stream breaks, it is opened again.
-    pub fn watch_character(&self, id: impl Into<String>) -> BoxStream<SoulCharacter> {
-        follow(&self.calls, Training::new(id.into()), rpc!(CharacterServiceClient.watch_character))
     }
 }

@@ -7,23 +7,16 @@ use tokio_stream::StreamExt;
 use crate::{
     builder::Builder,
     calls::{Calls, rpc, within},
-    cursor::WatchEvent,
     error::Error,
     inputs::duration,
-    pages::pages,
     retry::RetryPolicy,
     submit::{Submission, Submit},
     upload::{self, Upload},
     v1::{
-        AdoptGenerationRequest, AdoptGenerationResponse, CancelGenerationRequest, CreateUploadRequest,
-        CreateUploadResponse, CreateWatchTokenRequest, CreateWatchTokenResponse, DeleteGenerationRequest,
-        EstimateGenerationRequest, EstimateGenerationResponse, ExplainGenerationRequest, ExplainGenerationResponse,
-        Generation, GenerationInput, GenerationState, GetGenerationRequest, ListGenerationsRequest,
-        UploadMediaResponse, WaitFor, WatchGenerationRequest, WatchGenerationsRequest,
-        generation_service_client::GenerationServiceClient, token_service_client::TokenServiceClient,
-        upload_service_client::UploadServiceClient,
+        DeleteGenerationRequest, EstimateGenerationRequest, EstimateGenerationResponse, Generation, GenerationInput,
+        GenerationState, ListGenerationsRequest, UploadMediaResponse, WaitFor, WatchGenerationRequest,
+        generation_service_client::GenerationServiceClient,
     },
-    watching::{self, BoxStream, Many, One, follow},
 };
 
 const FORECAST_INTERVAL: Duration = Duration::from_secs(2);
@@ -53,6 +46,12 @@ impl Client {
         let mut client = self.clone();
         client.calls.timeout = time;
         client
+    }
+
+    /// Closes the client and its clones: calls in progress and later calls fail with
+    /// [`Kind::ClientClosed`](crate::Kind). Dropping all clones closes the connection.
+    pub fn close(&self) {
+        self.calls.open.close();
     }
 
     /// Returns whether the gateway is ready for calls with the client's key.
@@ -137,75 +136,6 @@ impl Client {
         }
     }
 
-    /// Adopts a request that was made without this gateway, by its id at Higgsfield.
-    ///
-    /// From then on it is a generation like any other; nothing is submitted or charged. Adopting it again returns the
-    /// same generation.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::NotFound`](crate::Kind) if Higgsfield knows no such request of the gateway's account, or another tenant
-    /// has it.
-    pub async fn adopt(&self, request: impl Into<AdoptGenerationRequest>) -> Result<AdoptGenerationResponse, Error> {
-        let call = rpc!(GenerationServiceClient.adopt_generation);
-        self.calls.unary(request.into(), self.calls.timeout, call).await
-    }
-
-    /// Returns the generation as it is now, with its input.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::NotFound`](crate::Kind) if the tenant has no generation with this id.
-    pub async fn get(&self, id: impl Into<String>) -> Result<Generation, Error> {
-        let request = GetGenerationRequest { id: id.into() };
-        let call = rpc!(GenerationServiceClient.get_generation);
-        Ok(self.calls.unary(request, self.calls.timeout, call).await?.generation.unwrap_or_default())
-    }
-
-    /// Streams the generations that match a filter, newest first. Fetches pages on demand.
-    pub fn list(&self, request: impl Into<ListGenerationsRequest>) -> BoxStream<Generation> {
-        pages(&self.calls, request.into(), rpc!(GenerationServiceClient.list_generations))
-    }
-
-    /// Cancels the generation and returns it.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::NotCancelable`](crate::Kind) if it is too late to cancel.
-    pub async fn cancel(&self, id: impl Into<String>) -> Result<Generation, Error> {
-        let request = CancelGenerationRequest { id: id.into() };
-        let call = rpc!(GenerationServiceClient.cancel_generation);
-        Ok(self.calls.unary(request, self.calls.timeout, call).await?.generation.unwrap_or_default())
-    }
-
-    /// Waits until the generation has ended, and returns it.
-    ///
-    /// At the timeout (`None`: no limit) it returns the generation as it is; see its `done`.
-    pub async fn wait(&self, id: impl Into<String>, timeout: impl Into<Option<Duration>>) -> Result<Generation, Error> {
-        watching::wait(&self.calls, id.into(), timeout.into()).await
-    }
-
-    /// Streams every change of one generation, exactly once and in order, and ends after the final one.
-    ///
-    /// Takes an id, or a request with the revision to begin after. If the stream breaks, it resumes from the last
-    /// revision. With a `forecast_interval` in the request, the last generation comes again with each newer forecast, at
-    /// the same revision.
-    pub fn watch(&self, request: impl Into<WatchGenerationRequest>) -> BoxStream<Generation> {
-        self.watch_from(request.into(), None)
-    }
-
-    fn watch_from(&self, request: WatchGenerationRequest, known: Option<Generation>) -> BoxStream<Generation> {
-        follow(&self.calls, One::new(request, known), rpc!(GenerationServiceClient.watch_generation))
-    }
-
-    /// Streams the events of all generations that match, including ones created later.
-    ///
-    /// Takes a filter, or a request with the resume token to begin after. With ids in the filter, the stream ends when
-    /// all of them have ended, otherwise never. If it breaks, it resumes with the last token.
-    pub fn watch_many(&self, request: impl Into<WatchGenerationsRequest>) -> BoxStream<WatchEvent> {
-        follow(&self.calls, Many::new(request.into()), rpc!(GenerationServiceClient.watch_generations))
-    }
-
     /// Returns the price of the input, and validates it as `submit` does. Charges nothing.
     pub async fn estimate(&self, input: impl Into<GenerationInput>) -> Result<EstimateGenerationResponse, Error> {
         let request = EstimateGenerationRequest { input: Some(input.into()) };
@@ -225,12 +155,6 @@ impl Client {
         Ok(self.calls.unary(request, self.calls.timeout, call).await?.removed_upstream)
     }
 
-    /// Returns the history of the generation, oldest event first: every change, and every call to Higgsfield.
-    pub async fn explain(&self, id: impl Into<String>) -> Result<ExplainGenerationResponse, Error> {
-        let request = ExplainGenerationRequest { id: id.into() };
-        self.calls.unary(request, self.calls.timeout, rpc!(GenerationServiceClient.explain_generation)).await
-    }
-
     /// Uploads media to Higgsfield's storage through the gateway; use the returned URL in an input.
     ///
     /// `content_type` is a media type such as "image/png". A failed upload is not retried, because the source may not
@@ -245,22 +169,6 @@ impl Client {
         media: impl Into<Upload>,
     ) -> Result<UploadMediaResponse, Error> {
         upload::upload(&self.calls, content_type.into(), media.into()).await
-    }
-
-    /// Returns a URL to PUT media to, and the headers to send, for uploads that do not pass through the gateway.
-    pub async fn create_upload(&self, content_type: impl Into<String>) -> Result<CreateUploadResponse, Error> {
-        let request = CreateUploadRequest { content_type: content_type.into() };
-        self.calls.unary(request, self.calls.timeout, rpc!(UploadServiceClient.create_upload)).await
-    }
-
-    /// Creates a token with which a browser can watch the matching generations, and nothing else.
-    ///
-    /// Takes a filter with ids or labels, or a request.
-    pub async fn create_watch_token(
-        &self,
-        request: impl Into<CreateWatchTokenRequest>,
-    ) -> Result<CreateWatchTokenResponse, Error> {
-        self.calls.unary(request.into(), self.calls.timeout, rpc!(TokenServiceClient.create_watch_token)).await
     }
 }
 

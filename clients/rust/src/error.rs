@@ -1,175 +1,23 @@
 //! The errors of the client.
 
-use std::{collections::HashMap, fmt, io, time::Duration};
+use std::{collections::HashMap, fmt, io, iter, time::Duration};
 
 use prost::{DecodeError, Message};
 use prost_types::Any;
 use tonic::{Code, Status, TimeoutExpired};
 use tonic_types::pb;
 
-use crate::v1::{Failure, FieldViolation, Generation, GenerationState, SoulCharacter};
+use crate::{
+    kind::Kind,
+    v1::{Failure, FieldViolation, Generation, GenerationState, SoulCharacter},
+};
 
 const DOMAIN: &str = "hfgateway";
 
-/// What went wrong.
-///
-/// There is one kind for each gRPC code, and one for each reason of the gateway. Errors with a reason that is newer
-/// than this crate, and errors of the transport, have the kind of their code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// INVALID_ARGUMENT: the gateway's validation refused the request; see the field violations.
-    InvalidInput,
-    /// Higgsfield refused the input.
-    InputRefused,
-    /// UNAUTHENTICATED: the API key or watch token is missing, wrong, expired or revoked.
-    InvalidCredentials,
-    /// PERMISSION_DENIED: the key or token may not make this call.
-    NotAllowed,
-    /// The Higgsfield account does not have this feature.
-    FeatureNotEnabled,
-    /// NOT_FOUND: the object does not exist, or belongs to another tenant.
-    NotFound,
-    /// Higgsfield, or the catalog, does not know the model.
-    ModelUnknown,
-    /// FAILED_PRECONDITION: the state of the object does not allow the call.
-    PreconditionFailed,
-    /// Higgsfield has disabled or blocked the model.
-    ModelUnavailable,
-    /// The idempotency key belongs to another input, or to a deleted generation.
-    KeyReused,
-    /// It is too late to cancel, or Higgsfield cannot; the metadata has the "state".
-    NotCancelable,
-    /// The generation has not ended.
-    NotDone,
-    /// RESOURCE_EXHAUSTED: a limit was reached.
-    ResourceExhausted,
-    /// The tenant has reached a limit; the retry delay is set if waiting helps.
-    QuotaExceeded,
-    /// The Higgsfield account has not enough credits.
-    InsufficientCredits,
-    /// Higgsfield is saturated, and the caller set [`Submit::fail_when_saturated`](crate::Submit::fail_when_saturated).
-    UpstreamSaturated,
-    /// The gateway is overloaded, or its queue is full. The call had no effect.
-    GatewayOverloaded,
-    /// UNAVAILABLE, or CANCELLED by the server: the gateway, or something it needs, is not available. The call can be
-    /// retried unchanged.
-    Unavailable,
-    /// Higgsfield sent no usable response.
-    UpstreamUnavailable,
-    /// The gateway is shutting down, or its store is not available.
-    GatewayUnavailable,
-    /// ABORTED: the call was aborted.
-    Aborted,
-    /// The request was sent, but its outcome is unknown. Repeating it with the same key finds the outcome, and never
-    /// has a second effect.
-    SubmissionUnresolved,
-    /// An agent's session is busy with another turn.
-    SessionBusy,
-    /// INTERNAL: a defect of the gateway; the message has the id of the incident.
-    InternalError,
-    /// Higgsfield refuses the gateway's credentials. The operator of the gateway must act.
-    UpstreamCredentialsRefused,
-    /// DEADLINE_EXCEEDED: the call timed out. The generation, if any, continues.
-    DeadlineExceeded,
-    /// Any other code.
-    Other,
-    /// Only from `generate`: the generation failed. See [`Error::generation`].
-    GenerationFailed,
-    /// Only from `generate`: the generation failed before Higgsfield accepted it. It was not charged, and its key can
-    /// be used again.
-    GenerationRefused,
-    /// Only from `generate`: Higgsfield's moderation refused the generation. It was not charged.
-    GenerationModerated,
-    /// Only from `generate`: a caller canceled the generation, or the gateway did; see the reason. It was not charged.
-    GenerationCanceled,
-    /// Only from `generate`: the outcome of the generation cannot be determined. It may have been charged.
-    GenerationLost,
-    /// Only from `train_character`: the training failed. See [`Error::character`].
-    TrainingFailed,
-    /// Only from `upload`: the source could not be read.
-    SourceFailed,
-    /// Only from `build`: the address, the API key or a PEM file is invalid.
-    InvalidConfiguration,
-}
-
-impl Kind {
-    /// Returns the kind of the gRPC code, such as [`Kind::PreconditionFailed`] for [`Kind::KeyReused`].
-    ///
-    /// For ends of a generation it is [`Kind::GenerationFailed`]; other kinds without a code return themselves.
-    #[must_use]
-    pub fn broader(self) -> Self {
-        match self {
-            Self::InputRefused => Self::InvalidInput,
-            Self::FeatureNotEnabled => Self::NotAllowed,
-            Self::ModelUnknown => Self::NotFound,
-            Self::ModelUnavailable | Self::KeyReused | Self::NotCancelable | Self::NotDone => Self::PreconditionFailed,
-            Self::QuotaExceeded | Self::InsufficientCredits | Self::UpstreamSaturated | Self::GatewayOverloaded => {
-                Self::ResourceExhausted
-            }
-            Self::UpstreamUnavailable | Self::GatewayUnavailable => Self::Unavailable,
-            Self::SubmissionUnresolved | Self::SessionBusy => Self::Aborted,
-            Self::UpstreamCredentialsRefused => Self::InternalError,
-            Self::GenerationRefused | Self::GenerationModerated | Self::GenerationCanceled | Self::GenerationLost => {
-                Self::GenerationFailed
-            }
-            itself => itself,
-        }
-    }
-
-    fn of_code(code: Code) -> Self {
-        match code {
-            Code::InvalidArgument => Self::InvalidInput,
-            Code::Unauthenticated => Self::InvalidCredentials,
-            Code::PermissionDenied => Self::NotAllowed,
-            Code::NotFound => Self::NotFound,
-            Code::FailedPrecondition => Self::PreconditionFailed,
-            Code::ResourceExhausted => Self::ResourceExhausted,
-            Code::Unavailable | Code::Cancelled => Self::Unavailable,
-            Code::Aborted => Self::Aborted,
-            Code::Internal => Self::InternalError,
-            Code::DeadlineExceeded => Self::DeadlineExceeded,
-            _ => Self::Other,
-        }
-    }
-
-    fn of_reason(reason: &str) -> Option<Self> {
-        Some(match reason {
-            "INVALID_INPUT" => Self::InvalidInput,
-            "INPUT_REFUSED" => Self::InputRefused,
-            "INVALID_CREDENTIALS" => Self::InvalidCredentials,
-            "NOT_ALLOWED" => Self::NotAllowed,
-            "FEATURE_NOT_ENABLED" => Self::FeatureNotEnabled,
-            "NOT_FOUND" => Self::NotFound,
-            "MODEL_UNKNOWN" => Self::ModelUnknown,
-            "MODEL_UNAVAILABLE" => Self::ModelUnavailable,
-            "IDEMPOTENCY_KEY_REUSED" => Self::KeyReused,
-            "NOT_CANCELABLE" => Self::NotCancelable,
-            "NOT_DONE" => Self::NotDone,
-            "QUOTA_EXCEEDED" => Self::QuotaExceeded,
-            "INSUFFICIENT_CREDITS" => Self::InsufficientCredits,
-            "UPSTREAM_SATURATED" => Self::UpstreamSaturated,
-            "GATEWAY_OVERLOADED" => Self::GatewayOverloaded,
-            "UPSTREAM_UNAVAILABLE" => Self::UpstreamUnavailable,
-            "GATEWAY_UNAVAILABLE" => Self::GatewayUnavailable,
-            "UPSTREAM_CREDENTIALS_REFUSED" => Self::UpstreamCredentialsRefused,
-            "INTERNAL" => Self::InternalError,
-            "SUBMISSION_UNRESOLVED" => Self::SubmissionUnresolved,
-            "SESSION_BUSY" => Self::SessionBusy,
-            _ => return None,
-        })
-    }
-
-    fn of_end(generation: &Generation) -> Self {
-        match generation.state() {
-            GenerationState::Failed if generation.accept_time.is_none() => Self::GenerationRefused,
-            GenerationState::Nsfw => Self::GenerationModerated,
-            GenerationState::Canceled => Self::GenerationCanceled,
-            GenerationState::Lost => Self::GenerationLost,
-            _ => Self::GenerationFailed,
-        }
-    }
-}
+// Causes of failed connections that a retry cannot change: an unknown name, an untrusted certificate or one for another
+// name, and a gateway without TLS. A refused connection is none, because the gateway may be starting.
+const MISTAKES: [&str; 3] =
+    ["failed to lookup address", "invalid peer certificate", "received corrupt message of type InvalidContentType"];
 
 /// A failed call, or the error of a generation or training that ended without success.
 ///
@@ -182,11 +30,11 @@ struct Inner {
     reason: String,
     message: String,
     failure: Failure,
-    retry_delay: Option<Duration>,
     idempotency_key: String,
     generation: Option<Generation>,
     character: Option<SoulCharacter>,
     address: String,
+    mistake: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -225,13 +73,14 @@ impl Error {
     /// Returns whether the same input may succeed later.
     #[must_use]
     pub fn retryable(&self) -> bool {
-        self.0.failure.retryable || self.0.kind.broader() == Kind::Unavailable
+        self.0.failure.retryable || (self.0.kind.broader() == Kind::Unavailable && !self.0.mistake)
     }
 
     /// Returns how long to wait before a retry, if it is known.
     #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
-        self.0.retry_delay
+        // Ignore a negative delay.
+        self.0.failure.retry_delay.map(|delay| Duration::try_from(delay).unwrap_or_default())
     }
 
     /// Returns the variable parts of the message, such as "generation_id" and "limit".
@@ -269,8 +118,9 @@ impl Error {
         self
     }
 
-    /// Adds the gateway's address to an error of the connection, and to a timeout the failure before it.
-    pub(crate) fn at(mut self, address: &str, before: Option<&str>) -> Self {
+    /// Adds the gateway's address to an error of the connection, and to a timeout the failure before it. Until the
+    /// gateway was reached, a failed connection may be a mistake in the client's options.
+    pub(crate) fn at(mut self, address: &str, reached: bool, before: Option<&str>) -> Self {
         let inner = &mut self.0;
         if inner.reason.is_empty() && matches!(inner.code, Some(Code::Unavailable | Code::DeadlineExceeded)) {
             inner.address = address.to_owned();
@@ -278,21 +128,31 @@ impl Error {
         if let (Some(Code::DeadlineExceeded), Some(text)) = (inner.code, before) {
             inner.message = format!("{}; before that: {text}", inner.message);
         }
+        let is_mistake = |text: String| MISTAKES.iter().any(|cause| text.contains(cause));
+        self.0.mistake = !reached && self.causes().any(is_mistake);
         self
+    }
+
+    /// Whether a retry cannot change the cause.
+    pub(crate) fn is_mistake(&self) -> bool {
+        self.0.mistake
+    }
+
+    /// Returns the texts of the causes of an error of the connection.
+    fn causes(&self) -> impl Iterator<Item = String> {
+        // The first source is the status, whose message is the error's.
+        let first = std::error::Error::source(self).and_then(|status| status.source());
+        iter::successors(first, |error| error.source()).map(ToString::to_string)
     }
 
     /// Returns the causes of an error of the connection that the message does not contain, and the gateway's address.
     fn connection(&self) -> Vec<String> {
         let mut found = Vec::new();
         if !self.0.address.is_empty() {
-            // The first source is the status, whose message is the error's.
-            let mut source = std::error::Error::source(self).and_then(|status| status.source());
-            while let Some(error) = source {
-                let text = error.to_string();
+            for text in self.causes() {
                 if !self.message().contains(&text) && !found.contains(&text) {
                     found.push(text);
                 }
-                source = error.source();
             }
             found.push(format!("gateway at {}", self.0.address));
         }
@@ -301,6 +161,10 @@ impl Error {
 
     pub(crate) fn deadline_exceeded() -> Self {
         Self::bare(Kind::DeadlineExceeded, Some(Code::DeadlineExceeded), "the call timed out".to_owned())
+    }
+
+    pub(crate) fn closed() -> Self {
+        Self::bare(Kind::ClientClosed, Some(Code::Cancelled), "the client is closed".to_owned())
     }
 
     pub(crate) fn source_failed(error: io::Error) -> Self {
@@ -313,35 +177,33 @@ impl Error {
 
     /// Returns the error of a generation that ended without output.
     pub(crate) fn ended(generation: Generation) -> Self {
-        let failure = generation.failure.clone().unwrap_or_default();
-        let message = match failure.message.as_str() {
-            "" => format!("ended as {}", generation.state_name()),
-            text => text.to_owned(),
+        let kind = match generation.state() {
+            GenerationState::Failed if generation.accept_time.is_none() => Kind::GenerationRefused,
+            GenerationState::Nsfw => Kind::GenerationModerated,
+            GenerationState::Canceled => Kind::GenerationCanceled,
+            GenerationState::Lost => Kind::GenerationLost,
+            _ => Kind::GenerationFailed,
         };
-        Self(Box::new(Inner {
-            reason: failure.reason_name().into_owned(),
-            retry_delay: delay_of(&failure),
-            failure,
-            idempotency_key: generation.idempotency_key.clone(),
-            generation: Some(generation.clone()),
-            ..*Self::bare(Kind::of_end(&generation), None, message).0
-        }))
+        let mut error = Self::unsuccessful(kind, generation.failure.clone(), &generation.state_name());
+        error.0.idempotency_key.clone_from(&generation.idempotency_key);
+        error.0.generation = Some(generation);
+        error
     }
 
     /// Returns the error of a character whose training did not complete.
     pub(crate) fn untrained(character: SoulCharacter) -> Self {
-        let failure = character.failure.clone().unwrap_or_default();
-        let message = match failure.message.as_str() {
-            "" => format!("ended as {}", character.state_name()),
-            text => text.to_owned(),
-        };
-        Self(Box::new(Inner {
-            reason: failure.reason_name().into_owned(),
-            retry_delay: delay_of(&failure),
-            failure,
-            character: Some(character),
-            ..*Self::bare(Kind::TrainingFailed, None, message).0
-        }))
+        let mut error = Self::unsuccessful(Kind::TrainingFailed, character.failure.clone(), &character.state_name());
+        error.0.character = Some(character);
+        error
+    }
+
+    fn unsuccessful(kind: Kind, failure: Option<Failure>, state: &str) -> Self {
+        let failure = failure.unwrap_or_default();
+        let message = if failure.message.is_empty() { format!("ended as {state}") } else { failure.message.clone() };
+        let mut error = Self::bare(kind, None, message);
+        error.0.reason = failure.reason_name().into_owned();
+        error.0.failure = failure;
+        error
     }
 
     fn bare(kind: Kind, code: Option<Code>, message: String) -> Self {
@@ -351,11 +213,11 @@ impl Error {
             reason: String::new(),
             message,
             failure: Failure::default(),
-            retry_delay: None,
             idempotency_key: String::new(),
             generation: None,
             character: None,
             address: String::new(),
+            mistake: false,
             source: None,
         }))
     }
@@ -376,7 +238,6 @@ impl From<Status> for Error {
             code: Some(code),
             message: message.map_or_else(|| code_name(code).replace('_', " ").to_lowercase(), str::to_owned),
             reason,
-            retry_delay: delay_of(&failure),
             failure,
             source: Some(Box::new(status)),
             ..*Self::bare(Kind::Other, None, String::new()).0
@@ -427,11 +288,6 @@ fn code_of(status: &Status) -> Code {
         source = error.source();
     }
     Code::Unavailable
-}
-
-fn delay_of(failure: &Failure) -> Option<Duration> {
-    // Ignore a negative delay.
-    failure.retry_delay.map(|delay| Duration::try_from(delay).unwrap_or_default())
 }
 
 /// Returns the name of a code, such as "INVALID_ARGUMENT".

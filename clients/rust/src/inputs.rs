@@ -8,10 +8,13 @@ use prost_types::{ListValue, Struct, Value, value::Kind as ValueKind};
 use serde_json::Value as Json;
 
 use crate::v1::{
-    AdoptGenerationRequest, CreateCallbackRequest, CreateCharacterRequest, CreateWatchTokenRequest, DopInput,
-    GenerationFilter, GenerationInput, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest,
-    ListSoulStylesRequest, ModelInput, MotionStrength, SoulInput, SoulVersion, SpeakInput, WatchGenerationRequest,
-    WatchGenerationsRequest, generation_input,
+    AdoptGenerationRequest, CancelGenerationRequest, CreateCallbackRequest, CreateCharacterRequest,
+    CreateUploadRequest, CreateWatchTokenRequest, DeleteCallbackRequest, DeleteCharacterRequest, DopInput,
+    ExplainGenerationRequest, GenerationFilter, GenerationInput, GetCallbackRequest, GetCharacterRequest,
+    GetGenerationRequest, GetModelRequest, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest,
+    ListSoulStylesRequest, ModelInput, MotionStrength, RedeliverDeliveryRequest, RotateCallbackSecretRequest,
+    SoulInput, SoulVersion, SpeakInput, TestCallbackRequest, WatchGenerationRequest, WatchGenerationsRequest,
+    generation_input,
 };
 
 /// Text to image with Soul.
@@ -87,51 +90,45 @@ macro_rules! kinds {
 }
 kinds!(SoulInput => Soul, DopInput => Dop, SpeakInput => Speak, ModelInput => Model);
 
-impl From<GenerationFilter> for ListGenerationsRequest {
-    fn from(filter: GenerationFilter) -> Self {
-        Self { filter: Some(filter), ..Default::default() }
-    }
+macro_rules! filtered {
+    ($($request:ident),*) => {$(
+        impl From<GenerationFilter> for $request {
+            fn from(filter: GenerationFilter) -> Self {
+                Self { filter: Some(filter), ..Default::default() }
+            }
+        }
+    )*};
 }
-
-impl From<GenerationFilter> for WatchGenerationsRequest {
-    fn from(filter: GenerationFilter) -> Self {
-        Self { filter: Some(filter), ..Default::default() }
-    }
-}
-
-impl From<GenerationFilter> for CreateWatchTokenRequest {
-    fn from(filter: GenerationFilter) -> Self {
-        Self { filter: Some(filter), ..Default::default() }
-    }
-}
+filtered!(ListGenerationsRequest, WatchGenerationsRequest, CreateWatchTokenRequest);
 
 macro_rules! made_of_text {
     ($($request:ident.$field:ident),*) => {$(
-        impl From<String> for $request {
-            fn from($field: String) -> Self {
-                Self { $field, ..Default::default() }
-            }
-        }
-
-        impl From<&String> for $request {
-            fn from($field: &String) -> Self {
-                $field.clone().into()
-            }
-        }
-
-        impl From<&str> for $request {
-            fn from($field: &str) -> Self {
-                $field.to_owned().into()
+        impl<T: Into<String>> From<T> for $request {
+            #[allow(clippy::needless_update)]
+            fn from(text: T) -> Self {
+                Self { $field: text.into(), ..Default::default() }
             }
         }
     )*};
 }
 made_of_text!(
     AdoptGenerationRequest.upstream_request_id,
+    GetGenerationRequest.id,
+    CancelGenerationRequest.id,
+    ExplainGenerationRequest.id,
     WatchGenerationRequest.id,
+    CreateUploadRequest.content_type,
+    GetModelRequest.id,
     ListPresetsRequest.model_id,
+    GetCharacterRequest.id,
+    DeleteCharacterRequest.id,
     CreateCallbackRequest.url,
-    ListDeliveriesRequest.callback_id
+    GetCallbackRequest.id,
+    DeleteCallbackRequest.id,
+    RotateCallbackSecretRequest.id,
+    TestCallbackRequest.id,
+    ListDeliveriesRequest.callback_id,
+    RedeliverDeliveryRequest.id
 );
 
 impl From<SoulVersion> for ListSoulStylesRequest {

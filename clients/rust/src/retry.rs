@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::error::{Error, Kind};
+use crate::{error::Error, kind::Kind};
 
 /// When and for how long a client retries.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,5 +50,5 @@ impl RetryPolicy {
 /// Returns whether the call can be retried without a second effect, and may succeed then.
 pub(crate) fn may_repeat(error: &Error) -> bool {
     matches!(error.kind(), Kind::GatewayOverloaded | Kind::SubmissionUnresolved)
-        || error.kind().broader() == Kind::Unavailable
+        || (error.kind().broader() == Kind::Unavailable && !error.is_mistake())
 }

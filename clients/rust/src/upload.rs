@@ -20,7 +20,7 @@ use tokio::{
 use tokio_stream::Stream;
 
 use crate::{
-    calls::{Calls, within},
+    calls::{Calls, request, within},
     error::Error,
     v1::{
         UploadHeader, UploadMediaRequest, UploadMediaResponse, upload_media_request::Part,
@@ -101,16 +101,19 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
     let (failed, failure) = oneshot::channel();
     let size = size.and_then(|bytes| bytes.try_into().ok());
     let parts = parts(UploadHeader { content_type, size }, reader, failed);
-    let mut stub = UploadServiceClient::new(calls.channel.clone());
-    let response = within(media.timeout, stub.upload_media(calls.request(parts, media.timeout)));
-    select! {
-        Ok(error) = failure => Err(Error::source_failed(error)),
-        response = response => match response {
-            Ok(Ok(response)) => Ok(response.into_inner()),
-            Ok(Err(status)) => Err(Error::from(status).at(&calls.address, None)),
-            Err(error) => Err(error.at(&calls.address, None)),
-        },
-    }
+    let mut stub = UploadServiceClient::new(calls.transport.clone());
+    let response = within(media.timeout, stub.upload_media(request(parts, media.timeout)));
+    let call = async {
+        select! {
+            Ok(error) = failure => Err(Error::source_failed(error)),
+            response = response => match response {
+                Ok(Ok(response)) => Ok(response.into_inner()),
+                Ok(Err(status)) => Err(calls.describe(status.into(), None)),
+                Err(error) => Err(calls.describe(error, None)),
+            },
+        }
+    };
+    calls.until_closed(call).await
 }
 
 /// The messages of an upload. With a bare box, the compiler cannot prove that the future of the call is `Send`.

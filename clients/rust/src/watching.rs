@@ -4,17 +4,20 @@ use std::{pin::Pin, time::Duration};
 
 use async_stream::stream;
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status, Streaming, transport::Channel};
+use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
-    calls::{Calls, Outage, rpc},
+    calls::{Calls, Outage, request, rpc},
+    client::Client,
     cursor::{WatchCursor, WatchEvent},
     error::Error,
     inputs::duration,
+    transport::Transport,
     v1::{
         Generation, SoulCharacter, WaitGenerationRequest, WatchCharacterRequest, WatchCharacterResponse,
         WatchGenerationRequest, WatchGenerationResponse, WatchGenerationsRequest, WatchGenerationsResponse,
-        WatchModelsRequest, WatchModelsResponse, generation_service_client::GenerationServiceClient,
+        WatchModelsRequest, WatchModelsResponse, catalog_service_client::CatalogServiceClient,
+        character_service_client::CharacterServiceClient, generation_service_client::GenerationServiceClient,
     },
 };
 
@@ -24,217 +27,156 @@ pub type BoxStream<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 // The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap.
 const WAIT_STEP: Duration = Duration::from_secs(50);
 
-/// Returns the generation when it has ended, or as it is at the timeout.
-pub(crate) async fn wait(calls: &Calls, id: String, timeout: Option<Duration>) -> Result<Generation, Error> {
-    let deadline = timeout.and_then(|time| calls.after(time));
-    loop {
-        let asked = calls.timers.now();
-        let step = deadline.map_or(WAIT_STEP, |end| end.saturating_duration_since(asked).min(WAIT_STEP));
-        let request = WaitGenerationRequest { id: id.clone(), timeout: Some(duration(step)) };
-        let call = rpc!(GenerationServiceClient.wait_generation);
-        let response = calls.unary(request, calls.timeout.saturating_add(step), call).await?;
-        let generation = response.generation.unwrap_or_default();
-        if generation.done || calls.is_past(deadline) {
-            return Ok(generation);
+impl Client {
+    /// Waits until the generation has ended, and returns it.
+    ///
+    /// At the timeout (`None`: no limit) it returns the generation as it is; see its `done`.
+    pub async fn wait(&self, id: impl Into<String>, timeout: impl Into<Option<Duration>>) -> Result<Generation, Error> {
+        let (calls, id) = (&self.calls, id.into());
+        let deadline = timeout.into().and_then(|time| calls.after(time));
+        loop {
+            let asked = calls.timers.now();
+            let step = deadline.map_or(WAIT_STEP, |end| end.saturating_duration_since(asked).min(WAIT_STEP));
+            let request = WaitGenerationRequest { id: id.clone(), timeout: Some(duration(step)) };
+            let call = rpc!(GenerationServiceClient.wait_generation);
+            let response = calls.unary(request, calls.timeout.saturating_add(step), call).await?;
+            let generation = response.generation.unwrap_or_default();
+            if generation.done || calls.is_past(deadline) {
+                return Ok(generation);
+            }
+            // A gateway that shuts down responds early: back off.
+            if calls.timers.now().saturating_duration_since(asked) < step / 2 {
+                calls.timers.sleep(calls.retry.first_delay).await;
+            }
         }
-        // A gateway that shuts down responds early: back off.
-        if calls.timers.now().saturating_duration_since(asked) < step / 2 {
-            calls.timers.sleep(calls.retry.first_delay).await;
-        }
+    }
+
+    /// Streams every change of one generation, exactly once and in order, and ends after the final one.
+    ///
+    /// Takes an id, or a request with the revision to begin after. If the stream breaks, it resumes from the last
+    /// revision. With a `forecast_interval` in the request, the last generation comes again with each newer forecast, at
+    /// the same revision.
+    pub fn watch(&self, request: impl Into<WatchGenerationRequest>) -> BoxStream<Generation> {
+        self.watch_from(request.into(), None)
+    }
+
+    /// Does as `watch`. Forecasts before the first change belong to `last`, and are left out if it is not known.
+    pub(crate) fn watch_from(
+        &self,
+        request: WatchGenerationRequest,
+        mut last: Option<Generation>,
+    ) -> BoxStream<Generation> {
+        let received = move |next: &mut WatchGenerationRequest, message: WatchGenerationResponse| {
+            let forecast = message.forecast.filter(|_| next.forecast_interval.is_some());
+            let generation = match (message.generation, forecast, &last) {
+                (Some(generation), ..) if generation.revision > next.after_revision => generation,
+                (_, Some(forecast), Some(last)) => Generation { forecast: Some(forecast), ..last.clone() },
+                _ => return (None, true),
+            };
+            next.after_revision = generation.revision;
+            last = Some(generation.clone());
+            let more = !generation.done;
+            (Some(generation), more)
+        };
+        follow(&self.calls, request, received, rpc!(GenerationServiceClient.watch_generation))
+    }
+
+    /// Streams the events of all generations that match, including ones created later.
+    ///
+    /// Takes a filter, or a request with the resume token to begin after. With ids in the filter, the stream ends when
+    /// all of them have ended, otherwise never. If it breaks, it resumes with the last token.
+    pub fn watch_many(&self, request: impl Into<WatchGenerationsRequest>) -> BoxStream<WatchEvent> {
+        let request = request.into();
+        let mut cursor = WatchCursor::new(request.resume_token.clone());
+        let received = move |next: &mut WatchGenerationsRequest, message: WatchGenerationsResponse| {
+            let events = cursor.received(message);
+            next.resume_token.clone_from(&cursor.resume_token);
+            (events, true)
+        };
+        follow(&self.calls, request, received, rpc!(GenerationServiceClient.watch_generations))
+    }
+
+    /// Streams the character as it is, and then every change until its training has ended.
+    ///
+    /// If the stream breaks, it is opened again.
+    pub fn watch_character(&self, id: impl Into<String>) -> BoxStream<SoulCharacter> {
+        let mut last = None;
+        let received = move |_: &mut WatchCharacterRequest, message: WatchCharacterResponse| {
+            // Each stream begins with the current state, which may be the last one of the previous stream.
+            let news = message.character.filter(|character| last.as_ref() != Some(character));
+            last = news.clone().or(last.take());
+            let more = news.as_ref().is_none_or(|character| !character.done);
+            (news, more)
+        };
+        let request = WatchCharacterRequest { id: id.into() };
+        follow(&self.calls, request, received, rpc!(CharacterServiceClient.watch_character))
+    }
+
+    /// Streams changes of Higgsfield's list of models: models that are new, changed or gone.
+    ///
+    /// It starts after the revision of the request; 0 is before the first change, and
+    /// `WatchModelsRequest::default()` streams only future changes. If the stream breaks, it is opened again.
+    pub fn watch_models(&self, request: WatchModelsRequest) -> BoxStream<WatchModelsResponse> {
+        let received = |next: &mut WatchModelsRequest, message: WatchModelsResponse| {
+            next.after_revision = Some(message.revision);
+            (Some(message).filter(|message| message.model.is_some()), true)
+        };
+        follow(&self.calls, request, received, rpc!(CatalogServiceClient.watch_models))
     }
 }
 
-/// The state of a watch: its requests, and the items that it makes of messages.
-pub(crate) trait Source: Send + Sync + 'static {
-    type Request: Send;
-    type Message: Send + 'static;
-    type Item: Send;
-
-    /// Returns the request of the next stream.
-    fn request(&self) -> Self::Request;
-
-    /// Returns the items of a message.
-    fn received(&mut self, message: Self::Message) -> Vec<Self::Item>;
-
-    /// Returns whether nothing follows what was received.
-    fn is_done(&self) -> bool {
-        false
-    }
-}
-
-/// Streams the items of a source, and opens a new stream when one breaks.
-pub(crate) fn follow<S, F>(
+/// Streams the items of a watch, and opens a new stream when one breaks. `received` updates the request of the next
+/// stream; it returns the items of a message, and whether more messages follow.
+fn follow<Q, M, I, F>(
     calls: &Calls,
-    mut source: S,
-    open: impl Fn(Channel, Request<S::Request>) -> F + Send + Sync + 'static,
-) -> BoxStream<S::Item>
+    mut next: Q,
+    mut received: impl FnMut(&mut Q, M) -> (I, bool) + Send + 'static,
+    open: impl Fn(Transport, Request<Q>) -> F + Send + Sync + 'static,
+) -> BoxStream<I::Item>
 where
-    S: Source,
-    F: Future<Output = Result<Response<Streaming<S::Message>>, Status>> + Send,
+    Q: Clone + Send + Sync + 'static,
+    M: Send + 'static,
+    I: IntoIterator<Item: Send, IntoIter: Send> + Send + 'static,
+    F: Future<Output = Result<Response<Streaming<M>>, Status>> + Send,
 {
     let calls = calls.clone();
     Box::pin(stream! {
         let mut outage = Outage::new(&calls, Some(calls.retry.resume_watches_for), None);
+        let mut messages = None;
         loop {
-            let request = calls.request(source.request(), None);
-            let broken = match open(calls.channel.clone(), request).await {
-                Err(status) => status,
-                Ok(opened) => {
-                    let mut messages = opened.into_inner();
-                    loop {
-                        match messages.message().await {
-                            // The gateway ended the stream: nothing follows.
-                            Ok(None) => return,
-                            Err(status) => break status,
-                            Ok(Some(message)) => {
-                                outage.over();
-                                for item in source.received(message) {
-                                    yield Ok(item);
-                                }
-                                if source.is_done() {
-                                    return;
-                                }
-                            }
-                        }
+            // Opens a stream, or reads its next message.
+            let step = async {
+                let stream: &mut Streaming<M> = match &mut messages {
+                    Some(stream) => stream,
+                    none => none.insert(open(calls.transport.clone(), request(next.clone(), None)).await?.into_inner()),
+                };
+                stream.message().await
+            };
+            let result = calls.until_closed(async {
+                match step.await {
+                    Ok(message) => Ok(Ok(message)),
+                    Err(status) => outage.endure(status.into()).await.map(Err),
+                }
+            });
+            match result.await {
+                // The gateway ended the stream: nothing follows.
+                Ok(Ok(None)) => return,
+                Ok(Ok(Some(message))) => {
+                    outage.over();
+                    let (items, more) = received(&mut next, message);
+                    for item in items {
+                        yield Ok(item);
+                    }
+                    if !more {
+                        return;
                     }
                 }
-            };
-            if let Err(error) = outage.endure(broken.into()).await {
-                yield Err(error);
-                return;
+                Ok(Err(())) => messages = None,
+                Err(error) => {
+                    yield Err(error);
+                    return;
+                }
             }
         }
     })
-}
-
-/// Every change after a revision, exactly once and in order, until the generation has ended.
-pub(crate) struct One {
-    request: WatchGenerationRequest,
-    /// The generation that forecasts belong to.
-    last: Option<Generation>,
-    done: bool,
-}
-
-impl One {
-    pub fn new(request: WatchGenerationRequest, known: Option<Generation>) -> Self {
-        let last = known.filter(|_| request.forecast_interval.is_some());
-        Self { request, last, done: false }
-    }
-}
-
-impl Source for One {
-    type Request = WatchGenerationRequest;
-    type Message = WatchGenerationResponse;
-    type Item = Generation;
-
-    fn request(&self) -> WatchGenerationRequest {
-        self.request.clone()
-    }
-
-    fn received(&mut self, message: WatchGenerationResponse) -> Vec<Generation> {
-        let news = message.generation.filter(|generation| generation.revision > self.request.after_revision);
-        if let Some(generation) = news {
-            self.request.after_revision = generation.revision;
-            self.done = generation.done;
-            self.last = self.request.forecast_interval.is_some().then(|| generation.clone());
-            return vec![generation];
-        }
-        match (&mut self.last, message.forecast) {
-            (Some(last), Some(forecast)) => {
-                last.forecast = Some(forecast);
-                vec![last.clone()]
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    fn is_done(&self) -> bool {
-        self.done
-    }
-}
-
-/// The events of all generations that match, until those in the filter's ids have ended; for other filters without end.
-pub(crate) struct Many {
-    request: WatchGenerationsRequest,
-    cursor: WatchCursor,
-}
-
-impl Many {
-    pub fn new(request: WatchGenerationsRequest) -> Self {
-        let cursor = WatchCursor::new(request.resume_token.clone());
-        Self { request, cursor }
-    }
-}
-
-impl Source for Many {
-    type Request = WatchGenerationsRequest;
-    type Message = WatchGenerationsResponse;
-    type Item = WatchEvent;
-
-    fn request(&self) -> WatchGenerationsRequest {
-        WatchGenerationsRequest { resume_token: self.cursor.resume_token.clone(), ..self.request.clone() }
-    }
-
-    fn received(&mut self, message: WatchGenerationsResponse) -> Vec<WatchEvent> {
-        self.cursor.received(message)
-    }
-}
-
-/// A character as it is, and then every change until its training has ended.
-pub(crate) struct Training {
-    request: WatchCharacterRequest,
-    last: Option<SoulCharacter>,
-}
-
-impl Training {
-    pub fn new(id: String) -> Self {
-        Self { request: WatchCharacterRequest { id }, last: None }
-    }
-}
-
-impl Source for Training {
-    type Request = WatchCharacterRequest;
-    type Message = WatchCharacterResponse;
-    type Item = SoulCharacter;
-
-    fn request(&self) -> WatchCharacterRequest {
-        self.request.clone()
-    }
-
-    fn received(&mut self, message: WatchCharacterResponse) -> Vec<SoulCharacter> {
-        // Each stream begins with the current state, which may be the last one of the previous stream.
-        let news = message.character.filter(|character| self.last.as_ref() != Some(character));
-        self.last = news.clone().or(self.last.take());
-        Vec::from_iter(news)
-    }
-
-    fn is_done(&self) -> bool {
-        self.last.as_ref().is_some_and(|character| character.done)
-    }
-}
-
-/// Every change of the list of models after a revision.
-pub(crate) struct ModelChanges {
-    request: WatchModelsRequest,
-}
-
-impl ModelChanges {
-    pub fn new(request: WatchModelsRequest) -> Self {
-        Self { request }
-    }
-}
-
-impl Source for ModelChanges {
-    type Request = WatchModelsRequest;
-    type Message = WatchModelsResponse;
-    type Item = WatchModelsResponse;
-
-    fn request(&self) -> WatchModelsRequest {
-        self.request
-    }
-
-    fn received(&mut self, message: WatchModelsResponse) -> Vec<WatchModelsResponse> {
-        self.request.after_revision = Some(message.revision);
-        if message.model.is_some() { vec![message] } else { Vec::new() }
-    }
 }

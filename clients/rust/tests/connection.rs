@@ -1,16 +1,28 @@
 //! Connections that are silently dropped, and gateways that cannot be reached.
 
-use std::{env, net::SocketAddr, process::Command, time::Duration};
+use std::{
+    env,
+    net::SocketAddr,
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use hfgateway_client::{Builder, Client, Code, Error, Kind, Tls, v1::Generation};
+use hfgateway_client::{Builder, Client, Code, Error, Kind, StreamExt, Tls, v1::Generation};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream, tcp},
     sync::{mpsc, watch},
 };
+use tonic::{Request, Status, body::Body, codegen::http, service::interceptor::InterceptorLayer};
+use tower::{Layer, Service};
 
 use crate::{
-    gateway::{Gateway, Turn, status},
+    gateway::{End, Gateway, Turn, status},
     timers::ManualTimers,
 };
 
@@ -132,4 +144,89 @@ async fn retries_are_reported_and_the_last_error_too() {
     assert!(error.to_string().contains(&address) && error.to_string().contains("before that: in words"), "{error}");
     assert_eq!(reported.recv().await.unwrap(), ("GATEWAY_UNAVAILABLE".to_owned(), Duration::from_millis(500)));
     assert!(reported.is_empty());
+}
+
+#[tokio::test]
+async fn a_mistake_is_not_retried_before_the_gateway_has_responded() {
+    let gateway = Gateway::start().await;
+    let plain = gateway.address().to_string();
+    for (address, tls) in [("nowhere.invalid:1", None), (&plain, Some(Tls::system()))] {
+        let builder = Client::builder(address).on_retry(|error, _| panic!("retried after {error}"));
+        let error = tls.into_iter().fold(builder, Builder::tls).build().unwrap().get("g1").await.unwrap_err();
+        assert_eq!((error.kind(), error.retryable()), (Kind::Unavailable, false), "{error}");
+    }
+}
+
+/// Counts the attempts of calls that pass a layer.
+#[derive(Clone)]
+struct Count(mpsc::UnboundedSender<String>);
+
+impl<S> Layer<S> for Count {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted { inner, seen: self.0.clone() }
+    }
+}
+
+#[derive(Clone)]
+struct Counted<S> {
+    inner: S,
+    seen: mpsc::UnboundedSender<String>,
+}
+
+impl<S: Service<http::Request<Body>>> Service<http::Request<Body>> for Counted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> S::Future {
+        assert!(!request.headers().contains_key("authorization"));
+        let trace = request.headers()["x-trace"].to_str().unwrap();
+        self.seen.send(format!("{} {trace}", request.uri().path())).unwrap();
+        self.inner.call(request)
+    }
+}
+
+#[tokio::test]
+async fn layers_and_interceptors_see_every_attempt() {
+    let gateway = Gateway::start().await;
+    gateway.fails(status(Code::Unavailable, "GATEWAY_UNAVAILABLE", Some(0.01))).answers(Generation::default());
+    gateway.streams(vec![], End::Error(Status::unavailable("away"))).streams(vec![], End::Ok);
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let attempts = Arc::new(AtomicU32::new(0));
+    let trace = move |mut request: Request<()>| {
+        let number = attempts.fetch_add(1, Ordering::Relaxed);
+        request.metadata_mut().insert("x-trace", number.into());
+        Ok(request)
+    };
+    let client = gateway
+        .builder()
+        .api_key("hfg_secret")
+        .layer(Count(sender))
+        .layer(InterceptorLayer::new(trace))
+        .timers(ManualTimers::new(1.0))
+        .build()
+        .unwrap();
+    client.get("g1").await.unwrap();
+    assert!(client.watch("g1").next().await.is_none());
+    for (number, method) in ["GetGeneration", "GetGeneration", "WatchGeneration", "WatchGeneration"].iter().enumerate()
+    {
+        let path = format!("/hfgateway.v1.GenerationService/{method} {number}");
+        assert_eq!(seen.recv().await.unwrap(), path);
+    }
+    assert_eq!(gateway.state.headers.lock().unwrap()["authorization"], "Bearer hfg_secret");
+}
+
+#[tokio::test]
+async fn an_interceptor_can_refuse_a_call() {
+    let gateway = Gateway::start().await;
+    let refuse = |_: Request<()>| Err::<Request<()>, _>(Status::permission_denied("not today"));
+    let client = gateway.builder().layer(InterceptorLayer::new(refuse)).build().unwrap();
+    let error = client.get("g1").await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::NotAllowed, "not today"));
 }

@@ -1,0 +1,114 @@
+// Code generated from protos/hfgateway/v1/error.proto by tools/error_tables. DO NOT EDIT.
+
+package hfgateway
+
+import (
+	"errors"
+
+	"google.golang.org/grpc/codes"
+)
+
+// Errors to match with errors.Is: one for each gRPC code, followed by those of the gateway's reasons with that code. An
+// error that matches its reason also matches its code.
+var (
+	// ErrInvalidInput is INVALID_ARGUMENT. The gateway's validation refused the request. [Error.FieldViolations] names
+	// the fields.
+	ErrInvalidInput = errors.New("invalid input")
+	// ErrInputRefused: Higgsfield refused the input. [Error.FieldViolations] names the fields if Higgsfield did.
+	ErrInputRefused = errors.New("input refused")
+	// ErrInvalidCredentials is UNAUTHENTICATED. The API key or watch token is missing, wrong, expired or revoked.
+	ErrInvalidCredentials = errors.New("invalid credentials")
+	// ErrNotAllowed is PERMISSION_DENIED. The API key or watch token may not make this call.
+	ErrNotAllowed = errors.New("not allowed")
+	// ErrFeatureNotEnabled: The Higgsfield account does not have this feature.
+	ErrFeatureNotEnabled = errors.New("feature not enabled")
+	// ErrNotFound is NOT_FOUND. The resource does not exist, or belongs to another tenant.
+	ErrNotFound = errors.New("not found")
+	// ErrModelUnknown: Higgsfield does not know the model.
+	ErrModelUnknown = errors.New("model unknown")
+	// ErrPreconditionFailed is FAILED_PRECONDITION. The state of the resource does not allow the call.
+	ErrPreconditionFailed = errors.New("precondition failed")
+	// ErrModelUnavailable: Higgsfield has disabled or blocked the model.
+	ErrModelUnavailable = errors.New("model unavailable")
+	// ErrKeyReused: The idempotency key was used with a different input, or its resource was deleted.
+	ErrKeyReused = errors.New("key reused")
+	// ErrNotCancelable: It is too late to cancel, or Higgsfield cannot. Metadata["state"] names the state.
+	ErrNotCancelable = errors.New("not cancelable")
+	// ErrNotDone: The resource has not reached its final state. Metadata["state"] names the state.
+	ErrNotDone = errors.New("not done")
+	// ErrResourceExhausted is RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
+	ErrResourceExhausted = errors.New("resource exhausted")
+	// ErrQuotaExceeded: The tenant has reached a limit. Metadata["limit"] names it; [Error.RetryDelay] is set if
+	// waiting helps.
+	ErrQuotaExceeded = errors.New("quota exceeded")
+	// ErrInsufficientCredits: The Higgsfield account has not enough credits.
+	ErrInsufficientCredits = errors.New("insufficient credits")
+	// ErrUpstreamSaturated: Higgsfield is saturated, and the call does not queue. [Error.RetryDelay] has the delay. As
+	// the delay of a generation: it waits for its turn.
+	ErrUpstreamSaturated = errors.New("upstream saturated")
+	// ErrGatewayOverloaded: The gateway is overloaded, or its queue is full. The call had no effect. [Error.RetryDelay]
+	// has the delay.
+	ErrGatewayOverloaded = errors.New("gateway overloaded")
+	// ErrUnavailable is UNAVAILABLE. The gateway or Higgsfield is not available, or a response was lost. The client
+	// retries the call.
+	ErrUnavailable = errors.New("unavailable")
+	// ErrUpstreamUnavailable: Higgsfield sent no usable response. [Error.RetryDelay] has the delay.
+	ErrUpstreamUnavailable = errors.New("upstream unavailable")
+	// ErrGatewayUnavailable: The gateway is shutting down, or its store is not available. [Error.RetryDelay] has the
+	// delay.
+	ErrGatewayUnavailable = errors.New("gateway unavailable")
+	// ErrAborted is ABORTED. The call was aborted.
+	ErrAborted = errors.New("aborted")
+	// ErrSubmissionUnresolved: The request was sent to Higgsfield without a usable response, so it may have been
+	// executed and charged. The same call with the same idempotency key looks again, and never sends it twice. As the
+	// failure of a generation: its outcome could not be found in time.
+	ErrSubmissionUnresolved = errors.New("submission unresolved")
+	// ErrSessionBusy: The session of the agent is busy with another turn. The message was not sent.
+	ErrSessionBusy = errors.New("session busy")
+	// ErrInternal is INTERNAL. A defect of the gateway. The "incident" in the metadata is its number in the gateway's
+	// log.
+	ErrInternal = errors.New("internal error")
+	// ErrUpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials. The operator of the gateway must
+	// correct them.
+	ErrUpstreamCredentialsRefused = errors.New("upstream credentials refused")
+	// ErrDeadlineExceeded is DEADLINE_EXCEEDED. The call timed out. A submitted generation continues.
+	ErrDeadlineExceeded = errors.New("deadline exceeded")
+)
+
+var byCode = map[codes.Code]error{
+	codes.InvalidArgument:    ErrInvalidInput,
+	codes.Unauthenticated:    ErrInvalidCredentials,
+	codes.PermissionDenied:   ErrNotAllowed,
+	codes.NotFound:           ErrNotFound,
+	codes.FailedPrecondition: ErrPreconditionFailed,
+	codes.ResourceExhausted:  ErrResourceExhausted,
+	codes.Unavailable:        ErrUnavailable,
+	codes.Aborted:            ErrAborted,
+	codes.Internal:           ErrInternal,
+	codes.DeadlineExceeded:   ErrDeadlineExceeded,
+	codes.Canceled:           ErrUnavailable,
+}
+
+var byReason = map[string]error{
+	"INVALID_INPUT":                ErrInvalidInput,
+	"INPUT_REFUSED":                ErrInputRefused,
+	"INVALID_CREDENTIALS":          ErrInvalidCredentials,
+	"NOT_ALLOWED":                  ErrNotAllowed,
+	"FEATURE_NOT_ENABLED":          ErrFeatureNotEnabled,
+	"NOT_FOUND":                    ErrNotFound,
+	"MODEL_UNKNOWN":                ErrModelUnknown,
+	"MODEL_UNAVAILABLE":            ErrModelUnavailable,
+	"IDEMPOTENCY_KEY_REUSED":       ErrKeyReused,
+	"NOT_CANCELABLE":               ErrNotCancelable,
+	"NOT_DONE":                     ErrNotDone,
+	"QUOTA_EXCEEDED":               ErrQuotaExceeded,
+	"INSUFFICIENT_CREDITS":         ErrInsufficientCredits,
+	"UPSTREAM_SATURATED":           ErrUpstreamSaturated,
+	"GATEWAY_OVERLOADED":           ErrGatewayOverloaded,
+	"UPSTREAM_UNAVAILABLE":         ErrUpstreamUnavailable,
+	"GATEWAY_UNAVAILABLE":          ErrGatewayUnavailable,
+	"SUBMISSION_UNRESOLVED":        ErrSubmissionUnresolved,
+	"SESSION_BUSY":                 ErrSessionBusy,
+	"INTERNAL":                     ErrInternal,
+	"UPSTREAM_CREDENTIALS_REFUSED": ErrUpstreamCredentialsRefused,
+}
