@@ -85,6 +85,10 @@ test: setup ## run all tests in parallel; WORKERS=0 runs them in one process
 soak-tests: ## run all tests in fresh clones: alone, on one core, and with all cores busy; ROUNDS=3 sets the rounds
 	@tools/soak_tests.sh $(or $(ROUNDS),3)
 
+.PHONY: release-check
+release-check: setup ## build all packages in dist/, check them, and try their publication without an upload
+	@$(BIN)/python tools/release.py $(if $(FINAL),--final)
+
 .PHONY: demo
 demo: setup ## show the gateway with the sandbox; needs no account and no network
 	@$(BIN)/hfgateway demo

@@ -37,6 +37,13 @@ def mvn(*arguments: str | Path, cwd: Path = CLIENT, repository: Path = MAVEN_REP
     return _mvn("--offline", *arguments, cwd=cwd, repository=repository)
 
 
+def deploy(repository: Path) -> None:
+    """Build the client without its tests, with sources and documentation, and deploy it to a repository of files."""
+    with _locked(), _repository_locked():
+        target = f"-DaltDeploymentRepository=dist::{repository.as_uri()}"
+        _mvn("--quiet", "deploy", "-Prelease", "-DskipTests", target, cwd=CLIENT, repository=MAVEN_REPOSITORY)
+
+
 def run_example(folder: Path, *arguments: str, env: dict[str, str]) -> str:
     """Run Maven in a project of examples/; return its output. The first run downloads its dependencies.
 

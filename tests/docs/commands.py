@@ -28,6 +28,7 @@ NOT_RUN = {
     "hfgateway callbacks deliveries 01a1f995-33a9-7975-b0a6-839650fe2c62 --failed": "the same",
     "hfgateway upload start.png": "tests/cli/test_upload.py runs the command",
     'hfgateway generate --dop --image start.png "slow push in"': "the same",
+    "make release-check FINAL=1": "runs tools/release.py; tests/tooling/test_packages.py does so for Python",
     "make setup": "installed what runs this test",
     ". .venv/bin/activate": "puts the commands on the PATH, as test_readme.py does",
     "make format": "rewrites files",
