@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tools.error_tables import ROOT, Language, go, python, read, rust, typescript
+from tools.error_tables import ROOT, Language, go, java, python, read, rust, typescript
 
 LANGUAGES: dict[str, Language] = {
     "python": python.LANGUAGE,
     "go": go.LANGUAGE,
     "typescript": typescript.LANGUAGE,
+    "java": java.LANGUAGE,
     "rust": rust.LANGUAGE,
 }
 """By the names of tools/generate.py."""

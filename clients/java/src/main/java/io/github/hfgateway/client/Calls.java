@@ -1,159 +1,103 @@
 package io.github.hfgateway.client;
 
-import io.grpc.CallOptions;
-import io.grpc.Channel;
-import io.grpc.Context;
-import io.grpc.Deadline;
-import io.grpc.ManagedChannel;
+import com.google.protobuf.Message;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
-import io.grpc.StatusRuntimeException;
-import io.grpc.stub.ClientCalls;
 import java.time.Duration;
-import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
-import java.util.function.BiConsumer;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
+import java.util.function.Function;
+import java.util.function.Supplier;
 
-/** Calls with credentials, deadlines and retries. */
-final class Calls {
-  final ManagedChannel transport;
-  /** The transport with credentials. */
-  final Channel channel;
+/**
+ * The kinds of calls that the client makes.
+ *
+ * @param timeout the limit of each unary call, including its retries
+ */
+record Calls(Connection connection, Duration timeout) {
 
-  final String address;
-  final RetryPolicy policy;
-  final BiConsumer<GatewayException, Duration> onRetry;
-  final Timers timers;
-
-  private final CountDownLatch closed = new CountDownLatch(1);
-  private final Set<Watch<?>> watches = ConcurrentHashMap.newKeySet();
-
-  Calls(
-      ManagedChannel transport,
-      Channel channel,
-      String address,
-      RetryPolicy policy,
-      BiConsumer<GatewayException, Duration> onRetry,
-      Timers timers) {
-    this.transport = transport;
-    this.channel = channel;
-    this.address = address;
-    this.policy = policy;
-    this.onRetry = onRetry;
-    this.timers = timers;
+  /** Returns the same with another timeout. */
+  Calls within(Duration timeout) {
+    return new Calls(connection, timeout);
   }
 
-  /**
-   * Makes a unary call, and returns the response or throws the typed error. Retries it within the timeout, which covers
-   * all attempts.
-   */
-  <Q, A> A unary(MethodDescriptor<Q, A> method, Q request, Duration timeout) {
-    long deadline = deadline(timeout);
-    Outage outage = new Outage(this, Timers.nanos(policy.repeatCallsFor()), deadline, closed);
-    while (true) {
-      checkOpen();
-      try {
-        return ClientCalls.blockingUnaryCall(channel, method, options(deadline), request);
-      } catch (StatusRuntimeException cause) {
-        outage.endure(error(cause));
-      }
-    }
+  /** Returns the timeout of a call that is a part of something with this limit; null is none. */
+  Duration atMost(Duration limit) {
+    return limit == null || limit.compareTo(timeout) > 0 ? timeout : limit;
   }
 
-  /** Makes a unary call once. */
-  <Q, A> A once(MethodDescriptor<Q, A> method, Q request, Duration timeout) {
-    checkOpen();
-    try {
-      return ClientCalls.blockingUnaryCall(channel, method, options(deadline(timeout)), request);
-    } catch (StatusRuntimeException cause) {
-      throw error(cause);
-    }
+  /** Makes a unary call, and returns a part of its response. */
+  <Q, A, R> CompletableFuture<R> unary(MethodDescriptor<Q, A> method, Q request, Function<A, R> part) {
+    return unary(method, request, part, timeout, connection.policy.repeatCallsFor());
   }
 
-  /** Returns a watch, which ends with the client. */
-  <Q, M, E> Watch<E> watch(Watch.Source<Q, M, E> source, Duration timeout) {
-    Watch<E> watch = new Watch<>(this, source, deadline(timeout));
-    watches.add(watch);
-    if (isClosed()) {
-      watch.abort();
-    }
-    return watch;
+  <Q, A, R> CompletableFuture<R> unary(
+      MethodDescriptor<Q, A> method, Q request, Function<A, R> part, Duration timeout, Duration patience) {
+    Source<A> response =
+        new Attempts<>(
+            connection, new Exchange.Unary<>(method, request), patience, connection.deadline(timeout));
+    return Operation.of(
+        call -> {
+          call.stopWith(response::close);
+          return response.next().thenApply(found -> part.apply(found.orElseThrow(Calls::noResponse)));
+        });
   }
 
-  void ended(Watch<?> watch) {
-    watches.remove(watch);
+  private static GatewayException noResponse() {
+    return Errors.ofCall(Status.INTERNAL.withDescription("the call ended without a response"), null, null);
   }
 
-  CallOptions options(long deadline) {
-    return deadline >= Timers.NEVER
-        ? CallOptions.DEFAULT
-        : CallOptions.DEFAULT.withDeadline(timers.deadline(Math.max(deadline - timers.now(), 0)));
+  /** Watches: makes the call of a new exchange, and repeats it when it breaks. */
+  <Q, M, E> Items<E> watch(Supplier<Exchange<Q, M, E>> exchange, Duration timeout) {
+    Duration patience = connection.policy.resumeWatchesFor();
+    return new Items<>(() -> new Attempts<>(connection, exchange.get(), patience, connection.deadline(timeout)));
   }
 
-  /**
-   * Returns the end of a timeout that begins now, or the earlier deadline of the caller's Context, on the clock of the
-   * timers.
-   */
-  long deadline(Duration timeout) {
-    long nanos = Timers.nanos(timeout);
-    Deadline outer = Context.current().getDeadline();
-    if (outer != null) {
-      nanos = Math.min(nanos, Math.max(outer.timeRemaining(TimeUnit.NANOSECONDS), 0));
-    }
-    return nanos >= Timers.NEVER ? Timers.NEVER : timers.now() + nanos;
+  /** Lists all items from the page of the request on. All list calls have the same fields for tokens of pages. */
+  <Q extends Message, A extends Message, T> Items<T> list(
+      MethodDescriptor<Q, A> method, Q first, Function<A, List<T>> items) {
+    return new Items<>(
+        () ->
+            new Pages<>(
+                token -> unary(method, token == null ? first : withToken(first, token), Function.identity()),
+                items,
+                page -> (String) page.getField(page.getDescriptorForType().findFieldByName("next_page_token"))));
   }
 
-  /** Returns the typed error: {@link GatewayException.Canceled} if the caller ended the call. */
-  GatewayException error(StatusRuntimeException cause) {
-    switch (cause.getStatus().getCode()) {
-      case CANCELLED, UNAVAILABLE -> {
-        if (isClosed()) {
-          return Errors.canceled("the client is closed", cause);
-        }
-        if (Thread.currentThread().isInterrupted()) {
-          return Errors.canceled("the thread was interrupted", cause);
-        }
-        if (Context.current().isCancelled() && cause.getStatus().getCode() == Status.Code.CANCELLED) {
-          return Errors.canceled("the Context was canceled", cause);
-        }
-      }
-      default -> {}
-    }
-    return Errors.ofCall(cause.getStatus(), cause.getTrailers(), cause).at(address, null);
+  @SuppressWarnings("unchecked")
+  private static <Q extends Message> Q withToken(Q request, String token) {
+    return (Q) request.toBuilder().setField(request.getDescriptorForType().findFieldByName("page_token"), token).build();
   }
 
-  /** Sleeps, but not longer than the client is open. */
-  void sleep(long nanos) {
-    try {
-      timers.sleep(nanos, closed);
-    } catch (InterruptedException cause) {
-      Thread.currentThread().interrupt();
-      throw Errors.canceled("the thread was interrupted", cause);
-    }
+  /** Takes steps whose errors get the idempotency key. */
+  static <T> CompletableFuture<T> keyed(String key, Function<Operation<T>, CompletableFuture<T>> steps) {
+    return Operation.of(
+        operation ->
+            steps
+                .apply(operation)
+                .whenComplete(
+                    (result, error) -> {
+                      if (Operation.causeOf(error) instanceof GatewayException failed) {
+                        failed.setIdempotencyKey(key);
+                      }
+                    }));
   }
 
-  /** Throws if the client is closed, perhaps during a sleep. */
-  void checkOpen() {
-    if (isClosed()) {
-      throw Errors.canceled("the client is closed", null);
-    }
-  }
-
-  boolean isClosed() {
-    return closed.getCount() == 0;
-  }
-
-  void close() {
-    closed.countDown();
-    transport.shutdownNow();
-    watches.forEach(Watch::abort);
-    try {
-      // The shutdown continues in the background if it takes longer.
-      transport.awaitTermination(1, TimeUnit.SECONDS);
-    } catch (InterruptedException error) {
-      Thread.currentThread().interrupt();
-    }
+  /** Reports what was started and its changes, and returns the last one. */
+  static <T> CompletableFuture<T> followed(
+      Operation<?> operation, T first, boolean done, Items<T> changes, Consumer<? super T> onProgress) {
+    AtomicReference<T> last = new AtomicReference<>(first);
+    onProgress.accept(first);
+    Consumer<T> changed =
+        item -> {
+          if (!item.equals(last.getAndSet(item))) { // a watch may begin with what is known
+            onProgress.accept(item);
+          }
+        };
+    return done
+        ? CompletableFuture.completedFuture(first)
+        : operation.step(() -> changes.forEach(changed)).thenApply(read -> last.get());
   }
 }

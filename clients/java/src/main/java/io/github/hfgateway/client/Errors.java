@@ -6,7 +6,7 @@ import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
 import com.google.rpc.RetryInfo;
-import io.github.hfgateway.client.GatewayException.Facts;
+import io.github.hfgateway.client.DetailedException.Facts;
 import io.github.hfgateway.v1.Failure;
 import io.github.hfgateway.v1.FieldViolation;
 import io.github.hfgateway.v1.Generation;
@@ -14,38 +14,12 @@ import io.github.hfgateway.v1.SoulCharacter;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import java.util.Locale;
-import java.util.Map;
-import java.util.function.Function;
 
 /** Creates typed errors from failed calls, generations and trainings. */
 final class Errors {
   private static final String DOMAIN = "hfgateway";
   private static final Metadata.Key<byte[]> DETAILS =
       Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
-
-  private static final Map<String, Function<Facts, GatewayException>> BY_REASON =
-      Map.ofEntries(
-          Map.entry("INVALID_INPUT", GatewayException.InvalidInput::new),
-          Map.entry("INPUT_REFUSED", GatewayException.InputRefused::new),
-          Map.entry("INVALID_CREDENTIALS", GatewayException.InvalidCredentials::new),
-          Map.entry("NOT_ALLOWED", GatewayException.NotAllowed::new),
-          Map.entry("FEATURE_NOT_ENABLED", GatewayException.FeatureNotEnabled::new),
-          Map.entry("NOT_FOUND", GatewayException.NotFound::new),
-          Map.entry("MODEL_UNKNOWN", GatewayException.ModelUnknown::new),
-          Map.entry("MODEL_UNAVAILABLE", GatewayException.ModelUnavailable::new),
-          Map.entry("IDEMPOTENCY_KEY_REUSED", GatewayException.KeyReused::new),
-          Map.entry("NOT_CANCELABLE", GatewayException.NotCancelable::new),
-          Map.entry("NOT_DONE", GatewayException.NotDone::new),
-          Map.entry("QUOTA_EXCEEDED", GatewayException.QuotaExceeded::new),
-          Map.entry("INSUFFICIENT_CREDITS", GatewayException.InsufficientCredits::new),
-          Map.entry("UPSTREAM_SATURATED", GatewayException.UpstreamSaturated::new),
-          Map.entry("GATEWAY_OVERLOADED", GatewayException.GatewayOverloaded::new),
-          Map.entry("UPSTREAM_UNAVAILABLE", GatewayException.UpstreamUnavailable::new),
-          Map.entry("GATEWAY_UNAVAILABLE", GatewayException.GatewayUnavailable::new),
-          Map.entry("UPSTREAM_CREDENTIALS_REFUSED", GatewayException.UpstreamCredentialsRefused::new),
-          Map.entry("INTERNAL", GatewayException.InternalError::new),
-          Map.entry("SUBMISSION_UNRESOLVED", GatewayException.SubmissionUnresolved::new),
-          Map.entry("SESSION_BUSY", GatewayException.SessionBusy::new));
 
   private Errors() {}
 
@@ -57,9 +31,7 @@ final class Errors {
     if (message.isEmpty()) {
       message = status.getDescription() != null ? status.getDescription() : words(code);
     }
-    Facts facts = new Facts(code, details.reason, message, details.failure, cause);
-    Function<Facts, GatewayException> made = BY_REASON.get(details.reason);
-    return made != null ? made.apply(facts) : byCode(facts);
+    return GatewayException.of(new Facts(code, details.reason, message, details.failure, cause));
   }
 
   /** Returns the error of a call that the caller ended. */
@@ -70,12 +42,7 @@ final class Errors {
 
   /** Returns the error of a generation that ended without output. */
   static GenerationFailedException ofGeneration(Generation generation) {
-    Failure failure = generation.getFailure();
-    String message = failure.getMessage();
-    if (message.isEmpty()) {
-      message = "ended as " + States.name(generation);
-    }
-    Facts facts = new Facts(null, nameOf(failure), message, failure, null);
+    Facts facts = ended(generation.getFailure(), States.name(generation));
     return switch (generation.getState()) {
       case GENERATION_STATE_FAILED -> generation.hasAcceptTime()
           ? new GenerationFailedException(facts, generation)
@@ -89,28 +56,12 @@ final class Errors {
 
   /** Returns the error of a character whose training did not complete. */
   static TrainingFailedException ofTraining(SoulCharacter character) {
-    Failure failure = character.getFailure();
-    String message = failure.getMessage();
-    if (message.isEmpty()) {
-      message = "ended as " + States.name(character);
-    }
-    return new TrainingFailedException(new Facts(null, nameOf(failure), message, failure, null), character);
+    return new TrainingFailedException(ended(character.getFailure(), States.name(character)), character);
   }
 
-  private static GatewayException byCode(Facts facts) {
-    return switch (facts.code()) {
-      case INVALID_ARGUMENT -> new GatewayException.InvalidInput(facts);
-      case UNAUTHENTICATED -> new GatewayException.InvalidCredentials(facts);
-      case PERMISSION_DENIED -> new GatewayException.NotAllowed(facts);
-      case NOT_FOUND -> new GatewayException.NotFound(facts);
-      case FAILED_PRECONDITION -> new GatewayException.PreconditionFailed(facts);
-      case RESOURCE_EXHAUSTED -> new GatewayException.ResourceExhausted(facts);
-      case UNAVAILABLE, CANCELLED -> new GatewayException.Unavailable(facts);
-      case ABORTED -> new GatewayException.Aborted(facts);
-      case INTERNAL -> new GatewayException.InternalError(facts);
-      case DEADLINE_EXCEEDED -> new GatewayException.DeadlineExceeded(facts);
-      default -> new GatewayException(facts);
-    };
+  private static Facts ended(Failure failure, String state) {
+    String message = failure.getMessage().isEmpty() ? "ended as " + state : failure.getMessage();
+    return new Facts(null, nameOf(failure), message, failure, null);
   }
 
   private record Details(Failure failure, String reason) {

@@ -13,7 +13,7 @@ public class GenerationFailedException extends GatewayException {
   GenerationFailedException(Facts facts, Generation generation) {
     super(facts);
     this.generation = generation;
-    withIdempotencyKey(generation.getIdempotencyKey());
+    setIdempotencyKey(generation.getIdempotencyKey());
   }
 
   /** Returns the generation in its final state. */

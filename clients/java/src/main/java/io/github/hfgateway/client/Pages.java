@@ -3,56 +3,45 @@ package io.github.hfgateway.client;
 import java.util.Collections;
 import java.util.Iterator;
 import java.util.List;
-import java.util.NoSuchElementException;
-import java.util.Spliterator;
-import java.util.Spliterators;
+import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
-import java.util.stream.Stream;
-import java.util.stream.StreamSupport;
 
 /** A paged list, whose pages are fetched on demand: items {@code T} in responses {@code A}. */
-final class Pages<A, T> implements Iterator<T> {
-  private final Function<String, A> fetch;
+final class Pages<A, T> implements Source<T> {
+  private final Function<String, CompletableFuture<A>> fetch;
   private final Function<A, List<T>> items;
   private final Function<A, String> nextToken;
-  private String next;
+  private String token;
+  private boolean over;
   private Iterator<T> page = Collections.emptyIterator();
+  private volatile CompletableFuture<?> fetching = CompletableFuture.completedFuture(null);
 
-  private Pages(
-      String first, Function<String, A> fetch, Function<A, List<T>> items, Function<A, String> nextToken) {
-    this.next = first;
+  /** Creates the items of all pages. {@code fetch} gets null, and then the token of the next page; "" is none. */
+  Pages(Function<String, CompletableFuture<A>> fetch, Function<A, List<T>> items, Function<A, String> nextToken) {
     this.fetch = fetch;
     this.items = items;
     this.nextToken = nextToken;
   }
 
-  /**
-   * Returns the items of all pages, from the page with the token {@code first} ("" for the first page).
-   * {@code nextToken} returns the token of the next page, which is "" after the last one.
-   */
-  static <A, T> Stream<T> of(
-      String first, Function<String, A> fetch, Function<A, List<T>> items, Function<A, String> nextToken) {
-    int kind = Spliterator.ORDERED | Spliterator.NONNULL;
-    Pages<A, T> pages = new Pages<>(first, fetch, items, nextToken);
-    return StreamSupport.stream(Spliterators.spliteratorUnknownSize(pages, kind), false);
+  @Override
+  public CompletableFuture<Optional<T>> next() {
+    if (page.hasNext() || over) {
+      return CompletableFuture.completedFuture(page.hasNext() ? Optional.of(page.next()) : Optional.empty());
+    }
+    CompletableFuture<A> response = fetch.apply(token);
+    fetching = response;
+    return response.thenCompose(
+        fetched -> {
+          page = items.apply(fetched).iterator();
+          token = nextToken.apply(fetched);
+          over = token.isEmpty();
+          return next();
+        });
   }
 
   @Override
-  public boolean hasNext() {
-    while (!page.hasNext() && next != null) {
-      A response = fetch.apply(next);
-      page = items.apply(response).iterator();
-      String token = nextToken.apply(response);
-      next = token.isEmpty() ? null : token;
-    }
-    return page.hasNext();
-  }
-
-  @Override
-  public T next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException();
-    }
-    return page.next();
+  public void close() {
+    fetching.cancel(true);
   }
 }

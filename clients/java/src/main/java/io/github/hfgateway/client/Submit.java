@@ -1,8 +1,10 @@
 package io.github.hfgateway.client;
 
+import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationInput;
 import io.github.hfgateway.v1.SubmitGenerationRequest;
 import io.github.hfgateway.v1.WaitFor;
+import io.github.hfgateway.v1.WatchGenerationRequest;
 import java.time.Duration;
 import java.util.UUID;
 import java.util.function.Consumer;
@@ -100,8 +102,14 @@ public final class Submit {
     return timeout;
   }
 
-  Duration forecastInterval() {
-    return forecastInterval;
+  /** Returns the request for the changes after a generation. */
+  WatchGenerationRequest watchRequest(Generation known) {
+    WatchGenerationRequest.Builder watch =
+        WatchGenerationRequest.newBuilder().setId(known.getId()).setAfterRevision(known.getRevision());
+    if (!forecastInterval.isZero()) {
+      watch.setForecastInterval(Durations.of(forecastInterval));
+    }
+    return watch.build();
   }
 
   private Submit with(Consumer<SubmitGenerationRequest.Builder> change) {

@@ -7,9 +7,11 @@ import io.github.hfgateway.v1.UploadMediaRequest;
 import io.github.hfgateway.v1.UploadMediaResponse;
 import io.github.hfgateway.v1.UploadServiceGrpc;
 import io.grpc.ClientCall;
+import io.grpc.Context;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import java.io.ByteArrayInputStream;
+import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
@@ -20,22 +22,24 @@ import java.time.Duration;
 public final class Upload {
   private static final int CHUNK = 256 * 1024;
 
-  /** The source of the bytes, and their number, or a negative number if it is not known. */
-  private interface Source {
+  private interface Opener {
     InputStream open() throws IOException;
-
-    long size() throws IOException;
   }
 
-  private final Source source;
+  /** Returns the number of bytes, or a negative number if it is not known. */
+  private interface Size {
+    long get() throws IOException;
+  }
+
+  private final Opener source;
+  private final Size size;
   private final String contentType;
-  private final Long size;
   private final Duration timeout;
 
-  private Upload(Source source, String contentType, Long size, Duration timeout) {
+  private Upload(Opener source, Size size, String contentType, Duration timeout) {
     this.source = source;
-    this.contentType = contentType;
     this.size = size;
+    this.contentType = contentType;
     this.timeout = timeout;
   }
 
@@ -45,7 +49,7 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(byte[] media, String contentType) {
-    return made(() -> new ByteArrayInputStream(media), (long) media.length, contentType);
+    return new Upload(() -> new ByteArrayInputStream(media), () -> media.length, contentType, null);
   }
 
   /**
@@ -54,19 +58,7 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(Path file, String contentType) {
-    Source source =
-        new Source() {
-          @Override
-          public InputStream open() throws IOException {
-            return Files.newInputStream(file);
-          }
-
-          @Override
-          public long size() throws IOException {
-            return Files.size(file);
-          }
-        };
-    return new Upload(source, contentType, null, null);
+    return new Upload(() -> Files.newInputStream(file), () -> Files.size(file), contentType, null);
   }
 
   /**
@@ -75,59 +67,35 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(InputStream media, String contentType) {
-    return made(() -> new KeptOpen(media), -1L, contentType);
-  }
-
-  private interface Opener {
-    InputStream open() throws IOException;
-  }
-
-  private static Upload made(Opener opener, long size, String contentType) {
-    Source source =
-        new Source() {
+    FilterInputStream kept =
+        new FilterInputStream(media) {
           @Override
-          public InputStream open() throws IOException {
-            return opener.open();
-          }
-
-          @Override
-          public long size() {
-            return size;
-          }
+          public void close() {}
         };
-    return new Upload(source, contentType, null, null);
-  }
-
-  /** A stream of the caller, which is not closed. */
-  private static final class KeptOpen extends java.io.FilterInputStream {
-    KeptOpen(InputStream media) {
-      super(media);
-    }
-
-    @Override
-    public void close() {}
+    return new Upload(() -> kept, () -> -1, contentType, null);
   }
 
   /** Sets the size in bytes, which the gateway verifies. Bytes and files have their size already. */
   public Upload size(long bytes) {
-    return new Upload(source, contentType, bytes, timeout);
+    return new Upload(source, () -> bytes, contentType, timeout);
   }
 
   /** Limits the time of the upload. Default: no limit. */
   public Upload timeout(Duration timeout) {
-    return new Upload(source, contentType, size, timeout);
+    return new Upload(source, size, contentType, timeout);
   }
 
   /** Uploads the media, without retries. */
-  UploadMediaResponse send(Calls calls) throws IOException {
+  UploadMediaResponse send(Connection connection) throws IOException {
     try (InputStream media = source.open()) {
       UploadHeader.Builder header = UploadHeader.newBuilder().setContentType(contentType);
-      long known = size != null ? size : source.size();
+      long known = size.get();
       if (known >= 0) {
         header.setSize(known);
       }
       ClientCall<UploadMediaRequest, UploadMediaResponse> call =
-          calls.channel.newCall(UploadServiceGrpc.getUploadMediaMethod(), calls.options(calls.deadline(timeout)));
+          connection.channel.newCall(
+              UploadServiceGrpc.getUploadMediaMethod(), connection.options(connection.deadline(timeout)));
       Response response = new Response();
       call.start(response, new Metadata());
       try {
@@ -142,10 +110,9 @@ public final class Upload {
           ByteString bytes = UnsafeByteOperations.unsafeWrap(chunk);
           call.sendMessage(UploadMediaRequest.newBuilder().setChunk(bytes).build());
         }
-        return response.get(calls);
+        return response.get(connection);
       } catch (InterruptedException cause) {
-        Thread.currentThread().interrupt();
-        throw Errors.canceled("the thread was interrupted", cause);
+        throw Blocking.interrupted(cause);
       } finally {
         // Also after an error of the source: the gateway discards the upload.
         call.cancel("left", null);
@@ -184,7 +151,7 @@ public final class Upload {
       return status == null;
     }
 
-    synchronized UploadMediaResponse get(Calls calls) throws InterruptedException {
+    synchronized UploadMediaResponse get(Connection connection) throws InterruptedException {
       while (status == null) {
         wait();
       }
@@ -192,7 +159,7 @@ public final class Upload {
         return message;
       }
       Status end = status.isOk() ? Status.INTERNAL.withDescription("the call ended without a response") : status;
-      throw calls.error(end.asRuntimeException(trailers));
+      throw connection.error(end, trailers, Context.current());
     }
   }
 }

@@ -1,33 +1,21 @@
 package io.github.hfgateway.client;
 
-import io.github.hfgateway.v1.CatalogServiceGrpc;
-import io.github.hfgateway.v1.CharacterServiceGrpc;
-import io.github.hfgateway.v1.Generation;
-import io.github.hfgateway.v1.GenerationServiceGrpc;
-import io.github.hfgateway.v1.SoulCharacter;
-import io.github.hfgateway.v1.WatchCharacterRequest;
-import io.github.hfgateway.v1.WatchCharacterResponse;
-import io.github.hfgateway.v1.WatchGenerationRequest;
-import io.github.hfgateway.v1.WatchGenerationResponse;
-import io.github.hfgateway.v1.WatchGenerationsRequest;
-import io.github.hfgateway.v1.WatchGenerationsResponse;
-import io.github.hfgateway.v1.WatchModelsRequest;
-import io.github.hfgateway.v1.WatchModelsResponse;
+import io.github.hfgateway.v1.*;
 import io.grpc.MethodDescriptor;
 import java.util.List;
 
-/** The sources of watches. */
+/** The exchanges of watches. */
 final class Watches {
   private Watches() {}
 
   /** Every change of one generation, exactly once and in order, until it has ended. */
-  static final class One implements Watch.Source<WatchGenerationRequest, WatchGenerationResponse, Generation> {
+  static final class One implements Exchange<WatchGenerationRequest, WatchGenerationResponse, Generation> {
     private final WatchGenerationRequest request;
     private Generation last;
     private int revision;
     private boolean done;
 
-    /** Creates a source whose forecasts belong to {@code known}, the generation at the revision of the request. */
+    /** Creates an exchange whose forecasts belong to {@code known}, the generation at the revision of the request. */
     One(WatchGenerationRequest request, Generation known) {
       this.request = request;
       this.last = known;
@@ -66,7 +54,7 @@ final class Watches {
   }
 
   /** The events of all generations that match a filter. */
-  static final class Many implements Watch.Source<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> {
+  static final class Many implements Exchange<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> {
     private final WatchGenerationsRequest request;
     private final Cursor cursor;
 
@@ -97,7 +85,7 @@ final class Watches {
   }
 
   /** Every change of the list of models after a revision. */
-  static final class Models implements Watch.Source<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> {
+  static final class Models implements Exchange<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> {
     private WatchModelsRequest request;
 
     Models(WatchModelsRequest request) {
@@ -127,7 +115,7 @@ final class Watches {
   }
 
   /** A character as it is, and then every change until its training has ended. */
-  static final class Training implements Watch.Source<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> {
+  static final class Training implements Exchange<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> {
     private final WatchCharacterRequest request;
     private SoulCharacter last;
 

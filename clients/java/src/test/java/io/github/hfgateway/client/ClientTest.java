@@ -42,6 +42,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -335,24 +336,13 @@ class ClientTest {
     assertEquals(List.of(), timers.slept);
   }
 
-  /** Timers whose sleeps last until they are interrupted. */
-  private static final class Sleepers implements Timers {
+  /** Timers whose delays never end. */
+  private static final class Sleepers extends Timers {
     final CountDownLatch asleep = new CountDownLatch(1);
 
     @Override
-    public long now() {
-      return 0;
-    }
-
-    @Override
-    public double chance() {
-      return 1;
-    }
-
-    @Override
-    public void sleep(long nanos, CountDownLatch until) throws InterruptedException {
+    void schedule(long nanos, Runnable task, Executor executor) {
       asleep.countDown();
-      until.await();
     }
   }
 

@@ -4,12 +4,12 @@ import io.grpc.Deadline;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
-import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** A clock that advances only while the client sleeps, and by {@link #takes}. */
-final class ManualTimers implements Timers {
+final class ManualTimers extends Timers {
   /** The sleeps so far, in seconds. */
   final List<Double> slept = new CopyOnWriteArrayList<>();
 
@@ -28,27 +28,25 @@ final class ManualTimers implements Timers {
   }
 
   @Override
-  public long now() {
+  long now() {
     return now.get();
   }
 
   @Override
-  public double chance() {
+  double chance() {
     return chance;
   }
 
   @Override
-  public void sleep(long nanos, CountDownLatch until) throws InterruptedException {
-    if (Thread.interrupted()) {
-      throw new InterruptedException();
-    }
+  void schedule(long nanos, Runnable task, Executor executor) {
     slept.add(nanos / 1e9);
     now.addAndGet(nanos);
+    task.run();
   }
 
   /** Returns a distant deadline: real time must not end a call that has time left on this clock. */
   @Override
-  public Deadline deadline(long nanos) {
+  Deadline deadline(long nanos) {
     remaining.add(nanos / 1e9);
     return Deadline.after(1, TimeUnit.HOURS);
   }

@@ -1,0 +1,165 @@
+package io.github.hfgateway.client;
+
+import io.grpc.ClientCall;
+import io.grpc.Context;
+import io.grpc.Metadata;
+import io.grpc.MethodDescriptor.MethodType;
+import io.grpc.Status;
+import io.grpc.SynchronizationContext;
+import java.time.Duration;
+import java.util.ArrayDeque;
+import java.util.Optional;
+import java.util.Queue;
+import java.util.concurrent.CompletableFuture;
+
+/**
+ * The items of a call, which is repeated after failures: the one response of a unary call, or a watch. It makes an
+ * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
+ */
+final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E> {
+  private final Connection connection;
+  private final Exchange<Q, M, E> exchange;
+  private final long patience;
+  private final long deadline;
+  private final Context context = Context.current();
+  private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> failed(error));
+  private final Queue<E> items = new ArrayDeque<>();
+  private CompletableFuture<Optional<E>> reader = new CompletableFuture<>();
+  private ClientCall<Q, M> call;
+  private GatewayException broken;
+  private Throwable failure;
+  private boolean over;
+
+  // The failures since the last message.
+  private int failures;
+  private long began;
+  private GatewayException last;
+
+  /** Creates the items of an exchange that is given up after failures for {@code patience}, or at the deadline. */
+  Attempts(Connection connection, Exchange<Q, M, E> exchange, Duration patience, long deadline) {
+    this.connection = connection;
+    this.exchange = exchange;
+    this.patience = Timers.nanos(patience);
+    this.deadline = deadline;
+  }
+
+  @Override
+  public CompletableFuture<Optional<E>> next() {
+    CompletableFuture<Optional<E>> waits = connection.promise();
+    serial.execute(
+        () -> {
+          reader = waits;
+          advance();
+        });
+    return waits;
+  }
+
+  @Override
+  public void close() {
+    serial.execute(
+        () -> {
+          over = true;
+          items.clear();
+          if (call != null) {
+            call.cancel("closed by the caller", null);
+          }
+          advance();
+        });
+  }
+
+  /** Gives the reader what it waits for, or takes the next step towards it. */
+  private void advance() {
+    if (reader.isDone()) {
+      return;
+    }
+    if (!items.isEmpty()) {
+      reader.complete(Optional.of(items.remove()));
+    } else if (over) {
+      reader.complete(Optional.empty());
+    } else if (failure != null) {
+      reader.completeExceptionally(failure);
+    } else if (broken != null) {
+      endure(broken);
+    } else if (call == null) {
+      context.run(this::attempt);
+    } else {
+      call.request(1);
+    }
+  }
+
+  private void attempt() {
+    call = connection.channel.newCall(exchange.method(), connection.options(deadline));
+    call.start(this, new Metadata());
+    call.request(1);
+    call.sendMessage(exchange.request());
+    call.halfClose();
+  }
+
+  @Override
+  public void onMessage(M message) {
+    serial.execute(
+        () -> {
+          failures = 0;
+          last = null;
+          connection.reached();
+          if (over) {
+            return; // closed
+          }
+          items.addAll(exchange.received(message));
+          over = exchange.isDone();
+          if (exchange.method().getType() != MethodType.UNARY) { // its status follows at once
+            if (over) {
+              call.cancel("the last message has arrived", null);
+            }
+            advance();
+          }
+        });
+  }
+
+  @Override
+  public void onClose(Status status, Metadata trailers) {
+    serial.execute(
+        () -> {
+          call = null;
+          if (status.isOk()) {
+            over = true;
+          } else {
+            broken = connection.error(status, trailers, context);
+            broken.after(last);
+          }
+          advance();
+        });
+  }
+
+  /** Makes another attempt after a delay, or fails if the error or the time does not allow it. */
+  private void endure(GatewayException error) {
+    broken = null;
+    long now = connection.timers.now();
+    if (failures == 0) {
+      began = now;
+    }
+    failures++;
+    long delay = connection.policy.delay(failures, error, connection.timers.chance());
+    if (!RetryPolicy.mayRepeat(error) || now + delay >= Math.min(began + patience, deadline)) {
+      failed(error);
+      return;
+    }
+    last = error;
+    connection.onRetry.accept(error, Duration.ofNanos(delay));
+    Runnable again =
+        () -> {
+          // Otherwise gRPC waits before it reconnects: longer each time, and up to two minutes.
+          connection.transport.resetConnectBackoff();
+          advance();
+        };
+    connection.timers.schedule(delay, () -> serial.execute(again), connection.executor);
+  }
+
+  private void failed(Throwable error) {
+    failure = error;
+    if (call != null) {
+      call.cancel("failed", error);
+    }
+    advance();
+  }
+}

@@ -1,0 +1,57 @@
+package io.github.hfgateway.client;
+
+import java.util.Optional;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.LinkedBlockingQueue;
+import java.util.function.Consumer;
+import java.util.function.Function;
+
+/** Waits for the operations of the asynchronous client. An interrupt ends the operation. */
+final class Blocking {
+  private Blocking() {}
+
+  /** Waits for a result. */
+  static <T> T await(CompletableFuture<T> operation) {
+    return await(operation, () -> operation.cancel(true));
+  }
+
+  /** Waits for a result, and calls {@code stop} if the thread is interrupted. */
+  static <T> T await(CompletableFuture<T> operation, Runnable stop) {
+    try {
+      return operation.get();
+    } catch (InterruptedException cause) {
+      stop.run();
+      throw interrupted(cause);
+    } catch (ExecutionException failed) {
+      Throwable error = failed.getCause();
+      if (error instanceof GatewayException) {
+        error.fillInStackTrace(); // the caller's, instead of that of a thread of the client
+      }
+      throw error instanceof RuntimeException expected ? expected : new IllegalStateException(error);
+    }
+  }
+
+  /** Waits for a result, and calls {@code onProgress} on this thread meanwhile. */
+  static <T, R> R await(Consumer<? super T> onProgress, Function<Consumer<T>, CompletableFuture<R>> start) {
+    BlockingQueue<Optional<T>> progress = new LinkedBlockingQueue<>();
+    CompletableFuture<R> operation = start.apply(item -> progress.add(Optional.of(item)));
+    operation.whenComplete((result, error) -> progress.add(Optional.empty()));
+    try {
+      for (Optional<T> item = progress.take(); item.isPresent(); item = progress.take()) {
+        onProgress.accept(item.get());
+      }
+    } catch (InterruptedException cause) {
+      throw interrupted(cause);
+    } finally {
+      operation.cancel(true);
+    }
+    return await(operation);
+  }
+
+  static GatewayException interrupted(InterruptedException cause) {
+    Thread.currentThread().interrupt();
+    return Errors.canceled("the thread was interrupted", cause);
+  }
+}

@@ -1,0 +1,124 @@
+package io.github.hfgateway.client;
+
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.Context;
+import io.grpc.Deadline;
+import io.grpc.ManagedChannel;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import java.time.Duration;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.Executor;
+import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
+
+/** A connection to a gateway: what the calls of a client have in common. */
+final class Connection {
+  final ManagedChannel transport;
+  /** The transport with the key. */
+  final Channel channel;
+
+  final String address;
+  final RetryPolicy policy;
+  final BiConsumer<GatewayException, Duration> onRetry;
+  final Timers timers;
+  final Executor executor;
+
+  private final Set<CompletableFuture<?>> promises = ConcurrentHashMap.newKeySet();
+  private volatile boolean reached;
+  private volatile boolean closed;
+
+  Connection(
+      ManagedChannel transport,
+      Channel channel,
+      String address,
+      RetryPolicy policy,
+      BiConsumer<GatewayException, Duration> onRetry,
+      Timers timers,
+      Executor executor) {
+    this.transport = transport;
+    this.channel = channel;
+    this.address = address;
+    this.policy = policy;
+    this.onRetry = onRetry;
+    this.timers = timers;
+    this.executor = executor;
+  }
+
+  /** Returns a future that fails when the client is closed. */
+  <T> CompletableFuture<T> promise() {
+    CompletableFuture<T> promise = new CompletableFuture<>();
+    promises.add(promise);
+    promise.whenComplete((result, error) -> promises.remove(promise));
+    if (closed) {
+      promise.completeExceptionally(Errors.canceled("the client is closed", null));
+    }
+    return promise;
+  }
+
+  CallOptions options(long deadline) {
+    return deadline >= Timers.NEVER
+        ? CallOptions.DEFAULT
+        : CallOptions.DEFAULT.withDeadline(timers.deadline(Math.max(deadline - timers.now(), 0)));
+  }
+
+  /**
+   * Returns the end of a timeout that begins now, or the earlier deadline of the caller's Context, on the clock of the
+   * timers.
+   */
+  long deadline(Duration timeout) {
+    long nanos = Timers.nanos(timeout);
+    Deadline outer = Context.current().getDeadline();
+    if (outer != null) {
+      nanos = Math.min(nanos, Math.max(outer.timeRemaining(TimeUnit.NANOSECONDS), 0));
+    }
+    return nanos >= Timers.NEVER ? Timers.NEVER : timers.now() + nanos;
+  }
+
+  /** Returns the time until a deadline; null is no limit. */
+  Duration left(long deadline) {
+    return deadline >= Timers.NEVER ? null : Duration.ofNanos(Math.max(deadline - timers.now(), 0));
+  }
+
+  /** Returns a future that completes after a delay, in the caller's Context. */
+  CompletableFuture<Void> delay(Duration delay) {
+    CompletableFuture<Void> over = new CompletableFuture<>();
+    Runnable end = () -> over.complete(null);
+    timers.schedule(delay.toNanos(), Context.current().wrap(end), executor);
+    return over;
+  }
+
+  /** Notes that the gateway has responded: from now on, a failure to connect is no mistake in the client's options. */
+  void reached() {
+    reached = true;
+  }
+
+  /** Returns the typed error: {@link GatewayException.Canceled} if the caller ended the call. */
+  GatewayException error(Status status, Metadata trailers, Context context) {
+    Throwable cause = status.asRuntimeException(trailers);
+    switch (status.getCode()) {
+      case CANCELLED, UNAVAILABLE -> {
+        if (closed) {
+          return Errors.canceled("the client is closed", cause);
+        }
+        if (context.isCancelled() && status.getCode() == Status.Code.CANCELLED) {
+          return Errors.canceled("the Context was canceled", cause);
+        }
+      }
+      default -> {}
+    }
+    GatewayException error = Errors.ofCall(status, trailers, cause);
+    error.at(address, reached);
+    return error;
+  }
+
+  /** Ends all calls. */
+  void close() {
+    closed = true;
+    transport.shutdownNow();
+    promises.forEach(promise -> promise.completeExceptionally(Errors.canceled("the client is closed", null)));
+  }
+}

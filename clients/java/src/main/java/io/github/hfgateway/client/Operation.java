@@ -1,0 +1,57 @@
+package io.github.hfgateway.client;
+
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Function;
+import java.util.function.Supplier;
+
+/** The future of a call, or of several steps. Canceling it ends the step that is under way. */
+final class Operation<T> extends CompletableFuture<T> {
+  private volatile Runnable stop = () -> {};
+
+  /** Returns the future of steps. */
+  static <T> CompletableFuture<T> of(Function<Operation<T>, CompletableFuture<T>> steps) {
+    Operation<T> operation = new Operation<>();
+    steps.apply(operation).whenComplete(operation::settle);
+    return operation;
+  }
+
+  /** Takes a step, unless the operation has ended. */
+  <S> CompletableFuture<S> step(Supplier<CompletableFuture<S>> start) {
+    if (isDone()) {
+      return new CompletableFuture<>();
+    }
+    CompletableFuture<S> step = start.get();
+    stopWith(() -> step.cancel(true));
+    return step;
+  }
+
+  /** Sets how to end what is under way, and ends it if the operation was canceled. */
+  void stopWith(Runnable ending) {
+    stop = ending;
+    if (isCancelled()) {
+      ending.run();
+    }
+  }
+
+  /** Ends with a result or an error. */
+  void settle(T result, Throwable error) {
+    if (error == null) {
+      complete(result);
+    } else {
+      completeExceptionally(causeOf(error));
+    }
+  }
+
+  @Override
+  public boolean cancel(boolean mayInterrupt) {
+    boolean canceled = super.cancel(mayInterrupt);
+    stop.run();
+    return canceled;
+  }
+
+  /** Returns what a stage of a future failed with. */
+  static Throwable causeOf(Throwable error) {
+    return error instanceof CompletionException && error.getCause() != null ? error.getCause() : error;
+  }
+}
