@@ -46,9 +46,10 @@ $(CODEGEN): requirements/codegen.txt | setup
 	@$(BIN)/python tools/generate.py --install --only python
 
 .PHONY: generate
-generate: setup ## generate all stubs and error classes from protos/ (Java: only check that it works), and the synchronous Python client
+generate: setup ## generate all stubs and error classes from protos/ (Java: only check that it works), the synchronous Python and the blocking Java client
 	@$(BIN)/python tools/generate.py
 	@if [ -f tools/unasync.py ]; then echo "generate: the synchronous Python client from the asynchronous one"; $(BIN)/python tools/unasync.py; fi
+	@echo "generate: the blocking Java client from the asynchronous one" && $(BIN)/python tools/blocking.py
 
 .PHONY: page
 page: setup ## build the script of the live page
@@ -76,6 +77,7 @@ lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, b
 	@$(BIN)/python tools/breaking.py
 	@echo "lint: error classes of the clients" && { out=$$($(BIN)/python -m tools.error_tables --check) || { echo "$$out"; exit 1; }; }
 	@if [ -f tools/unasync.py ]; then echo "lint: synchronous Python client"; $(BIN)/python tools/unasync.py --check; fi
+	@echo "lint: blocking Java client" && $(BIN)/python tools/blocking.py --check
 
 .PHONY: test
 test: setup ## run all tests in parallel; WORKERS=0 runs them in one process

@@ -1,8 +1,8 @@
 """Generate the blocking Java client from the asynchronous one: `python tools/blocking.py [--check]`.
 
-Each method of an asynchronous class gets a blocking twin with the same comment, which waits for its future, or reads
-its items. What cannot be converted is written by hand in HfGatewayClient. With --check, no file is written, and the exit
-code is 1 if a file is out of date.
+Each public method of an asynchronous class gets a blocking twin with the same comment, which waits for its future or
+reads its items. What waits differently is written by hand in HfGatewayClient. With --check, no file is written, and the
+exit code is 1 if a file is out of date.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ def to_blocking(text: str) -> str:
     comment = head["comment"]
     kind = "public final class"
     if name == "BlockingClient":
-        comment, kind = "/** The methods of {@link HfGatewayClient} that wait for the asynchronous client. */\n", "abstract class"
+        comment, kind = (
+            "/** The methods of {@link HfGatewayClient} that wait for the asynchronous client. */\n",
+            "abstract class",
+        )
     imports = [
         f"import {line};\n"
         for line, needed in (
@@ -90,7 +93,10 @@ def _method(found: re.Match[str]) -> str:
 
 
 def main() -> int:
-    generated = {TARGET / f"{name}.java": to_blocking((SOURCE / f"{source}.java").read_text()) for source, name in CLASSES.items()}
+    generated = {
+        TARGET / f"{name}.java": to_blocking((SOURCE / f"{source}.java").read_text())
+        for source, name in CLASSES.items()
+    }
     stale = [path for path, text in generated.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if "--check" in sys.argv[1:]:

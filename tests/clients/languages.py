@@ -38,8 +38,6 @@ class Language:
     build: tuple[str, ...] = ()
     partial: bool = False
     """The program may lack behaviours; the parity table lists those it has."""
-    owed: frozenset[str] = frozenset()
-    """Behaviours that the program does not have yet."""
 
     @property
     def place(self) -> Path:
@@ -59,8 +57,6 @@ BUILD_TYPESCRIPT = (sys.executable, str(ROOT / "tools" / "typescript.py"))
 JAVA = ("java", "@target/behaviours.args", "io.github.hfgateway.behaviours.Main")
 BUILD_JAVA = (sys.executable, str(ROOT / "tools" / "maven.py"))
 
-_NEW = frozenset({"dead_connection", "concurrent_calls", "closed_client", "moved_name", "lost_callback_secret"})
-
 LANGUAGES: tuple[Language, ...] = (
     Language("python", "Python", "python", "openssl", (sys.executable, "-m", "behaviours")),
     Language(
@@ -78,7 +74,7 @@ LANGUAGES: tuple[Language, ...] = (
         BUILD_TYPESCRIPT,
         partial=True,
     ),
-    Language("java", "Java", "java", "mvn", JAVA, BUILD_JAVA, owed=_NEW),
+    Language("java", "Java", "java", "mvn", JAVA, BUILD_JAVA),
     Language("rust", "Rust", "rust", "cargo", ("cargo", "run", *CARGO, "--"), build=("cargo", "build", *CARGO)),
 )
 
@@ -103,10 +99,10 @@ def perform(language: Language) -> Results:
             return Results(faults=[f"does not build: {built.stdout}{built.stderr}"])
     harness = (sys.executable, "-m", "tests.clients.harness", f"--in={language.place}")
     done = _finished((*harness, *language.run), ROOT, RUN_PATIENCE)
-    return judged(done.stdout, done.returncode, done.stderr, partial=language.partial, owed=language.owed)
+    return judged(done.stdout, done.returncode, done.stderr, partial=language.partial)
 
 
-def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool, owed: frozenset[str] = frozenset()) -> Results:
+def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Results:
     """Check the output of a program against the list of behaviours."""
     results = Results(stderr=stderr)
     for line in stdout.splitlines():
@@ -128,7 +124,7 @@ def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool, owed: fro
                 results.faults.append(f"{name}: {result.get('error') or 'no error text'}")
     results.faults += [f"a warning on stderr: {line}" for line in stderr.splitlines() if _WARNING.search(line)]
     if not partial:
-        results.faults += [f"{name}: not reported" for name in BEHAVIOURS if name not in {*results.held, *owed}]
+        results.faults += [f"{name}: not reported" for name in BEHAVIOURS if name not in results.held]
     if exit_code not in (0, 1) or (exit_code != 0 and all(results.held.values())):
         results.faults.append(f"the program ended with exit code {exit_code}")
     return results

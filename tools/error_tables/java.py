@@ -39,6 +39,10 @@ CANCELED = """
    */
 """
 
+CLOSED = """
+  /** The client was closed before or during the call. */
+"""
+
 
 def write(classes: list[ErrorClass]) -> str:
     """Return the base class, with all other classes in it."""
@@ -46,13 +50,18 @@ def write(classes: list[ErrorClass]) -> str:
     return (
         f"{HEAD}{_constructor(BASE)}"
         + _function("Returns the error of a call: by its reason, or by its code if no class has the reason.", "of")
-        + _switch("facts.reason()", {f'"{reason}"': name for reason, name in classes_of_reasons(classes).items()}, "ofCode(facts)")
+        + _switch(
+            "facts.reason()",
+            {f'"{reason}"': name for reason, name in classes_of_reasons(classes).items()},
+            "ofCode(facts)",
+        )
         + _function("Returns the error of a code.", "ofCode")
         + _switch("facts.code()", classes_of_codes(classes), f"new {BASE}(facts)")
         + "".join(
             f"\n{_comment(one)}{_class(one.name, one.base or BASE, final=one.name not in bases)}" for one in classes
         )
-        + f"{CANCELED}{_class('Canceled', BASE, final=True)}}}\n"
+        + f"{CANCELED}{_class('Canceled', BASE, final=False)}"
+        + f"{CLOSED}{_class('ClientClosed', 'Canceled', final=True)}}}\n"
     )
 
 
@@ -81,6 +90,4 @@ def _comment(one: ErrorClass) -> str:
     return "  /**\n" + "".join(f"   * {line}\n" for line in wrap(text, WIDTH - 5)) + "   */\n"
 
 
-LANGUAGE = Language(
-    {ROOT / "clients/java/src/generated/java/io/github/hfgateway/client" / f"{BASE}.java": write}
-)
+LANGUAGE = Language({ROOT / "clients/java/src/generated/java/io/github/hfgateway/client" / f"{BASE}.java": write})

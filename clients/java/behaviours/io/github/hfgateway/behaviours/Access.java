@@ -9,7 +9,6 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.github.hfgateway.client.GatewayException;
 import io.github.hfgateway.client.HfGatewayClient;
-import io.github.hfgateway.client.RetryPolicy;
 import io.github.hfgateway.client.States;
 import io.github.hfgateway.client.Submission;
 import io.github.hfgateway.client.Submit;
@@ -75,9 +74,18 @@ final class Access {
       assertEquals("QUEUED", States.name(client.submit(input).generation()));
     }
     stage.charged(input, 1, 1);
-    RetryPolicy impatient = RetryPolicy.DEFAULT.withRepeatCallsFor(Duration.ZERO);
-    try (HfGatewayClient stranger = secured(stage).tls(Tls.system()).retry(impatient).build()) {
-      fails(GatewayException.Unavailable.class, "", () -> stranger.submit(fox()));
+    // Mistakes in the options, which are not retried.
+    List<HfGatewayClient.Builder> mistaken =
+        List.of(
+            secured(stage).tls(Tls.system()),
+            secured(stage)
+                .tls(Tls.authority(Path.of(stage.variable("TLS_CA"))))
+                .configure(channel -> channel.overrideAuthority("other.example")));
+    for (HfGatewayClient.Builder builder : mistaken) {
+      try (HfGatewayClient stranger = builder.build()) {
+        GatewayException error = fails(GatewayException.Unavailable.class, "", () -> stranger.submit(fox()));
+        assertFalse(error.retryable());
+      }
     }
   }
 

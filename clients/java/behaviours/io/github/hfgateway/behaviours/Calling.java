@@ -33,6 +33,7 @@ final class Calling {
   static final Map<String, Main.Behaviour> ALL =
       Map.of(
           "create_callback", Calling::createCallback,
+          "lost_callback_secret", Calling::lostCallbackSecret,
           "get_callback", with(Calling::getCallback),
           "list_callbacks", with(Calling::listCallbacks),
           "update_callback", with(Calling::updateCallback),
@@ -86,6 +87,27 @@ final class Calling {
       assertEquals("", second.secret());
     } finally {
       callbacks.delete(first.id());
+    }
+  }
+
+  private static void lostCallbackSecret(Stage stage) throws Exception {
+    String url = stage.variable("CONTROL") + "/receive?" + UUID.randomUUID();
+    CreateCallbackRequest request =
+        CreateCallbackRequest.newBuilder()
+            .setUrl(url)
+            .setFilter(GenerationFilter.newBuilder().putLabels("run", unique("nothing")))
+            .build();
+    Callbacks callbacks = stage.client.callbacks();
+    stage.client.check(); // there is a connection to lose
+    assertNotEquals(0, stage.control("lose", Map.of("callback_url", url)).get("connections").getAsInt());
+    CreatedCallback created = callbacks.create(request);
+    try {
+      assertTrue(created.replayed());
+      assertTrue(created.secret().startsWith("whsec_"));
+      assertEquals(DeliveryState.DELIVERY_STATE_DELIVERED, callbacks.test(created.id()).getState());
+      assertTrue(stage.control("verify", Map.of("secret", created.secret())).get("valid").getAsBoolean());
+    } finally {
+      callbacks.delete(created.id());
     }
   }
 

@@ -16,7 +16,7 @@ import java.util.concurrent.TimeoutException;
  * JSON for each. {@code python -m tests.clients.harness} provides the environment.
  */
 final class Main {
-  private static final long PATIENCE = 60;
+  private static final long PATIENCE = 90;
 
   /** A behaviour. It throws if it fails. */
   interface Behaviour {
@@ -32,6 +32,7 @@ final class Main {
             Following.ALL,
             Ending.ALL,
             Access.ALL,
+            Connections.ALL,
             Uploads.ALL,
             Catalogs.ALL,
             Trained.ALL,

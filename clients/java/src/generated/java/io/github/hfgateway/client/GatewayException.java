@@ -254,8 +254,15 @@ public class GatewayException extends DetailedException {
    * The caller ended the call: its thread was interrupted (and still is), its gRPC Context was canceled, or the client
    * was closed. The generation, if any, continues.
    */
-  public static final class Canceled extends GatewayException {
+  public static class Canceled extends GatewayException {
     Canceled(Facts facts) {
+      super(facts);
+    }
+  }
+
+  /** The client was closed before or during the call. */
+  public static final class ClientClosed extends Canceled {
+    ClientClosed(Facts facts) {
       super(facts);
     }
   }

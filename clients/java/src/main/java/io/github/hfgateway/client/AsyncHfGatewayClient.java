@@ -365,7 +365,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
     return AgentServiceGrpc.newStub(calls.connection().channel);
   }
 
-  /** Closes the connection. Calls in progress and later calls fail with {@link GatewayException.Canceled}. */
+  /** Closes the connection. Calls in progress and later calls fail with {@link GatewayException.ClientClosed}. */
   @Override
   public void close() {
     calls.connection().close();

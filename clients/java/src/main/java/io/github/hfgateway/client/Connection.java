@@ -54,7 +54,7 @@ final class Connection {
     promises.add(promise);
     promise.whenComplete((result, error) -> promises.remove(promise));
     if (closed) {
-      promise.completeExceptionally(Errors.canceled("the client is closed", null));
+      promise.completeExceptionally(Errors.closed(null));
     }
     return promise;
   }
@@ -102,7 +102,7 @@ final class Connection {
     switch (status.getCode()) {
       case CANCELLED, UNAVAILABLE -> {
         if (closed) {
-          return Errors.canceled("the client is closed", cause);
+          return Errors.closed(cause);
         }
         if (context.isCancelled() && status.getCode() == Status.Code.CANCELLED) {
           return Errors.canceled("the Context was canceled", cause);
@@ -119,6 +119,6 @@ final class Connection {
   void close() {
     closed = true;
     transport.shutdownNow();
-    promises.forEach(promise -> promise.completeExceptionally(Errors.canceled("the client is closed", null)));
+    promises.forEach(promise -> promise.completeExceptionally(Errors.closed(null)));
   }
 }

@@ -36,8 +36,16 @@ final class Errors {
 
   /** Returns the error of a call that the caller ended. */
   static GatewayException canceled(String why, Throwable cause) {
-    return new GatewayException.Canceled(
-        new Facts(Status.Code.CANCELLED, "", why, Failure.getDefaultInstance(), cause));
+    return new GatewayException.Canceled(canceledBecause(why, cause));
+  }
+
+  /** Returns the error of a call of a closed client. */
+  static GatewayException closed(Throwable cause) {
+    return new GatewayException.ClientClosed(canceledBecause("the client is closed", cause));
+  }
+
+  private static Facts canceledBecause(String why, Throwable cause) {
+    return new Facts(Status.Code.CANCELLED, "", why, Failure.getDefaultInstance(), cause);
   }
 
   /** Returns the error of a generation that ended without output. */

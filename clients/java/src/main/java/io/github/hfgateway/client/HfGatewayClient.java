@@ -155,7 +155,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
     return AgentServiceGrpc.newBlockingStub(calls.connection().channel);
   }
 
-  /** Closes the connection. Calls in progress and later calls throw {@link GatewayException.Canceled}. */
+  /** Closes the connection. Calls in progress and later calls throw {@link GatewayException.ClientClosed}. */
   @Override
   public void close() {
     async.close();

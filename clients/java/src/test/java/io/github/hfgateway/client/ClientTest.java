@@ -329,8 +329,8 @@ class ClientTest {
     taken.await();
     client.close();
     assertSame(
-        GatewayException.Canceled.class, assertThrows(Exception.class, call::get).getCause().getClass());
-    assertThrows(GatewayException.Canceled.class, watch::hasNext);
+        GatewayException.ClientClosed.class, assertThrows(Exception.class, call::get).getCause().getClass());
+    assertThrows(GatewayException.ClientClosed.class, watch::hasNext);
     assertThrows(GatewayException.Canceled.class, () -> client.get("g1"));
     assertThrows(GatewayException.Canceled.class, () -> client.watch("g1").hasNext());
     assertEquals(List.of(), timers.slept);
@@ -355,7 +355,7 @@ class ClientTest {
     sleepers.asleep.await();
     real.close();
     assertSame(
-        GatewayException.Canceled.class, assertThrows(Exception.class, call::get).getCause().getClass());
+        GatewayException.ClientClosed.class, assertThrows(Exception.class, call::get).getCause().getClass());
     assertEquals(1, gateway.requests.size());
   }
 

@@ -16,6 +16,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
+import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -197,6 +198,27 @@ class ConnectionTest {
         client.check();
       }
     }
+  }
+
+  @Test
+  void mistakesAreNotRetriedBeforeTheGatewayWasReached() throws Exception {
+    try (ScriptedGateway gateway = new ScriptedGateway()) {
+      for (HfGatewayClient.Builder mistaken :
+          List.of(
+              HfGatewayClient.builder("nowhere.invalid:1"),
+              HfGatewayClient.builder(gateway.address()).tls(Tls.system()))) {
+        try (HfGatewayClient client = mistaken.onRetry((error, delay) -> fail("retried after " + error)).build()) {
+          GatewayException error = assertThrows(GatewayException.Unavailable.class, () -> client.get("g1"));
+          assertFalse(error.retryable());
+          assertThrows(GatewayException.Unavailable.class, client.watch("g1")::hasNext);
+        }
+      }
+    }
+    // Afterwards the name may be gone for a moment.
+    Status unknown = Status.UNAVAILABLE.withCause(new UnknownHostException("nowhere.invalid"));
+    GatewayException later = Errors.ofCall(unknown, null, unknown.asRuntimeException());
+    later.at("nowhere.invalid:1", true);
+    assertTrue(later.retryable() && RetryPolicy.mayRepeat(later));
   }
 
   @Test
