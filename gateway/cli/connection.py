@@ -163,8 +163,8 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
         try:
             key = checked_key((api_key or "").strip())
-            if not (tls or tls_ca or insecure):
-                require_secrecy(address, key)
+            if key and not (tls or tls_ca or insecure):
+                require_secrecy(address)
         except ValueError as error:
             raise click.UsageError(
                 str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
@@ -16,25 +17,38 @@ def address_or_default(address: str | None) -> str:
     return address or os.environ.get("HFGATEWAY_ADDRESS") or DEFAULT_ADDRESS
 
 
-def checked_key(api_key: str | None) -> str:
-    """Return the API key, or HFGATEWAY_API_KEY, or "" for none.
+def key_source(api_key: str | Callable[[], str] | None) -> Callable[[], str] | None:
+    """Return a function that returns the API key for the next attempt of a call, or None if there is no key.
+
+    Without an argument the key is HFGATEWAY_API_KEY. A key is checked at once, that of a function when it returns.
 
     Raises:
-        ValueError: The key contains characters other than visible ASCII. The message does not contain the key.
+        ValueError: See `checked_key`.
     """
-    key = os.environ.get("HFGATEWAY_API_KEY", "") if api_key is None else api_key
+    if callable(api_key):
+        return lambda: checked_key(api_key())
+    key = checked_key(os.environ.get("HFGATEWAY_API_KEY", "") if api_key is None else api_key)
+    return (lambda: key) if key else None
+
+
+def checked_key(key: str) -> str:
+    """Return the key.
+
+    Raises:
+        ValueError: It contains characters other than visible ASCII. The message does not contain the key.
+    """
     if not _VISIBLE.fullmatch(key):
         raise ValueError("the API key contains a line break, a space or another character that is not visible ASCII")
     return key
 
 
-def require_secrecy(address: str, api_key: str) -> None:
+def require_secrecy(address: str) -> None:
     """Refuse to send a key in plaintext to another machine.
 
     Raises:
-        ValueError: There is a key, and the address is not a loopback address.
+        ValueError: The address is not a loopback address.
     """
-    if api_key and not is_loopback(address):
+    if not is_loopback(address):
         raise ValueError(f"the API key would be sent to {address} in plaintext: set tls, or insecure=True to allow it")
 
 

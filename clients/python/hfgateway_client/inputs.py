@@ -11,7 +11,7 @@ URL, so that untrusted text can never name a local file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from google.protobuf.struct_pb2 import Struct
 
@@ -233,13 +233,26 @@ def speak(
     )
 
 
-def model(model_id: str, api_version: ApiVersionName | None = None, /, **parameters: Any) -> AnyInput:
+@overload
+def model(model_id: str, api_version: ApiVersionName | None = None, /, **parameters: Any) -> AnyInput: ...
+@overload
+def model(model_id: str, parameters: Mapping[str, Any], api_version: ApiVersionName | None = None, /) -> AnyInput: ...
+def model(
+    model_id: str,
+    given: Mapping[str, Any] | ApiVersionName | None = None,
+    api_version: ApiVersionName | None = None,
+    /,
+    **parameters: Any,
+) -> AnyInput:
     """Create an input for any Higgsfield model or endpoint.
+
+    The parameters are keyword arguments, or one mapping.
 
     Args:
         model_id: The id of the model, such as "kling-video/v3.0/pro/image-to-video" (see ``list_models``), or the path
             of an endpoint, such as "v1/text2image/keyframes".
         api_version: The form of the endpoint: "v1" or "v2". Required for paths that begin with "v1/". Default: "v2".
+        given: The parameters as a mapping. With keyword arguments, the API version.
         **parameters: The parameters, sent unchanged. Local media may be used in place of a URL at any depth, including
             in lists and mappings.
 
@@ -250,9 +263,14 @@ def model(model_id: str, api_version: ApiVersionName | None = None, /, **paramet
         ValueError: The API version is unknown, or a parameter cannot be represented in JSON.
     """
 
+    if isinstance(given, Mapping):
+        parameters = {**given, **parameters}
+    else:
+        api_version = given
+
     def build(url_of: UrlOf) -> pb.GenerationInput:
         body = Struct()
-        body.update({name: _with_urls(value, url_of) for name, value in parameters.items()})
+        body.update(_with_urls(parameters, url_of))
         version = enum_value(pb.ApiVersion, api_version)
         return pb.GenerationInput(model=pb.ModelInput(model_id=model_id, parameters=body, api_version=version))
 

@@ -1,10 +1,12 @@
 """The address and the API key: defaults from the environment, and keys that must not be sent."""
 
+import re
+
 import pytest
 
-from clients.python.tests.scripted_gateway import ScriptedGateway, generation
+from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway_client import AsyncClient, Client
+from hfgateway_client import AsyncClient, Client, errors
 
 FOUND = pb.GetGenerationResponse(generation=generation("QUEUED", 1))
 
@@ -26,11 +28,36 @@ def test_a_key_is_sent_in_plaintext_off_loopback_only_if_allowed(address: str) -
 
 
 @pytest.mark.parametrize(
-    "address",
-    ["127.0.0.1:50051", "127.9.9.9:1", "localhost:50051", "[::1]:50051", "unix:/run/gateway", "ipv4:127.0.0.1:1"],
+    "form", ["127.0.0.1:{port}", "localhost:{port}", "ipv4:127.0.0.1:{port}", "dns:///localhost:{port}"]
 )
-def test_a_key_may_be_sent_in_plaintext_to_this_machine(address: str) -> None:
-    Client(address, api_key="hfg_secret").close()
+async def test_a_key_may_be_sent_in_plaintext_to_this_machine(gateway: ScriptedGateway, form: str) -> None:
+    gateway.on("GetGeneration", FOUND)
+    async with AsyncClient(form.format(port=gateway.address.rpartition(":")[2]), api_key="hfg_secret") as client:
+        await client.get("g1")
+    assert gateway.metadata["authorization"] == "Bearer hfg_secret"
+
+
+@pytest.mark.parametrize("address", ["127.9.9.9:1", "[::1]:1", "unix:/run/gateway"])
+def test_every_loopback_address_is_of_this_machine(address: str) -> None:
+    with Client(address, api_key="hfg_secret") as client, pytest.raises(errors.GatewayError, match=re.escape(address)):
+        client.check()
+
+
+async def test_a_key_that_changes_is_read_before_each_attempt(gateway: ScriptedGateway) -> None:
+    gateway.on("GetGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE"), FOUND)
+    keys = iter(["hfg_old", "hfg_new"])
+    async with AsyncClient(gateway.address, api_key=lambda: next(keys)) as client:
+        await client.get("g1")
+    assert gateway.metadata["authorization"] == "Bearer hfg_new"
+    assert list(keys) == []
+
+
+async def test_a_function_that_returns_an_invalid_key_fails_the_call(gateway: ScriptedGateway) -> None:
+    async with AsyncClient(gateway.address, api_key=lambda: "hfg_secret\n") as client:
+        with pytest.raises(ValueError, match="visible ASCII"):
+            await client.get("g1")
+    with pytest.raises(ValueError, match="insecure"):
+        Client("gateway.example:443", api_key=lambda: "hfg_secret")
 
 
 async def test_the_address_and_the_key_are_taken_from_the_environment(

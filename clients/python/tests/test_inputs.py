@@ -45,6 +45,12 @@ def test_an_input_with_urls_only_is_a_message() -> None:
     assert dop("zoom", (url for url in [URL])) == dop("zoom", URL)
 
 
+def test_parameters_can_be_keywords_or_a_mapping() -> None:
+    parameters = {"prompt": "x", "with-dash": [1]}
+    assert model("a/b", {"prompt": "x"}) == model("a/b", prompt="x")
+    assert model("a/b", parameters, "v1") == model("a/b", "v1", **parameters)
+
+
 def test_a_str_is_a_url_even_if_it_names_a_file(tmp_path: Path) -> None:
     path = tmp_path / "secret.png"
     path.write_bytes(b"secret")

@@ -51,24 +51,16 @@ class Agents:
 
         Raises:
             KeyReused: The key belongs to a message.
-            GatewayError: One of the errors of every method; see `Agents`.
         """
         request = pb.CreateSessionRequest(idempotency_key=requests.key_or_new(idempotency_key))
         with attach_key(request.idempotency_key):
             response = await self._calls.unary(self._calls.agents.CreateSession, request)
-        session: Session = response.session
-        return session
+        return response.session
 
     async def session(self, session_id: str) -> Session:
-        """Return a session.
-
-        Raises:
-            NotFound: The tenant has no session with this id.
-            GatewayError: One of the errors of every method; see `Agents`.
-        """
+        """Return a session."""
         response = await self._calls.unary(self._calls.agents.GetSession, pb.GetSessionRequest(id=session_id))
-        session: Session = response.session
-        return session
+        return response.session
 
     async def send(
         self, session_id: str, text: str, *, idempotency_key: str | None = None, timeout: float | None = None
@@ -80,7 +72,6 @@ class Agents:
         `NotFound` and `KeyReused` mean that this call sent and charged nothing.
 
         Args:
-            session_id: The id of the session.
             text: The text, 1 to 20,000 characters.
             idempotency_key: 1 to 255 visible ASCII characters; one key for each message. Default: a new UUID.
             timeout: The timeout in seconds. Default: that of the client.
@@ -90,9 +81,7 @@ class Agents:
             SubmissionUnresolved: The message was sent, but the outcome is unknown. Retry with the same key.
             InputRefused: Higgsfield refused the text.
             UpstreamSaturated: Higgsfield accepts no more messages at present.
-            NotFound: The tenant has no session with this id.
             KeyReused: The key belongs to another message or to a session.
-            GatewayError: One of the errors of every method; see `Agents`.
         """
         request = pb.SendMessageRequest(
             session_id=session_id, text=text, idempotency_key=requests.key_or_new(idempotency_key)
@@ -115,17 +104,14 @@ class Agents:
         The message is sent at most once, as by `send`. If the call fails or is canceled, the turn continues.
 
         Args:
-            session_id: The id of the session.
             text: The text, 1 to 20,000 characters.
             on_change: Called with every change of the session and of the agent's messages.
-            idempotency_key: As for `send`.
             timeout: The timeout in seconds. Default: no limit.
 
         Returns:
             The turn. If ``is_question`` is true, the agent waits for an answer; if ``failed`` is true, the turn failed.
 
         Raises:
-            DeadlineExceeded: ``timeout`` has passed.
             GatewayError: One of the errors of `send` or of `watch`.
         """
         clock = self._calls.timers.clock
@@ -150,7 +136,6 @@ class Agents:
         The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
 
         Args:
-            session_id: The id of the session.
             after_message_id: Only messages after this one. Default: all.
             until_idle: Whether to end when no turn is running.
             timeout: The timeout of the whole watch in seconds. Default: no limit.
@@ -160,9 +145,6 @@ class Agents:
 
         Raises:
             NotFound: The tenant has no session with this id, or the session has no such message.
-            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
-            DeadlineExceeded: ``timeout`` has passed.
-            GatewayError: One of the errors of every method; see `Agents`.
         """
         cursor = Cursor(after_message_id)
         async with aclosing(self._follow(session_id, cursor, until_idle=until_idle, timeout=timeout)) as changes:
@@ -172,31 +154,22 @@ class Agents:
     def messages(
         self, session_id: str, after_message_id: str = "", *, page_size: int = 0
     ) -> AsyncGenerator[Message, None]:
-        """Iterate over the messages of a session, oldest first. Pages are fetched on demand.
+        """Iterate over the messages of a session, oldest first.
 
         Args:
-            session_id: The id of the session.
             after_message_id: Only messages after this one. Default: all.
-            page_size: The number of messages to fetch at a time, at most 1,000. Default: 100.
 
         Raises:
             NotFound: The tenant has no session with this id, or the session has no such message.
-            GatewayError: One of the errors of every method; see `Agents`.
         """
         request = pb.ListMessagesRequest(session_id=session_id, after_message_id=after_message_id, page_size=page_size)
         return self._calls.pages(self._calls.agents.ListMessages, request, "messages")
 
     async def interrupt(self, session_id: str) -> Session:
-        """Ask the agent to stop its turn, and return the session. Does nothing if no turn is running.
-
-        Raises:
-            NotFound: The tenant has no session with this id.
-            GatewayError: One of the errors of every method; see `Agents`.
-        """
+        """Ask the agent to stop its turn, and return the session. Does nothing if no turn is running."""
         request = pb.InterruptSessionRequest(id=session_id)
         response = await self._calls.unary(self._calls.agents.InterruptSession, request)
-        session: Session = response.session
-        return session
+        return response.session
 
     async def upload_media(
         self,
@@ -223,7 +196,6 @@ class Agents:
             NotDone: The file has not arrived in the storage.
             ValueError: The extension is missing, or the kind is unknown.
             OSError: The file cannot be read.
-            GatewayError: One of the errors of every method; see `Agents`.
         """
         media = media_request(source, extension, kind)
         slot: pb.CreateMediaResponse = await self._calls.unary(self._calls.agents.CreateMedia, media)

@@ -30,7 +30,7 @@ class Calls(Attempts):
         open_channel: Callable[[], Any],
         *,
         address: str,
-        api_key: str,
+        key: Callable[[], str] | None,
         timeout: float,
         policy: RetryPolicy,
         on_retry: OnRetry | None,
@@ -44,7 +44,7 @@ class Calls(Attempts):
         self.policy = policy
         self.on_retry = on_retry
         self.timers = timers
-        self.metadata = (("authorization", f"Bearer {api_key}"),) if api_key else ()
+        self._key = key
 
     @property
     def channel(self) -> Any:
@@ -55,6 +55,12 @@ class Calls(Attempts):
                     raise ClientClosed
                 self._channel = self._open_channel()
             return self._channel
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """The metadata of the next attempt of a call."""
+        key = self._key() if self._key else ""
+        return (("authorization", f"Bearer {key}"),) if key else ()
 
     def close(self) -> Any:
         """Refuse calls from now on, and return the channel if it was opened."""

@@ -28,18 +28,16 @@ class CatalogMethods:
         include_gone: bool = False,
         page_size: int = 0,
     ) -> AsyncGenerator[Model, None]:
-        """Iterate over models, sorted by id. Pages are fetched on demand.
+        """Iterate over models, sorted by id.
 
         Args:
             query: Only models whose id contains this text, regardless of case. Default: all.
             output_kind: Only models that generate this kind: "image", "video", "audio" or "file". Default: all.
             include_schema: Whether to return the JSON Schema of the parameters, if it is known.
             include_gone: Whether to return models that are probably gone, too.
-            page_size: The number of models to fetch at a time, at most 1,000. Default: 100.
 
         Raises:
             ValueError: The kind is unknown.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = pb.ListModelsRequest(
             query=query,
@@ -67,9 +65,6 @@ class CatalogMethods:
 
         Raises:
             InvalidInput: ``after_revision`` is negative.
-            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
-            DeadlineExceeded: ``timeout`` has passed.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = pb.WatchModelsRequest(after_revision=after_revision)
         stream = self._calls.resumed(self._calls.catalogs.WatchModels, lambda: request, timeout=timeout)
@@ -84,22 +79,15 @@ class CatalogMethods:
 
         Raises:
             ModelUnknown: The model is not in the list. ``submit`` may accept it nevertheless.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         response = await self._calls.unary(self._calls.catalogs.GetModel, pb.GetModelRequest(id=model_id))
-        model: Model = response.model
-        return model
+        return response.model
 
     def list_motions(self, query: str = "", *, page_size: int = 0) -> AsyncGenerator[Motion, None]:
-        """Iterate over the motions for `dop`, sorted by name. Pages are fetched on demand.
+        """Iterate over the motions for `dop`, sorted by name.
 
         Args:
             query: Only motions whose name contains this text, regardless of case. Default: all.
-            page_size: The number of motions to fetch at a time, at most 1,000. Default: 100.
-
-        Raises:
-            UpstreamUnavailable: The gateway has never been able to fetch the list from Higgsfield.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = pb.ListMotionsRequest(query=query, page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListMotions, request, "motions")
@@ -107,36 +95,29 @@ class CatalogMethods:
     def list_soul_styles(
         self, query: str = "", *, version: SoulVersionName | None = None, page_size: int = 0
     ) -> AsyncGenerator[SoulStyle, None]:
-        """Iterate over the styles for `soul`, sorted by name. Pages are fetched on demand.
+        """Iterate over the styles for `soul`, sorted by name.
 
         Args:
             query: Only styles whose name contains this text, regardless of case. Default: all.
             version: The version of Soul: "v1" or "v2". Default: "v1".
-            page_size: The number of styles to fetch at a time, at most 1,000. Default: 100.
 
         Raises:
             InvalidInput: The version has no styles to choose from.
-            UpstreamUnavailable: The gateway has never been able to fetch the list from Higgsfield.
             ValueError: The version is unknown.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = pb.ListSoulStylesRequest(query=query, version=enum_value(SoulVersion, version), page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListSoulStyles, request, "soul_styles")
 
     def list_presets(self, model_id: str, query: str = "", *, page_size: int = 0) -> AsyncGenerator[Preset, None]:
-        """Iterate over the presets of a model, sorted by name. Pages are fetched on demand.
+        """Iterate over the presets of a model, sorted by name.
 
         A model without a parameter ``preset_id`` has no presets.
 
         Args:
-            model_id: The id of the model.
             query: Only presets whose name contains this text, regardless of case. Default: all.
-            page_size: The number of presets to fetch at a time, at most 1,000. Default: 100.
 
         Raises:
             ModelUnknown: The model is not in the list of models.
-            UpstreamUnavailable: The gateway has never been able to fetch the list from Higgsfield.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         request = pb.ListPresetsRequest(model_id=model_id, query=query, page_size=page_size)
         return self._calls.pages(self._calls.catalogs.ListPresets, request, "presets")

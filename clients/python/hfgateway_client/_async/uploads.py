@@ -55,7 +55,6 @@ class UploadMethods:
             OSError: A file cannot be read.
             TypeError: The source is an asynchronous iterable, and the client is not for asyncio.
             Exception: Any exception that the source raises while it is read.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
         calls = self._calls
         upload = media(source, content_type, size, format)
@@ -104,13 +103,8 @@ class UploadMethods:
 
         Raises:
             InputRefused: Higgsfield does not accept the content type.
-            UpstreamUnavailable: Higgsfield sent no usable response.
-            GatewayError: One of the errors of every call; see `AsyncClient`.
         """
-        response: CreateUploadResponse = await self._calls.unary(
-            self._calls.uploads.CreateUpload, CreateUploadRequest(content_type=content_type)
-        )
-        return response
+        return await self._calls.unary(self._calls.uploads.CreateUpload, CreateUploadRequest(content_type=content_type))
 
 
 async def _attempt(calls: Calls, upload: Media, timeout: float | None) -> Any:

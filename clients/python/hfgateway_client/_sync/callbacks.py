@@ -52,7 +52,6 @@ class CallbackMethods:
             KeyReused: The key belongs to a callback with other fields.
             QuotaExceeded: The tenant has 20 callbacks.
             ValueError: A state is unknown.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.CreateCallbackRequest(
             url=url,
@@ -68,25 +67,12 @@ class CallbackMethods:
         return NewCallback(response.callback, secret, request.idempotency_key, response.replayed)
 
     def get_callback(self, callback_id: str) -> Callback:
-        """Return a callback. Its ``problem`` says why the receiver does not accept deliveries.
-
-        Raises:
-            NotFound: The tenant has no callback with this id.
-            GatewayError: One of the errors of every call; see `Client`.
-        """
+        """Return a callback. Its ``problem`` says why the receiver does not accept deliveries."""
         response = self._calls.unary(self._calls.callbacks.GetCallback, pb.GetCallbackRequest(id=callback_id))
-        callback: Callback = response.callback
-        return callback
+        return response.callback
 
     def list_callbacks(self, *, page_size: int = 0) -> Generator[Callback, None, None]:
-        """Iterate over the tenant's callbacks, newest first. Pages are fetched on demand.
-
-        Args:
-            page_size: The number of callbacks to fetch at a time, at most 500. Default: 50.
-
-        Raises:
-            GatewayError: One of the errors of every call; see `Client`.
-        """
+        """Iterate over the tenant's callbacks, newest first."""
         request = pb.ListCallbacksRequest(page_size=page_size)
         return self._calls.pages(self._calls.callbacks.ListCallbacks, request, "callbacks")
 
@@ -106,7 +92,6 @@ class CallbackMethods:
         become empty. Pass only ``labels={}`` to remove the filter.
 
         Args:
-            callback_id: The id of the callback.
             paused: True pauses the callback. False resumes it, and the gateway delivers the changes that the callback
                 missed, if it still has them.
             every_change: Whether to report every change of a generation, and not only its end.
@@ -115,9 +100,7 @@ class CallbackMethods:
             labels: Report only generations that have all of these labels.
 
         Raises:
-            NotFound: The tenant has no callback with this id.
             ValueError: A state is unknown.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.UpdateCallbackRequest(id=callback_id)
         if paused is not None:
@@ -128,15 +111,10 @@ class CallbackMethods:
             filter = requests.callback_filter(states=states or (), model_ids=model_ids or (), labels=labels)
             request.filter.CopyFrom(filter)
         response = self._calls.unary(self._calls.callbacks.UpdateCallback, request)
-        callback: Callback = response.callback
-        return callback
+        return response.callback
 
     def delete_callback(self, callback_id: str) -> None:
-        """Delete a callback with its deliveries and secrets. Deleting a callback that does not exist succeeds.
-
-        Raises:
-            GatewayError: One of the errors of every call; see `Client`.
-        """
+        """Delete a callback with its deliveries and secrets. Deleting a callback that does not exist succeeds."""
         self._calls.unary(self._calls.callbacks.DeleteCallback, pb.DeleteCallbackRequest(id=callback_id))
 
     def rotate_callback_secret(self, callback_id: str) -> str:
@@ -145,9 +123,7 @@ class CallbackMethods:
         For 24 hours, webhooks are also signed with the old secrets, so that the receiver can change over.
 
         Raises:
-            NotFound: The tenant has no callback with this id.
             QuotaExceeded: Four secrets are active. The error says when one expires.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(
             self._calls.callbacks.RotateCallbackSecret, pb.RotateCallbackSecretRequest(id=callback_id)
@@ -159,31 +135,20 @@ class CallbackMethods:
 
         Returns:
             The delivery. Its ``state`` is DELIVERED or FAILED; ``problem`` and ``http_status`` say why it failed.
-
-        Raises:
-            NotFound: The tenant has no callback with this id.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(self._calls.callbacks.TestCallback, pb.TestCallbackRequest(id=callback_id))
-        delivery: Delivery = response.delivery
-        return delivery
+        return response.delivery
 
     def list_deliveries(
         self, callback_id: str, *, generation_id: str = "", failed_only: bool = False, page_size: int = 0
     ) -> Generator[Delivery, None, None]:
-        """Iterate over the deliveries of a callback, newest first. Pages are fetched on demand.
+        """Iterate over the deliveries of a callback, newest first.
 
         Deliveries that were accepted or abandoned are kept for 7 days.
 
         Args:
-            callback_id: The id of the callback.
             generation_id: Only the deliveries for this generation. Default: for all.
             failed_only: Only deliveries that were abandoned, or whose last attempt failed.
-            page_size: The number of deliveries to fetch at a time, at most 500. Default: 50.
-
-        Raises:
-            NotFound: The tenant has no callback with this id.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.ListDeliveriesRequest(
             callback_id=callback_id, generation_id=generation_id, failed_only=failed_only, page_size=page_size
@@ -199,10 +164,8 @@ class CallbackMethods:
         Raises:
             NotFound: The tenant has no delivery with this id, or its generation was deleted.
             QuotaExceeded: Too many deliveries of the callback are waiting.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(
             self._calls.callbacks.RedeliverDelivery, pb.RedeliverDeliveryRequest(id=delivery_id)
         )
-        delivery: Delivery = response.delivery
-        return delivery
+        return response.delivery

@@ -47,9 +47,7 @@ class CharacterMethods:
             InsufficientCredits: The Higgsfield account has not enough credits.
             SubmissionUnresolved: The order was sent, but its character cannot be identified yet.
             UpstreamUnavailable: Higgsfield sent no usable response, or an order with this name has an unknown outcome.
-            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
             ValueError: The version is unknown.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = requests.create_character_request(name, image_urls, version=version, idempotency_key=idempotency_key)
         with attach_key(request.idempotency_key):
@@ -72,11 +70,7 @@ class CharacterMethods:
         call ``train_character`` with the same arguments and the ``idempotency_key`` of the error.
 
         Args:
-            name: As for `create_character`.
-            image_urls: As for `create_character`.
-            version: As for `create_character`.
             on_progress: Called with the character when it is created, and after every change.
-            idempotency_key: As for `create_character`.
             timeout: The timeout in seconds. Default: no limit.
 
         Returns:
@@ -84,7 +78,6 @@ class CharacterMethods:
 
         Raises:
             TrainingFailed: Training failed; the error has the character in ``character``.
-            DeadlineExceeded: ``timeout`` has passed.
             NotFound: The character was deleted during its training.
             GatewayError: One of the errors of `create_character`.
             ValueError: The version is unknown.
@@ -117,35 +110,18 @@ class CharacterMethods:
         """Return a character, as Higgsfield reports it.
 
         Raises:
-            NotFound: The tenant has no character with this id.
             UpstreamUnavailable: Higgsfield sent no usable response, or does not show the new character yet.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(self._calls.characters.GetCharacter, pb.GetCharacterRequest(id=character_id))
-        character: SoulCharacter = response.character
-        return character
+        return response.character
 
     def list_characters(self, *, page_size: int = 0) -> Generator[SoulCharacter, None, None]:
-        """Iterate over the tenant's characters, newest first. Pages are fetched on demand.
-
-        Args:
-            page_size: The number of characters to fetch at a time, at most 500. Default: 50.
-
-        Raises:
-            UpstreamUnavailable: Higgsfield sent no usable response.
-            GatewayError: One of the errors of every call; see `Client`.
-        """
+        """Iterate over the tenant's characters, newest first."""
         request = pb.ListCharactersRequest(page_size=page_size)
         return self._calls.pages(self._calls.characters.ListCharacters, request, "characters")
 
     def delete_character(self, character_id: str) -> None:
-        """Delete a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
-
-        Raises:
-            NotFound: The tenant has no character with this id.
-            UpstreamUnavailable: Higgsfield sent no usable response.
-            GatewayError: One of the errors of every call; see `Client`.
-        """
+        """Delete a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds."""
         self._calls.unary(self._calls.characters.DeleteCharacter, pb.DeleteCharacterRequest(id=character_id))
 
     def watch_character(
@@ -156,7 +132,6 @@ class CharacterMethods:
         The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
 
         Args:
-            character_id: The id of the character.
             timeout: The timeout of the whole watch in seconds. Default: no limit.
 
         Yields:
@@ -165,9 +140,6 @@ class CharacterMethods:
         Raises:
             NotFound: The tenant has no character with this id, or it was deleted.
             UpstreamUnavailable: Higgsfield sent no usable response to the first read.
-            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
-            DeadlineExceeded: ``timeout`` has passed.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         seen: SoulCharacter | None = None
         request = pb.WatchCharacterRequest(id=character_id)

@@ -24,7 +24,7 @@ from hfgateway_client._sync.characters import CharacterMethods
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client._sync.uploads import UploadMethods
 from hfgateway_client.channel import TlsConfig, channel_credentials
-from hfgateway_client.configuration import address_or_default, checked_key, require_secrecy
+from hfgateway_client.configuration import address_or_default, key_source, require_secrecy
 from hfgateway_client.errors import attach_key
 from hfgateway_client.events import WatchEvent
 from hfgateway_client.inputs import AnyInput, ApiVersionName
@@ -58,7 +58,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         self,
         address: str | None = None,
         *,
-        api_key: str | None = None,
+        api_key: str | Callable[[], str] | None = None,
         tls: bool | TlsConfig | None = None,
         insecure: bool = False,
         timeout: float = 30.0,
@@ -73,8 +73,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         Args:
             address: The host and port of the gateway's gRPC address. Default: the environment variable
                 HFGATEWAY_ADDRESS, or "127.0.0.1:50051".
-            api_key: The API key ("hfg_...") or watch token ("hfw_..."), sent with every call. "" is none. Default: the
-                environment variable HFGATEWAY_API_KEY, or none.
+            api_key: The API key ("hfg_...") or watch token ("hfw_..."), sent with every call. "" is none. A function
+                is called before each attempt of a call, for keys that change. Default: the environment variable
+                HFGATEWAY_API_KEY, or none.
             tls: True for TLS with the default root certificates, or a `TlsConfig`. Default: plaintext.
             insecure: Whether the key may be sent in plaintext to an address that is not a loopback address.
             timeout: The timeout of a call that returns one response, in seconds. It includes retries.
@@ -90,15 +91,15 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             ValueError: The API key is not visible ASCII, or would be sent in plaintext and ``insecure`` is not set.
         """
         address = address_or_default(address)
-        api_key = checked_key(api_key)
-        if channel is None and not tls and not insecure:
-            require_secrecy(address, api_key)
+        key = key_source(api_key)
+        if key and channel is None and not tls and not insecure:
+            require_secrecy(address)
         credentials = channel_credentials(tls)
         self._owns_channel = channel is None
         self._calls = Calls(
             lambda: open_channel(address, credentials, interceptors) if channel is None else channel,
             address=address if channel is None else "",
-            api_key=api_key,
+            key=key,
             timeout=timeout,
             policy=retry or RetryPolicy(),
             on_retry=on_retry,
@@ -115,9 +116,6 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         Args:
             timeout: The timeout in seconds.
-
-        Raises:
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.ListGenerationsRequest(page_size=1)
         self._calls.unary(self._calls.generations.ListGenerations, request, timeout=timeout, retry=False)
@@ -168,11 +166,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             KeyReused: The key was used with another input, or its generation was deleted.
             InsufficientCredits: The Higgsfield account has not enough credits.
             UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
-            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
             UpstreamUnavailable: Local media could not be uploaded.
             OSError: A local file cannot be read.
             ValueError: ``wait_for`` is unknown, or the type of local media cannot be determined.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = requests.submit_request(
             self.upload_media(input),
@@ -211,17 +207,11 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         wait for it again, call ``generate`` with the same input and the ``idempotency_key`` of the error.
 
         Args:
-            input: As for `submit`.
             on_progress: Called with the generation when it is stored, after every change, and with newer forecasts. The
                 ``forecast`` of the generation has the progress and the expected end.
             forecast_interval: How many seconds must pass without a change before ``on_progress`` is called with a newer
                 forecast, at the same revision. At least 1. None: only changes are reported.
             on_warning: Called with each warning about the input; see `Submission`.
-            idempotency_key: As for `submit`.
-            labels: As for `submit`.
-            start_timeout: As for `submit`.
-            fail_when_saturated: As for `submit`.
-            outputs_ttl: As for `submit`.
             timeout: The timeout in seconds, from the end of the upload of local media. Default: no limit.
 
         Returns:
@@ -232,11 +222,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
                 are `GenerationRefused`, `GenerationModerated`, `GenerationCanceled` and `GenerationLost`.
             KeyReused: The key was used with another input, or its generation was deleted.
             UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
-            DeadlineExceeded: ``timeout`` has passed.
             UpstreamUnavailable: Local media could not be uploaded.
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         input = self.upload_media(input)
         clock = self._calls.timers.clock
@@ -300,23 +288,14 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             NotFound: Higgsfield knows no such request of the gateway's account, another tenant has it, or its
                 generation was deleted.
             UpstreamUnavailable: Higgsfield sent no usable response, or limits status calls.
-            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = requests.adopt_request(upstream_request_id, api_version=api_version, labels=labels)
-        response: pb.AdoptGenerationResponse = self._calls.unary(self._calls.generations.AdoptGeneration, request)
-        return response
+        return self._calls.unary(self._calls.generations.AdoptGeneration, request)
 
     def get(self, generation_id: str) -> Generation:
-        """Return a generation with its input.
-
-        Raises:
-            NotFound: The tenant has no generation with this id.
-            GatewayError: One of the errors of every call; see `Client`.
-        """
+        """Return a generation with its input."""
         response = self._calls.unary(self._calls.generations.GetGeneration, pb.GetGenerationRequest(id=generation_id))
-        generation: Generation = response.generation
-        return generation
+        return response.generation
 
     def list(
         self,
@@ -332,7 +311,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         include_input: bool = False,
         page_size: int = 0,
     ) -> Generator[Generation, None, None]:
-        """Iterate over generations, newest first. Pages are fetched on demand.
+        """Iterate over generations, newest first.
 
         A generation must match all filters that are set. Without a filter, all generations of the tenant are returned.
 
@@ -347,11 +326,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             created_after: Only generations created at or after this time. It must have a time zone.
             created_before: Only generations created before this time. It must have a time zone.
             include_input: Whether to return the inputs.
-            page_size: The number of generations to fetch at a time, at most 500. Default: 50.
 
         Raises:
             ValueError: A state is unknown, or a datetime has no time zone.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         filter = requests.generation_filter(
             ids=ids,
@@ -375,27 +352,18 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         Raises:
             NotCancelable: It is too late, its state is unknown, or Higgsfield did not cancel it. ``metadata["state"]``
                 names the state.
-            NotFound: The tenant has no generation with this id.
-            UpstreamUnavailable: Higgsfield sent no usable response.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(
             self._calls.generations.CancelGeneration, pb.CancelGenerationRequest(id=generation_id)
         )
-        generation: Generation = response.generation
-        return generation
+        return response.generation
 
     def wait(self, generation_id: str, timeout: float | None = None) -> Generation:
         """Wait until a generation has ended, and return it.
 
         Args:
-            generation_id: The id of the generation.
             timeout: How long to wait, in seconds. After it the generation is returned as it is; see its ``done``.
                 Default: no limit.
-
-        Raises:
-            NotFound: The tenant has no generation with this id.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         return watching.wait(self._calls, generation_id, timeout=timeout)
 
@@ -413,7 +381,6 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
 
         Args:
-            generation_id: The id of the generation.
             after_revision: The last revision that you have seen. Default: 0, which yields all changes.
             include_input: Whether to return the input.
             forecast_interval: How many seconds must pass without a change before the generation is yielded again, at
@@ -424,11 +391,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             The generation at each revision. In the last one, ``done`` is true.
 
         Raises:
-            NotFound: The tenant has no generation with this id.
             InvalidInput: ``after_revision`` is greater than the newest revision.
-            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
-            DeadlineExceeded: ``timeout`` has passed.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         return watching.watch(
             self._calls,
@@ -479,10 +442,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         Raises:
             InvalidInput: The ``resume_token`` belongs to another filter.
-            Unavailable: The gateway was not available for ``RetryPolicy.resume_watches_for``.
-            DeadlineExceeded: ``timeout`` has passed.
             ValueError: A datetime has no time zone.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         filter = requests.generation_filter(
             ids=ids, model_ids=model_ids, labels=labels, created_after=created_after, created_before=created_before
@@ -501,9 +461,6 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         Local media in the input are uploaded first. They are not uploaded again if you submit the same input.
 
-        Args:
-            input: As for `submit`.
-
         Returns:
             The ``cost``, or for a metered model a ``description`` of its price; and ``warnings`` as in `Submission`.
 
@@ -512,16 +469,11 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             InputRefused: Higgsfield refused the input.
             ModelUnknown: Higgsfield does not know the model.
             ModelUnavailable: Higgsfield has disabled or blocked the model.
-            UpstreamUnavailable: Higgsfield sent no usable response.
-            UpstreamCredentialsRefused: Higgsfield refuses the gateway's credentials.
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         request = pb.EstimateGenerationRequest(input=self.upload_media(input))
-        response: pb.EstimateGenerationResponse
-        response = self._calls.unary(self._calls.generations.EstimateGeneration, request)
-        return response
+        return self._calls.unary(self._calls.generations.EstimateGeneration, request)
 
     def delete(self, generation_id: str) -> bool:
         """Delete an ended generation from the gateway, and its input and outputs from Higgsfield.
@@ -533,11 +485,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             Whether Higgsfield has removed the input and the outputs.
 
         Raises:
-            NotFound: The tenant has no generation with this id.
             NotDone: The generation has not ended.
             UpstreamUnavailable: The generation is deleted in the gateway, but Higgsfield has not confirmed the removal
                 yet. The gateway repeats it until Higgsfield does.
-            GatewayError: One of the errors of every call; see `Client`.
         """
         response = self._calls.unary(
             self._calls.generations.DeleteGeneration, pb.DeleteGenerationRequest(id=generation_id)
@@ -549,15 +499,10 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         It contains every change with its cause, and every call to Higgsfield with its outcome, but no secrets and
         nothing of the input.
-
-        Raises:
-            NotFound: The tenant has no generation with this id.
-            GatewayError: One of the errors of every call; see `Client`.
         """
-        response: pb.ExplainGenerationResponse = self._calls.unary(
+        return self._calls.unary(
             self._calls.generations.ExplainGeneration, pb.ExplainGenerationRequest(id=generation_id)
         )
-        return response
 
     def create_watch_token(
         self,
@@ -579,16 +524,12 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         Returns:
             The ``token`` ("hfw_...") and its ``expire_time``.
-
-        Raises:
-            GatewayError: One of the errors of every call; see `Client`.
         """
         filter = requests.generation_filter(
             ids=ids, model_ids=(), labels=labels, created_after=None, created_before=None
         )
         request = CreateWatchTokenRequest(filter=filter, ttl=requests.duration(ttl), include_input=include_input)
-        response: CreateWatchTokenResponse = self._calls.unary(self._calls.tokens.CreateWatchToken, request)
-        return response
+        return self._calls.unary(self._calls.tokens.CreateWatchToken, request)
 
     def close(self) -> None:
         """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open.
