@@ -18,8 +18,6 @@ HEADER = "# Generated from _async by tools/unasync.py. DO NOT EDIT!\n"
 # Applied in this order: longer patterns before shorter ones that match a part of them.
 REPLACEMENTS = {
     r"\basync (def|with|for)\b": r"\1",
-    # In a synchronous call only `with_call` gives access to the metadata.
-    r"\bcall = method\((.+)\)\n\s+response = await call\n": r"response, call = method.with_call(\1)\n",
     # A synchronous call reports the server's status itself. Only asyncio needs `result_of`, because a failed write
     # hides the status there.
     r"\bawait result_of\((.+)\)\n": r"\1\n",

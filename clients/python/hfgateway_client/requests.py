@@ -10,16 +10,9 @@ from typing import Literal
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
-from hfgateway.v1.generation_input_pb2 import ApiVersion, GenerationInput, SoulVersion
 from hfgateway.v1.generation_pb2 import GenerationState
-from hfgateway.v1.generation_service_pb2 import (
-    AdoptGenerationRequest,
-    GenerationFilter,
-    SubmitGenerationRequest,
-    WaitFor,
-)
-from hfgateway_client.inputs import ApiVersionName, SoulVersionName, enum_value
+from hfgateway.v1.generation_service_pb2 import GenerationFilter
+from hfgateway_client.inputs import enum_value
 
 WaitForName = Literal["stored", "accepted", "done"]
 """When ``submit`` returns: once the gateway has stored the generation, once Higgsfield has accepted or refused it, or
@@ -44,63 +37,16 @@ def key_or_new(idempotency_key: str | None) -> str:
     return new_idempotency_key() if idempotency_key is None else idempotency_key
 
 
-def submit_request(
-    input: GenerationInput,
-    *,
-    idempotency_key: str | None,
-    labels: Mapping[str, str] | None,
-    wait_for: WaitForName | None,
-    wait_timeout: float | None,
-    start_timeout: float | None,
-    fail_when_saturated: bool,
-    outputs_ttl: float | None,
-) -> SubmitGenerationRequest:
-    """Build a submission. It always has a key: a retry without one would create a second generation."""
-    return SubmitGenerationRequest(
-        input=input,
-        idempotency_key=key_or_new(idempotency_key),
-        labels=labels or {},
-        wait_for=enum_value(WaitFor, wait_for),
-        wait_timeout=duration(wait_timeout),
-        start_timeout=duration(start_timeout),
-        fail_when_saturated=fail_when_saturated,
-        outputs_ttl=duration(outputs_ttl),
-    )
-
-
-def adopt_request(
-    upstream_request_id: str, *, api_version: ApiVersionName, labels: Mapping[str, str] | None
-) -> AdoptGenerationRequest:
-    """Build an adoption."""
-    return AdoptGenerationRequest(
-        upstream_request_id=upstream_request_id,
-        api_version=enum_value(ApiVersion, api_version),
-        labels=labels or {},
-    )
-
-
-def create_character_request(
-    name: str, image_urls: Iterable[str], *, version: SoulVersionName | None, idempotency_key: str | None
-) -> CreateCharacterRequest:
-    """Build an order for training. It always has a key: a retry without one would be charged again."""
-    return CreateCharacterRequest(
-        name=name,
-        image_urls=image_urls,
-        version=enum_value(SoulVersion, version),
-        idempotency_key=key_or_new(idempotency_key),
-    )
-
-
 def generation_filter(
     *,
-    ids: Iterable[str],
+    ids: Iterable[str] = (),
     states: Iterable[StateName] = (),
-    model_ids: Iterable[str],
-    labels: Mapping[str, str] | None,
+    model_ids: Iterable[str] = (),
+    labels: Mapping[str, str] | None = None,
     idempotency_key: str = "",
     upstream_request_ids: Iterable[str] = (),
-    created_after: datetime | None,
-    created_before: datetime | None,
+    created_after: datetime | None = None,
+    created_before: datetime | None = None,
 ) -> GenerationFilter:
     """Build a filter. A generation must match all fields that are set.
 
@@ -116,15 +62,6 @@ def generation_filter(
         upstream_request_ids=upstream_request_ids,
         created_after=timestamp(created_after),
         created_before=timestamp(created_before),
-    )
-
-
-def callback_filter(
-    *, states: Iterable[StateName], model_ids: Iterable[str], labels: Mapping[str, str] | None
-) -> GenerationFilter:
-    """Build the filter of a callback, which has fewer fields than that of a list."""
-    return generation_filter(
-        ids=(), states=states, model_ids=model_ids, labels=labels, created_after=None, created_before=None
     )
 
 

@@ -27,7 +27,7 @@ from hfgateway_client import (
     soul,
     speak,
 )
-from hfgateway_client.requests import generation_filter, submit_request, timestamp
+from hfgateway_client.requests import generation_filter, timestamp
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -127,29 +127,22 @@ async def test_generate_of_the_synchronous_client_uploads_local_media_first(gate
     assert [request.input for request in gateway.requests["SubmitGeneration"]] == [dop("x", "u1")]
 
 
-def test_every_submission_has_a_key_and_an_empty_key_is_not_replaced() -> None:
-    def key_of(idempotency_key: str | None) -> str:
-        request = submit_request(
-            soul("x"),
-            idempotency_key=idempotency_key,
-            labels=None,
-            wait_for="stored",
-            wait_timeout=0.25,
-            start_timeout=None,
-            fail_when_saturated=False,
-            outputs_ttl=None,
-        )
-        assert request.wait_timeout.ToMilliseconds() == 250
-        assert not request.HasField("start_timeout")
-        return request.idempotency_key
-
-    assert len({key_of(None), key_of(None)}) == 2
-    assert key_of("") == ""
+async def test_every_submission_has_a_key_and_an_empty_key_is_not_replaced(gateway: ScriptedGateway) -> None:
+    stored = pb.SubmitGenerationResponse(generation=generation("PENDING", 1))
+    gateway.on("SubmitGeneration", stored, stored, stored)
+    async with AsyncClient(gateway.address) as client:
+        for key in (None, None, ""):
+            await client.submit(soul("x"), idempotency_key=key, wait_for="stored", wait_timeout=0.25)
+    requests = gateway.requests["SubmitGeneration"]
+    assert [request.wait_timeout.ToMilliseconds() for request in requests] == [250] * 3
+    assert not any(request.HasField("start_timeout") for request in requests)
+    assert len({request.idempotency_key for request in requests} - {""}) == 2
+    assert requests[2].idempotency_key == ""
 
 
 def test_a_datetime_without_time_zone_is_refused() -> None:
     time = datetime(2026, 1, 2, tzinfo=UTC)
-    filter = generation_filter(ids=(), model_ids=(), labels=None, created_after=time, created_before=None)
+    filter = generation_filter(created_after=time)
     assert filter.created_after.ToDatetime(UTC) == time
     assert not filter.HasField("created_before")
     with pytest.raises(ValueError, match="no time zone"):

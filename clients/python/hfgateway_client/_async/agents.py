@@ -29,12 +29,8 @@ class Agents:
 
     Higgsfield must have enabled agents for the account. This API may change between versions.
 
-    In addition to the errors of every call (see `AsyncClient`), each method can raise these:
-
-    - `FeatureNotEnabled`: the Higgsfield account does not have agents.
-    - `InsufficientCredits`: the Higgsfield account has not enough credits.
-    - `UpstreamUnavailable`: Higgsfield sent no usable response.
-    - `UpstreamCredentialsRefused`: Higgsfield refuses the gateway's credentials.
+    In addition to the errors of every call (see `AsyncClient`), each method can raise `FeatureNotEnabled` if the
+    Higgsfield account does not have agents, and `InsufficientCredits`.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -54,13 +50,11 @@ class Agents:
         """
         request = pb.CreateSessionRequest(idempotency_key=requests.key_or_new(idempotency_key))
         with attach_key(request.idempotency_key):
-            response = await self._calls.unary(self._calls.agents.CreateSession, request)
-        return response.session
+            return (await self._calls.unary(request)).session
 
     async def session(self, session_id: str) -> Session:
         """Return a session."""
-        response = await self._calls.unary(self._calls.agents.GetSession, pb.GetSessionRequest(id=session_id))
-        return response.session
+        return (await self._calls.unary(pb.GetSessionRequest(id=session_id))).session
 
     async def send(
         self, session_id: str, text: str, *, idempotency_key: str | None = None, timeout: float | None = None
@@ -87,7 +81,7 @@ class Agents:
             session_id=session_id, text=text, idempotency_key=requests.key_or_new(idempotency_key)
         )
         with attach_key(request.idempotency_key):
-            response = await self._calls.unary(self._calls.agents.SendMessage, request, timeout=timeout)
+            response = await self._calls.unary(request, timeout=timeout)
         return SentMessage(response.message, request.idempotency_key, response.replayed)
 
     async def ask(
@@ -114,13 +108,11 @@ class Agents:
         Raises:
             GatewayError: One of the errors of `send` or of `watch`.
         """
-        clock = self._calls.timers.clock
-        deadline = None if timeout is None else clock() + timeout
-        first = None if timeout is None else min(timeout, self._calls.timeout)
+        deadline = self._calls.deadline(timeout)
+        first = deadline.within(self._calls.timeout)
         sent = await self.send(session_id, text, idempotency_key=idempotency_key, timeout=first)
-        remaining = None if deadline is None else max(deadline - clock(), 0.0)
         cursor = Cursor(sent.id)
-        changes = self._follow(session_id, cursor, until_idle=True, timeout=remaining)
+        changes = self._follow(session_id, cursor, True, deadline.left())
         with attach_key(sent.idempotency_key):
             async with aclosing(changes):
                 async for change in changes:
@@ -128,12 +120,10 @@ class Agents:
                         on_change(change)
         return cursor.turn(sent)
 
-    async def watch(
+    def watch(
         self, session_id: str, after_message_id: str = "", *, until_idle: bool = False, timeout: float | None = None
     ) -> AsyncGenerator[Change, None]:
         """Iterate over a session and its messages, then over every change of both, until the session has ended.
-
-        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
 
         Args:
             after_message_id: Only messages after this one. Default: all.
@@ -146,10 +136,7 @@ class Agents:
         Raises:
             NotFound: The tenant has no session with this id, or the session has no such message.
         """
-        cursor = Cursor(after_message_id)
-        async with aclosing(self._follow(session_id, cursor, until_idle=until_idle, timeout=timeout)) as changes:
-            async for change in changes:
-                yield change
+        return self._follow(session_id, Cursor(after_message_id), until_idle, timeout)
 
     def messages(
         self, session_id: str, after_message_id: str = "", *, page_size: int = 0
@@ -162,14 +149,14 @@ class Agents:
         Raises:
             NotFound: The tenant has no session with this id, or the session has no such message.
         """
-        request = pb.ListMessagesRequest(session_id=session_id, after_message_id=after_message_id, page_size=page_size)
-        return self._calls.pages(self._calls.agents.ListMessages, request, "messages")
+        return self._calls.pages(
+            pb.ListMessagesRequest(session_id=session_id, after_message_id=after_message_id, page_size=page_size),
+            "messages",
+        )
 
     async def interrupt(self, session_id: str) -> Session:
         """Ask the agent to stop its turn, and return the session. Does nothing if no turn is running."""
-        request = pb.InterruptSessionRequest(id=session_id)
-        response = await self._calls.unary(self._calls.agents.InterruptSession, request)
-        return response.session
+        return (await self._calls.unary(pb.InterruptSessionRequest(id=session_id))).session
 
     async def upload_media(
         self,
@@ -198,21 +185,18 @@ class Agents:
             OSError: The file cannot be read.
         """
         media = media_request(source, extension, kind)
-        slot: pb.CreateMediaResponse = await self._calls.unary(self._calls.agents.CreateMedia, media)
+        slot: pb.CreateMediaResponse = await self._calls.unary(media)
         await asyncio.to_thread(put, source, slot.upload_url, slot.content_type, timeout)
-        request = pb.ConfirmMediaRequest(id=slot.id, kind=media.kind)
-        await self._calls.unary(self._calls.agents.ConfirmMedia, request)
+        await self._calls.unary(pb.ConfirmMediaRequest(id=slot.id, kind=media.kind))
         return slot.url
 
     async def _follow(
-        self, session_id: str, cursor: Cursor, *, until_idle: bool, timeout: float | None
+        self, session_id: str, cursor: Cursor, until_idle: bool, timeout: float | None
     ) -> AsyncGenerator[Change, None]:
-        def request() -> pb.WatchSessionRequest:
-            return pb.WatchSessionRequest(id=session_id, after_message_id=cursor.after, until_idle=until_idle)
-
-        stream = self._calls.resumed(self._calls.agents.WatchSession, request, timeout=timeout)
-        async with aclosing(stream) as messages:
+        request = pb.WatchSessionRequest(id=session_id, after_message_id=cursor.after, until_idle=until_idle)
+        async with aclosing(self._calls.resumed(request, timeout)) as messages:
             async for message in messages:
                 change = cursor.received(message)
+                request.after_message_id = cursor.after
                 if change is not None:
                     yield change

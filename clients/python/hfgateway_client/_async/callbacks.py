@@ -6,10 +6,9 @@ from collections.abc import AsyncGenerator, Iterable, Mapping
 
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1.callback_service_pb2 import Callback, Delivery
-from hfgateway_client import requests
 from hfgateway_client._async.calls import Calls
 from hfgateway_client.errors import attach_key
-from hfgateway_client.requests import StateName
+from hfgateway_client.requests import StateName, generation_filter, key_or_new
 from hfgateway_client.submission import NewCallback
 
 
@@ -54,12 +53,12 @@ class CallbackMethods:
         """
         request = pb.CreateCallbackRequest(
             url=url,
-            filter=requests.callback_filter(states=states, model_ids=model_ids, labels=labels),
+            filter=generation_filter(states=states, model_ids=model_ids, labels=labels),
             every_change=every_change,
-            idempotency_key=requests.key_or_new(idempotency_key),
+            idempotency_key=key_or_new(idempotency_key),
         )
         with attach_key(request.idempotency_key):
-            response = await self._calls.unary(self._calls.callbacks.CreateCallback, request)
+            response = await self._calls.unary(request)
             secret = response.secret
             if response.replayed and idempotency_key is None:  # only this call knows the key
                 secret = await self.rotate_callback_secret(response.callback.id)
@@ -67,13 +66,11 @@ class CallbackMethods:
 
     async def get_callback(self, callback_id: str) -> Callback:
         """Return a callback. Its ``problem`` says why the receiver does not accept deliveries."""
-        response = await self._calls.unary(self._calls.callbacks.GetCallback, pb.GetCallbackRequest(id=callback_id))
-        return response.callback
+        return (await self._calls.unary(pb.GetCallbackRequest(id=callback_id))).callback
 
     def list_callbacks(self, *, page_size: int = 0) -> AsyncGenerator[Callback, None]:
         """Iterate over the tenant's callbacks, newest first."""
-        request = pb.ListCallbacksRequest(page_size=page_size)
-        return self._calls.pages(self._calls.callbacks.ListCallbacks, request, "callbacks")
+        return self._calls.pages(pb.ListCallbacksRequest(page_size=page_size), "callbacks")
 
     async def update_callback(
         self,
@@ -107,14 +104,13 @@ class CallbackMethods:
         if every_change is not None:
             request.every_change = every_change
         if states is not None or model_ids is not None or labels is not None:
-            filter = requests.callback_filter(states=states or (), model_ids=model_ids or (), labels=labels)
+            filter = generation_filter(states=states or (), model_ids=model_ids or (), labels=labels)
             request.filter.CopyFrom(filter)
-        response = await self._calls.unary(self._calls.callbacks.UpdateCallback, request)
-        return response.callback
+        return (await self._calls.unary(request)).callback
 
     async def delete_callback(self, callback_id: str) -> None:
         """Delete a callback with its deliveries and secrets. Deleting a callback that does not exist succeeds."""
-        await self._calls.unary(self._calls.callbacks.DeleteCallback, pb.DeleteCallbackRequest(id=callback_id))
+        await self._calls.unary(pb.DeleteCallbackRequest(id=callback_id))
 
     async def rotate_callback_secret(self, callback_id: str) -> str:
         """Create a new secret for a callback and return it.
@@ -124,9 +120,7 @@ class CallbackMethods:
         Raises:
             QuotaExceeded: Four secrets are active. The error says when one expires.
         """
-        response = await self._calls.unary(
-            self._calls.callbacks.RotateCallbackSecret, pb.RotateCallbackSecretRequest(id=callback_id)
-        )
+        response = await self._calls.unary(pb.RotateCallbackSecretRequest(id=callback_id))
         return str(response.secret)
 
     async def test_callback(self, callback_id: str) -> Delivery:
@@ -135,8 +129,7 @@ class CallbackMethods:
         Returns:
             The delivery. Its ``state`` is DELIVERED or FAILED; ``problem`` and ``http_status`` say why it failed.
         """
-        response = await self._calls.unary(self._calls.callbacks.TestCallback, pb.TestCallbackRequest(id=callback_id))
-        return response.delivery
+        return (await self._calls.unary(pb.TestCallbackRequest(id=callback_id))).delivery
 
     def list_deliveries(
         self, callback_id: str, *, generation_id: str = "", failed_only: bool = False, page_size: int = 0
@@ -149,10 +142,12 @@ class CallbackMethods:
             generation_id: Only the deliveries for this generation. Default: for all.
             failed_only: Only deliveries that were abandoned, or whose last attempt failed.
         """
-        request = pb.ListDeliveriesRequest(
-            callback_id=callback_id, generation_id=generation_id, failed_only=failed_only, page_size=page_size
+        return self._calls.pages(
+            pb.ListDeliveriesRequest(
+                callback_id=callback_id, generation_id=generation_id, failed_only=failed_only, page_size=page_size
+            ),
+            "deliveries",
         )
-        return self._calls.pages(self._calls.callbacks.ListDeliveries, request, "deliveries")
 
     async def redeliver(self, delivery_id: str) -> Delivery:
         """Deliver a delivery again, with the same ``webhook-id`` and a new series of attempts.
@@ -164,7 +159,4 @@ class CallbackMethods:
             NotFound: The tenant has no delivery with this id, or its generation was deleted.
             QuotaExceeded: Too many deliveries of the callback are waiting.
         """
-        response = await self._calls.unary(
-            self._calls.callbacks.RedeliverDelivery, pb.RedeliverDeliveryRequest(id=delivery_id)
-        )
-        return response.delivery
+        return (await self._calls.unary(pb.RedeliverDeliveryRequest(id=delivery_id))).delivery

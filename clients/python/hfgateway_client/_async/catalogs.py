@@ -39,21 +39,21 @@ class CatalogMethods:
         Raises:
             ValueError: The kind is unknown.
         """
-        request = pb.ListModelsRequest(
-            query=query,
-            output_kind=enum_value(MediaKind, output_kind),
-            include_schema=include_schema,
-            include_gone=include_gone,
-            page_size=page_size,
+        return self._calls.pages(
+            pb.ListModelsRequest(
+                query=query,
+                output_kind=enum_value(MediaKind, output_kind),
+                include_schema=include_schema,
+                include_gone=include_gone,
+                page_size=page_size,
+            ),
+            "models",
         )
-        return self._calls.pages(self._calls.catalogs.ListModels, request, "models")
 
     async def watch_models(
         self, *, after_revision: int | None = None, timeout: float | None = None
     ) -> AsyncGenerator[pb.WatchModelsResponse, None]:
         """Iterate over changes of Higgsfield's list of models: models that are new, changed or gone.
-
-        The watch resumes after a lost connection or a restart of the gateway. To stop it, close the iterator.
 
         Args:
             after_revision: Start after the change with this ``revision``; 0 is before the first change. Default: only
@@ -67,10 +67,9 @@ class CatalogMethods:
             InvalidInput: ``after_revision`` is negative.
         """
         request = pb.WatchModelsRequest(after_revision=after_revision)
-        stream = self._calls.resumed(self._calls.catalogs.WatchModels, lambda: request, timeout=timeout)
-        async with aclosing(stream) as messages:
+        async with aclosing(self._calls.resumed(request, timeout)) as messages:
             async for message in messages:
-                request = pb.WatchModelsRequest(after_revision=message.revision)
+                request.after_revision = message.revision
                 if message.HasField("model"):
                     yield message
 
@@ -80,8 +79,7 @@ class CatalogMethods:
         Raises:
             ModelUnknown: The model is not in the list. ``submit`` may accept it nevertheless.
         """
-        response = await self._calls.unary(self._calls.catalogs.GetModel, pb.GetModelRequest(id=model_id))
-        return response.model
+        return (await self._calls.unary(pb.GetModelRequest(id=model_id))).model
 
     def list_motions(self, query: str = "", *, page_size: int = 0) -> AsyncGenerator[Motion, None]:
         """Iterate over the motions for `dop`, sorted by name.
@@ -89,8 +87,7 @@ class CatalogMethods:
         Args:
             query: Only motions whose name contains this text, regardless of case. Default: all.
         """
-        request = pb.ListMotionsRequest(query=query, page_size=page_size)
-        return self._calls.pages(self._calls.catalogs.ListMotions, request, "motions")
+        return self._calls.pages(pb.ListMotionsRequest(query=query, page_size=page_size), "motions")
 
     def list_soul_styles(
         self, query: str = "", *, version: SoulVersionName | None = None, page_size: int = 0
@@ -105,8 +102,10 @@ class CatalogMethods:
             InvalidInput: The version has no styles to choose from.
             ValueError: The version is unknown.
         """
-        request = pb.ListSoulStylesRequest(query=query, version=enum_value(SoulVersion, version), page_size=page_size)
-        return self._calls.pages(self._calls.catalogs.ListSoulStyles, request, "soul_styles")
+        return self._calls.pages(
+            pb.ListSoulStylesRequest(query=query, version=enum_value(SoulVersion, version), page_size=page_size),
+            "soul_styles",
+        )
 
     def list_presets(self, model_id: str, query: str = "", *, page_size: int = 0) -> AsyncGenerator[Preset, None]:
         """Iterate over the presets of a model, sorted by name.
@@ -119,5 +118,4 @@ class CatalogMethods:
         Raises:
             ModelUnknown: The model is not in the list of models.
         """
-        request = pb.ListPresetsRequest(model_id=model_id, query=query, page_size=page_size)
-        return self._calls.pages(self._calls.catalogs.ListPresets, request, "presets")
+        return self._calls.pages(pb.ListPresetsRequest(model_id=model_id, query=query, page_size=page_size), "presets")

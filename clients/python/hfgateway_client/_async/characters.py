@@ -7,10 +7,11 @@ from contextlib import aclosing
 
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import CharacterState, SoulCharacter
-from hfgateway_client import requests
+from hfgateway.v1.generation_input_pb2 import SoulVersion
 from hfgateway_client._async.calls import Calls
 from hfgateway_client.errors import TrainingFailed, attach_key
-from hfgateway_client.inputs import SoulVersionName
+from hfgateway_client.inputs import SoulVersionName, enum_value
+from hfgateway_client.requests import key_or_new
 from hfgateway_client.submission import NewCharacter
 
 
@@ -48,9 +49,15 @@ class CharacterMethods:
             UpstreamUnavailable: Higgsfield sent no usable response, or an order with this name has an unknown outcome.
             ValueError: The version is unknown.
         """
-        request = requests.create_character_request(name, image_urls, version=version, idempotency_key=idempotency_key)
+        request = pb.CreateCharacterRequest(
+            name=name,
+            image_urls=image_urls,
+            version=enum_value(SoulVersion, version),
+            # A retry without a key would be charged again.
+            idempotency_key=key_or_new(idempotency_key),
+        )
         with attach_key(request.idempotency_key):
-            response = await self._calls.unary(self._calls.characters.CreateCharacter, request, timeout=timeout)
+            response = await self._calls.unary(request, timeout=timeout)
         return NewCharacter(response.character, request.idempotency_key, response.replayed)
 
     async def train_character(
@@ -68,6 +75,8 @@ class CharacterMethods:
         Training is never ordered twice. If the call fails or is canceled, training continues. To wait for it again,
         call ``train_character`` with the same arguments and the ``idempotency_key`` of the error.
 
+        The other arguments are those of `create_character`.
+
         Args:
             on_progress: Called with the character when it is created, and after every change.
             timeout: The timeout in seconds. Default: no limit.
@@ -81,21 +90,19 @@ class CharacterMethods:
             GatewayError: One of the errors of `create_character`.
             ValueError: The version is unknown.
         """
-        clock = self._calls.timers.clock
-        deadline = None if timeout is None else clock() + timeout
+        deadline = self._calls.deadline(timeout)
         created = await self.create_character(
             name,
             image_urls,
             version=version,
             idempotency_key=idempotency_key,
-            timeout=None if timeout is None else min(timeout, self._calls.timeout),
+            timeout=deadline.within(self._calls.timeout),
         )
         character = created.character
         if on_progress:
             on_progress(character)
         if not character.done:
-            remaining = None if deadline is None else max(deadline - clock(), 0.0)
-            changes = self.watch_character(character.id, timeout=remaining)
+            changes = self.watch_character(character.id, timeout=deadline.left())
             with attach_key(created.idempotency_key):
                 async with aclosing(changes):
                     async for seen in changes:
@@ -112,24 +119,20 @@ class CharacterMethods:
         Raises:
             UpstreamUnavailable: Higgsfield sent no usable response, or does not show the new character yet.
         """
-        response = await self._calls.unary(self._calls.characters.GetCharacter, pb.GetCharacterRequest(id=character_id))
-        return response.character
+        return (await self._calls.unary(pb.GetCharacterRequest(id=character_id))).character
 
     def list_characters(self, *, page_size: int = 0) -> AsyncGenerator[SoulCharacter, None]:
         """Iterate over the tenant's characters, newest first."""
-        request = pb.ListCharactersRequest(page_size=page_size)
-        return self._calls.pages(self._calls.characters.ListCharacters, request, "characters")
+        return self._calls.pages(pb.ListCharactersRequest(page_size=page_size), "characters")
 
     async def delete_character(self, character_id: str) -> None:
         """Delete a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds."""
-        await self._calls.unary(self._calls.characters.DeleteCharacter, pb.DeleteCharacterRequest(id=character_id))
+        await self._calls.unary(pb.DeleteCharacterRequest(id=character_id))
 
     async def watch_character(
         self, character_id: str, *, timeout: float | None = None
     ) -> AsyncGenerator[SoulCharacter, None]:
         """Iterate over the current state of a character and its changes, until training has ended.
-
-        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
 
         Args:
             timeout: The timeout of the whole watch in seconds. Default: no limit.
@@ -143,8 +146,7 @@ class CharacterMethods:
         """
         seen: SoulCharacter | None = None
         request = pb.WatchCharacterRequest(id=character_id)
-        stream = self._calls.resumed(self._calls.characters.WatchCharacter, lambda: request, timeout=timeout)
-        async with aclosing(stream) as messages:
+        async with aclosing(self._calls.resumed(request, timeout)) as messages:
             async for message in messages:
                 # Each stream begins with the current state, so a resumed one may repeat it.
                 if not message.HasField("character") or message.character == seen:

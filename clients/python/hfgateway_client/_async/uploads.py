@@ -56,16 +56,13 @@ class UploadMethods:
             TypeError: The source is an asynchronous iterable, and the client is not for asyncio.
             Exception: Any exception that the source raises while it is read.
         """
-        calls = self._calls
         upload = media(source, content_type, size, format)
-        deadline = None if timeout is None else calls.timers.clock() + timeout
-        patience = calls.timeout if calls.policy.repeat_calls_for is None else calls.policy.repeat_calls_for
-        outage = Outage(calls, patience=patience, deadline=deadline)
+        policy, deadline = self._calls.policy, self._calls.deadline(timeout)
+        patience = self._calls.timeout if policy.repeat_calls_for is None else policy.repeat_calls_for
+        outage = Outage(self._calls, patience, deadline)
         while True:
-            remaining = None if deadline is None else max(deadline - calls.timers.clock(), 0.0)
             try:
-                response: UploadMediaResponse = await _attempt(calls, upload, remaining)
-                return response
+                return await self._attempt(upload, deadline.left())
             except GatewayError as error:
                 if not (upload.rereadable and await outage.wait_to_retry(error)):
                     raise
@@ -104,19 +101,18 @@ class UploadMethods:
         Raises:
             InputRefused: Higgsfield does not accept the content type.
         """
-        return await self._calls.unary(self._calls.uploads.CreateUpload, CreateUploadRequest(content_type=content_type))
+        return await self._calls.unary(CreateUploadRequest(content_type=content_type))
 
-
-async def _attempt(calls: Calls, upload: Media, timeout: float | None) -> Any:
-    with upload.open() as pieces:
-        parts = UploadParts(upload.header, pieces)
-        try:
-            with calls.attempt():
-                call = calls.uploads.UploadMedia(aiter(parts), timeout=timeout, metadata=calls.metadata)
-                result = await result_of(call)
-        except GatewayError:
-            if parts.failure is None:
-                raise
-        if parts.failure is not None:
-            raise parts.failure
-        return result
+    async def _attempt(self, upload: Media, timeout: float | None) -> Any:
+        with upload.open() as pieces:
+            parts = UploadParts(upload.header, pieces)
+            try:
+                with self._calls.attempt():
+                    call = self._calls.start(aiter(parts), timeout, rpc="UploadMedia")
+                    result = await result_of(call)
+            except GatewayError:
+                if parts.failure is None:
+                    raise
+            if parts.failure is not None:
+                raise parts.failure
+            return result

@@ -29,12 +29,8 @@ class Agents:
 
     Higgsfield must have enabled agents for the account. This API may change between versions.
 
-    In addition to the errors of every call (see `Client`), each method can raise these:
-
-    - `FeatureNotEnabled`: the Higgsfield account does not have agents.
-    - `InsufficientCredits`: the Higgsfield account has not enough credits.
-    - `UpstreamUnavailable`: Higgsfield sent no usable response.
-    - `UpstreamCredentialsRefused`: Higgsfield refuses the gateway's credentials.
+    In addition to the errors of every call (see `Client`), each method can raise `FeatureNotEnabled` if the
+    Higgsfield account does not have agents, and `InsufficientCredits`.
     """
 
     def __init__(self, calls: Calls) -> None:
@@ -54,13 +50,11 @@ class Agents:
         """
         request = pb.CreateSessionRequest(idempotency_key=requests.key_or_new(idempotency_key))
         with attach_key(request.idempotency_key):
-            response = self._calls.unary(self._calls.agents.CreateSession, request)
-        return response.session
+            return (self._calls.unary(request)).session
 
     def session(self, session_id: str) -> Session:
         """Return a session."""
-        response = self._calls.unary(self._calls.agents.GetSession, pb.GetSessionRequest(id=session_id))
-        return response.session
+        return (self._calls.unary(pb.GetSessionRequest(id=session_id))).session
 
     def send(
         self, session_id: str, text: str, *, idempotency_key: str | None = None, timeout: float | None = None
@@ -87,7 +81,7 @@ class Agents:
             session_id=session_id, text=text, idempotency_key=requests.key_or_new(idempotency_key)
         )
         with attach_key(request.idempotency_key):
-            response = self._calls.unary(self._calls.agents.SendMessage, request, timeout=timeout)
+            response = self._calls.unary(request, timeout=timeout)
         return SentMessage(response.message, request.idempotency_key, response.replayed)
 
     def ask(
@@ -114,13 +108,11 @@ class Agents:
         Raises:
             GatewayError: One of the errors of `send` or of `watch`.
         """
-        clock = self._calls.timers.clock
-        deadline = None if timeout is None else clock() + timeout
-        first = None if timeout is None else min(timeout, self._calls.timeout)
+        deadline = self._calls.deadline(timeout)
+        first = deadline.within(self._calls.timeout)
         sent = self.send(session_id, text, idempotency_key=idempotency_key, timeout=first)
-        remaining = None if deadline is None else max(deadline - clock(), 0.0)
         cursor = Cursor(sent.id)
-        changes = self._follow(session_id, cursor, until_idle=True, timeout=remaining)
+        changes = self._follow(session_id, cursor, True, deadline.left())
         with attach_key(sent.idempotency_key), closing(changes):
             for change in changes:
                 if on_change:
@@ -131,8 +123,6 @@ class Agents:
         self, session_id: str, after_message_id: str = "", *, until_idle: bool = False, timeout: float | None = None
     ) -> Generator[Change, None, None]:
         """Iterate over a session and its messages, then over every change of both, until the session has ended.
-
-        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
 
         Args:
             after_message_id: Only messages after this one. Default: all.
@@ -145,9 +135,7 @@ class Agents:
         Raises:
             NotFound: The tenant has no session with this id, or the session has no such message.
         """
-        cursor = Cursor(after_message_id)
-        with closing(self._follow(session_id, cursor, until_idle=until_idle, timeout=timeout)) as changes:
-            yield from changes
+        return self._follow(session_id, Cursor(after_message_id), until_idle, timeout)
 
     def messages(
         self, session_id: str, after_message_id: str = "", *, page_size: int = 0
@@ -160,14 +148,14 @@ class Agents:
         Raises:
             NotFound: The tenant has no session with this id, or the session has no such message.
         """
-        request = pb.ListMessagesRequest(session_id=session_id, after_message_id=after_message_id, page_size=page_size)
-        return self._calls.pages(self._calls.agents.ListMessages, request, "messages")
+        return self._calls.pages(
+            pb.ListMessagesRequest(session_id=session_id, after_message_id=after_message_id, page_size=page_size),
+            "messages",
+        )
 
     def interrupt(self, session_id: str) -> Session:
         """Ask the agent to stop its turn, and return the session. Does nothing if no turn is running."""
-        request = pb.InterruptSessionRequest(id=session_id)
-        response = self._calls.unary(self._calls.agents.InterruptSession, request)
-        return response.session
+        return (self._calls.unary(pb.InterruptSessionRequest(id=session_id))).session
 
     def upload_media(
         self,
@@ -196,21 +184,18 @@ class Agents:
             OSError: The file cannot be read.
         """
         media = media_request(source, extension, kind)
-        slot: pb.CreateMediaResponse = self._calls.unary(self._calls.agents.CreateMedia, media)
+        slot: pb.CreateMediaResponse = self._calls.unary(media)
         put(source, slot.upload_url, slot.content_type, timeout)
-        request = pb.ConfirmMediaRequest(id=slot.id, kind=media.kind)
-        self._calls.unary(self._calls.agents.ConfirmMedia, request)
+        self._calls.unary(pb.ConfirmMediaRequest(id=slot.id, kind=media.kind))
         return slot.url
 
     def _follow(
-        self, session_id: str, cursor: Cursor, *, until_idle: bool, timeout: float | None
+        self, session_id: str, cursor: Cursor, until_idle: bool, timeout: float | None
     ) -> Generator[Change, None, None]:
-        def request() -> pb.WatchSessionRequest:
-            return pb.WatchSessionRequest(id=session_id, after_message_id=cursor.after, until_idle=until_idle)
-
-        stream = self._calls.resumed(self._calls.agents.WatchSession, request, timeout=timeout)
-        with closing(stream) as messages:
+        request = pb.WatchSessionRequest(id=session_id, after_message_id=cursor.after, until_idle=until_idle)
+        with closing(self._calls.resumed(request, timeout)) as messages:
             for message in messages:
                 change = cursor.received(message)
+                request.after_message_id = cursor.after
                 if change is not None:
                     yield change

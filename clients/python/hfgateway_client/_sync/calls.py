@@ -6,25 +6,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Generator
 from contextlib import closing
-from functools import cached_property
+from copy import deepcopy
 from threading import Lock
 from typing import Any
 
-from hfgateway.agents.v1alpha1.agent_service_pb2_grpc import AgentServiceStub
-from hfgateway.v1.callback_service_pb2_grpc import CallbackServiceStub
-from hfgateway.v1.catalog_service_pb2_grpc import CatalogServiceStub
-from hfgateway.v1.character_service_pb2_grpc import CharacterServiceStub
-from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
-from hfgateway.v1.token_service_pb2_grpc import TokenServiceStub
-from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
+from google.protobuf.message import Message
+
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client.attempts import Attempts
+from hfgateway_client.deadline import Deadline
 from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError
 from hfgateway_client.retry import OnRetry, RetryPolicy, may_repeat, report
+from hfgateway_client.stubs import name_of, rpcs_of
 
 
 class Calls(Attempts):
-    """The stubs, credentials, timeout and retry policy of a client."""
+    """The channel, credentials, timeout and retry policy of a client."""
 
     def __init__(
         self,
@@ -41,27 +38,27 @@ class Calls(Attempts):
         self._open_channel = open_channel
         self._opening = Lock()
         self._channel: Any = None
+        self._rpcs: dict[str, Any] = {}
+        self._key = key
         self.timeout = timeout
         self.policy = policy
         self.on_retry = on_retry
         self.timers = timers
-        self._key = key
 
-    @property
-    def channel(self) -> Any:
-        """The channel, opened when it is first used: a channel of asyncio belongs to the loop that runs then."""
+    def start(self, requests: Any, timeout: float | None, *, rpc: str) -> Any:
+        """Start an attempt of a call, and return gRPC's call.
+
+        The channel is opened by the first call: a channel of asyncio belongs to the loop that runs then.
+        """
         with self._opening:
+            if self._closed:
+                raise ClientClosed
             if self._channel is None:
-                if self._closed:
-                    raise ClientClosed
                 self._channel = self._open_channel()
-            return self._channel
-
-    @property
-    def metadata(self) -> tuple[tuple[str, str], ...]:
-        """The metadata of the next attempt of a call."""
+                self._rpcs = rpcs_of(self._channel)
         key = self._key() if self._key else ""
-        return (("authorization", f"Bearer {key}"),) if key else ()
+        metadata = (("authorization", f"Bearer {key}"),) if key else ()
+        return self._rpcs[rpc](requests, timeout=timeout, metadata=metadata)
 
     def close(self) -> Any:
         """Refuse calls from now on, and return the channel if it was opened."""
@@ -69,83 +66,44 @@ class Calls(Attempts):
             self._closed = True
             return self._channel
 
-    @cached_property
-    def callbacks(self) -> CallbackServiceStub:
-        return CallbackServiceStub(self.channel)
+    def deadline(self, timeout: float | None) -> Deadline:
+        """Return the deadline after a timeout in seconds from now; None is no timeout."""
+        return Deadline(self.timers.clock, timeout)
 
-    @cached_property
-    def generations(self) -> GenerationServiceStub:
-        return GenerationServiceStub(self.channel)
-
-    @cached_property
-    def tokens(self) -> TokenServiceStub:
-        return TokenServiceStub(self.channel)
-
-    @cached_property
-    def uploads(self) -> UploadServiceStub:
-        return UploadServiceStub(self.channel)
-
-    @cached_property
-    def catalogs(self) -> CatalogServiceStub:
-        return CatalogServiceStub(self.channel)
-
-    @cached_property
-    def characters(self) -> CharacterServiceStub:
-        return CharacterServiceStub(self.channel)
-
-    @cached_property
-    def agents(self) -> AgentServiceStub:
-        return AgentServiceStub(self.channel)
-
-    def unary(
-        self, method: Any, request: object, *, timeout: float | None = None, extra: float = 0.0, retry: bool = True
-    ) -> Any:
-        """Make a call and return its response. The timeout in seconds includes all retries.
+    def unary(self, request: Message, *, timeout: float | None = None, extra: float = 0.0, retry: bool = True) -> Any:
+        """Make the call that takes this request, and return its response. The timeout in seconds includes all retries.
 
         ``extra`` is added to the timeout: the time for which the request asks the gateway to wait.
 
         Raises:
             GatewayError: The call failed.
         """
-        deadline = self.timers.clock() + (self.timeout if timeout is None else timeout) + extra
-        outage = Outage(self, patience=self.policy.repeat_calls_for if retry else 0.0, deadline=deadline)
+        deadline = self.deadline((self.timeout if timeout is None else timeout) + extra)
+        outage = Outage(self, self.policy.repeat_calls_for if retry else 0.0, deadline)
         while True:
-            remaining = max(deadline - self.timers.clock(), 0.0)
             try:
                 with self.attempt():
-                    return method(request, timeout=remaining, metadata=self.metadata)
+                    return self.start(request, deadline.left(), rpc=name_of(request))
             except GatewayError as error:
                 if not outage.wait_to_retry(error):
                     raise
 
-    def pages(self, method: Any, request: Any, field: str) -> Generator[Any, None, None]:
+    def pages(self, request: Any, field: str) -> Generator[Any, None, None]:
         """Yield the items of a repeated field from all pages. Pages are fetched on demand."""
         while True:
-            response = self.unary(method, request)
+            response = self.unary(request)
             yield from getattr(response, field)
             if not response.next_page_token:
                 return
             request.page_token = response.next_page_token
 
-    def stream(self, method: Any, request: object, *, deadline: float | None) -> Generator[Any, None, None]:
-        """Yield the messages of one stream, without resuming it. Closing the generator cancels the call."""
-        timeout = None if deadline is None else max(deadline - self.timers.clock(), 0.0)
-        with self.attempt():
-            call = method(request, timeout=timeout, metadata=self.metadata)
-            try:
-                yield from call
-            finally:
-                call.cancel()
-
-    def resumed(
-        self, method: Any, request: Callable[[], object], *, timeout: float | None
-    ) -> Generator[Any, None, None]:
-        """Yield the messages of a stream. If it breaks, open it again with the current result of ``request``."""
-        deadline = None if timeout is None else self.timers.clock() + timeout
-        outage = Outage(self, patience=self.policy.resume_watches_for, deadline=deadline)
+    def resumed(self, request: Message, timeout: float | None) -> Generator[Any, None, None]:
+        """Yield the messages of a stream. If it breaks, open it again with the request as it is then."""
+        deadline = self.deadline(timeout)
+        outage = Outage(self, self.policy.resume_watches_for, deadline)
         while True:
             try:
-                with closing(self.stream(method, request(), deadline=deadline)) as messages:
+                with closing(self._stream(deepcopy(request), deadline)) as messages:
                     for message in messages:
                         outage.reset()
                         yield message
@@ -154,17 +112,26 @@ class Calls(Attempts):
                 if not outage.wait_to_retry(error):
                     raise
 
+    def _stream(self, request: Message, deadline: Deadline) -> Generator[Any, None, None]:
+        """Yield the messages of one stream. Closing the generator cancels the call."""
+        with self.attempt():
+            call = self.start(request, deadline.left(), rpc=name_of(request))
+            try:
+                yield from call
+            finally:
+                call.cancel()
+
 
 class Outage:
     """The consecutive failures of a call or watch: decides whether to retry, and waits before it.
 
-    ``patience`` is how long to retry after the first failure, and ``deadline`` when to stop in any case, in seconds.
+    ``patience`` is how long to retry after the first failure, in seconds; None is until the deadline.
     """
 
-    def __init__(self, calls: Calls, *, patience: float | None, deadline: float | None = None) -> None:
+    def __init__(self, calls: Calls, patience: float | None, deadline: Deadline) -> None:
         self._calls = calls
         self._patience = math.inf if patience is None else patience
-        self._deadline = math.inf if deadline is None else deadline
+        self._deadline = deadline
         self._failures = 0
         self._began = 0.0
         self._last: GatewayError | None = None
@@ -187,7 +154,7 @@ class Outage:
             self._began = now
         self._failures += 1
         delay = self._calls.policy.delay(self._failures, error.retry_delay, timers.random())
-        if now + delay >= min(self._began + self._patience, self._deadline):
+        if now + delay >= min(self._began + self._patience, self._deadline.time):
             return False
         report(error, delay, self._calls.on_retry)
         timers.sleep(delay)

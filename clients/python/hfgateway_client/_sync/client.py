@@ -11,10 +11,10 @@ from typing import Any, Self
 
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import FieldViolation
+from hfgateway.v1.generation_input_pb2 import ApiVersion
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
 from hfgateway.v1.token_service_pb2 import CreateWatchTokenRequest, CreateWatchTokenResponse
 from hfgateway_client import requests
-from hfgateway_client._sync import watching
 from hfgateway_client._sync.agents import Agents
 from hfgateway_client._sync.callbacks import CallbackMethods
 from hfgateway_client._sync.calls import Calls
@@ -23,18 +23,18 @@ from hfgateway_client._sync.channel import open_channel
 from hfgateway_client._sync.characters import CharacterMethods
 from hfgateway_client._sync.timers import Timers
 from hfgateway_client._sync.uploads import UploadMethods
+from hfgateway_client._sync.watching import WatchMethods
 from hfgateway_client.channel import TlsConfig, channel_credentials
 from hfgateway_client.configuration import address_or_default, key_source, require_secrecy
 from hfgateway_client.errors import attach_key
-from hfgateway_client.events import WatchEvent
-from hfgateway_client.inputs import AnyInput, ApiVersionName
+from hfgateway_client.inputs import AnyInput, ApiVersionName, enum_value
 from hfgateway_client.requests import StateName, WaitForName
 from hfgateway_client.retry import OnRetry, RetryPolicy
 from hfgateway_client.status import error_from_generation
 from hfgateway_client.submission import Submission
 
 
-class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
+class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, WatchMethods):
     """A client of a gateway.
 
     It can be used for any number of concurrent calls. Close it with `close`, or use it as a context manager.
@@ -42,15 +42,21 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
     All times are in seconds. Failed calls are retried if that has no second effect; see `RetryPolicy`. A timeout, an
     error or a canceled call never cancels the generation.
 
+    Lists fetch pages on demand, of ``page_size`` items: by default 50, at most 500; in the catalogs 100 and 1,000.
+    Watches resume after a lost connection or a restart of the gateway, and raise `Unavailable` only after
+    ``RetryPolicy.resume_watches_for``. To stop one early, close the iterator.
+
     Errors are subclasses of `GatewayError`. Each method lists its own. In addition, every call can raise these:
 
     - `InvalidInput`: the gateway's validation refused the request. ``field_violations`` names the fields.
     - `InvalidCredentials`: the API key is missing, wrong, expired or revoked.
     - `NotAllowed`: the API key may not make this call.
+    - `NotFound`: the tenant has no generation, character, callback or delivery with the id that was passed.
     - `QuotaExceeded`: the tenant has reached a limit.
     - `GatewayOverloaded`: the gateway is overloaded, and retries did not help.
-    - `Unavailable`: the gateway cannot be reached or is shutting down, and retries did not help.
-    - `InternalError`: a defect of the gateway.
+    - `Unavailable`: the gateway cannot be reached or is shutting down, and retries did not help. `UpstreamUnavailable`
+      if Higgsfield sent no usable response.
+    - `InternalError`: a defect of the gateway. `UpstreamCredentialsRefused` if Higgsfield refuses its credentials.
     - `DeadlineExceeded`: the timeout of the call has passed.
     """
 
@@ -113,12 +119,8 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         Call it at the start of a program, to report a mistake in the options at once instead of after retries. The
         message of the error has the address and the cause.
-
-        Args:
-            timeout: The timeout in seconds.
         """
-        request = pb.ListGenerationsRequest(page_size=1)
-        self._calls.unary(self._calls.generations.ListGenerations, request, timeout=timeout, retry=False)
+        self._calls.unary(pb.ListGenerationsRequest(page_size=1), timeout=timeout, retry=False)
 
     def submit(
         self,
@@ -170,21 +172,20 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             OSError: A local file cannot be read.
             ValueError: ``wait_for`` is unknown, or the type of local media cannot be determined.
         """
-        request = requests.submit_request(
-            self.upload_media(input),
-            idempotency_key=idempotency_key,
-            labels=labels,
-            wait_for=wait_for,
-            wait_timeout=wait_timeout,
-            start_timeout=start_timeout,
+        request = pb.SubmitGenerationRequest(
+            input=self.upload_media(input),
+            # A retry without a key would create a second generation.
+            idempotency_key=requests.key_or_new(idempotency_key),
+            labels=labels or {},
+            wait_for=enum_value(pb.WaitFor, wait_for),
+            wait_timeout=requests.duration(wait_timeout),
+            start_timeout=requests.duration(start_timeout),
             fail_when_saturated=fail_when_saturated,
-            outputs_ttl=outputs_ttl,
+            outputs_ttl=requests.duration(outputs_ttl),
         )
         with attach_key(request.idempotency_key):
             # The timeout may be shorter than wait_timeout, so they are added.
-            response = self._calls.unary(
-                self._calls.generations.SubmitGeneration, request, timeout=timeout, extra=wait_timeout or 0.0
-            )
+            response = self._calls.unary(request, timeout=timeout, extra=wait_timeout or 0.0)
         return Submission(response.generation, request.idempotency_key, response.replayed, response.warnings)
 
     def generate(
@@ -205,6 +206,8 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
 
         The generation is never submitted twice. If the call fails or is canceled, a submitted generation continues. To
         wait for it again, call ``generate`` with the same input and the ``idempotency_key`` of the error.
+
+        The other arguments are those of `submit`.
 
         Args:
             on_progress: Called with the generation when it is stored, after every change, and with newer forecasts. The
@@ -227,8 +230,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             ValueError: The type of local media cannot be determined.
         """
         input = self.upload_media(input)
-        clock = self._calls.timers.clock
-        deadline = None if timeout is None else clock() + timeout
+        deadline = self._calls.deadline(timeout)
         submission = self.submit(
             input,
             idempotency_key=idempotency_key,
@@ -237,7 +239,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             start_timeout=start_timeout,
             fail_when_saturated=fail_when_saturated,
             outputs_ttl=outputs_ttl,
-            timeout=None if timeout is None else min(timeout, self._calls.timeout),
+            timeout=deadline.within(self._calls.timeout),
         )
         generation = submission.generation
         if on_warning:
@@ -246,16 +248,12 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         if on_progress:
             on_progress(generation)
         if not generation.done:
-            remaining = None if deadline is None else max(deadline - clock(), 0.0)
-            changes = watching.watch(
-                self._calls,
-                generation.id,
+            request = pb.WatchGenerationRequest(
+                id=generation.id,
                 after_revision=generation.revision,
-                include_input=False,
                 forecast_interval=requests.duration(forecast_interval) if on_progress else None,
-                timeout=remaining,
-                last=generation,
             )
+            changes = self._changes(request, deadline.left(), generation)
             with attach_key(submission.idempotency_key), closing(changes):
                 for generation in changes:
                     if on_progress:
@@ -289,13 +287,14 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
                 generation was deleted.
             UpstreamUnavailable: Higgsfield sent no usable response, or limits status calls.
         """
-        request = requests.adopt_request(upstream_request_id, api_version=api_version, labels=labels)
-        return self._calls.unary(self._calls.generations.AdoptGeneration, request)
+        version = enum_value(ApiVersion, api_version)
+        return self._calls.unary(
+            pb.AdoptGenerationRequest(upstream_request_id=upstream_request_id, api_version=version, labels=labels or {})
+        )
 
     def get(self, generation_id: str) -> Generation:
         """Return a generation with its input."""
-        response = self._calls.unary(self._calls.generations.GetGeneration, pb.GetGenerationRequest(id=generation_id))
-        return response.generation
+        return (self._calls.unary(pb.GetGenerationRequest(id=generation_id))).generation
 
     def list(
         self,
@@ -340,8 +339,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             created_after=created_after,
             created_before=created_before,
         )
-        request = pb.ListGenerationsRequest(filter=filter, page_size=page_size, include_input=include_input)
-        return self._calls.pages(self._calls.generations.ListGenerations, request, "generations")
+        return self._calls.pages(
+            pb.ListGenerationsRequest(filter=filter, page_size=page_size, include_input=include_input), "generations"
+        )
 
     def cancel(self, generation_id: str) -> Generation:
         """Cancel a generation and return it. Canceling it again succeeds.
@@ -353,108 +353,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             NotCancelable: It is too late, its state is unknown, or Higgsfield did not cancel it. ``metadata["state"]``
                 names the state.
         """
-        response = self._calls.unary(
-            self._calls.generations.CancelGeneration, pb.CancelGenerationRequest(id=generation_id)
-        )
-        return response.generation
-
-    def wait(self, generation_id: str, timeout: float | None = None) -> Generation:
-        """Wait until a generation has ended, and return it.
-
-        Args:
-            timeout: How long to wait, in seconds. After it the generation is returned as it is; see its ``done``.
-                Default: no limit.
-        """
-        return watching.wait(self._calls, generation_id, timeout=timeout)
-
-    def watch(
-        self,
-        generation_id: str,
-        after_revision: int = 0,
-        *,
-        include_input: bool = False,
-        forecast_interval: float | None = None,
-        timeout: float | None = None,
-    ) -> Generator[Generation, None, None]:
-        """Iterate over the changes of a generation, exactly once and in order, until it has ended.
-
-        The watch resumes after a lost connection or a restart of the gateway. To stop it early, close the iterator.
-
-        Args:
-            after_revision: The last revision that you have seen. Default: 0, which yields all changes.
-            include_input: Whether to return the input.
-            forecast_interval: How many seconds must pass without a change before the generation is yielded again, at
-                the same revision and with a newer forecast. At least 1. Default: it is yielded once per revision.
-            timeout: The timeout of the whole watch in seconds. Default: no limit.
-
-        Yields:
-            The generation at each revision. In the last one, ``done`` is true.
-
-        Raises:
-            InvalidInput: ``after_revision`` is greater than the newest revision.
-        """
-        return watching.watch(
-            self._calls,
-            generation_id,
-            after_revision=after_revision,
-            include_input=include_input,
-            forecast_interval=requests.duration(forecast_interval),
-            timeout=timeout,
-        )
-
-    def watch_many(
-        self,
-        *,
-        ids: Iterable[str] = (),
-        model_ids: Iterable[str] = (),
-        labels: Mapping[str, str] | None = None,
-        created_after: datetime | None = None,
-        created_before: datetime | None = None,
-        resume_token: str = "",
-        include_input: bool = False,
-        forecast_interval: float | None = None,
-        timeout: float | None = None,
-    ) -> Generator[WatchEvent, None, None]:
-        """Iterate over the changes of all generations that match a filter, including ones created later.
-
-        Without a ``resume_token`` the watch begins with a snapshot: the current state of each matching generation that
-        has not ended; with ``ids``, ended ones are included. Then `CaughtUp` is yielded, and every later change follows
-        exactly once.
-
-        The watch resumes after a lost connection or a restart of the gateway. With ``ids`` it ends when all of them
-        have ended, otherwise never. To stop it early, close the iterator.
-
-        Args:
-            ids: Only generations with these ids. At most 1,000.
-            model_ids: Only generations of one of these models. At most 100.
-            labels: Only generations that have all of these labels.
-            created_after: Only generations created at or after this time. It must have a time zone.
-            created_before: Only generations created before this time. It must have a time zone.
-            resume_token: The token of the last event that you have handled, to continue after it. It is valid only with
-                the same filter.
-            include_input: Whether to return the inputs.
-            forecast_interval: How many seconds must pass without an event before newer forecasts are yielded, at least
-                1. Default: no `ForecastsChanged` events.
-            timeout: The timeout of the whole watch in seconds. Default: no limit.
-
-        Yields:
-            The events of `hfgateway_client.events`.
-
-        Raises:
-            InvalidInput: The ``resume_token`` belongs to another filter.
-            ValueError: A datetime has no time zone.
-        """
-        filter = requests.generation_filter(
-            ids=ids, model_ids=model_ids, labels=labels, created_after=created_after, created_before=created_before
-        )
-        return watching.watch_many(
-            self._calls,
-            filter,
-            resume_token=resume_token,
-            include_input=include_input,
-            forecast_interval=requests.duration(forecast_interval),
-            timeout=timeout,
-        )
+        return (self._calls.unary(pb.CancelGenerationRequest(id=generation_id))).generation
 
     def estimate(self, input: AnyInput) -> pb.EstimateGenerationResponse:
         """Validate an input and return its price. Nothing is charged or reserved.
@@ -472,8 +371,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
         """
-        request = pb.EstimateGenerationRequest(input=self.upload_media(input))
-        return self._calls.unary(self._calls.generations.EstimateGeneration, request)
+        return self._calls.unary(pb.EstimateGenerationRequest(input=self.upload_media(input)))
 
     def delete(self, generation_id: str) -> bool:
         """Delete an ended generation from the gateway, and its input and outputs from Higgsfield.
@@ -489,9 +387,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
             UpstreamUnavailable: The generation is deleted in the gateway, but Higgsfield has not confirmed the removal
                 yet. The gateway repeats it until Higgsfield does.
         """
-        response = self._calls.unary(
-            self._calls.generations.DeleteGeneration, pb.DeleteGenerationRequest(id=generation_id)
-        )
+        response = self._calls.unary(pb.DeleteGenerationRequest(id=generation_id))
         return bool(response.removed_upstream)
 
     def explain(self, generation_id: str) -> pb.ExplainGenerationResponse:
@@ -500,9 +396,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         It contains every change with its cause, and every call to Higgsfield with its outcome, but no secrets and
         nothing of the input.
         """
-        return self._calls.unary(
-            self._calls.generations.ExplainGeneration, pb.ExplainGenerationRequest(id=generation_id)
-        )
+        return self._calls.unary(pb.ExplainGenerationRequest(id=generation_id))
 
     def create_watch_token(
         self,
@@ -525,11 +419,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods):
         Returns:
             The ``token`` ("hfw_...") and its ``expire_time``.
         """
-        filter = requests.generation_filter(
-            ids=ids, model_ids=(), labels=labels, created_after=None, created_before=None
-        )
+        filter = requests.generation_filter(ids=ids, labels=labels)
         request = CreateWatchTokenRequest(filter=filter, ttl=requests.duration(ttl), include_input=include_input)
-        return self._calls.unary(self._calls.tokens.CreateWatchToken, request)
+        return self._calls.unary(request)
 
     def close(self) -> None:
         """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open.

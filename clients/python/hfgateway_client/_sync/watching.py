@@ -3,113 +3,149 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
+from datetime import datetime
 
-from google.protobuf.duration_pb2 import Duration
-
+from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_pb2 import Generation
-from hfgateway.v1.generation_service_pb2 import (
-    GenerationFilter,
-    WaitGenerationRequest,
-    WatchGenerationRequest,
-    WatchGenerationsRequest,
-)
-from hfgateway_client._sync.calls import Calls, Outage
+from hfgateway_client._sync.calls import Calls
 from hfgateway_client.cursor import WatchCursor
-from hfgateway_client.errors import GatewayError
 from hfgateway_client.events import WatchEvent
-from hfgateway_client.requests import duration
+from hfgateway_client.requests import duration, generation_filter
 
 # The longest wait of one call, in seconds: shorter than the usual timeouts of proxies, and long enough to cost little.
 _WAIT_STEP = 50.0
 
 
-def wait(calls: Calls, generation_id: str, *, timeout: float | None) -> Generation:
-    """Return the generation when it has ended, or at the timeout as it is."""
-    clock = calls.timers.clock
-    deadline = math.inf if timeout is None else clock() + timeout
-    while True:
-        started = clock()
-        step = max(min(_WAIT_STEP, deadline - started), 0.0)
-        request = WaitGenerationRequest(id=generation_id, timeout=duration(step))
-        response = calls.unary(calls.generations.WaitGeneration, request, extra=step)
-        generation: Generation = response.generation
-        ended = clock()
-        if generation.done or ended >= deadline:
-            return generation
-        if ended - started < step / 2:  # the gateway responds early if it is shutting down: wait before the next call
-            calls.timers.sleep(calls.policy.first_delay)
+class WatchMethods:
+    """The methods that wait for generations."""
 
+    _calls: Calls
 
-def watch(
-    calls: Calls,
-    generation_id: str,
-    *,
-    after_revision: int,
-    include_input: bool,
-    forecast_interval: Duration | None,
-    timeout: float | None,
-    last: Generation | None = None,
-) -> Generator[Generation, None, None]:
-    """Yield every change after ``after_revision``, exactly once and in order, until the generation has ended.
+    def wait(self, generation_id: str, timeout: float | None = None) -> Generation:
+        """Wait until a generation has ended, and return it.
 
-    With ``forecast_interval``, the last change is yielded again with each newer forecast. ``last`` is the generation at
-    ``after_revision``, if it is known.
-    """
-    revision = after_revision
+        Args:
+            generation_id: The id of the generation.
+            timeout: How long to wait, in seconds. After it the generation is returned as it is; see its ``done``.
+                Default: no limit.
+        """
+        timers, deadline = self._calls.timers, self._calls.deadline(timeout)
+        while True:
+            started, left = timers.clock(), deadline.left()
+            step = _WAIT_STEP if left is None else min(_WAIT_STEP, left)
+            request = pb.WaitGenerationRequest(id=generation_id, timeout=duration(step))
+            generation: Generation = (self._calls.unary(request, extra=step)).generation
+            if generation.done or deadline.passed():
+                return generation
+            if timers.clock() - started < step / 2:  # a gateway that is shutting down responds early
+                timers.sleep(self._calls.policy.first_delay)
 
-    def request() -> WatchGenerationRequest:
-        return WatchGenerationRequest(
+    def watch(
+        self,
+        generation_id: str,
+        after_revision: int = 0,
+        *,
+        include_input: bool = False,
+        forecast_interval: float | None = None,
+        timeout: float | None = None,
+    ) -> Generator[Generation, None, None]:
+        """Iterate over the changes of a generation, exactly once and in order, until it has ended.
+
+        Args:
+            generation_id: The id of the generation.
+            after_revision: The last revision that you have seen. Default: 0, which yields all changes.
+            include_input: Whether to return the input.
+            forecast_interval: How many seconds must pass without a change before the generation is yielded again, at
+                the same revision and with a newer forecast. At least 1. Default: it is yielded once per revision.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            The generation at each revision. In the last one, ``done`` is true.
+
+        Raises:
+            InvalidInput: ``after_revision`` is greater than the newest revision.
+        """
+        request = pb.WatchGenerationRequest(
             id=generation_id,
-            after_revision=revision,
+            after_revision=after_revision,
             include_input=include_input,
-            forecast_interval=forecast_interval,
+            forecast_interval=duration(forecast_interval),
         )
+        return self._changes(request, timeout, None)
 
-    # If the gateway ends the stream with OK, there is no change after the known revision.
-    with closing(calls.resumed(calls.generations.WatchGeneration, request, timeout=timeout)) as messages:
-        for message in messages:
-            generation = message.generation
-            if forecast_interval is not None and message.HasField("forecast") and last is not None:
-                generation = Generation()
-                generation.CopyFrom(last)
-                generation.forecast.CopyFrom(message.forecast)
-            elif not message.HasField("generation") or generation.revision <= revision:
-                continue
-            revision, last = generation.revision, generation
-            yield generation
-            if generation.done:
-                return
+    def _changes(
+        self, request: pb.WatchGenerationRequest, timeout: float | None, last: Generation | None
+    ) -> Generator[Generation, None, None]:
+        """Yield the changes that a request asks for. ``last`` is the generation at its revision, if it is known."""
+        # If the gateway ends the stream with OK, there is no change after the known revision.
+        with closing(self._calls.resumed(request, timeout)) as messages:
+            for message in messages:
+                generation = message.generation
+                if request.HasField("forecast_interval") and message.HasField("forecast") and last is not None:
+                    generation = Generation()
+                    generation.CopyFrom(last)
+                    generation.forecast.CopyFrom(message.forecast)
+                elif not message.HasField("generation") or generation.revision <= request.after_revision:
+                    continue
+                request.after_revision, last = generation.revision, generation
+                yield generation
+                if generation.done:
+                    return
 
+    def watch_many(
+        self,
+        *,
+        ids: Iterable[str] = (),
+        model_ids: Iterable[str] = (),
+        labels: Mapping[str, str] | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        resume_token: str = "",
+        include_input: bool = False,
+        forecast_interval: float | None = None,
+        timeout: float | None = None,
+    ) -> Generator[WatchEvent, None, None]:
+        """Iterate over the changes of all generations that match a filter, including ones created later.
 
-def watch_many(
-    calls: Calls,
-    filter: GenerationFilter,
-    *,
-    resume_token: str,
-    include_input: bool,
-    forecast_interval: Duration | None,
-    timeout: float | None,
-) -> Generator[WatchEvent, None, None]:
-    """Yield the events of all matching generations, until those in ``filter.ids`` have ended; without ids, forever."""
-    deadline = None if timeout is None else calls.timers.clock() + timeout
-    outage = Outage(calls, patience=calls.policy.resume_watches_for, deadline=deadline)
-    cursor = WatchCursor(resume_token)
-    while True:
-        request = WatchGenerationsRequest(
-            filter=filter,
-            resume_token=cursor.resume_token,
+        Without a ``resume_token`` the watch begins with a snapshot: the current state of each matching generation that
+        has not ended; with ``ids``, ended ones are included. Then `CaughtUp` is yielded, and every later change follows
+        exactly once. With ``ids`` the watch ends when all of them have ended, otherwise never.
+
+        Args:
+            ids: Only generations with these ids. At most 1,000.
+            model_ids: Only generations of one of these models. At most 100.
+            labels: Only generations that have all of these labels.
+            created_after: Only generations created at or after this time. It must have a time zone.
+            created_before: Only generations created before this time. It must have a time zone.
+            resume_token: The token of the last event that you have handled, to continue after it. It is valid only with
+                the same filter.
+            include_input: Whether to return the inputs.
+            forecast_interval: How many seconds must pass without an event before newer forecasts are yielded, at least
+                1. Default: no `ForecastsChanged` events.
+            timeout: The timeout of the whole watch in seconds. Default: no limit.
+
+        Yields:
+            The events of `hfgateway_client.events`.
+
+        Raises:
+            InvalidInput: The ``resume_token`` belongs to another filter.
+            ValueError: A datetime has no time zone.
+        """
+        request = pb.WatchGenerationsRequest(
+            filter=generation_filter(
+                ids=ids, model_ids=model_ids, labels=labels, created_after=created_after, created_before=created_before
+            ),
             include_input=include_input,
-            forecast_interval=forecast_interval,
+            forecast_interval=duration(forecast_interval),
+            resume_token=resume_token,
         )
-        try:
-            with closing(calls.stream(calls.generations.WatchGenerations, request, deadline=deadline)) as messages:
-                for message in messages:
-                    outage.reset()
-                    yield from cursor.received(message)
-            return
-        except GatewayError as error:
-            if not outage.wait_to_retry(error):
-                raise
+        return self._events(request, timeout)
+
+    def _events(self, request: pb.WatchGenerationsRequest, timeout: float | None) -> Generator[WatchEvent, None, None]:
+        cursor = WatchCursor(request.resume_token)
+        with closing(self._calls.resumed(request, timeout)) as messages:
+            for message in messages:
+                yield from cursor.received(message)
+                request.resume_token = cursor.resume_token
