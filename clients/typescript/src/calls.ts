@@ -11,6 +11,7 @@ import {
 } from "@bufbuild/protobuf";
 import { ConnectError, type StreamResponse, type Transport } from "@connectrpc/connect";
 import { ClientClosed, DeadlineExceeded, GatewayError, Unavailable } from "./errors.js";
+import type { CallOptions, PageOptions } from "./options.js";
 import { delayMs, mayRepeat, type RetryPolicy } from "./retry.js";
 import { errorFromCall } from "./status.js";
 import type { Timers } from "./timers.js";
@@ -21,8 +22,8 @@ export interface CallsOptions {
   /** The URL of the gateway, for messages. */
   url: string;
   onRetry?: ((error: GatewayError, delayMs: number) => void) | undefined;
-  /** Sent with every call. */
-  headers: Readonly<Record<string, string>>;
+  /** Returns the headers of the next attempt of a call. */
+  headers: () => Readonly<Record<string, string>>;
   timeoutMs: number;
   policy: RetryPolicy;
   timers: Timers;
@@ -33,9 +34,7 @@ export interface CallsOptions {
   silenceMs: number;
 }
 
-export interface UnaryOptions {
-  signal?: AbortSignal | undefined;
-  timeoutMs?: number | undefined;
+export interface UnaryOptions extends CallOptions {
   /** The time that the gateway may wait before it responds, added to the timeout. */
   extraMs?: number | undefined;
   /** Default: true. */
@@ -59,7 +58,7 @@ export class Calls {
   readonly onRetry: CallsOptions["onRetry"];
   // Private fields of the language, so that no inspection of a client shows its API key.
   readonly #transport: Transport;
-  readonly #headers: Readonly<Record<string, string>>;
+  readonly #headers: CallsOptions["headers"];
   readonly #silenceMs: number;
   readonly #url: string;
   readonly #closing = new AbortController();
@@ -92,7 +91,7 @@ export class Calls {
       const link = this.#link(signal);
       try {
         const remaining = this.#remaining(deadline);
-        const { message } = await this.#transport.unary(method, link.signal, remaining, this.#headers, request);
+        const { message } = await this.#transport.unary(method, link.signal, remaining, this.#headers(), request);
         this.#reached = true;
         return message;
       } catch (thrown) {
@@ -104,20 +103,55 @@ export class Calls {
     }
   }
 
-  /** Yields the messages of one stream, without resuming it. Leaving the loop ends the call. */
+  /** Yields the items of all pages. Fetches each page when it is needed, with the token from the previous one. */
+  async *pages<I extends DescMessage, O extends DescMessage, Item>(
+    method: DescMethodUnary<I, O>,
+    init: MessageInitShape<I>,
+    itemsOf: (page: MessageShape<O>) => Iterable<Item>,
+    { pageSize = 0, ...options }: PageOptions,
+  ): AsyncGenerator<Item, void, undefined> {
+    let pageToken = "";
+    do {
+      const page = await this.unary(method, { ...init, pageSize, pageToken }, options);
+      yield* itemsOf(page);
+      pageToken = (page as unknown as { nextPageToken: string }).nextPageToken;
+    } while (pageToken);
+  }
+
+  /** Yields the messages of a stream, and opens a new one when it breaks. Each has its own request. */
+  async *resumed<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    request: () => MessageInitShape<I>,
+    { signal, timeoutMs = Number.POSITIVE_INFINITY }: CallOptions,
+  ): AsyncGenerator<MessageShape<O>, void, undefined> {
+    const deadline = this.timers.now() + timeoutMs;
+    const outage = new Outage(this, this.policy.resumeWatchesForMs, deadline);
+    for (;;) {
+      try {
+        const requests = one(encodable(method.input, request()));
+        for await (const message of this.stream(method, requests, { signal, deadline })) {
+          outage.over();
+          yield message;
+        }
+        return;
+      } catch (error) {
+        if (!(await outage.endure(error, signal))) throw error;
+      }
+    }
+  }
+
+  /** Sends the requests of one stream, and yields its messages, without resuming it. Leaving the loop ends the call. */
   async *stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
-    init: MessageInitShape<I>,
+    requests: AsyncIterable<MessageInitShape<I>>,
     { signal, deadline }: StreamOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
-    const request = encodable(method.input, init);
     const link = this.#link(signal);
     let silence = this.#expectWithin(link);
     let messages: AsyncIterable<MessageShape<O>> | undefined;
     try {
       const remaining = this.#remaining(deadline);
-      const requests = one(request);
-      messages = (await this.#transport.stream(method, link.signal, remaining, this.#headers, requests)).message;
+      messages = (await this.#transport.stream(method, link.signal, remaining, this.#headers(), requests)).message;
       for await (const message of messages) {
         silence();
         this.#reached = true;
@@ -130,27 +164,6 @@ export class Calls {
       silence();
       link.abort();
       await noticed(messages);
-    }
-  }
-
-  /** Sends a stream of requests and returns the response. Never retried: the requests may not be readable twice. */
-  async collect<I extends DescMessage, O extends DescMessage>(
-    method: DescMethodStreaming<I, O>,
-    requests: AsyncIterable<MessageInitShape<I>>,
-    { signal, deadline }: StreamOptions,
-  ): Promise<MessageShape<O>> {
-    const link = this.#link(signal);
-    try {
-      const remaining = this.#remaining(deadline);
-      const response = await this.#transport.stream(method, link.signal, remaining, this.#headers, requests);
-      let last: MessageShape<O> | undefined;
-      for await (const message of response.message) last = message;
-      if (!last) throw new Unavailable("the gateway ended the call without a response", { code: "UNAVAILABLE" });
-      return last;
-    } catch (thrown) {
-      throw this.#located(this.#errorOf(thrown, signal));
-    } finally {
-      link.abort();
     }
   }
 
@@ -213,13 +226,19 @@ export class Calls {
     }
   }
 
+  /** Returns a function for the milliseconds that are left of a timeout from now, at least 0; Infinity without one. */
+  left(timeoutMs = Number.POSITIVE_INFINITY): () => number {
+    const deadline = this.timers.now() + timeoutMs;
+    return () => Math.max(deadline - this.timers.now(), 0);
+  }
+
   /** Ends all calls; later ones fail at once. */
   close(): void {
     this.#closing.abort();
   }
 
   #with(header: HeadersInit | undefined): Headers {
-    const headers = new Headers(this.#headers);
+    const headers = new Headers(this.#headers());
     new Headers(header).forEach((value, name) => {
       headers.set(name, value);
     });

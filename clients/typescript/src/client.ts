@@ -1,23 +1,40 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The client, over any transport. */
 
+import { equals } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
-import * as callbacks from "./callbacks.js";
 import { Calls } from "./calls.js";
-import * as catalog from "./catalog.js";
-import * as characters from "./characters.js";
+import { WatchCursor } from "./cursor.js";
 import type { GatewayError } from "./errors.js";
 import type { WatchEvent } from "./events.js";
-import type { Callback, Delivery, RotateCallbackSecretResponse } from "./gen/hfgateway/v1/callback_service_pb.js";
-import type { Model, Motion, Preset, SoulStyle, WatchModelsResponse } from "./gen/hfgateway/v1/catalog_service_pb.js";
-import type { SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
-import type { FieldViolation } from "./gen/hfgateway/v1/error_pb.js";
-import { type Generation, GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
+import {
+  type Callback,
+  CallbackService,
+  type Delivery,
+  type RotateCallbackSecretResponse,
+} from "./gen/hfgateway/v1/callback_service_pb.js";
+import {
+  CatalogService,
+  type Model,
+  type Motion,
+  type Preset,
+  type SoulStyle,
+  type WatchModelsResponse,
+} from "./gen/hfgateway/v1/catalog_service_pb.js";
+import {
+  CharacterService,
+  CharacterState,
+  type SoulCharacter,
+  SoulCharacterSchema,
+} from "./gen/hfgateway/v1/character_service_pb.js";
+import { ApiVersion, SoulVersion } from "./gen/hfgateway/v1/generation_input_pb.js";
+import { type Generation, GenerationState, MediaKind } from "./gen/hfgateway/v1/generation_pb.js";
 import {
   type AdoptGenerationResponse,
   type EstimateGenerationResponse,
   type ExplainGenerationResponse,
   GenerationService,
+  WaitFor,
 } from "./gen/hfgateway/v1/generation_service_pb.js";
 import { type CreateWatchTokenResponse, TokenService } from "./gen/hfgateway/v1/token_service_pb.js";
 import {
@@ -26,32 +43,38 @@ import {
   UploadService,
 } from "./gen/hfgateway/v1/upload_service_pb.js";
 import type { Input } from "./inputs.js";
-import { withKey } from "./keys.js";
-import { pages } from "./paging.js";
-import {
-  type AdoptOptions,
-  adoptRequest,
-  type CallOptions,
-  duration,
-  type GenerationOptions,
-  generationFilter,
-  type ListFilter,
-  type PageOptions,
-  type SubmitOptions,
-  submitRequest,
-} from "./requests.js";
+import { newIdempotencyKey, withKey } from "./keys.js";
+import { named } from "./names.js";
+import type * as options from "./options.js";
+import type { CallOptions, PageOptions } from "./options.js";
+import { duration, generationFilter } from "./requests.js";
 import { DEFAULT_POLICY, type RetryPolicy } from "./retry.js";
-import { errorFromGeneration } from "./status.js";
+import { errorFromGeneration, errorFromTraining } from "./status.js";
 import { SYSTEM_TIMERS, type Timers } from "./timers.js";
 import type { Media, Uploader, UploadOptions, UploadSource } from "./uploads.js";
-import * as watching from "./watching.js";
 
-const METHODS = GenerationService.method;
+/** The RPCs of all services; their names are unique. */
+const RPC = {
+  ...CallbackService.method,
+  ...CatalogService.method,
+  ...CharacterService.method,
+  ...GenerationService.method,
+  ...TokenService.method,
+  ...UploadService.method,
+};
+
+/** The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap. */
+const WAIT_STEP_MS = 50_000;
+
+type Stream<Item> = AsyncGenerator<Item, void, undefined>;
 
 /** Options of the clients for Node and for browsers. */
 export interface CommonOptions {
-  /** The API key or watch token to send with every call. Default: none. */
-  apiKey?: string | undefined;
+  /**
+   * The API key or watch token to send with every call. A function is called before each attempt of a call, for keys
+   * that change. Default: none.
+   */
+  apiKey?: string | (() => string) | undefined;
   /** Whether the key may be sent in plaintext to an address that is not a loopback address. Default: false. */
   insecure?: boolean | undefined;
   /** The timeout in milliseconds of a call that returns one response, including its retries. Default: 30 000. */
@@ -77,47 +100,6 @@ export interface Connection<Source> {
   close(): void;
 }
 
-/** The result of `submit`. */
-export interface Submission {
-  /** The generation, as it was when the call returned. */
-  readonly generation: Generation;
-  /** The key of the submission. Submitting again with this key returns the same generation. */
-  readonly idempotencyKey: string;
-  /** Whether the key had been used before, so that the call started and charged nothing. */
-  readonly replayed: boolean;
-  /** Fields of the input that may be wrong. */
-  readonly warnings: readonly FieldViolation[];
-}
-
-/** Options of `generate`. */
-export interface GenerateOptions extends GenerationOptions, CallOptions {
-  /**
-   * Called with the stored generation, with every change, and with newer forecasts. The `forecast` of the generation has
-   * the progress and the expected end.
-   */
-  onProgress?: ((generation: Generation) => void) | undefined;
-  /** How long nothing must change before a newer forecast is reported. At least 1000, or 0 for none. Default: 2000. */
-  forecastIntervalMs?: number | undefined;
-}
-
-/** Options of `list`. */
-export interface ListOptions extends ListFilter, PageOptions {
-  /** Whether to return the inputs. Default: false. */
-  includeInput?: boolean | undefined;
-}
-
-/** Options of `createWatchToken`. At least one of `ids` and `labels` is required. */
-export interface WatchTokenOptions extends CallOptions {
-  /** The ids of the generations that the token allows to read, at most 100. */
-  ids?: Iterable<string> | undefined;
-  /** The token allows to read the generations with all of these labels, including ones created later. */
-  labels?: Readonly<Record<string, string>> | undefined;
-  /** How long the token is valid, in milliseconds, from 1 s to 1 hour. Default: 15 minutes. */
-  ttlMs?: number | undefined;
-  /** Whether the token allows to read inputs. Default: false. */
-  includeInput?: boolean | undefined;
-}
-
 /**
  * A client of a gateway. It can be used for any number of concurrent calls. Close it once.
  *
@@ -135,7 +117,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       transport: connection.transport,
       url: connection.url,
       onRetry: options.onRetry,
-      headers: { ...connection.headers, ...authorization(options, connection.url) },
+      headers: headersOf(connection, options),
       timeoutMs: options.timeoutMs ?? 30_000,
       policy: { ...DEFAULT_POLICY, ...options.retry },
       timers: options.timers ?? SYSTEM_TIMERS,
@@ -147,8 +129,8 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * Makes one call without retries, and rejects at once if the gateway cannot be reached or refuses the key. The message
    * has the URL and the cause. `timeoutMs` has the default 10 000.
    */
-  async check({ timeoutMs = 10_000, ...options }: CallOptions = {}): Promise<void> {
-    await this.#calls.unary(METHODS.listGenerations, { pageSize: 1 }, { ...options, timeoutMs, retry: false });
+  async check({ timeoutMs = 10_000, ...call }: CallOptions = {}): Promise<void> {
+    await this.#calls.unary(RPC.listGenerations, { pageSize: 1 }, { ...call, timeoutMs, retry: false });
   }
 
   /**
@@ -157,14 +139,21 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link GatewayError} with the key in `idempotencyKey`.
    */
-  async submit(input: Input, options: SubmitOptions = {}): Promise<Submission> {
-    const request = submitRequest(input, options);
-    const { signal, timeoutMs, waitTimeoutMs: extraMs } = options;
-    const { idempotencyKey } = request;
-    const { generation, replayed, warnings } = await withKey(
+  async submit(input: Input, options: options.SubmitOptions = {}): Promise<options.Submission> {
+    const { idempotencyKey = newIdempotencyKey(), waitTimeoutMs, signal, timeoutMs } = options;
+    const request = {
+      input,
       idempotencyKey,
-      this.#calls.unary(METHODS.submitGeneration, request, { signal, timeoutMs, extraMs }),
-    );
+      labels: { ...options.labels },
+      waitFor: named(WaitFor, options.waitFor),
+      waitTimeout: duration(waitTimeoutMs),
+      startTimeout: duration(options.startTimeoutMs),
+      failWhenSaturated: options.failWhenSaturated ?? false,
+      outputsTtl: duration(options.outputsTtlMs),
+    };
+    const call = { signal, timeoutMs, extraMs: waitTimeoutMs };
+    const response = await withKey(idempotencyKey, this.#calls.unary(RPC.submitGeneration, request, call));
+    const { generation, replayed, warnings } = response;
     return { generation: generation!, idempotencyKey, replayed, warnings };
   }
 
@@ -175,11 +164,10 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link GenerationFailed} if the generation ends without output.
    * @throws {@link DeadlineExceeded} after `timeoutMs`.
    */
-  async generate(input: Input, options: GenerateOptions = {}): Promise<Generation> {
-    const { onProgress, forecastIntervalMs = 2000, signal, timeoutMs = Number.POSITIVE_INFINITY, ...given } = options;
-    const { now } = this.#calls.timers;
-    const deadline = now() + timeoutMs;
-    const limit = Math.min(timeoutMs, this.#calls.timeoutMs);
+  async generate(input: Input, options: options.GenerateOptions = {}): Promise<Generation> {
+    const { onProgress, forecastIntervalMs = 2000, signal, timeoutMs, ...given } = options;
+    const left = this.#calls.left(timeoutMs);
+    const limit = Math.min(left(), this.#calls.timeoutMs);
     const submission = await this.submit(input, { ...given, signal, timeoutMs: limit, waitFor: "stored" });
     let { generation } = submission;
     onProgress?.(generation);
@@ -188,11 +176,10 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
         afterRevision: generation.revision,
         forecastIntervalMs: (onProgress && forecastIntervalMs) || undefined,
         signal,
-        timeoutMs: Math.max(deadline - now(), 0),
+        timeoutMs: left(),
       };
-      const changes = watching.watch(this.#calls, generation.id, rest, generation);
       const follow = async () => {
-        for await (generation of changes) onProgress?.(generation);
+        for await (generation of this.#changes(generation.id, rest, generation)) onProgress?.(generation);
       };
       await withKey(submission.idempotencyKey, follow());
     }
@@ -206,8 +193,13 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link NotFound} if Higgsfield knows no such request of the gateway's account, or another tenant has it.
    */
-  adopt(upstreamRequestId: string, options: AdoptOptions = {}): Promise<AdoptGenerationResponse> {
-    return this.#calls.unary(METHODS.adoptGeneration, adoptRequest(upstreamRequestId, options), options);
+  adopt(upstreamRequestId: string, options: options.AdoptOptions = {}): Promise<AdoptGenerationResponse> {
+    const request = {
+      upstreamRequestId,
+      apiVersion: named(ApiVersion, options.apiVersion),
+      labels: { ...options.labels },
+    };
+    return this.#calls.unary(RPC.adoptGeneration, request, options);
   }
 
   /**
@@ -216,42 +208,80 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link NotFound} if the tenant has no generation with this id.
    */
   async get(id: string, options?: CallOptions): Promise<Generation> {
-    return (await this.#calls.unary(METHODS.getGeneration, { id }, options)).generation!;
+    return (await this.#calls.unary(RPC.getGeneration, { id }, options)).generation!;
   }
 
-  /** Yields the generations that match all given filters, newest first. Fetches pages on demand. */
-  async *list(options: ListOptions = {}): AsyncGenerator<Generation, void, undefined> {
-    const { includeInput = false, pageSize = 0 } = options;
-    const filter = generationFilter(options);
-    const wanted = { filter, includeInput, pageSize };
-    yield* pages(
-      (pageToken) => this.#calls.unary(METHODS.listGenerations, { ...wanted, pageToken }, options),
-      (page) => page.generations,
-    );
+  /** Yields the generations that match all given filters, newest first. */
+  async *list(options: options.ListOptions = {}): Stream<Generation> {
+    const request = { filter: generationFilter(options), includeInput: options.includeInput ?? false };
+    yield* this.#calls.pages(RPC.listGenerations, request, (page) => page.generations, options);
   }
 
   /**
    * Waits until the generation has ended, and returns it. After `timeoutMs` (default: no limit) it returns the
    * generation as it is; see `done`.
    */
-  wait(id: string, options: CallOptions = {}): Promise<Generation> {
-    return watching.wait(this.#calls, id, options);
+  async wait(id: string, { signal, timeoutMs }: CallOptions = {}): Promise<Generation> {
+    const { timers, policy } = this.#calls;
+    const left = this.#calls.left(timeoutMs);
+    for (;;) {
+      const asked = timers.now();
+      const step = Math.min(WAIT_STEP_MS, left());
+      const request = { id, timeout: duration(step) };
+      const response = await this.#calls.unary(RPC.waitGeneration, request, { signal, extraMs: step });
+      const generation = response.generation!;
+      if (generation.done || left() <= 0) return generation;
+      // A gateway that shuts down responds early: back off.
+      if (timers.now() - asked < step / 2) await this.#calls.pause(policy.firstDelayMs, signal);
+    }
   }
 
   /**
    * Yields every change after a revision, exactly once and in order. Ends after the final change. It resumes if the
    * stream breaks.
    */
-  watch(id: string, options: watching.WatchOptions = {}): AsyncGenerator<Generation, void, undefined> {
-    return watching.watch(this.#calls, id, options);
+  watch(id: string, options: options.WatchOptions = {}): Stream<Generation> {
+    return this.#changes(id, options);
+  }
+
+  /** Yields the changes. `last` is the generation at `afterRevision`, if it is known. */
+  async *#changes(
+    id: string,
+    { afterRevision = 0, includeInput = false, forecastIntervalMs, ...call }: options.WatchOptions,
+    last?: Generation,
+  ): Stream<Generation> {
+    let revision = afterRevision;
+    const forecastInterval = duration(forecastIntervalMs);
+    const request = () => ({ id, afterRevision: revision, includeInput, forecastInterval });
+    // If the gateway ends the stream, there is no later revision.
+    for await (const { forecast, generation } of this.#calls.resumed(RPC.watchGeneration, request, call)) {
+      if (forecastInterval && forecast && last) {
+        last = { ...last, forecast };
+        yield last;
+      }
+      if (!generation || generation.revision <= revision) continue;
+      revision = generation.revision;
+      last = generation;
+      yield generation;
+      if (generation.done) return;
+    }
   }
 
   /**
    * Yields the events of all generations that match, including ones created later, on one stream. With `ids` it ends
    * when all of them have ended, otherwise never. It resumes if the stream breaks.
    */
-  watchMany(options: watching.WatchManyOptions = {}): AsyncGenerator<WatchEvent, void, undefined> {
-    return watching.watchMany(this.#calls, options);
+  async *watchMany(options: options.WatchManyOptions = {}): Stream<WatchEvent> {
+    const cursor = new WatchCursor(options.resumeToken ?? "");
+    const wanted = {
+      filter: generationFilter(options),
+      includeInput: options.includeInput ?? false,
+      forecastInterval: duration(options.forecastIntervalMs),
+    };
+    const request = () => ({ ...wanted, resumeToken: cursor.resumeToken });
+    for await (const message of this.#calls.resumed(RPC.watchGenerations, request, options)) {
+      yield* cursor.received(message);
+    }
   }
 
   /**
@@ -260,7 +290,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link NotCancelable} if it is too late to cancel.
    */
   async cancel(id: string, options?: CallOptions): Promise<Generation> {
-    return (await this.#calls.unary(METHODS.cancelGeneration, { id }, options)).generation!;
+    return (await this.#calls.unary(RPC.cancelGeneration, { id }, options)).generation!;
   }
 
   /**
@@ -269,17 +299,17 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link NotDone} if the generation has not ended.
    */
   async delete(id: string, options?: CallOptions): Promise<boolean> {
-    return (await this.#calls.unary(METHODS.deleteGeneration, { id }, options)).removedUpstream;
+    return (await this.#calls.unary(RPC.deleteGeneration, { id }, options)).removedUpstream;
   }
 
   /** Returns the price of the input, and validates it as `submit` does. Charges nothing. */
   estimate(input: Input, options?: CallOptions): Promise<EstimateGenerationResponse> {
-    return this.#calls.unary(METHODS.estimateGeneration, { input }, options);
+    return this.#calls.unary(RPC.estimateGeneration, { input }, options);
   }
 
   /** Returns the history of the generation, oldest event first: every change, and every call to Higgsfield. */
   explain(id: string, options?: CallOptions): Promise<ExplainGenerationResponse> {
-    return this.#calls.unary(METHODS.explainGeneration, { id }, options);
+    return this.#calls.unary(RPC.explainGeneration, { id }, options);
   }
 
   /**
@@ -296,26 +326,32 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * type such as "image/png".
    */
   createUpload(contentType: string, options?: CallOptions): Promise<CreateUploadResponse> {
-    return this.#calls.unary(UploadService.method.createUpload, { contentType }, options);
+    return this.#calls.unary(RPC.createUpload, { contentType }, options);
   }
 
   /** Creates a token with which a browser can watch the given generations, and nothing else. For backends. */
-  createWatchToken(options: WatchTokenOptions): Promise<CreateWatchTokenResponse> {
+  createWatchToken(options: options.WatchTokenOptions): Promise<CreateWatchTokenResponse> {
     const { ids, labels, ttlMs, includeInput = false, ...call } = options;
     const request = { filter: generationFilter({ ids, labels }), ttl: duration(ttlMs), includeInput };
-    return this.#calls.unary(TokenService.method.createWatchToken, request, call);
+    return this.#calls.unary(RPC.createWatchToken, request, call);
   }
 
-  /** Yields the models of the catalog that match all given options. Fetches pages on demand. */
-  listModels(options: catalog.ListModelsOptions = {}): AsyncGenerator<Model, void, undefined> {
-    return catalog.listModels(this.#calls, options);
+  /** Yields the models of the catalog that match all given options. */
+  async *listModels(options: options.ListModelsOptions = {}): Stream<Model> {
+    const { query = "", includeSchema = false, includeGone = false } = options;
+    const request = { query, includeSchema, includeGone, outputKind: named(MediaKind, options.outputKind) };
+    yield* this.#calls.pages(RPC.listModels, request, (page) => page.models, options);
   }
 
   /**
    * Yields changes of Higgsfield's list of models: models that are new, changed or gone. It resumes if the stream breaks.
    */
-  watchModels(options: catalog.WatchModelsOptions = {}): AsyncGenerator<WatchModelsResponse, void, undefined> {
-    return catalog.watchModels(this.#calls, options);
+  async *watchModels(options: options.WatchModelsOptions = {}): Stream<WatchModelsResponse> {
+    let { afterRevision } = options;
+    for await (const message of this.#calls.resumed(RPC.watchModels, () => ({ afterRevision }), options)) {
+      afterRevision = message.revision;
+      if (message.model) yield message;
+    }
   }
 
   /**
@@ -323,23 +359,26 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link ModelUnknown} if the catalog does not have the model. A submission to it may still succeed.
    */
-  getModel(id: string, options?: CallOptions): Promise<Model> {
-    return catalog.getModel(this.#calls, id, options);
+  async getModel(id: string, options?: CallOptions): Promise<Model> {
+    return (await this.#calls.unary(RPC.getModel, { id }, options)).model!;
   }
 
-  /** Yields the motions for `dop` that match. Fetches pages on demand. */
-  listMotions(options: catalog.CatalogOptions = {}): AsyncGenerator<Motion, void, undefined> {
-    return catalog.listMotions(this.#calls, options);
+  /** Yields the motions for `dop` that match. */
+  listMotions(options: options.CatalogOptions = {}): Stream<Motion> {
+    const { query = "" } = options;
+    return this.#calls.pages(RPC.listMotions, { query }, (page) => page.motions, options);
   }
 
-  /** Yields the styles for `soul` that match. Fetches pages on demand. */
-  listSoulStyles(options: catalog.ListSoulStylesOptions = {}): AsyncGenerator<SoulStyle, void, undefined> {
-    return catalog.listSoulStyles(this.#calls, options);
+  /** Yields the styles for `soul` that match. */
+  async *listSoulStyles(options: options.ListSoulStylesOptions = {}): Stream<SoulStyle> {
+    const request = { query: options.query ?? "", version: named(SoulVersion, options.version) };
+    yield* this.#calls.pages(RPC.listSoulStyles, request, (page) => page.soulStyles, options);
   }
 
-  /** Yields the presets of a model that match. Fetches pages on demand. */
-  listPresets(modelId: string, options: catalog.CatalogOptions = {}): AsyncGenerator<Preset, void, undefined> {
-    return catalog.listPresets(this.#calls, modelId, options);
+  /** Yields the presets of a model that match. */
+  listPresets(modelId: string, options: options.CatalogOptions = {}): Stream<Preset> {
+    const { query = "" } = options;
+    return this.#calls.pages(RPC.listPresets, { modelId, query }, (page) => page.presets, options);
   }
 
   /**
@@ -348,12 +387,15 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link GatewayError} with the key in `idempotencyKey`.
    */
-  createCharacter(
+  async createCharacter(
     name: string,
     imageUrls: readonly string[],
-    options: characters.CreateCharacterOptions = {},
-  ): Promise<characters.CreatedCharacter> {
-    return characters.createCharacter(this.#calls, name, imageUrls, options);
+    options: options.CreateCharacterOptions = {},
+  ): Promise<options.CreatedCharacter> {
+    const { idempotencyKey = newIdempotencyKey(), version, ...call } = options;
+    const request = { name, imageUrls: [...imageUrls], version: named(SoulVersion, version), idempotencyKey };
+    const response = await withKey(idempotencyKey, this.#calls.unary(RPC.createCharacter, request, call));
+    return { character: response.character!, idempotencyKey, replayed: response.replayed };
   }
 
   /**
@@ -363,34 +405,56 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link TrainingFailed} if the training does not complete.
    * @throws {@link DeadlineExceeded} after `timeoutMs`.
    */
-  trainCharacter(
+  async trainCharacter(
     name: string,
     imageUrls: readonly string[],
-    options: characters.CreateCharacterOptions = {},
+    options: options.CreateCharacterOptions = {},
   ): Promise<SoulCharacter> {
-    return characters.trainCharacter(this.#calls, name, imageUrls, options);
+    const left = this.#calls.left(options.timeoutMs);
+    const limit = Math.min(left(), this.#calls.timeoutMs);
+    const { idempotencyKey, ...created } = await this.createCharacter(name, imageUrls, {
+      ...options,
+      timeoutMs: limit,
+    });
+    let { character } = created;
+    if (!character.done) {
+      const rest = { signal: options.signal, timeoutMs: left() };
+      const follow = async () => {
+        for await (character of this.watchCharacter(character.id, rest));
+      };
+      await withKey(idempotencyKey, follow());
+    }
+    if (character.state !== CharacterState.COMPLETED) throw errorFromTraining(character, idempotencyKey);
+    return character;
   }
 
   /** Returns the character as it is now. */
-  getCharacter(id: string, options?: CallOptions): Promise<SoulCharacter> {
-    return characters.getCharacter(this.#calls, id, options);
+  async getCharacter(id: string, options?: CallOptions): Promise<SoulCharacter> {
+    return (await this.#calls.unary(RPC.getCharacter, { id }, options)).character!;
   }
 
-  /** Yields all characters, newest first. Fetches pages on demand. */
-  listCharacters(options: PageOptions = {}): AsyncGenerator<SoulCharacter, void, undefined> {
-    return characters.listCharacters(this.#calls, options);
+  /** Yields all characters, newest first. */
+  listCharacters(options: PageOptions = {}): Stream<SoulCharacter> {
+    return this.#calls.pages(RPC.listCharacters, {}, (page) => page.characters, options);
   }
 
   /** Deletes the character at Higgsfield. Deleting a deleted character succeeds. */
-  deleteCharacter(id: string, options?: CallOptions): Promise<void> {
-    return characters.deleteCharacter(this.#calls, id, options);
+  async deleteCharacter(id: string, options?: CallOptions): Promise<void> {
+    await this.#calls.unary(RPC.deleteCharacter, { id }, options);
   }
 
   /**
    * Yields the character as it is, and then every change until its training has ended. It resumes if the stream breaks.
    */
-  watchCharacter(id: string, options: CallOptions = {}): AsyncGenerator<SoulCharacter, void, undefined> {
-    return characters.watchCharacter(this.#calls, id, options);
+  async *watchCharacter(id: string, options: CallOptions = {}): Stream<SoulCharacter> {
+    let last: SoulCharacter | undefined;
+    for await (const { character } of this.#calls.resumed(RPC.watchCharacter, () => ({ id }), options)) {
+      // Each stream begins with the current state, which may be the last one of the previous stream.
+      if (!character || (last && equals(SoulCharacterSchema, character, last))) continue;
+      last = character;
+      yield character;
+      if (character.done) return;
+    }
   }
 
   /**
@@ -399,28 +463,40 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    *
    * @throws {@link GatewayError} with the key in `idempotencyKey`.
    */
-  createCallback(url: string, options: callbacks.CreateCallbackOptions = {}): Promise<callbacks.CreatedCallback> {
-    return callbacks.createCallback(this.#calls, url, options);
+  createCallback(url: string, options: options.CreateCallbackOptions = {}): Promise<options.CreatedCallback> {
+    const { filter, everyChange = false, idempotencyKey: given, ...call } = options;
+    const idempotencyKey = given ?? newIdempotencyKey();
+    const request = { url, filter: filter && generationFilter(filter), everyChange, idempotencyKey };
+    const create = async () => {
+      const { callback, secret, replayed } = await this.#calls.unary(RPC.createCallback, request, call);
+      // Only this call knows a new key: the response with the secret was lost.
+      const lost = replayed && given === undefined;
+      const rotated = lost ? (await this.rotateCallbackSecret(callback!.id, call)).secret : secret;
+      return { callback: callback!, secret: rotated, idempotencyKey, replayed };
+    };
+    return withKey(idempotencyKey, create());
   }
 
   /** Returns the callback as it is now. */
-  getCallback(id: string, options?: CallOptions): Promise<Callback> {
-    return callbacks.getCallback(this.#calls, id, options);
+  async getCallback(id: string, options?: CallOptions): Promise<Callback> {
+    return (await this.#calls.unary(RPC.getCallback, { id }, options)).callback!;
   }
 
-  /** Yields all callbacks, newest first. Fetches pages on demand. */
-  listCallbacks(options: PageOptions = {}): AsyncGenerator<Callback, void, undefined> {
-    return callbacks.listCallbacks(this.#calls, options);
+  /** Yields all callbacks, newest first. */
+  listCallbacks(options: PageOptions = {}): Stream<Callback> {
+    return this.#calls.pages(RPC.listCallbacks, {}, (page) => page.callbacks, options);
   }
 
   /** Changes the given fields of a callback, and returns it. */
-  updateCallback(id: string, changes: callbacks.UpdateCallbackOptions): Promise<Callback> {
-    return callbacks.updateCallback(this.#calls, id, changes);
+  async updateCallback(id: string, changes: options.UpdateCallbackOptions): Promise<Callback> {
+    const { paused, filter, everyChange, ...call } = changes;
+    const request = { id, paused, filter: filter && generationFilter(filter), everyChange };
+    return (await this.#calls.unary(RPC.updateCallback, request, call)).callback!;
   }
 
   /** Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds. */
-  deleteCallback(id: string, options?: CallOptions): Promise<void> {
-    return callbacks.deleteCallback(this.#calls, id, options);
+  async deleteCallback(id: string, options?: CallOptions): Promise<void> {
+    await this.#calls.unary(RPC.deleteCallback, { id }, options);
   }
 
   /**
@@ -430,28 +506,27 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * @throws {@link QuotaExceeded} if four secrets are active.
    */
   rotateCallbackSecret(id: string, options?: CallOptions): Promise<RotateCallbackSecretResponse> {
-    return callbacks.rotateCallbackSecret(this.#calls, id, options);
+    return this.#calls.unary(RPC.rotateCallbackSecret, { id }, options);
   }
 
   /** Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error. */
-  testCallback(id: string, options?: CallOptions): Promise<Delivery> {
-    return callbacks.testCallback(this.#calls, id, options);
+  async testCallback(id: string, options?: CallOptions): Promise<Delivery> {
+    return (await this.#calls.unary(RPC.testCallback, { id }, options)).delivery!;
   }
 
   /**
    * Yields the deliveries of a callback that match, newest first: those that are pending, and recent ones that were
-   * delivered or failed. Fetches pages on demand.
+   * delivered or failed.
    */
-  listDeliveries(
-    callbackId: string,
-    options: callbacks.ListDeliveriesOptions = {},
-  ): AsyncGenerator<Delivery, void, undefined> {
-    return callbacks.listDeliveries(this.#calls, callbackId, options);
+  listDeliveries(callbackId: string, options: options.ListDeliveriesOptions = {}): Stream<Delivery> {
+    const { generationId = "", failedOnly = false } = options;
+    const request = { callbackId, generationId, failedOnly };
+    return this.#calls.pages(RPC.listDeliveries, request, (page) => page.deliveries, options);
   }
 
   /** Repeats a delivery, with the same id and a new series of attempts. */
-  redeliver(id: string, options?: CallOptions): Promise<Delivery> {
-    return callbacks.redeliver(this.#calls, id, options);
+  async redeliver(id: string, options?: CallOptions): Promise<Delivery> {
+    return (await this.#calls.unary(RPC.redeliverDelivery, { id }, options)).delivery!;
   }
 
   /**
@@ -474,13 +549,21 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
 }
 
 /** Refuses a key that cannot be sent in a header, because the error of the platform would contain it, or in secret. */
-function authorization({ apiKey, insecure }: CommonOptions, url: string): Record<string, string> {
-  if (!apiKey) return {};
-  if (!/^[\x21-\x7e]+$/.test(apiKey)) throw new TypeError("the apiKey contains characters other than visible ASCII");
+function headersOf<Source>(
+  { headers, url }: Connection<Source>,
+  { apiKey, insecure }: CommonOptions,
+): () => Readonly<Record<string, string>> {
+  if (!apiKey) return () => headers;
   if (!insecure && url.startsWith("http:") && !isLoopback(new URL(url).hostname)) {
     throw new TypeError(`the apiKey would be sent to ${url} in plaintext: use TLS, or set insecure to allow it`);
   }
-  return { authorization: `Bearer ${apiKey}` };
+  const sent = (key: string) => {
+    if (!/^[\x21-\x7e]*$/.test(key)) throw new TypeError("the apiKey contains characters other than visible ASCII");
+    return key ? { ...headers, authorization: `Bearer ${key}` } : headers;
+  };
+  if (typeof apiKey === "function") return () => sent(apiKey());
+  const fixed = sent(apiKey);
+  return () => fixed;
 }
 
 function isLoopback(host: string): boolean {

@@ -1,23 +1,7 @@
 /** The exports of both entry points. */
 
 export { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
-export type {
-  CallbackFilter,
-  CreateCallbackOptions,
-  CreatedCallback,
-  ListDeliveriesOptions,
-  UpdateCallbackOptions,
-} from "./callbacks.js";
-export type { CatalogOptions, ListModelsOptions, ListSoulStylesOptions, WatchModelsOptions } from "./catalog.js";
-export type { CreateCharacterOptions, CreatedCharacter } from "./characters.js";
-export {
-  type CommonOptions,
-  GatewayClient,
-  type GenerateOptions,
-  type ListOptions,
-  type Submission,
-  type WatchTokenOptions,
-} from "./client.js";
+export { type CommonOptions, GatewayClient } from "./client.js";
 export * from "./errors.js";
 export type * from "./events.js";
 export {
@@ -51,18 +35,9 @@ export type { CreateUploadResponse, UploadMediaResponse } from "./gen/hfgateway/
 export * from "./inputs.js";
 export { generationToJson } from "./json.js";
 export { newIdempotencyKey } from "./keys.js";
-export type {
-  AdoptOptions,
-  CallOptions,
-  Filter,
-  GenerationOptions,
-  ListFilter,
-  PageOptions,
-  SubmitOptions,
-} from "./requests.js";
+export type * from "./options.js";
 export type { RetryPolicy } from "./retry.js";
 export { errorFromGeneration, type StateName, stateName } from "./status.js";
 export type { Timers } from "./timers.js";
 export type { UploadOptions, UploadSource } from "./uploads.js";
 export { VERSION } from "./version.js";
-export type { WatchManyOptions, WatchOptions } from "./watching.js";

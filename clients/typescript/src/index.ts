@@ -33,7 +33,7 @@ export interface ClientOptions extends CommonOptions {
   /** Host and port of the gateway's gRPC port. Default: `HFGATEWAY_ADDRESS` of the environment, or `127.0.0.1:50051`. */
   address?: string | undefined;
   /** As in `CommonOptions`. "" is none. Default: `HFGATEWAY_API_KEY` of the environment, or none. */
-  apiKey?: string | undefined;
+  apiKey?: CommonOptions["apiKey"];
   /** `true` for TLS with Node's roots, or an object to configure it. Default: plaintext. */
   tls?: boolean | TlsOptions | undefined;
   /** Connect's interceptors. They see every attempt. */

@@ -10,7 +10,7 @@ import {
   UploadMediaResponseSchema,
   UploadService,
 } from "./gen/hfgateway/v1/upload_service_pb.js";
-import type { CallOptions } from "./requests.js";
+import type { CallOptions } from "./options.js";
 
 const METHODS = UploadService.method;
 /** The size of a chunk in bytes. */
@@ -52,7 +52,10 @@ export const uploadThrough: Uploader = async (calls, media, options) => {
   const broken: { reason?: unknown } = {};
   const requests = requestsOf(media, broken);
   try {
-    return await calls.collect(METHODS.uploadMedia, requests, { signal: options.signal, deadline });
+    let response: UploadMediaResponse | undefined;
+    for await (response of calls.stream(METHODS.uploadMedia, requests, { signal: options.signal, deadline }));
+    if (!response) throw new Unavailable("the gateway ended the call without a response", { code: "UNAVAILABLE" });
+    return response;
   } catch (error) {
     throw "reason" in broken ? broken.reason : error;
   } finally {

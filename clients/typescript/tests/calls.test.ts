@@ -4,7 +4,7 @@ import * as http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { describe, test } from "node:test";
 import { inspect } from "node:util";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import {
   type CommonOptions,
   createClient,
@@ -391,6 +391,25 @@ test("the address and the key are taken from the environment", async (t) => {
   await using stranger = createClient({ apiKey: "" });
   await stranger.get("g");
   assert.equal(authorization, null);
+});
+
+test("a key that changes is read before each attempt", async (t) => {
+  const seen: (string | null)[] = [];
+  const { gateway } = await serve(t, "grpc", {
+    generations: {
+      getGeneration: (_, { requestHeader }) => {
+        seen.push(requestHeader.get("authorization"));
+        if (seen.length === 1) throw new ConnectError("later", Code.Unavailable);
+        return { generation: generation({}) };
+      },
+    },
+  });
+  const keys = ["hfg_new", "hfg_old"];
+  await using client = createClient({ address: gateway.address, apiKey: () => keys.pop() ?? "hfg_\n" });
+  await client.get("g");
+  assert.deepEqual(seen, ["Bearer hfg_old", "Bearer hfg_new"]);
+  await assert.rejects(client.get("g"), /visible ASCII/);
+  assert.throws(() => createClient({ address: "gateway.example:443", apiKey: () => "hfg_secret" }), /insecure/);
 });
 
 test("an address is a host and a port", () => {
