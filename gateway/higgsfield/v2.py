@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, SoulInput, SoulVersion
+from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, SoulInput, SoulVersion, SpeakInput
 from gateway.generations.model import InputKind, canonical_json
 
 SOUL_MODELS = {
@@ -30,14 +30,23 @@ def model_id(given: Input) -> str:
             return SOUL_MODELS[given.version]
         case DopInput():
             return DOP_MODELS[given.variant]
+        case SpeakInput():
+            raise ValueError("v2 has no Speak")
         case ModelInput():
             return given.model_id
-    raise ValueError(f"{type(given).__name__} has no v2 model")
 
 
 def kind(given: Input) -> InputKind:
     """Return the kind of an input, as named in `GenerationInput`."""
-    return {SoulInput: InputKind.SOUL, DopInput: InputKind.DOP, ModelInput: InputKind.MODEL}[type(given)]
+    match given:
+        case SoulInput():
+            return InputKind.SOUL
+        case DopInput():
+            return InputKind.DOP
+        case SpeakInput():
+            raise ValueError("v2 has no Speak")
+        case ModelInput():
+            return InputKind.MODEL
 
 
 def body(given: Input) -> bytes:
@@ -47,10 +56,10 @@ def body(given: Input) -> bytes:
             fields = _soul(given)
         case DopInput():
             fields = _dop(given)
+        case SpeakInput():
+            raise ValueError("v2 has no Speak")
         case ModelInput():
             return given.canonical.encode("utf-8", "replace")
-        case _:
-            raise ValueError(f"{type(given).__name__} has no v2 body")
     return canonical_json(fields).encode("utf-8", "replace")
 
 

@@ -110,7 +110,7 @@ def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input,
     """Return the input as a value, and its encoded bytes. Raises INVALID_INPUT."""
     kind = message.WhichOneof("kind")
     if kind is None:
-        raise invalid_field("input", "is required, with one of soul, dop, speak, model")
+        raise invalid_field("input", f"is required, with one of {', '.join(_INPUTS)}")
     as_sent: bytes = message.SerializeToString()
     if len(as_sent) > LARGEST_INPUT:
         raise invalid_field("input", f"is larger than {LARGEST_INPUT // 1024} KiB")

@@ -41,6 +41,11 @@ def test_every_reason_has_a_vector_of_a_call_or_a_generation() -> None:
     assert names - used == {"UNSPECIFIED"}
 
 
+def test_every_kind_of_input_has_a_vector() -> None:
+    used = {kind for case in vectors("inputs")["inputs"] for kind in case["input"]}
+    assert used == {field.name for field in GenerationInput.DESCRIPTOR.oneofs_by_name["kind"].fields}
+
+
 def test_every_named_error_class_exists() -> None:
     cases = vectors("errors")
     named = {case["expect"]["class"] for case in [*cases["calls"], *cases["generations"]]}

@@ -14,6 +14,7 @@ import pytest
 from gateway.rpc import generations
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_input_pb2 import GenerationInput
 from tests.rpc.conftest import Start
 from tests.support.running import Running, eventually, model, name_of, soul
 from tests.support.timeline import run_timed
@@ -326,6 +327,18 @@ async def test_the_limits_of_a_submission_are_inclusive(running: Running, grpc: 
     with pytest.raises(RpcFailure) as raised:
         await submit(grpc, request)
     assert raised.value.fields == ["input"]
+
+
+@pytest.mark.parametrize("kind", [field.name for field in GenerationInput.DESCRIPTOR.oneofs_by_name["kind"].fields])
+async def test_an_empty_input_of_any_kind_is_refused_by_its_fields(
+    kind: str, running: Running, grpc: Transport
+) -> None:
+    request = pb.SubmitGenerationRequest(idempotency_key="k")
+    getattr(request.input, kind).SetInParent()
+    with pytest.raises(RpcFailure) as raised:
+        await submit(grpc, request)
+    assert raised.value.reason == "INVALID_INPUT"
+    assert all(field.startswith(f"input.{kind}.") for field in raised.value.fields)
 
 
 async def test_whole_numbers_are_sent_without_a_fraction(running: Running) -> None:
