@@ -43,19 +43,14 @@ class WatchCursor:
             self._yielded_missing = missing
             yield MissingGenerations(self.resume_token, missing)
 
-        generation = message.generation if message.HasField("generation") else None
-        forecasts = dict(message.forecasts)
+        before, after = self.resume_token, message.resume_token or self.resume_token
         caught_up = message.caught_up and not self._yielded_caught_up
-
-        if generation:
-            last = not forecasts and not caught_up
-            yield GenerationChanged(self._token_after(message) if last else self.resume_token, generation)
+        forecasts = dict(message.forecasts)
+        if message.HasField("generation"):
+            yield GenerationChanged(before if forecasts or caught_up else after, message.generation)
         if forecasts:
-            yield ForecastsChanged(self.resume_token if caught_up else self._token_after(message), forecasts)
+            yield ForecastsChanged(before if caught_up else after, forecasts)
         if caught_up:
             self._yielded_caught_up = True
-            yield CaughtUp(self._token_after(message))
-        self.resume_token = self._token_after(message)
-
-    def _token_after(self, message: WatchGenerationsResponse) -> str:
-        return message.resume_token or self.resume_token
+            yield CaughtUp(after)
+        self.resume_token = after

@@ -6,7 +6,7 @@ import io
 import mimetypes
 import os
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import IO, Any, Protocol, cast
@@ -115,7 +115,7 @@ def media(source: UploadSource, content_type: str | None, size: int | None, form
         path = source
         with open(path, "rb") as file:
             header = _header(content_type, os.fspath(path), file.read(16), os.fstat(file.fileno()).st_size)
-        return Media(header, lambda: _File(path), rereadable=True)
+        return Media(header, lambda: _opened(path), rereadable=True)
     if hasattr(source, "read"):
         return _of_file(cast(IO[bytes], source), content_type, size)
     pieces = cast(Iterable[bytes] | AsyncIterable[bytes], source)
@@ -152,18 +152,10 @@ def _of_file(file: IO[bytes], content_type: str | None, size: int | None) -> Med
     return Media(header, from_start, rereadable=True)
 
 
-class _File:
-    """A file given by its path, opened for the time in which it is read."""
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = path
-
-    def __enter__(self) -> Iterator[bytes]:
-        self._file = open(self._path, "rb")
-        return _read(self._file)
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Iterator[bytes]]:
+    with open(path, "rb") as file:
+        yield _read(file)
 
 
 def _header(content_type: str | None, name: str, first: bytes, size: int | None) -> UploadHeader:

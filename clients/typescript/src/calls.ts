@@ -55,12 +55,8 @@ export class Calls {
   readonly timeoutMs: number;
   readonly policy: RetryPolicy;
   readonly timers: Timers;
-  readonly onRetry: CallsOptions["onRetry"];
   // Private fields of the language, so that no inspection of a client shows its API key.
-  readonly #transport: Transport;
-  readonly #headers: CallsOptions["headers"];
-  readonly #silenceMs: number;
-  readonly #url: string;
+  readonly #options: CallsOptions;
   readonly #closing = new AbortController();
   #reached = false;
 
@@ -68,11 +64,7 @@ export class Calls {
     this.timeoutMs = options.timeoutMs;
     this.policy = options.policy;
     this.timers = options.timers;
-    this.onRetry = options.onRetry;
-    this.#url = options.url;
-    this.#transport = options.transport;
-    this.#headers = options.headers;
-    this.#silenceMs = options.silenceMs;
+    this.#options = options;
   }
 
   /**
@@ -91,7 +83,13 @@ export class Calls {
       const link = this.#link(signal);
       try {
         const remaining = this.#remaining(deadline);
-        const { message } = await this.#transport.unary(method, link.signal, remaining, this.#headers(), request);
+        const { message } = await this.#options.transport.unary(
+          method,
+          link.signal,
+          remaining,
+          this.#options.headers(),
+          request,
+        );
         this.#reached = true;
         return message;
       } catch (thrown) {
@@ -151,7 +149,9 @@ export class Calls {
     let messages: AsyncIterable<MessageShape<O>> | undefined;
     try {
       const remaining = this.#remaining(deadline);
-      messages = (await this.#transport.stream(method, link.signal, remaining, this.#headers(), requests)).message;
+      messages = (
+        await this.#options.transport.stream(method, link.signal, remaining, this.#options.headers(), requests)
+      ).message;
       for await (const message of messages) {
         silence();
         this.#reached = true;
@@ -176,7 +176,7 @@ export class Calls {
       unary: async (method, signal, timeoutMs, header, ...message) => {
         const link = this.#link(signal);
         try {
-          return await this.#transport.unary(method, link.signal, timeoutMs, this.#with(header), ...message);
+          return await this.#options.transport.unary(method, link.signal, timeoutMs, this.#with(header), ...message);
         } finally {
           link.release();
         }
@@ -185,7 +185,7 @@ export class Calls {
         const link = this.#link(signal);
         try {
           const sent = this.#with(header);
-          const response = await this.#transport.stream(method, link.signal, timeoutMs, sent, ...messages);
+          const response = await this.#options.transport.stream(method, link.signal, timeoutMs, sent, ...messages);
           return { ...response, message: releasing(response, link) };
         } catch (thrown) {
           link.release();
@@ -195,16 +195,15 @@ export class Calls {
     };
   }
 
+  /** Reports a retry and sleeps before it, unless the caller's signal or the client's end interrupts the sleep. */
+  async retryAfter(delayMs: number, error: GatewayError, signal: AbortSignal | undefined): Promise<void> {
+    this.#options.onRetry?.(error, delayMs);
+    await this.pause(delayMs, signal);
+  }
+
   /** Sleeps, unless the caller's signal or the client's end interrupts it. */
-  async pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    const link = this.#link(signal);
-    try {
-      await this.timers.sleep(ms, link.signal);
-    } catch (thrown) {
-      throw this.#errorOf(thrown, signal);
-    } finally {
-      link.release();
-    }
+  pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
+    return this.during((interrupt) => this.timers.sleep(ms, interrupt), { signal, deadline: Number.POSITIVE_INFINITY });
   }
 
   /**
@@ -238,7 +237,7 @@ export class Calls {
   }
 
   #with(header: HeadersInit | undefined): Headers {
-    const headers = new Headers(this.#headers());
+    const headers = new Headers(this.#options.headers());
     new Headers(header).forEach((value, name) => {
       headers.set(name, value);
     });
@@ -257,9 +256,9 @@ export class Calls {
   }
 
   #expectWithin(link: Link): () => void {
-    if (!Number.isFinite(this.#silenceMs)) return () => {};
+    if (!Number.isFinite(this.#options.silenceMs)) return () => {};
     const silent = () => link.abort(new Unavailable("the stream was silent for too long", { code: "UNAVAILABLE" }));
-    return this.timers.after(this.#silenceMs, silent);
+    return this.timers.after(this.#options.silenceMs, silent);
   }
 
   /** Returns what the call throws: the caller's reason if the caller aborted it, otherwise a typed error. */
@@ -281,8 +280,9 @@ export class Calls {
     if (cause instanceof ConnectError && cause.isWireError) this.#reached = true;
     else if (error instanceof Unavailable) {
       error.permanent = !this.#reached && isMistake(error);
-      error.message = `the connection to ${this.#url} failed: ${error.message}`;
-    } else if (error instanceof DeadlineExceeded) error.message = `no response from ${this.#url}: ${error.message}`;
+      error.message = `the connection to ${this.#options.url} failed: ${error.message}`;
+    } else if (error instanceof DeadlineExceeded)
+      error.message = `no response from ${this.#options.url}: ${error.message}`;
     return error;
   }
 }
@@ -323,8 +323,7 @@ export class Outage {
     this.#failures += 1;
     const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
     if (now + delay >= Math.min(this.#began + this.#patienceMs, this.#deadline)) return false;
-    this.#calls.onRetry?.(error, delay);
-    await this.#calls.pause(delay, signal);
+    await this.#calls.retryAfter(delay, error, signal);
     return true;
   }
 }
