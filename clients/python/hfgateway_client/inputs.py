@@ -1,7 +1,8 @@
 """Constructors of inputs: each returns the `GenerationInput` that a client submits.
 
 Arguments that are not passed are left out of the message, so that the default of the model applies. The constructors do
-not validate: the gateway does, and its error names the wrong fields.
+not validate: the gateway does, and its error names the wrong fields. Only an unknown name, such as a version, is a
+ValueError.
 
 An argument for the URL of media also accepts local media: a ``Path``, bytes, an open file or a Pillow image. In that
 case the constructor returns a `LocalInput`, and the client uploads its media before it submits. A ``str`` is always a
@@ -114,12 +115,6 @@ def soul(
         image_reference_url: The URL of a reference image, or local media. Only for version "v1". Default: none.
         enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
         seed: The seed, from 1 to 1,000,000. Default: none.
-
-    Returns:
-        The input; a `LocalInput` if ``image_reference_url`` is local media.
-
-    Raises:
-        ValueError: The version is unknown.
     """
     return _input(
         lambda url_of: pb.GenerationInput(
@@ -164,12 +159,6 @@ def dop(
             ``list_motions``. Default: none.
         enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
         seed: The seed, from 1 to 1,000,000. Default: none.
-
-    Returns:
-        The input; a `LocalInput` if it has local media.
-
-    Raises:
-        ValueError: The variant is unknown.
     """
     # A str is iterable as well, but means one URL.
     single = isinstance(image_urls, str) or is_local(image_urls)
@@ -211,12 +200,6 @@ def speak(
         duration_seconds: The duration of the video in seconds: 5, 10 or 15. Default: 5.
         enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
         seed: The seed, from 1 to 1,000,000. Default: none.
-
-    Returns:
-        The input; a `LocalInput` if it has local media.
-
-    Raises:
-        ValueError: The quality is unknown.
     """
     return _input(
         lambda url_of: pb.GenerationInput(
@@ -255,9 +238,6 @@ def model(
         given: The parameters as a mapping. With keyword arguments, the API version.
         **parameters: The parameters, sent unchanged. Local media may be used in place of a URL at any depth, including
             in lists and mappings.
-
-    Returns:
-        The input; a `LocalInput` if it has local media.
 
     Raises:
         ValueError: The API version is unknown, or a parameter cannot be represented in JSON.

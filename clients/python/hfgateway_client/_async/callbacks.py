@@ -49,7 +49,6 @@ class CallbackMethods:
         Raises:
             KeyReused: The key belongs to a callback with other fields.
             QuotaExceeded: The tenant has 20 callbacks.
-            ValueError: A state is unknown.
         """
         request = pb.CreateCallbackRequest(
             url=url,
@@ -94,9 +93,6 @@ class CallbackMethods:
             states: Report only changes to these states.
             model_ids: Report only generations of these models.
             labels: Report only generations that have all of these labels.
-
-        Raises:
-            ValueError: A state is unknown.
         """
         request = pb.UpdateCallbackRequest(id=callback_id)
         if paused is not None:

@@ -35,9 +35,6 @@ class CatalogMethods:
             output_kind: Only models that generate this kind: "image", "video", "audio" or "file". Default: all.
             include_schema: Whether to return the JSON Schema of the parameters, if it is known.
             include_gone: Whether to return models that are probably gone, too.
-
-        Raises:
-            ValueError: The kind is unknown.
         """
         return self._calls.pages(
             pb.ListModelsRequest(
@@ -100,7 +97,6 @@ class CatalogMethods:
 
         Raises:
             InvalidInput: The version has no styles to choose from.
-            ValueError: The version is unknown.
         """
         return self._calls.pages(
             pb.ListSoulStylesRequest(query=query, version=enum_value(SoulVersion, version), page_size=page_size),

@@ -48,7 +48,6 @@ class CharacterMethods:
             InsufficientCredits: The Higgsfield account has not enough credits.
             SubmissionUnresolved: The order was sent, but its character cannot be identified yet.
             UpstreamUnavailable: Higgsfield sent no usable response, or an order with this name has an unknown outcome.
-            ValueError: The version is unknown.
         """
         request = pb.CreateCharacterRequest(
             name=name,
@@ -89,7 +88,6 @@ class CharacterMethods:
             TrainingFailed: Training failed; the error has the character in ``character``.
             NotFound: The character was deleted during its training.
             GatewayError: One of the errors of `create_character`.
-            ValueError: The version is unknown.
         """
         deadline = self._calls.deadline(timeout)
         created = self.create_character(

@@ -46,6 +46,8 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
     Watches resume after a lost connection or a restart of the gateway, and raise `Unavailable` only after
     ``RetryPolicy.resume_watches_for``. To stop one early, close the iterator.
 
+    An unknown name, such as one of a state, and a datetime without a time zone are a ValueError.
+
     Errors are subclasses of `GatewayError`. Each method lists its own. In addition, every call can raise these:
 
     - `InvalidInput`: the gateway's validation refused the request. ``field_violations`` names the fields.
@@ -322,12 +324,9 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             idempotency_key: Only generations submitted with this key. Use it to find a submission whose response was
                 lost.
             upstream_request_ids: Only generations with one of these ids at Higgsfield. At most 1,000.
-            created_after: Only generations created at or after this time. It must have a time zone.
-            created_before: Only generations created before this time. It must have a time zone.
+            created_after: Only generations created at or after this time.
+            created_before: Only generations created before this time.
             include_input: Whether to return the inputs.
-
-        Raises:
-            ValueError: A state is unknown, or a datetime has no time zone.
         """
         filter = requests.generation_filter(
             ids=ids,

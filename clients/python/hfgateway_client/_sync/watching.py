@@ -117,8 +117,8 @@ class WatchMethods:
             ids: Only generations with these ids. At most 1,000.
             model_ids: Only generations of one of these models. At most 100.
             labels: Only generations that have all of these labels.
-            created_after: Only generations created at or after this time. It must have a time zone.
-            created_before: Only generations created before this time. It must have a time zone.
+            created_after: Only generations created at or after this time.
+            created_before: Only generations created before this time.
             resume_token: The token of the last event that you have handled, to continue after it. It is valid only with
                 the same filter.
             include_input: Whether to return the inputs.
@@ -131,7 +131,6 @@ class WatchMethods:
 
         Raises:
             InvalidInput: The ``resume_token`` belongs to another filter.
-            ValueError: A datetime has no time zone.
         """
         request = pb.WatchGenerationsRequest(
             filter=generation_filter(
