@@ -70,6 +70,11 @@ def test_an_incomplete_report_has_a_fault(stdout: str, exit_code: int, fault: st
     assert fault in judged(stdout, exit_code, "", partial=False).faults
 
 
+def test_a_warning_on_stderr_is_a_fault() -> None:
+    warning = "(node:7) MaxListenersExceededWarning: Possible EventTarget memory leak detected"
+    assert judged(lines(), 0, f"started\n{warning}\n", partial=False).faults == [f"a warning on stderr: {warning}"]
+
+
 def test_a_partial_program_may_omit_behaviours_but_not_fail() -> None:
     one = json.dumps({"behaviour": HELD[0], "ok": True})
     assert judged(one, 0, "", partial=True).faults == []
