@@ -79,17 +79,13 @@ export class Calls {
     const request = encodable(method.input, init);
     const deadline = this.timers.now() + timeoutMs + extraMs;
     const outage = new Outage(this, retry ? this.policy.repeatCallsForMs : 0, deadline);
+    const { transport, headers } = this.#options;
     for (;;) {
+      const sent = headers(); // an error of the caller's function is not one of the call
       const link = this.#link(signal);
       try {
         const remaining = this.#remaining(deadline);
-        const { message } = await this.#options.transport.unary(
-          method,
-          link.signal,
-          remaining,
-          this.#options.headers(),
-          request,
-        );
+        const { message } = await transport.unary(method, link.signal, remaining, sent, request);
         this.#reached = true;
         return message;
       } catch (thrown) {
@@ -144,14 +140,14 @@ export class Calls {
     requests: AsyncIterable<MessageInitShape<I>>,
     { signal, deadline }: StreamOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
+    const { transport, headers } = this.#options;
+    const sent = headers();
     const link = this.#link(signal);
     let silence = this.#expectWithin(link);
     let messages: AsyncIterable<MessageShape<O>> | undefined;
     try {
       const remaining = this.#remaining(deadline);
-      messages = (
-        await this.#options.transport.stream(method, link.signal, remaining, this.#options.headers(), requests)
-      ).message;
+      messages = (await transport.stream(method, link.signal, remaining, sent, requests)).message;
       for await (const message of messages) {
         silence();
         this.#reached = true;

@@ -408,7 +408,9 @@ test("a key that changes is read before each attempt", async (t) => {
   await using client = createClient({ address: gateway.address, apiKey: () => keys.pop() ?? "hfg_\n" });
   await client.get("g");
   assert.deepEqual(seen, ["Bearer hfg_old", "Bearer hfg_new"]);
-  await assert.rejects(client.get("g"), /visible ASCII/);
+  const invalid = { name: "TypeError", message: /visible ASCII/ };
+  await assert.rejects(client.get("g"), invalid);
+  await assert.rejects(client.watch("g").next(), invalid);
   assert.throws(() => createClient({ address: "gateway.example:443", apiKey: () => "hfg_secret" }), /insecure/);
 });
 
