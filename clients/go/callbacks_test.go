@@ -16,8 +16,10 @@ func TestCreateCallbackSendsItsOptions(t *testing.T) {
 	client, _ := newClient(t, g.address())
 	labels := &hfgateway.Filter{Labels: map[string]string{"order": "7"}}
 	g.on("CreateCallback", respond(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Secret: "whsec_1"}))
-	created, err := client.CreateCallback(within(t), "https://example.com/hook", hfgateway.WithIdempotencyKey("k"),
-		hfgateway.WithFilter(labels), hfgateway.EveryChange(true))
+	created, err := client.CreateCallback(within(t), "https://example.com/hook",
+		func(r *hfgateway.CreateCallbackRequest) {
+			r.IdempotencyKey, r.Filter, r.EveryChange = "k", labels, true
+		})
 	if err != nil || created.Secret != "whsec_1" || created.IdempotencyKey != "k" || created.Replayed {
 		t.Errorf("created %+v, %v", created, err)
 	}
@@ -71,7 +73,7 @@ func TestListsOfCallbacksAndDeliveriesFetchAllPages(t *testing.T) {
 		}
 		seen = append(seen, found.GetId())
 	}
-	failures := &hfgateway.DeliveryQuery{CallbackId: "b1", FailedOnly: true, PageSize: 1}
+	failures := &pb.ListDeliveriesRequest{CallbackId: "b1", FailedOnly: true, PageSize: 1}
 	for found, err := range client.ListDeliveries(ctx, failures) {
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +97,8 @@ func TestSecretThatAnotherCallerMayHaveIsNotReplaced(t *testing.T) {
 	g := newGateway(t)
 	client, _ := newClient(t, g.address())
 	g.on("CreateCallback", respond(&pb.CreateCallbackResponse{Callback: &pb.Callback{Id: "b1"}, Replayed: true}))
-	created, err := client.CreateCallback(within(t), "https://example.com/hook", hfgateway.WithIdempotencyKey("k"))
+	created, err := client.CreateCallback(within(t), "https://example.com/hook",
+		func(r *hfgateway.CreateCallbackRequest) { r.IdempotencyKey = "k" })
 	if err != nil || created.Secret != "" || !created.Replayed {
 		t.Error(created, err)
 	}

@@ -1,9 +1,12 @@
 package hfgateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"math"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
 
@@ -47,13 +50,9 @@ func (c *calls) Invoke(ctx context.Context, method string, request, response any
 
 // responseDelay returns how long the request lets the gateway wait before it responds.
 func responseDelay(request any) time.Duration {
-	switch request := request.(type) {
-	case *pb.SubmitGenerationRequest:
-		return request.GetWaitTimeout().AsDuration()
-	case *pb.WaitGenerationRequest:
-		return request.GetTimeout().AsDuration()
-	}
-	return 0
+	submit, _ := request.(*pb.SubmitGenerationRequest)
+	wait, _ := request.(*pb.WaitGenerationRequest)
+	return submit.GetWaitTimeout().AsDuration() + wait.GetTimeout().AsDuration()
 }
 
 // NewStream opens a stream. Watches reopen it if it breaks; see [watch].
@@ -112,7 +111,11 @@ type outage struct {
 }
 
 func (c *calls) outage(ctx context.Context, patience time.Duration) *outage {
-	return &outage{calls: c, patience: patience, deadline: c.timers.deadline(ctx)}
+	o := &outage{calls: c, patience: patience}
+	if deadline, ok := ctx.Deadline(); ok {
+		o.deadline = c.timers.now().Add(time.Until(deadline))
+	}
+	return o
 }
 
 // endure sleeps until the next attempt, and returns nil. If there is no next attempt, it returns the error at once.
@@ -142,4 +145,63 @@ func (o *outage) endure(ctx context.Context, err error) error {
 		o.calls.onRetry(failed, delay)
 	}
 	return o.calls.pause(ctx, delay)
+}
+
+// RetryPolicy configures retries. A zero field has its default.
+//
+// The client retries a call unchanged, and a submission with the same key, only if the API guarantees that a retry has
+// no second effect: after [ErrUnavailable], [ErrGatewayOverloaded] and [ErrSubmissionUnresolved]. Before the gateway has
+// responded once, it does not retry a mistake in the options, such as an unknown name or an untrusted certificate.
+type RetryPolicy struct {
+	// FirstDelay is the delay before the first retry, if the error has no RetryDelay. It doubles with each consecutive
+	// failure up to MaxDelay, and is multiplied by a random factor of 0.5 to 1. Default: 200 ms.
+	FirstDelay time.Duration
+	// MaxDelay is the longest delay. Default: 10 s.
+	MaxDelay time.Duration
+	// RepeatCallsFor limits how long a call is retried. Default: until its deadline. Negative: calls are not retried.
+	RepeatCallsFor time.Duration
+	// ResumeWatchesFor is how long the gateway may be unavailable in a row before a watch ends with the last error.
+	// Default: 120 s. Negative: watches are not resumed.
+	ResumeWatchesFor time.Duration
+}
+
+func (p RetryPolicy) withDefaults() RetryPolicy {
+	p.FirstDelay = cmp.Or(p.FirstDelay, 200*time.Millisecond)
+	p.MaxDelay = cmp.Or(p.MaxDelay, 10*time.Second)
+	p.ResumeWatchesFor = cmp.Or(p.ResumeWatchesFor, 120*time.Second)
+	return p
+}
+
+// delay returns the time before the next attempt. failures counts consecutive failures, asked is the delay that the
+// gateway asked for (0: none), and chance is a random number from 0 to 1.
+func (p RetryPolicy) delay(failures int, asked time.Duration, chance float64) time.Duration {
+	if asked > 0 {
+		return asked // the gateway has added jitter already
+	}
+	full := min(float64(p.FirstDelay)*math.Exp2(float64(failures-1)), float64(p.MaxDelay))
+	return time.Duration(full * (0.5 + chance/2))
+}
+
+// mayRepeat returns whether the call can be retried without a second effect, and may succeed then.
+func mayRepeat(err *Error) bool {
+	return errors.Is(err, ErrGatewayOverloaded) || errors.Is(err, ErrSubmissionUnresolved) ||
+		errors.Is(err, ErrUnavailable) && !err.mistake
+}
+
+// timers has the clock, sleep and randomness of a client. Tests replace them, so that hours pass without waiting.
+type timers struct {
+	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error
+	random func() float64
+}
+
+var realTimers = timers{now: time.Now, sleep: sleep, random: rand.Float64}
+
+func sleep(ctx context.Context, delay time.Duration) error {
+	select {
+	case <-time.After(delay):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -18,7 +18,7 @@ func TestListModelsFetchesAllPagesWithTheSameQuery(t *testing.T) {
 		draining(0),
 		respond(&pb.ListModelsResponse{Models: []*pb.Model{{Id: "c"}}}))
 	client, _ := newClient(t, g.address())
-	query := &hfgateway.ModelQuery{PageSize: 2, Query: "soul", IncludeSchema: true}
+	query := &pb.ListModelsRequest{PageSize: 2, Query: "soul", IncludeSchema: true}
 
 	var seen []string
 	for found, err := range client.ListModels(within(t), query) {
@@ -56,17 +56,17 @@ func TestCatalogListsSendTheirQueries(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for found, err := range client.ListMotions(ctx, &hfgateway.MotionQuery{Query: "zoom"}) {
+	for found, err := range client.ListMotions(ctx, &pb.ListMotionsRequest{Query: "zoom"}) {
 		if err != nil || found.GetId() != "zoom" {
 			t.Error(found, err)
 		}
 	}
-	for found, err := range client.ListSoulStyles(ctx, &hfgateway.SoulStyleQuery{Version: hfgateway.SoulV2}) {
+	for found, err := range client.ListSoulStyles(ctx, &pb.ListSoulStylesRequest{Version: hfgateway.SoulV2}) {
 		if err != nil || found.GetId() != "noir" {
 			t.Error(found, err)
 		}
 	}
-	for found, err := range client.ListPresets(ctx, &hfgateway.PresetQuery{ModelId: "genjutsu"}) {
+	for found, err := range client.ListPresets(ctx, &pb.ListPresetsRequest{ModelId: "genjutsu"}) {
 		if err != nil || found.GetId() != "clay" {
 			t.Error(found, err)
 		}
@@ -81,22 +81,6 @@ func TestCatalogListsSendTheirQueries(t *testing.T) {
 		if got := g.received(rpc)[0].request; !proto.Equal(got, want) {
 			t.Errorf("%s: asked %v", rpc, got)
 		}
-	}
-}
-
-func TestGetModelReturnsModelOrError(t *testing.T) {
-	g := newGateway(t)
-	g.on("GetModel",
-		respond(&pb.GetModelResponse{Model: &pb.Model{Id: "m", Tasks: []string{"text-to-image"}}}),
-		refuse(codes.NotFound, &pb.Failure{Reason: pb.ErrorReason_ERROR_REASON_MODEL_UNKNOWN}))
-	client, _ := newClient(t, g.address())
-
-	found, err := client.GetModel(within(t), "m")
-	if err != nil || text(found.GetTasks()) != "[text-to-image]" {
-		t.Fatal(found, err)
-	}
-	if none, err := client.GetModel(within(t), "n"); none != nil || !errors.Is(err, hfgateway.ErrModelUnknown) {
-		t.Fatal(none, err)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestCreationRetriesLostResponseWithSameKey(t *testing.T) {
 	g.on("RotateCallbackSecret", respond(&pb.RotateCallbackSecretResponse{Secret: "whsec_2"}))
 	client, _ := newClient(t, g.address())
 
-	face, err := client.CreateCharacter(within(t), "Ann", faces, hfgateway.WithSoulVersion(hfgateway.SoulV2))
+	face, err := client.CreateCharacter(within(t), "Ann", faces, func(r *hfgateway.CreateCharacterRequest) { r.Version = hfgateway.SoulV2 })
 	if err != nil || face.Character.GetId() != "c1" || !face.Replayed {
 		t.Fatal(face, err)
 	}
@@ -62,11 +62,12 @@ func TestErrorOfRefusedCreationHasKey(t *testing.T) {
 	g.on("CreateCharacter", reused, reused)
 	g.on("CreateCallback", reused)
 	client, _ := newClient(t, g.address())
-	key := hfgateway.WithIdempotencyKey("order-7")
+	key := func(r *hfgateway.CreateCharacterRequest) { r.IdempotencyKey = "order-7" }
 
 	_, created := client.CreateCharacter(within(t), "Ann", faces, key)
 	_, trained := client.TrainCharacter(within(t), "Ann", faces, key)
-	_, called := client.CreateCallback(within(t), "https://example.com/hook", key)
+	_, called := client.CreateCallback(within(t), "https://example.com/hook",
+		func(r *hfgateway.CreateCallbackRequest) { r.IdempotencyKey = "order-7" })
 
 	for name, err := range map[string]error{"create": created, "train": trained, "callback": called} {
 		var failed *hfgateway.Error
@@ -157,7 +158,8 @@ func TestTrainCharacterReturnsCharacterOrError(t *testing.T) {
 			}
 			client, _ := newClient(t, g.address())
 
-			trained, err := client.TrainCharacter(within(t), "Ann", faces, hfgateway.WithIdempotencyKey("k"))
+			trained, err := client.TrainCharacter(within(t), "Ann", faces,
+				func(r *hfgateway.CreateCharacterRequest) { r.IdempotencyKey = "k" })
 
 			if try.message == "" {
 				if err != nil || trained.GetState() != hfgateway.CharacterCompleted {
@@ -201,7 +203,7 @@ func TestListCharactersFetchesAllPages(t *testing.T) {
 	client, _ := newClient(t, g.address())
 
 	var seen []string
-	for found, err := range client.ListCharacters(within(t), &hfgateway.CharacterQuery{PageSize: 1}) {
+	for found, err := range client.ListCharacters(within(t), &pb.ListCharactersRequest{PageSize: 1}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,7 +3,6 @@ package hfgateway
 import (
 	"cmp"
 	"context"
-	"iter"
 	"os"
 	"time"
 
@@ -14,9 +13,9 @@ import (
 // Client is a connection to a gateway. It is safe for concurrent use. Create one with [New], and close it with
 // [Client.Close].
 //
-// The methods cover what needs more than one call, and the common calls of a generation. For everything else use the
-// generated stubs in the fields. Their unary calls have the client's timeout and retries, and their errors are [*Error];
-// their streams are not resumed.
+// The methods cover what needs more than one call, and the common calls of a generation. They take functions that set
+// optional fields of the request. For everything else use the generated stubs in the fields. Their unary calls have the
+// client's timeout and retries, and their errors are [*Error]; their streams are not resumed.
 type Client struct {
 	Generations pb.GenerationServiceClient
 	Uploads     pb.UploadServiceClient
@@ -28,21 +27,20 @@ type Client struct {
 	// not the client's timeout and retries. The API is v1alpha1, so it may change between versions.
 	Agents agents.AgentServiceClient
 
-	calls *calls
-	end   context.CancelFunc
+	calls     *calls
+	forecasts time.Duration
+	end       context.CancelFunc
 }
 
 // New returns a client of the gateway at address. An empty address means the environment variable HFGATEWAY_ADDRESS, or
 // [DefaultAddress] if that is empty too. It connects on the first call, and reconnects if the connection is lost; see
 // [Client.Check]. New returns an error if an option or the address is invalid.
 func New(address string, options ...Option) (*Client, error) {
-	config := settings{key: os.Getenv("HFGATEWAY_API_KEY")}
+	config := settings{key: os.Getenv("HFGATEWAY_API_KEY"), forecasts: 2 * time.Second}
 	config.timeout, config.timers = defaultTimeout, realTimers
 	config.address = cmp.Or(address, os.Getenv("HFGATEWAY_ADDRESS"), DefaultAddress)
 	for _, option := range options {
-		if err := option(&config); err != nil {
-			return nil, err
-		}
+		option(&config)
 	}
 	if err := config.connect(); err != nil {
 		return nil, err
@@ -58,6 +56,7 @@ func New(address string, options ...Option) (*Client, error) {
 		Callbacks:   pb.NewCallbackServiceClient(calls),
 		Agents:      agents.NewAgentServiceClient(calls.conn),
 		calls:       calls,
+		forecasts:   config.forecasts,
 	}
 	calls.open, client.end = context.WithCancel(context.Background())
 	return client, nil
@@ -75,8 +74,7 @@ func (c *Client) Close() error {
 func (c *Client) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	stub := pb.NewGenerationServiceClient(c.calls.conn)
-	_, err := stub.ListGenerations(ctx, &pb.ListGenerationsRequest{PageSize: 1})
+	_, err := pb.NewGenerationServiceClient(c.calls.conn).ListGenerations(ctx, &ListRequest{PageSize: 1})
 	return c.calls.typed(ctx, err)
 }
 
@@ -88,28 +86,11 @@ func Must[T any](value T, err error) T {
 	return value
 }
 
-// Adopt adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation
-// like any other; nothing is submitted or charged. Adopting it again returns the same generation. It returns
-// [ErrNotFound] if Higgsfield knows no such request of the gateway's account, or another tenant has it.
-func (c *Client) Adopt(ctx context.Context, adoption *Adoption) (*Adopted, error) {
-	return c.Generations.AdoptGeneration(ctx, adoption)
-}
-
 // Get returns the generation as it is now, with its input. It returns [ErrNotFound] if the tenant has no generation
 // with this id.
 func (c *Client) Get(ctx context.Context, id string) (*Generation, error) {
 	response, err := c.Generations.GetGeneration(ctx, &pb.GetGenerationRequest{Id: id})
 	return response.GetGeneration(), err
-}
-
-// List yields the generations that match the filter, newest first. A nil filter matches all. It fetches pages on demand
-// and ends after an error.
-func (c *Client) List(ctx context.Context, filter *Filter, options ...ListOption) iter.Seq2[*Generation, error] {
-	request := &pb.ListGenerationsRequest{Filter: orAll(filter)}
-	for _, option := range options {
-		option.list(request)
-	}
-	return pages(ctx, c.Generations.ListGenerations, request, (*pb.ListGenerationsResponse).GetGenerations)
 }
 
 // Cancel cancels the generation and returns it. It returns [ErrNotCancelable] if it is too late to cancel.
@@ -118,27 +99,10 @@ func (c *Client) Cancel(ctx context.Context, id string) (*Generation, error) {
 	return response.GetGeneration(), err
 }
 
-// Delete deletes a generation that has ended. It returns whether Higgsfield has removed the input and the outputs too.
-// If the generation has not ended, the error is [ErrNotDone].
-func (c *Client) Delete(ctx context.Context, id string) (bool, error) {
-	response, err := c.Generations.DeleteGeneration(ctx, &pb.DeleteGenerationRequest{Id: id})
-	return response.GetRemovedUpstream(), err
-}
-
-// Estimate returns the price of the input, and validates it as [Client.Submit] does. It charges nothing.
-func (c *Client) Estimate(ctx context.Context, input *Input) (*Price, error) {
-	return c.Generations.EstimateGeneration(ctx, &pb.EstimateGenerationRequest{Input: input})
-}
-
-// Explain returns the history of the generation, oldest event first: every change, and every call to Higgsfield.
-func (c *Client) Explain(ctx context.Context, id string) (*Story, error) {
-	return c.Generations.ExplainGeneration(ctx, &pb.ExplainGenerationRequest{Id: id})
-}
-
-// orAll returns filter, or an empty filter if it is nil, which matches all generations.
-func orAll(filter *Filter) *Filter {
-	if filter == nil {
-		return &Filter{}
+// with returns the message after setting its optional fields.
+func with[Message any](message *Message, set []func(*Message)) *Message {
+	for _, apply := range set {
+		apply(message)
 	}
-	return filter
+	return message
 }

@@ -244,6 +244,30 @@ func TestInterceptorsSeeEveryAttempt(t *testing.T) {
 	}
 }
 
+// rotating is a key that changes with each attempt.
+type rotating struct{ number int }
+
+func (r *rotating) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	r.number++
+	return map[string]string{"authorization": text("Bearer", r.number)}, nil
+}
+
+func (*rotating) RequireTransportSecurity() bool { return false }
+
+func TestCredentialsOfTheCallerAreAskedForEachAttempt(t *testing.T) {
+	g := newGateway(t)
+	g.on("GetGeneration", draining(0), respond(&pb.GetGenerationResponse{}))
+	client, _ := newClient(t, g.address(), hfgateway.WithDialOptions(grpc.WithPerRPCCredentials(&rotating{})))
+	if _, err := client.Get(within(t), "g1"); err != nil {
+		t.Fatal(err)
+	}
+	for number, call := range g.received("GetGeneration") {
+		if got := call.metadata.Get("authorization"); text(got) != text([]string{text("Bearer", number+1)}) {
+			t.Errorf("attempt %d: %q", number, got)
+		}
+	}
+}
+
 func TestCheckReturnsErrorsOfTheGateway(t *testing.T) {
 	g := newGateway(t)
 	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{}),

@@ -21,24 +21,6 @@ import (
 // ErrClosed is matched by errors of calls that [Client.Close] ended, and of calls on a closed client.
 var ErrClosed = errors.New("client closed")
 
-// Errors of [Client.Generate] for generations that ended without output. They match a [*GenerationError].
-var (
-	// ErrGenerationFailed matches every [*GenerationError].
-	ErrGenerationFailed = errors.New("generation failed")
-	// ErrGenerationRefused: the generation failed before Higgsfield accepted it. It was not charged, and its key can be
-	// used again.
-	ErrGenerationRefused = errors.New("generation refused")
-	// ErrGenerationModerated: Higgsfield's moderation refused the generation. It was not charged.
-	ErrGenerationModerated = errors.New("generation moderated")
-	// ErrGenerationCanceled: a caller canceled the generation, or the gateway did; see the reason. It was not charged.
-	ErrGenerationCanceled = errors.New("generation canceled")
-	// ErrGenerationLost: the outcome of the generation cannot be determined. It may have been charged.
-	ErrGenerationLost = errors.New("generation lost")
-)
-
-// ErrTrainingFailed matches every [*TrainingError].
-var ErrTrainingFailed = errors.New("training failed")
-
 var byEnd = map[State]error{
 	StateNSFW:     ErrGenerationModerated,
 	StateCanceled: ErrGenerationCanceled,
@@ -49,11 +31,9 @@ var byEnd = map[State]error{
 type Error struct {
 	Code codes.Code
 	// Reason is the gateway's reason, such as "QUOTA_EXCEEDED". It is empty for errors of the transport.
-	Reason string
-	// Message is a text for people, which may change. Use Reason to make decisions.
-	Message string
-	// FieldViolations has the fields that were refused.
-	FieldViolations []*FieldViolation
+	Reason          string
+	Message         string            // a text for people, which may change
+	FieldViolations []*FieldViolation // the fields that were refused
 	// Retryable reports that the same input may succeed later.
 	Retryable bool
 	// RetryDelay is how long to wait before a retry, or 0 if that is not known.
@@ -80,10 +60,6 @@ var mistakes = regexp.MustCompile(
 // Error returns the reason or code, the message, the field violations that the message does not contain, and in errors
 // of the connection the gateway's address.
 func (e *Error) Error() string {
-	label := e.Reason
-	if label == "" {
-		label = codeName(e.Code)
-	}
 	var fields []string
 	for _, violation := range e.FieldViolations {
 		if !strings.Contains(e.Message, violation.GetDescription()) {
@@ -93,10 +69,11 @@ func (e *Error) Error() string {
 	if e.address != "" {
 		fields = append(fields, "gateway at "+e.address)
 	}
+	text := fmt.Sprintf("hfgateway: %s: %s", cmp.Or(e.Reason, codeName(e.Code)), e.Message)
 	if len(fields) == 0 {
-		return fmt.Sprintf("hfgateway: %s: %s", label, e.Message)
+		return text
 	}
-	return fmt.Sprintf("hfgateway: %s: %s (%s)", label, e.Message, strings.Join(fields, "; "))
+	return fmt.Sprintf("%s (%s)", text, strings.Join(fields, "; "))
 }
 
 // Is reports whether target is the error of e's reason or code.
@@ -117,9 +94,8 @@ func (e *Error) GRPCStatus() *status.Status { return e.status }
 // Ending says why a generation ended without output, or a training failed.
 type Ending struct {
 	// Reason is the reason, such as "MODERATED". It is empty if none is known.
-	Reason string
-	// Message is a text for people, which may change.
-	Message string
+	Reason  string
+	Message string // a text for people, which may change
 	// Retryable reports that the same input may succeed later, with a new key.
 	Retryable bool
 	// IdempotencyKey is the key of the submission or creation.
@@ -131,8 +107,7 @@ func endingOf(failure *Failure, state, key string) Ending {
 	return Ending{reasonName(failure), cmp.Or(failure.GetMessage(), "ended as "+state), failure.GetRetryable(), key}
 }
 
-// GenerationError is the error of [Client.Generate] for a generation that ended without output. The calls themselves
-// succeeded.
+// GenerationError is the error of [Client.Generate] for a generation that ended without output. No call failed.
 type GenerationError struct {
 	Generation *Generation // in its final state
 	Ending
@@ -151,8 +126,7 @@ func (e *GenerationError) Is(target error) bool {
 	return target == ErrGenerationFailed || target == byEnd[e.Generation.GetState()]
 }
 
-// TrainingError is the error of [Client.TrainCharacter] for a character whose training failed. The calls themselves
-// succeeded.
+// TrainingError is the error of [Client.TrainCharacter] for a character whose training failed. No call failed.
 type TrainingError struct {
 	Character *Character // in its final state
 	Ending
@@ -172,19 +146,17 @@ func (c *calls) errorOf(ctx context.Context, err error) *Error {
 		received = status.FromContextError(err)
 	}
 	code := received.Code()
+	codeText := strings.ToLower(strings.ReplaceAll(codeName(code), "_", " "))
 	failure, reason := readDetails(received)
 	e := &Error{
 		Code:             code,
 		Reason:           reason,
-		Message:          cmp.Or(failure.GetMessage(), received.Message()),
+		Message:          cmp.Or(failure.GetMessage(), received.Message(), codeText),
 		FieldViolations:  failure.GetFieldViolations(),
 		RetryDelay:       failure.GetRetryDelay().AsDuration(),
 		Metadata:         failure.GetMetadata(),
 		UpstreamResponse: failure.GetUpstreamResponse(),
 		status:           received,
-	}
-	if e.Message == "" {
-		e.Message = strings.ToLower(strings.ReplaceAll(codeName(code), "_", " "))
 	}
 	switch {
 	case code == codes.DeadlineExceeded:
@@ -194,14 +166,11 @@ func (c *calls) errorOf(ctx context.Context, err error) *Error {
 	case code == codes.Canceled && c.open.Err() != nil:
 		e.ended = ErrClosed
 	}
-	switch {
-	case reason != "":
+	if reason != "" {
 		c.reached.Store(true)
-	case code == codes.Unavailable:
+	} else if code == codes.Unavailable || code == codes.DeadlineExceeded {
 		e.address = c.address
 		e.mistake = !c.reached.Load() && mistakes.MatchString(e.Message)
-	case code == codes.DeadlineExceeded:
-		e.address = c.address
 	}
 	e.Retryable = failure.GetRetryable() || errors.Is(e, ErrUnavailable) && !e.mistake
 	return e

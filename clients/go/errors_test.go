@@ -48,7 +48,7 @@ func TestGenerationErrorText(t *testing.T) {
 		g := newGateway(t)
 		g.on("SubmitGeneration", respond(&pb.SubmitGenerationResponse{Generation: ended}))
 		client, _ := newClient(t, g.address())
-		_, err := client.Generate(within(t), input)
+		_, err := client.Generate(within(t), input, nil)
 		if fmt.Sprint(err) != want || !errors.Is(err, hfgateway.ErrGenerationFailed) {
 			t.Errorf("%q instead of %q", err, want)
 		}

@@ -75,6 +75,24 @@ var (
 	ErrDeadlineExceeded = errors.New("deadline exceeded")
 )
 
+// Errors of generations and trainings that ended without success. [ErrGenerationFailed] matches every
+// [*GenerationError], and [ErrTrainingFailed] every [*TrainingError].
+var (
+	// ErrGenerationFailed: A generation ended without output.
+	ErrGenerationFailed = errors.New("generation failed")
+	// ErrGenerationRefused: A generation failed before Higgsfield accepted it. It was not charged, and its key can be
+	// used again.
+	ErrGenerationRefused = errors.New("generation refused")
+	// ErrGenerationModerated: Higgsfield's moderation refused a generation. It was not charged.
+	ErrGenerationModerated = errors.New("generation moderated")
+	// ErrGenerationCanceled: A caller canceled a generation, or the gateway did; see the reason. It was not charged.
+	ErrGenerationCanceled = errors.New("generation canceled")
+	// ErrGenerationLost: The outcome of a generation cannot be determined. It may have been charged.
+	ErrGenerationLost = errors.New("generation lost")
+	// ErrTrainingFailed: The training of a character failed.
+	ErrTrainingFailed = errors.New("training failed")
+)
+
 var byCode = map[codes.Code]error{
 	codes.InvalidArgument:    ErrInvalidInput,
 	codes.Unauthenticated:    ErrInvalidCredentials,

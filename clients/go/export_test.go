@@ -16,10 +16,7 @@ const (
 func WithTimers(
 	now func() time.Time, sleep func(context.Context, time.Duration) error, random func() float64,
 ) Option {
-	return func(s *settings) error {
-		s.timers = timers{now, sleep, random}
-		return nil
-	}
+	return func(s *settings) { s.timers = timers{now, sleep, random} }
 }
 
 var Sleep = sleep

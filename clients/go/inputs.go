@@ -13,36 +13,22 @@ import (
 //
 //	hfgateway.Soul("a lighthouse", func(in *hfgateway.SoulInput) { in.AspectRatio = "16:9" })
 func Soul(prompt string, set ...func(*SoulInput)) *Input {
-	input := &SoulInput{Prompt: prompt}
-	for _, apply := range set {
-		apply(input)
-	}
-	return &Input{Kind: &pb.GenerationInput_Soul{Soul: input}}
+	return &Input{Kind: &pb.GenerationInput_Soul{Soul: with(&SoulInput{Prompt: prompt}, set)}}
 }
 
 // Dop returns an input for image to video with the Director of Photography model, from one or more image URLs.
 func Dop(prompt string, imageURLs []string, set ...func(*DopInput)) *Input {
-	input := &DopInput{Prompt: prompt, ImageUrls: imageURLs}
-	for _, apply := range set {
-		apply(input)
-	}
-	return &Input{Kind: &pb.GenerationInput_Dop{Dop: input}}
+	return &Input{Kind: &pb.GenerationInput_Dop{Dop: with(&DopInput{Prompt: prompt, ImageUrls: imageURLs}, set)}}
 }
 
 // Speak returns an input for speech to video. The URLs are those of an image and of a WAV file.
 func Speak(imageURL, audioURL, prompt string, set ...func(*SpeakInput)) *Input {
-	input := &SpeakInput{ImageUrl: imageURL, AudioUrl: audioURL, Prompt: prompt}
-	for _, apply := range set {
-		apply(input)
-	}
-	return &Input{Kind: &pb.GenerationInput_Speak{Speak: input}}
+	return &Input{Kind: &pb.GenerationInput_Speak{Speak: with(&SpeakInput{ImageUrl: imageURL, AudioUrl: audioURL, Prompt: prompt}, set)}}
 }
 
 // Model returns an input for any Higgsfield model by its id, or for an endpoint by its path. It encodes the parameters
 // with [encoding/json] to a JSON object, which the gateway sends unchanged. It returns an error if the parameters cannot
-// be encoded or are not an object. Endpoints of Higgsfield's v1 API need [APIV1]:
-//
-//	hfgateway.Model("v1/text2image/keyframes", parameters, func(in *hfgateway.ModelInput) { in.ApiVersion = hfgateway.APIV1 })
+// be encoded or are not an object. Endpoints of Higgsfield's v1 API need the ApiVersion.
 func Model(id string, parameters any, set ...func(*ModelInput)) (*Input, error) {
 	text, err := json.Marshal(parameters)
 	if err != nil {
@@ -52,9 +38,6 @@ func Model(id string, parameters any, set ...func(*ModelInput)) (*Input, error) 
 	if err := body.UnmarshalJSON(text); err != nil {
 		return nil, fmt.Errorf("hfgateway: parameters of %s: %w", id, err)
 	}
-	input := &ModelInput{ModelId: id, Parameters: body}
-	for _, apply := range set {
-		apply(input)
-	}
+	input := with(&ModelInput{ModelId: id, Parameters: body}, set)
 	return &Input{Kind: &pb.GenerationInput_Model{Model: input}}, nil
 }

@@ -1,7 +1,6 @@
 package hfgateway
 
 import (
-	"strconv"
 	"strings"
 
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
@@ -9,37 +8,30 @@ import (
 
 // Messages of the API. The comments of the generated types specify them.
 type (
-	Generation      = pb.Generation
-	Output          = pb.Output
-	Forecast        = pb.Forecast
-	Failure         = pb.Failure
-	FieldViolation  = pb.FieldViolation
-	Filter          = pb.GenerationFilter
-	State           = pb.GenerationState
-	Input           = pb.GenerationInput
-	SoulInput       = pb.SoulInput
-	DopInput        = pb.DopInput
-	SpeakInput      = pb.SpeakInput
-	ModelInput      = pb.ModelInput
-	APIVersion      = pb.ApiVersion
-	Adoption        = pb.AdoptGenerationRequest
-	Adopted         = pb.AdoptGenerationResponse
-	Price           = pb.EstimateGenerationResponse
-	Story           = pb.ExplainGenerationResponse
-	StoredMedia     = pb.UploadMediaResponse
-	GenerationEvent = pb.GenerationEvent
+	Generation     = pb.Generation
+	State          = pb.GenerationState
+	Forecast       = pb.Forecast
+	Failure        = pb.Failure
+	FieldViolation = pb.FieldViolation
+	Filter         = pb.GenerationFilter
 
-	CatalogModel = pb.Model
-	Motion       = pb.Motion
-	SoulStyle    = pb.SoulStyle
-	Preset       = pb.Preset
-	SoulVersion  = pb.SoulVersion
+	Input       = pb.GenerationInput
+	SoulInput   = pb.SoulInput
+	SoulVersion = pb.SoulVersion
+	DopInput    = pb.DopInput
+	SpeakInput  = pb.SpeakInput
+	ModelInput  = pb.ModelInput
+
+	SubmitRequest          = pb.SubmitGenerationRequest
+	ListRequest            = pb.ListGenerationsRequest
+	WatchRequest           = pb.WatchGenerationRequest
+	WatchManyRequest       = pb.WatchGenerationsRequest
+	CreateCharacterRequest = pb.CreateCharacterRequest
+	CreateCallbackRequest  = pb.CreateCallbackRequest
 
 	Character      = pb.SoulCharacter
 	CharacterState = pb.CharacterState
-
-	Callback = pb.Callback
-	Delivery = pb.Delivery
+	Callback       = pb.Callback
 )
 
 // States of a generation. Later versions may add values; [Generation.Done] reports whether a state is final.
@@ -53,19 +45,6 @@ const (
 	StateNSFW       = pb.GenerationState_GENERATION_STATE_NSFW
 	StateCanceled   = pb.GenerationState_GENERATION_STATE_CANCELED
 	StateLost       = pb.GenerationState_GENERATION_STATE_LOST
-)
-
-// Conditions for [WithWaitFor].
-const (
-	UntilStored   = pb.WaitFor_WAIT_FOR_STORED
-	UntilAccepted = pb.WaitFor_WAIT_FOR_ACCEPTED
-	UntilDone     = pb.WaitFor_WAIT_FOR_DONE
-)
-
-// Versions of Higgsfield's API, for [Model] and an [Adoption].
-const (
-	APIV1 = pb.ApiVersion_API_VERSION_V1
-	APIV2 = pb.ApiVersion_API_VERSION_V2
 )
 
 // Versions of Soul.
@@ -87,19 +66,20 @@ const (
 // StateName returns the name of a generation's state, such as "QUEUED", or "STATE_17" for a state that is newer than
 // this client.
 func StateName(generation *Generation) string {
-	return shortName(pb.GenerationState_name, int32(generation.GetState()), "GENERATION_STATE_", "STATE_")
+	return shortName(generation.GetState().String(), "GENERATION_STATE_", "STATE_")
 }
 
 func reasonName(failure *Failure) string {
 	if failure.GetReason() == pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
 		return ""
 	}
-	return shortName(pb.ErrorReason_name, int32(failure.GetReason()), "ERROR_REASON_", "REASON_")
+	return shortName(failure.GetReason().String(), "ERROR_REASON_", "REASON_")
 }
 
-func shortName(names map[int32]string, value int32, prefix, unknown string) string {
-	if name, ok := names[value]; ok {
-		return strings.TrimPrefix(name, prefix)
+// shortName returns the name of a value without its prefix. The name of an unknown value is its number.
+func shortName(name, prefix, unknown string) string {
+	if short, known := strings.CutPrefix(name, prefix); known {
+		return short
 	}
-	return unknown + strconv.Itoa(int(value))
+	return unknown + name
 }

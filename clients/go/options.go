@@ -1,6 +1,7 @@
 package hfgateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -31,121 +32,101 @@ const (
 const DefaultAddress = "127.0.0.1:50051"
 
 // Option configures a client; see [New].
-type Option func(*settings) error
+type Option func(*settings)
 
 type settings struct {
 	calls
-	key     string
-	exposed bool // the key may be sent in plaintext to other machines
-	tls     *tls.Config
-	dial    []grpc.DialOption
+	key       string
+	forecasts time.Duration
+	exposed   bool // the key may be sent in plaintext to other machines
+	tls       *tls.Config
+	dial      []grpc.DialOption
+	err       error // of a file
 }
 
 // WithAPIKey sends the API key with every call. Default: the environment variable HFGATEWAY_API_KEY; an empty key is
 // none. [New] returns an error if the key contains characters other than visible ASCII, and if it would be sent without
 // TLS to an address that is not a loopback address.
 func WithAPIKey(key string) Option {
-	return func(s *settings) error {
-		s.key = key
-		return nil
-	}
+	return func(s *settings) { s.key = key }
 }
 
 // WithInsecure allows to send the API key in plaintext to an address that is not a loopback address.
 func WithInsecure() Option {
-	return func(s *settings) error {
-		s.exposed = true
-		return nil
-	}
+	return func(s *settings) { s.exposed = true }
 }
 
 // WithTLS connects with TLS. A nil config trusts the system's root certificates and requires TLS 1.2 or newer.
 func WithTLS(config *tls.Config) Option {
-	return func(s *settings) error {
-		if config == nil {
-			config = &tls.Config{MinVersion: tls.VersionTLS12}
-		}
-		s.tls = config
-		return nil
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
+	return func(s *settings) { s.tls = config }
 }
 
 // WithTLSFiles connects with TLS, configured by PEM files: the certificate authorities to trust (empty: the system's
 // root certificates), and for mTLS the client's certificate and its key (both empty: none). [New] returns an error if a
 // file cannot be read.
 func WithTLSFiles(authorities, certificate, key string) Option {
-	return func(s *settings) error {
-		config := &tls.Config{MinVersion: tls.VersionTLS12}
+	return func(s *settings) {
+		s.tls = &tls.Config{MinVersion: tls.VersionTLS12}
 		if authorities != "" {
 			text, err := os.ReadFile(authorities)
-			if err != nil {
-				return fmt.Errorf("hfgateway: %w", err)
-			}
-			config.RootCAs = x509.NewCertPool()
-			if !config.RootCAs.AppendCertsFromPEM(text) {
-				return fmt.Errorf("hfgateway: no certificate in %s", authorities)
+			s.tls.RootCAs = x509.NewCertPool()
+			if !s.tls.RootCAs.AppendCertsFromPEM(text) {
+				s.err = cmp.Or(err, fmt.Errorf("no certificate in %s", authorities))
 			}
 		}
 		if certificate != "" || key != "" {
 			own, err := tls.LoadX509KeyPair(certificate, key)
-			if err != nil {
-				return fmt.Errorf("hfgateway: %w", err)
-			}
-			config.Certificates = []tls.Certificate{own}
+			s.tls.Certificates, s.err = []tls.Certificate{own}, cmp.Or(s.err, err)
 		}
-		s.tls = config
-		return nil
 	}
 }
 
 // WithTimeout limits each call that returns one response, including its retries. The default is 30 s; 0 means no limit
 // but the context's deadline. If both are set, the earlier one applies. Watches and uploads are not limited.
 func WithTimeout(timeout time.Duration) Option {
-	return func(s *settings) error {
-		s.timeout = timeout
-		return nil
-	}
+	return func(s *settings) { s.timeout = timeout }
 }
 
 // WithRetryPolicy sets when and for how long the client retries. Without it, the defaults of [RetryPolicy] apply.
 func WithRetryPolicy(policy RetryPolicy) Option {
-	return func(s *settings) error {
-		s.policy = policy
-		return nil
-	}
+	return func(s *settings) { s.policy = policy }
 }
 
 // WithOnRetry calls hook before each retry of a call, and before a watch resumes, with the error and the delay: to log
 // them, for example. It may be called concurrently.
 func WithOnRetry(hook func(err *Error, delay time.Duration)) Option {
-	return func(s *settings) error {
-		s.onRetry = hook
-		return nil
-	}
+	return func(s *settings) { s.onRetry = hook }
+}
+
+// WithForecasts sets how often [Client.Generate] reports a newer forecast when nothing else was reported: at least 1 s, or
+// 0 for never. Default: 2 s.
+func WithForecasts(interval time.Duration) Option {
+	return func(s *settings) { s.forecasts = interval }
 }
 
 // WithDialOptions adds gRPC dial options, such as interceptors. They take precedence over the client's own.
 func WithDialOptions(options ...grpc.DialOption) Option {
-	return func(s *settings) error {
-		s.dial = append(s.dial, options...)
-		return nil
-	}
+	return func(s *settings) { s.dial = append(s.dial, options...) }
 }
 
 // connect creates the connection, which is opened by the first call.
 func (s *settings) connect() error {
+	if s.err != nil {
+		return fmt.Errorf("hfgateway: %w", s.err)
+	}
 	for _, char := range []byte(s.key) {
 		if char <= ' ' || char > '~' {
 			return errors.New("hfgateway: the API key contains characters other than visible ASCII")
 		}
 	}
-	hint := ""
-	if s.key != "" {
-		credentials := bearer{func() string { return "Bearer " + s.key }, s.exposed || isLoopback(s.address)}
-		if s.tls == nil && credentials.RequireTransportSecurity() {
-			hint = " (to send an API key, use WithTLS, or WithInsecure to allow plaintext)"
+	if key, plaintext := s.key, s.exposed || isLoopback(s.address); key != "" {
+		if s.tls == nil && !plaintext {
+			return fmt.Errorf("hfgateway: %s: an API key needs WithTLS, or WithInsecure to allow plaintext", s.address)
 		}
-		s.dial = append(s.dial, grpc.WithPerRPCCredentials(credentials))
+		s.dial = append(s.dial, grpc.WithPerRPCCredentials(bearer(func() (string, bool) { return key, plaintext })))
 	}
 	target := s.address
 	if !strings.Contains(target, ":/") && !strings.HasPrefix(target, "unix:") && !strings.HasPrefix(target, "dns:") {
@@ -155,7 +136,7 @@ func (s *settings) connect() error {
 	}
 	var err error
 	if s.conn, err = grpc.NewClient(target, s.dialOptions()...); err != nil {
-		return fmt.Errorf("hfgateway: %s: %w%s", s.address, err, hint)
+		return fmt.Errorf("hfgateway: %s: %w", s.address, err)
 	}
 	return nil
 }
@@ -184,8 +165,7 @@ func (s *settings) dialOptions() []grpc.DialOption {
 	return append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithUserAgent("hfgateway-client-go/" + Version),
-		// The client has one retry mechanism: see RetryPolicy. gRPC's transparent retries, of calls that were not sent,
-		// stay on.
+		// gRPC's transparent retries, of calls that were not sent, stay on.
 		grpc.WithDisableRetry(),
 		grpc.WithDisableServiceConfig(),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: pingAfter, Timeout: pingTimeout}),
@@ -199,17 +179,16 @@ func (s *settings) dialOptions() []grpc.DialOption {
 	}, s.dial...)
 }
 
-// bearer sends the API key with every call. The key is in a function so that printing a value that contains it does not
-// print the key.
-type bearer struct {
-	header    func() string
-	plaintext bool // whether the key may be sent without TLS
-}
+// bearer returns the API key to send with every call, and whether it may be sent without TLS. It is a function so that
+// printing a value that contains it does not print the key.
+type bearer func() (key string, plaintext bool)
 
 func (b bearer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": b.header()}, nil
+	key, _ := b()
+	return map[string]string{"authorization": "Bearer " + key}, nil
 }
 
 func (b bearer) RequireTransportSecurity() bool {
-	return !b.plaintext
+	_, plaintext := b()
+	return !plaintext
 }

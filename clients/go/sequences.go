@@ -26,9 +26,7 @@ func pages[Request, Page, Item any, Query interface {
 ) iter.Seq2[Item, error] {
 	return func(yield func(Item, error) bool) {
 		request := Query(new(Request))
-		if query != nil {
-			proto.Merge(request, query)
-		}
+		proto.Merge(request, query)
 		fields := request.ProtoReflect()
 		field := fields.Descriptor().Fields().ByName("page_token")
 		fields.Clear(field)
@@ -98,12 +96,9 @@ func receive[Request, Message any](
 	stream, err := open(ctx, request)
 	for err == nil {
 		var message *Message
-		if message, err = stream.Recv(); err == nil && !take(message) {
+		if message, err = stream.Recv(); err == io.EOF || err == nil && !take(message) {
 			return nil
 		}
-	}
-	if err == io.EOF {
-		return nil
 	}
 	return err
 }

@@ -17,6 +17,10 @@ import (
 
 var input = hfgateway.Soul("a lighthouse")
 
+var labels = map[string]string{"order": "7"}
+
+func key(r *hfgateway.SubmitRequest) { r.IdempotencyKey = "order-7" }
+
 func seconds(count float64) *durationpb.Duration {
 	return durationpb.New(time.Duration(count * float64(time.Second)))
 }
@@ -51,7 +55,7 @@ func TestUnresolvedSubmissionIsRetried(t *testing.T) {
 		}))
 	client, clock := newClient(t, g.address())
 
-	submission, err := client.Submit(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
+	submission, err := client.Submit(within(t), input, key)
 
 	if err != nil || !submission.Replayed || submission.IdempotencyKey != "order-7" {
 		t.Fatal(submission, err)
@@ -76,7 +80,7 @@ func TestRefusedSubmitIsNotRetriedAndErrorHasKey(t *testing.T) {
 	}))
 	client, _ := newClient(t, g.address())
 
-	_, err := client.Submit(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
+	_, err := client.Submit(within(t), input, key)
 
 	var failed *hfgateway.Error
 	if !errors.Is(err, hfgateway.ErrKeyReused) || !errors.As(err, &failed) || failed.IdempotencyKey != "order-7" {
@@ -101,27 +105,19 @@ func TestErrorOfSubmitHasGeneratedKey(t *testing.T) {
 	}
 }
 
-func TestSubmitSendsAllOptions(t *testing.T) {
+func TestSubmitSendsWhatTheFunctionsSet(t *testing.T) {
 	g := newGateway(t)
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
 	client, _ := newClient(t, g.address())
 
 	_, err := client.Submit(within(t), input,
-		hfgateway.WithIdempotencyKey("order-7"),
-		hfgateway.WithLabels(map[string]string{"order": "7"}),
-		hfgateway.WithWaitFor(hfgateway.UntilAccepted),
-		hfgateway.WithWaitTimeout(2*time.Second),
-		hfgateway.WithStartTimeout(3*time.Second),
-		hfgateway.FailWhenSaturated(),
-		hfgateway.WithOutputsTTL(4*time.Hour))
+		key, func(r *hfgateway.SubmitRequest) { r.Labels, r.WaitFor = labels, pb.WaitFor_WAIT_FOR_ACCEPTED })
 
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := &pb.SubmitGenerationRequest{
-		Input: input, IdempotencyKey: "order-7", Labels: map[string]string{"order": "7"},
-		WaitFor: hfgateway.UntilAccepted, WaitTimeout: seconds(2), StartTimeout: seconds(3), FailWhenSaturated: true,
-		OutputsTtl: seconds(4 * 3600),
+		Input: input, IdempotencyKey: "order-7", Labels: labels, WaitFor: pb.WaitFor_WAIT_FOR_ACCEPTED,
 	}
 	if got := g.received("SubmitGeneration")[0].request; !proto.Equal(got, want) {
 		t.Errorf("sent %v", got)
@@ -133,7 +129,7 @@ func TestSubmitAddsWaitToTimeout(t *testing.T) {
 	g.on("SubmitGeneration", submitted(hfgateway.StatePending, 1))
 	client, _ := newClient(t, g.address())
 
-	_, err := client.Submit(t.Context(), input, hfgateway.WithWaitTimeout(10*time.Minute))
+	_, err := client.Submit(t.Context(), input, func(r *hfgateway.SubmitRequest) { r.WaitTimeout = seconds(600) })
 
 	if err != nil {
 		t.Fatal(err)
@@ -154,15 +150,15 @@ func TestGenerateReturnsCompletedGeneration(t *testing.T) {
 	var seen []int32
 
 	result, err := client.Generate(within(t), input,
-		hfgateway.WithLabels(map[string]string{"order": "7"}),
-		hfgateway.WithWaitFor(hfgateway.UntilDone),
-		hfgateway.WithWaitTimeout(time.Hour),
-		hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+		func(changed *hfgateway.Generation) {
 			seen = append(seen, changed.GetRevision())
 			if changed.GetRevision() == 2 {
 				g.cut()
 			}
-		}))
+		},
+		func(r *hfgateway.SubmitRequest) {
+			r.Labels, r.WaitFor, r.WaitTimeout = labels, pb.WaitFor_WAIT_FOR_DONE, seconds(3600)
+		})
 
 	if err != nil || result.GetState() != hfgateway.StateCompleted {
 		t.Fatal(result, err)
@@ -171,7 +167,7 @@ func TestGenerateReturnsCompletedGeneration(t *testing.T) {
 		t.Errorf("progress: %v", seen)
 	}
 	asked := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")
-	if len(asked) != 1 || asked[0].GetLabels()["order"] != "7" || asked[0].GetWaitFor() != hfgateway.UntilStored ||
+	if len(asked) != 1 || asked[0].GetLabels()["order"] != "7" || asked[0].GetWaitFor() != pb.WaitFor_WAIT_FOR_STORED ||
 		asked[0].GetWaitTimeout() != nil {
 		t.Errorf("submitted %v", asked)
 	}
@@ -189,7 +185,7 @@ func TestGenerateDoesNotWatchReplayedDoneGeneration(t *testing.T) {
 	g.on("SubmitGeneration", submitted(hfgateway.StateCompleted, 5))
 	client, _ := newClient(t, g.address())
 
-	result, err := client.Generate(within(t), input, hfgateway.WithIdempotencyKey("order-7"))
+	result, err := client.Generate(within(t), input, nil, key)
 
 	if err != nil || result.GetRevision() != 5 {
 		t.Fatal(result, err)
@@ -208,7 +204,7 @@ func TestGenerateReturnsErrorWithoutOutput(t *testing.T) {
 		g.on("WatchGeneration", respond(change(state, 2)))
 		client, _ := newClient(t, g.address())
 
-		result, err := client.Generate(within(t), input)
+		result, err := client.Generate(within(t), input, nil)
 
 		var ended *hfgateway.GenerationError
 		if result != nil || !errors.As(err, &ended) || ended.Generation.GetId() != "g1" {
@@ -231,12 +227,12 @@ func TestContextEndsGenerateAndErrorHasKey(t *testing.T) {
 	client, _ := newClient(t, g.address())
 	ctx, cancel := context.WithCancel(within(t))
 
-	_, err := client.Generate(ctx, input, hfgateway.WithIdempotencyKey("order-7"),
-		hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+	_, err := client.Generate(ctx, input,
+		func(changed *hfgateway.Generation) {
 			if changed.GetState() == hfgateway.StateQueued {
 				cancel()
 			}
-		}))
+		}, key)
 
 	var failed *hfgateway.Error
 	if !errors.Is(err, context.Canceled) || !errors.As(err, &failed) || failed.IdempotencyKey != "order-7" {
@@ -269,25 +265,29 @@ func TestForecastsAreProgress(t *testing.T) {
 		return &pb.WatchGenerationResponse{Forecast: &hfgateway.Forecast{Progress: progress}}
 	}
 	g := newGateway(t)
-	client, _ := newClient(t, g.address())
 	input := hfgateway.Soul("a lighthouse")
 	var seen []string
-	progress := hfgateway.WithProgress(func(changed *hfgateway.Generation) {
+	progress := func(changed *hfgateway.Generation) {
 		seen = append(seen, text(changed.GetRevision(), changed.GetForecast().GetProgress()))
-	})
-	for _, options := range [][]hfgateway.GenerateOption{
-		{progress}, {progress, hfgateway.WithForecasts(5 * time.Second)}, {progress, hfgateway.WithForecasts(0)}, nil,
+	}
+	for _, try := range []struct {
+		progress func(*hfgateway.Generation)
+		option   hfgateway.Option
+	}{
+		{progress, hfgateway.WithInsecure()}, {progress, hfgateway.WithForecasts(5 * time.Second)},
+		{progress, hfgateway.WithForecasts(0)}, {nil, hfgateway.WithInsecure()},
 	} {
+		client, _ := newClient(t, g.address(), try.option)
 		g.on("SubmitGeneration", submitted(hfgateway.StateInProgress, 1))
 		g.on("WatchGeneration", respond(forecast(0.1), &pb.WatchGenerationResponse{Generation: at(2, 0.2)},
 			forecast(0.3), change(hfgateway.StateCompleted, 3)))
-		if _, err := client.Generate(within(t), input, options...); err != nil {
+		if _, err := client.Generate(within(t), input, try.progress); err != nil {
 			t.Fatal(err)
 		}
 		requested := requests[*pb.WatchGenerationRequest](g, "WatchGeneration")
 		wanted := map[int64]string{0: "[1 0 2 0.2 3 0]", 2: "[1 0 1 0.1 2 0.2 2 0.3 3 0]", 5: "[1 0 1 0.1 2 0.2 2 0.3 3 0]"}
 		interval := requested[len(requested)-1].GetForecastInterval().GetSeconds()
-		if got := text(seen); options != nil && got != wanted[interval] {
+		if got := text(seen); try.progress != nil && got != wanted[interval] {
 			t.Errorf("every %d s: %s", interval, got)
 		}
 		seen = nil
@@ -301,7 +301,9 @@ func TestForecastsAreProgress(t *testing.T) {
 	}
 	// A forecast before the first change belongs to nothing.
 	g.on("WatchGeneration", respond(forecast(0.1), &pb.WatchGenerationResponse{Generation: at(2, 0.2)}, forecast(0.3)))
-	for changed, err := range client.Watch(within(t), "g1", hfgateway.WithForecasts(time.Second)) {
+	client, _ := newClient(t, g.address())
+	forecasts := func(r *hfgateway.WatchRequest) { r.ForecastInterval = seconds(1) }
+	for changed, err := range client.Watch(within(t), "g1", forecasts) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"google.golang.org/protobuf/proto"
+
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
@@ -18,13 +20,13 @@ const uploadChunk = 256 << 10
 //
 // A failed upload is not retried, because media may not be readable twice: call Upload again. Only the context limits
 // an upload; the client's timeout does not apply. An error of media is returned wrapped.
-func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string) (*StoredMedia, error) {
+func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string) (*pb.UploadMediaResponse, error) {
 	// If the stream is canceled before its end, the gateway discards the upload as incomplete.
 	ctx, leave := context.WithCancel(ctx)
 	defer leave()
 	size, err := sizeLeft(media)
 	if err != nil {
-		return nil, readingError(err)
+		return nil, fmt.Errorf("hfgateway: reading the media: %w", err)
 	}
 	stream, err := c.Uploads.UploadMedia(ctx)
 	if err != nil {
@@ -40,7 +42,7 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 		}
 		chunk, err := nextChunk(media)
 		if err != nil && err != io.EOF {
-			return nil, readingError(err)
+			return nil, fmt.Errorf("hfgateway: reading the media: %w", err)
 		}
 		if len(chunk) == 0 {
 			break
@@ -69,31 +71,19 @@ func nextChunk(media io.Reader) ([]byte, error) {
 // sizeLeft returns the number of bytes left to read, or nil if it is not known.
 func sizeLeft(media io.Reader) (*int64, error) {
 	if buffer, ok := media.(*bytes.Buffer); ok {
-		size := int64(buffer.Len())
-		return &size, nil
+		return proto.Int64(int64(buffer.Len())), nil
 	}
 	seeker, ok := media.(io.Seeker)
 	if !ok {
 		return nil, nil
 	}
-	here, err := seeker.Seek(0, io.SeekCurrent)
-	if err != nil {
+	here, unknown := seeker.Seek(0, io.SeekCurrent)
+	end, err := seeker.Seek(0, io.SeekEnd)
+	if unknown != nil || err != nil {
 		return nil, nil // a pipe
 	}
-	end, err := seeker.Seek(0, io.SeekEnd)
-	if err != nil {
-		return nil, nil
+	if _, err := seeker.Seek(here, io.SeekStart); err != nil || end <= here {
+		return nil, err // a device, or empty
 	}
-	if _, err := seeker.Seek(here, io.SeekStart); err != nil {
-		return nil, err
-	}
-	if end <= here {
-		return nil, nil // a device, or empty
-	}
-	size := end - here
-	return &size, nil
-}
-
-func readingError(err error) error {
-	return fmt.Errorf("hfgateway: reading the media: %w", err)
+	return proto.Int64(end - here), nil
 }

@@ -48,6 +48,13 @@ type inSeconds float64
 
 func (s inSeconds) duration() time.Duration { return time.Duration(float64(s) * float64(time.Second)) }
 
+func (s *inSeconds) message() *durationpb.Duration {
+	if s == nil {
+		return nil
+	}
+	return durationpb.New(s.duration())
+}
+
 // message parses a message of the API from protobuf's JSON.
 func message[M any, P interface {
 	*M
@@ -189,7 +196,7 @@ func TestVectorsOfGenerationErrors(t *testing.T) {
 			g.on("SubmitGeneration", respond(&pb.SubmitGenerationResponse{Generation: ended}))
 			client, _ := newClient(t, g.address())
 
-			_, err := client.Generate(within(t), input)
+			_, err := client.Generate(within(t), input, nil)
 
 			var failed *hfgateway.GenerationError
 			if !errors.As(err, &failed) || !proto.Equal(failed.Generation, ended) {
@@ -449,7 +456,8 @@ func TestVectorsOfWatch(t *testing.T) {
 				want, opened = append(want, stream.Delivered...), append(opened, stream.AfterRevision)
 			}
 
-			for changed, err := range client.Watch(within(t), "g1", hfgateway.AfterRevision(try.AfterRevision)) {
+			after := func(r *hfgateway.WatchRequest) { r.AfterRevision = try.AfterRevision }
+			for changed, err := range client.Watch(within(t), "g1", after) {
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -476,29 +484,24 @@ type event struct {
 	Progress    map[string]float64
 }
 
-func asEvent(t *testing.T, received hfgateway.Event) event {
-	t.Helper()
-	switch received := received.(type) {
-	case hfgateway.Changed:
-		return event{
-			Event: "changed", ResumeToken: received.ResumeToken, ID: received.Generation.GetId(),
-			Revision: received.Generation.GetRevision(),
-		}
-	case hfgateway.CaughtUp:
-		return event{Event: "caught_up", ResumeToken: received.ResumeToken}
-	case hfgateway.Reset:
-		return event{Event: "reset", ResumeToken: received.ResumeToken}
-	case hfgateway.Missing:
-		return event{Event: "missing", ResumeToken: received.ResumeToken, IDs: received.IDs}
-	case hfgateway.Forecasts:
-		made := event{Event: "forecasts", ResumeToken: received.ResumeToken, Progress: map[string]float64{}}
-		for id, forecast := range received.ByID {
+func asEvent(received hfgateway.Event) event {
+	made := event{ResumeToken: received.ResumeToken, IDs: received.Missing}
+	switch {
+	case received.Changed != nil:
+		made.Event, made.ID, made.Revision = "changed", received.Changed.GetId(), received.Changed.GetRevision()
+	case received.CaughtUp:
+		made.Event = "caught_up"
+	case received.Reset:
+		made.Event = "reset"
+	case received.Missing != nil:
+		made.Event = "missing"
+	case received.Forecasts != nil:
+		made.Event, made.Progress = "forecasts", map[string]float64{}
+		for id, forecast := range received.Forecasts {
 			made.Progress[id] = forecast.GetProgress()
 		}
-		return made
 	}
-	t.Fatalf("an event of type %T", received)
-	return event{}
+	return made
 }
 
 func TestVectorsOfWatchMany(t *testing.T) {
@@ -532,11 +535,12 @@ func TestVectorsOfWatchMany(t *testing.T) {
 				want, opened = append(want, stream.Events...), append(opened, stream.OpenedWith)
 			}
 
-			for received, err := range client.WatchMany(within(t), nil, hfgateway.FromToken(try.ResumeToken)) {
+			from := func(r *hfgateway.WatchManyRequest) { r.ResumeToken = try.ResumeToken }
+			for received, err := range client.WatchMany(within(t), nil, from) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				seen = append(seen, asEvent(t, received))
+				seen = append(seen, asEvent(received))
 			}
 
 			for _, request := range requests[*pb.WatchGenerationsRequest](g, "WatchGenerations") {
@@ -629,7 +633,7 @@ func construct(t *testing.T, constructor string, text json.RawMessage) *hfgatewa
 		})
 	case "model":
 		return hfgateway.Must(hfgateway.Model(arguments.ModelID, arguments.Parameters, func(in *hfgateway.ModelInput) {
-			in.ApiVersion = hfgateway.APIVersion(named(pb.ApiVersion_value, "API_VERSION_", arguments.APIVersion))
+			in.ApiVersion = pb.ApiVersion(named(pb.ApiVersion_value, "API_VERSION_", arguments.APIVersion))
 		}))
 	}
 	t.Fatalf("no constructor %s", constructor)
@@ -706,7 +710,7 @@ func request(t *testing.T, client *hfgateway.Client, method string, text json.Ra
 		AfterRevision     int32      `json:"after_revision"`
 		ResumeToken       string     `json:"resume_token"`
 		ForecastInterval  *inSeconds `json:"forecast_interval"`
-		TTL               inSeconds
+		TTL               *inSeconds
 	}
 	if err := json.Unmarshal(text, &arguments); err != nil {
 		t.Fatal(err)
@@ -724,38 +728,22 @@ func request(t *testing.T, client *hfgateway.Client, method string, text json.Ra
 	ctx := within(t)
 	switch method {
 	case "submit":
-		var options []hfgateway.SubmitOption
-		if arguments.IdempotencyKey != nil {
-			options = append(options, hfgateway.WithIdempotencyKey(*arguments.IdempotencyKey))
+		set := func(r *hfgateway.SubmitRequest) {
+			if arguments.IdempotencyKey != nil {
+				r.IdempotencyKey = *arguments.IdempotencyKey
+			}
+			if arguments.WaitFor != "" {
+				r.WaitFor = pb.WaitFor(named(pb.WaitFor_value, "WAIT_FOR_", arguments.WaitFor))
+			}
+			r.Labels, r.FailWhenSaturated = arguments.Labels, arguments.FailWhenSaturated
+			r.WaitTimeout, r.StartTimeout = arguments.WaitTimeout.message(), arguments.StartTimeout.message()
+			r.OutputsTtl = arguments.OutputsTTL.message()
 		}
-		if arguments.Labels != nil {
-			options = append(options, hfgateway.WithLabels(arguments.Labels))
-		}
-		if arguments.WaitFor != "" {
-			options = append(options,
-				hfgateway.WithWaitFor(pb.WaitFor(named(pb.WaitFor_value, "WAIT_FOR_", arguments.WaitFor))))
-		}
-		if arguments.WaitTimeout != nil {
-			options = append(options, hfgateway.WithWaitTimeout(arguments.WaitTimeout.duration()))
-		}
-		if arguments.StartTimeout != nil {
-			options = append(options, hfgateway.WithStartTimeout(arguments.StartTimeout.duration()))
-		}
-		if arguments.FailWhenSaturated {
-			options = append(options, hfgateway.FailWhenSaturated())
-		}
-		if arguments.OutputsTTL != nil {
-			options = append(options, hfgateway.WithOutputsTTL(arguments.OutputsTTL.duration()))
-		}
-		_, err := client.Submit(ctx, message[pb.GenerationInput](t, arguments.Input), options...)
+		_, err := client.Submit(ctx, message[pb.GenerationInput](t, arguments.Input), set)
 		return err
 	case "list":
-		var options []hfgateway.ListOption
-		if arguments.IncludeInput {
-			options = append(options, hfgateway.WithInput())
-		}
-		if arguments.PageSize != 0 {
-			options = append(options, hfgateway.WithPageSize(arguments.PageSize))
+		set := func(r *hfgateway.ListRequest) {
+			r.IncludeInput, r.PageSize = arguments.IncludeInput, arguments.PageSize
 		}
 		if arguments.IdempotencyKey != nil {
 			filter.IdempotencyKey = *arguments.IdempotencyKey
@@ -763,37 +751,31 @@ func request(t *testing.T, client *hfgateway.Client, method string, text json.Ra
 		if string(text) == "{}" {
 			filter = nil
 		}
-		for _, err := range client.List(ctx, filter, options...) {
+		for _, err := range client.List(ctx, filter, set) {
 			return err
 		}
 		return nil
 	case "watch":
-		options := []hfgateway.WatchOption{hfgateway.AfterRevision(arguments.AfterRevision)}
-		if arguments.IncludeInput {
-			options = append(options, hfgateway.WithInput())
+		set := func(r *hfgateway.WatchRequest) {
+			r.AfterRevision, r.IncludeInput = arguments.AfterRevision, arguments.IncludeInput
 		}
-		for _, err := range client.Watch(ctx, arguments.ID, options...) {
+		for _, err := range client.Watch(ctx, arguments.ID, set) {
 			return err
 		}
 		return nil
 	case "watch_many":
-		options := []hfgateway.WatchManyOption{hfgateway.FromToken(arguments.ResumeToken)}
-		if arguments.IncludeInput {
-			options = append(options, hfgateway.WithInput())
+		set := func(r *hfgateway.WatchManyRequest) {
+			r.ResumeToken, r.IncludeInput = arguments.ResumeToken, arguments.IncludeInput
+			r.ForecastInterval = arguments.ForecastInterval.message()
 		}
-		if arguments.ForecastInterval != nil {
-			options = append(options, hfgateway.WithForecasts(arguments.ForecastInterval.duration()))
-		}
-		for _, err := range client.WatchMany(ctx, filter, options...) {
+		for _, err := range client.WatchMany(ctx, filter, set) {
 			return err
 		}
 		return nil
 	case "create_watch_token":
-		request := &pb.CreateWatchTokenRequest{Filter: filter, IncludeInput: arguments.IncludeInput}
-		if arguments.TTL != 0 {
-			request.Ttl = durationpb.New(arguments.TTL.duration())
-		}
-		_, err := client.Tokens.CreateWatchToken(ctx, request)
+		_, err := client.Tokens.CreateWatchToken(ctx, &pb.CreateWatchTokenRequest{
+			Filter: filter, Ttl: arguments.TTL.message(), IncludeInput: arguments.IncludeInput,
+		})
 		return err
 	}
 	t.Fatalf("no method %s", method)

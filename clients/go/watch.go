@@ -1,6 +1,7 @@
 package hfgateway
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"time"
@@ -11,82 +12,8 @@ import (
 	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
-// waitStep is the timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to
-// be cheap.
+// waitStep is the timeout of one WaitGeneration call: shorter than the usual idle timeouts of proxies.
 const waitStep = 50 * time.Second
-
-// ListOption configures [Client.List]: [WithInput], [WithPageSize].
-type ListOption interface {
-	list(*pb.ListGenerationsRequest)
-}
-
-// WatchOption configures [Client.Watch]: [WithInput], [AfterRevision], [WithForecasts].
-type WatchOption interface {
-	watch(*pb.WatchGenerationRequest)
-}
-
-// WatchManyOption configures [Client.WatchMany]: [WithInput], [FromToken], [WithForecasts].
-type WatchManyOption interface {
-	watchMany(*pb.WatchGenerationsRequest)
-}
-
-// InputOption is the type of [WithInput].
-type InputOption struct{}
-
-// WithInput includes the inputs of generations. By default lists and watches leave them out.
-func WithInput() InputOption { return InputOption{} }
-
-func (InputOption) list(r *pb.ListGenerationsRequest)       { r.IncludeInput = true }
-func (InputOption) watch(r *pb.WatchGenerationRequest)      { r.IncludeInput = true }
-func (InputOption) watchMany(r *pb.WatchGenerationsRequest) { r.IncludeInput = true }
-
-type listOption func(*pb.ListGenerationsRequest)
-
-func (o listOption) list(r *pb.ListGenerationsRequest) { o(r) }
-
-// WithPageSize sets the number of generations in a page, at most 500. Default: 50.
-func WithPageSize(size int32) ListOption {
-	return listOption(func(r *pb.ListGenerationsRequest) { r.PageSize = size })
-}
-
-type watchOption func(*pb.WatchGenerationRequest)
-
-func (o watchOption) watch(r *pb.WatchGenerationRequest) { o(r) }
-
-// AfterRevision starts a watch after this revision. Default: 0, which returns all changes.
-func AfterRevision(revision int32) WatchOption {
-	return watchOption(func(r *pb.WatchGenerationRequest) { r.AfterRevision = revision })
-}
-
-type watchManyOption func(*pb.WatchGenerationsRequest)
-
-func (o watchManyOption) watchMany(r *pb.WatchGenerationsRequest) { o(r) }
-
-// FromToken resumes a watch after the event with this resume token. The watch must have the same filter as the one that
-// returned the token.
-func FromToken(token string) WatchManyOption {
-	return watchManyOption(func(r *pb.WatchGenerationsRequest) { r.ResumeToken = token })
-}
-
-// ForecastOption is the type of [WithForecasts].
-type ForecastOption time.Duration
-
-// WithForecasts reports newer forecasts when nothing else was reported for the interval, which is at least 1 s.
-// [Client.WatchMany] yields [Forecasts]. [Client.Watch] yields the last generation again, at the same revision and with
-// the newer forecast, and [Client.Generate] passes it to [WithProgress]. Default: 2 s for Generate, which 0 disables,
-// and none for watches or without WithProgress.
-func WithForecasts(interval time.Duration) ForecastOption { return ForecastOption(interval) }
-
-func (o ForecastOption) duration() *durationpb.Duration {
-	if o == 0 {
-		return nil
-	}
-	return durationpb.New(time.Duration(o))
-}
-
-func (o ForecastOption) generate(f *following)                   { f.forecasts = o }
-func (o ForecastOption) watch(r *pb.WatchGenerationRequest)      { r.ForecastInterval = o.duration() }
-func (o ForecastOption) watchMany(r *pb.WatchGenerationsRequest) { r.ForecastInterval = o.duration() }
 
 // Wait waits until the generation has ended, and returns it. At the timeout it returns the generation as it is, without
 // an error. With a timeout of 0 only the context limits the wait, and its end is an error.
@@ -115,22 +42,20 @@ func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*G
 }
 
 // Watch yields every change of a generation, exactly once and in order, and ends after the final one. It resumes if the
-// stream breaks, and ends after an error. Each range over the sequence opens a new watch.
-func (c *Client) Watch(ctx context.Context, id string, options ...WatchOption) iter.Seq2[*Generation, error] {
-	return c.watchFrom(ctx, &Generation{Id: id}, options...)
+// stream breaks, and ends after an error. Each range over the sequence opens a new watch. With a ForecastInterval in the
+// request, it yields the last generation again, at the same revision, with each newer forecast.
+func (c *Client) Watch(ctx context.Context, id string, set ...func(*WatchRequest)) iter.Seq2[*Generation, error] {
+	return c.watchFrom(ctx, &Generation{Id: id}, set...)
 }
 
 // watchFrom is Watch after a generation that is known already. Without a revision it is not: then forecasts before the
 // first change belong to nothing, and are left out.
-func (c *Client) watchFrom(ctx context.Context, last *Generation, options ...WatchOption) iter.Seq2[*Generation, error] {
+func (c *Client) watchFrom(ctx context.Context, last *Generation, set ...func(*WatchRequest)) iter.Seq2[*Generation, error] {
 	type response = pb.WatchGenerationResponse
 	return watch(ctx, c.calls, c.Generations.WatchGeneration,
-		func() (*pb.WatchGenerationRequest, func(*response) ([]*Generation, bool)) {
+		func() (*WatchRequest, func(*response) ([]*Generation, bool)) {
 			last := last
-			request := &pb.WatchGenerationRequest{Id: last.GetId(), AfterRevision: last.GetRevision()}
-			for _, option := range options {
-				option.watch(request)
-			}
+			request := with(&WatchRequest{Id: last.GetId(), AfterRevision: last.GetRevision()}, set)
 			return request, func(message *response) ([]*Generation, bool) {
 				generation := message.GetGeneration()
 				switch {
@@ -151,14 +76,11 @@ func (c *Client) watchFrom(ctx context.Context, last *Generation, options ...Wat
 // WatchMany yields the events of all generations that match the filter, including ones created later. A nil filter
 // matches all. The sequence ends when all generations in filter.Ids have ended, and never for other filters. It resumes
 // if the stream breaks, and ends after an error. Each range over the sequence opens a new watch.
-func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...WatchManyOption) iter.Seq2[Event, error] {
+func (c *Client) WatchMany(ctx context.Context, filter *Filter, set ...func(*WatchManyRequest)) iter.Seq2[Event, error] {
 	type response = pb.WatchGenerationsResponse
 	return watch(ctx, c.calls, c.Generations.WatchGenerations,
-		func() (*pb.WatchGenerationsRequest, func(*response) ([]Event, bool)) {
-			request := &pb.WatchGenerationsRequest{Filter: orAll(filter)}
-			for _, option := range options {
-				option.watchMany(request)
-			}
+		func() (*WatchManyRequest, func(*response) ([]Event, bool)) {
+			request := with(&WatchManyRequest{Filter: cmp.Or(filter, &Filter{})}, set)
 			position := &cursor{token: request.ResumeToken}
 			return request, func(message *response) ([]Event, bool) {
 				events := position.received(message)
@@ -166,4 +88,39 @@ func (c *Client) WatchMany(ctx context.Context, filter *Filter, options ...Watch
 				return events, true
 			}
 		})
+}
+
+// WatchCharacter yields the character as it is, and then every change until its training has ended. It opens the stream
+// again if it breaks, and ends after an error. Each range over the sequence opens a new watch.
+func (c *Client) WatchCharacter(ctx context.Context, id string) iter.Seq2[*Character, error] {
+	type response = pb.WatchCharacterResponse
+	return watch(ctx, c.calls, c.Characters.WatchCharacter,
+		func() (*pb.WatchCharacterRequest, func(*response) ([]*Character, bool)) {
+			var last *Character
+			return &pb.WatchCharacterRequest{Id: id}, func(message *response) ([]*Character, bool) {
+				character := message.GetCharacter()
+				if character == nil || proto.Equal(character, last) {
+					return nil, true // each stream begins with the current state
+				}
+				last = character
+				return []*Character{character}, !character.GetDone()
+			}
+		})
+}
+
+// WatchModels yields changes of Higgsfield's list of models: models that are new, changed or gone. It starts after the
+// change with the revision of the request; 0 is before the first change, and a nil request or revision yields only future
+// changes. It opens the stream again if it breaks, and ends after an error.
+func (c *Client) WatchModels(ctx context.Context, request *pb.WatchModelsRequest) iter.Seq2[*pb.WatchModelsResponse, error] {
+	return watch(ctx, c.calls, c.Catalogs.WatchModels, func() (*pb.WatchModelsRequest, func(*pb.WatchModelsResponse) ([]*pb.WatchModelsResponse, bool)) {
+		next := &pb.WatchModelsRequest{}
+		proto.Merge(next, request)
+		return next, func(change *pb.WatchModelsResponse) ([]*pb.WatchModelsResponse, bool) {
+			next.AfterRevision = proto.Int64(change.GetRevision())
+			if change.GetModel() == nil {
+				return nil, true
+			}
+			return []*pb.WatchModelsResponse{change}, true
+		}
+	})
 }

@@ -21,7 +21,7 @@ func TestWatchResumesAfterCutAndRepeatsNothing(t *testing.T) {
 	client, _ := newClient(t, g.address())
 
 	var seen []int32
-	for changed, err := range client.Watch(within(t), "g1", hfgateway.WithInput()) {
+	for changed, err := range client.Watch(within(t), "g1", func(r *hfgateway.WatchRequest) { r.IncludeInput = true }) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -166,18 +166,17 @@ func TestWatchManyResumesWithToken(t *testing.T) {
 
 	var seen []string
 	for event, err := range client.WatchMany(within(t), filter,
-		hfgateway.FromToken("start"), hfgateway.WithInput(), hfgateway.WithForecasts(time.Second)) {
+		func(r *hfgateway.WatchManyRequest) {
+			r.ResumeToken, r.IncludeInput, r.ForecastInterval = "start", true, seconds(1)
+		}) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		switch event := event.(type) {
-		case hfgateway.Changed:
-			seen = append(seen, text("changed", event.Generation.GetRevision(), event.ResumeToken))
-		case hfgateway.CaughtUp:
-			seen = append(seen, text("caught up", event.Token()))
+		if event.CaughtUp {
+			seen = append(seen, text("caught up", event.ResumeToken))
 			g.cut()
-		default:
-			t.Errorf("%T", event)
+		} else {
+			seen = append(seen, text("changed", event.Changed.GetRevision(), event.ResumeToken))
 		}
 	}
 

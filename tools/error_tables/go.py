@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from textwrap import wrap
 
-from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described
+from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described, ends
 
 WIDTH = 116
 TERMS = {
@@ -34,24 +34,39 @@ var (
 """
 
 
+ENDS = """)
+
+// Errors of generations and trainings that ended without success. [ErrGenerationFailed] matches every
+// [*GenerationError], and [ErrTrainingFailed] every [*TrainingError].
+var (
+"""
+
+
 def write(classes: list[ErrorClass]) -> str:
     """Return the file with the variables and their tables."""
     codes = {f"codes.{_camel(code)}": name for code, name in classes_of_codes(classes).items()}
     reasons = {f'"{reason}"': name for reason, name in classes_of_reasons(classes).items()}
     return (
         HEAD
-        + "".join(map(_variable, classes))
+        + "".join(_variable(one.name, _lead(one) + described(one.description, TERMS)) for one in classes)
+        + ENDS
+        + "".join(
+            _variable(name, f"{_name(name)}: {text}") for name, text in (*ends.GENERATIONS.items(), ends.TRAINING)
+        )
         + ")\n"
         + _table("byCode", "codes.Code", codes)
         + _table("byReason", "string", reasons)
     )
 
 
-def _variable(one: ErrorClass) -> str:
-    lead = f"{_name(one.name)}: " if one.base else f"{_name(one.name)} is {one.code}. "
-    comment = wrap(lead + described(one.description, TERMS), WIDTH - 3)
-    text = re.sub(r"(?<!^)(?=[A-Z])", " ", one.name).lower()
-    return "".join(f"\t// {line}\n" for line in comment) + f'\t{_name(one.name)} = errors.New("{text}")\n'
+def _lead(one: ErrorClass) -> str:
+    return f"{_name(one.name)}: " if one.base else f"{_name(one.name)} is {one.code}. "
+
+
+def _variable(error: str, comment: str) -> str:
+    text = re.sub(r"(?<!^)(?=[A-Z])", " ", error).lower()
+    lines = "".join(f"\t// {line}\n" for line in wrap(comment, WIDTH - 3))
+    return f'{lines}\t{_name(error)} = errors.New("{text}")\n'
 
 
 def _table(name: str, key: str, rows: Mapping[str, str]) -> str:

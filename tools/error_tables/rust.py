@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textwrap import wrap
 
-from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described
+from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described, ends
 
 WIDTH = 120
 TERMS = {
@@ -15,33 +15,15 @@ TERMS = {
     "idempotency_key": "idempotency key",
 }
 
-# Errors that no code or reason identifies, and the broader kind of each.
-OTHERS = {
+OTHERS: dict[str, tuple[str, str]] = {
     "Other": ("Any other code.", ""),
     "ClientClosed": ("The client was closed before or during the call. A submitted generation continues.", ""),
-    "GenerationFailed": ("Only from `generate`: the generation failed. See `Error::generation`.", ""),
-    "GenerationRefused": (
-        "Only from `generate`: the generation failed before Higgsfield accepted it. It was not charged, and its key "
-        "can be used again.",
-        "GenerationFailed",
-    ),
-    "GenerationModerated": (
-        "Only from `generate`: Higgsfield's moderation refused the generation. It was not charged.",
-        "GenerationFailed",
-    ),
-    "GenerationCanceled": (
-        "Only from `generate`: a caller canceled the generation, or the gateway did; see the reason. "
-        "It was not charged.",
-        "GenerationFailed",
-    ),
-    "GenerationLost": (
-        "Only from `generate`: the outcome of the generation cannot be determined. It may have been charged.",
-        "GenerationFailed",
-    ),
-    "TrainingFailed": ("Only from `train_character`: the training failed. See `Error::character`.", ""),
-    "SourceFailed": ("Only from `upload`: the source could not be read.", ""),
-    "InvalidConfiguration": ("Only from `build`: the address, the API key or a PEM file is invalid.", ""),
+    **{name: (f"{text} Only from `generate`.", "GenerationFailed") for name, text in ends.GENERATIONS.items()},
+    ends.TRAINING[0]: (f"{ends.TRAINING[1]} Only from `train_character`.", ""),
+    "SourceFailed": ("The source could not be read. Only from `upload`.", ""),
+    "InvalidConfiguration": ("The address, the API key or a PEM file is invalid. Only from `build`.", ""),
 }
+"""Kinds that no code or reason identifies, with their comments, and the broader kind of each."""
 
 ENUM = f"""// {MARK}
 //! The kinds of errors: one for each gRPC code, and one for each reason of the gateway.
@@ -52,10 +34,12 @@ use tonic::Code;
 ///
 /// There is one kind for each gRPC code, and one for each reason of the gateway. Errors with a reason that is newer
 /// than this crate, and errors of the transport, have the kind of their code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {{
 """
+
+DEFAULT = "    #[default]\n"
 
 BROADER = """
 impl Kind {
@@ -76,10 +60,12 @@ def write(classes: list[ErrorClass]) -> str:
     reasons = {f'"{reason}"': f"Some(Self::{kind})" for reason, kind in classes_of_reasons(classes).items()}
     return (
         ENUM
-        + "".join(f"{_comment(text)}    {name},\n" for name, text, _ in kinds)
+        + "".join(f"{_comment(text)}{DEFAULT if name == 'Other' else ''}    {name},\n" for name, text, _ in kinds)
         + "}\n"
         + BROADER
-        + _arms({f"Self::{name}": f"Self::{base}" for name, _, base in kinds if base}, "itself", "itself")
+        + _arms(
+            {f"Self::{name}": f"Self::{base}" for name, _, base in kinds if base not in ("", name)}, "itself", "itself"
+        )
         + "\n    pub(crate) fn of_code(code: Code) -> Self {\n        match code {\n"
         + _arms(codes, "_", "Self::Other")
         + "\n    pub(crate) fn of_reason(reason: &str) -> Option<Self> {\n        match reason {\n"

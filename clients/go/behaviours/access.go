@@ -17,7 +17,7 @@ func stranger(t *trial, key string) {
 }
 
 func otherTenant(t *trial) {
-	prompt, key := unique("a fox"), hfgateway.WithIdempotencyKey(hfgateway.NewIdempotencyKey())
+	prompt, key := unique("a fox"), withKey(hfgateway.NewIdempotencyKey())
 	first := t.submit(prompt, key).Generation
 	other := t.another(t.address, t.otherAPIKey)
 	defer other.Close()

@@ -13,12 +13,12 @@ import (
 
 // called creates a callback for a label that no generation has, to an address on which nothing listens. The caller
 // drops it.
-func (t *trial) called(options ...hfgateway.CallbackOption) *hfgateway.CreatedCallback {
+func (t *trial) called(set ...func(*hfgateway.CreateCallbackRequest)) *hfgateway.CreatedCallback {
 	socket := value[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	socket.Close()
 	filter := &hfgateway.Filter{Labels: map[string]string{"run": unique("nothing")}}
-	created, err := t.client.CreateCallback(t.ctx, "http://"+socket.Addr().String()+"/hook",
-		append(options, hfgateway.WithFilter(filter))...)
+	filtered := func(r *hfgateway.CreateCallbackRequest) { r.Filter = filter }
+	created, err := t.client.CreateCallback(t.ctx, "http://"+socket.Addr().String()+"/hook", append(set, filtered)...)
 	return value[*hfgateway.CreatedCallback](t)(created, err)
 }
 
@@ -29,13 +29,14 @@ func (t *trial) drop(callback *hfgateway.CreatedCallback) {
 }
 
 func createCallback(t *trial) {
-	first := t.called(hfgateway.EveryChange(true))
+	first := t.called(func(r *hfgateway.CreateCallbackRequest) { r.EveryChange = true })
 	defer t.drop(first)
 	t.check(strings.HasPrefix(first.Secret, "whsec_") && !first.Replayed, first.Replayed)
 	t.check(first.Callback.GetId() != "" && first.Callback.GetEveryChange(), first.Callback)
 	second := value[*hfgateway.CreatedCallback](t)(t.client.CreateCallback(t.ctx, first.Callback.GetUrl(),
-		hfgateway.WithIdempotencyKey(first.IdempotencyKey), hfgateway.EveryChange(true),
-		hfgateway.WithFilter(first.Callback.GetFilter())))
+		func(r *hfgateway.CreateCallbackRequest) {
+			r.IdempotencyKey, r.EveryChange, r.Filter = first.IdempotencyKey, true, first.Callback.GetFilter()
+		}))
 	t.check(second.Callback.GetId() == first.Callback.GetId() && second.Replayed && second.Secret == "", second.Replayed)
 }
 
@@ -46,7 +47,8 @@ func lostCallbackSecret(t *trial) {
 	t.control("/lose", map[string]any{"callback_url": url}, &lost)
 	t.check(lost.Connections > 0, "there was no connection to lose")
 	filter := &hfgateway.Filter{Labels: map[string]string{"run": unique("nothing")}}
-	made := value[*hfgateway.CreatedCallback](t)(t.client.CreateCallback(t.ctx, url, hfgateway.WithFilter(filter)))
+	made := value[*hfgateway.CreatedCallback](t)(t.client.CreateCallback(t.ctx, url,
+		func(r *hfgateway.CreateCallbackRequest) { r.Filter = filter }))
 	defer t.drop(made)
 	t.check(made.Replayed && strings.HasPrefix(made.Secret, "whsec_"), made.Replayed)
 	request := &pb.TestCallbackRequest{Id: made.Callback.GetId()}
@@ -74,7 +76,7 @@ func listCallbacks(t *trial) {
 	defer t.drop(first)
 	second := t.called()
 	defer t.drop(second)
-	found := idsOf(t, t.client.ListCallbacks(t.ctx, &hfgateway.CallbackQuery{PageSize: 1}))
+	found := idsOf(t, t.client.ListCallbacks(t.ctx, &pb.ListCallbacksRequest{PageSize: 1}))
 	t.check(slices.Equal(found[:2], []string{second.Callback.GetId(), first.Callback.GetId()}), found)
 }
 
@@ -118,7 +120,7 @@ func testCallback(t *trial) {
 func listDeliveries(t *trial) {
 	made := t.called()
 	defer t.drop(made)
-	query := &hfgateway.DeliveryQuery{CallbackId: made.Callback.GetId()}
+	query := &pb.ListDeliveriesRequest{CallbackId: made.Callback.GetId()}
 	t.check(len(read(t, t.client.ListDeliveries(t.ctx, query)).rest()) == 0, "unexpected deliveries")
 	for _, err := range t.client.ListDeliveries(t.ctx, nil) {
 		t.refused(err, hfgateway.ErrInvalidInput, "INVALID_INPUT")

@@ -17,15 +17,16 @@ func (t *trial) training() *hfgateway.Character {
 
 func createCharacter(t *trial) {
 	name := unique("Ann")
+	forSoul2 := func(r *hfgateway.CreateCharacterRequest) { r.Version = hfgateway.SoulV2 }
 	first := value[*hfgateway.CreatedCharacter](t)(
-		t.client.CreateCharacter(t.ctx, name, faces, hfgateway.WithSoulVersion(hfgateway.SoulV2)))
+		t.client.CreateCharacter(t.ctx, name, faces, forSoul2))
 	t.check(first.Character.GetId() != "" && first.Character.GetName() == name && !first.Replayed, first)
 	t.check(first.Character.GetVersion() == hfgateway.SoulV2 && !first.Character.GetDone(), first)
-	key := hfgateway.WithIdempotencyKey(first.IdempotencyKey)
+	key := func(r *hfgateway.CreateCharacterRequest) { r.IdempotencyKey = first.IdempotencyKey }
 	second := value[*hfgateway.CreatedCharacter](t)(
-		t.client.CreateCharacter(t.ctx, name, faces, hfgateway.WithSoulVersion(hfgateway.SoulV2), key))
+		t.client.CreateCharacter(t.ctx, name, faces, forSoul2, key))
 	t.check(second.Character.GetId() == first.Character.GetId() && second.Replayed, first, second)
-	_, err := t.client.CreateCharacter(t.ctx, unique("Ben"), faces, hfgateway.WithSoulVersion(hfgateway.SoulV2), key)
+	_, err := t.client.CreateCharacter(t.ctx, unique("Ben"), faces, forSoul2, key)
 	failed := t.refused(err, hfgateway.ErrKeyReused, "IDEMPOTENCY_KEY_REUSED")
 	t.check(failed.IdempotencyKey == first.IdempotencyKey, failed)
 	t.check(t.ledger(name).Charges == 1, t.ledger(name))
@@ -49,7 +50,7 @@ func listCharacters(t *trial) {
 	first := t.training().GetId()
 	t.advance(1)
 	second := t.training().GetId()
-	found := idsOf(t, t.client.ListCharacters(t.ctx, &hfgateway.CharacterQuery{PageSize: 1}))
+	found := idsOf(t, t.client.ListCharacters(t.ctx, &pb.ListCharactersRequest{PageSize: 1}))
 	t.check(slices.Equal(found[:2], []string{second, first}), found, first, second)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 func cancelQueued(t *trial) {
@@ -21,7 +22,7 @@ func cancelQueued(t *trial) {
 func cancelPending(t *trial) {
 	prompt := unique("a fox")
 	t.plan(prompt, full())
-	found := t.submit(prompt, hfgateway.WithWaitTimeout(500*time.Millisecond)).Generation
+	found := t.submit(prompt, waitBriefly).Generation
 	t.check(found.GetState() == hfgateway.StatePending, found)
 	found = value[*hfgateway.Generation](t)(t.client.Cancel(t.ctx, found.GetId()))
 	t.check(found.GetState() == hfgateway.StateCanceled, found)
@@ -45,12 +46,12 @@ func notCancelable(t *trial, id, state string) {
 
 func estimate(t *trial) {
 	prompt := unique("a fox")
-	price := value[*hfgateway.Price](t)(t.client.Estimate(t.ctx, hfgateway.Soul(prompt)))
+	price := value[*pb.EstimateGenerationResponse](t)(t.client.Generations.EstimateGeneration(t.ctx, priced(prompt)))
 	t.check(credits(t, price) > 0, price)
 	t.charged(prompt, 0, 0)
 }
 
-func credits(t *trial, price *hfgateway.Price) float64 {
+func credits(t *trial, price *pb.EstimateGenerationResponse) float64 {
 	return value[float64](t)(strconv.ParseFloat(price.GetCost().GetCredits(), 64))
 }
 
@@ -59,7 +60,7 @@ func estimateUpstreamAway(t *trial) {
 	t.plan(prompt, fault{"on": "estimate", "kind": "503", "times": 100})
 	client := t.another(t.address, t.apiKey, impatient)
 	defer client.Close()
-	_, err := client.Estimate(t.ctx, hfgateway.Soul(prompt))
+	_, err := client.Generations.EstimateGeneration(t.ctx, priced(prompt))
 	failed := t.refused(err, hfgateway.ErrUpstreamUnavailable, "UPSTREAM_UNAVAILABLE")
 	t.check(failed.Retryable, failed)
 }
@@ -67,29 +68,33 @@ func estimateUpstreamAway(t *trial) {
 func estimateCredentialsRefused(t *trial) {
 	prompt := unique("a fox")
 	t.plan(prompt, fault{"on": "estimate", "status": 401, "body": map[string]any{"detail": "Invalid credentials"}})
-	_, err := t.client.Estimate(t.ctx, hfgateway.Soul(prompt))
+	_, err := t.client.Generations.EstimateGeneration(t.ctx, priced(prompt))
 	t.refused(err, hfgateway.ErrUpstreamCredentialsRefused, "UPSTREAM_CREDENTIALS_REFUSED")
 }
 
 func deleteDone(t *trial) {
 	prompt := unique("a fox")
 	found := t.completed(prompt)
-	t.check(value[bool](t)(t.client.Delete(t.ctx, found.GetId())), "not removed at Higgsfield")
+	deletion := &pb.DeleteGenerationRequest{Id: found.GetId()}
+	deleted := value[*pb.DeleteGenerationResponse](t)(t.client.Generations.DeleteGeneration(t.ctx, deletion))
+	t.check(deleted.GetRemovedUpstream(), "not removed at Higgsfield")
 	_, err := t.client.Get(t.ctx, found.GetId())
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
-	_, err = t.client.Submit(t.ctx, hfgateway.Soul(prompt), hfgateway.WithIdempotencyKey(found.GetIdempotencyKey()))
+	_, err = t.client.Submit(t.ctx, hfgateway.Soul(prompt), withKey(found.GetIdempotencyKey()))
 	t.refused(err, hfgateway.ErrKeyReused, "IDEMPOTENCY_KEY_REUSED")
 	t.charged(prompt, 1, 1)
 }
 
 func deleteNotDone(t *trial) {
-	_, err := t.client.Delete(t.ctx, t.queued(unique("a fox")).GetId())
+	deletion := &pb.DeleteGenerationRequest{Id: t.queued(unique("a fox")).GetId()}
+	_, err := t.client.Generations.DeleteGeneration(t.ctx, deletion)
 	t.refused(err, hfgateway.ErrNotDone, "NOT_DONE")
 }
 
 func explain(t *trial) {
 	found := t.completed(unique("a fox"))
-	story := value[*hfgateway.Story](t)(t.client.Explain(t.ctx, found.GetId()))
+	story := value[*pb.ExplainGenerationResponse](t)(
+		t.client.Generations.ExplainGeneration(t.ctx, &pb.ExplainGenerationRequest{Id: found.GetId()}))
 	var revision int32
 	posts := 0
 	for _, event := range story.GetEvents() {
@@ -111,8 +116,13 @@ func deadline(t *trial) {
 	t.plan(prompt, fault{"on": "estimate", "delay": 60})
 	client := t.another(t.address, t.apiKey, hfgateway.WithTimeout(2*time.Second))
 	defer client.Close()
-	_, err := client.Estimate(t.ctx, hfgateway.Soul(prompt))
+	_, err := client.Generations.EstimateGeneration(t.ctx, priced(prompt))
 	t.refused(err, hfgateway.ErrDeadlineExceeded, "")
-	price := value[*hfgateway.Price](t)(client.Estimate(t.ctx, hfgateway.Soul(unique("a hare"))))
+	price := value[*pb.EstimateGenerationResponse](t)(
+		client.Generations.EstimateGeneration(t.ctx, priced(unique("a hare"))))
 	t.check(credits(t, price) > 0, price)
+}
+
+func priced(prompt string) *pb.EstimateGenerationRequest {
+	return &pb.EstimateGenerationRequest{Input: hfgateway.Soul(prompt)}
 }

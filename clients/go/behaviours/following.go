@@ -7,6 +7,7 @@ import (
 	"time"
 
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 func get(t *trial) {
@@ -28,9 +29,9 @@ func adopt(t *trial) {
 	}
 	t.control("/elsewhere", map[string]any{"prompt": prompt}, &made)
 	labels := map[string]string{"from": "elsewhere"}
-	adoption := &hfgateway.Adoption{UpstreamRequestId: made.RequestID, Labels: labels}
-	first := value[*hfgateway.Adopted](t)(t.client.Adopt(t.ctx, adoption))
-	again := value[*hfgateway.Adopted](t)(t.client.Adopt(t.ctx, adoption))
+	adoption := &pb.AdoptGenerationRequest{UpstreamRequestId: made.RequestID, Labels: labels}
+	first := value[*pb.AdoptGenerationResponse](t)(t.client.Generations.AdoptGeneration(t.ctx, adoption))
+	again := value[*pb.AdoptGenerationResponse](t)(t.client.Generations.AdoptGeneration(t.ctx, adoption))
 	id := first.GetGeneration().GetId()
 	t.check(again.GetGeneration().GetId() == id && !first.GetReplayed() && again.GetReplayed(), first, again)
 	t.advance(60)
@@ -47,10 +48,10 @@ func adopt(t *trial) {
 }
 
 func adoptUnknown(t *trial) {
-	adoption := &hfgateway.Adoption{
-		UpstreamRequestId: hfgateway.NewIdempotencyKey(), ApiVersion: hfgateway.APIV1,
+	adoption := &pb.AdoptGenerationRequest{
+		UpstreamRequestId: hfgateway.NewIdempotencyKey(), ApiVersion: pb.ApiVersion_API_VERSION_V1,
 	}
-	_, err := t.client.Adopt(t.ctx, adoption)
+	_, err := t.client.Generations.AdoptGeneration(t.ctx, adoption)
 	t.refused(err, hfgateway.ErrNotFound, "NOT_FOUND")
 }
 
@@ -58,11 +59,12 @@ func listPages(t *trial) {
 	labels := map[string]string{"run": unique("five")}
 	var made []string
 	for range 5 {
-		made = append(made, t.queued(unique("a fox"), hfgateway.WithLabels(labels)).GetId())
+		made = append(made, t.queued(unique("a fox"), func(r *hfgateway.SubmitRequest) { r.Labels = labels }).GetId())
 	}
 	slices.Reverse(made)
 	var found []string
-	for one, err := range t.client.List(t.ctx, &hfgateway.Filter{Labels: labels}, hfgateway.WithPageSize(2)) {
+	paged := func(r *hfgateway.ListRequest) { r.PageSize = 2 }
+	for one, err := range t.client.List(t.ctx, &hfgateway.Filter{Labels: labels}, paged) {
 		found = append(found, value[*hfgateway.Generation](t)(one, err).GetId())
 	}
 	t.check(slices.Equal(found, made), found, made)
@@ -161,8 +163,7 @@ func watchTwo(t *trial, unknown []string, trouble func()) {
 	t.advance(1.5)
 	for range ids {
 		watch.until(func(event hfgateway.Event) bool {
-			changed, ok := event.(hfgateway.Changed)
-			return ok && changed.Generation.GetState() == hfgateway.StateInProgress
+			return event.Changed.GetState() == hfgateway.StateInProgress
 		})
 	}
 	trouble()
@@ -172,13 +173,10 @@ func watchTwo(t *trial, unknown []string, trouble func()) {
 	caughtUp := 0
 	var missing []string
 	for _, event := range seen {
-		switch event := event.(type) {
-		case hfgateway.CaughtUp:
+		t.check(!event.Reset, "a reset")
+		missing = append(missing, event.Missing...)
+		if event.CaughtUp {
 			caughtUp++
-		case hfgateway.Missing:
-			missing = append(missing, event.IDs...)
-		case hfgateway.Reset:
-			t.failf("a reset")
 		}
 	}
 	t.check(caughtUp == 1, "caught up", caughtUp)
@@ -190,15 +188,12 @@ func watchTwo(t *trial, unknown []string, trouble func()) {
 	}
 }
 
-func isCaughtUp(event hfgateway.Event) bool {
-	_, is := event.(hfgateway.CaughtUp)
-	return is
-}
+func isCaughtUp(event hfgateway.Event) bool { return event.CaughtUp }
 
 func changesOf(id string, seen []hfgateway.Event) (changes []*hfgateway.Generation) {
 	for _, event := range seen {
-		if changed, ok := event.(hfgateway.Changed); ok && changed.Generation.GetId() == id {
-			changes = append(changes, changed.Generation)
+		if event.Changed.GetId() == id {
+			changes = append(changes, event.Changed)
 		}
 	}
 	return changes
@@ -209,13 +204,13 @@ func watchManyResumeToken(t *trial) {
 	filter := &hfgateway.Filter{Ids: []string{id}}
 	first := read(t, t.client.WatchMany(t.ctx, filter))
 	defer first.stop()
-	token := first.until(isCaughtUp).Token()
+	token := first.until(isCaughtUp).ResumeToken
 	t.check(token != "", "no token")
 	first.stop()
 	t.advance(60)
 	t.until(id, hfgateway.StateCompleted)
 
-	second := read(t, t.client.WatchMany(t.ctx, filter, hfgateway.FromToken(token)))
+	second := read(t, t.client.WatchMany(t.ctx, filter, func(r *hfgateway.WatchManyRequest) { r.ResumeToken = token }))
 	defer second.stop()
 	before := changesOf(id, first.seen)
 	after := changesOf(id, second.rest())
@@ -248,15 +243,14 @@ func generateFailed(t *trial) {
 // generated returns the result of Generate, and the progress that it reported.
 func generated(t *trial, prompt string) (*hfgateway.Generation, []*hfgateway.Generation, error) {
 	var seen []*hfgateway.Generation
-	result, err := t.client.Generate(t.ctx, hfgateway.Soul(prompt),
-		hfgateway.WithProgress(func(changed *hfgateway.Generation) {
-			if len(seen) > 0 && seen[len(seen)-1].GetRevision() == changed.GetRevision() {
-				seen[len(seen)-1] = changed // a newer forecast
-				return
-			}
-			if seen = append(seen, changed); changed.GetState() == hfgateway.StateQueued {
-				t.advance(60)
-			}
-		}))
+	result, err := t.client.Generate(t.ctx, hfgateway.Soul(prompt), func(changed *hfgateway.Generation) {
+		if len(seen) > 0 && seen[len(seen)-1].GetRevision() == changed.GetRevision() {
+			seen[len(seen)-1] = changed // a newer forecast
+			return
+		}
+		if seen = append(seen, changed); changed.GetState() == hfgateway.StateQueued {
+			t.advance(60)
+		}
+	})
 	return result, seen, err
 }

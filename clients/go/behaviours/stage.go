@@ -14,6 +14,8 @@ import (
 	"runtime"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
 )
 
@@ -169,14 +171,21 @@ func (t *trial) submitted(prompt string) {
 	}
 }
 
+// withKey sets the idempotency key of a submission.
+func withKey(key string) func(*hfgateway.SubmitRequest) {
+	return func(r *hfgateway.SubmitRequest) { r.IdempotencyKey = key }
+}
+
+func waitBriefly(r *hfgateway.SubmitRequest) { r.WaitTimeout = durationpb.New(500 * time.Millisecond) }
+
 // submit submits a prompt, which must succeed.
-func (t *trial) submit(prompt string, options ...hfgateway.SubmitOption) *hfgateway.Submission {
-	return value[*hfgateway.Submission](t)(t.client.Submit(t.ctx, hfgateway.Soul(prompt), options...))
+func (t *trial) submit(prompt string, set ...func(*hfgateway.SubmitRequest)) *hfgateway.Submission {
+	return value[*hfgateway.Submission](t)(t.client.Submit(t.ctx, hfgateway.Soul(prompt), set...))
 }
 
 // queued returns a generation that Higgsfield has accepted but not started.
-func (t *trial) queued(prompt string, options ...hfgateway.SubmitOption) *hfgateway.Generation {
-	found := t.submit(prompt, options...).Generation
+func (t *trial) queued(prompt string, set ...func(*hfgateway.SubmitRequest)) *hfgateway.Generation {
+	found := t.submit(prompt, set...).Generation
 	t.check(found.GetState() == hfgateway.StateQueued, found.GetState())
 	return found
 }

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"time"
-
 	hfgateway "github.com/hfgateway/hfgateway/clients/go"
+	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 )
 
 func submit(t *trial) {
@@ -15,7 +14,7 @@ func submit(t *trial) {
 }
 
 func submitReplay(t *trial) {
-	prompt, key := unique("a fox"), hfgateway.WithIdempotencyKey(hfgateway.NewIdempotencyKey())
+	prompt, key := unique("a fox"), withKey(hfgateway.NewIdempotencyKey())
 	first, second := t.submit(prompt, key), t.submit(prompt, key)
 	t.check(first.Generation.GetId() == second.Generation.GetId(), first, second)
 	t.check(!first.Replayed && second.Replayed, first, second)
@@ -25,7 +24,7 @@ func submitReplay(t *trial) {
 func submitKeyReused(t *trial) {
 	prompt, other := unique("a fox"), unique("a hare")
 	key := t.submit(prompt).IdempotencyKey
-	_, err := t.client.Submit(t.ctx, hfgateway.Soul(other), hfgateway.WithIdempotencyKey(key))
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(other), withKey(key))
 	t.check(t.refused(err, hfgateway.ErrKeyReused, "IDEMPOTENCY_KEY_REUSED").IdempotencyKey == key)
 	t.charged(other, 0, 0)
 }
@@ -54,7 +53,7 @@ func submitEndpoint(t *trial) {
 	prompt := unique("a fox")
 	parameters := map[string]any{"prompt": prompt, "count": 2}
 	input := hfgateway.Must(hfgateway.Model("v1/text2image/keyframes", parameters, func(in *hfgateway.ModelInput) {
-		in.ApiVersion = hfgateway.APIV1
+		in.ApiVersion = pb.ApiVersion_API_VERSION_V1
 	}))
 	generation := value[*hfgateway.Submission](t)(t.client.Submit(t.ctx, input)).Generation
 	t.check(generation.GetState() == hfgateway.StateQueued && len(generation.GetOutputs()) == 2, generation)
@@ -75,7 +74,7 @@ func submitRefused(t *trial) {
 	_, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt))
 	failed := t.refused(err, hfgateway.ErrInputRefused, "INPUT_REFUSED")
 	t.check(failed.Metadata["generation_id"] != "", failed.Metadata)
-	again := t.submit(other, hfgateway.WithIdempotencyKey(failed.IdempotencyKey))
+	again := t.submit(other, withKey(failed.IdempotencyKey))
 	t.check(!again.Replayed, "the key was not free")
 	t.charged(prompt, 0, 1)
 	t.charged(other, 1, 1)
@@ -111,7 +110,7 @@ func full() fault {
 func submitSaturated(t *trial) {
 	prompt := unique("a fox")
 	t.plan(prompt, full())
-	_, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt), hfgateway.FailWhenSaturated())
+	_, err := t.client.Submit(t.ctx, hfgateway.Soul(prompt), func(r *hfgateway.SubmitRequest) { r.FailWhenSaturated = true })
 	failed := t.refused(err, hfgateway.ErrUpstreamSaturated, "UPSTREAM_SATURATED")
 	t.check(failed.RetryDelay > 0 && failed.Retryable, failed.RetryDelay, failed.Retryable)
 	t.charged(prompt, 0, 1)
@@ -121,7 +120,7 @@ func submitSaturated(t *trial) {
 func submitUncertain(t *trial) {
 	prompt := unique("a fox")
 	t.plan(prompt, fault{"on": "submit", "kind": "lost"})
-	found := t.submit(prompt, hfgateway.WithWaitTimeout(500*time.Millisecond)).Generation
+	found := t.submit(prompt, waitBriefly).Generation
 	t.check(found.GetState() == hfgateway.StateUncertain, found.GetState())
 	_, err := t.client.Cancel(t.ctx, found.GetId())
 	failed := t.refused(err, hfgateway.ErrNotCancelable, "NOT_CANCELABLE")

@@ -17,7 +17,7 @@ import (
 
 func uploadBytes(t *trial) {
 	media := picture(t, 8)
-	stored := value[*hfgateway.StoredMedia](t)(t.client.Upload(t.ctx, bytes.NewReader(media), "image/png"))
+	stored := value[*pb.UploadMediaResponse](t)(t.client.Upload(t.ctx, bytes.NewReader(media), "image/png"))
 	t.check(stored.GetUrl() != "" && stored.GetSize() == int64(len(media)), stored)
 	servesAsInput(t, stored.GetUrl())
 }
@@ -31,7 +31,7 @@ func uploadStream(t *trial) {
 	value[int](t)(file.Write(media))
 	value[int64](t)(file.Seek(0, io.SeekStart))
 	for _, source := range []io.Reader{file, io.MultiReader(bytes.NewReader(media))} {
-		stored := value[*hfgateway.StoredMedia](t)(t.client.Upload(t.ctx, source, "image/png"))
+		stored := value[*pb.UploadMediaResponse](t)(t.client.Upload(t.ctx, source, "image/png"))
 		t.check(stored.GetSize() == int64(len(media)), stored)
 	}
 }

@@ -88,7 +88,7 @@ async fn estimate_credentials_refused(stage: Stage) {
 async fn delete(stage: Stage) {
     let input = fox();
     let generation = stage.completed(input.clone()).await;
-    assert!(stage.client.delete(&generation.id).await.expect("it is deleted"));
+    assert!(stage.client.delete(&generation.id).await.expect("it is deleted").removed_upstream);
     fails(stage.client.get(&generation.id).await, Kind::NotFound, "NOT_FOUND");
     let again = stage.client.submit(Submit::new(input.clone()).key(generation.idempotency_key)).await;
     fails(again, Kind::KeyReused, "IDEMPOTENCY_KEY_REUSED");

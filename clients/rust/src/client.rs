@@ -13,8 +13,7 @@ use crate::{
     submit::{Submission, Submit},
     upload::{self, Upload},
     v1::{
-        DeleteGenerationRequest, EstimateGenerationRequest, EstimateGenerationResponse, Generation, GenerationInput,
-        GenerationState, ListGenerationsRequest, UploadMediaResponse, WaitFor, WatchGenerationRequest,
+        Generation, GenerationState, ListGenerationsRequest, UploadMediaResponse, WaitFor, WatchGenerationRequest,
         generation_service_client::GenerationServiceClient,
     },
 };
@@ -134,25 +133,6 @@ impl Client {
             GenerationState::Completed => Ok(generation),
             _ => Err(Error::ended(generation)),
         }
-    }
-
-    /// Returns the price of the input, and validates it as `submit` does. Charges nothing.
-    pub async fn estimate(&self, input: impl Into<GenerationInput>) -> Result<EstimateGenerationResponse, Error> {
-        let request = EstimateGenerationRequest { input: Some(input.into()) };
-        self.calls.unary(request, self.calls.timeout, rpc!(GenerationServiceClient.estimate_generation)).await
-    }
-
-    /// Deletes a generation that has ended.
-    ///
-    /// Returns whether Higgsfield has removed the input and the outputs too.
-    ///
-    /// # Errors
-    ///
-    /// [`Kind::NotDone`](crate::Kind) if the generation has not ended.
-    pub async fn delete(&self, id: impl Into<String>) -> Result<bool, Error> {
-        let request = DeleteGenerationRequest { id: id.into() };
-        let call = rpc!(GenerationServiceClient.delete_generation);
-        Ok(self.calls.unary(request, self.calls.timeout, call).await?.removed_upstream)
     }
 
     /// Uploads media to Higgsfield's storage through the gateway; use the returned URL in an input.

@@ -24,6 +24,7 @@ const MISTAKES: [&str; 3] =
 /// Use [`Error::kind`] or [`Error::reason`] to make decisions; the message is a text for people, which may change.
 pub struct Error(Box<Inner>);
 
+#[derive(Default)]
 struct Inner {
     kind: Kind,
     code: Option<Code>,
@@ -207,19 +208,7 @@ impl Error {
     }
 
     fn bare(kind: Kind, code: Option<Code>, message: String) -> Self {
-        Self(Box::new(Inner {
-            kind,
-            code,
-            reason: String::new(),
-            message,
-            failure: Failure::default(),
-            idempotency_key: String::new(),
-            generation: None,
-            character: None,
-            address: String::new(),
-            mistake: false,
-            source: None,
-        }))
+        Self(Box::new(Inner { kind, code, message, ..Default::default() }))
     }
 
     fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -240,7 +229,7 @@ impl From<Status> for Error {
             reason,
             failure,
             source: Some(Box::new(status)),
-            ..*Self::bare(Kind::Other, None, String::new()).0
+            ..Default::default()
         }))
     }
 }

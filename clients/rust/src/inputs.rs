@@ -7,15 +7,7 @@ use std::time::Duration;
 use prost_types::{ListValue, Struct, Value, value::Kind as ValueKind};
 use serde_json::Value as Json;
 
-use crate::v1::{
-    AdoptGenerationRequest, CancelGenerationRequest, CreateCallbackRequest, CreateCharacterRequest,
-    CreateUploadRequest, CreateWatchTokenRequest, DeleteCallbackRequest, DeleteCharacterRequest, DopInput,
-    ExplainGenerationRequest, GenerationFilter, GenerationInput, GetCallbackRequest, GetCharacterRequest,
-    GetGenerationRequest, GetModelRequest, ListDeliveriesRequest, ListGenerationsRequest, ListPresetsRequest,
-    ListSoulStylesRequest, ModelInput, MotionStrength, RedeliverDeliveryRequest, RotateCallbackSecretRequest,
-    SoulInput, SoulVersion, SpeakInput, TestCallbackRequest, WatchGenerationRequest, WatchGenerationsRequest,
-    generation_input,
-};
+use crate::v1::*;
 
 /// Text to image with Soul.
 pub fn soul(prompt: impl Into<String>) -> SoulInput {
@@ -90,6 +82,12 @@ macro_rules! kinds {
 }
 kinds!(SoulInput => Soul, DopInput => Dop, SpeakInput => Speak, ModelInput => Model);
 
+impl<T: Into<GenerationInput>> From<T> for EstimateGenerationRequest {
+    fn from(input: T) -> Self {
+        Self { input: Some(input.into()) }
+    }
+}
+
 macro_rules! filtered {
     ($($request:ident),*) => {$(
         impl From<GenerationFilter> for $request {
@@ -115,6 +113,7 @@ made_of_text!(
     AdoptGenerationRequest.upstream_request_id,
     GetGenerationRequest.id,
     CancelGenerationRequest.id,
+    DeleteGenerationRequest.id,
     ExplainGenerationRequest.id,
     WatchGenerationRequest.id,
     CreateUploadRequest.content_type,

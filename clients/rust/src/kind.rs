@@ -7,7 +7,7 @@ use tonic::Code;
 ///
 /// There is one kind for each gRPC code, and one for each reason of the gateway. Errors with a reason that is newer
 /// than this crate, and errors of the transport, have the kind of their code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Kind {
     /// INVALID_ARGUMENT. The gateway's validation refused the request. `field_violations` names the fields.
@@ -66,25 +66,26 @@ pub enum Kind {
     /// DEADLINE_EXCEEDED. The call timed out. A submitted generation continues.
     DeadlineExceeded,
     /// Any other code.
+    #[default]
     Other,
     /// The client was closed before or during the call. A submitted generation continues.
     ClientClosed,
-    /// Only from `generate`: the generation failed. See `Error::generation`.
+    /// A generation ended without output. Only from `generate`.
     GenerationFailed,
-    /// Only from `generate`: the generation failed before Higgsfield accepted it. It was not charged, and its key can
-    /// be used again.
+    /// A generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. Only from
+    /// `generate`.
     GenerationRefused,
-    /// Only from `generate`: Higgsfield's moderation refused the generation. It was not charged.
+    /// Higgsfield's moderation refused a generation. It was not charged. Only from `generate`.
     GenerationModerated,
-    /// Only from `generate`: a caller canceled the generation, or the gateway did; see the reason. It was not charged.
+    /// A caller canceled a generation, or the gateway did; see the reason. It was not charged. Only from `generate`.
     GenerationCanceled,
-    /// Only from `generate`: the outcome of the generation cannot be determined. It may have been charged.
+    /// The outcome of a generation cannot be determined. It may have been charged. Only from `generate`.
     GenerationLost,
-    /// Only from `train_character`: the training failed. See `Error::character`.
+    /// The training of a character failed. Only from `train_character`.
     TrainingFailed,
-    /// Only from `upload`: the source could not be read.
+    /// The source could not be read. Only from `upload`.
     SourceFailed,
-    /// Only from `build`: the address, the API key or a PEM file is invalid.
+    /// The address, the API key or a PEM file is invalid. Only from `build`.
     InvalidConfiguration,
 }
 

@@ -5,19 +5,9 @@ use crate::{
     client::Client,
     error::Error,
     v1::{
-        AdoptGenerationRequest, AdoptGenerationResponse, Callback, CancelGenerationRequest, CreateUploadRequest,
-        CreateUploadResponse, CreateWatchTokenRequest, CreateWatchTokenResponse, DeleteCallbackRequest,
-        DeleteCallbackResponse, DeleteCharacterRequest, DeleteCharacterResponse, Delivery, ExplainGenerationRequest,
-        ExplainGenerationResponse, Generation, GetCallbackRequest, GetCharacterRequest, GetGenerationRequest,
-        GetModelRequest, ListCallbacksRequest, ListCallbacksResponse, ListCharactersRequest, ListCharactersResponse,
-        ListDeliveriesRequest, ListDeliveriesResponse, ListGenerationsRequest, ListGenerationsResponse,
-        ListModelsRequest, ListModelsResponse, ListMotionsRequest, ListMotionsResponse, ListPresetsRequest,
-        ListPresetsResponse, ListSoulStylesRequest, ListSoulStylesResponse, Model, Motion, Preset,
-        RedeliverDeliveryRequest, RotateCallbackSecretRequest, RotateCallbackSecretResponse, SoulCharacter, SoulStyle,
-        TestCallbackRequest, UpdateCallbackRequest, callback_service_client::CallbackServiceClient,
-        catalog_service_client::CatalogServiceClient, character_service_client::CharacterServiceClient,
-        generation_service_client::GenerationServiceClient, token_service_client::TokenServiceClient,
-        upload_service_client::UploadServiceClient,
+        callback_service_client::CallbackServiceClient, catalog_service_client::CatalogServiceClient,
+        character_service_client::CharacterServiceClient, generation_service_client::GenerationServiceClient,
+        token_service_client::TokenServiceClient, upload_service_client::UploadServiceClient, *,
     },
     watching::BoxStream,
 };
@@ -65,6 +55,12 @@ methods! {
 
     /// Cancels the generation and returns it. [`Kind::NotCancelable`](crate::Kind) if it is too late to cancel.
     cancel(CancelGenerationRequest) -> Generation = GenerationServiceClient.cancel_generation.generation;
+
+    /// Returns the price of an input, and validates it as `submit` does. Charges nothing.
+    estimate(EstimateGenerationRequest) -> EstimateGenerationResponse = GenerationServiceClient.estimate_generation;
+
+    /// Deletes a generation that has ended. [`Kind::NotDone`](crate::Kind) if it has not ended.
+    delete(DeleteGenerationRequest) -> DeleteGenerationResponse = GenerationServiceClient.delete_generation;
 
     /// Returns the history of the generation, oldest event first: every change, and every call to Higgsfield.
     explain(ExplainGenerationRequest) -> ExplainGenerationResponse = GenerationServiceClient.explain_generation;

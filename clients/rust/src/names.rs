@@ -4,32 +4,26 @@ use std::borrow::Cow;
 
 use crate::v1::{CharacterState, ErrorReason, Failure, Generation, GenerationState, SoulCharacter};
 
-impl Generation {
-    /// Returns the name of the state, such as "COMPLETED", or "STATE_17" for a state that is newer than this crate.
-    #[must_use]
-    pub fn state_name(&self) -> Cow<'static, str> {
-        match GenerationState::try_from(self.state) {
-            Ok(state) => short(state.as_str_name(), "GENERATION_STATE_"),
-            Err(_) => format!("STATE_{}", self.state).into(),
+macro_rules! state_names {
+    ($($message:ident: $state:ident $prefix:literal),*) => {$(
+        impl $message {
+            /// Returns the name of the state, such as "COMPLETED", or "STATE_17" for a state that is newer than this
+            /// crate.
+            #[must_use]
+            pub fn state_name(&self) -> Cow<'static, str> {
+                match $state::try_from(self.state) {
+                    Ok(state) => short(state.as_str_name(), $prefix),
+                    Err(_) => format!("STATE_{}", self.state).into(),
+                }
+            }
         }
-    }
+    )*};
 }
-
-impl SoulCharacter {
-    /// Returns the name of the state, such as "COMPLETED", or "STATE_17" for a state that is newer than this crate.
-    #[must_use]
-    pub fn state_name(&self) -> Cow<'static, str> {
-        match CharacterState::try_from(self.state) {
-            Ok(state) => short(state.as_str_name(), "CHARACTER_STATE_"),
-            Err(_) => format!("STATE_{}", self.state).into(),
-        }
-    }
-}
+state_names!(Generation: GenerationState "GENERATION_STATE_", SoulCharacter: CharacterState "CHARACTER_STATE_");
 
 impl Failure {
-    /// Returns the name of the reason, such as "QUOTA_EXCEEDED".
-    ///
-    /// It is "" if there is none, and "REASON_99" for a reason that is newer than this crate.
+    /// Returns the name of the reason, such as "QUOTA_EXCEEDED": "" if there is none, and "REASON_99" for a reason that
+    /// is newer than this crate.
     #[must_use]
     pub fn reason_name(&self) -> Cow<'static, str> {
         match ErrorReason::try_from(self.reason) {

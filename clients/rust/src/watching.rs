@@ -14,10 +14,8 @@ use crate::{
     inputs::duration,
     transport::Transport,
     v1::{
-        Generation, SoulCharacter, WaitGenerationRequest, WatchCharacterRequest, WatchCharacterResponse,
-        WatchGenerationRequest, WatchGenerationResponse, WatchGenerationsRequest, WatchGenerationsResponse,
-        WatchModelsRequest, WatchModelsResponse, catalog_service_client::CatalogServiceClient,
-        character_service_client::CharacterServiceClient, generation_service_client::GenerationServiceClient,
+        catalog_service_client::CatalogServiceClient, character_service_client::CharacterServiceClient,
+        generation_service_client::GenerationServiceClient, *,
     },
 };
 

@@ -230,3 +230,20 @@ async fn an_interceptor_can_refuse_a_call() {
     let error = client.get("g1").await.unwrap_err();
     assert_eq!((error.kind(), error.message()), (Kind::NotAllowed, "not today"));
 }
+
+#[tokio::test]
+async fn an_interceptor_can_provide_a_key_that_changes() {
+    let gateway = Gateway::start().await;
+    let numbers = Arc::new(AtomicU32::new(0));
+    let key = move |mut request: Request<()>| {
+        let value = format!("Bearer hfg_{}", numbers.fetch_add(1, Ordering::Relaxed));
+        request.metadata_mut().insert("authorization", value.parse().unwrap());
+        Ok(request)
+    };
+    let client = gateway.builder().layer(InterceptorLayer::new(key)).build().unwrap();
+    for number in 0..2 {
+        gateway.answers(Generation::default());
+        client.get("g1").await.unwrap();
+        assert_eq!(gateway.state.headers.lock().unwrap()["authorization"], format!("Bearer hfg_{number}"));
+    }
+}
