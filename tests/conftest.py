@@ -46,6 +46,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/watching/test_faults.py",),
     ("tests/archive/test_gateway.py",),
     ("tests/web/test_page.py",),
+    ("tests/web/test_page_submit.py",),
     ("tests/clients/test_python.py", "tests/tooling/test_packages.py", "tests/tooling/test_stub_floors.py"),
     ("tests/generations/test_submit_path.py",),
     ("tests/bench/test_charges.py",),

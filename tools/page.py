@@ -15,22 +15,13 @@ from tools.generate import run  # noqa: E402
 
 PAGE = ROOT / "page"
 SERVED = ROOT / "gateway" / "web" / "page"
-BANNER = "/* Built from page/ by tools/page.py. */"
 
 
 def build(into: Path) -> None:
     """Check the types, then bundle the page with the client's browser entry into the file `into`."""
     client = typescript.build_client()
-    tools = client / "node_modules" / ".bin"
-    run(tools / "tsc", "--project", PAGE / "tsconfig.json")
-    run(
-        tools / "esbuild",
-        PAGE / "src" / "main.ts",
-        f"--outfile={into}",
-        "--bundle", "--minify", "--format=esm", "--target=es2022", "--legal-comments=none", "--log-level=warning",
-        f"--alias:@hfgateway/client/browser={client / 'dist' / 'browser.js'}",
-        f"--banner:js={BANNER}",
-    )  # fmt: skip
+    run(client / "node_modules" / ".bin" / "tsc", "--project", PAGE / "tsconfig.json")
+    run("node", PAGE / "build.js", into)
 
 
 def main(arguments: list[str]) -> int:

@@ -32,7 +32,7 @@ PAGE, TERMINAL = IMAGES / "page.png", IMAGES / "demo.svg"
 MAX_BYTES = 150_000
 """Size limit of a picture in bytes."""
 
-WIDTH, HEIGHT = 1160, 620
+WIDTH, HEIGHT = 1280, 940
 """Size of the screenshot in pixels."""
 COLUMNS = 116
 """Width of the terminal in characters."""
@@ -41,9 +41,9 @@ TIMEOUT = 60.0
 SANDBOX_READY = re.compile(r"sandbox answers at (\S+)\n")
 GATEWAY_READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on (\S+), ")
 
-FINISHED = ("a lighthouse at dusk", "a fox in the snow", "paper boats on a pond")
-RUNNING = ("an owl at noon", "a harbour in fog")
-WAITING = ("a tram in the rain", "a kite above dunes")
+FINISHED = ("a lighthouse at dusk", "a fox in the snow", "paper boats on a pond", "a heron at dawn", "a night train")
+RUNNING = ("an owl at noon", "a harbour in fog", "a street at night", "a glass whale")
+WAITING = ("a tram in the rain", "a kite above dunes", "a market in spring")
 
 
 class Output(RegexHighlighter):

@@ -1,13 +1,20 @@
-"""The live page at `/`: three prebuilt files, and a content security policy that lets them load no other code."""
+"""The live page at `/`: prebuilt files, and a content security policy that lets them load no other code."""
 
+import gzip
 import hashlib
+from functools import cache
 from importlib import resources
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-_TYPES = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+}
 _HEADERS = {
     # Outputs are loaded from Higgsfield's hosts, everything else from this gateway.
     "content-security-policy": (
@@ -17,12 +24,15 @@ _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-cache",
+    "vary": "accept-encoding",
 }
 
 
 def page_routes() -> list[Route]:
     """Return the routes of the page and of its files."""
-    return [_route("/", "index.html"), _route("/page/app.css", "app.css"), _route("/page/app.js", "app.js")]
+    files = {"/": "index.html", "/favicon.ico": "icon.svg"}
+    files |= {f"/page/{name}": name for name in ("app.css", "app.js", "icon.svg")}
+    return [_route(path, name) for path, name in files.items()]
 
 
 def _route(path: str, name: str) -> Route:
@@ -33,9 +43,15 @@ def _route(path: str, name: str) -> Route:
         "etag": f'"{hashlib.sha256(content).hexdigest()[:32]}"',
     }
 
+    @cache
+    def compressed() -> bytes:
+        return gzip.compress(content, mtime=0)
+
     async def serve(request: Request) -> Response:
         if request.headers.get("if-none-match") == headers["etag"]:
             return Response(status_code=304, headers=headers)
+        if "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(compressed(), headers={**headers, "content-encoding": "gzip"})
         return Response(content, headers=headers)
 
     return Route(path, serve)

@@ -2,44 +2,65 @@
 
 import {
   createClient,
+  type FieldViolation,
   type GatewayClient,
   GatewayError,
   type Generation,
   InvalidCredentials,
+  type ListOptions,
 } from "@hfgateway/client/browser";
-import { Board, parseLabels } from "./board.js";
+import { cameFromInside, type Place, readPlace, writePlace } from "./address.js";
+import { Board } from "./board.js";
+import { copy } from "./copy.js";
+import { Details } from "./details.js";
+import { part, setText } from "./dom.js";
+import { FilterBar } from "./filter_bar.js";
+import { endedStates, found, parseLabels, selects } from "./filters.js";
+import { promptOf, titleOf, wording } from "./format.js";
+import { Grid } from "./grid.js";
 import { type LineState, observedLine } from "./line.js";
 import { forget, mayAct, remember, rememberedCredential } from "./session.js";
-import { showTimeline } from "./timeline.js";
-import { part, titleOf, View, wording } from "./view.js";
+import { SubmitDialog } from "./submit_dialog.js";
 
-const ENDED_AT_FIRST = 50;
-const ENDED_STATES = ["COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"] as const;
+const OLDER = 100;
 const FORECAST_EVERY_MS = 1000;
 const LINE: Record<LineState, string> = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
 
-const board = new Board();
-const view = new View(board, {
-  cancel: (id) => void act((client) => client.cancel(id).then(show)),
-  timeline: (id) => void act((client) => client.explain(id).then(showTimeline)),
-});
-
 let credential = rememberedCredential();
-let labels: Record<string, string> = {};
+let place = readPlace();
 let client: GatewayClient | undefined;
 let watching = new AbortController();
-let drawing = 0;
+/** The ended generations that are not on the board yet. */
+let older: AsyncIterator<Generation, void, undefined> | undefined;
+let complete = false;
+let drawing = false;
 
-/** Starts to watch, or starts again with another credential or filter. */
-function start(): void {
-  watching.abort();
-  watching = new AbortController();
+const board = new Board((generation) => selects(place, generation));
+const grid = new Grid({
+  copyUrl: ({ outputs }) => void copied("URL", outputs.flatMap(({ url }) => url || []).join("\n")),
+  copyPrompt: (generation) => void copied("prompt", promptOf(generation)),
+  runAgain: (generation) => submitDialog.openAgain(generation),
+  cancel: ({ id }) => void act(async (client) => show(await client.cancel(id))),
+  details: ({ id }) => go({ show: id }),
+});
+const details = new Details(() => {
+  if (!place.show) return;
+  if (cameFromInside()) history.back();
+  else go({ show: "" }, true);
+});
+const submitDialog = new SubmitDialog({ client: () => client!, submitted, failed: (error) => failed(error, false) });
+const filterBar = new FilterBar(go, showError);
+
+/** Connects, or connects again with another credential. */
+function connect(): void {
   board.clear();
-  view.mayAct = mayAct(credential);
+  grid.clear();
+  grid.mayAct = mayAct(credential);
+  part("new").hidden = !grid.mayAct;
   part("login").hidden = true;
   part("forget").hidden = !credential;
-  part("board").hidden = false;
-  showError("");
+  part("main").hidden = false;
+  part("filter-form").hidden = false;
   void client?.close();
   client = createClient({
     apiKey: credential || undefined,
@@ -47,17 +68,33 @@ function start(): void {
     // An open page resumes after any outage, however long.
     retry: { resumeWatchesForMs: Number.POSITIVE_INFINITY },
   });
-  draw();
-  const { signal } = watching;
-  void watch(client, signal).catch((error: unknown) => {
-    // If the watch was aborted, another one has replaced it.
-    if (!signal.aborted) failed(error);
-  });
+  read();
+  showDetails();
 }
 
-async function watch(client: GatewayClient, signal: AbortSignal): Promise<void> {
-  const options = { labels, includeInput: true, forecastIntervalMs: FORECAST_EVERY_MS, signal };
-  let complete = false;
+/** Reads and watches what the filters select. What is shown stays until then. */
+function read(): void {
+  watching.abort();
+  watching = new AbortController();
+  board.reread();
+  complete = false;
+  showError("");
+  draw();
+  try {
+    const { signal } = watching;
+    const selection = { labels: parseLabels(place.label), modelIds: place.model ? [place.model] : [], signal };
+    void watch(client!, selection).catch((error: unknown) => {
+      // If the watch was aborted, another one has replaced it.
+      if (!signal.aborted) failed(error);
+    });
+  } catch (error) {
+    // The URL can have any text in place of labels.
+    showError((error as Error).message);
+  }
+}
+
+async function watch(client: GatewayClient, selection: ListOptions): Promise<void> {
+  const options = { ...selection, includeInput: true, forecastIntervalMs: FORECAST_EVERY_MS };
   for await (const event of client.watchMany(options)) {
     switch (event.type) {
       case "changed":
@@ -66,49 +103,107 @@ async function watch(client: GatewayClient, signal: AbortSignal): Promise<void> 
       case "forecasts":
         for (const [id, forecast] of Object.entries(event.forecasts)) {
           const generation = board.updateForecast(id, forecast);
-          if (generation) view.drawForecast(generation);
+          if (generation) grid.drawForecast(generation);
         }
         break;
       case "reset":
-        board.clear();
+        board.reread();
         break;
-      case "caughtUp":
+      case "caughtUp": {
         // Read the ended generations only now: from here on, the stream reports every end.
-        await readEnded(client, signal);
+        const states = endedStates(place.state);
+        older =
+          states.length > 0 ? client.list({ ...selection, states, includeInput: true, pageSize: OLDER }) : undefined;
+        await readOlder(board.keepEnded);
+        board.settle();
         complete = true;
+        draw();
+        if (grid.mayAct) void submitDialog.resume();
         break;
+      }
       case "missing":
         break;
     }
-    if (complete) draw();
   }
 }
 
-async function readEnded(client: GatewayClient, signal: AbortSignal): Promise<void> {
-  let left = ENDED_AT_FIRST;
-  const options = { states: ENDED_STATES, labels, includeInput: true, pageSize: ENDED_AT_FIRST, signal };
-  for await (const generation of client.list(options)) {
-    board.update(generation);
-    left -= 1;
-    if (left <= 0) break;
+/** Reads more ended generations. */
+async function readOlder(count: number): Promise<void> {
+  for (let left = count; older && left > 0; left -= 1) {
+    const { value, done } = await older.next();
+    if (done) older = undefined;
+    else show(value);
   }
 }
 
 function show(generation: Generation): void {
   const before = board.get(generation.id)?.state;
   if (!board.update(generation)) return;
+  filterBar.addModel(generation.modelId);
   if (before !== undefined && before !== generation.state) {
-    part("announcements").textContent = `${wording(generation.state)}: ${generation.modelId || titleOf(generation)}`;
+    part("announcements").textContent = `${wording(generation.state)}: ${titleOf(generation)}`;
   }
   draw();
 }
 
 /** Draws at most once per frame. */
 function draw(): void {
-  drawing ||= requestAnimationFrame(() => {
-    drawing = 0;
-    view.draw();
+  if (drawing) return;
+  drawing = true;
+  requestAnimationFrame(() => {
+    drawing = false;
+    const count = grid.draw((group) =>
+      board.group(group).filter((generation) => selects(place, generation) && found(place.q, generation)),
+    );
+    const filtered = Boolean(place.q || place.state || place.model || place.label);
+    setText(part("count"), complete && filtered ? `${count} found` : "");
+    part("empty").hidden = !complete || count > 0;
+    setText(part("empty"), filtered ? "No generation matches the filters." : "There are no generations yet.");
+    part("older").hidden = !complete || !older;
   });
+}
+
+/** Goes to another place, which the URL then has. */
+function go(change: Partial<Place>, replace = false): void {
+  const next = { ...place, ...change };
+  writePlace(next, replace);
+  arrive(next);
+}
+
+function arrive(next: Place): void {
+  const before = place;
+  place = next;
+  filterBar.show(place);
+  if (!client) return;
+  if (before.label !== place.label || before.model !== place.model || before.state !== place.state) read();
+  else draw();
+  if (before.show !== place.show) showDetails();
+}
+
+function showDetails(): void {
+  const id = place.show;
+  if (!id || !grid.mayAct) details.close();
+  else {
+    void act(async (client) => {
+      const [history, { input }] = await Promise.all([client.explain(id), board.get(id) ?? client.get(id)]);
+      if (place.show === id) details.show(history, input);
+    });
+  }
+}
+
+function submitted(generation: Generation, warnings: readonly FieldViolation[]): void {
+  show(generation);
+  const doubts = warnings.map(({ field, description }) => `${field}: ${description}`).join("; ");
+  notify(`Submitted: ${titleOf(generation)}${doubts && `. It may be refused: ${doubts}`}`);
+}
+
+async function copied(what: string, text: string): Promise<void> {
+  try {
+    await copy(text);
+    notify(`Copied the ${what}.`);
+  } catch (error) {
+    showError((error as Error).message);
+  }
 }
 
 async function act(action: (client: GatewayClient) => Promise<void>): Promise<void> {
@@ -120,14 +215,12 @@ async function act(action: (client: GatewayClient) => Promise<void>): Promise<vo
   }
 }
 
-function failed(error: unknown): void {
-  if (error instanceof InvalidCredentials) {
-    askForCredential(error);
-  } else if (error instanceof GatewayError) {
-    showError(error.message);
-  } else {
-    throw error;
-  }
+/** Returns whether the error was handled. `shown` is whether errors of the gateway are shown here. */
+function failed(error: unknown, shown = true): boolean {
+  if (error instanceof InvalidCredentials) askForCredential(error);
+  else if (!(error instanceof GatewayError)) throw error;
+  else if (shown) showError(error.message);
+  return shown || error instanceof InvalidCredentials;
 }
 
 function askForCredential(error: InvalidCredentials): void {
@@ -135,13 +228,13 @@ function askForCredential(error: InvalidCredentials): void {
   const had = credential;
   credential = "";
   forget();
-  part("board").hidden = true;
-  part("forget").hidden = true;
+  details.close();
+  for (const id of ["main", "forget", "new", "filter-form"]) part(id).hidden = true;
   showLine("connecting");
   part("line").textContent = "Not connected";
   part("login").hidden = false;
   part("login-why").textContent = had ? why(error) : "This gateway requires an API key or a watch token.";
-  (part("credential") as HTMLInputElement).focus();
+  part("credential").focus();
 }
 
 function why(error: InvalidCredentials): string {
@@ -154,6 +247,13 @@ function showError(text: string): void {
   part("trouble").hidden = !text;
 }
 
+/** Shows a message for a moment. */
+function notify(text: string): void {
+  const message = document.createElement("span");
+  message.textContent = text;
+  part("notice").replaceChildren(message);
+}
+
 function showLine(state: LineState): void {
   const line = part("line");
   line.textContent = LINE[state];
@@ -162,30 +262,39 @@ function showLine(state: LineState): void {
 
 part("login-form").addEventListener("submit", (event) => {
   event.preventDefault();
-  const input = part("credential") as HTMLInputElement;
-  credential = input.value.trim();
+  const input = part<HTMLInputElement>("credential");
+  const entered = input.value.trim();
   input.value = "";
+  if (!/^[!-~]+$/.test(entered)) {
+    part("login-why").textContent = "This is neither an API key nor a watch token.";
+    return;
+  }
+  credential = entered;
   remember(credential);
-  start();
+  connect();
 });
 
 part("forget").addEventListener("click", () => {
   forget();
+  submitDialog.forget();
   credential = "";
-  start();
+  connect();
 });
 
-part("filter-form").addEventListener("submit", (event) => {
-  event.preventDefault();
-  try {
-    labels = parseLabels((part("labels") as HTMLInputElement).value);
-    start();
-  } catch (error) {
-    showError(error instanceof Error ? error.message : String(error));
-  }
+part("new").addEventListener("click", () => submitDialog.openForm(place.label));
+
+part("older").addEventListener("click", (event) => {
+  const button = event.currentTarget as HTMLButtonElement;
+  button.disabled = true;
+  board.keepEnded += OLDER;
+  void act(() => readOlder(OLDER)).finally(() => {
+    button.disabled = false;
+    draw();
+  });
 });
 
-part("timeline-close").addEventListener("click", () => (part("timeline") as HTMLDialogElement).close());
+addEventListener("popstate", () => arrive(readPlace()));
+setInterval(() => grid.tick(), 1000);
 
-start();
-
+filterBar.show(place);
+connect();

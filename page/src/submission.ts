@@ -1,0 +1,52 @@
+/**
+ * A submission that the user wants once.
+ *
+ * Its idempotency key is made when the user submits, and stored in the tab before anything is sent. The input belongs
+ * to the key. Until the outcome is known, the same input is only ever sent with the same key, after a reload as well, so
+ * that it is charged at most once. The outcome is known when the gateway returns the generation, when it refuses the
+ * input, which frees the key, or when it says that it has no generation with the key.
+ */
+
+import { GatewayError, type Input, newIdempotencyKey } from "@hfgateway/client/browser";
+import { withoutTypes } from "./format.js";
+
+const KEPT_AS = "hfgateway.submission";
+
+export interface Intent {
+  readonly key: string;
+  readonly input: Input;
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** Returns the submission of this tab whose outcome is not known. */
+export function pendingIntent(): Intent | undefined {
+  const kept = sessionStorage.getItem(KEPT_AS);
+  return kept ? (JSON.parse(kept) as Intent) : undefined;
+}
+
+/** Makes a submission with a key, and stores it. */
+export function newIntent(input: Input, labels: Readonly<Record<string, string>>): Intent {
+  const intent = { key: newIdempotencyKey(), input, labels };
+  sessionStorage.setItem(KEPT_AS, withoutTypes(intent));
+  return intent;
+}
+
+/** Forgets the submission, because its outcome is known. */
+export function endIntent(): void {
+  sessionStorage.removeItem(KEPT_AS);
+}
+
+/** The gateway looks up the key before it refuses for one of these reasons. An earlier attempt was refused as well. */
+const REFUSALS = new Set([
+  "INVALID_INPUT",
+  "INPUT_REFUSED",
+  "MODEL_UNKNOWN",
+  "MODEL_UNAVAILABLE",
+  "INSUFFICIENT_CREDITS",
+  "UPSTREAM_CREDENTIALS_REFUSED",
+]);
+
+/** Whether the error proves that nothing was submitted with the key, in this attempt or an earlier one. */
+export function isRefusal(error: unknown): boolean {
+  return error instanceof GatewayError && REFUSALS.has(error.reason);
+}

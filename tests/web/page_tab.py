@@ -1,0 +1,69 @@
+"""A browser tab with the live page, for tests: it keeps every complaint of the browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from playwright.async_api import ConsoleMessage, Locator, Page, Response, async_playwright, expect
+
+from tests.support.running import PATIENCE
+
+WITHIN = PATIENCE * 1000
+"""Limit of every wait in the browser, in milliseconds."""
+
+
+class Tab:
+    """An open page, and the warnings and errors of its console, its uncaught errors, and responses with 404."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.set_default_timeout(WITHIN)
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("response", self._on_response)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(message.text)
+
+    def _on_response(self, response: Response) -> None:
+        if response.status == 404:
+            self.complaints.append(f"404: {response.url}")
+
+    def group(self, name: str) -> Locator:
+        """Return the cards of a group."""
+        return self.page.locator(f"#{name}-list article")
+
+    def button(self, name: str) -> Locator:
+        """Return the button whose accessible name begins with a text."""
+        return self.page.get_by_role("button", name=re.compile(f"^{name}"))
+
+    async def count(self, group: str, count: int) -> None:
+        """Wait until a group has this many cards."""
+        await expect(self.group(group)).to_have_count(count, timeout=WITHIN)
+
+    async def live(self) -> None:
+        await expect(self.page.locator("#line")).to_have_text("Live", timeout=WITHIN)
+
+    async def notice(self, text: str) -> None:
+        """Wait for a notice that contains a text."""
+        await expect(self.page.locator("#notice")).to_contain_text(text, timeout=WITHIN)
+
+
+@asynccontextmanager
+async def browser_tab(**context: Any) -> AsyncIterator[Tab]:
+    """Open a tab; `context` are options of the browser's context."""
+    options = {"viewport": {"width": 1280, "height": 860}} | context
+    async with async_playwright() as playwright:
+        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        try:
+            yield Tab(await browser.new_page(**options))
+        finally:
+            await browser.close()

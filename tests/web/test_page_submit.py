@@ -1,0 +1,209 @@
+"""Submissions from the live page in a real browser: whatever happens to the answer, the user pays once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Locator, Request, Route, expect
+
+from hfgateway.v1 import generation_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.running import Running, run, soul
+from tests.web.page_tab import WITHIN, Tab, browser_tab
+
+pytestmark = [pytest.mark.toolchain("chromium"), pytest.mark.timeout(240)]
+
+SUBMIT = "**/*GenerationService/SubmitGeneration"
+SOUL = "higgsfield-ai/soul/standard"
+VIDEO = "bytedance/seedance-2.0/image-to-video"
+
+
+@pytest.fixture
+async def tab() -> AsyncIterator[Tab]:
+    async with browser_tab() as tab:
+        yield tab
+
+
+def dialog(tab: Tab) -> Locator:
+    return tab.page.locator("#submit")
+
+
+async def fill(tab: Tab, prompt: str, model: str = SOUL) -> None:
+    """Open the form of a model, and enter a prompt."""
+    await tab.button("New generation").click()
+    form = dialog(tab)
+    await form.get_by_label("Model").fill(model)
+    await tab.page.keyboard.press("Tab")
+    await form.get_by_label("prompt (required)").fill(prompt)
+
+
+async def test_a_form_is_made_of_the_schema_and_shows_what_is_wrong(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await tab.page.goto(running.gateway.http_address)
+        # By keyboard alone: open the form, choose the model.
+        await tab.button("New generation").focus()
+        await tab.page.keyboard.press("Enter")
+        form = dialog(tab)
+        await expect(form.get_by_label("Model")).to_be_focused()
+        await tab.page.keyboard.type(VIDEO)
+        await tab.page.keyboard.press("Tab")
+        duration = form.get_by_label("duration")
+        await expect(duration).to_have_value("5", timeout=WITHIN)
+        await expect(form.get_by_label("resolution")).to_have_value('"720p"')
+        offered = await form.locator("datalist option").evaluate_all("all => all.map(one => one.value)")
+        assert {SOUL, VIDEO} <= set(offered)
+
+        # The browser refuses what the schema does, before anything is sent.
+        await duration.fill("99")
+        await form.get_by_label("prompt").fill("a fox runs")
+        await tab.button("Submit").click()
+        assert await duration.evaluate("one => one.validity.rangeOverflow")
+        await expect(form.get_by_label("image url (required)")).to_have_js_property("validity.valueMissing", True)
+        assert running.ledger.submissions == []
+        await duration.fill("6")
+
+        # The gateway's refusal is shown at its field, which gets the focus. Nothing was stored.
+        url = form.get_by_label("image url (required)")
+        await url.fill("https://example.com/" + "x" * 2100)
+        await tab.button("Submit").click()
+        await expect(url).to_have_attribute("aria-invalid", "true", timeout=WITHIN)
+        await expect(url).to_be_focused()
+        problem = await url.get_attribute("aria-describedby")
+        assert problem is not None
+        await expect(tab.page.locator(f"#{problem.split()[-1]}")).to_contain_text("at most 2083 characters")
+
+        await url.fill("https://example.com/start.png")
+        await tab.button("Check price").click()
+        await expect(form.get_by_text("Estimated price: ")).to_contain_text("credits", timeout=WITHIN)
+        await form.get_by_label("Labels").fill("team=red")
+        await tab.page.keyboard.press("Enter")
+        await tab.notice("Submitted: a fox runs")
+        await expect(form).to_be_hidden()
+        await expect(tab.group("queued")).to_contain_text("team=red", timeout=WITHIN)
+        (charge,) = running.ledger.charges
+        assert charge.model == VIDEO
+        (generation,) = await listed(running)
+        sent = dict(generation.input.model.parameters)
+        assert (sent["prompt"], sent["duration"], sent["resolution"]) == ("a fox runs", 6, "720p")
+        # The browser itself reports the refusal.
+        assert [text for text in tab.complaints if "400" not in text] == []
+
+
+async def test_running_again_is_charged_once_for_each_wish(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        request = soul("a fox", labels={"team": "red"})
+        request.input.soul.seed, request.input.soul.aspect_ratio = 7, "1:1"
+        await running.finish((await running.submit(request)).id)
+        await tab.page.goto(running.gateway.http_address)
+        await tab.button("Run again: a fox").dblclick()
+        await expect(dialog(tab)).to_contain_text("seed")
+        await tab.button("Submit").dblclick()
+        await tab.count("queued", 1)
+        await expect(tab.group("queued")).to_contain_text("team=red")
+        await expect(dialog(tab)).to_be_hidden()
+        await tab.button("Run again: a fox").click()
+        await tab.button("Submit").click()
+        await tab.count("queued", 2)
+
+        generations = await listed(running)
+        assert [one.input for one in generations] == [request.input] * 3
+        assert len({one.idempotency_key for one in generations}) == 3
+        assert len(running.ledger.charges) == 3
+
+        # The parameters of a model can be changed first.
+        await fill(tab, "a hen")
+        await dialog(tab).get_by_label("seed").fill("9")
+        await tab.button("Submit").click()
+        await tab.count("queued", 3)
+        running.clock.advance(60)
+        await tab.button("Run again: a hen").click()
+        await tab.button("Edit").click()
+        await expect(dialog(tab).get_by_label("seed")).to_have_value("9", timeout=WITHIN)
+        await dialog(tab).get_by_label("prompt (required)").fill("an owl")
+        await tab.button("Submit").click()
+        await expect(tab.group("queued").filter(has_text="an owl")).to_be_visible(timeout=WITHIN)
+        assert tab.complaints == []
+
+
+async def test_a_lost_answer_is_charged_once(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        await tab.page.goto(running.gateway.http_address)
+        keys: list[str] = []
+
+        async def lose(route: Route) -> None:
+            """Lose the answer to the first attempt; fail the second one as a proxy would that does not know."""
+            keys.append(key_of(route.request))
+            if len(keys) == 1:
+                await route.fetch()
+                await route.abort()
+            elif len(keys) == 2:
+                await route.fulfill(status=500, json={"code": "internal", "message": "a proxy failed"})
+            else:
+                await route.continue_()
+
+        await tab.page.route(SUBMIT, lose)
+        await fill(tab, "a fox")
+        await tab.button("Submit").click()
+        # The client has repeated the first attempt. The second one says nothing about the outcome.
+        await expect(dialog(tab)).to_contain_text("It is not known whether this was submitted", timeout=WITHIN)
+        await expect(dialog(tab).get_by_label("prompt (required)")).to_be_disabled()
+        # Neither closing the dialog nor another wish gets rid of the question.
+        await tab.page.keyboard.press("Escape")
+        await tab.button("Unanswered submission").click()
+        await tab.button("Submit again").click()
+        await tab.notice("Submitted: a fox")
+        assert keys == [keys[0]] * 3
+        assert len(running.ledger.charges) == 1
+        await tab.count("queued", 1)
+        assert [text for text in tab.complaints if "net::ERR_FAILED" not in text and "500" not in text] == []
+
+
+async def test_a_reload_does_not_lose_a_submission(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        page = tab.page
+        await page.goto(running.gateway.http_address)
+
+        async def pass_on_and_hold(route: Route) -> None:
+            await route.fetch()
+
+        # The gateway has the submission, and the page finds it by its key.
+        await page.route(SUBMIT, pass_on_and_hold)
+        await fill(tab, "a fox")
+        await tab.button("Submit").click()
+        await tab.count("queued", 1)
+        await page.reload()
+        await tab.notice("Submitted: a fox")
+        await expect(dialog(tab)).to_be_hidden()
+        await expect(tab.button("New generation")).to_be_visible()
+
+        # The gateway does not have it: it is submitted with its old key, or discarded.
+        for prompt, answer, charges in (("a hen", "Submit again", 2), ("an owl", "Edit", 2)):
+            await page.unroute_all()
+            await page.route(SUBMIT, lambda _: None)
+            await fill(tab, prompt)
+            async with page.expect_request(SUBMIT) as held:
+                await tab.button("Submit").click()
+            key = key_of(await held.value)
+            await page.reload()
+            await expect(dialog(tab)).to_contain_text("which was interrupted", timeout=WITHIN)
+            await expect(dialog(tab)).to_contain_text(prompt)
+            await page.unroute_all()
+            await tab.button(answer).click()
+            if answer == "Edit":
+                await expect(dialog(tab).get_by_label("prompt (required)")).to_have_value(prompt, timeout=WITHIN)
+            else:
+                await tab.notice(f"Submitted: {prompt}")
+                assert key in {one.idempotency_key for one in await listed(running)}
+            assert len(running.ledger.charges) == charges
+        assert tab.complaints == []
+
+
+def key_of(request: Request) -> str:
+    return pb.SubmitGenerationRequest.FromString(request.post_data_buffer or b"").idempotency_key
+
+
+async def listed(running: Running) -> list[generation_pb2.Generation]:
+    answer = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest(include_input=True))
+    return list(answer.generations)
