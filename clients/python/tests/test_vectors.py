@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import json_format
 
 from clients.python.tests.conftest import FakeTime
-from clients.python.tests.scripted_gateway import Refusal, ScriptedGateway, change
+from clients.python.tests.scripted_gateway import SERVICES, Refusal, ScriptedGateway, change
 from clients.python.tests.test_errors import FailedCall
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2
@@ -39,6 +39,7 @@ from hfgateway_client._async.timers import Timers
 from hfgateway_client.cursor import WatchCursor
 from hfgateway_client.retry import may_repeat
 from hfgateway_client.status import error_from_generation, error_from_rpc
+from hfgateway_client.stubs import rpcs_of
 
 VECTORS = Path(__file__).resolve().parents[3] / "protos" / "vectors"
 MILLISECOND = 0.001
@@ -261,3 +262,10 @@ def _read(name: str, value: Any) -> Any:
     if name == "input":
         return json_format.ParseDict(value, GenerationInput())
     return datetime.fromisoformat(value) if name.startswith("created_") else value
+
+
+def test_the_name_of_a_request_identifies_its_rpc() -> None:
+    methods = [method for service in SERVICES for method in service.methods]
+    assert [method.name + "Request" for method in methods] == [method.input_type.name for method in methods]
+    with grpc.insecure_channel("127.0.0.1:1") as channel:
+        assert len(rpcs_of(channel)) == len(methods)
