@@ -46,25 +46,20 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
   @Override
   public CompletableFuture<Optional<E>> next() {
     CompletableFuture<Optional<E>> waits = connection.promise();
-    serial.execute(
-        () -> {
-          reader = waits;
-          advance();
-        });
+    serial.execute(() -> {
+      reader = waits;
+      advance();
+    });
     return waits;
   }
 
   @Override
   public void close() {
-    serial.execute(
-        () -> {
-          over = true;
-          items.clear();
-          if (call != null) {
-            call.cancel("closed by the caller", null);
-          }
-          advance();
-        });
+    serial.execute(() -> {
+      over = true;
+      items.clear();
+      stopped("closed by the caller");
+    });
   }
 
   /** Gives the reader what it waits for, or takes the next step towards it. */
@@ -88,47 +83,47 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
   }
 
   private void attempt() {
-    call = connection.channel.newCall(exchange.method(), connection.options(deadline));
+    call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());
     call.request(1);
-    call.sendMessage(exchange.request());
+    call.sendMessage(exchange.request);
     call.halfClose();
   }
 
   @Override
   public void onMessage(M message) {
-    serial.execute(
-        () -> {
-          failures = 0;
-          last = null;
-          connection.reached();
-          if (over) {
-            return; // closed
-          }
-          items.addAll(exchange.received(message));
-          over = exchange.isDone();
-          if (exchange.method().getType() != MethodType.UNARY) { // its status follows at once
-            if (over) {
-              call.cancel("the last message has arrived", null);
-            }
-            advance();
-          }
-        });
+    serial.execute(() -> {
+      failures = 0;
+      last = null;
+      connection.reached();
+      if (over) {
+        return; // closed
+      }
+      items.addAll(exchange.received(message));
+      over = exchange.done;
+      if (exchange.method.getType() == MethodType.UNARY) {
+        return; // its status follows at once
+      }
+      if (over) {
+        stopped("the last message has arrived");
+      } else {
+        advance();
+      }
+    });
   }
 
   @Override
   public void onClose(Status status, Metadata trailers) {
-    serial.execute(
-        () -> {
-          call = null;
-          if (status.isOk()) {
-            over = true;
-          } else {
-            broken = connection.error(status, trailers, context);
-            broken.after(last);
-          }
-          advance();
-        });
+    serial.execute(() -> {
+      call = null;
+      if (status.isOk()) {
+        over = true;
+      } else {
+        broken = connection.error(status, trailers, context);
+        broken.after(last);
+      }
+      advance();
+    });
   }
 
   /** Makes another attempt after a delay, or fails if the error or the time does not allow it. */
@@ -146,19 +141,22 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
     }
     last = error;
     connection.onRetry.accept(error, Duration.ofNanos(delay));
-    Runnable again =
-        () -> {
-          // Otherwise gRPC waits before it reconnects: longer each time, and up to two minutes.
-          connection.transport.resetConnectBackoff();
-          advance();
-        };
+    Runnable again = () -> {
+      // Otherwise gRPC waits before it reconnects: longer each time, and up to two minutes.
+      connection.transport.resetConnectBackoff();
+      advance();
+    };
     connection.timers.schedule(delay, () -> serial.execute(again), connection.executor);
   }
 
   private void failed(Throwable error) {
     failure = error;
+    stopped("failed");
+  }
+
+  private void stopped(String why) {
     if (call != null) {
-      call.cancel("failed", error);
+      call.cancel(why, null);
     }
     advance();
   }

@@ -45,7 +45,7 @@ record Calls(Connection connection, Duration timeout) {
         });
   }
 
-  private static GatewayException noResponse() {
+  static GatewayException noResponse() {
     return Errors.ofCall(Status.INTERNAL.withDescription("the call ended without a response"), null, null);
   }
 

@@ -4,28 +4,33 @@ import io.grpc.MethodDescriptor;
 import java.util.List;
 
 /** A call that may be repeated: its requests, and the items in its messages. */
-interface Exchange<Q, M, E> {
-  MethodDescriptor<Q, M> method();
+abstract class Exchange<Q, M, E> {
+  final MethodDescriptor<Q, M> method;
 
-  /** Returns the request of the next attempt. */
-  Q request();
+  /** The request of the next attempt. */
+  Q request;
+
+  /** Whether nothing follows what was received. */
+  boolean done;
+
+  Exchange(MethodDescriptor<Q, M> method, Q request) {
+    this.method = method;
+    this.request = request;
+  }
 
   /** Returns the items of a message. */
-  List<E> received(M message);
-
-  /** Returns whether nothing follows what was received. */
-  boolean isDone();
+  abstract List<E> received(M message);
 
   /** A unary call. */
-  record Unary<Q, A>(MethodDescriptor<Q, A> method, Q request) implements Exchange<Q, A, A> {
-    @Override
-    public List<A> received(A response) {
-      return List.of(response);
+  static final class Unary<Q, A> extends Exchange<Q, A, A> {
+    Unary(MethodDescriptor<Q, A> method, Q request) {
+      super(method, request);
     }
 
     @Override
-    public boolean isDone() {
-      return true;
+    List<A> received(A response) {
+      done = true;
+      return List.of(response);
     }
   }
 }

@@ -29,35 +29,9 @@ public final class Items<T> implements Flow.Publisher<T> {
    */
   public CompletableFuture<Void> forEach(Consumer<? super T> consumer) {
     Operation<Void> all = new Operation<>();
-    Flow.Subscriber<T> reader =
-        new Flow.Subscriber<>() {
-          @Override
-          public void onSubscribe(Flow.Subscription subscription) {
-            all.stopWith(subscription::cancel);
-            subscription.request(Long.MAX_VALUE);
-          }
-
-          @Override
-          public void onNext(T item) {
-            try {
-              consumer.accept(item);
-            } catch (Throwable error) {
-              all.completeExceptionally(error);
-              throw error;
-            }
-          }
-
-          @Override
-          public void onError(Throwable error) {
-            all.settle(null, error);
-          }
-
-          @Override
-          public void onComplete() {
-            all.complete(null);
-          }
-        };
-    subscribe(reader);
+    Reader<T> reader = new Reader<>(open(), consumer, error -> all.settle(null, error));
+    all.stopWith(reader::cancel);
+    reader.request(Long.MAX_VALUE);
     return all;
   }
 
@@ -69,7 +43,14 @@ public final class Items<T> implements Flow.Publisher<T> {
 
   @Override
   public void subscribe(Flow.Subscriber<? super T> subscriber) {
-    subscriber.onSubscribe(new Subscription<>(open(), subscriber));
+    Consumer<Throwable> end = error -> {
+      if (error == null) {
+        subscriber.onComplete();
+      } else {
+        subscriber.onError(error);
+      }
+    };
+    subscriber.onSubscribe(new Reader<>(open(), subscriber::onNext, end));
   }
 
   /** Starts the watch or list. */
@@ -77,41 +58,40 @@ public final class Items<T> implements Flow.Publisher<T> {
     return open.get();
   }
 
-  /** Reads a source while its subscriber has demand. */
-  private static final class Subscription<T> implements Flow.Subscription {
+  /** Reads a source while there is demand. */
+  private static final class Reader<T> implements Flow.Subscription {
     private final Source<T> source;
-    private final Flow.Subscriber<? super T> subscriber;
-    // An exception of the subscriber cancels.
-    private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> cancel());
+    private final Consumer<? super T> consumer;
+    private final Consumer<Throwable> end;
+    private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> ended(error));
     private long demand;
     private boolean waits;
     private boolean over;
 
-    Subscription(Source<T> source, Flow.Subscriber<? super T> subscriber) {
+    /** Creates a reader that calls {@code end} once, with null after the last item, unless it is canceled. */
+    Reader(Source<T> source, Consumer<? super T> consumer, Consumer<Throwable> end) {
       this.source = source;
-      this.subscriber = subscriber;
+      this.consumer = consumer;
+      this.end = end;
     }
 
     @Override
     public void request(long count) {
-      serial.execute(
-          () -> {
-            if (count <= 0) {
-              source.close();
-              ended(() -> subscriber.onError(new IllegalArgumentException("requested " + count + " items")));
-            }
-            demand = demand + count < 0 ? Long.MAX_VALUE : demand + count;
-            advance();
-          });
+      serial.execute(() -> {
+        if (count <= 0) {
+          ended(new IllegalArgumentException("requested " + count + " items"));
+        }
+        demand = demand + count < 0 ? Long.MAX_VALUE : demand + count;
+        advance();
+      });
     }
 
     @Override
     public void cancel() {
-      serial.execute(
-          () -> {
-            over = true;
-            source.close();
-          });
+      serial.execute(() -> {
+        over = true;
+        source.close();
+      });
     }
 
     private void advance() {
@@ -123,21 +103,20 @@ public final class Items<T> implements Flow.Publisher<T> {
 
     private void arrived(Optional<T> item, Throwable error) {
       waits = false;
-      if (error != null) {
-        ended(() -> subscriber.onError(Operation.causeOf(error)));
-      } else if (item.isEmpty()) {
-        ended(subscriber::onComplete);
+      if (error != null || item.isEmpty()) {
+        ended(error);
       } else if (!over) {
         demand--;
-        subscriber.onNext(item.get());
+        consumer.accept(item.get()); // if it throws, serial calls ended
         advance();
       }
     }
 
-    private void ended(Runnable signal) {
+    private void ended(Throwable error) {
       if (!over) {
         over = true;
-        signal.run();
+        source.close();
+        end.accept(error == null ? null : Operation.causeOf(error));
       }
     }
   }

@@ -1,15 +1,15 @@
 package io.github.hfgateway.client;
 
 import com.google.protobuf.ByteString;
-import com.google.protobuf.UnsafeByteOperations;
 import io.github.hfgateway.v1.UploadHeader;
 import io.github.hfgateway.v1.UploadMediaRequest;
 import io.github.hfgateway.v1.UploadMediaResponse;
 import io.github.hfgateway.v1.UploadServiceGrpc;
-import io.grpc.ClientCall;
+import io.grpc.CallOptions;
 import io.grpc.Context;
-import io.grpc.Metadata;
-import io.grpc.Status;
+import io.grpc.StatusException;
+import io.grpc.stub.BlockingClientCall;
+import io.grpc.stub.ClientCalls;
 import java.io.ByteArrayInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -87,79 +87,35 @@ public final class Upload {
 
   /** Uploads the media, without retries. */
   UploadMediaResponse send(Connection connection) throws IOException {
+    CallOptions options = connection.options(connection.deadline(timeout));
     try (InputStream media = source.open()) {
       UploadHeader.Builder header = UploadHeader.newBuilder().setContentType(contentType);
       long known = size.get();
       if (known >= 0) {
         header.setSize(known);
       }
-      ClientCall<UploadMediaRequest, UploadMediaResponse> call =
-          connection.channel.newCall(
-              UploadServiceGrpc.getUploadMediaMethod(), connection.options(connection.deadline(timeout)));
-      Response response = new Response();
-      call.start(response, new Metadata());
+      BlockingClientCall<UploadMediaRequest, UploadMediaResponse> call =
+          ClientCalls.blockingClientStreamingCall(
+              connection.channel, UploadServiceGrpc.getUploadMediaMethod(), options);
       try {
-        call.request(2);
-        call.sendMessage(UploadMediaRequest.newBuilder().setHeader(header).build());
-        while (response.wantsMore(call)) {
-          byte[] chunk = media.readNBytes(CHUNK);
-          if (chunk.length == 0) {
-            call.halfClose();
-            break;
-          }
-          ByteString bytes = UnsafeByteOperations.unsafeWrap(chunk);
-          call.sendMessage(UploadMediaRequest.newBuilder().setChunk(bytes).build());
+        boolean wanted = call.write(UploadMediaRequest.newBuilder().setHeader(header).build());
+        for (byte[] chunk = media.readNBytes(CHUNK); wanted && chunk.length > 0; chunk = media.readNBytes(CHUNK)) {
+          wanted = call.write(UploadMediaRequest.newBuilder().setChunk(ByteString.copyFrom(chunk)).build());
         }
-        return response.get(connection);
+        call.halfClose();
+        UploadMediaResponse response = call.read();
+        if (response == null) {
+          throw Calls.noResponse();
+        }
+        return response;
+      } catch (StatusException failed) {
+        throw connection.error(failed.getStatus(), failed.getTrailers(), Context.current());
       } catch (InterruptedException cause) {
         throw Blocking.interrupted(cause);
       } finally {
         // Also after an error of the source: the gateway discards the upload.
         call.cancel("left", null);
       }
-    }
-  }
-
-  /** The response of the gateway, and its flow control. */
-  private static final class Response extends ClientCall.Listener<UploadMediaResponse> {
-    private UploadMediaResponse message;
-    private Status status;
-    private Metadata trailers;
-
-    @Override
-    public synchronized void onMessage(UploadMediaResponse message) {
-      this.message = message;
-    }
-
-    @Override
-    public synchronized void onReady() {
-      notifyAll();
-    }
-
-    @Override
-    public synchronized void onClose(Status status, Metadata trailers) {
-      this.status = status;
-      this.trailers = trailers;
-      notifyAll();
-    }
-
-    /** Waits until the gateway accepts another chunk. Returns false if it has ended the call. */
-    synchronized boolean wantsMore(ClientCall<?, ?> call) throws InterruptedException {
-      while (status == null && !call.isReady()) {
-        wait();
-      }
-      return status == null;
-    }
-
-    synchronized UploadMediaResponse get(Connection connection) throws InterruptedException {
-      while (status == null) {
-        wait();
-      }
-      if (status.isOk() && message != null) {
-        return message;
-      }
-      Status end = status.isOk() ? Status.INTERNAL.withDescription("the call ended without a response") : status;
-      throw connection.error(end, trailers, Context.current());
     }
   }
 }
