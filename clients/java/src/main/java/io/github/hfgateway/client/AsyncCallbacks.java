@@ -35,19 +35,13 @@ public final class AsyncCallbacks {
     boolean own = request.getIdempotencyKey().isEmpty();
     String key = own ? UUID.randomUUID().toString() : request.getIdempotencyKey();
     CreateCallbackRequest keyed = request.toBuilder().setIdempotencyKey(key).build();
-    Function<CreateCallbackResponse, CreatedCallback> made =
-        response ->
-            new CreatedCallback(response.getCallback(), response.getSecret(), key, response.getReplayed());
-    return Calls.keyed(
-        key,
-        creating ->
-            creating
-                .step(() -> calls.unary(CallbackServiceGrpc.getCreateCallbackMethod(), keyed, made))
-                .thenCompose(
-                    created ->
-                        own && created.replayed()
-                            ? creating.step(() -> withNewSecret(created))
-                            : CompletableFuture.completedFuture(created)));
+    Function<CreateCallbackResponse, CreatedCallback> made = response ->
+        new CreatedCallback(response.getCallback(), response.getSecret(), key, response.getReplayed());
+    return Operation.of(key, creating -> creating
+        .step(() -> calls.unary(CallbackServiceGrpc.getCreateCallbackMethod(), keyed, made))
+        .thenCompose(created -> own && created.replayed()
+            ? creating.step(() -> withNewSecret(created))
+            : CompletableFuture.completedFuture(created)));
   }
 
   private CompletableFuture<CreatedCallback> withNewSecret(CreatedCallback lost) {

@@ -33,13 +33,10 @@ public final class AsyncCharacters {
 
   private CompletableFuture<CreatedCharacter> create(CreateCharacterRequest request, Duration timeout) {
     String key = request.getIdempotencyKey();
-    Function<CreateCharacterResponse, CreatedCharacter> created =
-        response -> new CreatedCharacter(response.getCharacter(), key, response.getReplayed());
-    return Calls.keyed(
-        key,
-        creating ->
-            creating.step(
-                () -> calls.within(timeout).unary(CharacterServiceGrpc.getCreateCharacterMethod(), request, created)));
+    Function<CreateCharacterResponse, CreatedCharacter> made = response ->
+        new CreatedCharacter(response.getCharacter(), key, response.getReplayed());
+    return Operation.of(key, creating -> creating.step(() ->
+        calls.within(timeout).unary(CharacterServiceGrpc.getCreateCharacterMethod(), request, made)));
   }
 
   /**
@@ -64,17 +61,14 @@ public final class AsyncCharacters {
       CreateCharacterRequest request, Duration timeout, Consumer<? super SoulCharacter> onProgress) {
     CreateCharacterRequest keyed = keyed(request);
     long deadline = calls.connection().deadline(timeout);
-    return Calls.keyed(
-        keyed.getIdempotencyKey(),
-        all ->
-            all.step(() -> create(keyed, calls.atMost(timeout)))
-                .thenCompose(
-                    created -> {
-                      Items<SoulCharacter> changes = watch(created.id(), calls.connection().left(deadline));
-                      boolean done = created.character().getDone();
-                      return Calls.followed(all, created.character(), done, changes, onProgress);
-                    })
-                .thenApply(AsyncCharacters::completed));
+    return Operation.of(keyed.getIdempotencyKey(), all -> all
+        .step(() -> create(keyed, calls.atMost(timeout)))
+        .thenCompose(created -> {
+          Items<SoulCharacter> changes = watch(created.id(), calls.connection().left(deadline));
+          boolean done = created.character().getDone();
+          return Calls.followed(all, created.character(), done, changes, onProgress);
+        })
+        .thenApply(AsyncCharacters::completed));
   }
 
   private static SoulCharacter completed(SoulCharacter ended) {

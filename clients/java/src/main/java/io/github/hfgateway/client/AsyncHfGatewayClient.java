@@ -71,14 +71,10 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
     String key = request.getIdempotencyKey();
     // The wait is added to the timeout, which might otherwise end first.
     Duration total = timeout.plus(Durations.of(request.getWaitTimeout()));
-    Function<SubmitGenerationResponse, Submission> made =
-        response ->
-            new Submission(response.getGeneration(), key, response.getReplayed(), response.getWarningsList());
-    return Calls.keyed(
-        key,
-        submitting ->
-            submitting.step(
-                () -> calls.within(total).unary(GenerationServiceGrpc.getSubmitGenerationMethod(), request, made)));
+    Function<SubmitGenerationResponse, Submission> made = response ->
+        new Submission(response.getGeneration(), key, response.getReplayed(), response.getWarningsList());
+    return Operation.of(key, submitting -> submitting.step(() ->
+        calls.within(total).unary(GenerationServiceGrpc.getSubmitGenerationMethod(), request, made)));
   }
 
   /**
@@ -114,23 +110,16 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
     long deadline = calls.connection().deadline(submit.timeout());
     SubmitGenerationRequest request =
         submit.request().toBuilder().setWaitFor(WaitFor.WAIT_FOR_STORED).clearWaitTimeout().build();
-    return Calls.keyed(
-        request.getIdempotencyKey(),
-        all ->
-            all.step(() -> submit(request, calls.atMost(submit.timeout())))
-                .thenCompose(
-                    submission -> {
-                      Generation stored = submission.generation();
-                      WatchGenerationRequest changes = submit.watchRequest(stored);
-                      Duration left = calls.connection().left(deadline);
-                      return Calls.followed(
-                          all,
-                          stored,
-                          stored.getDone(),
-                          calls.watch(() -> new Watches.One(changes, stored), left),
-                          onProgress);
-                    })
-                .thenApply(AsyncHfGatewayClient::completed));
+    return Operation.of(request.getIdempotencyKey(), all -> all
+        .step(() -> submit(request, calls.atMost(submit.timeout())))
+        .thenCompose(submission -> {
+          Generation stored = submission.generation();
+          WatchGenerationRequest changes = submit.watchRequest(stored);
+          Items<Generation> watch =
+              calls.watch(() -> new Watches.One(changes, stored), calls.connection().left(deadline));
+          return Calls.followed(all, stored, stored.getDone(), watch, onProgress);
+        })
+        .thenApply(AsyncHfGatewayClient::completed));
   }
 
   private static Generation completed(Generation ended) {
@@ -195,7 +184,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    */
   public CompletableFuture<Generation> waitUntilDone(String id, Duration atMost) {
     long deadline = calls.connection().deadline(atMost);
-    return Operation.of(waiting -> waitOn(waiting, id, deadline));
+    return Operation.of("", waiting -> waitOn(waiting, id, deadline));
   }
 
   private CompletableFuture<Generation> waitOn(Operation<Generation> waiting, String id, long deadline) {
@@ -206,21 +195,18 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
         WaitGenerationRequest.newBuilder().setId(id).setTimeout(Durations.of(step)).build();
     Calls within = calls.within(calls.timeout().plus(step));
     return waiting
-        .step(
-            () ->
-                within.unary(
-                    GenerationServiceGrpc.getWaitGenerationMethod(), request, WaitGenerationResponse::getGeneration))
-        .thenCompose(
-            generation -> {
-              long answered = connection.timers.now();
-              if (generation.getDone() || answered >= deadline) {
-                return CompletableFuture.completedFuture(generation);
-              }
-              // A gateway that shuts down responds early: back off.
-              boolean early = answered - asked < step.toNanos() / 2;
-              return (early ? connection.delay(connection.policy.firstDelay()) : NOW)
-                  .thenCompose(rested -> waitOn(waiting, id, deadline));
-            });
+        .step(() -> within.unary(
+            GenerationServiceGrpc.getWaitGenerationMethod(), request, WaitGenerationResponse::getGeneration))
+        .thenCompose(generation -> {
+          long answered = connection.timers.now();
+          if (generation.getDone() || answered >= deadline) {
+            return CompletableFuture.completedFuture(generation);
+          }
+          // A gateway that shuts down responds early: back off.
+          boolean early = answered - asked < step.toNanos() / 2;
+          return (early ? connection.delay(connection.policy.firstDelay()) : NOW)
+              .thenCompose(rested -> waitOn(waiting, id, deadline));
+        });
   }
 
   /**
@@ -300,14 +286,13 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    */
   public CompletableFuture<UploadMediaResponse> upload(Upload upload) {
     Operation<UploadMediaResponse> uploading = new Operation<>();
-    Runnable work =
-        () -> {
-          try {
-            uploading.complete(upload.send(calls.connection()));
-          } catch (IOException | RuntimeException error) {
-            uploading.completeExceptionally(error);
-          }
-        };
+    Runnable work = () -> {
+      try {
+        uploading.complete(upload.send(calls.connection()));
+      } catch (IOException | RuntimeException error) {
+        uploading.completeExceptionally(error);
+      }
+    };
     Thread thread = new Thread(Context.current().wrap(work), "hfgateway-upload");
     thread.setDaemon(true);
     uploading.stopWith(thread::interrupt);

@@ -23,7 +23,7 @@ final class Blocking {
       return operation.get();
     } catch (InterruptedException cause) {
       stop.run();
-      throw interrupted(cause);
+      throw interrupted(cause, operation);
     } catch (ExecutionException failed) {
       Throwable error = failed.getCause();
       if (error instanceof GatewayException) {
@@ -43,11 +43,19 @@ final class Blocking {
         onProgress.accept(item.get());
       }
     } catch (InterruptedException cause) {
-      throw interrupted(cause);
+      throw interrupted(cause, operation);
     } finally {
       operation.cancel(true);
     }
     return await(operation);
+  }
+
+  private static GatewayException interrupted(InterruptedException cause, CompletableFuture<?> operation) {
+    GatewayException error = interrupted(cause);
+    if (operation instanceof Operation<?> keyed) {
+      error.setIdempotencyKey(keyed.idempotencyKey());
+    }
+    return error;
   }
 
   static GatewayException interrupted(InterruptedException cause) {

@@ -35,14 +35,12 @@ record Calls(Connection connection, Duration timeout) {
 
   <Q, A, R> CompletableFuture<R> unary(
       MethodDescriptor<Q, A> method, Q request, Function<A, R> part, Duration timeout, Duration patience) {
-    Source<A> response =
-        new Attempts<>(
-            connection, new Exchange.Unary<>(method, request), patience, connection.deadline(timeout));
-    return Operation.of(
-        call -> {
-          call.stopWith(response::close);
-          return response.next().thenApply(found -> part.apply(found.orElseThrow(Calls::noResponse)));
-        });
+    Exchange<Q, A, A> exchange = new Exchange.Unary<>(method, request);
+    Source<A> response = new Attempts<>(connection, exchange, patience, connection.deadline(timeout));
+    return Operation.of("", call -> {
+      call.stopWith(response::close);
+      return response.next().thenApply(found -> part.apply(found.orElseThrow(Calls::noResponse)));
+    });
   }
 
   static GatewayException noResponse() {
@@ -58,12 +56,10 @@ record Calls(Connection connection, Duration timeout) {
   /** Lists all items from the page of the request on. All list calls have the same fields for tokens of pages. */
   <Q extends Message, A extends Message, T> Items<T> list(
       MethodDescriptor<Q, A> method, Q first, Function<A, List<T>> items) {
-    return new Items<>(
-        () ->
-            new Pages<>(
-                token -> unary(method, token == null ? first : withToken(first, token), Function.identity()),
-                items,
-                page -> (String) page.getField(page.getDescriptorForType().findFieldByName("next_page_token"))));
+    return new Items<>(() -> new Pages<>(
+        token -> unary(method, token == null ? first : withToken(first, token), Function.identity()),
+        items,
+        page -> (String) page.getField(page.getDescriptorForType().findFieldByName("next_page_token"))));
   }
 
   @SuppressWarnings("unchecked")
@@ -71,31 +67,16 @@ record Calls(Connection connection, Duration timeout) {
     return (Q) request.toBuilder().setField(request.getDescriptorForType().findFieldByName("page_token"), token).build();
   }
 
-  /** Takes steps whose errors get the idempotency key. */
-  static <T> CompletableFuture<T> keyed(String key, Function<Operation<T>, CompletableFuture<T>> steps) {
-    return Operation.of(
-        operation ->
-            steps
-                .apply(operation)
-                .whenComplete(
-                    (result, error) -> {
-                      if (Operation.causeOf(error) instanceof GatewayException failed) {
-                        failed.setIdempotencyKey(key);
-                      }
-                    }));
-  }
-
   /** Reports what was started and its changes, and returns the last one. */
   static <T> CompletableFuture<T> followed(
       Operation<?> operation, T first, boolean done, Items<T> changes, Consumer<? super T> onProgress) {
     AtomicReference<T> last = new AtomicReference<>(first);
     onProgress.accept(first);
-    Consumer<T> changed =
-        item -> {
-          if (!item.equals(last.getAndSet(item))) { // a watch may begin with what is known
-            onProgress.accept(item);
-          }
-        };
+    Consumer<T> changed = item -> {
+      if (!item.equals(last.getAndSet(item))) { // a watch may begin with what is known
+        onProgress.accept(item);
+      }
+    };
     return done
         ? CompletableFuture.completedFuture(first)
         : operation.step(() -> changes.forEach(changed)).thenApply(read -> last.get());

@@ -31,21 +31,14 @@ final class Connection {
   private volatile boolean reached;
   private volatile boolean closed;
 
-  Connection(
-      ManagedChannel transport,
-      Channel channel,
-      String address,
-      RetryPolicy policy,
-      BiConsumer<GatewayException, Duration> onRetry,
-      Timers timers,
-      Executor executor) {
+  Connection(ManagedChannel transport, Channel channel, Executor executor, HfGatewayClient.Builder settings) {
     this.transport = transport;
     this.channel = channel;
-    this.address = address;
-    this.policy = policy;
-    this.onRetry = onRetry;
-    this.timers = timers;
     this.executor = executor;
+    this.address = settings.address;
+    this.policy = settings.retry;
+    this.onRetry = settings.onRetry;
+    this.timers = settings.timers;
   }
 
   /** Returns a future that fails when the client is closed. */
@@ -99,18 +92,15 @@ final class Connection {
   /** Returns the typed error: {@link GatewayException.Canceled} if the caller ended the call. */
   GatewayException error(Status status, Metadata trailers, Context context) {
     Throwable cause = status.asRuntimeException(trailers);
-    switch (status.getCode()) {
-      case CANCELLED, UNAVAILABLE -> {
-        if (closed) {
-          return Errors.closed(cause);
-        }
-        if (context.isCancelled() && status.getCode() == Status.Code.CANCELLED) {
-          return Errors.canceled("the Context was canceled", cause);
-        }
-      }
-      default -> {}
+    boolean canceled = status.getCode() == Status.Code.CANCELLED;
+    if (closed && (canceled || status.getCode() == Status.Code.UNAVAILABLE)) {
+      return Errors.closed(cause);
+    }
+    if (canceled && context.isCancelled()) {
+      return Errors.canceled("the Context was canceled", cause);
     }
     GatewayException error = Errors.ofCall(status, trailers, cause);
+    reached |= !error.reason().isEmpty();
     error.at(address, reached);
     return error;
   }

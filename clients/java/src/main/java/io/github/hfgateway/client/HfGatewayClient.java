@@ -4,6 +4,7 @@ import io.github.hfgateway.agents.v1alpha1.AgentServiceGrpc;
 import io.github.hfgateway.v1.UploadMediaResponse;
 import io.grpc.Channel;
 import io.grpc.ChannelCredentials;
+import io.grpc.ClientInterceptor;
 import io.grpc.ClientInterceptors;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
@@ -163,14 +164,14 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
 
   /** The configuration of a client. */
   public static final class Builder {
-    private final String address;
+    final String address;
     private String apiKey;
     private ChannelCredentials credentials;
     private boolean insecure;
     private Duration timeout = TIMEOUT;
-    private RetryPolicy retry = RetryPolicy.DEFAULT;
-    private BiConsumer<GatewayException, Duration> onRetry = (error, delay) -> {};
-    private Timers timers = new Timers();
+    RetryPolicy retry = RetryPolicy.DEFAULT;
+    BiConsumer<GatewayException, Duration> onRetry = (error, delay) -> {};
+    Timers timers = new Timers();
     private Consumer<ManagedChannelBuilder<?>> configure = channel -> {};
 
     private Builder(String address, Map<String, String> environment) {
@@ -263,10 +264,10 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
               .disableServiceConfigLookUp();
       configure.accept(settings);
       ManagedChannel transport = settings.build();
-      Channel channel =
-          key.<Channel>map(header -> ClientInterceptors.intercept(transport, MetadataUtils.newAttachHeadersInterceptor(header)))
-              .orElse(transport);
-      return new Connection(transport, channel, address, retry, onRetry, timers, executor);
+      ClientInterceptor[] interceptors =
+          key.stream().map(MetadataUtils::newAttachHeadersInterceptor).toArray(ClientInterceptor[]::new);
+      Channel channel = ClientInterceptors.intercept(transport, interceptors);
+      return new Connection(transport, channel, executor, this);
     }
 
     /**
@@ -274,12 +275,11 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
      * consumers wait for calls on them, a ForkJoinPool adds others, so that the calls can go on.
      */
     private static Executor executor() {
-      ForkJoinPool.ForkJoinWorkerThreadFactory named =
-          pool -> {
-            ForkJoinWorkerThread thread = ForkJoinPool.defaultForkJoinWorkerThreadFactory.newThread(pool);
-            thread.setName("hfgateway-client-" + thread.getPoolIndex());
-            return thread;
-          };
+      ForkJoinPool.ForkJoinWorkerThreadFactory named = pool -> {
+        ForkJoinWorkerThread thread = ForkJoinPool.defaultForkJoinWorkerThreadFactory.newThread(pool);
+        thread.setName("hfgateway-client-" + thread.getPoolIndex());
+        return thread;
+      };
       return new ForkJoinPool(Math.max(Runtime.getRuntime().availableProcessors(), 2), named, null, true);
     }
   }

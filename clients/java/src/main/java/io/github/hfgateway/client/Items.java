@@ -38,7 +38,7 @@ public final class Items<T> implements Flow.Publisher<T> {
   /** Reads all items into a list. */
   public CompletableFuture<List<T>> toList() {
     List<T> items = new ArrayList<>();
-    return Operation.of(all -> all.step(() -> forEach(items::add)).thenApply(read -> items));
+    return Operation.of("", all -> all.step(() -> forEach(items::add)).thenApply(read -> items));
   }
 
   @Override

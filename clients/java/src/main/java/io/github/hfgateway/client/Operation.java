@@ -7,11 +7,21 @@ import java.util.function.Supplier;
 
 /** The future of a call, or of several steps. Canceling it ends the step that is under way. */
 final class Operation<T> extends CompletableFuture<T> {
+  private final String idempotencyKey;
   private volatile Runnable stop = () -> {};
 
-  /** Returns the future of steps. */
-  static <T> CompletableFuture<T> of(Function<Operation<T>, CompletableFuture<T>> steps) {
-    Operation<T> operation = new Operation<>();
+  /** Creates an operation whose errors get the idempotency key; "" is none. */
+  Operation(String idempotencyKey) {
+    this.idempotencyKey = idempotencyKey;
+  }
+
+  Operation() {
+    this("");
+  }
+
+  /** Returns the future of steps, whose errors get the idempotency key. */
+  static <T> CompletableFuture<T> of(String idempotencyKey, Function<Operation<T>, CompletableFuture<T>> steps) {
+    Operation<T> operation = new Operation<>(idempotencyKey);
     steps.apply(operation).whenComplete(operation::settle);
     return operation;
   }
@@ -34,19 +44,29 @@ final class Operation<T> extends CompletableFuture<T> {
     }
   }
 
+  String idempotencyKey() {
+    return idempotencyKey;
+  }
+
   /** Ends with a result or an error. */
   void settle(T result, Throwable error) {
     if (error == null) {
       complete(result);
-    } else {
-      completeExceptionally(causeOf(error));
+      return;
     }
+    Throwable cause = causeOf(error);
+    if (cause instanceof GatewayException failed) {
+      failed.setIdempotencyKey(idempotencyKey);
+    }
+    completeExceptionally(cause);
   }
 
   @Override
   public boolean cancel(boolean mayInterrupt) {
     boolean canceled = super.cancel(mayInterrupt);
-    stop.run();
+    if (canceled) {
+      stop.run();
+    }
     return canceled;
   }
 

@@ -399,6 +399,27 @@ class ClientTest {
   }
 
   @Test
+  void errorOfAnInterruptedSubmissionHasItsKey() {
+    for (int attempt = 0; attempt < 2; attempt++) {
+      boolean generate = attempt == 1;
+      Submit keyed = Submit.of(Inputs.soul("a fox")).key("order-9");
+      Thread.currentThread().interrupt();
+      GatewayException error =
+          assertThrows(
+              GatewayException.Canceled.class,
+              () -> {
+                if (generate) {
+                  client.generate(keyed, seen -> {});
+                } else {
+                  client.submit(keyed);
+                }
+              });
+      assertTrue(Thread.interrupted());
+      assertEquals("order-9", error.idempotencyKey());
+    }
+  }
+
+  @Test
   void canceledContextEndsCall() throws Exception {
     Context.CancellableContext mine = Context.current().withCancellation();
     gateway.then((request, caller) -> mine.cancel(null));

@@ -9,7 +9,12 @@ import static org.junit.jupiter.api.Assertions.fail;
 
 import io.github.hfgateway.v1.GetGenerationResponse;
 import io.github.hfgateway.v1.ListGenerationsResponse;
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.ClientInterceptor;
 import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.okhttp.OkHttpChannelBuilder;
 import java.io.IOException;
@@ -21,6 +26,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
 import java.util.concurrent.ScheduledThreadPoolExecutor;
@@ -222,13 +228,23 @@ class ConnectionTest {
   }
 
   @Test
-  void retriesAreReportedAndTheLastErrorToo() throws Exception {
+  void hooksSeeRetriesAndAttemptsAndTheErrorHasTheOneBefore() throws Exception {
     List<Object> reported = new ArrayList<>();
+    List<String> attempts = new CopyOnWriteArrayList<>();
+    ClientInterceptor interceptor =
+        new ClientInterceptor() {
+          @Override
+          public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+            attempts.add(method.getBareMethodName());
+            return next.newCall(method, options);
+          }
+        };
     try (ScriptedGateway gateway = new ScriptedGateway();
         HfGatewayClient client =
             HfGatewayClient.builder(gateway.address())
                 .timers(new ManualTimers(1))
                 .onRetry((error, delay) -> reported.addAll(List.of(error.reason(), delay)))
+                .configure(channel -> channel.intercept(interceptor))
                 .build()) {
       gateway.fails(ScriptedGateway.error(Status.Code.UNAVAILABLE, "GATEWAY_UNAVAILABLE", 3.0));
       gateway.fails(Status.DEADLINE_EXCEEDED.asRuntimeException());
@@ -236,6 +252,7 @@ class ConnectionTest {
       assertTrue(error.contains(gateway.address()) && error.contains("before that: refused"), error);
     }
     assertEquals(List.of("GATEWAY_UNAVAILABLE", Duration.ofSeconds(3)), reported);
+    assertEquals(List.of("GetGeneration", "GetGeneration"), attempts);
   }
 
   @Test
