@@ -1,23 +1,36 @@
 package io.github.hfgateway.client;
 
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.ClientInterceptor;
+import io.grpc.ForwardingClientCall;
 import io.grpc.Metadata;
-import java.util.Optional;
+import io.grpc.MethodDescriptor;
+import java.util.function.Supplier;
 
-/** Checks of API keys. Their errors do not contain the key. */
-final class ApiKey {
-  private ApiKey() {}
+/** Sends an API key with each attempt of a call. Errors do not contain the key. */
+record ApiKey(Supplier<String> key) implements ClientInterceptor {
+  private static final Metadata.Key<String> HEADER =
+      Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
 
-  /** Returns the header with the key; empty without a key. */
-  static Optional<Metadata> header(String key) {
-    if (key == null || key.isEmpty()) {
-      return Optional.empty();
-    }
+  @Override
+  public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+    return new ForwardingClientCall.SimpleForwardingClientCall<>(next.newCall(method, options)) {
+      @Override
+      public void start(Listener<A> listener, Metadata headers) {
+        headers.put(HEADER, "Bearer " + checked(key.get()));
+        super.start(listener, headers);
+      }
+    };
+  }
+
+  /** Returns the key if it can be sent. */
+  static String checked(String key) {
     if (!key.chars().allMatch(letter -> letter > ' ' && letter <= '~')) {
       throw new IllegalArgumentException("the API key contains characters other than visible ASCII");
     }
-    Metadata headers = new Metadata();
-    headers.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer " + key);
-    return Optional.of(headers);
+    return key;
   }
 
   /** Throws unless only this machine can reach the address. */

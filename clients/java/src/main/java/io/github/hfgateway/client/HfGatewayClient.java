@@ -4,26 +4,23 @@ import io.github.hfgateway.agents.v1alpha1.AgentServiceGrpc;
 import io.github.hfgateway.v1.UploadMediaResponse;
 import io.grpc.Channel;
 import io.grpc.ChannelCredentials;
-import io.grpc.ClientInterceptor;
 import io.grpc.ClientInterceptors;
 import io.grpc.Grpc;
 import io.grpc.InsecureChannelCredentials;
 import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
-import io.grpc.Metadata;
-import io.grpc.stub.MetadataUtils;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
-import java.util.Optional;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.ForkJoinWorkerThread;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 import java.util.function.Consumer;
+import java.util.function.Supplier;
 
 /**
  * A client of a gateway. It is thread-safe, and can be used for any number of concurrent calls. Every error is a
@@ -165,7 +162,8 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
   /** The configuration of a client. */
   public static final class Builder {
     final String address;
-    private String apiKey;
+    private Supplier<String> apiKey;
+    private boolean keyChanges;
     private ChannelCredentials credentials;
     private boolean insecure;
     private Duration timeout = TIMEOUT;
@@ -176,7 +174,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
 
     private Builder(String address, Map<String, String> environment) {
       this.address = address;
-      this.apiKey = environment.get("HFGATEWAY_API_KEY");
+      apiKey(environment.getOrDefault("HFGATEWAY_API_KEY", ""));
     }
 
     /**
@@ -184,7 +182,15 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
      * HFGATEWAY_API_KEY, or none.
      */
     public Builder apiKey(String key) {
+      apiKey = key == null || key.isEmpty() ? null : () -> key;
+      keyChanges = false;
+      return this;
+    }
+
+    /** Sets where to get a key that changes. It is called before each attempt of a call, so it must be quick. */
+    public Builder apiKey(Supplier<String> key) {
       apiKey = key;
+      keyChanges = true;
       return this;
     }
 
@@ -248,8 +254,10 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
     }
 
     private Connection connection() {
-      Optional<Metadata> key = ApiKey.header(apiKey);
-      if (key.isPresent() && credentials == null && !insecure) {
+      if (apiKey != null && !keyChanges) {
+        ApiKey.checked(apiKey.get());
+      }
+      if (apiKey != null && credentials == null && !insecure) {
         ApiKey.requireLoopback(address);
       }
       Executor executor = executor();
@@ -264,9 +272,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
               .disableServiceConfigLookUp();
       configure.accept(settings);
       ManagedChannel transport = settings.build();
-      ClientInterceptor[] interceptors =
-          key.stream().map(MetadataUtils::newAttachHeadersInterceptor).toArray(ClientInterceptor[]::new);
-      Channel channel = ClientInterceptors.intercept(transport, interceptors);
+      Channel channel = apiKey == null ? transport : ClientInterceptors.intercept(transport, new ApiKey(apiKey));
       return new Connection(transport, channel, executor, this);
     }
 

@@ -23,7 +23,9 @@ import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.UnknownHostException;
 import java.time.Duration;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -158,6 +160,25 @@ class ConnectionTest {
       String error = assertThrows(IllegalArgumentException.class, builder::build).toString();
       assertFalse(error.contains("hfg_"), error);
     }
+  }
+
+  @Test
+  void changingKeyIsReadBeforeEachAttempt() throws Exception {
+    Deque<String> keys = new ArrayDeque<>(List.of("hfg_1", "hfg_2", "hfg_ 3"));
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        HfGatewayClient client =
+            HfGatewayClient.builder(gateway.address()).timers(new ManualTimers(1)).apiKey(keys::remove).build()) {
+      gateway.fails(Status.UNAVAILABLE.asRuntimeException()).answers(GetGenerationResponse.getDefaultInstance());
+      client.get("g1");
+      Metadata.Key<String> header = Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+      assertEquals(
+          List.of("Bearer hfg_1", "Bearer hfg_2"),
+          gateway.headers.stream().map(headers -> headers.get(header)).toList());
+      String error = assertThrows(IllegalArgumentException.class, () -> client.get("g1")).toString();
+      assertFalse(error.contains("hfg_"), error);
+    }
+    HfGatewayClient.Builder remote = HfGatewayClient.builder("gateway.example:1").apiKey(() -> "hfg_secret");
+    assertThrows(IllegalArgumentException.class, remote::build);
   }
 
   @Test
