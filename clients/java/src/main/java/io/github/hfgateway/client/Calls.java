@@ -50,16 +50,18 @@ record Calls(Connection connection, Duration timeout) {
   /** Watches: makes the call of a new exchange, and repeats it when it breaks. */
   <Q, M, E> Items<E> watch(Supplier<Exchange<Q, M, E>> exchange, Duration timeout) {
     Duration patience = connection.policy.resumeWatchesFor();
-    return new Items<>(() -> new Attempts<>(connection, exchange.get(), patience, connection.deadline(timeout)));
+    return new Items<>(
+        () -> new Attempts<>(connection, exchange.get(), patience, connection.deadline(timeout)), connection.executor);
   }
 
   /** Lists all items from the page of the request on. All list calls have the same fields for tokens of pages. */
   <Q extends Message, A extends Message, T> Items<T> list(
       MethodDescriptor<Q, A> method, Q first, Function<A, List<T>> items) {
-    return new Items<>(() -> new Pages<>(
+    Supplier<Source<T>> pages = () -> new Pages<>(
         token -> unary(method, token == null ? first : withToken(first, token), Function.identity()),
         items,
-        page -> (String) page.getField(page.getDescriptorForType().findFieldByName("next_page_token"))));
+        page -> (String) page.getField(page.getDescriptorForType().findFieldByName("next_page_token")));
+    return new Items<>(pages, connection.executor);
   }
 
   @SuppressWarnings("unchecked")

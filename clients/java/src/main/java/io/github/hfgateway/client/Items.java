@@ -1,10 +1,12 @@
 package io.github.hfgateway.client;
 
+import io.grpc.Context;
 import io.grpc.SynchronizationContext;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.function.Consumer;
 import java.util.function.Supplier;
@@ -16,9 +18,11 @@ import java.util.function.Supplier;
  */
 public final class Items<T> implements Flow.Publisher<T> {
   private final Supplier<Source<T>> open;
+  private final Executor executor;
 
-  Items(Supplier<Source<T>> open) {
+  Items(Supplier<Source<T>> open, Executor executor) {
     this.open = open;
+    this.executor = executor;
   }
 
   /**
@@ -29,7 +33,7 @@ public final class Items<T> implements Flow.Publisher<T> {
    */
   public CompletableFuture<Void> forEach(Consumer<? super T> consumer) {
     Operation<Void> all = new Operation<>();
-    Reader<T> reader = new Reader<>(open(), consumer, error -> all.settle(null, error));
+    Reader<T> reader = new Reader<>(open(), executor, consumer, error -> all.settle(null, error));
     all.stopWith(reader::cancel);
     reader.request(Long.MAX_VALUE);
     return all;
@@ -50,7 +54,7 @@ public final class Items<T> implements Flow.Publisher<T> {
         subscriber.onError(error);
       }
     };
-    subscriber.onSubscribe(new Reader<>(open(), subscriber::onNext, end));
+    subscriber.onSubscribe(new Reader<>(open(), executor, subscriber::onNext, end));
   }
 
   /** Starts the watch or list. */
@@ -58,9 +62,10 @@ public final class Items<T> implements Flow.Publisher<T> {
     return open.get();
   }
 
-  /** Reads a source while there is demand. */
+  /** Reads a source while there is demand: always on the executor, because consumers may wait for other calls. */
   private static final class Reader<T> implements Flow.Subscription {
     private final Source<T> source;
+    private final Executor executor;
     private final Consumer<? super T> consumer;
     private final Consumer<Throwable> end;
     private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> ended(error));
@@ -69,15 +74,16 @@ public final class Items<T> implements Flow.Publisher<T> {
     private boolean over;
 
     /** Creates a reader that calls {@code end} once, with null after the last item, unless it is canceled. */
-    Reader(Source<T> source, Consumer<? super T> consumer, Consumer<Throwable> end) {
+    Reader(Source<T> source, Executor executor, Consumer<? super T> consumer, Consumer<Throwable> end) {
       this.source = source;
+      this.executor = executor;
       this.consumer = consumer;
       this.end = end;
     }
 
     @Override
     public void request(long count) {
-      serial.execute(() -> {
+      execute(() -> {
         if (count <= 0) {
           ended(new IllegalArgumentException("requested " + count + " items"));
         }
@@ -88,10 +94,15 @@ public final class Items<T> implements Flow.Publisher<T> {
 
     @Override
     public void cancel() {
-      serial.execute(() -> {
+      execute(() -> {
         over = true;
         source.close();
       });
+    }
+
+    private void execute(Runnable work) {
+      Runnable next = () -> serial.execute(work);
+      executor.execute(Context.current().wrap(next));
     }
 
     private void advance() {
