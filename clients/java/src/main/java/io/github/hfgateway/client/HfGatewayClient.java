@@ -281,9 +281,11 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
      * consumers wait for calls on them, a ForkJoinPool adds others, so that the calls can go on.
      */
     private static Executor executor() {
+      ClassLoader loader = Thread.currentThread().getContextClassLoader();
       ForkJoinPool.ForkJoinWorkerThreadFactory named = pool -> {
         ForkJoinWorkerThread thread = ForkJoinPool.defaultForkJoinWorkerThreadFactory.newThread(pool);
         thread.setName("hfgateway-client-" + thread.getPoolIndex());
+        thread.setContextClassLoader(loader); // not that of the JVM, in which frameworks find nothing
         return thread;
       };
       return new ForkJoinPool(Math.max(Runtime.getRuntime().availableProcessors(), 2), named, null, true);
