@@ -245,10 +245,19 @@ func TestCloseEndsRetryDelay(t *testing.T) {
 	}
 }
 
-func TestEmptyAddressMeansDefault(t *testing.T) {
-	client, _ := newClient(t, "")
-	if got := client.Target(); got != "passthrough:///"+hfgateway.DefaultAddress {
-		t.Errorf("%q", got)
+func TestTargetOfAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"":                   "passthrough:///" + hfgateway.DefaultAddress,
+		"[::1]:1":            "passthrough:///[::1]:1",
+		"gateway.example":    "gateway.example", // gRPC adds the port 443
+		"unix:/run/gateway":  "unix:/run/gateway",
+		"dns:///localhost:1": "dns:///localhost:1",
+		"dns:localhost":      "dns:localhost",
+	} {
+		client, _ := newClient(t, address)
+		if got := client.Target(); got != want {
+			t.Errorf("%q: %q", address, got)
+		}
 	}
 }
 

@@ -129,7 +129,7 @@ func (s *settings) connect() error {
 		s.dial = append(s.dial, grpc.WithPerRPCCredentials(bearer(func() (string, bool) { return key, plaintext })))
 	}
 	target := s.address
-	if !strings.Contains(target, ":/") && !strings.HasPrefix(target, "unix:") && !strings.HasPrefix(target, "dns:") {
+	if _, port, err := net.SplitHostPort(target); err == nil && strings.Trim(port, "0123456789") == "" {
 		// Look the name up for each connection. gRPC's resolver does so at most every 30 s, so that a call might not find
 		// a gateway that has moved.
 		target = "passthrough:///" + target

@@ -17,7 +17,6 @@ impl Client {
     ///
     /// It is tonic's own client: calls have only the timeout of their request, and are not retried. Their errors are
     /// `tonic::Status`, which converts into [`Error`](crate::Error).
-    #[must_use]
     pub fn agents(&self) -> Agents {
         AgentServiceClient::new(self.calls.transport.clone())
     }

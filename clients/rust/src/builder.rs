@@ -38,6 +38,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 ///
 /// The PEM files are read when the client is built.
 #[derive(Clone, Debug, Default)]
+#[must_use = "pass it to `Builder::tls`"]
 pub struct Tls {
     authority: Option<PathBuf>,
     identity: Option<(PathBuf, PathBuf)>,
@@ -45,19 +46,16 @@ pub struct Tls {
 
 impl Tls {
     /// Trusts the system's root certificates.
-    #[must_use]
     pub fn system() -> Self {
         Self::default()
     }
 
     /// Trusts only the certificate authorities in this file.
-    #[must_use]
     pub fn authority(file: impl Into<PathBuf>) -> Self {
         Self { authority: Some(file.into()), identity: None }
     }
 
     /// Sets the client's certificate and its key, for mTLS.
-    #[must_use]
     pub fn identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
         self.identity = Some((certificate.into(), key.into()));
         self
@@ -169,8 +167,6 @@ impl Builder {
     }
 
     /// Creates the client. It connects on the first call.
-    ///
-    /// # Errors
     ///
     /// [`Kind::InvalidConfiguration`](crate::Kind) if the address or the key is invalid, a PEM file cannot be read, or
     /// the key would be sent in plaintext to an address that is not a loopback address.

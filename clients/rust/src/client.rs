@@ -69,8 +69,6 @@ impl Client {
     ///
     /// Retries use the same idempotency key, so that it is charged once.
     ///
-    /// # Errors
-    ///
     /// Every error has the key ([`Error::idempotency_key`]), with which the call can be repeated.
     pub async fn submit(&self, submit: impl Into<Submit>) -> Result<Submission, Error> {
         let submit = submit.into();
@@ -94,8 +92,6 @@ impl Client {
     ///
     /// Calls `seen` with the stored generation, with every change, and with the same revision and a newer forecast when
     /// nothing else happened for [`Submit::forecast_interval`]. Never submits a second generation.
-    ///
-    /// # Errors
     ///
     /// [`Kind::GenerationFailed`](crate::Kind), or one of the kinds below it, if the generation ends without output.
     /// [`Kind::DeadlineExceeded`](crate::Kind) after [`Submit::timeout`]; the generation continues. Every error has the
@@ -139,8 +135,6 @@ impl Client {
     ///
     /// `content_type` is a media type such as "image/png". A failed upload is not retried, because the source may not
     /// be readable twice.
-    ///
-    /// # Errors
     ///
     /// [`Kind::SourceFailed`](crate::Kind) if the source cannot be read.
     pub async fn upload(

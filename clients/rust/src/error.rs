@@ -41,75 +41,63 @@ struct Inner {
 
 impl Error {
     /// Returns what went wrong.
-    #[must_use]
     pub fn kind(&self) -> Kind {
         self.0.kind
     }
 
     /// Returns the gRPC code, or `None` if no call failed.
-    #[must_use]
     pub fn code(&self) -> Option<Code> {
         self.0.code
     }
 
     /// Returns the gateway's reason, such as "QUOTA_EXCEEDED", even if it is newer than this crate. It is "" for errors
     /// of the transport.
-    #[must_use]
     pub fn reason(&self) -> &str {
         &self.0.reason
     }
 
     /// Returns a text for people, which may change.
-    #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
     /// Returns the fields that were refused.
-    #[must_use]
     pub fn field_violations(&self) -> &[FieldViolation] {
         &self.0.failure.field_violations
     }
 
     /// Returns whether the same input may succeed later.
-    #[must_use]
     pub fn retryable(&self) -> bool {
         self.0.failure.retryable || (self.0.kind.broader() == Kind::Unavailable && !self.0.mistake)
     }
 
     /// Returns how long to wait before a retry, if it is known.
-    #[must_use]
     pub fn retry_delay(&self) -> Option<Duration> {
         // Ignore a negative delay.
         self.0.failure.retry_delay.map(|delay| Duration::try_from(delay).unwrap_or_default())
     }
 
     /// Returns the variable parts of the message, such as "generation_id" and "limit".
-    #[must_use]
     pub fn metadata(&self) -> &HashMap<String, String> {
         &self.0.failure.metadata
     }
 
     /// Returns the JSON of Higgsfield's response that is the reason of the error, if there is one.
-    #[must_use]
     pub fn upstream_response(&self) -> Option<&prost_types::Value> {
         self.0.failure.upstream_response.as_ref()
     }
 
     /// Returns the key of a failed submission or creation, or "". Retrying with this key never has a second effect.
-    #[must_use]
     pub fn idempotency_key(&self) -> &str {
         &self.0.idempotency_key
     }
 
     /// Returns the generation that ended without output. Only for [`Kind::GenerationFailed`] and the kinds below it.
-    #[must_use]
     pub fn generation(&self) -> Option<&Generation> {
         self.0.generation.as_ref()
     }
 
     /// Returns the character whose training failed. Only for [`Kind::TrainingFailed`].
-    #[must_use]
     pub fn character(&self) -> Option<&SoulCharacter> {
         self.0.character.as_ref()
     }

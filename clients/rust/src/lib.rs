@@ -19,10 +19,9 @@
 
 pub mod agents;
 mod builder;
-mod callbacks;
 mod calls;
-mod characters;
 mod client;
+mod creations;
 mod cursor;
 mod error;
 mod inputs;
@@ -37,9 +36,8 @@ mod upload;
 mod watching;
 
 pub use builder::{Builder, DEFAULT_ADDRESS, Tls};
-pub use callbacks::CreatedCallback;
-pub use characters::CreatedCharacter;
 pub use client::Client;
+pub use creations::{CreatedCallback, CreatedCharacter};
 pub use cursor::{News, WatchEvent};
 pub use error::Error;
 pub use inputs::{character, dop, model, motion, soul, speak};

@@ -9,7 +9,6 @@ macro_rules! state_names {
         impl $message {
             /// Returns the name of the state, such as "COMPLETED", or "STATE_17" for a state that is newer than this
             /// crate.
-            #[must_use]
             pub fn state_name(&self) -> Cow<'static, str> {
                 match $state::try_from(self.state) {
                     Ok(state) => short(state.as_str_name(), $prefix),
@@ -24,7 +23,6 @@ state_names!(Generation: GenerationState "GENERATION_STATE_", SoulCharacter: Cha
 impl Failure {
     /// Returns the name of the reason, such as "QUOTA_EXCEEDED": "" if there is none, and "REASON_99" for a reason that
     /// is newer than this crate.
-    #[must_use]
     pub fn reason_name(&self) -> Cow<'static, str> {
         match ErrorReason::try_from(self.reason) {
             Ok(ErrorReason::Unspecified) => "".into(),

@@ -37,7 +37,6 @@ impl RetryPolicy {
     /// jitter.
     ///
     /// `failures` counts consecutive failures, from 1. `chance` is a random number from 0 to 1.
-    #[must_use]
     pub fn delay(&self, failures: u32, retry_delay: Option<Duration>, chance: f64) -> Duration {
         if let Some(asked) = retry_delay.filter(|asked| !asked.is_zero()) {
             return asked; // the gateway has added jitter already

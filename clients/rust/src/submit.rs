@@ -124,7 +124,6 @@ pub struct Submission {
 
 impl Submission {
     /// Returns the id of the generation.
-    #[must_use]
     pub fn id(&self) -> &str {
         &self.generation.id
     }

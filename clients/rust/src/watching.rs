@@ -72,7 +72,7 @@ impl Client {
                 _ => return (None, true),
             };
             next.after_revision = generation.revision;
-            last = Some(generation.clone());
+            last = next.forecast_interval.is_some().then(|| generation.clone());
             let more = !generation.done;
             (Some(generation), more)
         };
