@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
+from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, upstream_unavailable
 from gateway.generations.clock import Ids
 from gateway.generations.journal import state_changed
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
@@ -149,12 +149,13 @@ class Adopter:
         return report
 
 
-def request_id_of(given: str, field: str) -> RequestId:
-    """Return a request id in the form that Higgsfield uses. Raises INVALID_INPUT."""
+def request_id_of(given: str, field: str, wrong: list[Violation]) -> RequestId:
+    """Return a request id in the form that Higgsfield uses. Appends a violation to `wrong` if it is none."""
     try:
         return RequestId(str(UUID(given)))
     except ValueError:
-        raise invalid_field(field, "must be a UUID") from None
+        wrong.append(Violation(field, "must be a UUID" if given else "is required"))
+        return RequestId("")
 
 
 def _key(request_id: RequestId) -> IdempotencyKey:

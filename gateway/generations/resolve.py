@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gateway.errors import Failure, Reason, generation_not_found, invalid_field
+from gateway.errors import Failure, Reason, Violation, generation_not_found, invalid_field, invalid_input
 from gateway.generations import due_steps
 from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
@@ -55,7 +55,11 @@ class Resolver:
         return await self._sender.tasks.finish(self._as_request(generation_id, request_id))
 
     async def _as_request(self, generation_id: GenerationId, request_id: str) -> Generation:
-        generation, request_id = await self._generation(generation_id), request_id_of(request_id, "request_id")
+        generation = await self._generation(generation_id)
+        wrong: list[Violation] = []
+        request_id = request_id_of(request_id, "request_id", wrong)
+        if wrong:
+            raise invalid_input(wrong)
         if generation.request_id == request_id:
             return generation
         if generation.request_id or generation.state not in {State.UNCERTAIN, State.LOST}:

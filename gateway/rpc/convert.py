@@ -77,15 +77,13 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
 def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption:
     """Return the adoption. Raises INVALID_INPUT with all violations."""
     wrong: list[Violation] = []
-    if not request.upstream_request_id:
-        wrong.append(Violation("upstream_request_id", "is required"))
+    request_id = request_id_of(request.upstream_request_id, "upstream_request_id", wrong)
     labels = dict(request.labels)
     wrong.extend(_wrong_labels("labels", labels))
     if request.api_version not in _APIS:
         wrong.append(Violation("api_version", "is not a value this gateway knows"))
     if wrong:
         raise invalid_input(wrong)
-    request_id = request_id_of(request.upstream_request_id, "upstream_request_id")
     return Adoption(request_id, _APIS[request.api_version], labels)
 
 
@@ -151,7 +149,7 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
         except ValueError:
             wrong.append(Violation(f"filter.states[{index}]", "is not a state this gateway knows"))
     request_ids = frozenset(
-        request_id_of(one, f"filter.upstream_request_ids[{index}]")
+        request_id_of(one, f"filter.upstream_request_ids[{index}]", wrong)
         for index, one in enumerate(message.upstream_request_ids)
     )
     after = _time(message, "created_after", wrong)

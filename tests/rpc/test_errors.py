@@ -510,11 +510,12 @@ ROWS = [
         asking("EstimateGeneration", input={"soul": {"prompt": "a fox", "seed": 0}}), ("input.soul.seed",)),
     bad_read("WatchGenerations", "request ids", "filter.upstream_request_ids",
         filter={"upstreamRequestIds": [UNKNOWN_ID]}),
-    bad_read("ListGenerations", "a bad request id", "filter.upstream_request_ids[1]",
-        filter={"upstreamRequestIds": [UNKNOWN_ID, "../cancel"]}),
+    bad_read("ListGenerations", "bad request ids", "filter.upstream_request_ids[1]", "filter.upstream_request_ids[2]",
+        filter={"upstreamRequestIds": [UNKNOWN_ID, "../cancel", ""]}),
     bad_read("AdoptGeneration", "bad fields", "upstream_request_id", "labels", "api_version",
         labels={"NO": "x"}, apiVersion=7),
-    bad_read("AdoptGeneration", "no UUID", "upstream_request_id", upstreamRequestId="../cancel"),
+    bad_read("AdoptGeneration", "no UUID, and bad labels", "upstream_request_id", "labels",
+        upstreamRequestId="../cancel", labels={"NO": "x"}),
     # Unknown resources, and resources in the wrong state.
     *(unknown(name) for name in (
         "GetGeneration", "CancelGeneration", "WaitGeneration", "WatchGeneration", "DeleteGeneration",
