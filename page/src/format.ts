@@ -104,7 +104,13 @@ export function fieldsOf(input: GenerationInput): [string, string][] {
   const fields = kind.case === "model" ? kind.value.parameters : kind.value;
   return Object.entries(fields ?? {})
     .filter(([name, value]) => !LEFT_OUT.has(name) && value !== undefined && value !== 0 && String(value) !== "")
-    .map(([name, value]) => [snakeCase(name), typeof value === "string" ? value : withoutTypes(value)]);
+    .map(([name, value]) => [snakeCase(name), shown(value)]);
+}
+
+/** Returns a value for people: each text of a list on a line, and JSON for what is not text. */
+function shown(value: unknown): string {
+  const texts = [value].flat();
+  return texts.every((one) => typeof one === "string") ? texts.join("\n") : withoutTypes(value);
 }
 
 /** Returns labels in the form in which they are entered. */

@@ -16,14 +16,18 @@ export class Grid {
   /** Whether buttons are shown that need more than permission to read. */
   mayAct = true;
 
-  /** Shows these generations. Only cards of changed generations are touched. Returns how many there are. */
-  draw(groups: (group: Group) => readonly Generation[]): number {
+  /**
+   * Shows these generations. Only cards of changed generations are touched. Returns how many there are.
+   *
+   * @param more - whether there are more ended generations than these
+   */
+  draw(groups: (group: Group) => readonly Generation[], more: boolean): number {
     const cards = new Map<string, Card>();
     let count = 0;
     for (const group of GROUPS) {
       const generations = groups(group);
       count += generations.length;
-      setText(part(`${group}-count`), String(generations.length));
+      setText(part(`${group}-count`), `${generations.length}${more && group === "ended" ? "+" : ""}`);
       part(group).hidden = generations.length === 0;
       const shown = group === "ended" ? generations : generations.slice(0, MOST_LIVE);
       for (const generation of shown) cards.set(generation.id, this.#card(generation));

@@ -10,7 +10,7 @@ import {
   type ListOptions,
 } from "@hfgateway/client/browser";
 import { cameFromInside, type Place, readPlace, writePlace } from "./address.js";
-import { Board } from "./board.js";
+import { Board, ENDED_AT_FIRST } from "./board.js";
 import { copy } from "./copy.js";
 import { Details } from "./details.js";
 import { part, setText } from "./dom.js";
@@ -30,10 +30,12 @@ let credential = rememberedCredential();
 let place = readPlace();
 let client: GatewayClient | undefined;
 let watching = new AbortController();
-/** The ended generations that are not on the board yet. */
-let older: AsyncIterator<Generation, void, undefined> | undefined;
+let older: Older | undefined;
 let complete = false;
 let drawing = false;
+
+/** The ended generations that are not on the board yet; the next one has been asked for, to know whether there is one. */
+type Older = { next: Promise<IteratorResult<Generation, void>>; rest: AsyncIterator<Generation, void> };
 
 const board = new Board((generation) => selects(place, generation));
 const grid = new Grid({
@@ -112,8 +114,8 @@ async function watch(client: GatewayClient, selection: ListOptions): Promise<voi
       case "caughtUp": {
         // Read the ended generations only now: from here on, the stream reports every end.
         const states = endedStates(place.state);
-        older =
-          states.length > 0 ? client.list({ ...selection, states, includeInput: true, pageSize: OLDER }) : undefined;
+        const rest = client.list({ ...selection, states, includeInput: true, pageSize: ENDED_AT_FIRST + 1 });
+        older = states.length > 0 ? { rest, next: rest.next() } : undefined;
         await readOlder(board.keepEnded);
         board.settle();
         complete = true;
@@ -127,12 +129,16 @@ async function watch(client: GatewayClient, selection: ListOptions): Promise<voi
   }
 }
 
-/** Reads more ended generations. */
+/** Reads more ended generations, and whether there are still more. */
 async function readOlder(count: number): Promise<void> {
-  for (let left = count; older && left > 0; left -= 1) {
-    const { value, done } = await older.next();
+  for (let left = count; older; left -= 1) {
+    const { value, done } = await older.next;
     if (done) older = undefined;
-    else show(value);
+    else if (left === 0) return;
+    else {
+      older.next = older.rest.next();
+      show(value);
+    }
   }
 }
 
@@ -152,14 +158,14 @@ function draw(): void {
   drawing = true;
   requestAnimationFrame(() => {
     drawing = false;
-    const count = grid.draw((group) =>
-      board.group(group).filter((generation) => selects(place, generation) && found(place.q, generation)),
-    );
+    const shown = (generation: Generation) => selects(place, generation) && found(place.q, generation);
+    const more = older !== undefined;
+    const count = grid.draw((group) => board.group(group).filter(shown), more);
     const filtered = Boolean(place.q || place.state || place.model || place.label);
-    setText(part("count"), complete && filtered ? `${count} found` : "");
+    setText(part("count"), complete && filtered ? `${count}${more ? "+" : ""} found` : "");
     part("empty").hidden = !complete || count > 0;
     setText(part("empty"), filtered ? "No generation matches the filters." : "There are no generations yet.");
-    part("older").hidden = !complete || !older;
+    part("older").hidden = !complete || !more;
   });
 }
 

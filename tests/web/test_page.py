@@ -192,6 +192,7 @@ async def test_hundreds_of_results_fill_the_width_and_one_change_touches_one_car
         page = tab.page
         await page.goto(running.gateway.http_address)
         await tab.count("ended", 200)
+        await expect(page.locator("#ended-count")).to_have_text("200+")
         await tab.button("Show older").click()
         await tab.count("ended", 300)
         card = tab.group("ended").last
