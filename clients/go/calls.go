@@ -40,6 +40,7 @@ func (c *calls) Invoke(ctx context.Context, method string, request, response any
 	for {
 		err := c.typed(ctx, c.conn.Invoke(ctx, method, request, response, options...))
 		if err == nil {
+			c.reached.Store(true)
 			return nil
 		}
 		if err := trouble.endure(ctx, err); err != nil {
@@ -76,15 +77,15 @@ type stream struct {
 func (s *stream) SendMsg(message any) error {
 	return s.calls.typed(s.ctx, s.ClientStream.SendMsg(message))
 }
+
 func (s *stream) RecvMsg(message any) error {
-	return s.calls.typed(s.ctx, s.ClientStream.RecvMsg(message))
+	err := s.ClientStream.RecvMsg(message)
+	s.calls.reached.CompareAndSwap(false, err == nil)
+	return s.calls.typed(s.ctx, err)
 }
 
 // typed returns an error of gRPC as an [*Error], and nil and [io.EOF] unchanged.
 func (c *calls) typed(ctx context.Context, err error) error {
-	if err == nil {
-		c.reached.Store(true)
-	}
 	if err == nil || err == io.EOF {
 		return err
 	}

@@ -176,6 +176,26 @@ func TestMistakesAreNotRetriedBeforeTheGatewayHasResponded(t *testing.T) {
 	}
 }
 
+func TestMistakeIsReportedAfterARefusedConnection(t *testing.T) {
+	dials := 0
+	dial := func(context.Context, string) (net.Conn, error) {
+		if dials++; dials == 1 {
+			return nil, errors.New("connection refused")
+		}
+		return nil, &net.DNSError{Err: "no such host", Name: "gateway.example"}
+	}
+	client, err := hfgateway.New("gateway.example:1", hfgateway.WithDialOptions(grpc.WithContextDialer(dial)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	var failed *hfgateway.Error
+	_, err = client.Get(within(t), "g1")
+	if !errors.As(err, &failed) || failed.Retryable || !strings.Contains(failed.Message, "no such host") {
+		t.Error(err)
+	}
+}
+
 func TestNameIsLookedUpForEachConnectionAndItsLossIsNoMistake(t *testing.T) {
 	first, second := newGateway(t), newGateway(t)
 	for _, g := range []*gateway{first, second} {
