@@ -117,6 +117,7 @@ async function watch(client: GatewayClient, selection: ListOptions): Promise<voi
         const rest = client.list({ ...selection, states, includeInput: true, pageSize: ENDED_AT_FIRST + 1 });
         older = states.length > 0 ? { rest, next: rest.next() } : undefined;
         await readOlder(board.keepEnded);
+        if (selection.signal?.aborted) return;
         board.settle();
         complete = true;
         draw();
