@@ -48,7 +48,7 @@ impl Client {
     }
 
     /// Closes the client and its clones: calls in progress and later calls fail with
-    /// [`Kind::ClientClosed`](crate::Kind). Dropping all clones closes the connection.
+    /// [`Kind::ClientClosed`](crate::Kind), except those of [`Client::agents`]. Dropping all clones closes the connection.
     pub fn close(&self) {
         self.calls.open.close();
     }
