@@ -36,7 +36,10 @@ export function endIntent(): void {
   sessionStorage.removeItem(KEPT_AS);
 }
 
-/** The gateway looks up the key before it refuses for one of these reasons. An earlier attempt was refused as well. */
+/**
+ * Reasons that depend on the input alone, so that an earlier attempt was refused as well, or that the gateway gives after it
+ * has looked up the key.
+ */
 const REFUSALS = new Set([
   "INVALID_INPUT",
   "INPUT_REFUSED",
