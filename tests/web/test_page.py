@@ -208,6 +208,12 @@ async def test_hundreds_of_results_fill_the_width_and_one_change_touches_one_car
             assert fewest <= await page.evaluate(columns) <= most
             assert await page.evaluate(WRAPPED_BUTTONS) == 0
 
+        grounds = set()
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme=scheme)
+            grounds.add(await page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert len(grounds) == 2
+
         await page.evaluate(RECORD_CHANGES)
         await running.finish(generation.id)
         await expect(tab.group("ended").first).to_contain_text("an owl", timeout=WITHIN)
