@@ -19,7 +19,7 @@ import { endedStates, found, parseLabels, selects } from "./filters.js";
 import { promptOf, titleOf, wording } from "./format.js";
 import { Grid } from "./grid.js";
 import { type LineState, observedLine } from "./line.js";
-import { forget, mayAct, remember, rememberedCredential } from "./session.js";
+import { forget, keyIdOf, mayAct, remember, rememberedCredential } from "./session.js";
 import { SubmitDialog } from "./submit_dialog.js";
 
 const OLDER = 100;
@@ -50,7 +50,12 @@ const details = new Details(() => {
   if (cameFromInside()) history.back();
   else go({ show: "" }, true);
 });
-const submitDialog = new SubmitDialog({ client: () => client!, submitted, failed: (error) => failed(error, false) });
+const submitDialog = new SubmitDialog({
+  client: () => client!,
+  keyId: () => keyIdOf(credential),
+  submitted,
+  failed: (error) => failed(error, false),
+});
 const filterBar = new FilterBar(go, showError);
 
 /** Connects, or connects again with another credential. */

@@ -21,6 +21,11 @@ export function forget(): void {
   sessionStorage.removeItem(KEPT_AS);
 }
 
+/** Returns the id in an API key, which is `hfg_ID_SECRET`; empty for other credentials. The id is no secret. */
+export function keyIdOf(credential: string): string {
+  return /^hfg_([^_]+)_/.exec(credential)?.[1] ?? "";
+}
+
 /** Returns whether the credential allows more than reading; a watch token does not. */
 export function mayAct(credential: string): boolean {
   return !credential.startsWith("hfw_");

@@ -16,6 +16,8 @@ export interface Intent {
   readonly key: string;
   readonly input: Input;
   readonly labels: Readonly<Record<string, string>>;
+  /** The id of the API key that it was submitted with. Another tenant's key does not find it. */
+  readonly keyId: string;
 }
 
 /** Returns the submission of this tab whose outcome is not known. */
@@ -25,8 +27,8 @@ export function pendingIntent(): Intent | undefined {
 }
 
 /** Makes a submission with a key, and stores it. */
-export function newIntent(input: Input, labels: Readonly<Record<string, string>>): Intent {
-  const intent = { key: newIdempotencyKey(), input, labels };
+export function newIntent(input: Input, labels: Readonly<Record<string, string>>, keyId: string): Intent {
+  const intent = { key: newIdempotencyKey(), input, labels, keyId };
   sessionStorage.setItem(KEPT_AS, withoutTypes(intent));
   return intent;
 }

@@ -23,10 +23,15 @@ const PARAMETERS = "input.model.parameters.";
 const UNANSWERED =
   "It is not known whether this was submitted. Submitting it again uses the same key: it is charged once.";
 const INTERRUPTED = "The gateway has no generation with the key of this submission, which was interrupted.";
+const OTHER_KEY =
+  "It was submitted with another API key. If that key belongs to another tenant, look there first: to submit it here may " +
+  "be charged again.";
 
 /** What the dialog needs of the page. */
 export interface Host {
   client(): GatewayClient;
+  /** The id of the API key in use; empty if there is none. */
+  keyId(): string;
   /** A generation was submitted, now or earlier. */
   submitted(generation: Generation, warnings: readonly FieldViolation[]): void;
   /** Handles errors that concern the whole page, and returns whether this was one. */
@@ -119,6 +124,8 @@ export class SubmitDialog {
     setText(part("submit-title"), this.#input ? "Run again" : "New generation");
     part("submit-model-field").hidden = this.#input !== undefined;
     this.#model.disabled = this.#input !== undefined;
+    const otherKey = this.#pending && this.#pending.keyId !== this.host.keyId();
+    setText(part("submit-warning"), otherKey ? OTHER_KEY : "");
     setText(part("new-label"), pending ? "Unanswered submission" : "New generation");
   }
 
@@ -143,7 +150,7 @@ export class SubmitDialog {
   /** Makes a submission of what the dialog shows; undefined if a field is wrong. */
   #intend(): Intent | undefined {
     const given = this.#read();
-    return given && newIntent(given.input, given.labels);
+    return given && newIntent(given.input, given.labels, this.host.keyId());
   }
 
   #read(): { input: Input; labels: Record<string, string> } | undefined {

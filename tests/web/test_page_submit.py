@@ -200,6 +200,34 @@ async def test_a_reload_does_not_lose_a_submission(tmp_path: Path, tab: Tab) -> 
         assert tab.complaints == []
 
 
+async def test_a_submission_with_another_key_is_not_submitted_again_without_a_warning(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        page = tab.page
+        await page.goto(running.gateway.http_address)
+        red, blue = await running.key("red"), await running.key("blue")
+
+        async def log_in(key: str) -> None:
+            await page.get_by_label("API key").fill(key)
+            await page.keyboard.press("Enter")
+
+        async def pass_on_and_hold(route: Route) -> None:
+            await route.fetch()
+
+        await log_in(red)
+        await page.route(SUBMIT, pass_on_and_hold)
+        await fill(tab, "a fox")
+        await tab.button("Submit").click()
+        await tab.count("queued", 1)
+        # The gateway has the submission, but the page has no answer when its key is revoked.
+        await running.gateway.access.revoke_key(red.split("_")[1])
+        await page.reload()
+        await log_in(blue)
+        await expect(dialog(tab)).to_contain_text("It was submitted with another API key", timeout=WITHIN)
+        await expect(dialog(tab)).to_contain_text("a fox")
+        assert len(running.ledger.charges) == 1
+        assert [text for text in tab.complaints if "401" not in text] == []
+
+
 def key_of(request: Request) -> str:
     return pb.SubmitGenerationRequest.FromString(request.post_data_buffer or b"").idempotency_key
 
