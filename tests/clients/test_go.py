@@ -34,7 +34,7 @@ FROM_CLONE, FROM_RELEASE = ([*block.commands] for block in README if block.langu
 
 @pytest.mark.toolchain("gcc")
 def test_the_go_tests_pass_with_the_race_detector() -> None:
-    output = go("test", "-race", "-count=1", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
+    output = go("test", "-race", "-timeout=300s", "-v", "./...", CGO_ENABLED="1")
     assert "--- SKIP" not in output
     # Each vector is a test.
     for file in ("FailedCalls", "RetriedCalls", "WatchMany", "Inputs"):

@@ -140,13 +140,15 @@ async def test_a_job_set_shows_its_outputs_and_the_input_that_higgsfield_used(
     assert {name_of(output) for output in done.outputs} == {"COMPLETED"}
 
 
-async def test_every_adoption_of_a_request_returns_the_same_generation(running: Running, grpc: Transport) -> None:
+async def test_every_adoption_of_a_request_returns_the_same_generation(start: Start) -> None:
+    # The status calls are those of the adoptions, not polls.
+    running = await start(POLL_MIN=30, POLL_MAX=30)
     request_id = await request_elsewhere(running, "a fox")
-    answers = await asyncio.gather(*[adopted(grpc, request_id, labels={"n": str(n)}) for n in range(10)])
+    answers = await asyncio.gather(*[adopted(running.grpc, request_id, labels={"n": str(n)}) for n in range(10)])
     assert len({answer.generation.id for answer in answers}) == 1
     assert sorted(answer.replayed for answer in answers) == [False] + [True] * 9
     status_calls = calls(running)["status_calls"]
-    later = await adopted(grpc, request_id, labels={"n": "later"})
+    later = await adopted(running.grpc, request_id, labels={"n": "later"})
     assert (later.generation.labels, later.replayed) == (answers[0].generation.labels, True)
     assert calls(running)["status_calls"] == status_calls
 

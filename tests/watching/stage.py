@@ -104,9 +104,13 @@ class Stage:
         return tasks
 
     async def more_is_received(self, number: int) -> None:
-        """Return when the watchers together have received `number` more generations."""
+        """Return when the watchers together have received `number` more generations.
+
+        Raises TimeoutError if they receive none for a long time.
+        """
         enough = self.watchers.received + number
-        await eventually(lambda: self.watchers.received >= enough)
+        while (received := self.watchers.received) < enough:
+            await eventually(lambda received=received: self.watchers.received > received)  # type: ignore[misc]
 
     def cut(self) -> int:
         """Cut all connections of the watchers; return their number."""

@@ -11,6 +11,7 @@ from gateway.generations.inputs import SoulVersion
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.rpc.characters import _message
+from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from harness.answers.mutations import RECORDED, case
 from tests.contract.upstream.test_client import higgsfield
@@ -27,15 +28,17 @@ REFERENCES: list[tuple[int, Any]] = [(200, REFERENCE), (200, PAGE), (201, REFERE
 
 
 async def test_a_character_is_trained_found_and_removed() -> None:
-    async with higgsfield(queue_seconds=0.01, training_seconds=0.01) as (sandbox, client):
+    clock = ManualClock()
+    async with higgsfield(clock=clock) as (sandbox, client):
         characters = HiggsfieldCharacters(client)
         outcome = await characters.train(ORDER, lambda: True)
         assert isinstance(outcome, Trained)
         made = outcome.character
         assert (made.name, made.version, made.state) == ("Anna", SoulVersion.V2, CharacterState.NOT_READY)
+        clock.advance(3600)
         seen = await characters.find(made.id)
-        while seen is not None and not seen.done:
-            seen = await characters.find(made.id)
+        assert seen is not None
+        assert seen.state is CharacterState.COMPLETED
         listing = await characters.listing()
         assert listing.characters == (seen,)
         assert listing.date is not None

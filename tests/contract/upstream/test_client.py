@@ -21,6 +21,7 @@ from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials, CredentialsError, read_credentials
 from gateway.higgsfield.redact import redacted
+from gateway.sandbox.clock import Clock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 
@@ -28,8 +29,10 @@ SOUL = ModelInput("higgsfield-ai/soul/standard", {"prompt": "a boat", "aspect_ra
 
 
 @asynccontextmanager
-async def higgsfield(*, timeout: float = 5.0, **options: Any) -> AsyncIterator[tuple[Sandbox, HiggsfieldClient]]:
-    async with Sandbox(SandboxOptions(port=0, **options)) as sandbox:
+async def higgsfield(
+    *, timeout: float = 5.0, clock: Clock | None = None, **options: Any
+) -> AsyncIterator[tuple[Sandbox, HiggsfieldClient]]:
+    async with Sandbox(SandboxOptions(port=0, **options), clock) as sandbox:
         client = HiggsfieldClient(sandbox.url, Credentials("sandbox", "sandbox"), timeout=timeout)
         try:
             yield sandbox, client
