@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class Entry:
     """A request to adopt. `wrong` says why it cannot be read from its line."""
 
     request_id: str
@@ -36,7 +36,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a wish. `stops` is the error that concerns the others as well."""
+    """The outcome of an entry. `stops` is the error that concerns the others as well."""
 
     request_id: str
     outcome: str
@@ -89,12 +89,12 @@ def adopt(
     """
     if not request_ids and file is None:
         raise click.UsageError("give at least one ID, or --file")
-    defaults = Wish("", "v1" if of_v1 else "v2", labels)
-    wishes = chain((Wish(one, defaults.api_version, labels) for one in request_ids), _read(file or (), defaults))
+    defaults = Entry("", "v1" if of_v1 else "v2", labels)
+    entries = chain((Entry(one, defaults.api_version, labels) for one in request_ids), _read(file or (), defaults))
     counts: Counter[str] = Counter()
     stopped: Result | None = None
     with connection.client(PATIENCE) as client:
-        for result in _adopt_all(client, wishes, concurrency):
+        for result in _adopt_all(client, entries, concurrency):
             counts[result.outcome] += 1
             stopped = stopped or (result if result.stops else None)
             _print(result, as_json=as_json)
@@ -107,13 +107,13 @@ def adopt(
         raise click.exceptions.Exit(exits.REFUSED)
 
 
-def _adopt_all(client: Client, wishes: Iterable[Wish], concurrency: int) -> Iterator[Result]:
-    """Yield the results in the order of the wishes. After an error that concerns all of them, no more are started."""
+def _adopt_all(client: Client, entries: Iterable[Entry], concurrency: int) -> Iterator[Result]:
+    """Yield the results in the order of the entries. After an error that concerns all of them, no more are started."""
     running: deque[Future[Result]] = deque()
     stopped = False
     with ThreadPoolExecutor(concurrency) as threads:
-        for wish in wishes:
-            running.append(threads.submit(_adopt, client, wish))
+        for entry in entries:
+            running.append(threads.submit(_adopt, client, entry))
             if len(running) >= concurrency:
                 result = running.popleft().result()
                 stopped = result.stops is not None
@@ -124,45 +124,45 @@ def _adopt_all(client: Client, wishes: Iterable[Wish], concurrency: int) -> Iter
             yield running.popleft().result()
 
 
-def _adopt(client: Client, wish: Wish) -> Result:
+def _adopt(client: Client, entry: Entry) -> Result:
     from hfgateway_client import GatewayError, state_name
     from hfgateway_client.errors import InvalidInput, NotFound
 
-    if wish.wrong:
-        return Result(wish.request_id, "invalid", error=wish.wrong)
+    if entry.wrong:
+        return Result(entry.request_id, "invalid", error=entry.wrong)
     try:
-        answer = client.adopt(wish.request_id, api_version=wish.api_version, labels=wish.labels)
+        answer = client.adopt(entry.request_id, api_version=entry.api_version, labels=entry.labels)
     except NotFound as error:
-        return Result(wish.request_id, "not found", error=error.message)
+        return Result(entry.request_id, "not found", error=error.message)
     except InvalidInput as error:
-        return Result(wish.request_id, "invalid", error=error.message)
+        return Result(entry.request_id, "invalid", error=error.message)
     except GatewayError as error:
-        return Result(wish.request_id, "failed", error=str(error), stops=error)
+        return Result(entry.request_id, "failed", error=str(error), stops=error)
     generation = answer.generation
-    return Result(wish.request_id, "known" if answer.replayed else "adopted", generation.id, state_name(generation))
+    return Result(entry.request_id, "known" if answer.replayed else "adopted", generation.id, state_name(generation))
 
 
-def _read(lines: Iterable[str], defaults: Wish) -> Iterator[Wish]:
-    """Yield the wishes in the lines of a file."""
+def _read(lines: Iterable[str], defaults: Entry) -> Iterator[Entry]:
+    """Yield the entries in the lines of a file."""
     for line in lines:
         text = line.strip()
         if text.startswith("{"):
             yield _of_json(text, defaults)
         elif text and not text.startswith("#"):
-            yield Wish(text, defaults.api_version, defaults.labels)
+            yield Entry(text, defaults.api_version, defaults.labels)
 
 
-def _of_json(text: str, defaults: Wish) -> Wish:
+def _of_json(text: str, defaults: Entry) -> Entry:
     try:
         given = json.loads(text)
     except ValueError as error:
-        return Wish(text[:100], wrong=f"is not JSON: {error}")
+        return Entry(text[:100], wrong=f"is not JSON: {error}")
     request_id = given.pop("request_id", None)
     api_version, labels = given.pop("api_version", defaults.api_version), given.pop("labels", {})
     readable = isinstance(request_id, str) and api_version in {"v1", "v2"} and isinstance(labels, dict)
     if given or not readable or not all(isinstance(value, str) for value in labels.values()):
-        return Wish(text[:100], wrong='must have "request_id", and may have "api_version" ("v1" or "v2") and "labels"')
-    return Wish(request_id, api_version, defaults.labels | labels)
+        return Entry(text[:100], wrong='must have "request_id", and may have "api_version" ("v1" or "v2") and "labels"')
+    return Entry(request_id, api_version, defaults.labels | labels)
 
 
 def _print(result: Result, *, as_json: bool) -> None:

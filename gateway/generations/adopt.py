@@ -25,7 +25,7 @@ MOST_LOOK_UPS = 64
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """A caller's wish to adopt a request, which was made with this version of the API."""
+    """The adoption that a caller asks for: a request, which was made with this version of the API."""
 
     request_id: RequestId
     api: Api

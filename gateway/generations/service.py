@@ -423,9 +423,9 @@ async def asked(call: Awaitable[T], *documented: Reason) -> T:
 
 def _why_not(generation: Generation) -> str:
     if generation.state is State.UNCERTAIN:
-        wished = generation.cancel_requested and generation.spec.api == "v2"
-        wish = "; it will be canceled if it turns out to be queued" if wished else ""
-        return f"it is not known whether Higgsfield runs it{wish}"
+        canceled = generation.cancel_requested and generation.spec.api == "v2"
+        note = "; it will be canceled if it turns out to be queued" if canceled else ""
+        return f"it is not known whether Higgsfield runs it{note}"
     if generation.done:
         return f"it has ended already: {generation.state.name}"
     if generation.state is State.QUEUED and generation.spec.api == "v1":

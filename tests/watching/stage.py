@@ -94,8 +94,8 @@ class Stage:
     async def submit(self, number: int, prompt: str = "picture") -> list[Generation]:
         """Submit `number` generations and return them."""
         async with AsyncClient(self.gateway.address) as client:
-            wishes = ((f"key-{index}", f"{prompt} {index}") for index in range(number))
-            return await asyncio.gather(*(self._submit(client, key, text) for key, text in wishes))
+            submissions = ((f"key-{index}", f"{prompt} {index}") for index in range(number))
+            return await asyncio.gather(*(self._submit(client, key, text) for key, text in submissions))
 
     def watch(self, *watches: Coroutine[Any, Any, None]) -> list[asyncio.Task[None]]:
         """Start the watches, which run until they have received everything."""

@@ -91,7 +91,7 @@ async def test_a_form_is_made_of_the_schema_and_shows_what_is_wrong(tmp_path: Pa
         assert [text for text in tab.complaints if "400" not in text] == []
 
 
-async def test_running_again_is_charged_once_for_each_wish(tmp_path: Path, tab: Tab) -> None:
+async def test_running_again_is_charged_once_for_each_submission(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         request = soul("a fox", labels={"team": "red"})
         request.input.soul.seed, request.input.soul.aspect_ratio = 7, "1:1"
@@ -149,7 +149,7 @@ async def test_a_lost_answer_is_charged_once(tmp_path: Path, tab: Tab) -> None:
         # The client has repeated the first attempt. The second one says nothing about the outcome.
         await expect(dialog(tab)).to_contain_text("It is not known whether this was submitted", timeout=WITHIN)
         await expect(dialog(tab).get_by_label("prompt (required)")).to_be_disabled()
-        # Neither closing the dialog nor another wish gets rid of the question.
+        # Neither closing the dialog nor another submission gets rid of the question.
         await tab.page.keyboard.press("Escape")
         await tab.button("Unanswered submission").click()
         await tab.button("Submit again").click()

@@ -47,8 +47,8 @@ async def test_an_end_by_webhook_is_polled_only_if_it_is_unsigned(
 @pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
 async def test_a_failure_by_webhook_has_its_state_and_message(start: Start, shape: str, terms: dict[str, Any]) -> None:
     running = await start(webhook_shape=shape, **terms)
-    for wish, state in (("[fail]", "FAILED"), ("[nsfw]", "NSFW")):
-        queued = await running.submit(soul(f"a fox {wish}"))
+    for directive, state in (("[fail]", "FAILED"), ("[nsfw]", "NSFW")):
+        queued = await running.submit(soul(f"a fox {directive}"))
         ended = await running.finish(queued.id, state)
         assert ended.failure.message
         assert ended.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
@@ -111,14 +111,14 @@ async def test_run_times_are_not_learned_from_resolved_uncertain_ones(
     assert queued.forecast.basis == generation_pb2.FORECAST_BASIS_BUILT_IN
 
 
-@pytest.mark.parametrize("wish", ["", " [lost]"], ids=["accepted", "lost"])
-async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start, wish: str) -> None:
+@pytest.mark.parametrize("directive", ["", " [lost]"], ids=["accepted", "lost"])
+async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start, directive: str) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
-    prompt = f"a fox{wish}"
+    prompt = f"a fox{directive}"
     submitted = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
-    await running.until(submitted.id, "UNCERTAIN" if wish else "QUEUED")
+    await running.until(submitted.id, "UNCERTAIN" if directive else "QUEUED")
     await post(path_of(running, prompt), webhook_body(request_of(running, prompt)))
-    await running.metric_becomes(f"hfgateway_webhooks_{'bound' if wish else 'unconfirmed'}_total", 1)
+    await running.metric_becomes(f"hfgateway_webhooks_{'bound' if directive else 'unconfirmed'}_total", 1)
     assert name_of(await running.read(submitted.id)) == "QUEUED"
     running.clock.advance(60)
     done = await running.until(submitted.id, "COMPLETED")

@@ -78,10 +78,10 @@ async def test_only_an_unbound_creation_can_be_freed_and_its_key_reused(characte
 
 
 async def test_a_confirmed_deletion_is_never_undone(characters: SqliteCharacters) -> None:
-    wish = Removal("a", "c", "red")
-    for removal in (wish, replace(wish, gone=True), wish):
+    asked = Removal("a", "c", "red")
+    for removal in (asked, replace(asked, gone=True), asked):
         await characters.remove(removal)
-    assert await characters.removals() == [replace(wish, gone=True)]
+    assert await characters.removals() == [replace(asked, gone=True)]
 
 
 async def test_the_clock_continues_from_the_last_creation(store: SqliteStore, characters: SqliteCharacters) -> None:
