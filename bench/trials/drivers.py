@@ -48,6 +48,7 @@ def claim_values(number: int, tenant: str) -> tuple[object, ...]:
         [SHOWN] * number,
         [BODY] * number,
         [i.int & 255 for i in ids],
+        [1] * number,
         REPLICA,
     )
 

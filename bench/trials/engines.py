@@ -16,7 +16,7 @@ from bench.trials.connections import Psycopg, psycopg
 from bench.trials.drivers import SHOWN, claim_values, tenant
 from bench.trials.follower import application
 from bench.trials.servers import Server, running
-from bench.trials.statements import BEAT, CLAIM, SAVE, TAKE
+from bench.trials.statements import CLAIM, JOIN, SAVE, TAKE
 
 IN_FLIGHT = int(os.environ.get("TRIAL_IN_FLIGHT", "10000"))
 DEFER = (
@@ -45,7 +45,7 @@ class Trial:
                 "TRUNCATE generations, requests, changes, claims, replicas, procrastinate_jobs,"
                 " procrastinate_workers, procrastinate_events, procrastinate_periodic_defers"
             )
-            connection.execute("UPDATE leases SET until = '-infinity', replica = NULL")
+            connection.execute("UPDATE leases SET replica = NULL")
             connection.execute("CHECKPOINT")
 
     def wal(self) -> int:
@@ -106,10 +106,10 @@ class Trial:
         replica = uuid.uuid4()
         for kind in ("leases", "rows", "jobs", "poll jobs"):
             self.empty()
-            await self.store.fetch(BEAT, replica, "60 s")
+            await self.store.fetch(JOIN, replica)
             fences = dict(await self.store.fetch(TAKE, replica, "1 h", 256))
             worker = (await self.store.fetch("INSERT INTO procrastinate_workers DEFAULT VALUES RETURNING id"))[0][0]
-            count, wal = 400, self.wal()
+            count, wal = 1000, self.wal()
             for number in range(count):
                 values = claim_values(1, tenant(number))
                 generation = values[3][0]  # type: ignore[index]
@@ -249,7 +249,8 @@ class Trial:
                 if times:
                     print(
                         f"  {kind:12} followed {len(owned)} and {len(others)}; of the killed one's {len(lost)}:"
-                        f" polled again after {times[0]:.1f} s the first, {times[len(times) // 2]:.1f} s half, {times[-1]:.1f} s all",
+                        f" polled again after {times[0]:.1f} s the first, {times[len(times) // 2]:.1f} s half,"
+                        f" {times[-1]:.1f} s all",
                         flush=True,
                     )
 

@@ -18,7 +18,7 @@ import procrastinate
 from procrastinate import jobs
 
 from bench.trials.connections import Psycopg
-from bench.trials.statements import BEAT, DUE, GIVE, LIVE, TAKE
+from bench.trials.statements import BEAT, DUE, GIVE, JOIN, LIVE, TAKE
 
 BUCKETS = 256
 
@@ -53,8 +53,10 @@ async def leases(url: str, log: Log, gap: float, heartbeat: float, timeout: floa
     wake = asyncio.Event()
 
     async def beat() -> None:
+        await driver.fetch(JOIN, replica)
         while True:
-            ((replicas, held, free),) = await driver.fetch(BEAT, replica, limit)
+            ((alive, replicas, held, free),) = await driver.fetch(BEAT, replica, limit)
+            assert alive, "declared dead"
             share = -(-BUCKETS // replicas)
             if held > share:
                 mine.difference_update(row[0] for row in await driver.fetch(GIVE, replica, held - share))

@@ -9,7 +9,8 @@ CREATE TABLE accounts (
     max_running integer NOT NULL,
     running integer NOT NULL DEFAULT 0,
     waiting integer NOT NULL DEFAULT 0,
-    admitted integer NOT NULL DEFAULT 0
+    admitted integer NOT NULL DEFAULT 0,
+    paused_until timestamptz NOT NULL DEFAULT '-infinity'
 );
 CREATE TABLE claims (
     tenant text NOT NULL,
@@ -68,8 +69,7 @@ CREATE TABLE replicas (
 CREATE TABLE leases (
     bucket smallint PRIMARY KEY,
     replica uuid,
-    fence bigint NOT NULL DEFAULT 0,
-    until timestamptz NOT NULL DEFAULT '-infinity'
+    fence bigint NOT NULL DEFAULT 0
 );
 INSERT INTO leases (bucket) SELECT generate_series(0, 255);
 INSERT INTO tenants (tenant) SELECT 'tenant-' || n FROM generate_series(0, 7) n;

@@ -2,32 +2,36 @@
 
 CLAIM = """
 WITH given AS (
-    SELECT * FROM unnest($3::text[], $4::uuid[], $5::bytea[], $6::bytea[], $7::text[], $8::bytea[], $9::smallint[])
-        WITH ORDINALITY AS row (key, id, fingerprint, input, shown, body, bucket, place)
+    SELECT * FROM unnest(
+        $3::text[], $4::uuid[], $5::bytea[], $6::bytea[], $7::text[], $8::bytea[], $9::smallint[], $10::integer[]
+    ) WITH ORDINALITY AS row (key, id, fingerprint, input, shown, body, bucket, weight, place)
 ), claimed AS (
     INSERT INTO claims (tenant, key, generation_id, fingerprint)
     SELECT $1::text, key, id, fingerprint FROM given ORDER BY key
     ON CONFLICT DO NOTHING RETURNING generation_id
+), new AS (
+    SELECT given.*, row_number() OVER turn AS turn, (sum(weight) OVER turn)::integer AS up_to
+    FROM given JOIN claimed ON claimed.generation_id = given.id WINDOW turn AS (ORDER BY place)
 ), counted AS (
-    SELECT count(*)::integer AS number FROM claimed
+    SELECT count(*)::integer AS number, array_agg(up_to) AS totals FROM new
 ), admission AS (
-    UPDATE accounts SET
-        admitted = least(greatest(max_running - running, 0), number),
-        running = running + least(greatest(max_running - running, 0), number),
-        waiting = waiting + number - least(greatest(max_running - running, 0), number)
+    UPDATE accounts SET (admitted, running, waiting) = (
+        SELECT fitting, running + fitting, waiting + number - (SELECT count(*) FROM unnest(totals) t WHERE t <= fitting)
+        FROM (
+            SELECT coalesce(max(total), 0) AS fitting FROM unnest(totals) total
+            WHERE total <= max_running - running AND waiting = 0 AND paused_until <= now()
+        ) room
+    )
     FROM counted WHERE account = $2::text RETURNING admitted, number
 ), log AS (
     UPDATE tenants SET position = position + number FROM admission WHERE tenant = $1::text
     RETURNING position - number AS before, admitted
-), new AS (
-    SELECT given.*, row_number() OVER (ORDER BY place) AS turn
-    FROM given JOIN claimed ON claimed.generation_id = given.id
 ), stored AS (
-    INSERT INTO generations (id, tenant, account, bucket, input, state, shown, sender, attempt, send_by)
-    SELECT id, $1::text, $2::text, bucket, input, 1, shown,
-        CASE WHEN turn <= admitted THEN $10::uuid END,
-        CASE WHEN turn <= admitted THEN 1 END,
-        CASE WHEN turn <= admitted THEN now() + interval '10 seconds' END
+    INSERT INTO generations (id, tenant, account, bucket, input, weight, state, shown, sender, attempt, send_by)
+    SELECT id, $1::text, $2::text, bucket, input, weight, 1, shown,
+        CASE WHEN up_to <= admitted THEN $11::uuid END,
+        CASE WHEN up_to <= admitted THEN 1 END,
+        CASE WHEN up_to <= admitted THEN now() + interval '10 seconds' END
     FROM new, log
 ), kept AS (
     INSERT INTO requests (generation_id, body) SELECT id, body FROM new
@@ -35,7 +39,7 @@ WITH given AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown)
     SELECT $1::text, before + turn, id, 1, shown FROM new, log
 )
-SELECT given.id, new.id IS NOT NULL AS is_new, coalesce(turn <= admitted, false) AS is_admitted,
+SELECT given.id, new.id IS NOT NULL AS is_new, coalesce(up_to <= admitted, false) AS is_admitted,
     before + turn AS position
 FROM given LEFT JOIN new ON new.id = given.id LEFT JOIN log ON true
 """
@@ -49,11 +53,21 @@ WITH given AS (
     UPDATE generations SET
         version = generations.version + 1, revision = generations.revision + 1, state = given.state,
         done = given.done, shown = given.shown, sender = NULL
-    FROM given JOIN leases ON leases.fence = given.fence AND leases.replica = $2::uuid AND leases.until > now()
-    WHERE generations.id = given.id AND generations.version = given.version AND leases.bucket = generations.bucket
-    RETURNING generations.id, generations.revision, generations.shown, place
+    FROM given WHERE generations.id = given.id AND generations.version = given.version AND (
+        given.fence IS NULL OR EXISTS (
+            SELECT 1 FROM leases WHERE bucket = generations.bucket AND replica = $2::uuid AND leases.fence = given.fence
+        )
+    )
+    RETURNING generations.id, generations.revision, generations.shown, generations.account, generations.weight,
+        generations.done, place
+), ended AS (
+    SELECT account, sum(weight) AS weight FROM saved WHERE done GROUP BY account
+), released AS (
+    UPDATE accounts SET running = running - ended.weight FROM ended WHERE accounts.account = ended.account
+    RETURNING accounts.account
 ), log AS (
-    UPDATE tenants SET position = position + (SELECT count(*) FROM saved) WHERE tenant = $1::text
+    UPDATE tenants SET position = position + (SELECT count(*) FROM saved)
+    WHERE tenant = $1::text AND (SELECT count(*) FROM released) >= 0
     RETURNING position - (SELECT count(*) FROM saved) AS before
 ), logged AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown)
@@ -61,32 +75,36 @@ WITH given AS (
 )
 SELECT id FROM saved
 """
-"""Save new versions of one tenant's generations, as far as version and fence still match."""
+"""Save new versions of one tenant's generations, as far as version and fence (none for a webhook) still match."""
+
+JOIN = "INSERT INTO replicas (replica, beat) VALUES ($1::uuid, now())"
+"""Begin as a new incarnation of a replica."""
 
 BEAT = """
 WITH alive AS (
-    INSERT INTO replicas (replica, beat) VALUES ($1::uuid, now())
-    ON CONFLICT (replica) DO UPDATE SET beat = excluded.beat
-), renewed AS (
-    UPDATE leases SET until = now() + $2::interval WHERE replica = $1::uuid AND until > now() RETURNING bucket
+    UPDATE replicas SET beat = now() WHERE replica = $1::uuid AND beat > now() - $2::interval RETURNING replica
 )
 SELECT
-    (SELECT count(*) FROM replicas WHERE beat > now() - $2::interval AND replica <> $1::uuid) + 1 AS replicas,
-    (SELECT count(*) FROM renewed) AS held,
-    (SELECT count(*) FROM leases WHERE until <= now()) AS free
+    (SELECT count(*) FROM alive) AS alive,
+    (SELECT count(*) FROM replicas WHERE beat > now() - $2::interval) AS replicas,
+    (SELECT count(*) FROM leases WHERE replica = $1::uuid) AS held,
+    (SELECT count(*) FROM leases WHERE NOT EXISTS (
+        SELECT 1 FROM replicas WHERE replicas.replica = leases.replica AND beat > now() - $2::interval
+    )) AS free
 """
-"""Renew the leases of a replica. Returns what it needs to know to take or give back some."""
+"""Beat, unless the incarnation is dead. Returns what it needs to know to take or give back leases."""
 
 TAKE = """
-UPDATE leases SET replica = $1::uuid, fence = fence + 1, until = now() + $2::interval
-WHERE bucket IN (SELECT bucket FROM leases WHERE until <= now() ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED)
-RETURNING bucket, fence
+UPDATE leases SET replica = $1::uuid, fence = fence + 1 WHERE bucket IN (
+    SELECT bucket FROM leases WHERE NOT EXISTS (
+        SELECT 1 FROM replicas WHERE replicas.replica = leases.replica AND beat > now() - $2::interval
+    ) ORDER BY bucket LIMIT $3 FOR UPDATE SKIP LOCKED
+) RETURNING bucket, fence
 """
-"""Take free or expired leases, up to a replica's share."""
+"""Take leases that are free or whose replica is dead, up to a share."""
 
 GIVE = """
-UPDATE leases SET until = '-infinity'
-WHERE replica = $1::uuid AND bucket IN (SELECT bucket FROM leases WHERE replica = $1::uuid AND until > now() LIMIT $2)
+UPDATE leases SET replica = NULL WHERE bucket IN (SELECT bucket FROM leases WHERE replica = $1::uuid LIMIT $2)
 RETURNING bucket
 """
 """Give back what is over a replica's share."""
