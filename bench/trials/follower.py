@@ -65,7 +65,7 @@ async def leases(url: str, log: Log, gap: float, heartbeat: float, timeout: floa
                 mine.update(bucket for bucket, _ in taken)
                 now = time.monotonic()
                 for row in await driver.fetch(LIVE, [bucket for bucket, _ in taken]):
-                    heapq.heappush(heap, (now + random.random() * min(gap, 1), row[0], row[1]))
+                    heapq.heappush(heap, (now + random.random() * min(gap, 0.4), row[0], row[1]))
                 wake.set()
             await asyncio.sleep(heartbeat)
 
