@@ -70,11 +70,9 @@ GRPC_OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     # A waiting call that is not read may buffer 64 KiB. With the probe, gRPC would let it grow to 4 MiB.
     ("grpc.http2.bdp_probe", 0),
-    # Calls that wait in gRPC, per queue. A burst of 12,000 watches must fit.
+    # Calls that wait in gRPC, per queue, for up to 30 s. A burst of 12,000 watches must fit.
     ("grpc.server.max_pending_requests", 15_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
-    # Seconds after which gRPC cancels such a call: longer than a burst takes on a slow machine.
-    ("grpc.server_max_unrequested_time_in_server", 15),
 )
 HEALTH_EVERY = 0.5
 """Seconds between updates of the reported health."""
