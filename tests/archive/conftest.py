@@ -27,6 +27,7 @@ from gateway.store.sqlite import SqliteStore
 from tests.archive.media import MediaServer
 from tests.archive.s3 import BUCKET, s3_server
 from tests.contract.store import examples
+from tests.support.files import contents_below
 from tests.support.running import PATIENCE
 
 
@@ -78,9 +79,7 @@ class Place:
 
     def files(self) -> dict[str, bytes]:
         """Return the complete files by key."""
-        paths = (path for path in self.folder.rglob("*") if path.is_file())
-        names = {str(path.relative_to(self.folder)): path for path in paths}
-        return {name: path.read_bytes() for name, path in names.items() if not name.startswith(".")}
+        return {name: content for name, content in contents_below(self.folder).items() if not name.startswith(".")}
 
 
 class Stage:

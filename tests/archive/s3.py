@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.conformance import toolbox
 from tests.support.addresses import free_address
+from tests.support.files import files_below
 
 ACCESS, SECRET = "archive-key", "archive-canary-secret"
 BUCKET = "outputs"
@@ -40,7 +41,7 @@ def s3_server(folder: Path) -> Iterator[dict[str, str]]:
 
 def unfinished_uploads(folder: Path) -> list[Path]:
     """Return the parts of uploads that were neither completed nor aborted."""
-    return [path for path in (folder / BUCKET).glob(".sgwtmp/multipart/**/*") if path.is_file()]
+    return files_below(folder / BUCKET / ".sgwtmp" / "multipart")
 
 
 def _ready(address: str) -> None:

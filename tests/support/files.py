@@ -1,0 +1,21 @@
+"""Reading a folder in which another program adds and deletes files at the same time."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+
+def files_below(folder: Path) -> list[Path]:
+    """Return the files of all levels. Unlike `rglob`, it skips a folder that is deleted meanwhile."""
+    return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
+
+
+def contents_below(folder: Path) -> dict[str, bytes]:
+    """Return what the files of all levels contain, by relative path, without those that are deleted meanwhile."""
+    contents = {}
+    for path in files_below(folder):
+        with suppress(FileNotFoundError):
+            contents[str(path.relative_to(folder))] = path.read_bytes()
+    return contents
