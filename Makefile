@@ -48,7 +48,7 @@ $(CODEGEN): requirements/codegen.txt | setup
 .PHONY: generate
 generate: setup ## generate all stubs and error classes from protos/ (Java: only check that it works), the synchronous Python and the blocking Java client
 	@$(BIN)/python tools/generate.py
-	@if [ -f tools/unasync.py ]; then echo "generate: the synchronous Python client from the asynchronous one"; $(BIN)/python tools/unasync.py; fi
+	@echo "generate: the synchronous Python client from the asynchronous one" && $(BIN)/python tools/unasync.py
 	@echo "generate: the blocking Java client from the asynchronous one" && $(BIN)/python tools/blocking.py
 
 .PHONY: page
@@ -76,7 +76,7 @@ lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, b
 	@echo "lint: buf format" && $(BUF) format --diff --exit-code
 	@$(BIN)/python tools/breaking.py
 	@echo "lint: error classes of the clients" && { out=$$($(BIN)/python -m tools.error_tables --check) || { echo "$$out"; exit 1; }; }
-	@if [ -f tools/unasync.py ]; then echo "lint: synchronous Python client"; $(BIN)/python tools/unasync.py --check; fi
+	@echo "lint: synchronous Python client" && $(BIN)/python tools/unasync.py --check
 	@echo "lint: blocking Java client" && $(BIN)/python tools/blocking.py --check
 
 .PHONY: test

@@ -38,7 +38,7 @@ class Entry(Signals):
         "progress",
         "reported_at",
         "seen",
-    )  # fmt: skip
+    )
 
     def __init__(self, generation: Generation) -> None:
         super().__init__()
