@@ -1,4 +1,4 @@
-"""The errors of generations and trainings that ended without success, in the Go and Rust clients. No call failed."""
+"""The errors of generations and trainings that ended without success, in all clients. No call failed."""
 
 from __future__ import annotations
 
@@ -14,5 +14,8 @@ GENERATIONS: Mapping[str, str] = {
     "GenerationLost": "The outcome of a generation cannot be determined. It may have been charged.",
 }
 """The first is the broader error of all others."""
+
+BASE, *_ = GENERATIONS
+BELOW = {name: text for name, text in GENERATIONS.items() if name != BASE}
 
 TRAINING = ("TrainingFailed", "The training of a character failed.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from textwrap import wrap
 
-from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described
+from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described, ends
 
 WIDTH = 120
 TERMS = {
@@ -17,9 +17,12 @@ TERMS = {
 }
 
 CLASSES = f"""// {MARK}
-/** The errors of failed calls: one class for each gRPC code, and subclasses for the reasons of the gateway. */
+/**
+ * The errors of failed calls: one class for each gRPC code, and subclasses for the reasons of the gateway. Then the
+ * errors of failed generations.
+ */
 
-import {{ GatewayError }} from "./gatewayerror.js";
+import {{ GatewayError, GenerationFailed }} from "./gatewayerror.js";
 """
 
 TABLES = f"""// {MARK}
@@ -35,11 +38,8 @@ type ErrorClass = new (message: string, facts?: ErrorFacts) => GatewayError;
 
 def write_classes(classes: list[ErrorClass]) -> str:
     """Return the module with the classes, which the package exports."""
-    return CLASSES + "".join(
-        f"\n{_comment(one)}export class {one.name} extends {one.base or 'GatewayError'} {{\n"
-        f'  override name = "{one.name}";\n}}\n'
-        for one in classes
-    )
+    calls = [_class(one.name, one.base or "GatewayError", _text(one)) for one in classes]
+    return CLASSES + "".join(calls + [_class(name, ends.BASE, text) for name, text in ends.BELOW.items()])
 
 
 def write_tables(classes: list[ErrorClass]) -> str:
@@ -56,11 +56,15 @@ def _table(name: str, key: str, rows: Mapping[str, str]) -> str:
     return f"\nexport const {name}: Partial<Record<{key}, ErrorClass>> = {{\n{entries}}};\n"
 
 
-def _comment(one: ErrorClass) -> str:
-    text = ("" if one.base else f"{one.code}. ") + described(one.description, TERMS)
-    if len(text) + len("/**  */") <= WIDTH:
-        return f"/** {text} */\n"
-    return "/**\n" + "".join(f" * {line}\n" for line in wrap(text, WIDTH - 3)) + " */\n"
+def _text(one: ErrorClass) -> str:
+    return ("" if one.base else f"{one.code}. ") + described(one.description, TERMS)
+
+
+def _class(name: str, base: str, text: str) -> str:
+    comment = f"/** {text} */\n"
+    if len(comment) > WIDTH:
+        comment = "/**\n" + "".join(f" * {line}\n" for line in wrap(text, WIDTH - 3)) + " */\n"
+    return f'\n{comment}export class {name} extends {base} {{\n  override name = "{name}";\n}}\n'
 
 
 SOURCES = ROOT / "clients" / "typescript" / "src"

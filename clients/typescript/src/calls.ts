@@ -52,20 +52,10 @@ const LONGEST_TIMEOUT_MS = 99_999_999;
 
 /** The calls of a client, with its transport, credentials, timeout and retry policy. */
 export class Calls {
-  readonly timeoutMs: number;
-  readonly policy: RetryPolicy;
-  readonly timers: Timers;
-  // Private fields of the language, so that no inspection of a client shows its API key.
-  readonly #options: CallsOptions;
   readonly #closing = new AbortController();
   #reached = false;
 
-  constructor(options: CallsOptions) {
-    this.timeoutMs = options.timeoutMs;
-    this.policy = options.policy;
-    this.timers = options.timers;
-    this.#options = options;
-  }
+  constructor(readonly options: CallsOptions) {}
 
   /**
    * Makes a unary call and returns the response, or throws the typed error. Retries it within the timeout, which covers
@@ -74,12 +64,12 @@ export class Calls {
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     init: MessageInitShape<I>,
-    { signal, timeoutMs = this.timeoutMs, extraMs = 0, retry = true }: UnaryOptions = {},
+    { signal, timeoutMs = this.options.timeoutMs, extraMs = 0, retry = true }: UnaryOptions = {},
   ): Promise<MessageShape<O>> {
     const request = encodable(method.input, init);
-    const deadline = this.timers.now() + timeoutMs + extraMs;
-    const outage = new Outage(this, retry ? this.policy.repeatCallsForMs : 0, deadline);
-    const { transport, headers } = this.#options;
+    const deadline = this.options.timers.now() + timeoutMs + extraMs;
+    const outage = new Outage(this, retry ? this.options.policy.repeatCallsForMs : 0, deadline);
+    const { transport, headers } = this.options;
     for (;;) {
       const sent = headers(); // an error of the caller's function is not one of the call
       const link = this.#link(signal);
@@ -118,8 +108,8 @@ export class Calls {
     request: () => MessageInitShape<I>,
     { signal, timeoutMs = Number.POSITIVE_INFINITY }: CallOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
-    const deadline = this.timers.now() + timeoutMs;
-    const outage = new Outage(this, this.policy.resumeWatchesForMs, deadline);
+    const deadline = this.options.timers.now() + timeoutMs;
+    const outage = new Outage(this, this.options.policy.resumeWatchesForMs, deadline);
     for (;;) {
       try {
         const requests = one(encodable(method.input, request()));
@@ -140,7 +130,7 @@ export class Calls {
     requests: AsyncIterable<MessageInitShape<I>>,
     { signal, deadline }: StreamOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
-    const { transport, headers } = this.#options;
+    const { transport, headers } = this.options;
     const sent = headers();
     const link = this.#link(signal);
     let silence = this.#expectWithin(link);
@@ -172,7 +162,7 @@ export class Calls {
       unary: async (method, signal, timeoutMs, header, ...message) => {
         const link = this.#link(signal);
         try {
-          return await this.#options.transport.unary(method, link.signal, timeoutMs, this.#with(header), ...message);
+          return await this.options.transport.unary(method, link.signal, timeoutMs, this.#with(header), ...message);
         } finally {
           link.release();
         }
@@ -181,7 +171,7 @@ export class Calls {
         const link = this.#link(signal);
         try {
           const sent = this.#with(header);
-          const response = await this.#options.transport.stream(method, link.signal, timeoutMs, sent, ...messages);
+          const response = await this.options.transport.stream(method, link.signal, timeoutMs, sent, ...messages);
           return { ...response, message: releasing(response, link) };
         } catch (thrown) {
           link.release();
@@ -191,15 +181,12 @@ export class Calls {
     };
   }
 
-  /** Reports a retry and sleeps before it, unless the caller's signal or the client's end interrupts the sleep. */
-  async retryAfter(delayMs: number, error: GatewayError, signal: AbortSignal | undefined): Promise<void> {
-    this.#options.onRetry?.(error, delayMs);
-    await this.pause(delayMs, signal);
-  }
-
   /** Sleeps, unless the caller's signal or the client's end interrupts it. */
   pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-    return this.during((interrupt) => this.timers.sleep(ms, interrupt), { signal, deadline: Number.POSITIVE_INFINITY });
+    return this.during((interrupt) => this.options.timers.sleep(ms, interrupt), {
+      signal,
+      deadline: Number.POSITIVE_INFINITY,
+    });
   }
 
   /**
@@ -210,7 +197,7 @@ export class Calls {
     const link = this.#link(signal);
     const remaining = this.#remaining(deadline);
     const late = () => link.abort(timeIsOver());
-    const inTime = remaining === undefined ? () => {} : this.timers.after(remaining, late);
+    const inTime = remaining === undefined ? () => {} : this.options.timers.after(remaining, late);
     try {
       return await work(link.signal);
     } catch (thrown) {
@@ -223,8 +210,8 @@ export class Calls {
 
   /** Returns a function for the milliseconds that are left of a timeout from now, at least 0; Infinity without one. */
   left(timeoutMs = Number.POSITIVE_INFINITY): () => number {
-    const deadline = this.timers.now() + timeoutMs;
-    return () => Math.max(deadline - this.timers.now(), 0);
+    const deadline = this.options.timers.now() + timeoutMs;
+    return () => Math.max(deadline - this.options.timers.now(), 0);
   }
 
   /** Ends all calls; later ones fail at once. */
@@ -233,7 +220,7 @@ export class Calls {
   }
 
   #with(header: HeadersInit | undefined): Headers {
-    const headers = new Headers(this.#options.headers());
+    const headers = new Headers(this.options.headers());
     new Headers(header).forEach((value, name) => {
       headers.set(name, value);
     });
@@ -245,16 +232,16 @@ export class Calls {
   }
 
   #remaining(deadline: number): number | undefined {
-    const remaining = deadline - this.timers.now();
+    const remaining = deadline - this.options.timers.now();
     // The transports take 0 as no limit.
     if (remaining <= 0) throw timeIsOver();
     return remaining > LONGEST_TIMEOUT_MS ? undefined : Math.ceil(remaining);
   }
 
   #expectWithin(link: Link): () => void {
-    if (!Number.isFinite(this.#options.silenceMs)) return () => {};
+    if (!Number.isFinite(this.options.silenceMs)) return () => {};
     const silent = () => link.abort(new Unavailable("the stream was silent for too long", { code: "UNAVAILABLE" }));
-    return this.timers.after(this.#options.silenceMs, silent);
+    return this.options.timers.after(this.options.silenceMs, silent);
   }
 
   /** Returns what the call throws: the caller's reason if the caller aborted it, otherwise a typed error. */
@@ -276,9 +263,9 @@ export class Calls {
     if (cause instanceof ConnectError && cause.isWireError) this.#reached = true;
     else if (error instanceof Unavailable) {
       error.permanent = !this.#reached && isMistake(error);
-      error.message = `the connection to ${this.#options.url} failed: ${error.message}`;
+      error.message = `the connection to ${this.options.url} failed: ${error.message}`;
     } else if (error instanceof DeadlineExceeded)
-      error.message = `no response from ${this.#options.url}: ${error.message}`;
+      error.message = `no response from ${this.options.url}: ${error.message}`;
     return error;
   }
 }
@@ -287,18 +274,15 @@ export class Calls {
  * Counts the failures since the last success. Decides how long to wait before the next attempt, and when to give up.
  */
 export class Outage {
-  readonly #calls: Calls;
-  readonly #patienceMs: number;
-  readonly #deadline: number;
   #failures = 0;
   #began = 0;
   #last: GatewayError | undefined;
 
-  constructor(calls: Calls, patienceMs: number, deadline: number) {
-    this.#calls = calls;
-    this.#patienceMs = patienceMs;
-    this.#deadline = deadline;
-  }
+  constructor(
+    private readonly calls: Calls,
+    private readonly patienceMs: number,
+    private readonly deadline: number,
+  ) {}
 
   /** Ends the outage, after a message of the gateway. */
   over(): void {
@@ -313,13 +297,14 @@ export class Outage {
       return false;
     }
     this.#last = error;
-    const { policy, timers } = this.#calls;
+    const { policy, timers, onRetry } = this.calls.options;
     const now = timers.now();
     if (this.#failures === 0) this.#began = now;
     this.#failures += 1;
     const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
-    if (now + delay >= Math.min(this.#began + this.#patienceMs, this.#deadline)) return false;
-    await this.#calls.retryAfter(delay, error, signal);
+    if (now + delay >= Math.min(this.#began + this.patienceMs, this.deadline)) return false;
+    onRetry?.(error, delay);
+    await this.calls.pause(delay, signal);
     return true;
   }
 }

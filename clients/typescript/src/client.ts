@@ -7,41 +7,6 @@ import { Calls } from "./calls.js";
 import { WatchCursor } from "./cursor.js";
 import type { GatewayError } from "./errors.js";
 import type { WatchEvent } from "./events.js";
-import {
-  type Callback,
-  CallbackService,
-  type Delivery,
-  type RotateCallbackSecretResponse,
-} from "./gen/hfgateway/v1/callback_service_pb.js";
-import {
-  CatalogService,
-  type Model,
-  type Motion,
-  type Preset,
-  type SoulStyle,
-  type WatchModelsResponse,
-} from "./gen/hfgateway/v1/catalog_service_pb.js";
-import {
-  CharacterService,
-  CharacterState,
-  type SoulCharacter,
-  SoulCharacterSchema,
-} from "./gen/hfgateway/v1/character_service_pb.js";
-import { ApiVersion, SoulVersion } from "./gen/hfgateway/v1/generation_input_pb.js";
-import { type Generation, GenerationState, MediaKind } from "./gen/hfgateway/v1/generation_pb.js";
-import {
-  type AdoptGenerationResponse,
-  type EstimateGenerationResponse,
-  type ExplainGenerationResponse,
-  GenerationService,
-  WaitFor,
-} from "./gen/hfgateway/v1/generation_service_pb.js";
-import { type CreateWatchTokenResponse, TokenService } from "./gen/hfgateway/v1/token_service_pb.js";
-import {
-  type CreateUploadResponse,
-  type UploadMediaResponse,
-  UploadService,
-} from "./gen/hfgateway/v1/upload_service_pb.js";
 import type { Input } from "./inputs.js";
 import { newIdempotencyKey, withKey } from "./keys.js";
 import { named } from "./names.js";
@@ -50,6 +15,37 @@ import type { CallOptions, PageOptions } from "./options.js";
 import { duration, generationFilter } from "./requests.js";
 import { DEFAULT_POLICY, type RetryPolicy } from "./retry.js";
 import { errorFromGeneration, errorFromTraining } from "./status.js";
+import {
+  type AdoptGenerationResponse,
+  ApiVersion,
+  type Callback,
+  CallbackService,
+  CatalogService,
+  CharacterService,
+  CharacterState,
+  type CreateUploadResponse,
+  type CreateWatchTokenResponse,
+  type Delivery,
+  type EstimateGenerationResponse,
+  type ExplainGenerationResponse,
+  type Generation,
+  GenerationService,
+  GenerationState,
+  MediaKind,
+  type Model,
+  type Motion,
+  type Preset,
+  type RotateCallbackSecretResponse,
+  type SoulCharacter,
+  SoulCharacterSchema,
+  type SoulStyle,
+  SoulVersion,
+  TokenService,
+  type UploadMediaResponse,
+  UploadService,
+  WaitFor,
+  type WatchModelsResponse,
+} from "./stubs.js";
 import { SYSTEM_TIMERS, type Timers } from "./timers.js";
 import type { Media, Uploader, UploadOptions, UploadSource } from "./uploads.js";
 
@@ -167,7 +163,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   async generate(input: Input, options: options.GenerateOptions = {}): Promise<Generation> {
     const { onProgress, forecastIntervalMs = 2000, signal, timeoutMs, ...given } = options;
     const left = this.#calls.left(timeoutMs);
-    const limit = Math.min(left(), this.#calls.timeoutMs);
+    const limit = Math.min(left(), this.#calls.options.timeoutMs);
     const submission = await this.submit(input, { ...given, signal, timeoutMs: limit, waitFor: "stored" });
     let { generation } = submission;
     onProgress?.(generation);
@@ -222,7 +218,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    * generation as it is; see `done`.
    */
   async wait(id: string, { signal, timeoutMs }: CallOptions = {}): Promise<Generation> {
-    const { timers, policy } = this.#calls;
+    const { timers, policy } = this.#calls.options;
     const left = this.#calls.left(timeoutMs);
     for (;;) {
       const asked = timers.now();
@@ -411,7 +407,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     options: options.CreateCharacterOptions = {},
   ): Promise<SoulCharacter> {
     const left = this.#calls.left(options.timeoutMs);
-    const limit = Math.min(left(), this.#calls.timeoutMs);
+    const limit = Math.min(left(), this.#calls.options.timeoutMs);
     const { idempotencyKey, ...created } = await this.createCharacter(name, imageUrls, {
       ...options,
       timeoutMs: limit,

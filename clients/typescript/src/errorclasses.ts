@@ -1,7 +1,10 @@
 // Generated from protos/hfgateway/v1/error.proto by tools/error_tables. DO NOT EDIT!
-/** The errors of failed calls: one class for each gRPC code, and subclasses for the reasons of the gateway. */
+/**
+ * The errors of failed calls: one class for each gRPC code, and subclasses for the reasons of the gateway. Then the
+ * errors of failed generations.
+ */
 
-import { GatewayError } from "./gatewayerror.js";
+import { GatewayError, GenerationFailed } from "./gatewayerror.js";
 
 /** INVALID_ARGUMENT. The gateway's validation refused the request. `fieldViolations` names the fields. */
 export class InvalidInput extends GatewayError {
@@ -138,4 +141,24 @@ export class UpstreamCredentialsRefused extends InternalError {
 /** DEADLINE_EXCEEDED. The call timed out. A submitted generation continues. */
 export class DeadlineExceeded extends GatewayError {
   override name = "DeadlineExceeded";
+}
+
+/** A generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
+export class GenerationRefused extends GenerationFailed {
+  override name = "GenerationRefused";
+}
+
+/** Higgsfield's moderation refused a generation. It was not charged. */
+export class GenerationModerated extends GenerationFailed {
+  override name = "GenerationModerated";
+}
+
+/** A caller canceled a generation, or the gateway did; see the reason. It was not charged. */
+export class GenerationCanceled extends GenerationFailed {
+  override name = "GenerationCanceled";
+}
+
+/** The outcome of a generation cannot be determined. It may have been charged. */
+export class GenerationLost extends GenerationFailed {
+  override name = "GenerationLost";
 }

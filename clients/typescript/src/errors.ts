@@ -8,10 +8,9 @@
 
 import { type ErrorFacts, GatewayError } from "./gatewayerror.js";
 import type { SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
-import type { Generation } from "./gen/hfgateway/v1/generation_pb.js";
 
 export * from "./errorclasses.js";
-export { type ErrorFacts, GatewayError, type ReasonName } from "./gatewayerror.js";
+export { type ErrorFacts, GatewayError, GenerationFailed, type ReasonName } from "./gatewayerror.js";
 export type { GrpcCode } from "./names.js";
 
 /** The client was closed before or during the call. A submitted generation continues. */
@@ -26,42 +25,6 @@ export class ClientClosed extends GatewayError {
   override get retryable(): boolean {
     return false;
   }
-}
-
-/**
- * The error of `generate` for a generation that ended without output; `reason` has the reason. The calls themselves
- * succeeded.
- */
-export class GenerationFailed extends GatewayError {
-  override name = "GenerationFailed";
-  /** The generation in its final state. */
-  readonly generation: Generation;
-
-  constructor(generation: Generation, message: string, facts: ErrorFacts = {}) {
-    super(message, facts);
-    this.generation = generation;
-    this.idempotencyKey = generation.idempotencyKey;
-  }
-}
-
-/** The generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
-export class GenerationRefused extends GenerationFailed {
-  override name = "GenerationRefused";
-}
-
-/** Higgsfield's moderation refused the generation. It was not charged. */
-export class GenerationModerated extends GenerationFailed {
-  override name = "GenerationModerated";
-}
-
-/** A caller canceled the generation, or the gateway did after a timeout. It was not charged. */
-export class GenerationCanceled extends GenerationFailed {
-  override name = "GenerationCanceled";
-}
-
-/** The outcome of the generation cannot be determined. It may have been charged. */
-export class GenerationLost extends GenerationFailed {
-  override name = "GenerationLost";
 }
 
 /**

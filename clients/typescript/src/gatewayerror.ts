@@ -1,8 +1,9 @@
-/** `GatewayError`, the base class of all errors of the client. */
+/** `GatewayError`, the base class of all errors of the client, and `GenerationFailed`, that of generations. */
 
 import { create } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { type ErrorReason, type Failure, FailureSchema, type FieldViolation } from "./gen/hfgateway/v1/error_pb.js";
+import type { Generation } from "./gen/hfgateway/v1/generation_pb.js";
 import type { GrpcCode } from "./names.js";
 
 /**
@@ -63,5 +64,21 @@ export class GatewayError extends Error {
   /** The variable parts of the message, such as "generation_id" and "limit". */
   get metadata(): Readonly<Record<string, string>> {
     return this.failure.metadata;
+  }
+}
+
+/**
+ * The error of `generate` for a generation that ended without output; `reason` has the reason. The calls themselves
+ * succeeded.
+ */
+export class GenerationFailed extends GatewayError {
+  override name = "GenerationFailed";
+  /** The generation in its final state. */
+  readonly generation: Generation;
+
+  constructor(generation: Generation, message: string, facts: ErrorFacts = {}) {
+    super(message, facts);
+    this.generation = generation;
+    this.idempotencyKey = generation.idempotencyKey;
   }
 }

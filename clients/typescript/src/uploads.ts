@@ -13,7 +13,7 @@ import {
 import type { CallOptions } from "./options.js";
 
 const METHODS = UploadService.method;
-/** The size of a chunk in bytes. */
+/** The most bytes in a chunk. */
 export const CHUNK_BYTES = 256 * 1024;
 
 /** Media in memory (bytes, a Blob or a File), or a stream of it. */
@@ -48,7 +48,7 @@ export function mediaOf(source: UploadSource, options: UploadOptions): Media {
 
 /** Uploads through the gateway with UploadMedia. Only the caller's timeout applies. */
 export const uploadThrough: Uploader = async (calls, media, options) => {
-  const deadline = calls.timers.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+  const deadline = calls.options.timers.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
   const broken: { reason?: unknown } = {};
   const requests = requestsOf(media, broken);
   try {
@@ -87,24 +87,11 @@ async function* requestsOf(
   }
 }
 
-/** Yields the bytes in chunks of one size; the last one may be shorter. */
-export async function* chunks(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
-  let held = new Uint8Array(CHUNK_BYTES);
-  let count = 0;
-  for await (let piece of piecesOf(source)) {
-    while (piece.length > 0) {
-      const taken = piece.subarray(0, CHUNK_BYTES - count);
-      held.set(taken, count);
-      count += taken.length;
-      piece = piece.subarray(taken.length);
-      if (count === CHUNK_BYTES) {
-        yield held;
-        held = new Uint8Array(CHUNK_BYTES);
-        count = 0;
-      }
-    }
+/** Yields the bytes as the source does, except that it divides pieces that are longer than a chunk. */
+async function* chunks(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const piece of piecesOf(source)) {
+    for (let start = 0; start < piece.length; start += CHUNK_BYTES) yield piece.subarray(start, start + CHUNK_BYTES);
   }
-  if (count > 0) yield held.subarray(0, count);
 }
 
 async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
@@ -132,7 +119,7 @@ async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, voi
  */
 export const uploadPast: Uploader = async (calls, media, options) => {
   const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
-  const deadline = calls.timers.now() + timeoutMs;
+  const deadline = calls.options.timers.now() + timeoutMs;
   const slot = await calls.unary(METHODS.createUpload, { contentType: media.contentType }, options);
   const body = await blobOf(media.bytes);
   const headers = new Headers(slot.uploadHeaders);
@@ -155,6 +142,6 @@ function storageError(status: number): GatewayError {
 async function blobOf(bytes: Media["bytes"]): Promise<Blob> {
   if (bytes instanceof Blob) return bytes;
   const pieces: BlobPart[] = [];
-  for await (const piece of chunks(bytes)) pieces.push(piece as BlobPart);
+  for await (const piece of piecesOf(bytes)) pieces.push(piece.slice() as BlobPart);
   return new Blob(pieces);
 }

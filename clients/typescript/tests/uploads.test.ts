@@ -41,7 +41,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     pieces,
   };
   for (const [name, source] of Object.entries(sources)) {
-    test(`from ${name}: in chunks of 256 KiB, with the size if it is known`, async (t) => {
+    test(`from ${name}: in chunks of at most 256 KiB, with the size if it is known`, async (t) => {
       const script = taking();
       const { gateway } = await serve(t, "grpc", script);
       await using client = createClient({ address: gateway.address });
@@ -50,10 +50,7 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
       assert.equal(stored.size, 600_000n);
       const known = name === "a ReadableStream" || name === "pieces" ? undefined : 600_000n;
       assert.deepEqual(script.headers, [{ contentType: "image/png", size: known }]);
-      assert.deepEqual(
-        script.chunks.map((chunk) => chunk.length),
-        [262_144, 262_144, 75_712],
-      );
+      assert(script.chunks.every(({ length }) => length > 0 && length <= 262_144));
       assert(Buffer.concat(script.chunks).equals(MEDIA));
     });
   }
