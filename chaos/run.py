@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,7 +21,7 @@ from chaos.clients import LABEL, StormClients, prompt_of
 from chaos.random_faults import StormFaults
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from harness.final_states import record_final_states, wait_until_settled
-from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
+from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess, Starter
 from harness.history import Recorder, record_ledger
 from harness.proxy import Proxy
 from harness.restarts import RestartedGateway
@@ -56,7 +56,7 @@ class Plan:
     """Higgsfield ignores idempotency keys, and the gateway is configured for that. A duplicate POST is charged."""
     settle: float = 60.0
     linger: float = 150.0
-    launcher: Sequence[str] = GATEWAY
+    starter: Starter = GATEWAY
 
     @property
     def sandbox(self) -> SandboxOptions:
@@ -214,7 +214,7 @@ async def _stage(plan: Plan, recorder: Recorder, folder: Path, log: Path) -> Asy
         Proxy() as webhooks,
         StormClients(recorder, (steady.address, shaky.address), plan.seed) as clients,
     ):
-        gateway = GatewayProcess(folder / "store.db", log, plan.settings(sandbox.url, webhooks.address), plan.launcher)
+        gateway = GatewayProcess(folder / "store.db", log, plan.settings(sandbox.url, webhooks.address), plan.starter)
         stage = _Stage(
             plan=plan,
             recorder=recorder,

@@ -7,11 +7,11 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from typing import Protocol
 
 ROOT = Path(__file__).parents[1]
-GATEWAY = (sys.executable, "-m", "gateway")
 STARTS_WITHIN = 60.0
 """Seconds for a start, even on a busy machine."""
 _READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on http://(\S+), store ")
@@ -21,14 +21,59 @@ class NoGatewayError(RuntimeError):
     """The gateway did not start."""
 
 
+class Process(Protocol):
+    """What is used of `asyncio.subprocess.Process`."""
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, or the negative number of the signal that ended it; None while it runs."""
+
+    @property
+    def stdout(self) -> asyncio.StreamReader | None:
+        """The standard output."""
+
+    def send_signal(self, signal: int) -> None:
+        """Send a signal, unless the process has ended."""
+
+    def kill(self) -> None:
+        """Send SIGKILL."""
+
+    async def wait(self) -> int:
+        """Wait for the end, and return the exit code."""
+
+
+Starter = Callable[[Mapping[str, str], Path], Awaitable[Process]]
+"""Starts `hfgateway serve` with an environment, and appends its stderr to a file."""
+
+
+def interpreter(*arguments: str) -> Starter:
+    """Return a starter for `serve` in a new Python interpreter with these arguments."""
+
+    async def start(environment: Mapping[str, str], log: Path) -> Process:
+        with log.open("ab") as stderr:
+            return await asyncio.create_subprocess_exec(
+                sys.executable, *arguments, "serve", cwd=ROOT, env=environment,
+                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=stderr,
+            )  # fmt: skip
+
+    return start
+
+
+GATEWAY = interpreter("-m", "gateway")
+
+
 class GatewayProcess:
     """A gateway process; at most one runs at a time. `address` and `http_address` are those of the running process.
 
-    `settings` are environment variables, `log` the file for its stderr, and `launcher` the command before `serve`.
+    `settings` are environment variables, and `log` is the file for its stderr.
     """
 
-    def __init__(self, store: Path, log: Path, settings: dict[str, str], launcher: Sequence[str] = GATEWAY) -> None:
-        self._launcher = launcher
+    def __init__(self, store: Path, log: Path, settings: dict[str, str], starter: Starter = GATEWAY) -> None:
+        self._starter = starter
         self._log = log
         inherited = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
         self._environment = (
@@ -40,7 +85,7 @@ class GatewayProcess:
                 "HFGATEWAY_STORE_URL": f"sqlite:///{store}",
             }
         )
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Process | None = None
         self.address = self.http_address = ""
 
     async def start(self, failpoint: str = "") -> bool:
@@ -48,11 +93,7 @@ class GatewayProcess:
 
         `failpoint` is the name of the failpoint at which the process kills itself.
         """
-        with self._log.open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *self._launcher, "serve", cwd=ROOT, env=self._environment | {"HFGATEWAY_FAILPOINT": failpoint},
-                stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log,
-            )  # fmt: skip
+        process = await self._starter(self._environment | {"HFGATEWAY_FAILPOINT": failpoint}, self._log)
         self._process = process
         assert process.stdout is not None
         line = (await process.stdout.readline()).decode()

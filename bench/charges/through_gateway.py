@@ -18,7 +18,7 @@ from google.protobuf.json_format import MessageToDict
 from bench.charges.faults import Submission
 from bench.charges.sandbox import Sandbox
 from harness.final_states import UNFINISHED, record_final_states, wait_until_none_in, wait_until_settled
-from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess
+from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess, Starter
 from harness.history import Line, Recorder, generation_fields, read, record_ledger
 from harness.proxy import Proxy
 from harness.restarts import RestartedGateway
@@ -72,7 +72,7 @@ class Conditions:
     """The highest number of kills."""
     turns: asyncio.Semaphore
     """Limits the settings that run at once: on shared cores a gateway gets less done between two kills."""
-    launcher: Sequence[str] = GATEWAY
+    starter: Starter = GATEWAY
 
 
 class Run:
@@ -98,7 +98,7 @@ class Run:
         """Run all callers, wait until the generations have ended, and record them; returns the sandbox's ledger."""
         conditions = self._conditions
         async with Proxy() as to_grpc, Proxy() as to_http:
-            gateway = GatewayProcess(store, log, self._settings(to_http.address), conditions.launcher)
+            gateway = GatewayProcess(store, log, self._settings(to_http.address), conditions.starter)
 
             started, over = asyncio.Event(), asyncio.Event()
 

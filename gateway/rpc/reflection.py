@@ -6,7 +6,7 @@ Callers identify themselves as for any other RPC: with authentication on, reflec
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, text_format
+from google.protobuf import descriptor_pb2, descriptor_pool
 from google.protobuf.descriptor import FileDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from grpc_reflection.v1alpha import reflection, reflection_pb2
@@ -32,11 +32,18 @@ def v1() -> ServiceDescriptor:
     """Return the descriptor of `grpc.reflection.v1`, which the library lacks: v1alpha under another package name."""
     file = descriptor_pb2.FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
-    text = text_format.MessageToString(file).replace("v1alpha", "v1")
-    text_format.Parse(text, renamed := descriptor_pb2.FileDescriptorProto())
+    file.name, file.package = _renamed(file.name), _renamed(file.package)
+    for field in (field for message in file.message_type for field in message.field if field.type_name):
+        field.type_name = _renamed(field.type_name)
+    for method in file.service[0].method:
+        method.input_type, method.output_type = _renamed(method.input_type), _renamed(method.output_type)
     pool = descriptor_pool.Default()
-    pool.AddSerializedFile(renamed.SerializeToString())
-    return pool.FindFileByName(renamed.name).services_by_name["ServerReflection"]
+    pool.AddSerializedFile(file.SerializeToString())
+    return pool.FindFileByName(file.name).services_by_name["ServerReflection"]
+
+
+def _renamed(name: str) -> str:
+    return name.replace("v1alpha", "v1")
 
 
 async def _as_v1alpha(requests: AsyncIterator[Message]) -> AsyncIterator[Message]:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import astuple, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from bench.figures import Figure, at_most, promised, value
 from gateway.sandbox.faults import Fault, FaultPlan
 from harness.faults import AMBIGUOUS
 from harness.history import Line
+from tests.support import forked
 
 ROOT = Path(__file__).parents[2]
 KEYS, WEBHOOKS, NEITHER = SETTINGS
@@ -57,10 +59,9 @@ async def test_the_gateway_charges_once_when_both_sdks_charge_again(tmp_path: Pa
 
 
 async def test_retrying_under_a_fresh_key_misses_the_promise(tmp_path: Path) -> None:
-    mistaken = (sys.executable, "-m", "tests.chaos.mistaken", "retries_under_a_fresh_key")
     conditions = Conditions(
         SEED, patience=1.0, spread=0.5, lives=(1.0, 1.0), kills=0, linger=0.0, settle=0.0, turns=asyncio.Semaphore(1),
-        launcher=mistaken,
+        starter=partial(forked.serve, mistake="retries_under_a_fresh_key"),
     )  # fmt: skip
     found, history = await gateway(NEITHER, submissions(40, SEED), conditions, tmp_path)
     assert found.most > 1

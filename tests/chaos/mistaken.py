@@ -1,12 +1,10 @@
-"""`python -m tests.chaos.mistaken NAME serve`: run the gateway with one plausible mistake."""
+"""Plausible mistakes, each of which a test builds into a gateway process; see `tests.support.forked`."""
 
 import secrets
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from gateway.__main__ import main
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
 from gateway.generations.model import Generation, Moment, State, StatusReport
@@ -96,7 +94,3 @@ MISTAKES: dict[str, Callable[[], None]] = {
         forgets_open_attempts_after_a_crash,
     )
 }
-
-if __name__ == "__main__":
-    MISTAKES[sys.argv.pop(1)]()
-    main()

@@ -1,12 +1,11 @@
 """Restarts of a gateway process: its address is withdrawn when it ends, because its ports may be reused."""
 
 import asyncio
-import sys
 from pathlib import Path
 
 import pytest
 
-from harness.gateway_process import GatewayProcess, NoGatewayError
+from harness.gateway_process import GatewayProcess, NoGatewayError, interpreter
 from harness.history import Recorder, read
 from harness.restarts import RestartedGateway
 from tests.support.running import eventually
@@ -24,7 +23,7 @@ class Restarts:
         self.addresses: list[tuple[str, str]] = []
         self._file = folder / "history.jsonl"
         self.recorder = Recorder(self._file)
-        self.process = GatewayProcess(folder / "store.db", folder / "log", {}, (sys.executable, "-c", program))
+        self.process = GatewayProcess(folder / "store.db", folder / "log", {}, interpreter("-c", program))
         self.gateway = RestartedGateway(
             self.process, self.recorder, 1, lambda *addresses: self.addresses.append(addresses), (0.0, 0.0)
         )

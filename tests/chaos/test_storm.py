@@ -1,8 +1,8 @@
 """Real storms find each mistake that is built into a gateway, and no violation in the real gateway."""
 
 import asyncio
-import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from harness.checker import check
 from harness.history import Line, read
 from harness.restarts import FAILPOINTS
 from tests.chaos.mistaken import MISTAKES
+from tests.support import forked
 
 ENOUGH = 12
 """Seconds of calm after which the POSTs of a dead process have ended and the gateway knows it."""
@@ -76,7 +77,7 @@ async def _broken_in_one(mistake: str, folder: Path, number: int) -> set[str]:
         keyless=case.keyless,
         settle=case.settle,
         linger=case.linger,
-        launcher=(sys.executable, "-m", "tests.chaos.mistaken", mistake),
+        starter=partial(forked.serve, mistake=mistake),
     )
     return {violation.invariant for violation in check(await storm(plan, folder))}
 

@@ -15,6 +15,7 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -22,6 +23,7 @@ from pathlib import Path
 import gateway.cli
 from gateway import __main__, failpoints
 from gateway.generations import state
+from tests.chaos.mistaken import MISTAKES
 
 ROOT = Path(__file__).parents[2]
 LOADED = (
@@ -88,16 +90,36 @@ class ForkedProcess:
         return out, err
 
 
-async def start(*arguments: str, environment: Mapping[str, str], folder: Path = ROOT) -> ForkedProcess:
-    """Start `hfgateway` with these arguments, this environment and this working directory."""
+@dataclass(frozen=True, slots=True)
+class _Command:
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    folder: Path
+    log: Path | None
+    mistake: str
+
+
+async def start(
+    *arguments: str, environment: Mapping[str, str], folder: Path = ROOT, log: Path | None = None, mistake: str = ""
+) -> ForkedProcess:
+    """Start `hfgateway` with these arguments, this environment and this working directory.
+
+    `log` is a file to which stderr is appended, `mistake` the name of a mistake to build into the gateway.
+    """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__, *LOADED])
+    context.set_forkserver_preload([__name__, *LOADED, "tests.support.frozen"])
     out, err = context.Pipe(duplex=False), context.Pipe(duplex=False)
-    process = context.Process(target=_run, args=(arguments, dict(environment), folder, out[1], err[1]))
+    command = _Command(arguments, dict(environment), folder, log, mistake)
+    process = context.Process(target=_run, args=(command, out[1], err[1]))
     process.start()
     for _, writing in (out, err):
         writing.close()
     return ForkedProcess(process, await _reader(out[0]), await _reader(err[0]))
+
+
+async def serve(environment: Mapping[str, str], log: Path, *, mistake: str = "") -> ForkedProcess:
+    """Start `hfgateway serve`; see `start`."""
+    return await start("serve", environment=environment, log=log, mistake=mistake)
 
 
 async def _reader(reading: Connection) -> asyncio.StreamReader:
@@ -108,22 +130,25 @@ async def _reader(reading: Connection) -> asyncio.StreamReader:
     return reader
 
 
-def _run(
-    arguments: tuple[str, ...], environment: Mapping[str, str], folder: Path, out: Connection, err: Connection
-) -> None:
+def _run(command: _Command, out: Connection, err: Connection) -> None:
     """Run the command in the forked process, which inherits only imported modules."""
     assert len(os.listdir("/proc/self/task")) == 1, "a process with threads must not be forked"
     os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(folder)
+    os.environ.update(command.environment)
+    os.chdir(command.folder)
     for writing, descriptor in ((out, 1), (err, 2)):
         os.dup2(writing.fileno(), descriptor)
         writing.close()
+    if command.log is not None:
+        with command.log.open("ab") as log:
+            os.dup2(log.fileno(), 2)
     # The inherited streams may be buffered as for a terminal.
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     importlib.reload(failpoints)
-    if LATE in environment:
+    if LATE in command.environment:
         state.SEND_WITHIN = 0.0
-    sys.argv = ["hfgateway", *arguments]
+    if command.mistake:
+        MISTAKES[command.mistake]()
+    sys.argv = ["hfgateway", *command.arguments]
     __main__.main()

@@ -24,6 +24,7 @@ from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client import AsyncClient, soul
 from hfgateway_client.requests import StateName
 from hfgateway_client.retry import RetryPolicy
+from tests.support import forked
 from tests.support.running import PATIENCE, eventually
 
 LABELS = {"run": "watching"}
@@ -189,7 +190,7 @@ async def stage(history: Path, *, changing: bool = True) -> AsyncIterator[Stage]
             "HFGATEWAY_POLL_MIN": POLL_EVERY,
             "HFGATEWAY_POLL_MAX": POLL_EVERY,
         }
-        gateway = GatewayProcess(history.with_name("store.db"), history.with_name("log"), settings)
+        gateway = GatewayProcess(history.with_name("store.db"), history.with_name("log"), settings, forked.serve)
         sandbox.state.random_faults = changes = ConstantChanges(over=not changing)
         built = Stage(
             sandbox=sandbox, clock=clock, changing=changes, gateway=gateway, proxy=proxy, recorder=recorder, stack=stack
