@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textwrap import wrap
 
+import grpc
+
 from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described, ends
 
 WIDTH = 120
@@ -51,6 +53,12 @@ impl Kind {
         match self {
 """
 
+NAMES = """
+/// Returns the name of a code, such as "INVALID_ARGUMENT".
+pub(crate) fn code_name(code: Code) -> &'static str {
+    match code {
+"""
+
 
 def write(classes: list[ErrorClass]) -> str:
     """Return the module with the enum and its tables."""
@@ -71,6 +79,9 @@ def write(classes: list[ErrorClass]) -> str:
         + "\n    pub(crate) fn of_reason(reason: &str) -> Option<Self> {\n        match reason {\n"
         + _arms(reasons, "_", "None")
         + "}\n"
+        + NAMES
+        + "".join(f'        Code::{_camel(code.name)} => "{code.name}",\n' for code in grpc.StatusCode)
+        + "    }\n}\n"
     )
 
 

@@ -1,7 +1,7 @@
 //! The configuration of a client: address, TLS, keepalive and credentials.
 
 use std::{
-    env, fmt, fs, io,
+    env, fmt, fs,
     net::IpAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,8 +19,8 @@ use crate::{
     client::Client,
     error::Error,
     retry::RetryPolicy,
-    timers::{Timers, TokioTimers},
-    transport::{Authorization, Layers},
+    timers::{SystemTimers, Timers},
+    transport::{Layers, authorized},
 };
 
 /// The address on which a gateway listens by default.
@@ -109,7 +109,7 @@ impl Builder {
             tls: None,
             timeout: TIMEOUT,
             retry: RetryPolicy::default(),
-            timers: Arc::new(TokioTimers),
+            timers: Arc::new(SystemTimers),
             on_retry: Arc::new(|_, _| ()),
             configure: Arc::new(|endpoint| endpoint),
             layers: Arc::new(|transport| transport),
@@ -178,7 +178,10 @@ impl Builder {
         let invalid = |error| Error::configuration(&self.address, error);
         let key = self.api_key.as_deref().filter(|key| !key.is_empty());
         if key.is_some() && self.tls.is_none() && !self.insecure && !is_loopback(&self.address) {
-            return Err(invalid_input(&self.address, "the API key needs `tls`, or `insecure` to send it in plaintext"));
+            return Err(Error::configuration(
+                &self.address,
+                "the API key needs `tls`, or `insecure` to send it in plaintext",
+            ));
         }
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
@@ -193,7 +196,7 @@ impl Builder {
         }
         let channel = (self.configure)(endpoint).connect_lazy();
         Ok(Client::new(Calls {
-            transport: (self.layers)(Authorization(key.map(bearer).transpose()?).transport(channel)),
+            transport: (self.layers)(authorized(channel, key.map(bearer).transpose()?)),
             timeout: self.timeout,
             retry: self.retry,
             timers: self.timers,
@@ -220,10 +223,6 @@ fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|text| !text.is_empty())
 }
 
-fn invalid_input(what: &str, why: &'static str) -> Error {
-    Error::configuration(what, io::Error::new(io::ErrorKind::InvalidInput, why))
-}
-
 /// Returns whether only this machine can reach the address.
 fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
@@ -233,7 +232,7 @@ fn is_loopback(address: &str) -> bool {
 
 fn bearer(key: &str) -> Result<MetadataValue<Ascii>, Error> {
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(invalid_input("the API key", "it contains characters other than visible ASCII"));
+        return Err(Error::configuration("the API key", "it contains characters other than visible ASCII"));
     }
     let mut value: MetadataValue<Ascii> =
         format!("Bearer {key}").parse().map_err(|error| Error::configuration("the API key", error))?;

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_stream::stream;
+use async_stream::try_stream;
 use tokio::{select, sync::Semaphore};
 use tonic::{Code, Request, Response, Status};
 
@@ -108,23 +108,16 @@ impl Calls {
         F: Future<Output = Result<Response<A>, Status>> + Send,
     {
         let calls = self.clone();
-        Box::pin(stream! {
+        Box::pin(try_stream! {
             loop {
-                match calls.unary(query.clone(), calls.timeout, call).await.map(open) {
-                    Ok((items, next)) => {
-                        for item in items {
-                            yield Ok(item);
-                        }
-                        if next.is_empty() {
-                            return;
-                        }
-                        turn(&mut query, next);
-                    }
-                    Err(error) => {
-                        yield Err(error);
-                        return;
-                    }
+                let (items, next) = open(calls.unary(query.clone(), calls.timeout, call).await?);
+                for item in items {
+                    yield item;
                 }
+                if next.is_empty() {
+                    return;
+                }
+                turn(&mut query, next);
             }
         })
     }

@@ -2,8 +2,6 @@
 
 use std::{fmt, time::Duration};
 
-use tokio_stream::StreamExt;
-
 use crate::{
     builder::Builder,
     calls::{Calls, rpc, within},
@@ -13,9 +11,10 @@ use crate::{
     submit::{Submission, Submit},
     upload::{self, Upload},
     v1::{
-        Generation, GenerationState, ListGenerationsRequest, UploadMediaResponse, WaitFor, WatchGenerationRequest,
-        generation_service_client::GenerationServiceClient,
+        Generation, GenerationState, ListGenerationsRequest, SubmitGenerationResponse, UploadMediaResponse, WaitFor,
+        WatchGenerationRequest, generation_service_client::GenerationServiceClient,
     },
+    watching::last,
 };
 
 const FORECAST_INTERVAL: Duration = Duration::from_secs(2);
@@ -77,15 +76,10 @@ impl Client {
         let idempotency_key = request.idempotency_key.clone();
         let call = rpc!(GenerationServiceClient.submit_generation);
         // The wait is added to the timeout, which might otherwise end first.
-        match self.calls.unary(request, timeout.saturating_add(waits), call).await {
-            Ok(response) => Ok(Submission {
-                generation: response.generation.unwrap_or_default(),
-                idempotency_key,
-                replayed: response.replayed,
-                warnings: response.warnings,
-            }),
-            Err(error) => Err(error.with_key(&idempotency_key)),
-        }
+        let response = self.calls.unary(request, timeout.saturating_add(waits), call).await;
+        let SubmitGenerationResponse { generation, replayed, warnings, .. } =
+            response.map_err(|error| error.with_key(&idempotency_key))?;
+        Ok(Submission { generation: generation.unwrap_or_default(), idempotency_key, replayed, warnings })
     }
 
     /// Submits a generation, watches it until it ends, and returns it COMPLETED.
@@ -111,19 +105,12 @@ impl Client {
         seen(&generation);
         if !generation.done {
             let remaining = deadline.map(|end| end.saturating_duration_since(self.calls.timers.now()));
-            let follow = async {
-                let after_revision = generation.revision;
-                let id = generation.id.as_str().into();
-                let request = WatchGenerationRequest { after_revision, forecast_interval, ..id };
-                let mut changes = self.watch_from(request, Some(generation.clone()));
-                while let Some(change) = changes.next().await {
-                    generation = change?;
-                    seen(&generation);
-                }
-                Ok(())
-            };
-            let followed: Result<(), Error> = within(remaining, follow).await.and_then(|result| result);
-            followed.map_err(|error| error.with_key(&idempotency_key))?;
+            let after_revision = generation.revision;
+            let id = generation.id.as_str().into();
+            let request = WatchGenerationRequest { after_revision, forecast_interval, ..id };
+            let changes = self.watch_from(request, Some(generation.clone()));
+            let ended = within(remaining, last(generation, changes, seen)).await.and_then(|result| result);
+            generation = ended.map_err(|error| error.with_key(&idempotency_key))?;
         }
         match generation.state() {
             GenerationState::Completed => Ok(generation),

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use tokio_stream::StreamExt;
-
 use crate::{
     calls::rpc,
     client::Client,
@@ -13,6 +11,7 @@ use crate::{
         Callback, CharacterState, CreateCallbackRequest, CreateCharacterRequest, SoulCharacter,
         callback_service_client::CallbackServiceClient, character_service_client::CharacterServiceClient,
     },
+    watching::last,
 };
 
 /// The result of [`Client::create_character`].
@@ -79,14 +78,10 @@ impl Client {
         let idempotency_key = keyed(&request.idempotency_key);
         let request = CreateCharacterRequest { idempotency_key: idempotency_key.clone(), ..request };
         let call = rpc!(CharacterServiceClient.create_character);
-        match self.calls.unary(request, self.calls.timeout, call).await {
-            Ok(response) => Ok(CreatedCharacter {
-                character: response.character.unwrap_or_default(),
-                idempotency_key,
-                replayed: response.replayed,
-            }),
-            Err(error) => Err(error.with_key(&idempotency_key)),
-        }
+        let response = self.calls.unary(request, self.calls.timeout, call).await;
+        let response = response.map_err(|error| error.with_key(&idempotency_key))?;
+        let character = response.character.unwrap_or_default();
+        Ok(CreatedCharacter { character, idempotency_key, replayed: response.replayed })
     }
 
     /// Creates a character, watches its training, which takes minutes, and returns it COMPLETED.
@@ -102,15 +97,9 @@ impl Client {
         let CreatedCharacter { mut character, idempotency_key, .. } = self.create_character(request).await?;
         seen(&character);
         if !character.done {
-            let mut changes = self.watch_character(character.id.as_str());
-            while let Some(change) = changes.next().await {
-                let changed = change.map_err(|error| error.with_key(&idempotency_key))?;
-                // A watch begins with the current state.
-                if changed != character {
-                    character = changed;
-                    seen(&character);
-                }
-            }
+            let changes = self.watch_character(character.id.as_str());
+            let ended = last(character, changes, seen).await;
+            character = ended.map_err(|error| error.with_key(&idempotency_key))?;
         }
         match character.state() {
             CharacterState::Completed => Ok(character),

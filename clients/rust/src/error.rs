@@ -2,13 +2,13 @@
 
 use std::{collections::HashMap, fmt, io, iter, time::Duration};
 
-use prost::{DecodeError, Message};
-use prost_types::Any;
+use prost::Message;
 use tonic::{Code, Status, TimeoutExpired};
-use tonic_types::pb;
+use tonic_types::{StatusExt, pb};
 
 use crate::{
-    kind::Kind,
+    inputs::duration,
+    kind::{Kind, code_name},
     v1::{Failure, FieldViolation, Generation, GenerationState, SoulCharacter},
 };
 
@@ -18,6 +18,8 @@ const DOMAIN: &str = "hfgateway";
 // name, and a gateway without TLS. A refused connection is none, because the gateway may be starting.
 const MISTAKES: [&str; 3] =
     ["failed to lookup address", "invalid peer certificate", "received corrupt message of type InvalidContentType"];
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A failed call, or the error of a generation or training that ended without success.
 ///
@@ -36,7 +38,7 @@ struct Inner {
     character: Option<SoulCharacter>,
     address: String,
     mistake: bool,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+    source: Option<Source>,
 }
 
 impl Error {
@@ -160,8 +162,9 @@ impl Error {
         Self::bare(Kind::SourceFailed, None, error.to_string()).caused_by(error)
     }
 
-    pub(crate) fn configuration(what: &str, error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self::bare(Kind::InvalidConfiguration, None, format!("{what}: {error}")).caused_by(error)
+    pub(crate) fn configuration(what: &str, error: impl Into<Source>) -> Self {
+        let source = error.into();
+        Self::bare(Kind::InvalidConfiguration, None, format!("{what}: {source}")).caused_by(source)
     }
 
     /// Returns the error of a generation that ended without output.
@@ -199,8 +202,8 @@ impl Error {
         Self(Box::new(Inner { kind, code, message, ..Default::default() }))
     }
 
-    fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.0.source = Some(Box::new(source));
+    fn caused_by(mut self, source: impl Into<Source>) -> Self {
+        self.0.source = Some(source.into());
         self
     }
 }
@@ -208,7 +211,7 @@ impl Error {
 impl From<Status> for Error {
     fn from(status: Status) -> Self {
         let code = code_of(&status);
-        let (failure, reason) = read_details(status.details()).unwrap_or_default();
+        let (failure, reason) = read_details(&status);
         let message = [failure.message.as_str(), status.message()].into_iter().find(|text| !text.is_empty());
         Self(Box::new(Inner {
             kind: Kind::of_reason(&reason).unwrap_or(Kind::of_code(code)),
@@ -267,52 +270,31 @@ fn code_of(status: &Status) -> Code {
     Code::Unavailable
 }
 
-/// Returns the name of a code, such as "INVALID_ARGUMENT".
-fn code_name(code: Code) -> String {
-    let mut name = String::new();
-    for letter in format!("{code:?}").chars() {
-        if letter.is_uppercase() && !name.is_empty() {
-            name.push('_');
-        }
-        name.push(letter.to_ascii_uppercase());
-    }
-    name
-}
-
 /// Returns the `Failure` and the name of its reason.
 ///
 /// `ErrorInfo` takes precedence for the name, because it also has reasons that are newer than this crate. If there is
 /// no `Failure` (an error of a proxy), it is built from the standard details.
-fn read_details(details: &[u8]) -> Result<(Failure, String), DecodeError> {
-    let mut found = None;
+fn read_details(status: &Status) -> (Failure, String) {
+    let details = status.get_error_details();
+    let info = details.error_info().filter(|info| info.domain == DOMAIN);
+    let reason = info.map(|info| info.reason.clone()).filter(|reason| !reason.is_empty());
+    if let Some(failure) = received(status.details()) {
+        let reason = reason.unwrap_or_else(|| failure.reason_name().into_owned());
+        return (failure, reason);
+    }
     let mut standard = Failure::default();
-    let mut reason = String::new();
-    for detail in pb::Status::decode(details)?.details {
-        if let Some(failure) = unpacked::<Failure>(&detail, "hfgateway.v1.Failure")? {
-            found = Some(failure);
-        } else if let Some(info) = unpacked::<pb::ErrorInfo>(&detail, "google.rpc.ErrorInfo")? {
-            if info.domain == DOMAIN {
-                reason = info.reason;
-                standard.metadata.extend(info.metadata);
-            }
-        } else if let Some(refused) = unpacked::<pb::BadRequest>(&detail, "google.rpc.BadRequest")? {
-            let violations = refused.field_violations.into_iter();
-            let ours = violations.map(|one| FieldViolation { field: one.field, description: one.description });
-            standard.field_violations.extend(ours);
-        } else if let Some(retry) = unpacked::<pb::RetryInfo>(&detail, "google.rpc.RetryInfo")? {
-            standard.retry_delay = retry.retry_delay;
-        }
+    standard.metadata.extend(info.iter().flat_map(|info| info.metadata.clone()));
+    for refused in details.bad_request().into_iter().flat_map(|request| &request.field_violations) {
+        let (field, description) = (refused.field.clone(), refused.description.clone());
+        standard.field_violations.push(FieldViolation { field, description });
     }
-    let Some(failure) = found else { return Ok((standard, reason)) };
-    if reason.is_empty() {
-        reason = failure.reason_name().into_owned();
-    }
-    Ok((failure, reason))
+    standard.retry_delay = details.retry_info().and_then(|retry| retry.retry_delay).map(duration);
+    (standard, reason.unwrap_or_default())
 }
 
-fn unpacked<M: Message + Default>(detail: &Any, name: &str) -> Result<Option<M>, DecodeError> {
-    match detail.type_url.rsplit('/').next() {
-        Some(found) if found == name => M::decode(detail.value.as_slice()).map(Some),
-        _ => Ok(None),
-    }
+/// Returns the `Failure` in the details of a status.
+fn received(details: &[u8]) -> Option<Failure> {
+    let details = pb::Status::decode(details).ok()?.details;
+    let failure = details.iter().find(|detail| detail.type_url.ends_with("/hfgateway.v1.Failure"))?;
+    Failure::decode(failure.value.as_slice()).ok()
 }

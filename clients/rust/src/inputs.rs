@@ -99,36 +99,20 @@ macro_rules! filtered {
 }
 filtered!(ListGenerationsRequest, WatchGenerationsRequest, CreateWatchTokenRequest);
 
+/// `made_of_text!(Request.field)` converts a text into the request with this field.
 macro_rules! made_of_text {
-    ($($request:ident.$field:ident),*) => {$(
+    ($request:ident.$field:ident) => {
         impl<T: Into<String>> From<T> for $request {
             #[allow(clippy::needless_update)]
             fn from(text: T) -> Self {
                 Self { $field: text.into(), ..Default::default() }
             }
         }
-    )*};
+    };
 }
-made_of_text!(
-    AdoptGenerationRequest.upstream_request_id,
-    GetGenerationRequest.id,
-    CancelGenerationRequest.id,
-    DeleteGenerationRequest.id,
-    ExplainGenerationRequest.id,
-    WatchGenerationRequest.id,
-    CreateUploadRequest.content_type,
-    GetModelRequest.id,
-    ListPresetsRequest.model_id,
-    GetCharacterRequest.id,
-    DeleteCharacterRequest.id,
-    CreateCallbackRequest.url,
-    GetCallbackRequest.id,
-    DeleteCallbackRequest.id,
-    RotateCallbackSecretRequest.id,
-    TestCallbackRequest.id,
-    ListDeliveriesRequest.callback_id,
-    RedeliverDeliveryRequest.id
-);
+pub(crate) use made_of_text;
+made_of_text!(CreateCallbackRequest.url);
+made_of_text!(WatchGenerationRequest.id);
 
 impl From<SoulVersion> for ListSoulStylesRequest {
     fn from(version: SoulVersion) -> Self {

@@ -4,6 +4,7 @@ use crate::{
     calls::rpc,
     client::Client,
     error::Error,
+    inputs::made_of_text,
     v1::{
         callback_service_client::CallbackServiceClient, catalog_service_client::CatalogServiceClient,
         character_service_client::CharacterServiceClient, generation_service_client::GenerationServiceClient,
@@ -13,9 +14,13 @@ use crate::{
 };
 
 /// `name(Request) -> Result = Stub.method.field` is a method that returns the field of the response, or the response if
-/// no field is named.
+/// no field is named. With `Request.field`, a text converts into the request.
 macro_rules! methods {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $result:ty = $stub:ident.$rpc:ident$(.$field:ident)?;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($request:ident$(.$text:ident)?) -> $result:ty = $stub:ident.$rpc:ident$(.$field:ident)?;
+    )*) => {
+        $($(made_of_text!($request.$text);)?)*
         impl Client {$(
             $(#[$doc])*
             pub async fn $name(&self, request: impl Into<$request>) -> Result<$result, Error> {
@@ -30,7 +35,11 @@ macro_rules! methods {
 
 /// `name(Request) -> Item = Stub.method: Response.field` is a method that streams the items in the field of all pages.
 macro_rules! lists {
-    ($($(#[$doc:meta])* $name:ident($request:ident) -> $item:ty = $stub:ident.$rpc:ident: $page:ident.$items:ident;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $name:ident($request:ident$(.$text:ident)?) -> $item:ty = $stub:ident.$rpc:ident: $page:ident.$items:ident;
+    )*) => {
+        $($(made_of_text!($request.$text);)?)*
         impl Client {$(
             $(#[$doc])*
             pub fn $name(&self, request: impl Into<$request>) -> BoxStream<$item> {
@@ -47,27 +56,27 @@ methods! {
     /// From then on it is a generation like any other; nothing is submitted or charged. Adopting it again returns the
     /// same generation. [`Kind::NotFound`](crate::Kind) if Higgsfield knows no such request of the gateway's account, or
     /// another tenant has it.
-    adopt(AdoptGenerationRequest) -> AdoptGenerationResponse = GenerationServiceClient.adopt_generation;
+    adopt(AdoptGenerationRequest.upstream_request_id) -> AdoptGenerationResponse = GenerationServiceClient.adopt_generation;
 
     /// Returns the generation as it is now, with its input. [`Kind::NotFound`](crate::Kind) if the tenant has none with
     /// this id.
-    get(GetGenerationRequest) -> Generation = GenerationServiceClient.get_generation.generation;
+    get(GetGenerationRequest.id) -> Generation = GenerationServiceClient.get_generation.generation;
 
     /// Cancels the generation and returns it. [`Kind::NotCancelable`](crate::Kind) if it is too late to cancel.
-    cancel(CancelGenerationRequest) -> Generation = GenerationServiceClient.cancel_generation.generation;
+    cancel(CancelGenerationRequest.id) -> Generation = GenerationServiceClient.cancel_generation.generation;
 
     /// Returns the price of an input, and validates it as `submit` does. Charges nothing.
     estimate(EstimateGenerationRequest) -> EstimateGenerationResponse = GenerationServiceClient.estimate_generation;
 
     /// Deletes a generation that has ended. [`Kind::NotDone`](crate::Kind) if it has not ended.
-    delete(DeleteGenerationRequest) -> DeleteGenerationResponse = GenerationServiceClient.delete_generation;
+    delete(DeleteGenerationRequest.id) -> DeleteGenerationResponse = GenerationServiceClient.delete_generation;
 
     /// Returns the history of the generation, oldest event first: every change, and every call to Higgsfield.
-    explain(ExplainGenerationRequest) -> ExplainGenerationResponse = GenerationServiceClient.explain_generation;
+    explain(ExplainGenerationRequest.id) -> ExplainGenerationResponse = GenerationServiceClient.explain_generation;
 
     /// Returns a URL to PUT media to, and the headers to send, for uploads that do not pass through the gateway. Takes a
     /// content type such as "image/png".
-    create_upload(CreateUploadRequest) -> CreateUploadResponse = UploadServiceClient.create_upload;
+    create_upload(CreateUploadRequest.content_type) -> CreateUploadResponse = UploadServiceClient.create_upload;
 
     /// Creates a token with which a browser can watch the matching generations, and nothing else. Takes a filter with ids
     /// or labels, or a request.
@@ -75,35 +84,35 @@ methods! {
 
     /// Returns a model, with the JSON Schema of its parameters if it is known. [`Kind::ModelUnknown`](crate::Kind) if the
     /// catalog does not have it; a submission to it may still succeed.
-    get_model(GetModelRequest) -> Model = CatalogServiceClient.get_model.model;
+    get_model(GetModelRequest.id) -> Model = CatalogServiceClient.get_model.model;
 
     /// Returns the character as it is now. [`Kind::NotFound`](crate::Kind) if it does not exist.
-    get_character(GetCharacterRequest) -> SoulCharacter = CharacterServiceClient.get_character.character;
+    get_character(GetCharacterRequest.id) -> SoulCharacter = CharacterServiceClient.get_character.character;
 
     /// Deletes the character at Higgsfield. Deleting a deleted character succeeds.
-    delete_character(DeleteCharacterRequest) -> DeleteCharacterResponse = CharacterServiceClient.delete_character;
+    delete_character(DeleteCharacterRequest.id) -> DeleteCharacterResponse = CharacterServiceClient.delete_character;
 
     /// Returns the callback as it is now. [`Kind::NotFound`](crate::Kind) if it does not exist.
-    get_callback(GetCallbackRequest) -> Callback = CallbackServiceClient.get_callback.callback;
+    get_callback(GetCallbackRequest.id) -> Callback = CallbackServiceClient.get_callback.callback;
 
     /// Changes the fields that are set in the request, and returns the callback.
     update_callback(UpdateCallbackRequest) -> Callback = CallbackServiceClient.update_callback.callback;
 
     /// Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds.
-    delete_callback(DeleteCallbackRequest) -> DeleteCallbackResponse = CallbackServiceClient.delete_callback;
+    delete_callback(DeleteCallbackRequest.id) -> DeleteCallbackResponse = CallbackServiceClient.delete_callback;
 
     /// Creates a new secret.
     ///
     /// Deliveries are also signed with the earlier ones for 24 hours, until the callback's `old_secrets_expire_time`.
     /// [`Kind::QuotaExceeded`](crate::Kind) if four secrets are active.
-    rotate_callback_secret(RotateCallbackSecretRequest) -> RotateCallbackSecretResponse
+    rotate_callback_secret(RotateCallbackSecretRequest.id) -> RotateCallbackSecretResponse
         = CallbackServiceClient.rotate_callback_secret;
 
     /// Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error.
-    test_callback(TestCallbackRequest) -> Delivery = CallbackServiceClient.test_callback.delivery;
+    test_callback(TestCallbackRequest.id) -> Delivery = CallbackServiceClient.test_callback.delivery;
 
     /// Repeats a delivery, with the same id and a new series of attempts.
-    redeliver_delivery(RedeliverDeliveryRequest) -> Delivery = CallbackServiceClient.redeliver_delivery.delivery;
+    redeliver_delivery(RedeliverDeliveryRequest.id) -> Delivery = CallbackServiceClient.redeliver_delivery.delivery;
 }
 
 lists! {
@@ -122,7 +131,7 @@ lists! {
         = CatalogServiceClient.list_soul_styles: ListSoulStylesResponse.soul_styles;
 
     /// Streams the presets of a model. Takes the id of the model, or a request.
-    list_presets(ListPresetsRequest) -> Preset = CatalogServiceClient.list_presets: ListPresetsResponse.presets;
+    list_presets(ListPresetsRequest.model_id) -> Preset = CatalogServiceClient.list_presets: ListPresetsResponse.presets;
 
     /// Streams all characters, newest first.
     list_characters(ListCharactersRequest) -> SoulCharacter
@@ -134,6 +143,6 @@ lists! {
 
     /// Streams the deliveries of a callback, newest first: those that are pending, and recent ones that were delivered
     /// or failed. Takes the callback's id, or a request.
-    list_deliveries(ListDeliveriesRequest) -> Delivery
+    list_deliveries(ListDeliveriesRequest.callback_id) -> Delivery
         = CallbackServiceClient.list_deliveries: ListDeliveriesResponse.deliveries;
 }

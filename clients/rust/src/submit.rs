@@ -4,10 +4,7 @@ use std::time::Duration;
 
 use crate::{
     inputs::duration,
-    v1::{
-        DopInput, FieldViolation, Generation, GenerationInput, ModelInput, SoulInput, SpeakInput,
-        SubmitGenerationRequest, WaitFor,
-    },
+    v1::{FieldViolation, Generation, GenerationInput, SubmitGenerationRequest, WaitFor},
 };
 
 /// An input to submit, with options. Every input converts into it.
@@ -98,16 +95,11 @@ impl Submit {
     }
 }
 
-macro_rules! submits {
-    ($($input:ident),*) => {$(
-        impl From<$input> for Submit {
-            fn from(input: $input) -> Self {
-                Self::new(input)
-            }
-        }
-    )*};
+impl<T: Into<GenerationInput>> From<T> for Submit {
+    fn from(input: T) -> Self {
+        Self::new(input)
+    }
 }
-submits!(GenerationInput, SoulInput, DopInput, SpeakInput, ModelInput);
 
 /// The result of [`Client::submit`](crate::Client::submit).
 #[derive(Clone, Debug, PartialEq)]

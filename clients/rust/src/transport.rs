@@ -7,7 +7,7 @@ use tonic::{
     body::Body,
     codegen::{Body as HttpBody, Bytes, Service, StdError, http},
     metadata::{Ascii, MetadataValue},
-    service::{Interceptor, interceptor::InterceptedService},
+    service::interceptor::InterceptedService,
     transport::Channel,
 };
 use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
@@ -20,25 +20,17 @@ pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Bod
 /// Adds the caller's layers to a connection.
 pub(crate) type Layers = Arc<dyn Fn(Transport) -> Transport + Send + Sync>;
 
-/// Adds the API key to every attempt.
-#[derive(Clone)]
-pub(crate) struct Authorization(pub Option<MetadataValue<Ascii>>);
-
-impl Interceptor for Authorization {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(value) = &self.0 {
+/// Returns a connection that adds the API key to every attempt.
+pub(crate) fn authorized(channel: Channel, key: Option<MetadataValue<Ascii>>) -> Transport {
+    let authorize = move |mut request: Request<()>| {
+        if let Some(value) = &key {
             request.metadata_mut().insert("authorization", value.clone());
         }
         Ok(request)
-    }
-}
-
-impl Authorization {
-    pub fn transport(self, channel: Channel) -> Transport {
-        let service = InterceptedService::new(channel, self);
-        let service = service.map_response(|response| response.map(Body::new));
-        BoxCloneSyncService::new(service.map_err(|error| Status::from_error(error.into())))
-    }
+    };
+    let service = InterceptedService::new(channel, authorize);
+    let service = service.map_response(|response| response.map(Body::new));
+    BoxCloneSyncService::new(service.map_err(|error| Status::from_error(error.into())))
 }
 
 impl Builder {

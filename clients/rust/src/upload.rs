@@ -5,7 +5,6 @@ use std::{
     io::{self, Cursor},
     path::PathBuf,
     pin::Pin,
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -106,30 +105,21 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
     let call = async {
         select! {
             Ok(error) = failure => Err(Error::source_failed(error)),
-            response = response => match response {
-                Ok(Ok(response)) => Ok(response.into_inner()),
-                Ok(Err(status)) => Err(calls.describe(status.into(), None)),
-                Err(error) => Err(calls.describe(error, None)),
-            },
+            response = response => response
+                .and_then(|answered| Ok(answered?.into_inner()))
+                .map_err(|error| calls.describe(error, None)),
         }
     };
     calls.until_closed(call).await
 }
 
-/// The messages of an upload. With a bare box, the compiler cannot prove that the future of the call is `Send`.
-struct Parts(Pin<Box<dyn Stream<Item = UploadMediaRequest> + Send>>);
-
-impl Stream for Parts {
-    type Item = UploadMediaRequest;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0.as_mut().poll_next(context)
-    }
-}
-
 /// Yields the header, and then the media in chunks. After an error of the source the stream stays pending.
-fn parts(header: UploadHeader, mut reader: BoxReader, failed: oneshot::Sender<io::Error>) -> Parts {
-    Parts(Box::pin(stream! {
+fn parts(
+    header: UploadHeader,
+    mut reader: BoxReader,
+    failed: oneshot::Sender<io::Error>,
+) -> impl Stream<Item = UploadMediaRequest> + Send + 'static {
+    stream! {
          yield UploadMediaRequest { part: Some(Part::Header(header)) };
          loop {
              let mut chunk = Vec::with_capacity(CHUNK);
@@ -144,5 +134,5 @@ fn parts(header: UploadHeader, mut reader: BoxReader, failed: oneshot::Sender<io
                  }
              }
          }
-    }))
+    }
 }

@@ -2,8 +2,8 @@
 
 use std::{pin::Pin, time::Duration};
 
-use async_stream::stream;
-use tokio_stream::Stream;
+use async_stream::try_stream;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::{
@@ -123,6 +123,22 @@ impl Client {
     }
 }
 
+/// Reports the changes of what was started, and returns it as it is at the end of the watch.
+pub(crate) async fn last<T: PartialEq>(
+    mut known: T,
+    mut changes: BoxStream<T>,
+    mut seen: impl FnMut(&T),
+) -> Result<T, Error> {
+    while let Some(change) = changes.next().await.transpose()? {
+        // A watch may begin with what is known.
+        if change != known {
+            known = change;
+            seen(&known);
+        }
+    }
+    Ok(known)
+}
+
 /// Streams the items of a watch, and opens a new stream when one breaks. `received` updates the request of the next
 /// stream; it returns the items of a message, and whether more messages follow.
 fn follow<Q, M, I, F>(
@@ -138,7 +154,7 @@ where
     F: Future<Output = Result<Response<Streaming<M>>, Status>> + Send,
 {
     let calls = calls.clone();
-    Box::pin(stream! {
+    Box::pin(try_stream! {
         let mut outage = Outage::new(&calls, Some(calls.retry.resume_watches_for), None);
         let mut messages = None;
         loop {
@@ -150,29 +166,25 @@ where
                 };
                 stream.message().await
             };
-            let result = calls.until_closed(async {
+            let endured = calls.until_closed(async {
                 match step.await {
-                    Ok(message) => Ok(Ok(message)),
-                    Err(status) => outage.endure(status.into()).await.map(Err),
+                    Ok(message) => Ok(Some(message)),
+                    Err(status) => outage.endure(status.into()).await.map(|()| None),
                 }
             });
-            match result.await {
+            match endured.await? {
+                None => messages = None,
                 // The gateway ended the stream: nothing follows.
-                Ok(Ok(None)) => return,
-                Ok(Ok(Some(message))) => {
+                Some(None) => return,
+                Some(Some(message)) => {
                     outage.over();
                     let (items, more) = received(&mut next, message);
                     for item in items {
-                        yield Ok(item);
+                        yield item;
                     }
                     if !more {
                         return;
                     }
-                }
-                Ok(Err(())) => messages = None,
-                Err(error) => {
-                    yield Err(error);
-                    return;
                 }
             }
         }
