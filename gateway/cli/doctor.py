@@ -59,12 +59,13 @@ class Finding:
     help="A TOML file with settings; environment variables override it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def doctor(config: Path | None, as_json: bool) -> int:
+@click.option("--production", is_flag=True, help="Report settings that `serve --production` refuses.")
+def doctor(config: Path | None, as_json: bool, production: bool) -> int:
     """Check settings, credentials, store, Higgsfield, clock, TLS and addresses. Changes nothing and costs nothing.
 
     The exit code is 0 if a gateway can run, even with warnings, and 1 otherwise.
     """
-    findings = examine(config)
+    findings = examine(config, production=production)
     healthy = all(finding.status != PROBLEM for finding in findings)
     if as_json:
         echo_lines(json.dumps({"healthy": healthy, "findings": [asdict(finding) for finding in findings]}, indent=2))
@@ -75,10 +76,11 @@ def doctor(config: Path | None, as_json: bool) -> int:
     return 0 if healthy else 1
 
 
-def examine(config: Path | None) -> list[Finding]:
+def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
     """Run all checks. If the settings are invalid, the checks that need them are skipped."""
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
+    from gateway.production import unsafe
 
     findings, settings, credentials = [], None, None
     try:
@@ -99,6 +101,9 @@ def examine(config: Path | None) -> list[Finding]:
     if settings is not None:
         findings += _store(settings.store_path)
         findings += asyncio.run(_archive(settings))
+        if production and credentials is not None:
+            refused = unsafe(settings, credentials, os.environ, config)
+            findings += [Finding("production", PROBLEM, text) for text in refused]
         if credentials is not None:
             findings += asyncio.run(_upstream(settings, credentials))
         findings += _tls(settings)

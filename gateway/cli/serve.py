@@ -17,19 +17,25 @@ from gateway.cli.exits import USAGE
     type=click.Path(path_type=Path, dir_okay=False),
     help="A TOML file with settings; environment variables override it.",
 )
-def serve(config: Path | None) -> int:
+@click.option("--production", is_flag=True, help="Refuse unsafe settings, and list them all.")
+def serve(config: Path | None, production: bool) -> int:
     """Run the gateway until SIGTERM. Settings are environment variables, which docs/settings.md lists."""
     import asyncio
 
     from gateway import app
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
+    from gateway.production import unsafe
     from gateway.store.files import StoreFileError
     from gateway.telemetry import set_up_logging
 
     try:
         settings = read_settings(os.environ, config)
         credentials = read_credentials(os.environ)
+        if production and (refused := unsafe(settings, credentials, os.environ, config)):
+            print("hfgateway: --production refuses unsafe settings:", file=sys.stderr)
+            print(*refused, sep="\n", file=sys.stderr)
+            return USAGE
         set_up_logging(settings.log_format, settings.log_level)
         asyncio.run(app.serve(settings, credentials))
     except (SettingError, CredentialsError) as error:

@@ -1,0 +1,96 @@
+"""What `hfgateway serve --production` refuses: settings that suit a trial, and are unsafe where others can connect."""
+
+import ipaddress
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gateway.config import PREFIX, STORE_URL, Address, Settings
+from gateway.higgsfield.credentials import Credentials
+
+_SANDBOX = "sandbox"
+"""The key id of the sandbox, which its documentation shows."""
+
+
+def unsafe(
+    settings: Settings, credentials: Credentials, environment: Mapping[str, str], config: Path | None
+) -> list[str]:
+    """Return one line for each unsafe setting. It begins with the setting's name and contains no secret.
+
+    `config` is the TOML file from which settings were read.
+    """
+    return [
+        *_callers(settings),
+        *_connections(settings),
+        *_upstream(settings, credentials),
+        *_files(settings, environment, config),
+        *_test_hooks(environment),
+    ]
+
+
+def _callers(settings: Settings) -> Iterator[str]:
+    if settings.auth == "none":
+        yield f"{PREFIX}AUTH: must be keys, because without keys every caller has full access"
+
+
+def _connections(settings: Settings) -> Iterator[str]:
+    """Yield what would let keys, inputs or tokens pass a public network in plain text."""
+    if settings.tls_cert is None:
+        for name in ("grpc_address", "http_address", "webhook_address"):
+            address = getattr(settings, name)
+            if address is not None and not _is_private(address):
+                yield (
+                    f"{PREFIX}{name.upper()}: is public without TLS: set {PREFIX}TLS_CERT and {PREFIX}TLS_KEY, or"
+                    " listen on the private address to which a proxy with TLS forwards"
+                )
+    for origin in settings.allowed_origins:
+        if not origin.startswith("https:"):
+            yield f"{PREFIX}ALLOWED_ORIGINS: must be https origins, because their pages get keys or watch tokens"
+            return
+
+
+def _is_private(address: Address) -> bool:
+    """Whether only this machine or a private network can reach an address. A host name may resolve to any address."""
+    if address.loopback:
+        return True
+    try:
+        found = ipaddress.ip_address(address.host)
+    except ValueError:
+        return False
+    return found.is_private and not found.is_unspecified
+
+
+def _upstream(settings: Settings, credentials: Credentials) -> Iterator[str]:
+    if settings.upstream_is_local:
+        yield f"{PREFIX}UPSTREAM_URL: is on this machine, so it is a sandbox and not Higgsfield"
+    if credentials.key_id == _SANDBOX:
+        yield "HF_KEY: has the sandbox's credentials"
+
+
+def _files(settings: Settings, environment: Mapping[str, str], config: Path | None) -> Iterator[str]:
+    """Yield the files with secrets that other users of this machine can access."""
+    key_file = environment.get("HF_KEY_FILE", "").strip()
+    secrets = {
+        STORE_URL: settings.store_path,
+        f"{PREFIX}TLS_KEY": settings.tls_key,
+        "HF_KEY_FILE": Path(key_file) if key_file else None,
+        "--config": config if settings.webhook_secrets else None,
+    }
+    for name, path in secrets.items():
+        if path is not None and _others_can(path, stat.S_IRWXO):
+            yield f"{name}: other users can access the file: chmod o= {path}"
+    if _others_can(settings.store_path.parent, stat.S_IWOTH):
+        yield f"{STORE_URL}: other users can replace the store: chmod o-w {settings.store_path.parent}"
+
+
+def _others_can(path: Path, rights: int) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & rights)
+    except OSError:
+        return False  # a missing store is created with mode 0600
+
+
+def _test_hooks(environment: Mapping[str, str]) -> Iterator[str]:
+    if environment.get(f"{PREFIX}FAILPOINT"):
+        yield f"{PREFIX}FAILPOINT: is for tests: the gateway kills itself"

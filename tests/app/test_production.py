@@ -1,0 +1,97 @@
+"""`serve --production` refuses every unsafe setting, and lists them all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from gateway.config import read_settings
+from gateway.higgsfield.credentials import read_credentials
+from gateway.production import unsafe
+from tests.app.certificates import Authority
+from tests.app.command import environment, run
+
+SAFE = {
+    "HF_KEY": "a-key-id:a-long-secret",
+    "HFGATEWAY_UPSTREAM_URL": "https://api.higgsfield.ai",
+    "HFGATEWAY_GRPC_ADDRESS": "10.0.0.7:50051",
+    "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:8080",
+    "HFGATEWAY_AUTH": "keys",
+}
+UNSAFE: Mapping[str, Mapping[str, str]] = {
+    "HFGATEWAY_AUTH": {"HFGATEWAY_AUTH": "none", "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:50051"},
+    "HFGATEWAY_GRPC_ADDRESS": {"HFGATEWAY_GRPC_ADDRESS": "0.0.0.0:50051"},
+    "HFGATEWAY_HTTP_ADDRESS": {"HFGATEWAY_HTTP_ADDRESS": "[::]:8080"},
+    "HFGATEWAY_WEBHOOK_ADDRESS": {
+        "HFGATEWAY_WEBHOOK_ADDRESS": "hooks.example.com:8081", "HFGATEWAY_PUBLIC_URL": "https://hooks.example.com",
+    },
+    "HFGATEWAY_ALLOWED_ORIGINS": {"HFGATEWAY_ALLOWED_ORIGINS": "https://a.example.com,http://b.example.com"},
+    "HFGATEWAY_UPSTREAM_URL": {"HFGATEWAY_UPSTREAM_URL": "http://127.0.0.1:9200"},
+    "HF_KEY": {"HF_KEY": "sandbox:sandbox"},
+    "HFGATEWAY_FAILPOINT": {"HFGATEWAY_FAILPOINT": "after claim"},
+}  # fmt: skip
+
+
+def names(variables: Mapping[str, str], config: Path | None = None) -> list[str]:
+    """Return the names of the settings that are refused."""
+    settings, credentials = read_settings(variables, config), read_credentials(variables)
+    return [line.partition(":")[0] for line in unsafe(settings, credentials, variables, config)]
+
+
+@pytest.fixture
+def safe(tmp_path: Path) -> dict[str, str]:
+    tmp_path.chmod(0o700)
+    return SAFE | {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
+
+
+def test_safe_settings_are_not_refused(safe: dict[str, str]) -> None:
+    assert names(safe) == []
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_an_unsafe_setting_is_refused_by_name(name: str, safe: dict[str, str]) -> None:
+    assert names(safe | UNSAFE[name]) == [name]
+
+
+def test_a_public_address_with_tls_is_not_refused(safe: dict[str, str], tmp_path: Path) -> None:
+    served = Authority.made(tmp_path).signed("gateway")
+    served.key.chmod(0o600)
+    public = {"HFGATEWAY_GRPC_ADDRESS": "0.0.0.0:50051", "HFGATEWAY_HTTP_ADDRESS": "0.0.0.0:8080"}
+    given = safe | public | {"HFGATEWAY_TLS_CERT": str(served.cert), "HFGATEWAY_TLS_KEY": str(served.key)}
+    assert names(given) == []
+    served.key.chmod(0o644)
+    assert names(given) == ["HFGATEWAY_TLS_KEY"]
+
+
+def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp_path: Path) -> None:
+    store, key, config = tmp_path / "store.db", tmp_path / "key", tmp_path / "gateway.toml"
+    key.write_text(safe["HF_KEY"])
+    config.write_text('HFGATEWAY_WEBHOOK_SECRET = "whsec_MDEyMzQ1Njc4OTAxMjM0NQ=="')
+    store.touch()
+    given = safe | {"HF_KEY_FILE": str(key), "HFGATEWAY_PUBLIC_URL": "https://hooks.example.com"}
+    for file in (store, key, config):
+        file.chmod(0o640)
+    assert names(given, config) == []
+    for file in (store, key, config):
+        file.chmod(0o644)
+    tmp_path.chmod(0o777)
+    assert names(given, config) == ["HFGATEWAY_STORE_URL", "HF_KEY_FILE", "--config", "HFGATEWAY_STORE_URL"]
+
+
+async def test_the_start_lists_all_unsafe_settings_and_changes_nothing(tmp_path: Path) -> None:
+    ended = await run("serve", "--production", environment=environment(tmp_path, {}))
+
+    assert (ended.code, ended.out) == (2, "")
+    first, *lines = ended.err.splitlines()
+    assert first == "hfgateway: --production refuses unsafe settings:"
+    found = [line.partition(":")[0] for line in lines]
+    assert found == ["HFGATEWAY_AUTH", "HFGATEWAY_UPSTREAM_URL", "HF_KEY"]
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_the_doctor_reports_what_production_refuses(tmp_path: Path) -> None:
+    ended = await run("doctor", "--production", environment=environment(tmp_path, {}))
+    refused = [line for line in ended.out.splitlines() if line.startswith("problem") and " production " in line]
+    assert [line.split()[2] for line in refused] == ["HFGATEWAY_AUTH:", "HFGATEWAY_UPSTREAM_URL:", "HF_KEY:"]
