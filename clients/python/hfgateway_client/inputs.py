@@ -14,8 +14,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
-from google.protobuf.struct_pb2 import Struct
-
 from hfgateway.v1 import generation_input_pb2 as pb
 from hfgateway_client.uploads import LocalMedia, is_local
 
@@ -61,11 +59,12 @@ AnyInput = pb.GenerationInput | LocalInput
 """An input that a client can submit."""
 
 
-def _input(build: Callable[[UrlOf], pb.GenerationInput]) -> AnyInput:
-    """Return the message, or a `LocalInput` if it has local media.
+def _input(kind: str, fields: Mapping[str, Any]) -> AnyInput:
+    """Return the message with an input of this kind, or a `LocalInput` if a field has local media."""
 
-    ``build`` must request the URLs of its media in the same order each time it is called.
-    """
+    def build(url_of: UrlOf) -> pb.GenerationInput:
+        return pb.GenerationInput(**{kind: _with_urls(fields, url_of)})
+
     media: list[LocalMedia] = []
 
     def collect(value: Any) -> Any:
@@ -116,26 +115,7 @@ def soul(
         enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
         seed: The seed, from 1 to 1,000,000. Default: none.
     """
-    return _input(
-        lambda url_of: pb.GenerationInput(
-            soul=pb.SoulInput(
-                prompt=prompt,
-                version=enum_value(pb.SoulVersion, version),
-                aspect_ratio=aspect_ratio,
-                width=width,
-                height=height,
-                resolution=resolution,
-                batch_size=batch_size,
-                style_id=style_id,
-                style_strength=style_strength,
-                character_id=character_id,
-                character_strength=character_strength,
-                image_reference_url=url_of(image_reference_url),
-                enhance_prompt=enhance_prompt,
-                seed=seed,
-            )
-        )
-    )
+    return _input("soul", {**locals(), "version": enum_value(pb.SoulVersion, version)})
 
 
 def dop(
@@ -162,22 +142,16 @@ def dop(
     """
     # A str is iterable as well, but means one URL.
     single = isinstance(image_urls, str) or is_local(image_urls)
-    images = [image_urls] if single else list(cast(Iterable[Media], image_urls))
-    return _input(
-        lambda url_of: pb.GenerationInput(
-            dop=pb.DopInput(
-                variant=enum_value(pb.DopVariant, variant),
-                prompt=prompt,
-                image_urls=[url_of(image) for image in images],
-                end_image_url=url_of(end_image_url),
-                motions=[
-                    pb.MotionStrength(motion_id=id, strength=strength) for id, strength in (motions or {}).items()
-                ],
-                enhance_prompt=enhance_prompt,
-                seed=seed,
-            )
-        )
-    )
+    fields = {
+        "prompt": prompt,
+        "image_urls": [image_urls] if single else list(cast(Iterable[Media], image_urls)),
+        "variant": enum_value(pb.DopVariant, variant),
+        "end_image_url": end_image_url,
+        "motions": [{"motion_id": id, "strength": strength} for id, strength in (motions or {}).items()],
+        "enhance_prompt": enhance_prompt,
+        "seed": seed,
+    }
+    return _input("dop", fields)
 
 
 def speak(
@@ -201,19 +175,7 @@ def speak(
         enhance_prompt: Whether Higgsfield may rewrite the prompt. Default: the model's own.
         seed: The seed, from 1 to 1,000,000. Default: none.
     """
-    return _input(
-        lambda url_of: pb.GenerationInput(
-            speak=pb.SpeakInput(
-                image_url=url_of(image_url),
-                audio_url=url_of(audio_url),
-                prompt=prompt,
-                quality=enum_value(pb.SpeakQuality, quality),
-                duration_seconds=duration_seconds,
-                enhance_prompt=enhance_prompt,
-                seed=seed,
-            )
-        )
-    )
+    return _input("speak", {**locals(), "quality": enum_value(pb.SpeakQuality, quality)})
 
 
 @overload
@@ -242,19 +204,12 @@ def model(
     Raises:
         ValueError: The API version is unknown, or a parameter cannot be represented in JSON.
     """
-
     if isinstance(given, Mapping):
         parameters = {**given, **parameters}
     else:
         api_version = given
-
-    def build(url_of: UrlOf) -> pb.GenerationInput:
-        body = Struct()
-        body.update(_with_urls(parameters, url_of))
-        version = enum_value(pb.ApiVersion, api_version)
-        return pb.GenerationInput(model=pb.ModelInput(model_id=model_id, parameters=body, api_version=version))
-
-    return _input(build)
+    version = enum_value(pb.ApiVersion, api_version)
+    return _input("model", {"model_id": model_id, "parameters": parameters, "api_version": version})
 
 
 def _with_urls(value: Any, url_of: UrlOf) -> Any:
