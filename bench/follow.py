@@ -21,7 +21,7 @@ from gateway.config import read_settings
 from gateway.core import Core
 from gateway.generations.feed import Feed
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
-from gateway.generations.ports import Claim
+from gateway.generations.stores import Claim
 from gateway.higgsfield.credentials import Credentials
 
 MANY, FEW = 50_000, 2_000
@@ -75,7 +75,7 @@ async def _fill(folder: Path, origin: str, count: int) -> None:
             update_time=now.wall,
             upstream_status="queued",
         )
-        await core.store.claim(Claim(generation, NOTHING, b"fingerprint"))
+        await core.store.claims.claim(Claim(generation, NOTHING, b"fingerprint"))
 
     for start in range(0, count, 1000):
         await asyncio.gather(*(one(number) for number in range(start, min(start + 1000, count))))

@@ -30,11 +30,12 @@ from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
 from gateway.generations.poll_limit import PollLimit
-from gateway.generations.ports import Clock, StoreError
+from gateway.generations.ports import Clock
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
+from gateway.generations.stores import StoreError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
@@ -50,10 +51,10 @@ from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.object_storage.from_url import object_storage
 from gateway.rpc.callback_bodies import JsonBodies
-from gateway.store.catalogs import SqliteCatalogs
-from gateway.store.characters import SqliteCharacters
+from gateway.store.database import WriterFrom
 from gateway.store.files import StoreFileError
-from gateway.store.sqlite import SqliteStore, WriterFrom
+from gateway.store.sqlite import SqliteStore
+from gateway.store.store import Store
 from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
@@ -86,7 +87,7 @@ async def assemble(
         store = SqliteStore(settings.store_path, broken, machine.writer)
         undo.push_async_callback(store.close)
         try:
-            core = await _core(_base(store, settings, credentials, machine), archive)
+            core = await _core(await _base(store, settings, credentials, machine), archive)
         except StoreError as error:
             raise StoreFileError(f"{settings.store_path}: {error}") from error
         undo.pop_all()
@@ -106,12 +107,13 @@ def archive_storage(settings: Settings) -> ObjectStorage | None:
 class _Base(NamedTuple):
     """The parts that all others need."""
 
-    store: SqliteStore
+    store: Store
     settings: Settings
     clock: Clock
     upstream: HiggsfieldClient
     recorder: Recorder
     calls: UpstreamCalls
+    token_secret: bytes
 
 
 class _Lifecycle(NamedTuple):
@@ -130,9 +132,9 @@ class _Lifecycle(NamedTuple):
     webhook_inbox: WebhookInbox
 
 
-def _base(store: SqliteStore, settings: Settings, credentials: Credentials, machine: Machine) -> _Base:
-    clock = machine.clock_from(store.newest_steady())
-    recorder = Recorder(store, clock)
+async def _base(store: Store, settings: Settings, credentials: Credentials, machine: Machine) -> _Base:
+    clock = machine.clock_from(await store.times.newest_steady())
+    recorder = Recorder(store.events, clock)
     calls = UpstreamCalls(recorder)
     upstream = HiggsfieldClient(
         settings.upstream_url,
@@ -141,20 +143,19 @@ def _base(store: SqliteStore, settings: Settings, credentials: Credentials, mach
         on_call=calls.record,
         transport=machine.transport,
     )
-    return _Base(store, settings, clock, upstream, recorder, calls)
+    return _Base(store, settings, clock, upstream, recorder, calls, await store.keys.token_secret())
 
 
 async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
-    store, settings, clock, upstream, recorder, calls = base
-    unfinished = await store.unfinished()
-    feed = Feed(unfinished, await store.position())
+    store, settings, clock, upstream, recorder, calls, token_secret = base
+    unfinished = await store.generations.unfinished()
+    feed = Feed(unfinished, await store.change_log.position())
     calls.entries = feed.entries
-    catalogs = Catalogs(HiggsfieldCatalogs(upstream), SqliteCatalogs(store), clock)
+    catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
     characters = await _characters(base)
-    access = Access(store, clock, await store.api_keys(), store.token_secret(), required=settings.auth == "keys")
+    access = Access(store.keys, clock, await store.keys.api_keys(), token_secret, required=settings.auth == "keys")
     lifecycle = await _lifecycle(base, feed, catalogs, characters, access)
-    agent_store = store.agents()
-    agents = Agents(HiggsfieldAgents(upstream), agent_store, clock, _pace(settings), shared=settings.auth != "keys")
+    agents = Agents(HiggsfieldAgents(upstream), store.agents, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
@@ -179,9 +180,9 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         removals=lifecycle.removals,
         follower=lifecycle.follower,
         webhook_inbox=lifecycle.webhook_inbox,
-        watches=Watches(store, feed, clock, lifecycle.service),
+        watches=Watches(store.change_log, store.generations, feed, clock, lifecycle.service),
         forecasts=Forecaster(clock, lifecycle.admission, lifecycle.run_times, feed),
-        timelines=Timelines(store, lifecycle.service, recorder),
+        timelines=Timelines(store.events, store.change_log, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
         storage=storage,
@@ -195,7 +196,6 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         catalogs=catalogs,
         characters=characters,
         agents=agents,
-        agent_store=agent_store,
     )
 
 
@@ -204,19 +204,29 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
     run_times = RunTimes()
-    stored = await store.run_times()
+    stored = await store.accounts.run_times()
     paces.learn_all(stored)
     run_times.learn_all(stored)
     admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants)
     rules = _rules(settings, clock)
     trusted_time = await _trusted_time(base)
-    sender = Sender(store, upstream, clock, admission, trusted_time)
-    webhook_addresses = WebhookAddresses(
-        None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, store.token_secret()
+    sender = Sender(
+        claims=store.claims,
+        generations=store.generations,
+        upstream=upstream,
+        clock=clock,
+        admission=admission,
+        trusted_time=trusted_time,
     )
-    removals = Removals(store, upstream, clock)
+    webhook_addresses = WebhookAddresses(
+        None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, base.token_secret
+    )
+    removals = Removals(store.deletions, upstream, clock)
     service = Generations(
-        store=store,
+        claims=store.claims,
+        generations=store.generations,
+        change_log=store.change_log,
+        deletions=store.deletions,
         upstream=upstream,
         clock=clock,
         feed=feed,
@@ -229,7 +239,6 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     )
     poll_limit = PollLimit()
     follower = Follower(
-        store=store,
         upstream=upstream,
         clock=clock,
         feed=feed,
@@ -260,7 +269,8 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
 
 def _adopter(base: _Base, service: Generations, sender: Sender, poll_limit: PollLimit) -> Adopter:
     return Adopter(
-        store=base.store,
+        claims=base.store.claims,
+        generations=base.store.generations,
         upstream=base.upstream,
         clock=base.clock,
         service=service,
@@ -272,7 +282,8 @@ def _adopter(base: _Base, service: Generations, sender: Sender, poll_limit: Poll
 
 def _webhook_inbox(base: _Base, feed: Feed, service: Generations, sender: Sender, trust: Trust) -> WebhookInbox:
     return WebhookInbox(
-        store=base.store,
+        webhooks=base.store.webhooks,
+        generations=base.store.generations,
         upstream=base.upstream,
         clock=base.clock,
         feed=feed,
@@ -293,7 +304,8 @@ def _rules(settings: Settings, clock: Clock) -> Rules:
 
 
 async def _trusted_time(base: _Base) -> TrustedTime:
-    trusted_time = TrustedTime(base.clock, base.upstream, base.store, await base.store.corrections())
+    times = base.store.times
+    trusted_time = TrustedTime(base.clock, base.upstream, times, await times.corrections())
     await trusted_time.begin()
     base.upstream.when_dated(trusted_time.note_date)
     return trusted_time
@@ -301,7 +313,8 @@ async def _trusted_time(base: _Base) -> TrustedTime:
 
 def _resolver(base: _Base, lifecycle: _Lifecycle) -> Resolver:
     return Resolver(
-        store=base.store,
+        claims=base.store.claims,
+        generations=base.store.generations,
         upstream=base.upstream,
         clock=base.clock,
         service=lifecycle.service,
@@ -320,7 +333,7 @@ async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher
     )
     bodies = JsonBodies()
     dispatcher = Dispatcher(
-        log_of_changes=store, store=store.callbacks, feed=feed, clock=clock, receivers=receivers, bodies=bodies
+        change_log=store.change_log, store=store.callbacks, feed=feed, clock=clock, receivers=receivers, bodies=bodies
     )
     await dispatcher.resume(await store.callbacks.callbacks())
     service = TenantCallbacks(
@@ -335,15 +348,17 @@ def _listen(base: _Base, feed: Feed, follower: Follower, dispatcher: Dispatcher,
     if archiver is not None:
         listeners.insert(0, archiver.on_commit)
     for listener in listeners:
-        base.store.listen(listener)
+        base.store.change_log.listen(listener)
 
 
 async def _resume(base: _Base, lifecycle: _Lifecycle, unfinished: Sequence[Generation]) -> None:
     """Hand over the generations that an earlier process left unfinished."""
     store = base.store
-    lifecycle.sender.connect(lifecycle.service.observe, lifecycle.follower.look, await store.latched_accounts())
+    lifecycle.sender.connect(
+        lifecycle.service.observe, lifecycle.follower.look, await store.accounts.latched_accounts()
+    )
     lifecycle.follower.resume(unfinished)
-    lifecycle.sender.resume([*unfinished, *await store.ended_with_stray()])
+    lifecycle.sender.resume([*unfinished, *await store.generations.ended_with_stray()])
 
 
 def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_time: TrustedTime) -> Archiver:
@@ -366,7 +381,7 @@ def _pace(settings: Settings) -> Pace:
 
 
 async def _characters(base: _Base) -> Characters:
-    store, upstream = SqliteCharacters(base.store), HiggsfieldCharacters(base.upstream)
+    store, upstream = base.store.characters, HiggsfieldCharacters(base.upstream)
     creations, removals = await store.creations(), await store.removals()
     return Characters(
         store=store,

@@ -21,11 +21,12 @@ from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
-from gateway.generations.ports import Clock, StoreError
+from gateway.generations.ports import Clock
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
+from gateway.generations.stores import StoreError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
@@ -34,8 +35,7 @@ from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.store.agents import SqliteAgentStore
-from gateway.store.sqlite import SqliteStore
+from gateway.store.store import Store
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
@@ -55,7 +55,7 @@ class Core:
     """All parts of a gateway but its ports. Call `start`, `drain` and `close` once each, in this order."""
 
     settings: Settings
-    store: SqliteStore
+    store: Store
     clock: Clock
     upstream: HiggsfieldClient
     feed: Feed
@@ -85,7 +85,6 @@ class Core:
     catalogs: Catalogs
     characters: Characters
     agents: Agents
-    agent_store: SqliteAgentStore
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def start(self) -> None:
@@ -143,8 +142,8 @@ class Core:
         """
         if self.service.draining:
             return "draining"
-        if self.store.trouble:
-            return self.store.trouble
+        if self.store.health.trouble:
+            return self.store.health.trouble
         refused = self.upstream.credentials_accepted is False and not self.upstream.credentials_were_accepted
         return CREDENTIALS_REFUSED if refused else ""
 
@@ -168,9 +167,9 @@ class Core:
         """Probe a store that failed until it works again, because there may be no calls that would notice."""
         while True:
             await rest(self.clock, HEAL_EVERY)
-            if self.store.trouble:
+            if self.store.health.trouble:
                 with contextlib.suppress(StoreError):
-                    await self.store.probe()
+                    await self.store.health.probe()
 
     async def _prune(self) -> None:
         """Remove generations and keys that are older than their retention, every PRUNE_EVERY seconds."""
@@ -184,15 +183,15 @@ class Core:
     async def _prune_once(self) -> None:
         now = self.clock.moment()
         keys = now.after(-KEYS_KEPT)
-        if not await self.store.prunable(
+        if not await self.store.deletions.prunable(
             now.after(-self.settings.retention), keys
-        ) and not await self.agent_store.prunable(keys):
+        ) and not await self.store.agents.prunable(keys):
             return  # saves a request for Higgsfield's time
         ended_before = await self.trusted_time.before(self.settings.retention)
         keys_before = await self.trusted_time.before(KEYS_KEPT)
         if ended_before is not None and keys_before is not None:
-            await self.store.prune(ended_before, keys_before)
-            await self.agent_store.prune(keys_before)
+            await self.store.deletions.prune(ended_before, keys_before)
+            await self.store.agents.prune(keys_before)
 
 
 def _log_crash(task: asyncio.Task[None]) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.archive.archiver import Archiver
 from gateway.core import Core
-from gateway.generations.ports import Saved
+from gateway.generations.stores import Saved
 from gateway.telemetry import Telemetry
 
 _Row = tuple[str, str, Callable[[], float]]
@@ -22,12 +22,13 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
             if one.generation is not None and one.generation.done and one.change is not None:
                 telemetry.generation_ended(one.generation.state.name)
 
-    core.store.listen(count_ends)
+    core.store.change_log.listen(count_ends)
     telemetry.registry.register(core.calls.metrics)
     rows = [*_generations(core), *_agents(core), *_characters(core), *_callbacks(core), *_catalogs(core)]
     rows += _webhooks(core)
     if core.archiver is not None:
-        rows += _archive(core, core.archiver)
+        rows += _archive(core.archiver)
+        telemetry.before_scrape(core.archiver.count_waiting)
     for name, help_text, read in rows:
         register = telemetry.count if name.endswith("_total") else telemetry.watch
         register(f"hfgateway_{name.removesuffix('_total')}", help_text, read)
@@ -37,7 +38,7 @@ def _generations(core: Core) -> list[_Row]:
     def uncertain() -> float:
         return sum(entry.generation.state.name == "UNCERTAIN" for entry in core.feed.entries.values())
 
-    store, service = core.store, core.service
+    health, service = core.store.health, core.service
     return [
         ("generations_live", "Generations that have not ended", lambda: len(core.feed.entries)),
         ("generations_uncertain", "Generations whose submission has an unknown outcome", uncertain),
@@ -51,8 +52,8 @@ def _generations(core: Core) -> list[_Row]:
             "1 if Higgsfield's newest response refused the credentials, else 0",
             lambda: core.upstream.credentials_accepted is False,
         ),
-        ("store_writable", "1 if the store accepts writes, else 0", lambda: not store.trouble),
-        ("store_writes_refused_total", "Writes that the store has refused", lambda: store.writes_refused),
+        ("store_writable", "1 if the store accepts writes, else 0", lambda: not health.trouble),
+        ("store_writes_refused_total", "Writes that the store has refused", lambda: health.writes_refused),
     ]
 
 
@@ -115,9 +116,9 @@ def _webhooks(core: Core) -> list[_Row]:
     ]
 
 
-def _archive(core: Core, archiver: Archiver) -> list[_Row]:
+def _archive(archiver: Archiver) -> list[_Row]:
     return [
-        ("archive_waiting", "Files that wait to be archived or removed", core.store.copies.copies_waiting),
+        ("archive_waiting", "Files that wait to be archived or removed", lambda: archiver.waiting),
         ("archive_files_total", "Files that were archived", lambda: archiver.archived),
         ("archive_bytes_total", "Bytes of the files that were archived", lambda: archiver.bytes),
         ("archive_failures_total", "Attempts to archive or remove a file that failed", lambda: archiver.failures),

@@ -249,7 +249,7 @@ class Ports:
         proofs = Proofs(
             signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
         )
-        route = webhook_route(core.store, core.webhook_inbox.receive, proofs, door, self._telemetry.bad)
+        route = webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, door, self._telemetry.bad)
         if settings.webhook_address is None:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)

@@ -7,7 +7,7 @@ import select
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from enum import StrEnum
 from importlib.metadata import version
 from itertools import accumulate
@@ -69,6 +69,7 @@ class Telemetry:
         self._calls = _Calls()
         self.registry.register(self._calls)
         self._counts = _Counts()
+        self._before_scrape: list[Callable[[], Awaitable[None]]] = []
         self.registry.register(self._counts)
         self._refused = Counter(
             "hfgateway_rpc_refused_total",
@@ -108,8 +109,14 @@ class Telemetry:
         """Register a counter, without `_total` in its name; `read` returns its value at each scrape."""
         self._counts.rows.append((name, help_text, read))
 
-    def exposition(self) -> bytes:
+    def before_scrape(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Await `read` before each scrape. It reads a value that is not in memory."""
+        self._before_scrape.append(read)
+
+    async def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
+        for read in self._before_scrape:
+            await read()
         return generate_latest(self.registry)
 
 

@@ -9,7 +9,8 @@ from gateway.access.keys import ApiKey
 from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
-from gateway.generations.ports import Clock, Filter, StoreError
+from gateway.generations.ports import Clock
+from gateway.generations.stores import Filter, StoreError
 
 DEFAULT_TENANT = "default"
 """The tenant of all calls if API keys are not required."""
@@ -48,6 +49,12 @@ class KeyStore(Protocol):
 
     async def revoke_api_key(self, key_id: str, wall: float) -> None:
         """Store when a key was revoked. A second call does not change the time."""
+
+    async def api_keys(self) -> Sequence[ApiKey]:
+        """Return all keys, including revoked ones."""
+
+    async def token_secret(self) -> bytes:
+        """Return the secret that signs this store's watch tokens."""
 
 
 class Access:

@@ -12,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 
 PREFIX = "hfw_"
 _SIGNATURE_BYTES = 32

@@ -45,8 +45,9 @@ from gateway.agents.model import (
 from gateway.agents.ports import AgentApi, AgentStore
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
-from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
+from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.store_backoff import until_stored
+from gateway.generations.stores import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -64,3 +64,13 @@ class AgentStore(Protocol):
 
     async def has_agent_media(self, tenant: str, media_id: str) -> bool:
         """Return whether a media slot belongs to the tenant."""
+
+    async def prunable(self, used_before: float) -> bool:
+        """Return whether `prune` would remove anything."""
+
+    async def prune(self, used_before: float) -> None:
+        """Remove the keys and media slots that were used before a steady time.
+
+        Sessions stay, because Higgsfield's do not expire. Messages without an outcome stay, because a retry with a
+        forgotten key would send the message again.
+        """

@@ -21,8 +21,9 @@ from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
 from gateway.generations.model import Generation, State, Steady
-from gateway.generations.ports import Clock, Saved, StoreError
+from gateway.generations.ports import Clock
 from gateway.generations.state import OUTPUTS_KEPT
+from gateway.generations.stores import Saved, StoreError
 from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,8 @@ class Archiver:
     """Copies and removes files until `run` is canceled. `on_commit` must be called for each commit of the store.
 
     The counters of this process: `archived` files and their `bytes`, `failures` of attempts, and `given_up` files,
-    which were refused or could not be copied before Higgsfield removed them.
+    which were refused or could not be copied before Higgsfield removed them. `waiting` is the number of files to copy
+    or remove, as of the last `count_waiting`.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Archiver:
         self._busy: set[tuple[str, Part]] = set()
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
-        self.archived = self.bytes = self.failures = self.given_up = 0
+        self.archived = self.bytes = self.failures = self.given_up = self.waiting = 0
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Queue the completed generations of a commit; wake up also for deletions, whose files must be removed."""
@@ -91,6 +93,11 @@ class Archiver:
             elif generation.state is State.COMPLETED and one.change is not None:
                 self._ended.append(generation)
                 self._wakeup.wake()
+
+    async def count_waiting(self) -> None:
+        """Count the files that wait. The last count stays while the store is not available."""
+        with contextlib.suppress(StoreError):
+            self.waiting = await self._copies.copies_waiting()
 
     async def run(self) -> None:
         """Work until canceled, starting with what an earlier process left."""

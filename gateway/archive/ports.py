@@ -125,5 +125,5 @@ class CopyStore(Protocol):
     async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
         """Return the archived files by generation and part of its outputs."""
 
-    def copies_waiting(self) -> int:
+    async def copies_waiting(self) -> int:
         """Return the number of files that wait to be copied or removed."""

@@ -18,8 +18,9 @@ from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.generations.feed import Feed
 from gateway.generations.model import Change
-from gateway.generations.ports import Clock, Saved, Store, StoreError
+from gateway.generations.ports import Clock
 from gateway.generations.store_backoff import until_stored
+from gateway.generations.stores import ChangeLog, Saved, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -137,14 +138,14 @@ class Dispatcher:
     def __init__(
         self,
         *,
-        log_of_changes: Store,
+        change_log: ChangeLog,
         store: CallbackStore,
         feed: Feed,
         clock: Clock,
         receivers: Receivers,
         bodies: Bodies,
     ) -> None:
-        self._changes = log_of_changes
+        self._change_log = change_log
         self._store = store
         self._feed = feed
         self._clock = clock
@@ -308,8 +309,8 @@ class Dispatcher:
         recent = self._feed.recent(callback.tenant, callback.position, READ_AT_ONCE)
         if recent is not None:
             return recent
-        changes = await self._changes.changes(callback.tenant, callback.position, READ_AT_ONCE)
-        missed = await self._changes.horizon(callback.tenant) > callback.position
+        changes = await self._change_log.changes(callback.tenant, callback.position, READ_AT_ONCE)
+        missed = await self._change_log.horizon(callback.tenant) > callback.position
         if missed and not queue.missed:
             self.skipped += 1
             log.warning("changes were pruned before their delivery to a callback", extra={"callback": callback.id})
@@ -364,7 +365,7 @@ class Dispatcher:
 
     async def _body(self, delivery: Delivery) -> bytes | None:
         """Return the body of a delivery; None if the generation was deleted or the revision pruned."""
-        versions = await self._changes.history(delivery.generation_id, delivery.revision - 1, 1)
+        versions = await self._change_log.history(delivery.generation_id, delivery.revision - 1, 1)
         if not versions or versions[0].revision != delivery.revision:
             return None
         return self._bodies.of(versions[0])

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 from gateway.generations.model import Generation, GenerationId
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 
 
 class Problem(IntEnum):

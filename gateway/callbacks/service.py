@@ -19,7 +19,8 @@ from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
 from gateway.generations.model import Moment, canonical_json
-from gateway.generations.ports import Clock, Filter
+from gateway.generations.ports import Clock
+from gateway.generations.stores import Filter
 
 P = ParamSpec("P")
 T = TypeVar("T")

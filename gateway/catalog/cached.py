@@ -13,7 +13,8 @@ from gateway.catalog.ports import CatalogSource, CatalogStore
 from gateway.concurrency import Signal, Signals
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.clock import jittered
-from gateway.generations.ports import Clock, StoreError
+from gateway.generations.ports import Clock
+from gateway.generations.stores import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,9 @@ from gateway.characters.registry import Registry
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
 from gateway.generations.clock import Ids, jittered, rest
-from gateway.generations.ports import Clock, NoAnswer, NotTaken, StoreError
+from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.store_backoff import until_stored
+from gateway.generations.stores import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from gateway.characters.registry import Registry
 from gateway.characters.watch import CharacterWatches
 from gateway.errors import Violation, gateway_unavailable
 from gateway.generations.inputs import Input
-from gateway.generations.ports import Clock, StoreError
+from gateway.generations.ports import Clock
+from gateway.generations.stores import StoreError
 
 LISTED_FOR = 5.0
 """Seconds for which Higgsfield's list is cached, so that it is not read again for each page."""

@@ -135,8 +135,9 @@ def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
 
     async def run() -> Answer:
         store = SqliteStore(path, broken)
+        keys = store.keys
         try:
-            access = Access(store, SystemClock(), await store.api_keys(), store.token_secret(), required=True)
+            access = Access(keys, SystemClock(), await keys.api_keys(), await keys.token_secret(), required=True)
             return await act(access)
         finally:
             await store.close()

@@ -14,10 +14,11 @@ from gateway.generations.clock import Ids
 from gateway.generations.journal import state_changed
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
 from gateway.generations.poll_limit import PollLimit
-from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, StoreError, Upstream
+from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, asked
 from gateway.generations.state import adopted
+from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, StoreError
 
 MOST_LOOK_UPS = 64
 """Status calls for adoptions at once. They continue if their callers leave, so callers' limits do not bound them."""
@@ -38,7 +39,8 @@ class Adopter:
     def __init__(
         self,
         *,
-        store: Store,
+        claims: ClaimStore,
+        generations: GenerationStore,
         upstream: Upstream,
         clock: Clock,
         service: Generations,
@@ -46,7 +48,8 @@ class Adopter:
         poll_limit: PollLimit,
         forget: Callable[[GenerationId], None],
     ) -> None:
-        self._store = store
+        self._claims = claims
+        self._generations = generations
         self._upstream = upstream
         self._clock = clock
         self._service = service
@@ -95,7 +98,7 @@ class Adopter:
             # A batch of v1 takes as many places at Higgsfield as it has jobs.
             spec = replace(spec, weight=max(len(report.outputs), 1))
             generation = adopted(spec, report, self._clock.moment())
-            claimed = await self._store.claim(Claim(generation, None, adoption.request_id.encode()))
+            claimed = await self._claims.claim(Claim(generation, None, adoption.request_id.encode()))
             stored = claimed.new
         except RequestIdTakenError:
             known = await self._known(tenant, adoption.request_id)
@@ -113,7 +116,7 @@ class Adopter:
 
     async def _known(self, tenant: str, request_id: RequestId) -> Generation | None:
         """Return the tenant's generation of a request. That of another tenant does not exist for the caller."""
-        known = await self._store.by_request(request_id)
+        known = await self._generations.by_request(request_id)
         if known is None or known.tenant != tenant:
             return None
         live = self._service.live(tenant, known.id)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from gateway.concurrency import Signal, Signals
 from gateway.generations.model import Change, Generation, GenerationId
-from gateway.generations.ports import Saved
+from gateway.generations.stores import Saved
 
 RECENT = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""

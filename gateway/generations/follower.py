@@ -33,11 +33,12 @@ from gateway.generations.model import (
 )
 from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust, is_stale
 from gateway.generations.poll_limit import PollLimit
-from gateway.generations.ports import Clock, Saved, Store, StoreError, Upstream
+from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
 from gateway.generations.store_backoff import StoreBackoff
+from gateway.generations.stores import Saved, StoreError
 from gateway.generations.trusted_time import ASK_EVERY, TrustedTime
 
 log = logging.getLogger(__name__)
@@ -76,7 +77,6 @@ class Follower:
     def __init__(
         self,
         *,
-        store: Store,
         upstream: Upstream,
         clock: Clock,
         feed: Feed,
@@ -90,7 +90,6 @@ class Follower:
         trusted_time: TrustedTime,
         poll_limit: PollLimit,
     ) -> None:
-        self._store = store
         self._upstream = upstream
         self._clock = clock
         self._feed = feed

@@ -1,34 +1,24 @@
-"""The ports of the core: the clock, the store and Higgsfield. The composition root supplies the implementations."""
+"""The ports of the core to the clock and to Higgsfield. The composition root supplies the implementations."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, Protocol
 
 from gateway.errors import Failure, Violation
 from gateway.generations.inputs import Input
 from gateway.generations.model import (
     Api,
-    Change,
-    Event,
     Generation,
-    GenerationId,
-    IdempotencyKey,
     MediaKind,
     Moment,
     PreparedRequest,
     RequestId,
-    RunTime,
-    State,
     StatusReport,
-    Steady,
     UpstreamKey,
     Wall,
 )
-
-MOST_DELIVERIES = 20
-"""Webhooks that are stored for one generation; more are noise or an attack."""
+from gateway.generations.stores import Removal
 
 
 class Clock(Protocol):
@@ -180,7 +170,7 @@ class Upstream(Protocol):
     async def cancel_request(self, generation: Generation, request_id: RequestId) -> None:
         """Ask Higgsfield to cancel another request of the generation's account. Raises as `cancel` does."""
 
-    async def delete(self, removal: "Removal") -> None:
+    async def delete(self, removal: Removal) -> None:
         """Remove the input and outputs of a request. Idempotent. Raises GatewayError unless Higgsfield confirms it."""
 
     async def estimate(self, given: Input) -> Estimate:
@@ -188,277 +178,3 @@ class Upstream(Protocol):
 
     async def time(self) -> Wall | None:
         """Return the Date of a response, in seconds since the epoch; None if it had none. Raises GatewayError."""
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST.
-
-    `request` is None if the generation must never be sent, because its request at Higgsfield exists already.
-    """
-
-    generation: Generation
-    request: PreparedRequest | None
-    fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """The result of a claim: a new generation, or the one that was made with this key before.
-
-    `fingerprint` is the stored fingerprint of the input. `conflict`: it differs from the given one, or has another
-    version. `deleted`: the generation was deleted, so `generation` is None.
-    """
-
-    generation: Generation | None
-    new: bool
-    generation_id: GenerationId
-    conflict: bool = False
-    deleted: bool = False
-    fingerprint: bytes = field(default=b"", compare=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """The data of a deleted generation at Higgsfield, whose removal Higgsfield has not confirmed."""
-
-    generation_id: GenerationId
-    request_id: RequestId
-    account: str
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    """A webhook for a generation. Duplicates have the same `name`. `report` is its content if it is signed."""
-
-    generation_id: GenerationId
-    name: str
-    request_id: RequestId
-    status: str
-    report: StatusReport | None = None
-
-
-class WebhookReceipt(Enum):
-    """The result of storing a webhook."""
-
-    KEPT = 1
-    KNOWN = 2
-    TOO_MANY = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Correction:
-    """From the steady time `since` on, the steady clock was `ahead` seconds ahead of Higgsfield's; negative: behind.
-
-    `placed`: a Date of Higgsfield's confirmed it. Otherwise `ahead` is the value of the process before.
-    """
-
-    since: Steady
-    ahead: float
-    placed: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Selects generations of a tenant. All fields that are set must match; `ids` None matches any id.
-
-    `within` is the filter of the caller's watch token: generations that it does not match do not exist for the caller.
-    """
-
-    ids: frozenset[GenerationId] | None = None
-    request_ids: frozenset[RequestId] = frozenset()
-    states: frozenset[State] = frozenset()
-    model_ids: frozenset[str] = frozenset()
-    labels: Mapping[str, str] = field(default_factory=dict)
-    idempotency_key: str = ""
-    created_after: Wall | None = None
-    created_before: Wall | None = None
-    within: "Filter | None" = None
-
-    def exists(self, generation: Generation) -> bool:
-        """Return whether the generation exists for the caller."""
-        return self.within is None or self.within.matches(generation)
-
-    def matches(self, generation: Generation) -> bool:
-        """Return whether the filter selects the generation."""
-        spec = generation.spec
-        return (
-            (self.ids is None or spec.id in self.ids)
-            and (not self.request_ids or generation.request_id in self.request_ids)
-            and (not self.states or generation.state in self.states)
-            and (not self.model_ids or spec.model_id in self.model_ids)
-            and (not self.idempotency_key or spec.idempotency_key == self.idempotency_key)
-            and (self.created_after is None or spec.create_time >= self.created_after)
-            and (self.created_before is None or spec.create_time < self.created_before)
-            and all(spec.labels.get(name) == value for name, value in self.labels.items())
-            and self.exists(generation)
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Saved:
-    """A committed write: the new generation (None: removed), and its change if it is visible to callers."""
-
-    generation_id: GenerationId
-    generation: Generation | None
-    change: Change | None
-
-
-Listener = Callable[[Sequence[Saved]], None]
-
-
-class Store(Protocol):
-    """Durable state.
-
-    A method that returns has read or committed. Every method may raise StoreError; a write may then be committed or
-    not.
-    """
-
-    @property
-    def epoch(self) -> str:
-        """The name of this history of the store. It changes with a restore; positions of another epoch are invalid."""
-
-    @property
-    def trouble(self) -> str:
-        """Why writes are refused, from the first refused write to a successful probe; empty otherwise."""
-
-    @property
-    def writes_refused(self) -> int:
-        """The number of refused writes."""
-
-    async def probe(self) -> None:
-        """Raise StoreError if the store still refuses writes."""
-
-    def listen(self, listener: Listener) -> None:
-        """Call `listener` on the event loop with every commit, in the order of positions, before its writer returns."""
-
-    async def claim(self, claim: Claim) -> Claimed:
-        """Insert a generation, or return the one that its key was used for (step 1 of a submission).
-
-        Raises RequestIdTakenError if the generation has a request id that another one has, or that is being removed at
-        Higgsfield with a deleted one.
-        """
-
-    async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
-        """Return what `claim` would find for a key and a fingerprint; None if the key is free."""
-
-    async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
-        """Replace `before` by `after`; False if another write came first. Failpoints name the step.
-
-        The same commit erases the prepared request once the submission is settled, frees the key of a refused
-        generation, and turns repeats off for an account with a second request. Raises RequestIdTakenError if the
-        request id of `after` belongs to another generation.
-        """
-
-    async def get(self, tenant: str, generation_id: GenerationId) -> Generation | None:
-        """Return a tenant's generation in any state; None if there is none."""
-
-    async def any(self, generation_id: GenerationId) -> Generation | None:
-        """Return a generation of any tenant; None if there is none."""
-
-    async def request(self, generation_id: GenerationId) -> PreparedRequest | None:
-        """Return the prepared request of a generation; None once the submission is settled."""
-
-    async def unfinished(self) -> Sequence[Generation]:
-        """Return the generations of all tenants that have not ended, oldest first."""
-
-    async def page(
-        self, tenant: str, wanted: Filter, before: str | None, limit: int
-    ) -> tuple[Sequence[Generation], str | None]:
-        """Return at most `limit` matching generations, newest first, all older than the id `before`.
-
-        The second value is the id to pass as `before` for the next page; None after the last page. A page may be
-        shorter than `limit`, because one call examines a bounded number of rows.
-        """
-
-    async def history(self, generation_id: GenerationId, after_revision: int, limit: int) -> Sequence[Generation]:
-        """Return the revisions of a generation after `after_revision`, oldest first."""
-
-    async def changes(self, tenant: str, after_position: int, limit: int) -> Sequence[Change]:
-        """Return a tenant's changes after a position, oldest first."""
-
-    async def horizon(self, tenant: str) -> int:
-        """Return the highest position of a removed change. A watch that resumes before it has missed something."""
-
-    async def position(self) -> int:
-        """Return the position of the newest commit."""
-
-    async def announced(self) -> None:
-        """Return when the listeners have been called with every earlier commit."""
-
-    async def delete(self, generation: Generation, *, at_upstream: bool, steady: Steady) -> None:
-        """Remove a generation with its content at a steady time. Its key stays used; its removal is a change.
-
-        With `at_upstream`, the same commit records that its data has to be removed at Higgsfield: see `removals`.
-        The horizon rises to its last change, so that watches that have not sent all of its changes start again.
-        """
-
-    async def removals(self) -> Sequence[Removal]:
-        """Return the removals that Higgsfield has not confirmed."""
-
-    async def removal(self, generation_id: GenerationId) -> Removal | None:
-        """Return the unconfirmed removal of a deleted generation; None if there is none."""
-
-    async def removed(self, removal: Removal) -> None:
-        """Record that Higgsfield has confirmed a removal."""
-
-    async def ended_with_stray(self) -> Sequence[Generation]:
-        """Return the ended generations that have a second request at Higgsfield."""
-
-    async def deleted(self, tenant: str, generation_id: GenerationId) -> bool | None:
-        """Return whether the data of a deleted generation was removed at Higgsfield; None if it was not deleted."""
-
-    async def prunable(self, ended_before: Steady, keys_before: Steady) -> bool:
-        """Return whether `prune` would remove anything."""
-
-    async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
-        """Remove generations that ended before a steady time, and return their number.
-
-        Keys without a generation are removed if they were claimed, or their generation deleted, before `keys_before`.
-        """
-
-    async def by_token(self, token_hash: bytes) -> Generation | None:
-        """Return the generation whose webhook URL has the token with this hash; None if there is none."""
-
-    async def by_request(self, request_id: RequestId) -> Generation | None:
-        """Return the generation of any tenant that an upstream request belongs to; None if there is none."""
-
-    async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
-        """Store a webhook, unless it is a duplicate or there are MOST_DELIVERIES already."""
-
-    async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
-        """Mark a webhook as processed. Duplicates of it are ignored from now on, unless `again` is set.
-
-        It still counts towards MOST_DELIVERIES.
-        """
-
-    async def unprocessed_webhooks(self) -> Sequence[Webhook]:
-        """Return the stored webhooks that were not processed."""
-
-    async def record(self, events: Sequence[tuple[str, Event]]) -> None:
-        """Store events that are no changes, each with its generation id. One with the same time is replaced."""
-
-    async def events(self, generation_id: GenerationId) -> Sequence[Event]:
-        """Return the recorded events of a generation, oldest first."""
-
-    async def run_times(self) -> Sequence[RunTime]:
-        """Return the run times of each model's last few hundred ends, oldest first."""
-
-    async def corrections(self) -> Sequence[Correction]:
-        """Return the corrections of the steady clock, oldest first."""
-
-    async def correct(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
-        """Store a correction, replacing one with the same `since`, and delete those whose `since` is in `forget`."""
-
-    async def latched_accounts(self) -> frozenset[str]:
-        """Return the accounts whose submissions are not repeated, because a second request showed that their
-        idempotency keys are not honoured."""
-
-
-class StoreError(Exception):
-    """The store cannot be read or written now; a write may be committed or not."""
-
-
-class RequestIdTakenError(Exception):
-    """Another generation has this request id."""

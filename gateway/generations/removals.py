@@ -9,7 +9,8 @@ import logging
 from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
 from gateway.generations.clock import rest, spread
-from gateway.generations.ports import Clock, Removal, Store, StoreError, Upstream
+from gateway.generations.ports import Clock, Upstream
+from gateway.generations.stores import DeletionStore, Removal, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -20,8 +21,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 class Removals:
     """`run` repeats removals, `remove` tries one now, `wake` announces that one was recorded."""
 
-    def __init__(self, store: Store, upstream: Upstream, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, deletions: DeletionStore, upstream: Upstream, clock: Clock) -> None:
+        self._deletions = deletions
         self._upstream = upstream
         self._clock = clock
         self._wakeup = Wakeup()
@@ -33,7 +34,7 @@ class Removals:
     async def remove(self, removal: Removal) -> None:
         """Send the DELETE, and record the removal as confirmed. Raises GatewayError, StoreError."""
         await self._upstream.delete(removal)
-        await self._store.removed(removal)
+        await self._deletions.removed(removal)
 
     async def run(self) -> None:
         """Repeat unconfirmed removals until canceled."""
@@ -41,7 +42,7 @@ class Removals:
         while True:
             recorded = self._wakeup.signal()
             try:
-                removals = await self._store.removals()
+                removals = await self._deletions.removals()
             except StoreError:
                 await rest(self._clock, FIRST_PAUSE)
                 continue

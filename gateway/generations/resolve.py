@@ -15,10 +15,11 @@ from gateway.generations.model import (
     State,
     StatusReport,
 )
-from gateway.generations.ports import Claim, Clock, RequestIdTakenError, Store, Upstream
+from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Expired
+from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
 
 BY_OPERATOR = Failure(Reason.SUBMISSION_UNRESOLVED, "declared lost by an operator: it may have been charged")
@@ -30,7 +31,8 @@ class Resolver:
     def __init__(
         self,
         *,
-        store: Store,
+        claims: ClaimStore,
+        generations: GenerationStore,
         upstream: Upstream,
         clock: Clock,
         service: Generations,
@@ -38,7 +40,8 @@ class Resolver:
         rules: Rules,
         trusted_time: TrustedTime,
     ) -> None:
-        self._store = store
+        self._claims = claims
+        self._generations = generations
         self._upstream = upstream
         self._clock = clock
         self._service = service
@@ -64,7 +67,7 @@ class Resolver:
             return generation
         if generation.request_id or generation.state not in {State.UNCERTAIN, State.LOST}:
             raise invalid_field("id", f"is {generation.state.name}: there is nothing to resolve")
-        known = await self._store.by_request(request_id)
+        known = await self._generations.by_request(request_id)
         if known is not None:
             if known.spec.idempotency_key != _successor_key(generation):
                 raise invalid_field("request_id", "belongs to another generation")
@@ -129,13 +132,13 @@ class Resolver:
             token_hash=None,
         )
         fresh = Generation(spec, state=State.UNCERTAIN, ambiguous=True, update_time=moment.wall)
-        claimed = await self._store.claim(Claim(fresh, None, report.request_id.encode()))
+        claimed = await self._claims.claim(Claim(fresh, None, report.request_id.encode()))
         if claimed.conflict or claimed.generation is None:
             raise invalid_field("id", "was resolved as another request before")
         return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))
 
     async def _generation(self, generation_id: GenerationId) -> Generation:
-        found = await self._store.any(generation_id)
+        found = await self._generations.any(generation_id)
         if found is None:
             raise generation_not_found(generation_id)
         return found

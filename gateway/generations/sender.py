@@ -14,14 +14,10 @@ from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admiss
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
 from gateway.generations.ports import (
-    Claim,
-    Claimed,
     Clock,
     NoAnswer,
     NotTaken,
     Outcome,
-    RequestIdTakenError,
-    Store,
     Took,
     Upstream,
 )
@@ -39,6 +35,7 @@ from gateway.generations.state import (
     step,
 )
 from gateway.generations.store_backoff import until_stored
+from gateway.generations.stores import Claim, Claimed, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
@@ -53,11 +50,19 @@ class Sender:
     """
 
     def __init__(
-        self, store: Store, upstream: Upstream, clock: Clock, admission: Admission, trusted_time: TrustedTime
+        self,
+        *,
+        claims: ClaimStore,
+        generations: GenerationStore,
+        upstream: Upstream,
+        clock: Clock,
+        admission: Admission,
+        trusted_time: TrustedTime,
     ) -> None:
         self.owner = secrets.token_hex(8)
         self.tasks = OwnedTasks()
-        self._store = store
+        self._claims = claims
+        self._generations = generations
         self._upstream = upstream
         self._clock = clock
         self._admission = admission
@@ -92,12 +97,12 @@ class Sender:
         """
         generation = claim.generation
         if generation.marker is None or claim.request is None:
-            return await self._store.claim(claim)
+            return await self._claims.claim(claim)
         self._attempts.add(generation.id)
         marked = False
         try:
             await self._trusted_time.learn()
-            claimed = await self._store.claim(claim)
+            claimed = await self._claims.claim(claim)
             marked = claimed.generation_id == generation.id
         finally:
             self._go_on(generation, claim.request, marked=marked)
@@ -111,7 +116,7 @@ class Sender:
         return await self.tasks.finish(self._mark_and_send(generation))
 
     async def _mark_and_send(self, generation: Generation) -> Generation | None:
-        request = await self._store.request(generation.id)
+        request = await self._generations.request(generation.id)
         if request is None:
             log.error("the prepared request of a generation is missing", extra=_ids(generation))
             return None
@@ -123,7 +128,7 @@ class Sender:
         self._attempts.add(generation.id)
         marked = False
         try:
-            marked = await self._store.save(generation, after, step(mark))
+            marked = await self._generations.save(generation, after, step(mark))
         finally:
             self._go_on(after, request, marked=marked)
         return after if marked else None

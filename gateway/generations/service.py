@@ -35,20 +35,20 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.ports import (
-    Claim,
-    Claimed,
-    Clock,
-    Estimate,
-    Filter,
-    InputCheck,
-    Store,
-    StoreError,
-    Upstream,
-)
+from gateway.generations.ports import Clock, Estimate, InputCheck, Upstream
 from gateway.generations.removals import Removals
 from gateway.generations.sender import Sender
 from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
+from gateway.generations.stores import (
+    ChangeLog,
+    Claim,
+    Claimed,
+    ClaimStore,
+    DeletionStore,
+    Filter,
+    GenerationStore,
+    StoreError,
+)
 from gateway.generations.webhook_addresses import WebhookAddresses
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,10 @@ class Generations:
     def __init__(
         self,
         *,
-        store: Store,
+        claims: ClaimStore,
+        generations: GenerationStore,
+        change_log: ChangeLog,
+        deletions: DeletionStore,
         upstream: Upstream,
         clock: Clock,
         feed: Feed,
@@ -110,7 +113,10 @@ class Generations:
         refuses: Refuses | None = None,
     ) -> None:
         """`refuses` returns further problems of a tenant's input, without making a call."""
-        self._store = store
+        self._claims = claims
+        self._generations = generations
+        self._change_log = change_log
+        self._deletions = deletions
         self._upstream = upstream
         self._clock = clock
         self._feed = feed
@@ -158,7 +164,7 @@ class Generations:
         It only reads: an input that is refused must not claim a key.
         """
         asked = fingerprint(submission.given, submission.outputs_ttl)
-        claimed = await self._read(self._store.known(tenant, submission.key, asked))
+        claimed = await self._read(self._claims.known(tenant, submission.key, asked))
         if claimed is None:
             raise invalid_input(refused)
         return self._claimed(claimed, submission)
@@ -186,11 +192,11 @@ class Generations:
         entry = self.live(tenant, generation_id)
         if entry is not None:
             return entry
-        stored = await self._read(self._store.get(tenant, generation_id))
+        stored = await self._read(self._generations.get(tenant, generation_id))
         if stored is not None and not stored.done and self.live(tenant, generation_id) is None:
             # It was just committed. Only a live entry receives later changes, so wait until there is one.
-            await self._read(self._store.announced())
-            stored = await self._read(self._store.get(tenant, generation_id))
+            await self._read(self._change_log.announced())
+            stored = await self._read(self._generations.get(tenant, generation_id))
         if stored is None:
             raise generation_not_found(generation_id)
         return self.live(tenant, generation_id) or Entry(stored)
@@ -198,8 +204,8 @@ class Generations:
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
-        """Return a page of generations; see `Store.page`."""
-        return await self._read(self._store.page(tenant, wanted, before, limit))
+        """Return a page of generations; see `GenerationStore.page`."""
+        return await self._read(self._generations.page(tenant, wanted, before, limit))
 
     async def wait(
         self, tenant: str, generation_id: GenerationId, enough: Callable[[Generation], bool], seconds: float | None
@@ -243,7 +249,7 @@ class Generations:
         try:
             generation = await self.get(tenant, generation_id)
         except GatewayError:
-            if await self._read(self._store.deleted(tenant, generation_id)) is None:
+            if await self._read(self._deletions.deleted(tenant, generation_id)) is None:
                 raise
             return await self._sender.tasks.finish(self._delete_again(tenant, generation_id))
         if not generation.done:
@@ -257,17 +263,17 @@ class Generations:
         at_upstream = removable and self._upstream.reaches(spec.account, spec.origin)
         steady = self._clock.moment().steady
         try:
-            await self._read(self._store.delete(generation, at_upstream=at_upstream, steady=steady))
+            await self._read(self._deletions.delete(generation, at_upstream=at_upstream, steady=steady))
         finally:
             self._removals.wake()  # it may be stored even if the write failed
         return await self._delete_again(spec.tenant, generation.id)
 
     async def _delete_again(self, tenant: str, generation_id: GenerationId) -> bool:
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
-        removal = await self._read(self._store.removal(generation_id))
+        removal = await self._read(self._deletions.removal(generation_id))
         if removal is not None:
             await self._read(asked(self._removals.remove(removal)))
-        return bool(await self._read(self._store.deleted(tenant, generation_id)))
+        return bool(await self._read(self._deletions.deleted(tenant, generation_id)))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
         """Apply an observation to a generation, and return the result. No other code changes generations.
@@ -285,10 +291,10 @@ class Generations:
                         extra={"generation_id": generation.id, "state": generation.state.name},
                     )
                 return generation
-            if await self._store.save(generation, after, step(observation)):
+            if await self._generations.save(generation, after, step(observation)):
                 state_changed(generation, after)
                 return after
-            again = await self._store.get(generation.tenant, generation.id)
+            again = await self._generations.get(generation.tenant, generation.id)
             if again is None:
                 return generation
             generation = again
@@ -339,7 +345,7 @@ class Generations:
         waiting, size = self._admission.waiting_of(spec.tenant), self._admission.bytes_of(spec.tenant)
         if not refuse_for_caller and waiting < MOST_WAITING and size + len(spec.input) <= MOST_WAITING_BYTES:
             return
-        if await self._read(self._store.known(spec.tenant, spec.idempotency_key, claim.fingerprint)) is not None:
+        if await self._read(self._claims.known(spec.tenant, spec.idempotency_key, claim.fingerprint)) is not None:
             return
         if refuse_for_caller:
             raise GatewayError(

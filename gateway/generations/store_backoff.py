@@ -6,7 +6,8 @@ from typing import TypeVar
 
 from gateway.generations.clock import rest
 from gateway.generations.model import Steady
-from gateway.generations.ports import Clock, StoreError
+from gateway.generations.ports import Clock
+from gateway.generations.stores import StoreError
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from gateway.generations.clock import rest
 from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
-from gateway.generations.ports import Clock, Saved, Store, StoreError
+from gateway.generations.ports import Clock
 from gateway.generations.service import Generations
+from gateway.generations.stores import ChangeLog, EventStore, Saved, StoreError
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,8 @@ class _Row:
 class Recorder:
     """Buffers upstream calls and other events, and writes them to the store in `run`."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
+    def __init__(self, events: EventStore, clock: Clock) -> None:
+        self._events = events
         self._clock = clock
         self._last: dict[str, _Row] = {}
         self._unwritten: dict[tuple[str, float], tuple[str, Event]] = {}
@@ -97,7 +98,7 @@ class Recorder:
                 return
             events, self._unwritten = list(self._unwritten.values()), {}
             try:
-                await self._store.record(events)
+                await self._events.record(events)
             except StoreError:
                 log.warning("upstream calls were not recorded, because the store refused the write")
 
@@ -105,8 +106,9 @@ class Recorder:
 class Timelines:
     """Reads timelines."""
 
-    def __init__(self, store: Store, service: Generations, recorder: Recorder) -> None:
-        self._store = store
+    def __init__(self, events: EventStore, change_log: ChangeLog, service: Generations, recorder: Recorder) -> None:
+        self._events = events
+        self._change_log = change_log
         self._service = service
         self._recorder = recorder
 
@@ -115,9 +117,9 @@ class Timelines:
         entry = await self._service.entry(tenant, generation_id)
         self._recorder.write_out(generation_id)
         await self._recorder.flush()
-        events = list(await self._store.events(generation_id))
+        events = list(await self._events.events(generation_id))
         before: Generation | None = None
-        for generation in await self._store.history(generation_id, 0, 10_000):
+        for generation in await self._change_log.history(generation_id, 0, 10_000):
             events.append(_changed(before, generation))
             before = generation
         events.sort(key=lambda event: (event.time, event.revision))

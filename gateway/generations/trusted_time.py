@@ -30,8 +30,9 @@ from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
 from gateway.generations.clock import DISAGREEMENT, rest
 from gateway.generations.model import Moment, Steady, Wall
-from gateway.generations.ports import Clock, Correction, Store, StoreError, Upstream
+from gateway.generations.ports import Clock, Upstream
 from gateway.generations.store_backoff import until_stored
+from gateway.generations.stores import Correction, StoreError, TimeStore
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +56,10 @@ class _Reading:
 class TrustedTime:
     """Compares stored steady times with our clock and with Higgsfield's."""
 
-    def __init__(self, clock: Clock, upstream: Upstream, store: Store, corrections: Sequence[Correction]) -> None:
+    def __init__(self, clock: Clock, upstream: Upstream, times: TimeStore, corrections: Sequence[Correction]) -> None:
         self._clock = clock
         self._upstream = upstream
-        self._store = store
+        self._times = times
         self._corrections = list(corrections)
         self._born = clock.moment().steady
         self._placed = False
@@ -83,7 +84,7 @@ class TrustedTime:
             if one.ahead == before.ahead and one.placed and before.placed
         ]
         unplaced = Correction(self._born, self._ahead_now(), placed=False)
-        await until_stored(self._clock, "that the clock is not known yet", lambda: self._store.correct(unplaced, same))
+        await until_stored(self._clock, "that the clock is not known yet", lambda: self._times.correct(unplaced, same))
         self._replace(unplaced, same)
 
     async def learn(self) -> None:
@@ -211,7 +212,7 @@ class TrustedTime:
 
     async def _store_correction(self, correction: Correction) -> bool:
         try:
-            await self._store.correct(correction)
+            await self._times.correct(correction)
         except StoreError:
             log.warning("clock correction could not be stored; will retry")
             return self._placed

@@ -11,8 +11,9 @@ from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.generations.clock import WaitTimer, jittered
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change, Generation, GenerationId
-from gateway.generations.ports import Clock, Filter, Store
+from gateway.generations.ports import Clock
 from gateway.generations.service import Generations
+from gateway.generations.stores import ChangeLog, Filter, GenerationStore
 
 HEARTBEAT = 15.0
 """Seconds without a message after which a watch sends a heartbeat."""
@@ -70,8 +71,11 @@ class Stream:
 class Watches:
     """Opens watches. A watch ends with UNAVAILABLE when the gateway drains or after OLDEST_STREAM seconds."""
 
-    def __init__(self, store: Store, feed: Feed, clock: Clock, service: Generations) -> None:
-        self._store = store
+    def __init__(
+        self, change_log: ChangeLog, generations: GenerationStore, feed: Feed, clock: Clock, service: Generations
+    ) -> None:
+        self._change_log = change_log
+        self._generations = generations
         self._feed = feed
         self._clock = clock
         self._service = service
@@ -136,7 +140,7 @@ class Watches:
         target = self._feed.position
         live = self._live(tenant) if start is None or start.presented is not None else []
         if start is None:
-            start = Position(self._store.epoch, target, presented="")
+            start = Position(self._change_log.epoch, target, presented="")
         position, presented = start.position, start.presented
         names = wanted.ids or [generation.id for generation in live]
         rest = set() if presented is None else {name for name in names if name > presented}
@@ -192,9 +196,9 @@ class Watches:
         while after < target:
             changes: Sequence[Change] | None = self._feed.recent(tenant, after, READ_AT_ONCE)
             if changes is None:
-                changes = await self._store.changes(tenant, after, READ_AT_ONCE)
+                changes = await self._change_log.changes(tenant, after, READ_AT_ONCE)
                 # Read the horizon after the changes: what was removed before the first read is missing in it.
-                if await self._store.horizon(tenant) > after:
+                if await self._change_log.horizon(tenant) > after:
                     raise gateway_unavailable("changes not yet sent were removed: resume the watch", retry_after=0.0)
                 await asyncio.sleep(0)
             for change in changes:
@@ -215,7 +219,7 @@ class Watches:
         """Yield the matching generations with these ids, in the order of their ids."""
         known = {generation.id: generation for generation in live}
         for name in sorted(names):
-            generation = known.get(name) or await self._store.get(tenant, name)
+            generation = known.get(name) or await self._generations.get(tenant, name)
             if generation is not None and wanted.matches(generation):
                 yield generation
 
@@ -235,18 +239,18 @@ class Watches:
         """Return the position to resume from, or None to start with the present; and whether changes were lost."""
         if resume is None:
             return None, False
-        horizon = await self._store.horizon(tenant)
-        kept = resume.epoch == self._store.epoch and horizon <= resume.position <= self._feed.position
+        horizon = await self._change_log.horizon(tenant)
+        kept = resume.epoch == self._change_log.epoch and horizon <= resume.position <= self._feed.position
         return (resume, False) if kept else (None, True)
 
     async def _history(self, generation_id: GenerationId, after: int) -> Sequence[Generation]:
-        history = await self._store.history(generation_id, after, READ_AT_ONCE)
+        history = await self._change_log.history(generation_id, after, READ_AT_ONCE)
         if not history:
             raise gateway_unavailable("the generation was removed while it was watched", retry_after=0.0)
         return history
 
     def _at(self, position: int, presented: str | None = None) -> Position:
-        return Position(self._store.epoch, position, presented)
+        return Position(self._change_log.epoch, position, presented)
 
     def _any_live(self, tenant: str, wanted: Filter) -> bool:
         """Return whether one of the named generations that this caller may see has not ended."""

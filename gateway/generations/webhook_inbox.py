@@ -15,10 +15,18 @@ from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
 from gateway.generations.model import Event, Generation, GenerationId, Source
 from gateway.generations.pace import Trust
-from gateway.generations.ports import Clock, RequestIdTakenError, Store, StoreError, Upstream, Webhook, WebhookReceipt
+from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Reported
+from gateway.generations.stores import (
+    GenerationStore,
+    RequestIdTakenError,
+    StoreError,
+    Webhook,
+    WebhookReceipt,
+    WebhookStore,
+)
 from gateway.generations.timeline import Recorder
 
 log = logging.getLogger(__name__)
@@ -46,7 +54,8 @@ class WebhookInbox:
     def __init__(
         self,
         *,
-        store: Store,
+        webhooks: WebhookStore,
+        generations: GenerationStore,
         upstream: Upstream,
         clock: Clock,
         feed: Feed,
@@ -55,7 +64,8 @@ class WebhookInbox:
         trust: Trust,
         recorder: Recorder,
     ) -> None:
-        self._store = store
+        self._webhooks = webhooks
+        self._generations = generations
         self._upstream = upstream
         self._clock = clock
         self._feed = feed
@@ -71,7 +81,7 @@ class WebhookInbox:
 
     async def resume(self) -> None:
         """Process the webhooks that an earlier process stored and did not finish."""
-        for webhook in await self._store.unprocessed_webhooks():
+        for webhook in await self._webhooks.unprocessed_webhooks():
             self._start(webhook)
 
     async def receive(self, webhook: Webhook) -> bool:
@@ -82,7 +92,7 @@ class WebhookInbox:
         return await self._receiving.finish(self._receive(webhook))
 
     async def _receive(self, webhook: Webhook) -> bool:
-        kept = await self._store.store_webhook(webhook, self._clock.moment().wall)
+        kept = await self._webhooks.store_webhook(webhook, self._clock.moment().wall)
         if kept is WebhookReceipt.KEPT:
             self._start(webhook)
             return True
@@ -122,7 +132,7 @@ class WebhookInbox:
                 self._recorder.note(
                     webhook.generation_id, Event(self._clock.moment().wall, text, source=Source.WEBHOOK)
                 )
-                await self._store.finish_webhook(webhook, again=again)
+                await self._webhooks.finish_webhook(webhook, again=again)
                 if again and _name(webhook) in self._came_again:
                     self._came_again.discard(_name(webhook))
                     await self._receive(webhook)
@@ -139,7 +149,7 @@ class WebhookInbox:
 
     async def _effect(self, webhook: Webhook, *, last_try: bool) -> _Effect:
         entry = self._feed.entries.get(webhook.generation_id)
-        generation = entry.generation if entry else await self._store.any(webhook.generation_id)
+        generation = entry.generation if entry else await self._generations.any(webhook.generation_id)
         if generation is None:
             return "gone", False
         if generation.request_id == webhook.request_id:
@@ -169,7 +179,7 @@ class WebhookInbox:
 
     async def _bind(self, generation: Generation, webhook: Webhook, *, last_try: bool) -> _Effect:
         """Bind a request that may be the generation's first one, or a second one."""
-        if await self._store.by_request(webhook.request_id) is not None:
+        if await self._generations.by_request(webhook.request_id) is not None:
             log.warning("a webhook names another generation's request", extra={"generation_id": generation.id})
             return "foreign", False
         report = await self._upstream.look_up(generation, webhook.request_id)

@@ -28,7 +28,15 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.ports import Estimate, NoAnswer, Outcome, Prepared, Removal, Took, WebhookAddress
+from gateway.generations.ports import (
+    Estimate,
+    NoAnswer,
+    Outcome,
+    Prepared,
+    Took,
+    WebhookAddress,
+)
+from gateway.generations.stores import Removal
 from gateway.headers import moment
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.credentials import Credentials

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.generations.model import Generation
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 from gateway.rpc.limits import Place
 
 

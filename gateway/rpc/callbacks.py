@@ -8,7 +8,7 @@ from gateway.callbacks.model import Callback, Delivery, DeliveryState
 from gateway.callbacks.service import BEGINNING, TenantCallbacks
 from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.generations.model import Moment
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import callback_service_pb2 as pb

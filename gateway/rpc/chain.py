@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.journal import Caller, caller
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from gateway.rpc.call import Call
 from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.limits import Entrance, Limits, Place

@@ -22,8 +22,8 @@ from gateway.generations.inputs import (
     SpeakQuality,
 )
 from gateway.generations.model import Api, GenerationId, IdempotencyKey, State, Wall
-from gateway.generations.ports import Filter
 from gateway.generations.service import Submission, Warn
+from gateway.generations.stores import Filter
 from gateway.rpc.requests import MOST_VALUES, too_many_values
 from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 

@@ -6,7 +6,7 @@ import hashlib
 import struct
 
 from gateway.errors import invalid_field
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 from gateway.generations.watch import Position
 from hfgateway.v1 import generation_service_pb2
 

@@ -1,1 +1,1 @@
-"""Stores: implementations of the core's `Store` port. One behaviour suite runs over each (tests/contract/store)."""
+"""The store: its engines supply the ports of `store.py`. One behaviour suite runs over each (tests/contract/store)."""

@@ -1,23 +1,16 @@
 """The port `AgentStore` on SQLite: sessions, records of idempotency keys, and media slots."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.store.codec import Row
-from gateway.store.writer import Effect, Writer
+from gateway.store.database import StorePart
+from gateway.store.writer import Effect
 
 
-class SqliteAgentStore:
-    """A part of `SqliteStore`, open as long as it is. `rows` reads the rows of a named statement.
-
-    The methods are described in `gateway/agents/ports.py`.
-    """
-
-    def __init__(self, writer: Writer, rows: Callable[..., list[sqlite3.Row]], sql: Mapping[str, str]) -> None:
-        self._writer = writer
-        self._rows = rows
-        self._sql = sql
+class SqliteAgents(StorePart):
+    """The methods are described in `gateway/agents/ports.py`."""
 
     async def agent_tenant(self, session_id: str) -> str | None:
         return self._value("read_agent_tenant", session_id=session_id)
@@ -86,17 +79,10 @@ class SqliteAgentStore:
         return bool(self._rows("has_agent_media", tenant=tenant, id=media_id))
 
     async def prunable(self, used_before: float) -> bool:
-        """Return whether `prune` would remove anything."""
         rows = self._rows("has_prunable_agent_rows", used_before=used_before, session_fingerprint=SESSION)
         return bool(rows[0][0])
 
     async def prune(self, used_before: float) -> None:
-        """Remove the keys and media slots that were used before a steady time.
-
-        Sessions stay, because Higgsfield's do not expire. Messages without an outcome stay, because a retry with a
-        forgotten key would send the message again.
-        """
-
         def write(connection: sqlite3.Connection) -> Effect:
             before = {"used_before": used_before, "session_fingerprint": SESSION}
             connection.execute(self._sql["prune_agent_keys"], before)

@@ -3,12 +3,13 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from gateway.archive.model import ArchivedFile, Copy, Part
 from gateway.generations.model import Generation, State
 from gateway.store.codec import Row, generation_of
-from gateway.store.writer import Effect, Writer
+from gateway.store.database import StorePart
+from gateway.store.writer import Effect
 
 TO_BE_REMOVED = 3
 """The `state` of a file that is to be removed from the archive."""
@@ -16,16 +17,8 @@ ROWS_AT_ONCE = 200
 """Rows that one statement reads before other work gets its turn."""
 
 
-class SqliteCopies:
-    """A part of `SqliteStore`, open as long as it is. `rows` reads the rows of a named statement.
-
-    The methods are described in `gateway/archive/ports.py`.
-    """
-
-    def __init__(self, writer: Writer, rows: Callable[..., list[sqlite3.Row]], sql: Mapping[str, str]) -> None:
-        self._writer = writer
-        self._rows = rows
-        self._sql = sql
+class SqliteCopies(StorePart):
+    """The methods are described in `gateway/archive/ports.py`."""
 
     async def plan_copies(self, copies: Sequence[Copy]) -> None:
         rows = [_copy_row(copy) for copy in copies]
@@ -97,7 +90,7 @@ class SqliteCopies:
             found.setdefault(row["generation_id"], {})[part] = file
         return found
 
-    def copies_waiting(self) -> int:
+    async def copies_waiting(self) -> int:
         (row,) = self._rows("count_waiting_copies")
         return int(row[0])
 

@@ -2,26 +2,19 @@
 
 import json
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
 from gateway.generations.model import State
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 from gateway.store.codec import Row
-from gateway.store.writer import Effect, Writer
+from gateway.store.database import StorePart
+from gateway.store.writer import Effect
 
 
-class SqliteCallbacks:
-    """A part of `SqliteStore`, open as long as it is. `rows` reads the rows of a named statement.
-
-    The methods are described in `gateway/callbacks/ports.py`.
-    """
-
-    def __init__(self, writer: Writer, sql: Mapping[str, str], rows: Callable[..., Sequence[sqlite3.Row]]) -> None:
-        self._writer = writer
-        self._sql = sql
-        self._rows = rows
+class SqliteCallbacks(StorePart):
+    """The methods are described in `gateway/callbacks/ports.py`."""
 
     async def add_callback(self, callback: Callback) -> bool:
         def write(connection: sqlite3.Connection) -> Effect:

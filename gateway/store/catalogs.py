@@ -21,25 +21,17 @@ from gateway.catalog.model import (
     StoredCatalog,
 )
 from gateway.generations.model import MediaKind
-from gateway.store.sqlite import SqliteStore
+from gateway.store.database import StorePart
 from gateway.store.writer import Effect
 
 log = logging.getLogger(__name__)
 
 
-class SqliteCatalogs:
-    """The catalogs in the file of a `SqliteStore`, written by its writer.
-
-    The methods are described in `gateway/catalog/ports.py`.
-    """
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self._writer = store.writer
-        self._sql = store.statements
+class SqliteCatalogs(StorePart):
+    """The methods are described in `gateway/catalog/ports.py`."""
 
     async def load_catalog(self, account: str, origin: str, name: str) -> StoredCatalog | None:
-        for row in self._store.rows("read_catalog", account=account, origin=origin, name=name):
+        for row in self._rows("read_catalog", account=account, origin=origin, name=name):
             try:
                 items = await asyncio.to_thread(_unpacked, name, row["items"], row["fetch_time"])
             except (ValueError, LookupError, TypeError, AttributeError):

@@ -7,22 +7,14 @@ from collections.abc import Sequence
 from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.inputs import SoulVersion
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from gateway.store.codec import Row
-from gateway.store.sqlite import SqliteStore
+from gateway.store.database import StorePart
 from gateway.store.writer import Effect
 
 
-class SqliteCharacters:
-    """The characters in the file of a `SqliteStore`, written by its writer.
-
-    The methods are described in `gateway/characters/ports.py`.
-    """
-
-    def __init__(self, store: SqliteStore) -> None:
-        self._store = store
-        self._writer = store.writer
-        self._sql = store.statements
+class SqliteCharacters(StorePart):
+    """The methods are described in `gateway/characters/ports.py`."""
 
     async def claim(self, creation: Creation) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
@@ -67,10 +59,10 @@ class SqliteCharacters:
         await self._writer.write(step, write)
 
     async def creations(self) -> Sequence[Creation]:
-        return [_creation_of(row) for row in self._store.rows("read_characters")]
+        return [_creation_of(row) for row in self._rows("read_characters")]
 
     async def removals(self) -> Sequence[Removal]:
-        rows = self._store.rows("read_removed_characters")
+        rows = self._rows("read_removed_characters")
         return [Removal(row["account"], row["character_id"], row["tenant"], bool(row["gone"])) for row in rows]
 
 

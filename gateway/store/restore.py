@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import Generation
-from gateway.generations.ports import StoreError
 from gateway.generations.state import Restored, advance, step
+from gateway.generations.stores import StoreError
 from gateway.store import files, mark
 from gateway.store.files import InUseError, StoreFileError
 from gateway.store.sqlite import SqliteStore
@@ -87,7 +87,7 @@ async def restored(path: Path) -> Declared:
     try:
         await _renew_epoch(store)
         held = await _hold(store)
-        newest = next((float(row["time"]) for row in store.rows("read_newest_change_time")), None)
+        newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
     except StoreError as error:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
@@ -106,21 +106,21 @@ async def _renew_epoch(store: SqliteStore) -> None:
     """Give the store a new epoch, which makes its mark and all resume tokens invalid."""
 
     def write(connection: sqlite3.Connection) -> Effect:
-        connection.execute(store.statements["delete_backup_time"])
-        connection.execute(store.statements["write_epoch"], {"epoch": secrets.token_hex(4)})
+        connection.execute(store.database.sql["delete_backup_time"])
+        connection.execute(store.database.sql["write_epoch"], {"epoch": secrets.token_hex(4)})
         return None, None
 
-    await store.writer.write("new epoch", write)
+    await store.database.writer.write("new epoch", write)
 
 
 async def _hold(store: SqliteStore) -> Sequence[Generation]:
     """Hold the submissions that were not accepted, and return their generations as they were before."""
-    moment = SystemClock(store.newest_steady()).moment()
+    moment = SystemClock(await store.times.newest_steady()).moment()
     held = []
-    for generation in await store.unfinished():
+    for generation in await store.generations.unfinished():
         after = advance(generation, Restored(), moment)
         if after is not None:
-            await store.save(generation, after, step(Restored()))
+            await store.generations.save(generation, after, step(Restored()))
             held.append(generation)
     return held
 

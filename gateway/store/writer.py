@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gateway import failpoints
-from gateway.generations.ports import Saved, StoreError
+from gateway.generations.stores import Saved, StoreError
 from gateway.store.mark import Mark
 
 log = logging.getLogger(__name__)

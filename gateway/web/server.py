@@ -44,7 +44,7 @@ def web_app(
     more: Sequence[BaseRoute] = (),
     *,
     ready: Callable[[], tuple[str, str]],
-    exposition: Callable[[], bytes],
+    exposition: Callable[[], Awaitable[bytes]],
     allowed_origins: Sequence[str],
     foreign_hosts: bool = False,
     bad: Count = lambda _: None,
@@ -67,7 +67,7 @@ def web_app(
         return PlainTextResponse(f"ready, but {trouble}\n" if trouble else "ready\n")
 
     async def metrics(_: Request) -> Response:
-        return Response(exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await exposition(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     routes: list[BaseRoute] = [
         Route("/healthz", healthz),

@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from gateway.config import WEBHOOK_PATH
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
-from gateway.generations.ports import StoreError, Webhook
+from gateway.generations.stores import StoreError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures

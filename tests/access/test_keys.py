@@ -180,7 +180,7 @@ async def test_a_canceled_revocation_still_takes_effect(running: Running) -> Non
         with pytest.raises(asyncio.CancelledError):
             await call
         revocations.release()
-        await running.gateway._core.store.announced()
+        await running.gateway._core.store.change_log.announced()
     with pytest.raises(RpcFailure) as raised:
         await running.caller("grpc", secret).call("ListGenerations", pb.ListGenerationsRequest())
     assert raised.value.reason == "INVALID_CREDENTIALS"

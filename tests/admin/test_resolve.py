@@ -35,13 +35,13 @@ class Refused(Exception):  # noqa: N818 - the refusal of a call
 
 async def refused(running: Running, generation_id: str, **resolution: Any) -> str:
     """Return the invalid field of a refused resolution, after checking that it changed nothing."""
-    before = await running.gateway._core.store.any(generation_id)
+    before = await running.gateway._core.store.generations.any(generation_id)
     charges = len(running.ledger.charges)
     with pytest.raises(grpc.aio.AioRpcError) as raised:
         await resolve(running, generation_id, **resolution)
     refusal = Refused(raised.value)
     assert refusal.code == "INVALID_ARGUMENT", refusal
-    assert await running.gateway._core.store.any(generation_id) == before
+    assert await running.gateway._core.store.generations.any(generation_id) == before
     assert len(running.ledger.charges) == charges
     (violation,) = refusal.failure.field_violations
     return str(violation.field)
@@ -134,7 +134,7 @@ async def test_a_lost_generation_cannot_have_two_requests(running: Running) -> N
     found = await resolve(running, first.id, request_id=request_of(running, "a fox"))
     assert await refused(running, first.id, request_id=request_of(running, "an owl")) == "id"
     assert (await running.get(found.id)).upstream.request_id == request_of(running, "a fox")
-    stored = await running.gateway._core.store.any(found.id)
+    stored = await running.gateway._core.store.generations.any(found.id)
     assert stored is not None
     assert stored.stray_request_id == ""
     bound = await resolve(running, second.id, request_id=request_of(running, "an owl"))

@@ -65,7 +65,7 @@ async def test_a_second_job_set_is_logged_and_v2_repeats_continue(
     answer = await post(path_of(running, "a fox"), body, {"X-Webhook-Secret-Key": found.webhook_secret})
     assert answer.status == 200
     await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
-    known = await running.gateway._core.store.any(uncertain.id)
+    known = await running.gateway._core.store.generations.any(uncertain.id)
     assert known is not None
     assert (known.request_id, known.stray_request_id) == (second, first)
     assert any(one.levelno == logging.CRITICAL and first in str(one.__dict__) for one in caplog.records)

@@ -254,7 +254,7 @@ async def filled(file: Path) -> None:
     """Create a store with several pages."""
     store = SqliteStore(file, lambda error: None)
     for _ in range(20):
-        await store.claim(examples.claim(input=os.urandom(2_000)))
+        await store.claims.claim(examples.claim(input=os.urandom(2_000)))
     await store.close()
 
 

@@ -103,9 +103,10 @@ class Stage:
         """Start the archiver, as a new process would."""
         self.archiver = Archiver(
             copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
-            trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store, []), **self.settings | settings,
+            trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store.times, []),
+            **self.settings | settings,
         )  # fmt: skip
-        self.store.listen(self.archiver.on_commit)
+        self.store.change_log.listen(self.archiver.on_commit)
         self._task = asyncio.create_task(self.archiver.run())
         return self.archiver
 
@@ -117,7 +118,7 @@ class Stage:
         """Stop the archiver without a clean-up, as the end of a process does."""
         task, self._task = self._task, None
         if task is not None:
-            self.store._listeners.clear()
+            self.store.database._listeners.clear()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
@@ -129,11 +130,11 @@ class Stage:
     async def completed(self, *urls: str, **output: Any) -> Generation:
         """Store a completed generation with an output for each URL, and return it. An empty URL is an NSFW output."""
         claim = examples.claim()
-        assert (await self.store.claim(claim)).new
+        assert (await self.store.claims.claim(claim)).new
         before = claim.generation
         for step in (examples.marked, lambda g: examples.accepted(g, f"request {g.id}")):
             after = step(before)
-            assert await self.store.save(before, after)
+            assert await self.store.generations.save(before, after)
             before = after
         outputs = tuple(
             Output(State.COMPLETED, MediaKind.IMAGE, url, **({"name": "image"} | output))
@@ -143,7 +144,7 @@ class Stage:
         )
         report = replace(examples.report(before.request_id, State.COMPLETED), outputs=outputs)
         done = examples.after(before, Reported(report, Source.POLL))
-        assert await self.store.save(before, done)
+        assert await self.store.generations.save(before, done)
         return done
 
     def url(self, path: str) -> str:
@@ -177,7 +178,9 @@ class Stage:
                 await asyncio.sleep(0.005)
 
     def rows(self) -> list[tuple[Any, ...]]:
-        return [tuple(row) for row in self.store._reader.execute("SELECT state, url, attempts FROM archive_files")]
+        return [
+            tuple(row) for row in self.store.database._reader.execute("SELECT state, url, attempts FROM archive_files")
+        ]
 
 
 def _broke(error: Exception) -> None:

@@ -41,7 +41,7 @@ async def test_outputs_are_copied_verified_and_recorded(stage: Stage) -> None:
     assert found[Part(0)].url == f"{stage.place.url}/{folder}/0-image.webp"
     await stage.becomes(lambda: stage.archiver.archived == 2)  # counted a moment after it is stored
     assert (stage.archiver.bytes, stage.archiver.failures) == (len(CONTENT) + 7, 0)
-    assert stage.store.copies.copies_waiting() == 0
+    assert await stage.store.copies.copies_waiting() == 0
     assert [url for _, url, _ in stage.rows()] == ["", ""]
     for request in (*first.requests, *second.requests):
         assert not {"Authorization", "hf-api-key", "hf-secret", "Cookie"} & set(request.headers)
@@ -61,7 +61,7 @@ async def test_previews_are_copied_beside_their_files(stage: Stage) -> None:
     assert found[Part(0, preview=True)].url == f"{stage.place.url}/{folder}/0-video.preview.webp"
     assert stage.place.files()[f"{folder}/0-video.preview.webp"] == CONTENT[:7]
     assert list(await stage.becomes_archived(alone)) == [Part(0)]
-    await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
+    await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
     await stage.becomes(lambda: not any(name.startswith(folder) for name in stage.place.files()))
 
 
@@ -292,7 +292,7 @@ async def test_a_copy_is_abandoned_only_after_an_attempt_past_its_expiry(
     file.faults.clear()
     stage.start()
     await stage.completed("")
-    assert stage.store.copies.copies_waiting() == 0
+    assert await stage.store.copies.copies_waiting() == 0
 
 
 async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
@@ -318,7 +318,7 @@ async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> N
     for generation in (gone, stays):
         await stage.becomes_archived(generation)
 
-    await stage.store.delete(gone, at_upstream=False, steady=examples.NOW)
+    await stage.store.deletions.delete(gone, at_upstream=False, steady=examples.NOW)
 
     await stage.becomes(lambda: len(stage.rows()) == 1)
     assert list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"]
@@ -337,7 +337,7 @@ async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
     await asyncio.wait_for(asked.wait(), 20)
-    await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
+    await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
     going_on.set()
 
     await stage.becomes(lambda: stage.rows() == [])
@@ -356,7 +356,7 @@ async def test_retention_does_not_remove_copies(stage: Stage) -> None:
     await stage.becomes(lambda: stage.archiver.failures == 1)
     await stage.stop()
 
-    assert await stage.store.prune(examples.NOW + 100, examples.NOW) == 2
+    assert await stage.store.deletions.prune(examples.NOW + 100, examples.NOW) == 2
 
     assert list(stage.place.files()) == [f"tenant/{kept.id}/0-image.png"]
     assert [state for state, _, _ in stage.rows()] == [0]
@@ -388,8 +388,8 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
     await stage.becomes_archived(second)
     assert list(other.files()) == [f"tenant/{second.id}/0-image.png"]
     assert (await stage.archived(first))[Part(0)] == before
-    await stage.store.delete(first, at_upstream=False, steady=examples.NOW)
-    await stage.store.delete(second, at_upstream=False, steady=examples.NOW)
+    await stage.store.deletions.delete(first, at_upstream=False, steady=examples.NOW)
+    await stage.store.deletions.delete(second, at_upstream=False, steady=examples.NOW)
     await stage.becomes(lambda: other.files() == {})
     assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is configured again
 

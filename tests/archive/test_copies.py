@@ -36,12 +36,12 @@ async def test_a_planned_copy_is_due_and_planned_once(stage: Stage) -> None:
     assert await due(stage) == copies
     assert await due(stage, limit=1) == copies[:1]
     assert await stage.store.copies.due_copies("file:///elsewhere", 1.0, HOUR, 10) == []
-    assert stage.store.copies.copies_waiting() == 2
+    assert await stage.store.copies.copies_waiting() == 2
 
 
 async def test_copies_of_a_deleted_generation_are_not_planned(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
-    await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
+    await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
     await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE))
     assert await due(stage) == []
 
@@ -75,7 +75,7 @@ async def test_copies_in_any_state_are_removed_on_deletion(stage: Stage) -> None
             assert await stage.archived(generation) == {Part(0): FILE}
         elif settle == "given up":
             await stage.store.copies.postpone_copy(copy, 100.0, give_up=True)
-        await stage.store.delete(generation, at_upstream=False, steady=examples.NOW)
+        await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
         assert await due(stage) == [replace(copy, url="", remove=True)]
         assert await stage.archived(generation) == {}
         assert await stage.store.copies.keep_copy(copy, FILE) is False
@@ -90,7 +90,7 @@ async def test_copies_in_any_state_are_removed_on_deletion(stage: Stage) -> None
 async def test_generations_without_copies_are_read_in_pages(stage: Stage) -> None:
     wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * ROWS_AT_ONCE + 1)))
     await planned(stage)
-    await stage.store.claim(examples.claim())
+    await stage.store.claims.claim(examples.claim())
     pages = [[one.id for one in page] async for page in stage.store.copies.without_copies(examples.NOW)]
     assert [len(page) for page in pages] == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
     assert sorted(id_ for page in pages for id_ in page) == [one.id for one in wanted]

@@ -25,7 +25,7 @@ async def test_a_file_over_the_size_limit_is_abandoned(stage: Stage, sized: bool
     await stage.becomes(lambda: archiver.given_up == 1)
     assert stage.source.passed <= 2 * MIB
     assert stage.place.files() == {}
-    assert stage.store.copies.copies_waiting() == 0
+    assert await stage.store.copies.copies_waiting() == 0
 
 
 @FOLDER_ONLY

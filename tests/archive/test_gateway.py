@@ -166,7 +166,7 @@ async def test_without_an_archive_nothing_is_copied_or_recorded(tmp_path: Path) 
         stored = await running.submit(soul("a fox"))
         done = await running.finish(stored.id)
         assert not (await running.get(done.id)).outputs[0].HasField("archived")
-        assert running.gateway._core.store.copies.copies_waiting() == 0
+        assert await running.gateway._core.store.copies.copies_waiting() == 0
         assert "hfgateway_archive" not in await running.metrics()
 
 

@@ -10,7 +10,7 @@ import pytest
 from gateway.callbacks.service import fingerprint
 from gateway.generations.inputs import added
 from gateway.generations.model import State
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 
 URL = "https://e.example/hook"
 FILTER = Filter(labels={"for": "Ada"}, model_ids=frozenset({"a/b"}), states=frozenset({State.COMPLETED}))

@@ -24,13 +24,13 @@ async def slow_store(running: Running) -> AsyncIterator[None]:
         go_on.wait()
         return None, None
 
-    held = store.writer.write(None, hold)
+    held = store.database.writer.write(None, hold)
     try:
         yield
     finally:
         go_on.set()
         await held
-        await store.announced()
+        await store.change_log.announced()
 
 
 async def timed_out(running: Running, method: str, request: Any) -> None:

@@ -13,7 +13,7 @@ from gateway.callbacks import schedule
 from gateway.callbacks.dispatcher import CallbackQueue
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Problem, id_parts
 from gateway.generations.model import Moment
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 from gateway.headers import retry_after
 
 NOW = 1_700_000_000.0

@@ -8,11 +8,12 @@ from typing import Any
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
 from gateway.generations.model import Generation, Moment, State, StatusReport
-from gateway.generations.ports import Claim, Claimed, NoAnswer, Outcome
+from gateway.generations.ports import NoAnswer, Outcome
 from gateway.generations.state import OwnerDied, Unsent
+from gateway.generations.stores import Claim, Claimed
 from gateway.generations.watch import Watches
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.store.sqlite import SqliteStore
+from gateway.store.claims import SqliteClaims
 
 
 def retries_under_a_fresh_key() -> None:
@@ -29,14 +30,14 @@ def retries_under_a_fresh_key() -> None:
 
 
 def accepts_a_key_twice() -> None:
-    claim_once = SqliteStore.claim
+    claim_once = SqliteClaims.claim
 
-    async def claim_always(self: SqliteStore, claim: Claim) -> Claimed:
+    async def claim_always(self: SqliteClaims, claim: Claim) -> Claimed:
         spec = claim.generation.spec
         fresh = replace(spec, idempotency_key=f"{spec.idempotency_key}-{secrets.token_hex(4)}")
         return await claim_once(self, replace(claim, generation=replace(claim.generation, spec=fresh)))
 
-    SqliteStore.claim = claim_always  # type: ignore[method-assign]
+    SqliteClaims.claim = claim_always  # type: ignore[method-assign]
 
 
 def treats_a_poll_error_as_a_failure() -> None:
@@ -67,7 +68,7 @@ def trusts_unsigned_webhooks() -> None:
 def watches_from_memory_alone() -> None:
     async def newest(self: Watches, generation_id: str, after: int) -> Sequence[Generation]:
         entry = self._feed.entries.get(generation_id)
-        found = await self._store.any(generation_id) if entry is None else entry.generation
+        found = await self._generations.any(generation_id) if entry is None else entry.generation
         return [found] if found is not None else []
 
     Watches._history = newest  # type: ignore[method-assign]

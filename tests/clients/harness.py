@@ -255,7 +255,7 @@ async def _copy_keys(keys: Iterable[ApiKey], path: Path) -> None:
 
     store = SqliteStore(path, broken)
     for key in keys:
-        await store.add_api_key(key)
+        await store.keys.add_api_key(key)
     await store.close()
 
 

@@ -190,8 +190,8 @@ def test_only_the_writer_has_a_connection_that_can_write() -> None:
     assert "query_only=1" in ast.unparse(function("store/files.py", "connect_reader"))
     assert "mode=ro" in ast.unparse(function("store/files.py", "connect_examiner"))
     assert callers("connect_writer") == {"store/files.py prepare"}
-    assert callers("files.prepare") == {"store/sqlite.py __init__"}
-    opening = function("store/sqlite.py", "__init__")
+    assert callers("files.prepare") == {"store/database.py __init__"}
+    opening = function("store/database.py", "__init__")
     uses = [one for one in ast.walk(opening) if isinstance(one, ast.Name) and one.id == "writing"]
     given = [argument for call in calls(opening, "writer") for argument in call.args if argument in uses]
     assert (len(uses), len(given)) == (2, 1)  # created and passed on
@@ -199,9 +199,9 @@ def test_only_the_writer_has_a_connection_that_can_write() -> None:
 
 def test_every_save_has_a_name() -> None:
     saving = {"generations/service.py observe", "generations/sender.py _mark_and_send"}
-    assert callers("_store.save") == saving
+    assert callers("_generations.save") == saving
     for one in saving:
-        (save,) = calls(function(*one.split()), "_store.save")
+        (save,) = calls(function(*one.split()), "_generations.save")
         assert ast.unparse(save.args[2]).startswith("step(")
 
 

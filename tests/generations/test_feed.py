@@ -9,7 +9,7 @@ import pytest
 from gateway.concurrency import give
 from gateway.generations.feed import RECENT, Feed
 from gateway.generations.model import Change, Generation, Spec, State
-from gateway.generations.ports import Saved
+from gateway.generations.stores import Saved
 
 START = 500
 """The position of the store when the feed is created: earlier changes are not in memory."""

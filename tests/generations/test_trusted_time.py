@@ -8,7 +8,7 @@ import pytest
 
 from gateway.generations import trusted_time
 from gateway.generations.model import Moment, Steady, Wall
-from gateway.generations.ports import Correction, StoreError
+from gateway.generations.stores import Correction, StoreError
 from gateway.generations.trusted_time import TrustedTime
 
 

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from gateway.generations import due_steps
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.serving import admin_pointer
@@ -81,15 +81,15 @@ async def test_a_disconnected_caller_is_still_served_when_the_store_fails(tmp_pa
 
 async def test_a_claim_is_sent_if_it_was_stored_despite_a_store_error(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
-        store = running.gateway._core.store
-        claim = store.claim
+        claims = running.gateway._core.store.claims
+        claim = claims.claim
 
         async def claims_and_fails(wanted):  # type: ignore[no-untyped-def]
-            store.claim = claim  # type: ignore[method-assign]
+            claims.claim = claim  # type: ignore[method-assign]
             await claim(wanted)
             raise StoreError("the answer was lost")
 
-        store.claim = claims_and_fails  # type: ignore[method-assign]
+        claims.claim = claims_and_fails  # type: ignore[method-assign]
         with pytest.raises(RpcFailure) as raised:
             await running.submit(soul("a fox", wait_for=STORED))
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"

@@ -24,7 +24,7 @@ from tests.support.timeline import STEP, Timed
 async def learned(running: Timed) -> list[float]:
     """Return the learned run times, after a check that memory and the store agree."""
     remembered = list(running.gateway._core.follower._paces._history.values())
-    stored = [one.seconds for one in await running.gateway._core.store.run_times()]
+    stored = [one.seconds for one in await running.gateway._core.store.accounts.run_times()]
     assert [seconds for times in remembered for seconds in times] == pytest.approx(stored)
     return stored
 

@@ -67,7 +67,7 @@ async def in_flight(running: Timed, count: int) -> None:
         report = StatusReport(request_id, "queued", State.QUEUED)
         accepted = advance(Generation(spec, update_time=now.wall), Accepted(report), now)
         assert accepted is not None
-        await core.store.claim(examples.claim(accepted))
+        await core.store.claims.claim(examples.claim(accepted))
 
     for start in range(0, count, 500):
         await asyncio.gather(*map(one, requests[start : start + 500]))

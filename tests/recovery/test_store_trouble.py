@@ -30,7 +30,7 @@ STORED = pb.WAIT_FOR_STORED
 
 async def on_the_writer(running: Running, statement: str) -> None:
     """Run a statement on the writer's connection."""
-    writer = running.gateway._core.store._writer
+    writer = running.gateway._core.store.database.writer
     await writer.write(None, lambda connection: (connection.execute(statement).fetchall(), None))
 
 
@@ -113,7 +113,7 @@ async def test_an_unwritable_store_is_reported_and_recovers(
         ]
 
         # No caller writes: the gateway checks the store by itself.
-        await eventually(lambda: running.gateway._core.store.trouble == "")
+        await eventually(lambda: running.gateway._core.store.health.trouble == "")
         assert await readiness(running) == (200, "ready\n")
         assert await next_health() == "SERVING"
         assert logged(caplog, "INFO") == ["the store can be written again"]
@@ -144,15 +144,15 @@ async def test_a_bug_in_a_write_is_not_reported_as_a_store_failure(tmp_path: Pat
     async with run(tmp_path) as running:
         store = running.gateway._core.store
         with pytest.raises(ZeroDivisionError):
-            await store._writer.write(None, lambda _: (1 // 0, None))
-        assert store.trouble == ""
+            await store.database.writer.write(None, lambda _: (1 // 0, None))
+        assert store.health.trouble == ""
 
 
 async def test_an_unreadable_store_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with run(tmp_path) as running:
         done = await running.submit(soul("a fox"))
         await running.finish(done.id)
-        reader = running.gateway._core.store._reader
+        reader = running.gateway._core.store.database._reader
         reader.execute("PRAGMA query_only=0")
         reader.execute("CREATE TEMP TABLE generations (id TEXT)")  # hides the real one
         with pytest.raises(RpcFailure) as raised:
@@ -206,10 +206,10 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
         await running.learn_time()
         with hung():
             first = asyncio.create_task(running.submit(soul("begun", wait_for=STORED)))
-            await eventually(lambda: running.gateway._core.store._writer._busy)
+            await eventually(lambda: running.gateway._core.store.database.writer._busy)
             calls = [asyncio.create_task(running.submit(soul(f"fox {n}", wait_for=STORED))) for n in range(50)]
             if leave:
-                await eventually(lambda: bool(running.gateway._core.store._writer._waiting))
+                await eventually(lambda: bool(running.gateway._core.store.database.writer._waiting))
                 for call in (first, *calls):
                     call.cancel()
             else:
@@ -217,14 +217,14 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
                     with pytest.raises(RpcFailure) as raised:
                         await call
                     assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
-            await eventually(lambda: bool(running.gateway._core.store.trouble))
+            await eventually(lambda: bool(running.gateway._core.store.health.trouble))
             assert await readiness(running) == (503, "the store's disk does not respond\n")
             for number in range(3):
                 await assert_refused(running, f"owl-{number}")
-            assert running.gateway._core.store._writer._waiting == []
+            assert running.gateway._core.store.database.writer._waiting == []
             assert await running.metric("hfgateway_store_writes_refused_total") >= 3
             assert running.ledger.submissions == []
-        await eventually(lambda: running.gateway._core.store.trouble == "")
+        await eventually(lambda: running.gateway._core.store.health.trouble == "")
         assert await readiness(running) == (200, "ready\n")
         again = await running.submit(soul("fox 0", wait_for=STORED))
         await running.start_running(again.id)

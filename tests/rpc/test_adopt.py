@@ -76,7 +76,7 @@ async def test_an_adopted_request_is_followed_to_its_end_and_never_submitted(
     assert first.source == generation_pb2.CHANGE_SOURCE_ADOPT
     assert first.description == f"adopted, as request {request_id} of Higgsfield's v2 API; QUEUED"
     assert story.events[0].upstream_call.path == f"/requests/{request_id}/status"
-    assert not running.gateway._core.store.rows("read_durations")
+    assert not running.gateway._core.store.database.rows("read_durations")
     gone: pb.DeleteGenerationResponse = await client.call("DeleteGeneration", pb.DeleteGenerationRequest(id=found.id))
     assert gone.removed_upstream
     assert (calls(running)["submissions_seen"], len(running.ledger.charges)) == (1, 1)
@@ -237,7 +237,7 @@ async def test_an_adopted_generation_survives_a_restart_and_cannot_be_resubmitte
     await running.stop_gateway()
     await running.start_gateway()
     core = running.gateway._core
-    assert await core.store.request(found.id) is None
+    assert await core.store.generations.request(found.id) is None
     entry = core.feed.entries[found.id]
     assert entry.generation.spec.adopted
     assert await core.sender.mark_and_send(entry.generation) is None

@@ -147,7 +147,10 @@ async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
     await server.start()
     listening = _listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
     app = web_app(
-        [ConnectApp(SERVICE, Defective(), chain)], ready=lambda: ("", ""), exposition=bytes, allowed_origins=()
+        [ConnectApp(SERVICE, Defective(), chain)],
+        ready=lambda: ("", ""),
+        exposition=Telemetry().exposition,
+        allowed_origins=(),
     )
     web = WebServer(app, listening)
     await web.start()

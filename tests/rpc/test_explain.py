@@ -179,7 +179,7 @@ async def test_a_deleted_generation_has_no_explanation_and_no_events(running: Ru
     await running.start_gateway()
     with pytest.raises(RpcFailure):
         await explain(running.grpc, queued.id)
-    assert await running.gateway._core.store.events(queued.id) == []
+    assert await running.gateway._core.store.events.events(queued.id) == []
 
 
 async def test_an_id_is_required(running: Running) -> None:
@@ -202,7 +202,7 @@ async def test_an_explanation_waits_for_events_that_are_being_written(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, recorder = running.gateway._core.store, running.gateway._core.recorder
-    record, write_out = store.record, recorder.write_out
+    record, write_out = store.events.record, recorder.write_out
     begun, goes_on, asked = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     async def slowly(events: Any) -> None:
@@ -214,7 +214,7 @@ async def test_an_explanation_waits_for_events_that_are_being_written(
         write_out(generation_id)
         asked.set()
 
-    monkeypatch.setattr(store, "record", slowly)
+    monkeypatch.setattr(store.events, "record", slowly)
     monkeypatch.setattr(recorder, "write_out", noticed)
     submitted = await running.submit(soul(PROMPT))
     await running.finish(submitted.id)

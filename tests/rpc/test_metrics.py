@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -14,7 +15,7 @@ METHOD = "/a.Service/Method"
 def samples(telemetry: Telemetry) -> dict[tuple[str, str], float]:
     """Return the method's samples by name and the value of the other label, if there is one."""
     found = {}
-    for family in text_string_to_metric_families(telemetry.exposition().decode()):
+    for family in text_string_to_metric_families(asyncio.run(telemetry.exposition()).decode()):
         for sample in family.samples:
             labels = dict(sample.labels)
             if labels.pop("method", "") == METHOD:

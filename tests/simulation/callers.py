@@ -15,8 +15,8 @@ from gateway.errors import GatewayError, Reason
 from gateway.generations.adopt import Adoption
 from gateway.generations.inputs import Input, ModelInput, SoulInput
 from gateway.generations.model import Generation, RequestId
-from gateway.generations.ports import Filter
 from gateway.generations.service import Submission
+from gateway.generations.stores import Filter
 from gateway.generations.watch import Position
 from tests.simulation.gateway import NotConnectedError, Server
 from tests.simulation.higgsfield import Higgsfield, Request

@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from gateway.generations.clock import SystemClock
-from gateway.generations.ports import Saved
+from gateway.generations.stores import Saved
 from gateway.store import files, mark, restore
 from gateway.store.writer import Writer
 from tests.simulation.world import World

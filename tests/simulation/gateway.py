@@ -111,7 +111,7 @@ class Server:
             signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
         )
         door = Door(WEBHOOKS, lambda: None)
-        route = webhook_route(core.store, core.webhook_inbox.receive, proofs, door)
+        route = webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, door)
         instance.deliver = route.endpoint
         instance.accepting = True
 

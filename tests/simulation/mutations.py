@@ -18,15 +18,15 @@ from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, IdempotencyKey, Steady
-from gateway.generations.ports import Correction, Removal
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
+from gateway.generations.stores import Correction, Removal
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
 from gateway.higgsfield.request_context import send_gate
 from gateway.higgsfield.webhooks import Proof, Signatures
-from gateway.store.sqlite import SqliteStore
+from gateway.store.change_log import SqliteChangeLog
 from gateway.store.writer import Writer
 
 Patch = Callable[[], AbstractContextManager[Any]]
@@ -215,7 +215,7 @@ def deletion_precedes_its_record() -> Iterator[None]:
         if generation.request_id and spec.api == "v2":
             await self._upstream.delete(Removal(generation.id, generation.request_id, spec.account, spec.origin))
         steady = self._clock.moment().steady
-        await self._read(self._store.delete(generation, at_upstream=False, steady=steady))
+        await self._read(self._deletions.delete(generation, at_upstream=False, steady=steady))
         return True
 
     with replaced(Generations, "_delete", delete):
@@ -231,10 +231,10 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
             if change.generation_id == generation_id:
                 self._recent[index] = replace(change, generation=None)
 
-    async def horizon(self: SqliteStore, tenant: str) -> int:
+    async def horizon(self: SqliteChangeLog, tenant: str) -> int:
         return 0
 
-    with replaced(Feed, "_forget", forget), replaced(SqliteStore, "horizon", horizon):
+    with replaced(Feed, "_forget", forget), replaced(SqliteChangeLog, "horizon", horizon):
         yield
 
 

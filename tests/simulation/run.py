@@ -515,7 +515,7 @@ class _Simulation:
             hanging = disk.hanging_since is not None and world.now - disk.hanging_since > 60.0
             if hanging and instance is not None and instance.accepting:
                 core = instance.core
-                if not core.service.draining and not core.store.trouble:
+                if not core.service.draining and not core.store.health.trouble:
                     evidence.unreported_hangs.append(world.now)
 
     # -- The end -------------------------------------------------------------------------------------------------------

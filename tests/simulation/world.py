@@ -15,7 +15,7 @@ from unittest import mock
 
 from gateway import core
 from gateway.generations import timeline
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from tests.simulation.loop import CURRENT_PROCESS, SimulatedLoop
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86_400.0

@@ -159,7 +159,7 @@ class Running:
 
         On a busy machine it may not learn it in time. A Date then lets it try again.
         """
-        trusted, writer = self.gateway._core.trusted_time, self.gateway._core.store._writer
+        trusted, writer = self.gateway._core.trusted_time, self.gateway._core.store.database.writer
         await trusted.learn()
         trusted.note_date(Wall(time.time()))
         await eventually(lambda: trusted._placed and not writer._busy and not writer._waiting)

@@ -43,7 +43,7 @@ async def test_the_webhook_of_an_adopted_request_reports_its_end(
     assert [one.outcome for one in running.ledger.webhook_attempts] == ["200"]
     # Its times are not known, so nothing is learned from them, nor that webhooks of submissions arrive.
     core = running.gateway._core
-    assert not core.store.rows("read_durations")
+    assert not core.store.database.rows("read_durations")
     assert core.follower._trust.arrive is None
 
 

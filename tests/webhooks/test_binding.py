@@ -28,7 +28,7 @@ async def lost(running: Running, prompt: str) -> Generation:
 
 async def stored(running: Running, generation_id: str) -> Stored:
     """Return the generation as stored, with the fields that callers do not see."""
-    found = await running.gateway._core.store.any(generation_id)
+    found = await running.gateway._core.store.generations.any(generation_id)
     assert found is not None
     return found
 

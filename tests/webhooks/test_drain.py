@@ -6,7 +6,7 @@ from typing import Any
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import GenerationId, RequestId
-from gateway.generations.ports import Webhook, WebhookReceipt
+from gateway.generations.stores import Webhook, WebhookReceipt
 from gateway.generations.webhook_inbox import WebhookInbox
 
 WEBHOOK = Webhook(GenerationId("id"), "name", RequestId("request"), "completed")
@@ -36,8 +36,8 @@ async def test_a_webhook_that_is_stored_during_a_drain_is_not_processed_after_it
     store: Any = SlowStore()
     unused: Any = SimpleNamespace(entries={}, note=lambda *_: None)
     inbox = WebhookInbox(
-        store=store, upstream=unused, clock=SystemClock(), feed=unused, service=unused, sender=unused, trust=unused,
-        recorder=unused,
+        webhooks=store, generations=store, upstream=unused, clock=SystemClock(), feed=unused, service=unused,
+        sender=unused, trust=unused, recorder=unused,
     )  # fmt: skip
     async with asyncio.timeout(10):
         receiving = asyncio.ensure_future(inbox.receive(WEBHOOK))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gateway.generations import admission, pace
-from gateway.generations.ports import MOST_DELIVERIES
+from gateway.generations.stores import MOST_DELIVERIES
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
@@ -20,7 +20,7 @@ from tests.webhooks.conftest import Start
 async def no_delivery_is_pending(running: Running) -> None:
     """Return when the gateway has processed every delivery that it keeps."""
     async with asyncio.timeout(PATIENCE):
-        while await running.gateway._core.store.unprocessed_webhooks():
+        while await running.gateway._core.store.webhooks.unprocessed_webhooks():
             await asyncio.sleep(0.01)
 
 

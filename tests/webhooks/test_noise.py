@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.generations.ports import MOST_DELIVERIES
+from gateway.generations.stores import MOST_DELIVERIES
 from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body

@@ -1,4 +1,4 @@
-"""The database engines with which the tests of the port `Store` run. To test another engine, add it to ENGINES."""
+"""The database engines with which the tests of the store's ports run. To test another engine, add it to ENGINES."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from gateway.generations.ports import Store
 from gateway.store.sqlite import SqliteStore
+from gateway.store.store import Store
 
 
 class Engine(Protocol):

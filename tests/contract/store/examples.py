@@ -17,8 +17,8 @@ from gateway.generations.model import (
     StatusReport,
     UpstreamKey,
 )
-from gateway.generations.ports import Claim
 from gateway.generations.state import Accepted, Marked, Observation, Refused, Reported, advance
+from gateway.generations.stores import Claim
 
 ACCOUNT = "0123456789abcdef"
 ORIGIN = "https://api.example.invalid"

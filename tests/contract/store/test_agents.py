@@ -15,7 +15,7 @@ CREATED = KeyRecord("red", "made", SESSION, "s")
 
 @pytest.fixture
 async def agents(store: Any) -> Any:
-    return store.agents()
+    return store.agents
 
 
 async def test_a_session_and_its_key_are_stored_together(agents: Any) -> None:
@@ -95,10 +95,10 @@ async def test_prune_removes_old_keys_and_media_slots_but_no_sessions(agents: An
 
 
 async def test_sessions_and_keys_survive_a_restart(engine: Any) -> None:
-    agents = (await engine.open()).agents()
+    agents = (await engine.open()).agents
     await agents.keep_agent_session(CREATED, 1.0)
     await agents.mark_agent_message(MESSAGE, 1.0)
     await engine.close()
-    agents = (await engine.open()).agents()
+    agents = (await engine.open()).agents
     assert await agents.agent_tenant("s") == "red"
     assert await agents.agent_key("red", "k") == MESSAGE

@@ -11,7 +11,7 @@ import pytest
 from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.inputs import SoulVersion
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from gateway.store.characters import SqliteCharacters
 from gateway.store.sqlite import SqliteStore
 
@@ -30,7 +30,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 @pytest.fixture
 def characters(store: SqliteStore) -> SqliteCharacters:
-    return SqliteCharacters(store)
+    return store.characters
 
 
 async def test_claims_survive_a_restart(store: SqliteStore, characters: SqliteCharacters, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ async def test_claims_survive_a_restart(store: SqliteStore, characters: SqliteCh
     await store.close()
     again = SqliteStore(tmp_path / "store.db", lambda error: None)
     try:
-        kept = await SqliteCharacters(again).creations()
+        kept = await again.characters.creations()
     finally:
         await again.close()
     assert list(kept) == [
@@ -86,11 +86,11 @@ async def test_a_confirmed_deletion_is_never_undone(characters: SqliteCharacters
 
 async def test_the_clock_continues_from_the_last_creation(store: SqliteStore, characters: SqliteCharacters) -> None:
     await characters.claim(CREATION)
-    assert store.newest_steady() == 2e9
+    assert await store.times.newest_steady() == 2e9
 
 
 async def test_a_corrupt_row_raises_a_store_error(store: SqliteStore, characters: SqliteCharacters) -> None:
     await characters.claim(replace(CREATION))
-    await store.writer.write(None, lambda one: (one.execute("UPDATE characters SET known = '['"), None))
+    await store.database.writer.write(None, lambda one: (one.execute("UPDATE characters SET known = '['"), None))
     with pytest.raises(StoreError):
         await characters.creations()

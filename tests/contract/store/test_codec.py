@@ -23,7 +23,7 @@ from gateway.generations.model import (
     Spec,
     State,
 )
-from gateway.generations.ports import Claim
+from gateway.generations.stores import Claim
 from gateway.store import codec
 from gateway.store.sqlite import SqliteStore
 
@@ -156,9 +156,9 @@ def test_a_store_returns_what_was_stored(tmp_path: Path) -> None:
                 generation.spec, id=str(uuid4()), idempotency_key=str(uuid4()), token_hash=token_hash
             )
             generation = dataclasses.replace(generation, spec=spec, request_id=generation.request_id and str(uuid4()))
-            loop.run(store.claim(Claim(generation, request, b"")))
-            assert loop.run(store.get(spec.tenant, spec.id)) == generation
-            assert loop.run(store.request(spec.id)) == request
+            loop.run(store.claims.claim(Claim(generation, request, b"")))
+            assert loop.run(store.generations.get(spec.tenant, spec.id)) == generation
+            assert loop.run(store.generations.request(spec.id)) == request
 
         try:
             comes_back()

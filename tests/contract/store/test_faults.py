@@ -20,7 +20,7 @@ import pytest
 from google.rpc import status_pb2
 
 from gateway.app import EXIT_STORE_BROKEN
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store import files, migrations
 from gateway.store.sqlite import SqliteStore
@@ -110,15 +110,15 @@ async def completed(channel: grpc.aio.Channel, generation_id: str) -> bool:
 
 async def test_writes_to_a_locked_file_are_refused_together_until_it_is_released(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "store.db", lambda error: None)
-    before = await store.claim(examples.claim())
+    before = await store.claims.claim(examples.claim())
     claims = [examples.claim() for _ in range(30)]
     try:
         async with held(tmp_path / "store.db"):
             # If each write waited for the lock, this would take minutes.
-            refused = await asyncio.gather(*map(store.claim, claims), return_exceptions=True)
+            refused = await asyncio.gather(*map(store.claims.claim, claims), return_exceptions=True)
             assert {type(one) for one in refused} == {StoreError}
-            assert await store.get("tenant", before.generation_id) == before.generation
-        assert all(one.new for one in await asyncio.gather(*map(store.claim, claims)))
+            assert await store.generations.get("tenant", before.generation_id) == before.generation
+        assert all(one.new for one in await asyncio.gather(*map(store.claims.claim, claims)))
     finally:
         await store.close()
 
@@ -223,7 +223,7 @@ async def test_a_migration_that_was_killed_during_its_copy_starts_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = SqliteStore(tmp_path / "store.db", lambda error: None)
-    kept = await store.claim(examples.claim())
+    kept = await store.claims.claim(examples.claim())
     await store.close()
     folder = tmp_path / "migrations"
     shutil.copytree(str(migrations.folder()), folder)
@@ -237,7 +237,7 @@ async def test_a_migration_that_was_killed_during_its_copy_starts_again(
 
     store = SqliteStore(tmp_path / "store.db", lambda error: None)
     try:
-        assert await store.get("tenant", kept.generation_id) == kept.generation
+        assert await store.generations.get("tenant", kept.generation_id) == kept.generation
         schemas = [files.examine(file).schema for file in (tmp_path / "store.db", copy)]
         assert schemas == [len(known) + 1, len(known)]
         assert copy.stat().st_mode & 0o077 == 0

@@ -17,7 +17,7 @@ from gateway.callbacks.model import Callback, Delivery
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import Event
-from gateway.generations.ports import Filter
+from gateway.generations.stores import Filter
 from gateway.store import archive, callbacks, characters, codec, files, statements
 from tests.contract.store import examples
 

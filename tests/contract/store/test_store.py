@@ -1,4 +1,4 @@
-"""The port `Store`: one test for each promise. They run on every engine."""
+"""The ports of generations: one test for each promise. They run on every engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.generations.model import Change, Generation, Source, State
-from gateway.generations.ports import (
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
+from gateway.generations.stores import (
     MOST_DELIVERIES,
     Claim,
     Claimed,
@@ -19,12 +20,11 @@ from gateway.generations.ports import (
     Removal,
     RequestIdTakenError,
     Saved,
-    Store,
     StoreError,
     Webhook,
     WebhookReceipt,
 )
-from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
+from gateway.store.store import Store
 from tests.contract.store import examples
 from tests.contract.store.conftest import Engine
 from tests.contract.store.examples import NOW
@@ -34,7 +34,7 @@ DAY = 86_400.0
 
 async def stored(store: Store, **spec: Any) -> Generation:
     """Claim a pending generation."""
-    claimed = await store.claim(examples.claim(**spec))
+    claimed = await store.claims.claim(examples.claim(**spec))
     assert claimed.new
     assert claimed.generation is not None
     return claimed.generation
@@ -42,7 +42,7 @@ async def stored(store: Store, **spec: Any) -> Generation:
 
 async def saved(store: Store, before: Generation, after: Generation) -> Generation:
     """Store the next version of a generation."""
-    assert await store.save(before, after)
+    assert await store.generations.save(before, after)
     return after
 
 
@@ -75,7 +75,7 @@ def seen(change: Change) -> tuple[object, ...]:
 
 
 async def all_changes(store: Store, tenant: str = "tenant", after: int = 0) -> Sequence[Change]:
-    return await store.changes(tenant, after, 1_000)
+    return await store.change_log.changes(tenant, after, 1_000)
 
 
 # -- The claim: one key, one generation --------------------------------------------------------------------------------
@@ -83,42 +83,42 @@ async def all_changes(store: Store, tenant: str = "tenant", after: int = 0) -> S
 
 async def test_a_claim_stores_the_generation_and_its_prepared_request(store: Store) -> None:
     claim = examples.claim(labels={"for": "a friend"}, start_by=NOW + 60, weight=4, fail_when_saturated=True)
-    claimed = await store.claim(claim)
+    claimed = await store.claims.claim(claim)
 
     assert claimed == Claimed(claim.generation, new=True, generation_id=claim.generation.id)
-    assert await store.get("tenant", claim.generation.id) == claim.generation
-    assert await store.request(claim.generation.id) == claim.request
+    assert await store.generations.get("tenant", claim.generation.id) == claim.generation
+    assert await store.generations.request(claim.generation.id) == claim.request
 
 
 async def test_a_claim_can_include_the_marker_of_its_first_post(store: Store) -> None:
     marked = examples.marked(examples.generation())
-    await store.claim(examples.claim(marked))
-    assert await store.get("tenant", marked.id) == marked
+    await store.claims.claim(examples.claim(marked))
+    assert await store.generations.get("tenant", marked.id) == marked
 
 
 async def test_a_second_claim_with_a_key_returns_its_generation(store: Store) -> None:
     first = await stored(store, idempotency_key="key")
-    again = await store.claim(examples.claim(idempotency_key="key"))
+    again = await store.claims.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(first, new=False, generation_id=first.id)
     assert len(await all_changes(store)) == 1
 
 
 async def test_a_key_with_another_input_is_a_conflict(store: Store) -> None:
     first = await stored(store, idempotency_key="key")
-    again = await store.claim(examples.claim(idempotency_key="key", fingerprint=b"another"))
+    again = await store.claims.claim(examples.claim(idempotency_key="key", fingerprint=b"another"))
     assert again == Claimed(first, new=False, generation_id=first.id, conflict=True)
 
 
 async def test_a_key_can_be_looked_up_without_a_claim(store: Store) -> None:
-    assert await store.known("tenant", "key", b"input") is None
+    assert await store.claims.known("tenant", "key", b"input") is None
     first = await stored(store, idempotency_key="key")
-    assert await store.known("tenant", "key", b"input") == Claimed(first, new=False, generation_id=first.id)
-    another = await store.known("tenant", "key", b"another")
+    assert await store.claims.known("tenant", "key", b"input") == Claimed(first, new=False, generation_id=first.id)
+    another = await store.claims.known("tenant", "key", b"another")
     assert another == Claimed(first, new=False, generation_id=first.id, conflict=True)
-    assert await store.known("other", "key", b"input") is None
+    assert await store.claims.known("other", "key", b"input") is None
     await failed(store, idempotency_key="free again")
-    assert await store.known("tenant", "free again", b"input") is None
-    assert len(await store.unfinished()) == 1
+    assert await store.claims.known("tenant", "free again", b"input") is None
+    assert len(await store.generations.unfinished()) == 1
 
 
 async def test_keys_of_different_tenants_are_independent(store: Store) -> None:
@@ -129,10 +129,10 @@ async def test_keys_of_different_tenants_are_independent(store: Store) -> None:
 
 async def test_one_of_many_concurrent_claims_with_a_key_wins(store: Store) -> None:
     claims = [examples.claim(idempotency_key="key") for _ in range(50)]
-    outcomes = await asyncio.gather(*map(store.claim, claims))
+    outcomes = await asyncio.gather(*map(store.claims.claim, claims))
     (winner,) = [outcome.generation_id for outcome in outcomes if outcome.new]
     assert {outcome.generation_id for outcome in outcomes} == {winner}
-    assert [generation.id for generation in await store.unfinished()] == [winner]
+    assert [generation.id for generation in await store.generations.unfinished()] == [winner]
 
 
 # -- The save: conditional, with its side effects ----------------------------------------------------------------------
@@ -142,16 +142,18 @@ async def test_the_second_save_of_a_version_fails(store: Store) -> None:
     before = await stored(store)
     first = examples.marked(before)
     second = examples.after(before, CancelAsked())
-    assert list(await asyncio.gather(store.save(before, first), store.save(before, second))) == [True, False]
-    assert await store.get("tenant", before.id) == first
+    assert list(
+        await asyncio.gather(store.generations.save(before, first), store.generations.save(before, second))
+    ) == [True, False]
+    assert await store.generations.get("tenant", before.id) == first
     assert len(await all_changes(store)) == 1  # callers do not see the marker
 
 
 async def test_a_deleted_generation_cannot_be_saved(store: Store) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, at_upstream=False, steady=NOW)
-    assert not await store.save(ended, replace(ended, version=ended.version + 1))
-    assert await store.get("tenant", ended.id) is None
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW)
+    assert not await store.generations.save(ended, replace(ended, version=ended.version + 1))
+    assert await store.generations.get("tenant", ended.id) is None
 
 
 async def test_the_prepared_request_is_kept_until_the_submission_is_settled(store: Store) -> None:
@@ -161,10 +163,10 @@ async def test_the_prepared_request_is_kept_until_the_submission_is_settled(stor
     lost = Ambiguous(sending.marker, examples.REFUSAL, 15.0)
     uncertain = await saved(store, sending, examples.after(sending, lost))
     assert uncertain.state is State.UNCERTAIN
-    assert await store.request(waiting.id) is not None
+    assert await store.generations.request(waiting.id) is not None
 
     await saved(store, uncertain, examples.accepted(uncertain, "request"))
-    assert await store.request(waiting.id) is None
+    assert await store.generations.request(waiting.id) is None
 
 
 @pytest.mark.parametrize("end", ["canceled", "refused", "lost"])
@@ -180,14 +182,14 @@ async def test_every_outcome_of_a_submission_erases_its_prepared_request(end: st
         observation = CancelAsked() if end == "canceled" else Expired(examples.REFUSAL)
         ended = await saved(store, before, examples.after(before, observation))
     assert ended.done
-    assert await store.request(ended.id) is None
+    assert await store.generations.request(ended.id) is None
 
 
 async def test_a_refusal_frees_the_key_and_keeps_the_generation(store: Store) -> None:
     first = await failed(store, idempotency_key="key")
     second = await stored(store, idempotency_key="key")
     assert second.id != first.id
-    both, _ = await store.page("tenant", Filter(idempotency_key="key"), None, 10)
+    both, _ = await store.generations.page("tenant", Filter(idempotency_key="key"), None, 10)
     assert [generation.id for generation in both] == [second.id, first.id]
 
 
@@ -197,19 +199,19 @@ async def test_nothing_else_frees_a_key(store: Store) -> None:
     running = await queued(store, "request", idempotency_key="failed later")
     await saved(store, running, examples.reported(running, State.FAILED))
     for key in ("canceled", "failed later"):
-        assert not (await store.claim(examples.claim(idempotency_key=key))).new
+        assert not (await store.claims.claim(examples.claim(idempotency_key=key))).new
 
 
 async def test_a_request_belongs_to_one_generation_of_its_account(store: Store) -> None:
     await queued(store, "request")
     waiting = await stored(store)
     sending = await saved(store, waiting, examples.marked(waiting))
-    position = await store.position()
+    position = await store.change_log.position()
     with pytest.raises(RequestIdTakenError):
-        await store.save(sending, examples.accepted(sending, "request"))
-    assert await store.get("tenant", sending.id) == sending
-    assert await store.request(sending.id) is not None
-    assert await store.position() == position
+        await store.generations.save(sending, examples.accepted(sending, "request"))
+    assert await store.generations.get("tenant", sending.id) == sending
+    assert await store.generations.request(sending.id) is not None
+    assert await store.change_log.position() == position
 
 
 async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_accounts(store: Store) -> None:
@@ -218,17 +220,17 @@ async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_a
         return Claim(adopted(of.spec, examples.report(request_id, State.QUEUED), examples.moment()), None, b"")
 
     deleted = await completed(store, "being removed")
-    await store.delete(deleted, at_upstream=True, steady=NOW)
-    first = await store.claim(adoption("request", tenant="one", idempotency_key="adopted request"))
+    await store.deletions.delete(deleted, at_upstream=True, steady=NOW)
+    first = await store.claims.claim(adoption("request", tenant="one", idempotency_key="adopted request"))
     assert first.new
-    assert await store.request(first.generation_id) is None
-    position = await store.position()
+    assert await store.generations.request(first.generation_id) is None
+    position = await store.change_log.position()
     for taken in ("request", "being removed"):
         with pytest.raises(RequestIdTakenError):
-            await store.claim(adoption(taken, tenant="two", account="another", idempotency_key="another key"))
-    assert await store.position() == position
-    assert await store.known("two", "another key", b"") is None
-    assert await store.by_request("request") == first.generation
+            await store.claims.claim(adoption(taken, tenant="two", account="another", idempotency_key="another key"))
+    assert await store.change_log.position() == position
+    assert await store.claims.known("two", "another key", b"") is None
+    assert await store.generations.by_request("request") == first.generation
 
 
 async def test_another_account_may_have_the_same_request_id(store: Store) -> None:
@@ -239,12 +241,15 @@ async def test_another_account_may_have_the_same_request_id(store: Store) -> Non
 async def test_a_failed_write_does_not_fail_other_writes(store: Store) -> None:
     first, last = examples.claim(), examples.claim()
     faulty = examples.claim(id=first.generation.id)
-    outcomes = await asyncio.gather(*map(store.claim, (first, faulty, last)), return_exceptions=True)
+    outcomes = await asyncio.gather(*map(store.claims.claim, (first, faulty, last)), return_exceptions=True)
     assert isinstance(outcomes[1], StoreError)
-    assert {generation.id for generation in await store.unfinished()} == {first.generation.id, last.generation.id}
+    assert {generation.id for generation in await store.generations.unfinished()} == {
+        first.generation.id,
+        last.generation.id,
+    }
     # Nothing of the claim was stored, not even its key.
     key = faulty.generation.spec.idempotency_key
-    assert (await store.claim(examples.claim(idempotency_key=key))).new
+    assert (await store.claims.claim(examples.claim(idempotency_key=key))).new
 
 
 # -- The log: positions, history, listeners ----------------------------------------------------------------------------
@@ -252,13 +257,13 @@ async def test_a_failed_write_does_not_fail_other_writes(store: Store) -> None:
 
 async def test_history_returns_every_later_revision(store: Store) -> None:
     ended = await completed(store, "request")
-    revisions = await store.history(ended.id, 0, 100)
+    revisions = await store.change_log.history(ended.id, 0, 100)
     assert [(g.revision, g.state) for g in revisions] == [(1, State.PENDING), (2, State.QUEUED), (3, State.COMPLETED)]
     assert revisions[0].request_id == ""
     assert revisions[-1].source is Source.WEBHOOK
-    assert [g.revision for g in await store.history(ended.id, 1, 1)] == [2]
-    assert await store.history(ended.id, 3, 100) == []
-    assert await store.history(examples.generation().id, 0, 100) == []
+    assert [g.revision for g in await store.change_log.history(ended.id, 1, 1)] == [2]
+    assert await store.change_log.history(ended.id, 3, 100) == []
+    assert await store.change_log.history(examples.generation().id, 0, 100) == []
 
 
 async def test_changes_of_a_tenant_are_in_the_order_of_their_commits(store: Store) -> None:
@@ -274,37 +279,37 @@ async def test_changes_of_a_tenant_are_in_the_order_of_their_commits(store: Stor
     assert [c.generation.state for c in changes if c.generation] == [State.PENDING, State.PENDING, State.CANCELED]
     assert [change.generation_id for change in await all_changes(store, "another")] == [other.id]
     assert await all_changes(store, after=positions[0]) == changes[1:]
-    assert await store.changes("tenant", 0, 2) == changes[:2]
-    assert await store.position() == positions[-1]
+    assert await store.change_log.changes("tenant", 0, 2) == changes[:2]
+    assert await store.change_log.position() == positions[-1]
 
 
 async def test_announced_returns_after_the_listeners_got_all_earlier_commits(store: Store) -> None:
     announced: list[Saved] = []
-    store.listen(announced.extend)
-    claims = [asyncio.create_task(store.claim(examples.claim())) for _ in range(3)]
+    store.change_log.listen(announced.extend)
+    claims = [asyncio.create_task(store.claims.claim(examples.claim())) for _ in range(3)]
     await asyncio.sleep(0)
-    await store.announced()
+    await store.change_log.announced()
     assert len(announced) == 3
     await asyncio.gather(*claims)
 
 
 async def test_positions_are_never_reused(store: Store, engine: Engine) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, at_upstream=False, steady=NOW)
-    before = await store.position()
-    await store.prune(NOW + DAY, NOW - DAY)
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW)
+    before = await store.change_log.position()
+    await store.deletions.prune(NOW + DAY, NOW - DAY)
     assert await all_changes(store) == []
     await engine.close()
 
     store = await engine.open()
-    assert await store.position() == before
+    assert await store.change_log.position() == before
     await stored(store)
     assert [change.position for change in await all_changes(store)] == [before + 1]
 
 
 async def test_listeners_get_every_commit_in_order_and_before_its_writer(store: Store) -> None:
     announced: list[Saved] = []
-    store.listen(announced.extend)
+    store.change_log.listen(announced.extend)
 
     async def submit(request_id: str) -> None:
         waiting = await stored(store)
@@ -327,12 +332,12 @@ async def test_listeners_get_every_commit_in_order_and_before_its_writer(store: 
 async def test_listeners_do_not_get_failed_writes(store: Store) -> None:
     before = await stored(store)
     announced: list[Saved] = []
-    store.listen(announced.extend)
-    await store.claim(examples.claim(idempotency_key=before.spec.idempotency_key))
+    store.change_log.listen(announced.extend)
+    await store.claims.claim(examples.claim(idempotency_key=before.spec.idempotency_key))
     stale = replace(before, version=99)
-    assert not await store.save(stale, examples.marked(stale))
+    assert not await store.generations.save(stale, examples.marked(stale))
     with pytest.raises(StoreError):
-        await store.claim(examples.claim(id=before.id))
+        await store.claims.claim(examples.claim(id=before.id))
     assert announced == []
 
 
@@ -341,7 +346,7 @@ async def test_listeners_do_not_get_failed_writes(store: Store) -> None:
 
 async def test_a_generation_is_visible_to_its_tenant_only(store: Store) -> None:
     generation = await stored(store)
-    assert await store.get("another", generation.id) is None
+    assert await store.generations.get("another", generation.id) is None
 
 
 async def test_unfinished_generations_are_returned_oldest_first(store: Store) -> None:
@@ -349,7 +354,7 @@ async def test_unfinished_generations_are_returned_oldest_first(store: Store) ->
     await completed(store, "ended")
     running = await queued(store, "running")
     await failed(store)
-    assert await store.unfinished() == [waiting, running]
+    assert await store.generations.unfinished() == [waiting, running]
 
 
 async def pages(store: Store, wanted: Filter, size: int) -> list[str]:
@@ -357,7 +362,7 @@ async def pages(store: Store, wanted: Filter, size: int) -> list[str]:
     ids: list[str] = []
     before: str | None = None
     while True:
-        page, before = await store.page("tenant", wanted, before, size)
+        page, before = await store.generations.page("tenant", wanted, before, size)
         assert len(page) <= size
         ids.extend(generation.id for generation in page)
         if before is None:
@@ -367,17 +372,17 @@ async def pages(store: Store, wanted: Filter, size: int) -> list[str]:
 @pytest.mark.parametrize("size", [1, 3, 250, 1_000])
 async def test_pages_are_newest_first_and_complete(size: int, store: Store) -> None:
     made = [examples.claim() for _ in range(450 if size > 100 else 10)]
-    await asyncio.gather(*map(store.claim, made))
+    await asyncio.gather(*map(store.claims.claim, made))
     await stored(store, tenant="another")
     assert await pages(store, Filter(), size) == [claim.generation.id for claim in reversed(made)]
 
 
 async def test_pages_are_stable_while_generations_are_added(store: Store) -> None:
     first, second = await stored(store), await stored(store)
-    page, before = await store.page("tenant", Filter(), None, 1)
+    page, before = await store.generations.page("tenant", Filter(), None, 1)
     assert [generation.id for generation in page] == [second.id]
     await stored(store)
-    page, _ = await store.page("tenant", Filter(), before, 10)
+    page, _ = await store.generations.page("tenant", Filter(), before, 10)
     assert [generation.id for generation in page] == [first.id]
 
 
@@ -409,59 +414,59 @@ async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
 
 async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
     ended = await completed(store, "request", idempotency_key="key")
-    position = await store.position()
+    position = await store.change_log.position()
     announced: list[Saved] = []
-    store.listen(announced.extend)
-    assert await store.deleted("tenant", ended.id) is None
-    await store.delete(ended, at_upstream=False, steady=NOW)
+    store.change_log.listen(announced.extend)
+    assert await store.deletions.deleted("tenant", ended.id) is None
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW)
 
-    assert await store.get("tenant", ended.id) is None
-    assert await store.history(ended.id, 0, 10) == []
+    assert await store.generations.get("tenant", ended.id) is None
+    assert await store.change_log.history(ended.id, 0, 10) == []
     (change,) = await all_changes(store)
     assert change == Change(position + 1, "tenant", ended.id, None)
     assert announced == [Saved(ended.id, None, change)]
-    assert await store.deleted("tenant", ended.id) is False
-    assert await store.deleted("another", ended.id) is None
-    assert await store.removals() == []
-    again = await store.claim(examples.claim(idempotency_key="key"))
+    assert await store.deletions.deleted("tenant", ended.id) is False
+    assert await store.deletions.deleted("another", ended.id) is None
+    assert await store.deletions.removals() == []
+    again = await store.claims.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
 
 
 async def test_a_second_delete_changes_nothing(store: Store) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, at_upstream=True, steady=NOW)
-    position, removals = await store.position(), await store.removals()
-    await store.delete(ended, at_upstream=True, steady=NOW)
-    assert await store.position() == position
-    assert await store.removals() == removals
+    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    position, removals = await store.change_log.position(), await store.deletions.removals()
+    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    assert await store.change_log.position() == position
+    assert await store.deletions.removals() == removals
 
 
 async def test_a_removal_is_stored_until_it_is_confirmed(store: Store, engine: Engine) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, at_upstream=True, steady=NOW)
+    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
     await engine.close()
 
     store = await engine.open()
     removal = Removal(ended.id, "request", ended.spec.account, ended.spec.origin)
-    assert await store.removals() == [removal]
-    assert await store.removal(ended.id) == removal
-    assert await store.deleted("tenant", ended.id) is False
-    await store.removed(removal)
-    assert await store.removals() == []
-    assert await store.removal(ended.id) is None
-    assert await store.deleted("tenant", ended.id) is True
+    assert await store.deletions.removals() == [removal]
+    assert await store.deletions.removal(ended.id) == removal
+    assert await store.deletions.deleted("tenant", ended.id) is False
+    await store.deletions.removed(removal)
+    assert await store.deletions.removals() == []
+    assert await store.deletions.removal(ended.id) is None
+    assert await store.deletions.deleted("tenant", ended.id) is True
 
 
 async def test_the_delete_of_a_generation_without_its_key_is_recorded(store: Store) -> None:
     refused = await failed(store, idempotency_key="key")
-    await store.delete(refused, at_upstream=False, steady=NOW)
-    assert await store.deleted("tenant", refused.id) is False
-    assert (await store.claim(examples.claim(idempotency_key="key"))).new
+    await store.deletions.delete(refused, at_upstream=False, steady=NOW)
+    assert await store.deletions.deleted("tenant", refused.id) is False
+    assert (await store.claims.claim(examples.claim(idempotency_key="key"))).new
 
 
 async def test_a_request_of_a_deleted_generation_may_be_bound_again(store: Store) -> None:
     ended = await completed(store, "request")
-    await store.delete(ended, at_upstream=False, steady=NOW)
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW)
     assert (await queued(store, "request")).request_id == "request"
 
 
@@ -469,86 +474,89 @@ async def test_prune_removes_old_generations_and_raises_the_horizon(store: Store
     old = await completed(store, "old", at=1.0)
     young = await completed(store, "young", at=DAY)
     running = await queued(store, "running")
-    assert await store.horizon("tenant") == 0
+    assert await store.change_log.horizon("tenant") == 0
     last_of_old = (await all_changes(store))[2].position
     before = await all_changes(store)
 
-    assert await store.prune(ended_before=NOW + DAY, keys_before=0.0) == 1
-    assert await store.get("tenant", old.id) is None
-    assert await store.get("tenant", young.id) == young
-    assert await store.get("tenant", running.id) == running
-    assert await store.horizon("tenant") == last_of_old
+    assert await store.deletions.prune(ended_before=NOW + DAY, keys_before=0.0) == 1
+    assert await store.generations.get("tenant", old.id) is None
+    assert await store.generations.get("tenant", young.id) == young
+    assert await store.generations.get("tenant", running.id) == running
+    assert await store.change_log.horizon("tenant") == last_of_old
     assert await all_changes(store) == before[3:]
-    assert await store.horizon("another") == 0
-    assert await store.prune(ended_before=NOW + DAY, keys_before=0.0) == 0
+    assert await store.change_log.horizon("another") == 0
+    assert await store.deletions.prune(ended_before=NOW + DAY, keys_before=0.0) == 0
 
 
 async def test_prune_removes_more_than_one_batch(store: Store) -> None:
     claims = [examples.claim() for _ in range(450)]
-    await asyncio.gather(*map(store.claim, claims))
+    await asyncio.gather(*map(store.claims.claim, claims))
     await asyncio.gather(
-        *(store.save(claim.generation, examples.after(claim.generation, CancelAsked())) for claim in claims)
+        *(store.generations.save(claim.generation, examples.after(claim.generation, CancelAsked())) for claim in claims)
     )
-    assert await store.prune(NOW + DAY, 0.0) == 450
+    assert await store.deletions.prune(NOW + DAY, 0.0) == 450
     assert await pages(store, Filter(), 100) == []
 
 
 async def test_prune_removes_old_removals_and_raises_the_horizon(store: Store) -> None:
     ended = await completed(store, "request", at=1.0)
-    await store.delete(ended, at_upstream=False, steady=NOW)
-    removal = await store.position()
-    await store.prune(NOW + DAY, 0.0)
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW)
+    removal = await store.change_log.position()
+    await store.deletions.prune(NOW + DAY, 0.0)
     assert await all_changes(store) == []
-    assert await store.horizon("tenant") == removal
+    assert await store.change_log.horizon("tenant") == removal
 
 
 async def test_keys_of_pruned_generations_are_kept_for_their_retention(store: Store) -> None:
     ended = await completed(store, "request", at=1.0, idempotency_key="key")
-    await store.prune(ended_before=NOW + DAY, keys_before=NOW)
-    again = await store.claim(examples.claim(idempotency_key="key"))
+    await store.deletions.prune(ended_before=NOW + DAY, keys_before=NOW)
+    again = await store.claims.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
 
-    await store.prune(ended_before=NOW + DAY, keys_before=NOW + 1)
-    assert (await store.claim(examples.claim(idempotency_key="key"))).new
+    await store.deletions.prune(ended_before=NOW + DAY, keys_before=NOW + 1)
+    assert (await store.claims.claim(examples.claim(idempotency_key="key"))).new
 
 
 async def test_keys_of_deleted_generations_are_kept_for_their_retention(store: Store) -> None:
     ended = await completed(store, "request", at=1.0, idempotency_key="key")
-    await store.delete(ended, at_upstream=False, steady=NOW + 20 * DAY)
-    await store.prune(ended_before=0.0, keys_before=NOW + 20 * DAY)
-    assert (await store.claim(examples.claim(idempotency_key="key"))).deleted
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW + 20 * DAY)
+    await store.deletions.prune(ended_before=0.0, keys_before=NOW + 20 * DAY)
+    assert (await store.claims.claim(examples.claim(idempotency_key="key"))).deleted
 
-    await store.prune(ended_before=0.0, keys_before=NOW + 20 * DAY + 1)
-    assert (await store.claim(examples.claim(idempotency_key="key"))).new
+    await store.deletions.prune(ended_before=0.0, keys_before=NOW + 20 * DAY + 1)
+    assert (await store.claims.claim(examples.claim(idempotency_key="key"))).new
 
 
 async def test_prunable_returns_whether_prune_would_remove_anything(store: Store) -> None:
     generous, strict = (NOW, NOW), (NOW + DAY, NOW + DAY)
-    assert not await store.prunable(*strict)
+    assert not await store.deletions.prunable(*strict)
     await queued(store, "running")
-    assert not await store.prunable(*strict)
+    assert not await store.deletions.prunable(*strict)
     ended = await completed(store, "ended", at=1.0)
-    assert (await store.prunable(*generous), await store.prunable(*strict)) == (False, True)
-    await store.delete(ended, at_upstream=False, steady=NOW)  # leaves the change that records its removal
-    assert (await store.prunable(*generous), await store.prunable(NOW + DAY, NOW)) == (False, True)
-    await store.prune(NOW + DAY, NOW)  # leaves its key only
-    assert (await store.prunable(NOW + DAY, NOW), await store.prunable(NOW, NOW + DAY)) == (False, True)
-    await store.prune(*strict)
-    assert not await store.prunable(*strict)
+    assert (await store.deletions.prunable(*generous), await store.deletions.prunable(*strict)) == (False, True)
+    await store.deletions.delete(ended, at_upstream=False, steady=NOW)  # leaves the change that records its removal
+    assert (await store.deletions.prunable(*generous), await store.deletions.prunable(NOW + DAY, NOW)) == (False, True)
+    await store.deletions.prune(NOW + DAY, NOW)  # leaves its key only
+    assert (await store.deletions.prunable(NOW + DAY, NOW), await store.deletions.prunable(NOW, NOW + DAY)) == (
+        False,
+        True,
+    )
+    await store.deletions.prune(*strict)
+    assert not await store.deletions.prunable(*strict)
 
 
 async def test_prune_keeps_the_newest_run_times_of_a_model(store: Store) -> None:
     await asyncio.gather(*(completed(store, f"request {number}", at=5.0) for number in range(650)))
-    assert await store.prunable(0.0, 0.0)
-    await store.prune(0.0, 0.0)
-    assert not await store.prunable(0.0, 0.0)
-    assert len(await store.run_times()) == 300
+    assert await store.deletions.prunable(0.0, 0.0)
+    await store.deletions.prune(0.0, 0.0)
+    assert not await store.deletions.prunable(0.0, 0.0)
+    assert len(await store.accounts.run_times()) == 300
 
 
 async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:
     running = await queued(store, "request", idempotency_key="key")
-    await store.prune(ended_before=NOW + DAY, keys_before=NOW + DAY)
-    assert (await store.claim(examples.claim(idempotency_key="key"))).generation_id == running.id
+    await store.deletions.prune(ended_before=NOW + DAY, keys_before=NOW + DAY)
+    assert (await store.claims.claim(examples.claim(idempotency_key="key"))).generation_id == running.id
 
 
 # -- Accounts, webhooks, restarts --------------------------------------------------------------------------------------
@@ -556,10 +564,10 @@ async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:
 
 async def test_a_second_request_turns_repeats_off_for_its_account_permanently(store: Store, engine: Engine) -> None:
     for account in ("one", "one", "two"):
-        known = await queued(store, f"first {len(await store.unfinished())}", account=account)
+        known = await queued(store, f"first {len(await store.generations.unfinished())}", account=account)
         await saved(store, known, examples.after(known, Accepted(examples.report("second", State.QUEUED))))
     await engine.close()
-    assert await (await engine.open()).latched_accounts() == {"one", "two"}
+    assert await (await engine.open()).accounts.latched_accounts() == {"one", "two"}
 
 
 async def test_a_late_request_of_a_lost_generation_does_not_turn_repeats_off(store: Store) -> None:
@@ -570,7 +578,7 @@ async def test_a_late_request_of_a_lost_generation_does_not_turn_repeats_off(sto
     lost = await saved(store, unknown, examples.after(unknown, Expired(examples.REFUSAL)))
     late = await saved(store, lost, examples.after(lost, Accepted(examples.report("late", State.QUEUED))))
     assert late.stray_request_id == "late"
-    assert await store.latched_accounts() == frozenset()
+    assert await store.accounts.latched_accounts() == frozenset()
 
 
 def webhook(of: Generation, name: str) -> Webhook:
@@ -579,70 +587,74 @@ def webhook(of: Generation, name: str) -> Webhook:
 
 async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engine: Engine) -> None:
     delivery = webhook(await queued(store, "request"), "request:completed")
-    assert [await store.store_webhook(delivery, NOW), await store.store_webhook(delivery, NOW)] == [
+    assert [await store.webhooks.store_webhook(delivery, NOW), await store.webhooks.store_webhook(delivery, NOW)] == [
         WebhookReceipt.KEPT,
         WebhookReceipt.KNOWN,
     ]
     await engine.close()
     store = await engine.open()
-    assert list(await store.unprocessed_webhooks()) == [delivery]
-    await store.finish_webhook(delivery)
-    assert list(await store.unprocessed_webhooks()) == []
-    assert await store.store_webhook(delivery, NOW) is WebhookReceipt.KNOWN
+    assert list(await store.webhooks.unprocessed_webhooks()) == [delivery]
+    await store.webhooks.finish_webhook(delivery)
+    assert list(await store.webhooks.unprocessed_webhooks()) == []
+    assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.KNOWN
 
 
 async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_limit(store: Store) -> None:
     delivery = webhook(await queued(store, "request"), "request:completed")
     for _ in range(MOST_DELIVERIES):
-        assert await store.store_webhook(delivery, NOW) is WebhookReceipt.KEPT
-        assert list(await store.unprocessed_webhooks()) == [delivery]
-        await store.finish_webhook(delivery, again=True)
-        assert list(await store.unprocessed_webhooks()) == []
-    assert await store.store_webhook(delivery, NOW) is WebhookReceipt.TOO_MANY
+        assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.KEPT
+        assert list(await store.webhooks.unprocessed_webhooks()) == [delivery]
+        await store.webhooks.finish_webhook(delivery, again=True)
+        assert list(await store.webhooks.unprocessed_webhooks()) == []
+    assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.TOO_MANY
     other = webhook(await queued(store, "another"), "request:completed")
-    assert await store.store_webhook(other, NOW) is WebhookReceipt.KEPT
+    assert await store.webhooks.store_webhook(other, NOW) is WebhookReceipt.KEPT
 
 
 async def test_the_content_survives_a_restart(store: Store, engine: Engine) -> None:
     waiting = await stored(store, labels={"for": "später"})
     ended = await completed(store, "request")
     gone = await completed(store, "gone", tenant="another")
-    await store.delete(gone, at_upstream=False, steady=NOW)
-    epoch, position, changes = store.epoch, await store.position(), await all_changes(store)
+    await store.deletions.delete(gone, at_upstream=False, steady=NOW)
+    epoch, position, changes = store.change_log.epoch, await store.change_log.position(), await all_changes(store)
     await engine.close()
 
     store = await engine.open()
     assert epoch
-    assert (store.epoch, await store.position(), await all_changes(store)) == (epoch, position, changes)
-    assert await store.unfinished() == [waiting]
-    assert await store.get("tenant", ended.id) == ended
-    assert await store.request(waiting.id) is not None
-    assert await store.deleted("another", gone.id) is False
+    assert (store.change_log.epoch, await store.change_log.position(), await all_changes(store)) == (
+        epoch,
+        position,
+        changes,
+    )
+    assert await store.generations.unfinished() == [waiting]
+    assert await store.generations.get("tenant", ended.id) == ended
+    assert await store.generations.request(waiting.id) is not None
+    assert await store.deletions.deleted("another", gone.id) is False
 
 
 async def test_queued_writes_are_stored_when_the_store_is_closed(store: Store, engine: Engine) -> None:
     claims = [examples.claim() for _ in range(20)]
-    writes = [asyncio.ensure_future(store.claim(claim)) for claim in claims]
+    writes = [asyncio.ensure_future(store.claims.claim(claim)) for claim in claims]
     await asyncio.sleep(0)  # lets the writes be queued
     await engine.close()
     assert all(claimed.new for claimed in await asyncio.gather(*writes))
-    assert len(await (await engine.open()).unfinished()) == 20
+    assert len(await (await engine.open()).generations.unfinished()) == 20
 
 
 async def test_a_write_after_the_close_is_refused(store: Store, engine: Engine) -> None:
     closing = asyncio.ensure_future(engine.close())
     while not closing.done():
         with contextlib.suppress(StoreError):
-            await store.claim(examples.claim())
+            await store.claims.claim(examples.claim())
         await asyncio.sleep(0)  # a refusal does not wait
     with pytest.raises(StoreError):
-        await store.claim(examples.claim())
+        await store.claims.claim(examples.claim())
 
 
 async def test_a_late_acceptance_of_an_ended_generation_is_kept(store: Store) -> None:
     waiting = await stored(store)
     ended = await saved(store, waiting, examples.after(waiting, CancelAsked()))
     late = await saved(store, ended, examples.after(ended, Accepted(examples.report("late", State.QUEUED))))
-    found = await store.get("tenant", ended.id)
+    found = await store.generations.get("tenant", ended.id)
     assert found == late
     assert found.stray_request_id == "late"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.ports import StoreError
+from gateway.generations.stores import StoreError
 from gateway.store import files, writer
 from gateway.store.writer import GATHERING, MOST_IN_A_GROUP, Effect, Write, Writer
 from tests.contract.store.test_faults import held

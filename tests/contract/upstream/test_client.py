@@ -15,7 +15,8 @@ from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
-from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Removal, Took
+from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Took
+from gateway.generations.stores import Removal
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.client import HiggsfieldClient

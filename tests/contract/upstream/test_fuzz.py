@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
-from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Removal, Took
+from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Took
 from gateway.generations.state import TRANSITIONS, Accepted, Observation, Reported, advance
+from gateway.generations.stores import Removal
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import Answer, documented, judge_call, judge_submission

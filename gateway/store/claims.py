@@ -1,0 +1,82 @@
+"""The port `ClaimStore` on SQLite."""
+
+import sqlite3
+
+from gateway.generations.model import (
+    IdempotencyKey,
+)
+from gateway.generations.stores import (
+    Claim,
+    Claimed,
+    RequestIdTakenError,
+    Saved,
+    StoreError,
+)
+from gateway.store import change_log
+from gateway.store.codec import (
+    generation_of,
+    progress_row,
+    request_row,
+    shown,
+    spec_row,
+)
+from gateway.store.database import StorePart
+from gateway.store.statements import execute
+from gateway.store.writer import Effect
+
+REQUEST_ID_TAKEN = object()
+"""The result of a write that lost its request id to another generation."""
+
+
+class SqliteClaims(StorePart):
+    """The methods are described in `gateway/generations/stores.py`."""
+
+    async def claim(self, claim: Claim) -> Claimed:
+        spec = claim.generation.spec
+        text = shown(claim.generation)
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            sql = self._sql
+            request_id = claim.generation.request_id
+            if request_id and execute(connection, sql["has_request"], {"request_id": request_id}).fetchone():
+                return REQUEST_ID_TAKEN, None
+            key = {
+                "tenant": spec.tenant,
+                "key": spec.idempotency_key,
+                "generation_id": spec.id,
+                "fingerprint": claim.fingerprint,
+                "used_at": spec.created_at,
+            }
+            if execute(connection, sql["insert_key"], key).rowcount == 0:
+                return None, None
+            execute(connection, sql["insert_generation"], spec_row(spec) | progress_row(claim.generation, text))
+            if claim.request is not None:
+                execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
+            change = change_log.append(connection, self._sql, claim.generation, text)
+            return change, Saved(spec.id, claim.generation, change)
+
+        result = await self._writer.write("claim", write, brief=True)
+        if result is REQUEST_ID_TAKEN:
+            raise RequestIdTakenError(claim.generation.request_id)
+        if result is not None:
+            return Claimed(claim.generation, new=True, generation_id=spec.id)
+        known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
+        if known is None:
+            raise StoreError("the key was freed at the same time")  # the caller has to retry
+        return known
+
+    async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
+        row = self._one("read_key", tenant=tenant, key=key)
+        if row is None:
+            return None
+        stored = self._one("read_generation", id=row["generation_id"], tenant=tenant)
+        generation = None if stored is None else generation_of(stored)
+        used = bytes(row["fingerprint"])
+        return Claimed(
+            generation,
+            new=False,
+            generation_id=row["generation_id"],
+            conflict=used != fingerprint,
+            deleted=bool(row["deleted"]) or generation is None,
+            fingerprint=used,
+        )
