@@ -342,7 +342,8 @@ class Follower:
                 return
             entry = self._feed.entries.get(name)
             due = None if entry is None else self._next_due(entry.generation)
-            if entry is None or due is None or due.step is not Step.SEND:
+            busy = name in self._busy or self._sender.attempts(name)  # the end of that lets it wait again
+            if entry is None or due is None or due.step is not Step.SEND or busy:
                 self._admission.stays_behind(name)
                 continue
             self._start(name, self._mark_and_send(entry.generation))

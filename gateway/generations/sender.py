@@ -75,7 +75,8 @@ class Sender:
     def connect(self, observe: Observe, let_go: Callable[[GenerationId], None], latched: frozenset[str]) -> None:
         """Set the callbacks and the accounts for which Higgsfield was seen not to honour idempotency keys.
 
-        `observe` applies an observation. `let_go` is called with each generation whose attempt ended before its POST.
+        `observe` applies an observation. `let_go` is called with each generation whose attempt has ended, if it may be
+        sent again.
         """
         self._observe = observe
         self._let_go = let_go
@@ -163,6 +164,8 @@ class Sender:
         after = await self._settle(generation, observation)
         # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
         self._attempts.discard(generation.id)
+        if after.waiting:
+            self._let_go(generation.id)
         await self.heed_stray(generation, after)
 
     def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
