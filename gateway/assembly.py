@@ -35,7 +35,7 @@ from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
@@ -88,7 +88,7 @@ async def assemble(
         undo.push_async_callback(store.close)
         try:
             core = await _core(await _base(store, settings, credentials, machine), archive)
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise StoreFileError(f"{settings.store_path}: {error}") from error
         undo.pop_all()
     return core

@@ -26,7 +26,7 @@ from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
@@ -168,7 +168,7 @@ class Core:
         while True:
             await rest(self.clock, HEAL_EVERY)
             if self.store.health.trouble:
-                with contextlib.suppress(StoreError):
+                with contextlib.suppress(UnconfirmedError):
                     await self.store.health.probe()
 
     async def _prune(self) -> None:

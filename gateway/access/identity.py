@@ -10,7 +10,7 @@ from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.ports import Clock
-from gateway.generations.stores import Filter, StoreError
+from gateway.generations.stores import Filter, UnconfirmedError
 
 DEFAULT_TENANT = "default"
 """The tenant of all calls if API keys are not required."""
@@ -42,7 +42,7 @@ ANONYMOUS = Identity(DEFAULT_TENANT)
 
 
 class KeyStore(Protocol):
-    """The store of API keys. Its methods raise StoreError."""
+    """The store of API keys. Its methods raise UnconfirmedError."""
 
     async def add_api_key(self, key: ApiKey) -> None:
         """Store a new key."""
@@ -179,7 +179,7 @@ class Access:
     async def _stored(self, write: Callable[..., Awaitable[None]], *values: object) -> None:
         try:
             await write(*values)
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
 

@@ -46,8 +46,9 @@ from gateway.agents.ports import AgentApi, AgentStore
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
+from gateway.generations.read_back import confirmed
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnknownCommitError
 
 log = logging.getLogger(__name__)
 
@@ -78,7 +79,7 @@ class Messages:
     async def send(self, tenant: str, session_id: str, text: str, key: str) -> tuple[Message, bool]:
         """Send a message, or find the one of a known key; return it and whether the key was known.
 
-        It must not be canceled, so run it in an owned task. Raises GatewayError or StoreError.
+        It must not be canceled, so run it in an owned task. Raises GatewayError or UnconfirmedError.
         """
         fingerprint = message_fingerprint(session_id, text)
         lock = self._locks.setdefault(session_id, asyncio.Lock())
@@ -144,14 +145,25 @@ class Messages:
         newer = (await self._api.messages(record.session_id, known)).messages
         record = replace(record, after=newer[-1].id if newer else known)
         try:
-            marked = await self._store.mark_agent_message(record, self._clock.moment().steady)
-        except StoreError:
-            # The record may be stored nevertheless. Delete it, because its message is not sent.
+            marked = await self._store_mark(record)
+        except UnknownCommitError:
+            # The record may be stored. Delete it, because its message is not sent.
             self._tasks.start(self._until_stored(self._store.free_agent_key, record))
             raise
         if not marked:
             raise key_reused(record)  # the key was just used in another session, which has another lock
         return record
+
+    async def _store_mark(self, record: KeyRecord) -> bool:
+        steady = self._clock.moment().steady
+
+        async def once() -> bool:
+            return await self._store.mark_agent_message(record, steady)
+
+        async def again() -> bool:
+            return await once() or await self._store.agent_key(record.tenant, record.key) == record
+
+        return await confirmed(once, again)
 
     async def _look_up(self, record: KeyRecord, text: str, response: Any = None) -> Message:
         """Return the message if it is in the session now. Raises SUBMISSION_UNRESOLVED.

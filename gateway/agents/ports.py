@@ -30,7 +30,7 @@ class AgentApi(Protocol):
 
 
 class AgentStore(Protocol):
-    """Stores the owners of sessions and media, and the records of keys. Its methods raise StoreError."""
+    """Stores the owners of sessions and media, and the records of keys. Its methods raise UnconfirmedError."""
 
     async def agent_tenant(self, session_id: str) -> str | None:
         """Return the tenant of a session; None if it was not created through this gateway."""

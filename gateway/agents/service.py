@@ -43,7 +43,9 @@ class _Accepted:
 
 
 class Agents:
-    """The use cases of agents. The methods raise GatewayError or StoreError; other tenants' sessions are NOT_FOUND.
+    """The use cases of agents. The methods raise GatewayError or UnconfirmedError.
+
+    Other tenants' sessions are NOT_FOUND.
 
     `shared`: sessions that were not created through this gateway may be used, too. It is set if API keys are not
     required, so that there is one tenant.

@@ -23,7 +23,7 @@ from gateway.generations.clock import rest
 from gateway.generations.model import Generation, State, Steady
 from gateway.generations.ports import Clock
 from gateway.generations.state import OUTPUTS_KEPT
-from gateway.generations.stores import Saved, StoreError
+from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class ArchivedFiles:
         """Return the archived files by generation and part of its outputs. Raises GATEWAY_UNAVAILABLE."""
         try:
             return await self._copies.archived(generation_ids)
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
 
@@ -96,7 +96,7 @@ class Archiver:
 
     async def count_waiting(self) -> None:
         """Count the files that wait. The last count stays while the store is not available."""
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(UnconfirmedError):
             self.waiting = await self._copies.copies_waiting()
 
     async def run(self) -> None:
@@ -112,7 +112,7 @@ class Archiver:
                         caught_up = True
                     await self._plan_ended()
                     pause = await self._start_due()
-                except StoreError:
+                except UnconfirmedError:
                     pause = STORE_PAUSE
                 await self._clock.wait(signal, pause)
         finally:
@@ -170,12 +170,12 @@ class Archiver:
                 await self._failed(copy, str(error))
             except RefusedError as error:
                 await self._failed(copy, str(error), refused=True)
-            except StoreError:
+            except UnconfirmedError:
                 raise
             except Exception:
                 log.exception("an output could not be archived because of a bug", extra=_log_fields(copy))
                 await self._failed(copy, "a bug in the gateway")
-        except StoreError:
+        except UnconfirmedError:
             # The outcome is not stored, so the copy is still due. Wait, so that it is not repeated at once.
             await rest(self._clock, STORE_PAUSE)
 

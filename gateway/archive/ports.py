@@ -93,7 +93,7 @@ class ObjectStorage(Protocol):
 
 
 class CopyStore(Protocol):
-    """Stores which files are to be copied or removed, and which are archived. Its methods raise StoreError."""
+    """Stores which files are to be copied or removed, and which are archived. Its methods raise UnconfirmedError."""
 
     async def plan_copies(self, copies: Sequence[Copy]) -> None:
         """Store copies to be made, except those that are stored already or whose generation was deleted."""

@@ -20,7 +20,7 @@ from gateway.generations.feed import Feed
 from gateway.generations.model import Change
 from gateway.generations.ports import Clock
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.stores import ChangeLog, Saved, StoreError
+from gateway.generations.stores import ChangeLog, Saved, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +165,7 @@ class Dispatcher:
             await self.add(callback)
 
     async def add(self, callback: Callback) -> None:
-        """Add a callback and load its pending deliveries. Raises StoreError."""
+        """Add a callback and load its pending deliveries. Raises UnconfirmedError."""
         queue = CallbackQueue(callback)
         for delivery in await self._store.pending_deliveries(callback.id):
             queue.add(delivery)
@@ -203,7 +203,7 @@ class Dispatcher:
         self._wakeup.wake()
 
     async def deliverable(self, delivery: Delivery) -> bool:
-        """Return whether the revision of a delivery still exists. Raises StoreError."""
+        """Return whether the revision of a delivery still exists. Raises UnconfirmedError."""
         return await self._body(delivery) is not None
 
     async def run(self) -> None:
@@ -271,7 +271,7 @@ class Dispatcher:
                 active = callback.id in self.queues and not callback.paused  # both may have changed before the lock
                 if active and queue.waiting < MOST_WAITING and callback.position < self._feed.position:
                     await self._fill_some(queue)
-        except StoreError:  # logged by the store
+        except UnconfirmedError:  # logged by the store
             self._wake_at(queue, self._clock.moment().steady + STORE_PAUSE)
         except Exception:
             log.exception("deliveries could not be created for a callback", extra={"callback": queue.callback.id})
@@ -321,7 +321,7 @@ class Dispatcher:
     async def _attempt(self, queue: CallbackQueue, delivery: Delivery) -> None:
         try:
             await self._try_once(queue, delivery)
-        except StoreError:
+        except UnconfirmedError:
             # Raised before the request was sent: there is no outcome to store.
             pause = self._clock.moment().steady + STORE_PAUSE
             queue.attempted(replace(delivery, next_at=pause))

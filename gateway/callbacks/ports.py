@@ -8,7 +8,7 @@ from gateway.generations.model import Generation
 
 
 class CallbackStore(Protocol):
-    """Stores callbacks and deliveries. Each method returns after its commit, or raises StoreError."""
+    """Stores callbacks and deliveries. Each method returns after its commit, or raises UnconfirmedError."""
 
     async def add_callback(self, callback: Callback) -> bool:
         """Store a new callback with its secret; False if the tenant has one with its idempotency key."""

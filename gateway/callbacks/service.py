@@ -20,6 +20,7 @@ from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
 from gateway.generations.model import Moment, canonical_json
 from gateway.generations.ports import Clock
+from gateway.generations.read_back import confirmed
 from gateway.generations.stores import Filter
 
 P = ParamSpec("P")
@@ -64,7 +65,7 @@ def _uninterrupted(method: "Method[P, T]") -> "Method[P, T]":
 class TenantCallbacks:
     """The use cases of one tenant's callbacks. Callbacks of other tenants are NOT_FOUND.
 
-    The methods raise GatewayError or StoreError.
+    The methods raise GatewayError or UnconfirmedError.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class TenantCallbacks:
             if paused is False:
                 due = self._clock.moment().steady
                 callback = callback.healthy()
-            await self._store.change_callback(callback, due)
+            await self._change(callback, due)
             queue.callback, queue.stored_position = callback, callback.position
             if due is not None:
                 queue.make_due(due, everything=True)
@@ -203,7 +204,7 @@ class TenantCallbacks:
                 raise _quota(f"the callback already has {MOST_SECRETS} active secrets", "secrets", wait)
             new = Secret(signing.new_secret())
             callback = replace(queue.callback, secrets=(new, *old))
-            await self._store.change_callback(callback)
+            await self._change(callback)
             queue.callback, queue.stored_position = callback, callback.position
         return callback, new.text
 
@@ -279,6 +280,12 @@ class TenantCallbacks:
         """Lock a callback. Raises NOT_FOUND, also if it was deleted while the lock was awaited."""
         async with self._queue(tenant, callback_id).changing:
             yield self._queue(tenant, callback_id)
+
+    async def _change(self, callback: Callback, due: float | None = None) -> None:
+        async def once() -> None:
+            await self._store.change_callback(callback, due)
+
+        await confirmed(once, once)
 
     def _queue(self, tenant: str, callback_id: str) -> CallbackQueue:
         queue = self._dispatcher.queues.get(callback_id)

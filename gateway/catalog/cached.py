@@ -14,7 +14,7 @@ from gateway.concurrency import Signal, Signals
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -113,7 +113,7 @@ class CachedCatalog:
     async def _load_stored(self) -> None:
         try:
             stored = await self._store.load_catalog(self._source.account, self._source.origin, self.name)
-        except StoreError:
+        except UnconfirmedError:
             return  # the next use tries again
         if self._loaded:
             return  # a refresh was faster
@@ -145,7 +145,7 @@ class CachedCatalog:
         catalog = StoredCatalog(items, moment.steady, moment.wall)
         try:
             await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
-        except StoreError as error:
+        except UnconfirmedError as error:
             log.warning("a catalog could not be stored", extra={"catalog": self.name, "error": str(error)})
         self._loaded = True
         self._use(catalog)

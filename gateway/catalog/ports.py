@@ -21,7 +21,7 @@ class CatalogSource(Protocol):
 
 
 class CatalogStore(Protocol):
-    """Stores the newest version of each catalog. Its methods raise StoreError."""
+    """Stores the newest version of each catalog. Its methods raise UnconfirmedError."""
 
     async def load_catalog(self, account: str, origin: str, name: str) -> StoredCatalog | None:
         """Return the stored catalog; None if there is none, or if it cannot be read."""

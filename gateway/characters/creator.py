@@ -21,7 +21,7 @@ from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, i
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 
 log = logging.getLogger(__name__)
 
@@ -159,9 +159,10 @@ class Creator:
     async def _claim(self, creation: Creation) -> None:
         try:
             await self._store.claim(creation)
-        except StoreError as error:
-            # The creation may be stored nevertheless. Delete it, because its order is not sent.
-            self._tasks.start(self._until_stored(lambda: self._store.free(creation.id)))
+        except UnconfirmedError as error:
+            if isinstance(error, UnknownCommitError):
+                # The creation may be stored. Delete it, because its order is not sent.
+                self._tasks.start(self._until_stored(lambda: self._store.free(creation.id)))
             raise gateway_unavailable("the store is not available; nothing was sent") from error
         self._registry.add(creation)
 

@@ -30,7 +30,7 @@ class CharacterTakenError(Exception):
 class CharacterStore(Protocol):
     """Stores creations and removals. Each method returns after its commit.
 
-    If it raises StoreError, the outcome of the commit is unknown.
+    The methods raise UnconfirmedError.
     """
 
     async def claim(self, creation: Creation) -> None:

@@ -12,7 +12,7 @@ from gateway.characters.watch import CharacterWatches
 from gateway.errors import Violation, gateway_unavailable
 from gateway.generations.inputs import Input
 from gateway.generations.ports import Clock
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 
 LISTED_FOR = 5.0
 """Seconds for which Higgsfield's list is cached, so that it is not read again for each page."""
@@ -158,7 +158,7 @@ class Characters:
     async def _store_removal(self, removal: Removal) -> None:
         try:
             await self._store.remove(removal)
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
         self._registry.record_removal(removal)
 

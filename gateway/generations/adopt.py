@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, upstream_unavailable
+from gateway.generations import read_back
 from gateway.generations.clock import Ids
 from gateway.generations.journal import state_changed
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
@@ -18,7 +19,7 @@ from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, asked
 from gateway.generations.state import adopted
-from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, StoreError
+from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, UnconfirmedError
 
 MOST_LOOK_UPS = 64
 """Status calls for adoptions at once. They continue if their callers leave, so callers' limits do not bound them."""
@@ -73,7 +74,7 @@ class Adopter:
                 )
             # From here on a drain waits for it, even if the caller leaves.
             return await self._sender.tasks.finish(self._adopt(tenant, adoption))
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available: call again") from error
 
     async def _adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
@@ -98,7 +99,7 @@ class Adopter:
             # A batch of v1 takes as many places at Higgsfield as it has jobs.
             spec = replace(spec, weight=max(len(report.outputs), 1))
             generation = adopted(spec, report, self._clock.moment())
-            claimed = await self._claims.claim(Claim(generation, None, adoption.request_id.encode()))
+            claimed = await read_back.claim(self._claims, Claim(generation, None, adoption.request_id.encode()))
             stored = claimed.new
         except RequestIdTakenError:
             known = await self._known(tenant, adoption.request_id)

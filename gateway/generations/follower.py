@@ -38,7 +38,7 @@ from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
 from gateway.generations.store_backoff import StoreBackoff
-from gateway.generations.stores import Saved, StoreError
+from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.trusted_time import ASK_EVERY, TrustedTime
 
 log = logging.getLogger(__name__)
@@ -394,7 +394,7 @@ class Follower:
         """Run a step, and plan its generation again even if the step fails."""
         try:
             await work
-        except StoreError:
+        except UnconfirmedError:
             log.warning("the store refused a write; the step will be retried", extra={"generation_id": name})
             self._backoff.failed(self._clock.moment().steady)
         except Exception:
@@ -524,7 +524,7 @@ class Follower:
         source = Source.CANCEL if cancel else Source.POLL
         try:
             after = await self._service.observe(generation, Reported(report, source, entry.polls, ran))
-        except StoreError:
+        except UnconfirmedError:
             # Poll less often while the result cannot be stored.
             entry.errors += 1
             self._plan_poll(entry, self._gap(generation, entry.errors))

@@ -10,7 +10,7 @@ from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
 from gateway.generations.clock import rest, spread
 from gateway.generations.ports import Clock, Upstream
-from gateway.generations.stores import DeletionStore, Removal, StoreError
+from gateway.generations.stores import DeletionStore, Removal, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Removals:
         self._wakeup.wake()
 
     async def remove(self, removal: Removal) -> None:
-        """Send the DELETE, and record the removal as confirmed. Raises GatewayError, StoreError."""
+        """Send the DELETE, and record the removal as confirmed. Raises GatewayError, UnconfirmedError."""
         await self._upstream.delete(removal)
         await self._deletions.removed(removal)
 
@@ -43,7 +43,7 @@ class Removals:
             recorded = self._wakeup.signal()
             try:
                 removals = await self._deletions.removals()
-            except StoreError:
+            except UnconfirmedError:
                 await rest(self._clock, FIRST_PAUSE)
                 continue
             reachable = [one for one in removals if self._upstream.reaches(one.account, one.origin)]
@@ -60,7 +60,7 @@ class Removals:
     async def _repeat(self, removal: Removal) -> bool:
         try:
             await self.remove(removal)
-        except (GatewayError, StoreError) as error:
+        except (GatewayError, UnconfirmedError) as error:
             named = {"generation_id": removal.generation_id, "request_id": removal.request_id, "error": str(error)}
             log.warning("data of a deleted generation not removed from Higgsfield; will retry", extra=named)
             return False

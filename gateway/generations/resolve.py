@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from gateway.errors import Failure, Reason, Violation, generation_not_found, invalid_field, invalid_input
-from gateway.generations import due_steps
+from gateway.generations import due_steps, read_back
 from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
@@ -132,7 +132,7 @@ class Resolver:
             token_hash=None,
         )
         fresh = Generation(spec, state=State.UNCERTAIN, ambiguous=True, update_time=moment.wall)
-        claimed = await self._claims.claim(Claim(fresh, None, report.request_id.encode()))
+        claimed = await read_back.claim(self._claims, Claim(fresh, None, report.request_id.encode()))
         if claimed.conflict or claimed.generation is None:
             raise invalid_field("id", "was resolved as another request before")
         return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))

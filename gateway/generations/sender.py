@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
-from gateway.generations import due_steps
+from gateway.generations import due_steps, read_back
 from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
@@ -93,17 +93,17 @@ class Sender:
     async def claim(self, claim: Claim) -> Claimed:
         """Store a claim (step 1). If its generation is marked, that is step 2 as well, and it is sent.
 
-        Raises StoreError if the claim may not be stored. If it was stored after all, the store announces it, and the
-        follower takes the marker back, because no attempt is under way.
+        Raises UnconfirmedError if the claim may not be stored; then nothing is sent. If it was stored after all, the
+        store announces it, and the follower takes the marker back, because no attempt is under way.
         """
         generation = claim.generation
         if generation.marker is None or claim.request is None:
-            return await self._claims.claim(claim)
+            return await read_back.claim(self._claims, claim)
         self._attempts.add(generation.id)
         marked = False
         try:
             await self._trusted_time.learn()
-            claimed = await self._claims.claim(claim)
+            claimed = await read_back.claim(self._claims, claim)
             marked = claimed.generation_id == generation.id
         finally:
             self._go_on(generation, claim.request, marked=marked)
@@ -112,7 +112,7 @@ class Sender:
     async def mark_and_send(self, generation: Generation) -> Generation | None:
         """Store the marker (step 2), then POST. Returns None if the generation has changed, or has no request.
 
-        Raises StoreError if the marker may not be stored; see `claim`.
+        Raises UnconfirmedError if the marker may not be stored; see `claim`.
         """
         return await self.tasks.finish(self._mark_and_send(generation))
 
@@ -129,7 +129,7 @@ class Sender:
         self._attempts.add(generation.id)
         marked = False
         try:
-            marked = await self._generations.save(generation, after, step(mark))
+            marked = await read_back.save(self._generations, generation, after, step(mark))
         finally:
             self._go_on(after, request, marked=marked)
         return after if marked else None

@@ -19,6 +19,7 @@ from gateway.errors import (
     not_done,
     upstream_unavailable,
 )
+from gateway.generations import read_back
 from gateway.generations.admission import Admission
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
@@ -47,7 +48,7 @@ from gateway.generations.stores import (
     DeletionStore,
     Filter,
     GenerationStore,
-    StoreError,
+    UnconfirmedError,
 )
 from gateway.generations.webhook_addresses import WebhookAddresses
 
@@ -173,7 +174,7 @@ class Generations:
         """Store the claim, in one commit with the marker if it can be sent at once."""
         try:
             return await self._sender.claim(claim)
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise gateway_unavailable(
                 "the store did not confirm the submission: call again with the same idempotency_key"
             ) from error
@@ -278,7 +279,7 @@ class Generations:
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
         """Apply an observation to a generation, and return the result. No other code changes generations.
 
-        If another write comes first, the observation is applied to what it left. Raises StoreError and
+        If another write comes first, the observation is applied to what it left. Raises UnconfirmedError and
         RequestIdTakenError.
         """
         while True:
@@ -291,7 +292,7 @@ class Generations:
                         extra={"generation_id": generation.id, "state": generation.state.name},
                     )
                 return generation
-            if await self._generations.save(generation, after, step(observation)):
+            if await read_back.save(self._generations, generation, after, step(observation)):
                 state_changed(generation, after)
                 return after
             again = await self._generations.get(generation.tenant, generation.id)
@@ -410,10 +411,10 @@ class Generations:
         return generation
 
     async def _read(self, access: Awaitable[T]) -> T:
-        """Await an access to the store. A StoreError becomes UNAVAILABLE."""
+        """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""
         try:
             return await access
-        except StoreError as error:
+        except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
 

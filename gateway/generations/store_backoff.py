@@ -7,7 +7,7 @@ from typing import TypeVar
 from gateway.generations.clock import rest
 from gateway.generations.model import Steady
 from gateway.generations.ports import Clock
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,13 @@ FIRST_REST, LONGEST_REST = 1.0, 5.0
 async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]], **named: str) -> T:
     """Call `write` until it succeeds, because what happened must not be lost.
 
-    `what` and `named` describe it in the log. Any error but StoreError is raised.
+    `what` and `named` describe it in the log. Any error but UnconfirmedError is raised.
     """
     pause = FIRST_PAUSE
     while True:
         try:
             return await write()
-        except StoreError:
+        except UnconfirmedError:
             log.error("%s could not be stored; trying again", what, extra=named)
         await rest(clock, pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -1,6 +1,11 @@
 """The ports of the core to the store, one for each need, and their values.
 
-A method that returns has read or committed. Every method may raise StoreError; a write may then be committed or not.
+A method that returns has read or committed. Otherwise it raises an UnconfirmedError, which is one of two: after a
+StoreError nothing is stored; after an UnknownCommitError a write is stored or not, or will be in a moment.
+
+Therefore every write can be repeated: it is conditional on a key or a version, or it changes nothing if it is stored
+already. A stored write is announced to the listeners of the log in any case, also if its outcome is unknown to its
+caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -157,7 +162,7 @@ class StoreHealth(Protocol):
         """The number of refused writes."""
 
     async def probe(self) -> None:
-        """Raise StoreError if the store still refuses writes."""
+        """Raise UnconfirmedError if the store still refuses writes."""
 
 
 class ClaimStore(Protocol):
@@ -166,8 +171,8 @@ class ClaimStore(Protocol):
     async def claim(self, claim: Claim) -> Claimed:
         """Insert a generation, or return the one that its key was used for (step 1 of a submission).
 
-        Raises RequestIdTakenError if the generation has a request id that another one has, or that is being removed at
-        Higgsfield with a deleted one.
+        `Claimed.new` is also True for a repeat of the claim that stored it. Raises RequestIdTakenError if the
+        generation has a request id that any generation has, or that is being removed at Higgsfield with a deleted one.
         """
 
     async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
@@ -324,8 +329,16 @@ class TimeStore(Protocol):
         """Store a correction, replacing one with the same `since`, and delete those whose `since` is in `forget`."""
 
 
-class StoreError(Exception):
-    """The store cannot be read or written now; a write may be committed or not."""
+class UnconfirmedError(Exception):
+    """The store did not confirm a read or a write. Catch it where it does not matter whether a write is stored."""
+
+
+class StoreError(UnconfirmedError):
+    """The store cannot be read or written now. The write is not stored, and never will be."""
+
+
+class UnknownCommitError(UnconfirmedError):
+    """The answer to a commit was lost. The write is stored, or not, or will be in a moment: see `read_back.py`."""
 
 
 class RequestIdTakenError(Exception):

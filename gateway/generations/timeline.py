@@ -13,7 +13,7 @@ from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
 from gateway.generations.ports import Clock
 from gateway.generations.service import Generations
-from gateway.generations.stores import ChangeLog, EventStore, Saved, StoreError
+from gateway.generations.stores import ChangeLog, EventStore, Saved, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,7 @@ class Recorder:
             events, self._unwritten = list(self._unwritten.values()), {}
             try:
                 await self._events.record(events)
-            except StoreError:
+            except UnconfirmedError:
                 log.warning("upstream calls were not recorded, because the store refused the write")
 
 

@@ -32,7 +32,7 @@ from gateway.generations.clock import DISAGREEMENT, rest
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.stores import Correction, StoreError, TimeStore
+from gateway.generations.stores import Correction, TimeStore, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -213,7 +213,7 @@ class TrustedTime:
     async def _store_correction(self, correction: Correction) -> bool:
         try:
             await self._times.correct(correction)
-        except StoreError:
+        except UnconfirmedError:
             log.warning("clock correction could not be stored; will retry")
             return self._placed
         self._replace(correction)

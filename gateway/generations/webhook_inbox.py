@@ -22,7 +22,8 @@ from gateway.generations.state import Accepted, Reported
 from gateway.generations.stores import (
     GenerationStore,
     RequestIdTakenError,
-    StoreError,
+    UnconfirmedError,
+    UnknownCommitError,
     Webhook,
     WebhookReceipt,
     WebhookStore,
@@ -87,12 +88,17 @@ class WebhookInbox:
     async def receive(self, webhook: Webhook) -> bool:
         """Store a webhook and start to process it. Returns False if too many are stored for its generation.
 
-        Raises StoreError if it may not be stored; Higgsfield must then deliver it again.
+        Raises UnconfirmedError if it may not be stored; Higgsfield must then deliver it again.
         """
         return await self._receiving.finish(self._receive(webhook))
 
     async def _receive(self, webhook: Webhook) -> bool:
-        kept = await self._webhooks.store_webhook(webhook, self._clock.moment().wall)
+        try:
+            kept = await self._webhooks.store_webhook(webhook, self._clock.moment().wall)
+        except UnknownCommitError:
+            # If it was stored, the webhook that Higgsfield delivers again is a duplicate, which is not processed.
+            self._start(webhook)
+            raise
         if kept is WebhookReceipt.KEPT:
             self._start(webhook)
             return True
@@ -136,7 +142,7 @@ class WebhookInbox:
                 if again and _name(webhook) in self._came_again:
                     self._came_again.discard(_name(webhook))
                     await self._receive(webhook)
-            except (GatewayError, StoreError, _NotKnownError) as error:
+            except (GatewayError, UnconfirmedError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
                 retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
                 await rest(self._clock, max(pause, retry_after or 0.0))

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.journal import Caller, caller
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 from gateway.rpc.call import Call
 from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.limits import Entrance, Limits, Place
@@ -57,7 +57,7 @@ class Chain:
             elif error.failure.reason is Reason.INVALID_CREDENTIALS:
                 self._telemetry.bad(Bad.CREDENTIALS)
             return rpc_error(error.failure)
-        if isinstance(error, StoreError):
+        if isinstance(error, UnconfirmedError):
             return rpc_error(gateway_unavailable("the store is not available").failure)
         incident = secrets.token_hex(6)
         log.exception("a call failed because of a bug", extra={"method": method, "incident": incident})

@@ -1,6 +1,7 @@
 """The port `ClaimStore` on SQLite."""
 
 import sqlite3
+from dataclasses import replace
 
 from gateway.generations.model import (
     IdempotencyKey,
@@ -63,7 +64,7 @@ class SqliteClaims(StorePart):
         known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
         if known is None:
             raise StoreError("the key was freed at the same time")  # the caller has to retry
-        return known
+        return replace(known, new=known.generation_id == spec.id)
 
     async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
         row = self._one("read_key", tenant=tenant, key=key)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import Generation
 from gateway.generations.state import Restored, advance, step
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 from gateway.store import files, mark
 from gateway.store.files import InUseError, StoreFileError
 from gateway.store.sqlite import SqliteStore
@@ -88,7 +88,7 @@ async def restored(path: Path) -> Declared:
         await _renew_epoch(store)
         held = await _hold(store)
         newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
-    except StoreError as error:
+    except UnconfirmedError as error:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
         await store.close()

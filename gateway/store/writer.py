@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from gateway import failpoints
-from gateway.generations.stores import Saved, StoreError
+from gateway.generations.stores import Saved, StoreError, UnknownCommitError
 from gateway.store.mark import Mark
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,8 @@ class Writer:
         `write` is called inside a transaction, and again if the first transaction failed. `brief`: it writes a few rows
         that it finds by their keys. `step` is the name for failpoints; None if it stores nothing that a caller sent.
 
-        The future raises StoreError if the write is refused, or the error that `write` raised if it is not of SQLite.
+        The future raises StoreError if the write is refused, UnknownCommitError if the disk fails, or the error that
+        `write` raised if it is not of SQLite.
         """
         future: asyncio.Future[Any] = self._loop.create_future()
         if self._hung or self._ended:
@@ -365,10 +366,12 @@ class Writer:
 
 
 def _for_caller(error: Exception) -> Exception:
-    """Return a StoreError for an error of SQLite, and any other error, which is a defect of the write, as it is."""
+    """Return an UnconfirmedError for an error of SQLite, and any other error, a defect of the write, as it is."""
     if not isinstance(error, sqlite3.Error):
         return error
-    failed = StoreError("the store cannot be written")
+    text = "the store cannot be written"
+    # After an I/O error a commit may be on the disk or not. After any other error SQLite rolls it back.
+    failed = UnknownCommitError(text) if _disk_fails(error) else StoreError(text)
     failed.__cause__ = error
     return failed
 

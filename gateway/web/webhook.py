@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from gateway.config import WEBHOOK_PATH
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
-from gateway.generations.stores import StoreError, Webhook
+from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
@@ -42,7 +42,7 @@ Read = Callable[[bytes], StatusReport | None]
 
 
 class Known(Protocol):
-    """The generations that a webhook may be for. The methods raise StoreError."""
+    """The generations that a webhook may be for. The methods raise UnconfirmedError."""
 
     async def by_token(self, token_hash: bytes) -> Generation | None:
         """Return the generation whose webhook URL has the token with this hash."""
@@ -87,7 +87,7 @@ def webhook_route(
                 return await take(request, generation)
             finally:
                 door.leave(place)
-        except StoreError:
+        except UnconfirmedError:
             return _later()
 
     async def take(request: Request, generation: Generation | None) -> Response:

@@ -12,7 +12,7 @@ import grpc.aio
 import pytest
 
 from gateway.generations import due_steps
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnknownCommitError
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.serving import admin_pointer
@@ -79,17 +79,34 @@ async def test_a_disconnected_caller_is_still_served_when_the_store_fails(tmp_pa
         assert len(running.ledger.charges) == 1
 
 
-async def test_a_claim_is_sent_if_it_was_stored_despite_a_store_error(tmp_path: Path) -> None:
-    async with run(tmp_path) as running:
-        claims = running.gateway._core.store.claims
-        claim = claims.claim
+def lose_answers(claims, count: int, *, stored: bool) -> None:  # type: ignore[no-untyped-def]
+    """Lose the answers to the next claims, of which the first is stored or not."""
+    claim, left = claims.claim, count
 
-        async def claims_and_fails(wanted):  # type: ignore[no-untyped-def]
-            claims.claim = claim  # type: ignore[method-assign]
+    async def lossy(wanted):  # type: ignore[no-untyped-def]
+        nonlocal left
+        if not left:
+            return await claim(wanted)
+        if stored and left == count:
             await claim(wanted)
-            raise StoreError("the answer was lost")
+        left -= 1
+        raise UnknownCommitError("the answer was lost")
 
-        claims.claim = claims_and_fails  # type: ignore[method-assign]
+    claims.claim = lossy
+
+
+@pytest.mark.parametrize("stored", [True, False])
+async def test_a_claim_is_read_back_if_its_answer_is_lost(tmp_path: Path, stored: bool) -> None:
+    async with run(tmp_path) as running:
+        lose_answers(running.gateway._core.store.claims, 1, stored=stored)
+        submitted = await running.submit(soul("a fox"))
+        await running.finish(submitted.id)
+        assert len(running.ledger.charges) == 1
+
+
+async def test_a_claim_is_sent_if_it_was_stored_although_it_could_not_be_read_back(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        lose_answers(running.gateway._core.store.claims, 2, stored=True)
         with pytest.raises(RpcFailure) as raised:
             await running.submit(soul("a fox", wait_for=STORED))
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"

@@ -14,9 +14,9 @@ from typing import Any
 from unittest import mock
 
 from gateway.generations.clock import SystemClock
-from gateway.generations.stores import Saved
+from gateway.generations.stores import Saved, UnknownCommitError
 from gateway.store import files, mark, restore
-from gateway.store.writer import Writer
+from gateway.store.writer import Write, Writer
 from tests.simulation.world import World
 
 FULL = "database or disk is full"
@@ -46,6 +46,8 @@ class Disk:
         """The probability that a commit fails as on a full disk."""
         self.io_error = 0.0
         """The probability of an I/O error during a commit, which may or may not be on disk afterwards."""
+        self.lost_answers = 0.0
+        """The probability that the answer to a write is lost, as on a connection to a server: it is stored or not."""
         self.commit_attempts: deque[float] = deque(maxlen=4000)
         """The true times of the newest commits that were attempted."""
         self.copied_at: float | None = None
@@ -80,7 +82,7 @@ class Disk:
         self._open_resources += [
             one for name in ("_reader", "_lock") if (one := getattr(store, name, None)) is not None
         ]
-        return Writer(_Connection(connection, self), listener, broken, lambda: _Worker(self))  # type: ignore[arg-type]
+        return _Writer(self, _Connection(connection, self), listener, broken)  # type: ignore[arg-type]
 
     def release(self) -> None:
         """Close the connections and the lock of a process that has ended. Open transactions are rolled back."""
@@ -135,6 +137,39 @@ class Disk:
             self._hanging.append(signal)
             await signal
         await self.world.sleep(self.world.log_uniform(self.commit_time / 3, self.commit_time * 10))
+
+
+class _Writer(Writer):
+    """The store's writer behind a connection that may break, so that the outcome of a write remains unknown."""
+
+    def __init__(self, disk: Disk, connection: Any, listener: Any, broken: Any) -> None:
+        super().__init__(connection, listener, broken, lambda: _Worker(disk))
+        self._disk = disk
+
+    def write(self, step: str | None, write: Write, *, brief: bool = False) -> asyncio.Future[Any]:
+        world = self._disk.world
+        if step is None or not world.draw_fault(self._disk.lost_answers):
+            return super().write(step, write, brief=brief)
+        # Only brief writes are stored late: all of them are conditional on a key or a version.
+        fate = world.rng.choice(("stored", "not stored", "stored later") if brief else ("stored", "not stored"))
+        world.record(f"lost the answer to {step},", fate)
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # the caller may have ended
+        asyncio.get_running_loop().create_task(self._lose(answer, step, write, brief, fate))
+        return answer
+
+    async def _lose(self, answer: asyncio.Future[Any], step: str, write: Write, brief: bool, fate: str) -> None:
+        world = self._disk.world
+        if fate == "stored":
+            with contextlib.suppress(Exception):
+                await super().write(step, write, brief=brief)
+        await world.sleep(world.log_uniform(0.001, 1.0))
+        if not answer.done():
+            answer.set_exception(UnknownCommitError("the answer was lost"))
+        if fate == "stored later":
+            await world.sleep(world.log_uniform(0.001, 5.0))
+            with contextlib.suppress(Exception):
+                await super().write(step, write, brief=brief)
 
 
 class _Worker:

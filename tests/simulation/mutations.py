@@ -11,7 +11,7 @@ from typing import Any
 from unittest import mock
 
 from gateway.concurrency import OwnedTasks
-from gateway.generations import adopt, due_steps, follower
+from gateway.generations import adopt, due_steps, follower, read_back
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.feed import Feed
@@ -21,7 +21,7 @@ from gateway.generations.model import Generation, IdempotencyKey, Steady
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
-from gateway.generations.stores import Correction, Removal
+from gateway.generations.stores import Claim, Claimed, ClaimStore, Correction, Removal, UnknownCommitError
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
 from gateway.higgsfield.request_context import send_gate
@@ -204,6 +204,20 @@ def stale_signature_is_rejected() -> Iterator[None]:
 
 
 # -- The store ---------------------------------------------------------------------------------------------------------
+
+
+@mutation("charged 2 times", 243)
+def unknown_claim_counts_as_stored() -> Iterator[None]:
+    """A claim is sent although the answer to its commit was lost, and it may not be stored."""
+
+    async def claim(claims: ClaimStore, wanted: Claim) -> Claimed:
+        try:
+            return await claims.claim(wanted)
+        except UnknownCommitError:
+            return Claimed(wanted.generation, new=True, generation_id=wanted.generation.id)
+
+    with replaced(read_back, "claim", claim):
+        yield
 
 
 @mutation("shown with outputs that were deleted", 668, "failing_disk")

@@ -94,6 +94,8 @@ class Plan:
     """Seconds by which the wall clock is ahead of the true time at the start."""
     theme: str = ""
     """The name of the theme; empty if there is none."""
+    lost_answers: float = 0.0
+    """A probability; see `Disk`."""
     adopters: int = 0
     """The number of callers that adopt a request instead of submitting one, beside the others."""
     sigterm_share: float = 0.25
@@ -102,6 +104,8 @@ class Plan:
 
 ADOPTED_IN, ADOPTED_AT = 16, 11
 """Requests are adopted in every sixteenth seed, so that the other seeds stay as they were without adoption."""
+LOST_IN, LOST_AT = 16, (3, 5, 9)
+"""Answers to writes are lost in three of sixteen seeds, for the same reason."""
 
 
 def plan(seed: int) -> Plan:
@@ -190,6 +194,7 @@ def plan(seed: int) -> Plan:
         theme = rng.choice(THEMES)
         theme(planned, rng)
         planned.theme = theme.__name__.strip("_")
+    planned.lost_answers = random.Random(seed).choice((0.01, 0.05, 0.3)) if seed % LOST_IN in LOST_AT else 0.0
     planned.adopters = 2 if seed % ADOPTED_IN == ADOPTED_AT else 0
     return planned
 
@@ -354,6 +359,7 @@ class _Simulation:
         self._restore_undeclared = False
         disk.commit_time = planned.commit_time
         disk.commit_failure, disk.io_error = planned.commit_failure, planned.io_error
+        disk.lost_answers = planned.lost_answers
         disk.on_commit = self.higgsfield.on_submit = self._target_next_steps
         self.server.response_loss = planned.response_loss
 

@@ -15,7 +15,7 @@ from unittest import mock
 
 from gateway import core
 from gateway.generations import timeline
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import UnconfirmedError
 from tests.simulation.loop import CURRENT_PROCESS, SimulatedLoop
 
 SECOND, MINUTE, HOUR, DAY = 1.0, 60.0, 3600.0, 86_400.0
@@ -89,7 +89,7 @@ class World:
 
 
 class _ErrorLogHandler(logging.Handler):
-    """Records errors that the gateway logs. One with an exception other than StoreError is a defect."""
+    """Records errors that the gateway logs. One with an exception other than UnconfirmedError is a defect."""
 
     def __init__(self, world: World) -> None:
         super().__init__(logging.ERROR)
@@ -100,7 +100,7 @@ class _ErrorLogHandler(logging.Handler):
         if process is not None and process.dead:
             return
         self.world.record("log", record.getMessage())
-        if record.exc_info is not None and not isinstance(record.exc_info[1], StoreError | None):
+        if record.exc_info is not None and not isinstance(record.exc_info[1], UnconfirmedError | None):
             error = record.exc_info[1]
             self.world.defects.append(f"{record.getMessage()}: {type(error).__name__}: {error}")
 

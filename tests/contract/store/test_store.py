@@ -103,6 +103,14 @@ async def test_a_second_claim_with_a_key_returns_its_generation(store: Store) ->
     assert len(await all_changes(store)) == 1
 
 
+async def test_a_repeated_claim_is_the_first_one(store: Store) -> None:
+    claim = examples.claim(idempotency_key="key")
+    first = await store.claims.claim(claim)
+    again = await store.claims.claim(claim)
+    assert (again.new, again.generation, again.conflict) == (True, first.generation, False)
+    assert len(await all_changes(store)) == 1
+
+
 async def test_a_key_with_another_input_is_a_conflict(store: Store) -> None:
     first = await stored(store, idempotency_key="key")
     again = await store.claims.claim(examples.claim(idempotency_key="key", fingerprint=b"another"))

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.stores import StoreError
+from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.store import files, writer
 from gateway.store.writer import GATHERING, MOST_IN_A_GROUP, Effect, Write, Writer
 from tests.contract.store.test_faults import held
@@ -124,6 +124,22 @@ async def test_one_faulty_write_fails_alone(watched: Watched, brief: bool) -> No
     results = await asyncio.gather(*(watched.add(name, brief=brief) for name in wanted), return_exceptions=True)
     assert [isinstance(one, Exception) for one in results] == [False, False, True, False]
     assert watched.stored() == ["taken", "a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [("disk I/O error", UnknownCommitError), ("database or disk is full", StoreError)]
+)
+async def test_only_a_failing_disk_leaves_the_outcome_unknown(
+    watched: Watched, error: str, outcome: type[Exception]
+) -> None:
+    def fails(_: sqlite3.Connection) -> Effect:
+        raise sqlite3.OperationalError(error)
+
+    with pytest.raises(outcome):
+        await watched.writer.write(None, fails)
+    await asyncio.sleep(0)  # `broken` is called in the next round of the loop
+    broken, watched.broken = watched.broken, []
+    assert bool(broken) == (outcome is UnknownCommitError)
 
 
 async def test_brief_and_long_writes_keep_their_order(watched: Watched) -> None:

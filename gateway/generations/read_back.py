@@ -1,0 +1,53 @@
+"""Finds out whether a write was stored whose commit has an unknown outcome.
+
+The write is repeated. A read alone proves nothing, because the first commit may still be under way. The repeat is
+conditional on the same key or version, so only one of the two is stored, whichever comes first: if the repeat is
+stored, the first one never will be, and if it is refused, what is stored shows by whom. It is repeated once. If the
+repeat is not confirmed either, the outcome remains unknown.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from gateway.generations.model import Generation
+from gateway.generations.stores import Claim, Claimed, ClaimStore, GenerationStore, UnconfirmedError, UnknownCommitError
+
+T = TypeVar("T")
+
+
+async def confirmed(write: Callable[[], Awaitable[T]], read_back: Callable[[], Awaitable[T]]) -> T:
+    """Await a write, and `read_back` if its outcome is unknown. Raises UnknownCommitError if that fails, too.
+
+    A StoreError of `read_back` says nothing about the first write.
+    """
+    try:
+        return await write()
+    except UnknownCommitError as unknown:
+        try:
+            return await read_back()
+        except UnconfirmedError:
+            raise unknown from None
+
+
+async def claim(claims: ClaimStore, wanted: Claim) -> Claimed:
+    """Store a claim; see `ClaimStore.claim`."""
+
+    async def once() -> Claimed:
+        return await claims.claim(wanted)
+
+    return await confirmed(once, once)
+
+
+async def save(generations: GenerationStore, before: Generation, after: Generation, step: str) -> bool:
+    """Replace a version of a generation; see `GenerationStore.save`.
+
+    False also if another write has followed, so that it cannot be seen any more by whom `after` was stored.
+    """
+
+    async def once() -> bool:
+        return await generations.save(before, after, step)
+
+    async def again() -> bool:
+        return await once() or await generations.any(after.id) == after
+
+    return await confirmed(once, again)
