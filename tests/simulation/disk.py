@@ -154,7 +154,6 @@ class _Writer(Writer):
         fate = world.rng.choice(("stored", "not stored", "stored later") if brief else ("stored", "not stored"))
         world.record(f"lost the answer to {step},", fate)
         answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # the caller may have ended
         asyncio.get_running_loop().create_task(self._lose(answer, step, write, brief, fate))
         return answer
 
@@ -166,6 +165,7 @@ class _Writer(Writer):
         await world.sleep(world.log_uniform(0.001, 1.0))
         if not answer.done():
             answer.set_exception(UnknownCommitError("the answer was lost"))
+            answer.exception()  # the caller may have ended, and not retrieve it
         if fate == "stored later":
             await world.sleep(world.log_uniform(0.001, 5.0))
             with contextlib.suppress(Exception):
