@@ -35,7 +35,14 @@ from gateway.generations.state import (
     step,
 )
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.stores import Claim, Claimed, ClaimStore, GenerationStore, RequestIdTakenError
+from gateway.generations.stores import (
+    Claim,
+    Claimed,
+    ClaimStore,
+    GenerationStore,
+    RequestIdTakenError,
+    UnknownCommitError,
+)
 from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
@@ -93,20 +100,22 @@ class Sender:
     async def claim(self, claim: Claim) -> Claimed:
         """Store a claim (step 1). If its generation is marked, that is step 2 as well, and it is sent.
 
-        Raises UnconfirmedError if the claim may not be stored; then nothing is sent. If it was stored after all, the
-        store announces it, and the follower takes the marker back, because no attempt is under way.
+        Raises UnconfirmedError if the claim may not be stored; then nothing is sent, and the marker is taken back.
         """
         generation = claim.generation
         if generation.marker is None or claim.request is None:
             return await read_back.claim(self._claims, claim)
         self._attempts.add(generation.id)
-        marked = False
         try:
             await self._trusted_time.learn()
             claimed = await read_back.claim(self._claims, claim)
-            marked = claimed.generation_id == generation.id
-        finally:
-            self._go_on(generation, claim.request, marked=marked)
+        except UnknownCommitError:
+            self.tasks.start(self._take_marker_back(generation, lambda: self._is_claimed(claim)))
+            raise
+        except BaseException:
+            self._end_attempt(generation)
+            raise
+        self._go_on(generation, claim.request, marked=claimed.generation_id == generation.id)
         return claimed
 
     async def mark_and_send(self, generation: Generation) -> Generation | None:
@@ -127,21 +136,56 @@ class Sender:
         if after is None or self.attempts(generation.id):
             return None
         self._attempts.add(generation.id)
-        marked = False
         try:
             marked = await read_back.save(self._generations, generation, after, step(mark))
-        finally:
-            self._go_on(after, request, marked=marked)
+        except UnknownCommitError:
+            self.tasks.start(self._take_marker_back(after, lambda: self._is_marked(generation, after)))
+            raise
+        except BaseException:
+            self._end_attempt(after)
+            raise
+        self._go_on(after, request, marked=marked)
         return after if marked else None
 
     def _go_on(self, generation: Generation, request: PreparedRequest, *, marked: bool) -> None:
         """Send a marked generation in a new task, or end the attempt if it was not marked."""
         if marked:
             self.tasks.start(self._send(generation, request))
-            return
+        else:
+            self._end_attempt(generation)
+
+    def _end_attempt(self, generation: Generation) -> None:
+        """End an attempt that sent nothing."""
         self._attempts.discard(generation.id)
         self._admission.stays_behind(generation.id)
         self._let_go(generation.id)
+
+    async def _take_marker_back(self, generation: Generation, is_stored: Callable[[], Awaitable[bool]]) -> None:
+        """Find out whether a marker was stored, and take it back. A drain waits for that.
+
+        Otherwise the next process would find the marker of another one, and could not know that nothing was sent.
+        """
+        named = _ids(generation)
+        if await until_stored(self._clock, "the marker of an attempt", is_stored, **named):
+            assert generation.marker is not None
+            await self._settle(generation, Unsent(generation.marker))
+        self._end_attempt(generation)
+
+    async def _is_marked(self, generation: Generation, after: Generation) -> bool:
+        """Return whether a marker is stored, after storing it again: then the first write cannot come later."""
+        if await self._generations.save(generation, after, step(Marked(self.owner))):
+            return True
+        stored = await self._generations.any(after.id)
+        return stored is not None and stored.marker == after.marker
+
+    async def _is_claimed(self, claim: Claim) -> bool:
+        """Return whether a claim is stored. It is not stored again: its caller was shown an error, and may be gone.
+
+        If it is stored later, the follower takes its marker back.
+        """
+        spec = claim.generation.spec
+        known = await self._claims.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
+        return known is not None and known.generation_id == spec.id
 
     async def drained(self) -> None:
         """Wait until no submission is under way and every outcome is stored."""

@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from gateway.generations import due_steps
+from gateway.generations.model import GenerationId, State
 from gateway.generations.stores import UnknownCommitError
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -79,26 +80,28 @@ async def test_a_disconnected_caller_is_still_served_when_the_store_fails(tmp_pa
         assert len(running.ledger.charges) == 1
 
 
-def lose_answers(claims, count: int, *, stored: bool) -> None:  # type: ignore[no-untyped-def]
-    """Lose the answers to the next claims, of which the first is stored or not."""
-    claim, left = claims.claim, count
+def lose_answers(port: object, method: str, count: int, *, stored: bool, then=None, step: str = "") -> None:  # type: ignore[no-untyped-def]
+    """Lose the answers to the next writes, of which the first is stored or not. `then` is awaited before the last."""
+    write, left = getattr(port, method), count
 
-    async def lossy(wanted):  # type: ignore[no-untyped-def]
+    async def lossy(*given):  # type: ignore[no-untyped-def]
         nonlocal left
-        if not left:
-            return await claim(wanted)
+        if not left or (step and step not in given):
+            return await write(*given)
         if stored and left == count:
-            await claim(wanted)
+            await write(*given)
         left -= 1
+        if not left and then is not None:
+            await then()
         raise UnknownCommitError("the answer was lost")
 
-    claims.claim = lossy
+    setattr(port, method, lossy)
 
 
 @pytest.mark.parametrize("stored", [True, False])
 async def test_a_claim_is_read_back_if_its_answer_is_lost(tmp_path: Path, stored: bool) -> None:
     async with run(tmp_path) as running:
-        lose_answers(running.gateway._core.store.claims, 1, stored=stored)
+        lose_answers(running.gateway._core.store.claims, "claim", 1, stored=stored)
         submitted = await running.submit(soul("a fox"))
         await running.finish(submitted.id)
         assert len(running.ledger.charges) == 1
@@ -106,7 +109,7 @@ async def test_a_claim_is_read_back_if_its_answer_is_lost(tmp_path: Path, stored
 
 async def test_a_claim_is_sent_if_it_was_stored_although_it_could_not_be_read_back(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
-        lose_answers(running.gateway._core.store.claims, 2, stored=True)
+        lose_answers(running.gateway._core.store.claims, "claim", 2, stored=True)
         with pytest.raises(RpcFailure) as raised:
             await running.submit(soul("a fox", wait_for=STORED))
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"
@@ -115,6 +118,28 @@ async def test_a_claim_is_sent_if_it_was_stored_although_it_could_not_be_read_ba
         assert again.id == generation_id
         await running.finish(generation_id)
         assert len(running.ledger.charges) == 1
+
+
+@pytest.mark.parametrize("step", ["claim", "marked"])
+async def test_a_drain_takes_back_a_marker_whose_commit_is_unknown(tmp_path: Path, step: str) -> None:
+    async with run(tmp_path, UPSTREAM_CONCURRENCY="1") as running:
+        store = running.gateway._core.store
+        if step == "claim":
+            lose_answers(store.claims, "claim", 2, stored=True, then=running.begin_drain)
+            with pytest.raises(RpcFailure):
+                await running.submit(soul("a fox", wait_for=STORED))
+        else:
+            first = await running.submit(soul("a fox", wait_for=STORED))
+            await running.submit(soul("a hare", wait_for=STORED))  # waits for the first one's end
+            lose_answers(store.generations, "save", 2, stored=True, then=running.begin_drain, step=step)
+            await running.finish(first.id)
+            await eventually(lambda: running.draining)
+        await running.stop_gateway()
+        await running.start_gateway()
+        listed = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
+        newest = await running.finish(listed.generations[0].id)
+        history = await running.gateway._core.store.change_log.history(GenerationId(newest.id), 0, 100)
+        assert State.UNCERTAIN not in {one.state for one in history}
 
 
 async def test_an_operator_call_canceled_during_its_commit_still_sends(
