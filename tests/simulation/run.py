@@ -378,6 +378,10 @@ class _Simulation:
         for caller in self.callers:
             await caller.get_final()
         await self.world.sleep(HOUR)  # by then every watcher has reconnected
+        for _ in range(60):
+            if all(watcher.view.caught_up for watcher in self.watchers):
+                break
+            await self.world.sleep(1.0)  # the stream of one has just ended, because it was old
         self.evidence.ended_at = world.now
         self._measure()
         serving.cancel()
