@@ -23,14 +23,15 @@ CLASSES = {
 }
 """The blocking twin of each class. HfGatewayClient extends BlockingClient."""
 
-BY_HAND = {"upload"}
+BY_HAND = {"connect", "upload", "withTimeout"}
 """HfGatewayClient reads the source of an upload on the caller's thread."""
 
 WIDTH = 120
 
 METHOD = re.compile(
     r"(?P<comment>  /\*\*(?:(?!\*/).)*?\*/\n)"
-    r"  public (?P<kind>CompletableFuture|Items)<(?P<type>\w+)> (?P<name>\w+)\((?P<parameters>[^)]*)\) \{\n",
+    r"  public (?:(?P<kind>CompletableFuture|Items)<(?P<type>\w+)>|Async(?P<group>\w+))"
+    r" (?P<name>\w+)\((?P<parameters>[^)]*)\) \{\n",
     re.DOTALL,
 )
 CLASS = re.compile(r"(?P<comment>/\*\*(?:(?!\*/).)*?\*/\n)public final class (?P<name>\w+)", re.DOTALL)
@@ -76,7 +77,9 @@ def _method(found: re.Match[str]) -> str:
     name, item, parameters = found["name"], found["type"], " ".join(found["parameters"].split())
     names = PARAMETER.findall(parameters)
     call = f"async.{name}({', '.join(names)})"
-    if found["kind"] == "Items":
+    if found["group"]:
+        returned, body = found["group"], f"return new {found['group']}({call});"
+    elif found["kind"] == "Items":
         watch = name.startswith("watch")
         returned = f"Watch<{item}>" if watch else f"Stream<{item}>"
         body = f"return new Watch<>({call}){'' if watch else '.stream()'};"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from textwrap import wrap
 
-from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described
+from tools.error_tables import MARK, ROOT, ErrorClass, Language, classes_of_codes, classes_of_reasons, described, ends
 
 WIDTH = 120
 TERMS = {
@@ -30,6 +30,31 @@ package io.github.hfgateway.client;
  */
 @SuppressWarnings("serial")
 public class {BASE} extends DetailedException {{
+"""
+
+END = f"""// {MARK}
+package io.github.hfgateway.client;
+
+import io.github.hfgateway.v1.Generation;
+
+/**
+ * The generation ended without output: {{@link #reason}} has the reason. Only {{@code generate}} throws it. No call
+ * failed, so {{@link #code}} is null.
+ */
+@SuppressWarnings("serial")
+public class GenerationFailedException extends GatewayException {{
+  private final Generation generation;
+
+  GenerationFailedException(Facts facts, Generation generation) {{
+    super(facts);
+    this.generation = generation;
+    setIdempotencyKey(generation.getIdempotencyKey());
+  }}
+
+  /** Returns the generation in its final state. */
+  public Generation generation() {{
+    return generation;
+  }}
 """
 
 CANCELED = """
@@ -65,6 +90,18 @@ def write(classes: list[ErrorClass]) -> str:
     )
 
 
+def write_ends(_: list[ErrorClass]) -> str:
+    """Return the error of a generation that ended without output, with its subclasses in it."""
+    below = "".join(
+        f"\n  /** {text} */\n"
+        f"  public static final class {name.removeprefix('Generation')} extends {ends.BASE}Exception {{\n"
+        f"    {name.removeprefix('Generation')}(Facts facts, Generation generation) {{\n"
+        "      super(facts, generation);\n    }\n  }\n"
+        for name, text in ends.BELOW.items()
+    )
+    return f"{END}{below}}}\n"
+
+
 def _constructor(name: str, indent: str = "  ") -> str:
     return f"{indent}{name}(Facts facts) {{\n{indent}  super(facts);\n{indent}}}\n"
 
@@ -90,4 +127,5 @@ def _comment(one: ErrorClass) -> str:
     return "  /**\n" + "".join(f"   * {line}\n" for line in wrap(text, WIDTH - 5)) + "   */\n"
 
 
-LANGUAGE = Language({ROOT / "clients/java/src/generated/java/io/github/hfgateway/client" / f"{BASE}.java": write})
+SOURCES = ROOT / "clients/java/src/generated/java/io/github/hfgateway/client"
+LANGUAGE = Language({SOURCES / f"{BASE}.java": write, SOURCES / f"{ends.BASE}Exception.java": write_ends})

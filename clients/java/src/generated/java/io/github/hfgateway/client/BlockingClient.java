@@ -210,4 +210,19 @@ abstract class BlockingClient {
   public CreateWatchTokenResponse createWatchToken(CreateWatchTokenRequest request) {
     return Blocking.await(async.createWatchToken(request));
   }
+
+  /** Returns the catalogs of models, motions, styles and presets. */
+  public Catalog catalog() {
+    return new Catalog(async.catalog());
+  }
+
+  /** Returns the methods for characters: trained faces that stay the same in all generations. */
+  public Characters characters() {
+    return new Characters(async.characters());
+  }
+
+  /** Returns the methods for callbacks: signed webhooks to your servers. */
+  public Callbacks callbacks() {
+    return new Callbacks(async.callbacks());
+  }
 }

@@ -38,7 +38,7 @@ public final class AsyncCallbacks {
     Function<CreateCallbackResponse, CreatedCallback> made = response ->
         new CreatedCallback(response.getCallback(), response.getSecret(), key, response.getReplayed());
     return Operation.of(key, creating -> creating
-        .step(() -> calls.unary(CallbackServiceGrpc.getCreateCallbackMethod(), keyed, made))
+        .step(() -> calls.unary(keyed, made))
         .thenCompose(created -> own && created.replayed()
             ? creating.step(() -> withNewSecret(created))
             : CompletableFuture.completedFuture(created)));
@@ -48,7 +48,7 @@ public final class AsyncCallbacks {
     RotateCallbackSecretRequest request = RotateCallbackSecretRequest.newBuilder().setId(lost.id()).build();
     Function<RotateCallbackSecretResponse, CreatedCallback> made =
         rotated -> new CreatedCallback(lost.callback(), rotated.getSecret(), lost.idempotencyKey(), true);
-    return calls.unary(CallbackServiceGrpc.getRotateCallbackSecretMethod(), request, made);
+    return calls.unary(request, made);
   }
 
   /**
@@ -57,8 +57,7 @@ public final class AsyncCallbacks {
    * @throws GatewayException.NotFound if the callback does not exist
    */
   public CompletableFuture<Callback> get(String id) {
-    GetCallbackRequest request = GetCallbackRequest.newBuilder().setId(id).build();
-    return calls.unary(CallbackServiceGrpc.getGetCallbackMethod(), request, GetCallbackResponse::getCallback);
+    return calls.unary(GetCallbackRequest.newBuilder().setId(id).build(), GetCallbackResponse::getCallback);
   }
 
   /** Lists all callbacks, newest first. Fetches pages on demand. */
@@ -68,18 +67,17 @@ public final class AsyncCallbacks {
 
   /** Lists all callbacks, newest first. Fetches pages of the request's size on demand. */
   public Items<Callback> list(ListCallbacksRequest request) {
-    return calls.list(CallbackServiceGrpc.getListCallbacksMethod(), request, ListCallbacksResponse::getCallbacksList);
+    return calls.list(request, ListCallbacksResponse::getCallbacksList);
   }
 
   /** Changes the fields that are set in the request, and returns the callback. */
   public CompletableFuture<Callback> update(UpdateCallbackRequest request) {
-    return calls.unary(CallbackServiceGrpc.getUpdateCallbackMethod(), request, UpdateCallbackResponse::getCallback);
+    return calls.unary(request, UpdateCallbackResponse::getCallback);
   }
 
   /** Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds. */
   public CompletableFuture<Void> delete(String id) {
-    DeleteCallbackRequest request = DeleteCallbackRequest.newBuilder().setId(id).build();
-    return calls.unary(CallbackServiceGrpc.getDeleteCallbackMethod(), request, deleted -> null);
+    return calls.unary(DeleteCallbackRequest.newBuilder().setId(id).build(), deleted -> null);
   }
 
   /**
@@ -89,14 +87,12 @@ public final class AsyncCallbacks {
    * @throws GatewayException.QuotaExceeded if four secrets are active
    */
   public CompletableFuture<RotateCallbackSecretResponse> rotateSecret(String id) {
-    RotateCallbackSecretRequest request = RotateCallbackSecretRequest.newBuilder().setId(id).build();
-    return calls.unary(CallbackServiceGrpc.getRotateCallbackSecretMethod(), request, Function.identity());
+    return calls.unary(RotateCallbackSecretRequest.newBuilder().setId(id).build());
   }
 
   /** Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error. */
   public CompletableFuture<Delivery> test(String id) {
-    TestCallbackRequest request = TestCallbackRequest.newBuilder().setId(id).build();
-    return calls.unary(CallbackServiceGrpc.getTestCallbackMethod(), request, TestCallbackResponse::getDelivery);
+    return calls.unary(TestCallbackRequest.newBuilder().setId(id).build(), TestCallbackResponse::getDelivery);
   }
 
   /**
@@ -109,13 +105,11 @@ public final class AsyncCallbacks {
 
   /** Lists the deliveries that match the request, newest first. Fetches pages of its size on demand. */
   public Items<Delivery> listDeliveries(ListDeliveriesRequest request) {
-    return calls.list(
-        CallbackServiceGrpc.getListDeliveriesMethod(), request, ListDeliveriesResponse::getDeliveriesList);
+    return calls.list(request, ListDeliveriesResponse::getDeliveriesList);
   }
 
   /** Repeats a delivery, with the same id and a new series of attempts. */
   public CompletableFuture<Delivery> redeliver(String id) {
-    RedeliverDeliveryRequest request = RedeliverDeliveryRequest.newBuilder().setId(id).build();
-    return calls.unary(CallbackServiceGrpc.getRedeliverDeliveryMethod(), request, RedeliverDeliveryResponse::getDelivery);
+    return calls.unary(RedeliverDeliveryRequest.newBuilder().setId(id).build(), RedeliverDeliveryResponse::getDelivery);
   }
 }

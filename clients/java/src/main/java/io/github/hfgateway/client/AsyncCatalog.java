@@ -21,7 +21,7 @@ public final class AsyncCatalog {
 
   /** Lists the models that match the request, in pages of its size. */
   public Items<Model> listModels(ListModelsRequest request) {
-    return calls.list(CatalogServiceGrpc.getListModelsMethod(), request, ListModelsResponse::getModelsList);
+    return calls.list(request, ListModelsResponse::getModelsList);
   }
 
   /**
@@ -30,8 +30,7 @@ public final class AsyncCatalog {
    * @throws GatewayException.ModelUnknown if the catalog does not have the model. A submission to it may still succeed
    */
   public CompletableFuture<Model> getModel(String id) {
-    GetModelRequest request = GetModelRequest.newBuilder().setId(id).build();
-    return calls.unary(CatalogServiceGrpc.getGetModelMethod(), request, GetModelResponse::getModel);
+    return calls.unary(GetModelRequest.newBuilder().setId(id).build(), GetModelResponse::getModel);
   }
 
   /**
@@ -53,7 +52,7 @@ public final class AsyncCatalog {
 
   /** Lists the motions that match the request, in pages of its size. */
   public Items<Motion> listMotions(ListMotionsRequest request) {
-    return calls.list(CatalogServiceGrpc.getListMotionsMethod(), request, ListMotionsResponse::getMotionsList);
+    return calls.list(request, ListMotionsResponse::getMotionsList);
   }
 
   /** Lists all styles of a version, for {@link Inputs#soul}. */
@@ -63,7 +62,7 @@ public final class AsyncCatalog {
 
   /** Lists the styles that match the request, in pages of its size. */
   public Items<SoulStyle> listSoulStyles(ListSoulStylesRequest request) {
-    return calls.list(CatalogServiceGrpc.getListSoulStylesMethod(), request, ListSoulStylesResponse::getSoulStylesList);
+    return calls.list(request, ListSoulStylesResponse::getSoulStylesList);
   }
 
   /** Lists all presets of a model. */
@@ -73,6 +72,6 @@ public final class AsyncCatalog {
 
   /** Lists the presets that match the request, in pages of its size. The request must have the id of a model. */
   public Items<Preset> listPresets(ListPresetsRequest request) {
-    return calls.list(CatalogServiceGrpc.getListPresetsMethod(), request, ListPresetsResponse::getPresetsList);
+    return calls.list(request, ListPresetsResponse::getPresetsList);
   }
 }

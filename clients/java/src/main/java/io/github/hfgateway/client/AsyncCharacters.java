@@ -36,7 +36,7 @@ public final class AsyncCharacters {
     Function<CreateCharacterResponse, CreatedCharacter> made = response ->
         new CreatedCharacter(response.getCharacter(), key, response.getReplayed());
     return Operation.of(key, creating -> creating.step(() ->
-        calls.within(timeout).unary(CharacterServiceGrpc.getCreateCharacterMethod(), request, made)));
+        calls.within(timeout).unary(request, made)));
   }
 
   /**
@@ -84,8 +84,7 @@ public final class AsyncCharacters {
    * @throws GatewayException.NotFound if the character does not exist
    */
   public CompletableFuture<SoulCharacter> get(String id) {
-    GetCharacterRequest request = GetCharacterRequest.newBuilder().setId(id).build();
-    return calls.unary(CharacterServiceGrpc.getGetCharacterMethod(), request, GetCharacterResponse::getCharacter);
+    return calls.unary(GetCharacterRequest.newBuilder().setId(id).build(), GetCharacterResponse::getCharacter);
   }
 
   /** Lists all characters, newest first. Fetches pages on demand. */
@@ -95,14 +94,12 @@ public final class AsyncCharacters {
 
   /** Lists all characters, newest first. Fetches pages of the request's size on demand. */
   public Items<SoulCharacter> list(ListCharactersRequest request) {
-    return calls.list(
-        CharacterServiceGrpc.getListCharactersMethod(), request, ListCharactersResponse::getCharactersList);
+    return calls.list(request, ListCharactersResponse::getCharactersList);
   }
 
   /** Deletes the character at Higgsfield. Deleting a deleted character succeeds. */
   public CompletableFuture<Void> delete(String id) {
-    DeleteCharacterRequest request = DeleteCharacterRequest.newBuilder().setId(id).build();
-    return calls.unary(CharacterServiceGrpc.getDeleteCharacterMethod(), request, deleted -> null);
+    return calls.unary(DeleteCharacterRequest.newBuilder().setId(id).build(), deleted -> null);
   }
 
   /**

@@ -48,8 +48,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    */
   public CompletableFuture<Void> check() {
     ListGenerationsRequest request = ListGenerationsRequest.newBuilder().setPageSize(1).build();
-    return calls.unary(
-        GenerationServiceGrpc.getListGenerationsMethod(), request, page -> null, Duration.ofSeconds(10), Duration.ZERO);
+    return calls.unary(request, page -> null, Duration.ofSeconds(10), Duration.ZERO);
   }
 
   /** Submits a generation with a new idempotency key. */
@@ -74,7 +73,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
     Function<SubmitGenerationResponse, Submission> made = response ->
         new Submission(response.getGeneration(), key, response.getReplayed(), response.getWarningsList());
     return Operation.of(key, submitting -> submitting.step(() ->
-        calls.within(total).unary(GenerationServiceGrpc.getSubmitGenerationMethod(), request, made)));
+        calls.within(total).unary(request, made)));
   }
 
   /**
@@ -137,7 +136,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    *     has it
    */
   public CompletableFuture<AdoptGenerationResponse> adopt(AdoptGenerationRequest request) {
-    return calls.unary(GenerationServiceGrpc.getAdoptGenerationMethod(), request, Function.identity());
+    return calls.unary(request);
   }
 
   /**
@@ -146,9 +145,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    * @throws GatewayException.NotFound if the tenant has no generation with this id
    */
   public CompletableFuture<Generation> get(String id) {
-    GetGenerationRequest request = GetGenerationRequest.newBuilder().setId(id).build();
-    return calls.unary(
-        GenerationServiceGrpc.getGetGenerationMethod(), request, GetGenerationResponse::getGeneration);
+    return calls.unary(GetGenerationRequest.newBuilder().setId(id).build(), GetGenerationResponse::getGeneration);
   }
 
   /** Lists the generations that match the filter, newest first. Fetches pages on demand. */
@@ -158,8 +155,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
 
   /** Lists the generations that match the request's filter, newest first. Fetches pages of its size on demand. */
   public Items<Generation> list(ListGenerationsRequest request) {
-    return calls.list(
-        GenerationServiceGrpc.getListGenerationsMethod(), request, ListGenerationsResponse::getGenerationsList);
+    return calls.list(request, ListGenerationsResponse::getGenerationsList);
   }
 
   /**
@@ -168,9 +164,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    * @throws GatewayException.NotCancelable if it is too late to cancel
    */
   public CompletableFuture<Generation> cancel(String id) {
-    CancelGenerationRequest request = CancelGenerationRequest.newBuilder().setId(id).build();
-    return calls.unary(
-        GenerationServiceGrpc.getCancelGenerationMethod(), request, CancelGenerationResponse::getGeneration);
+    return calls.unary(CancelGenerationRequest.newBuilder().setId(id).build(), CancelGenerationResponse::getGeneration);
   }
 
   /** Waits until the generation has ended, and returns it. */
@@ -195,8 +189,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
         WaitGenerationRequest.newBuilder().setId(id).setTimeout(Durations.of(step)).build();
     Calls within = calls.within(calls.timeout().plus(step));
     return waiting
-        .step(() -> within.unary(
-            GenerationServiceGrpc.getWaitGenerationMethod(), request, WaitGenerationResponse::getGeneration))
+        .step(() -> within.unary(request, WaitGenerationResponse::getGeneration))
         .thenCompose(generation -> {
           long answered = connection.timers.now();
           if (generation.getDone() || answered >= deadline) {
@@ -257,8 +250,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
 
   /** Returns the price of the input, and validates it as {@code submit} does. Charges nothing. */
   public CompletableFuture<EstimateGenerationResponse> estimate(GenerationInput input) {
-    EstimateGenerationRequest request = EstimateGenerationRequest.newBuilder().setInput(input).build();
-    return calls.unary(GenerationServiceGrpc.getEstimateGenerationMethod(), request, Function.identity());
+    return calls.unary(EstimateGenerationRequest.newBuilder().setInput(input).build());
   }
 
   /**
@@ -268,15 +260,13 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    * @throws GatewayException.NotDone if the generation has not ended
    */
   public CompletableFuture<Boolean> delete(String id) {
-    DeleteGenerationRequest request = DeleteGenerationRequest.newBuilder().setId(id).build();
     return calls.unary(
-        GenerationServiceGrpc.getDeleteGenerationMethod(), request, DeleteGenerationResponse::getRemovedUpstream);
+        DeleteGenerationRequest.newBuilder().setId(id).build(), DeleteGenerationResponse::getRemovedUpstream);
   }
 
   /** Returns the history of the generation, oldest event first: every change, and every call to Higgsfield. */
   public CompletableFuture<ExplainGenerationResponse> explain(String id) {
-    ExplainGenerationRequest request = ExplainGenerationRequest.newBuilder().setId(id).build();
-    return calls.unary(GenerationServiceGrpc.getExplainGenerationMethod(), request, Function.identity());
+    return calls.unary(ExplainGenerationRequest.newBuilder().setId(id).build());
   }
 
   /**
@@ -306,8 +296,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    * @param contentType the media type, such as "image/png"
    */
   public CompletableFuture<CreateUploadResponse> createUpload(String contentType) {
-    CreateUploadRequest request = CreateUploadRequest.newBuilder().setContentType(contentType).build();
-    return calls.unary(UploadServiceGrpc.getCreateUploadMethod(), request, Function.identity());
+    return calls.unary(CreateUploadRequest.newBuilder().setContentType(contentType).build());
   }
 
   /**
@@ -323,7 +312,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
 
   /** Creates a watch token with all options. */
   public CompletableFuture<CreateWatchTokenResponse> createWatchToken(CreateWatchTokenRequest request) {
-    return calls.unary(TokenServiceGrpc.getCreateWatchTokenMethod(), request, Function.identity());
+    return calls.unary(request);
   }
 
   /** Returns the catalogs of models, motions, styles and presets. */

@@ -1,5 +1,6 @@
 package io.github.hfgateway.client;
 
+import com.google.protobuf.Message;
 import io.grpc.ClientCall;
 import io.grpc.Context;
 import io.grpc.Metadata;
@@ -16,11 +17,11 @@ import java.util.concurrent.CompletableFuture;
  * The items of a call, which is repeated after failures: the one response of a unary call, or a watch. It makes an
  * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
  */
-final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E> {
+final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> implements Source<E> {
   private final Connection connection;
   private final Exchange<Q, M, E> exchange;
   private final long patience;
-  private final long deadline;
+  private final Duration timeout;
   private final Context context = Context.current();
   private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> failed(error));
   private final Queue<E> items = new ArrayDeque<>();
@@ -28,6 +29,8 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
   private ClientCall<Q, M> call;
   private GatewayException broken;
   private Throwable failure;
+  private long deadline;
+  private boolean answered;
   private boolean over;
 
   // The failures since the last message.
@@ -35,12 +38,16 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
   private long began;
   private GatewayException last;
 
-  /** Creates the items of an exchange that is given up after failures for {@code patience}, or at the deadline. */
-  Attempts(Connection connection, Exchange<Q, M, E> exchange, Duration patience, long deadline) {
+  /**
+   * Creates the items of an exchange that is given up after failures for {@code patience}, or at the timeout: of a whole
+   * watch, or of each page of a list.
+   */
+  Attempts(Connection connection, Exchange<Q, M, E> exchange, Duration patience, Duration timeout) {
     this.connection = connection;
     this.exchange = exchange;
     this.patience = Timers.nanos(patience);
-    this.deadline = deadline;
+    this.timeout = timeout;
+    this.deadline = connection.deadline(timeout);
   }
 
   @Override
@@ -83,6 +90,10 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
   }
 
   private void attempt() {
+    if (answered) { // this is the next page
+      answered = false;
+      deadline = connection.deadline(timeout);
+    }
     call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());
     call.request(1);
@@ -101,7 +112,8 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
       }
       items.addAll(exchange.received(message));
       over = exchange.done;
-      if (exchange.method.getType() == MethodType.UNARY) {
+      answered = exchange.method.getType() == MethodType.UNARY;
+      if (answered) {
         return; // its status follows at once
       }
       if (over) {
@@ -117,7 +129,7 @@ final class Attempts<Q, M, E> extends ClientCall.Listener<M> implements Source<E
     serial.execute(() -> {
       call = null;
       if (status.isOk()) {
-        over = true;
+        over |= !answered;
       } else {
         broken = connection.error(status, trailers, context);
         broken.after(last);

@@ -1,7 +1,6 @@
 package io.github.hfgateway.client;
 
 import com.google.protobuf.Message;
-import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import java.time.Duration;
 import java.util.List;
@@ -28,15 +27,20 @@ record Calls(Connection connection, Duration timeout) {
     return limit == null || limit.compareTo(timeout) > 0 ? timeout : limit;
   }
 
-  /** Makes a unary call, and returns a part of its response. */
-  <Q, A, R> CompletableFuture<R> unary(MethodDescriptor<Q, A> method, Q request, Function<A, R> part) {
-    return unary(method, request, part, timeout, connection.policy.repeatCallsFor());
+  /** Makes the unary call that takes this request, and returns its response. */
+  <A extends Message> CompletableFuture<A> unary(Message request) {
+    return unary(request, Function.identity());
   }
 
-  <Q, A, R> CompletableFuture<R> unary(
-      MethodDescriptor<Q, A> method, Q request, Function<A, R> part, Duration timeout, Duration patience) {
-    Exchange<Q, A, A> exchange = new Exchange.Unary<>(method, request);
-    Source<A> response = new Attempts<>(connection, exchange, patience, connection.deadline(timeout));
+  /** Makes the unary call that takes this request, and returns a part of its response. */
+  <A extends Message, R> CompletableFuture<R> unary(Message request, Function<A, R> part) {
+    return unary(request, part, timeout, connection.policy.repeatCallsFor());
+  }
+
+  <A extends Message, R> CompletableFuture<R> unary(
+      Message request, Function<A, R> part, Duration timeout, Duration patience) {
+    Exchange<Message, A, A> exchange = new Exchange.Unary<>(request, List::of);
+    Source<A> response = new Attempts<>(connection, exchange, patience, timeout);
     return Operation.of("", call -> {
       call.stopWith(response::close);
       return response.next().thenApply(found -> part.apply(found.orElseThrow(Calls::noResponse)));
@@ -48,25 +52,16 @@ record Calls(Connection connection, Duration timeout) {
   }
 
   /** Watches: makes the call of a new exchange, and repeats it when it breaks. */
-  <Q, M, E> Items<E> watch(Supplier<Exchange<Q, M, E>> exchange, Duration timeout) {
+  <Q extends Message, M, E> Items<E> watch(Supplier<Exchange<Q, M, E>> exchange, Duration timeout) {
     Duration patience = connection.policy.resumeWatchesFor();
+    return new Items<>(() -> new Attempts<>(connection, exchange.get(), patience, timeout), connection.executor);
+  }
+
+  /** Lists all items from the page of the request on. The timeout is that of each page. */
+  <A extends Message, T> Items<T> list(Message first, Function<A, List<T>> items) {
+    Duration patience = connection.policy.repeatCallsFor();
     return new Items<>(
-        () -> new Attempts<>(connection, exchange.get(), patience, connection.deadline(timeout)), connection.executor);
-  }
-
-  /** Lists all items from the page of the request on. All list calls have the same fields for tokens of pages. */
-  <Q extends Message, A extends Message, T> Items<T> list(
-      MethodDescriptor<Q, A> method, Q first, Function<A, List<T>> items) {
-    Supplier<Source<T>> pages = () -> new Pages<>(
-        token -> unary(method, token == null ? first : withToken(first, token), Function.identity()),
-        items,
-        page -> (String) page.getField(page.getDescriptorForType().findFieldByName("next_page_token")));
-    return new Items<>(pages, connection.executor);
-  }
-
-  @SuppressWarnings("unchecked")
-  private static <Q extends Message> Q withToken(Q request, String token) {
-    return (Q) request.toBuilder().setField(request.getDescriptorForType().findFieldByName("page_token"), token).build();
+        () -> new Attempts<>(connection, new Exchange.Unary<>(first, items), patience, timeout), connection.executor);
   }
 
   /** Reports what was started and its changes, and returns the last one. */

@@ -3,6 +3,7 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.Failure;
 import io.github.hfgateway.v1.FieldViolation;
 import io.grpc.Status;
+import java.io.Serializable;
 import java.net.UnknownHostException;
 import java.security.cert.CertificateException;
 import java.time.Duration;
@@ -19,65 +20,60 @@ abstract class DetailedException extends RuntimeException {
   /** What Java says about a server that does not use TLS. */
   private static final String NOT_TLS = "Unsupported or unrecognized SSL message";
 
-  private final String text;
-  private final Status.Code code;
-  private final String reason;
-  private final Failure failure;
+  private final Facts facts;
   private String idempotencyKey = "";
   private String connection = "";
   private boolean mistake;
 
   DetailedException(Facts facts) {
     super(facts.message(), facts.cause());
-    this.text = facts.message();
-    this.code = facts.code();
-    this.reason = facts.reason();
-    this.failure = facts.failure();
+    this.facts = facts;
   }
 
   /** The properties of an error. */
-  record Facts(Status.Code code, String reason, String message, Failure failure, Throwable cause) {}
+  record Facts(Status.Code code, String reason, String message, Failure failure, Throwable cause)
+      implements Serializable {}
 
   /** Returns the gRPC code, or null if no call failed. */
   public Status.Code code() {
-    return code;
+    return facts.code();
   }
 
   /** Returns the gateway's reason, such as "QUOTA_EXCEEDED", or "" for an error of the transport. */
   public String reason() {
-    return reason;
+    return facts.reason();
   }
 
   /** Returns the gateway's message, without the reason and the fields that {@link #getMessage} adds. */
   public String description() {
-    return text;
+    return facts.message();
   }
 
   /** Returns the details that the gateway sent. */
   public Failure failure() {
-    return failure;
+    return facts.failure();
   }
 
   /** Returns the fields that were refused. */
   public List<FieldViolation> fieldViolations() {
-    return failure.getFieldViolationsList();
+    return failure().getFieldViolationsList();
   }
 
   /** Returns whether the same input may succeed later. */
   public boolean retryable() {
-    return failure.getRetryable() || (this instanceof GatewayException.Unavailable && !mistake);
+    return failure().getRetryable() || (this instanceof GatewayException.Unavailable && !mistake);
   }
 
   /** Returns how long to wait before a retry, if it is known. */
   public Optional<Duration> retryDelay() {
-    return failure.hasRetryDelay()
-        ? Optional.of(Durations.of(failure.getRetryDelay()))
+    return failure().hasRetryDelay()
+        ? Optional.of(Durations.of(failure().getRetryDelay()))
         : Optional.empty();
   }
 
   /** Returns the variable parts of the message, such as "generation_id" and "limit". */
   public Map<String, String> metadata() {
-    return failure.getMetadataMap();
+    return failure().getMetadataMap();
   }
 
   /** Returns the key of a failed submission or creation, or "". Retrying with this key never has a second effect. */
@@ -94,7 +90,7 @@ abstract class DetailedException extends RuntimeException {
    * cause may be a mistake in the client's options, which no retry can change: see docs/clients.md.
    */
   void at(String address, boolean reached) {
-    if (reason.isEmpty() && (code == Status.Code.UNAVAILABLE || code == Status.Code.DEADLINE_EXCEEDED)) {
+    if (reason().isEmpty() && (code() == Status.Code.UNAVAILABLE || code() == Status.Code.DEADLINE_EXCEEDED)) {
       Throwable cause = null;
       for (Throwable next = Status.fromThrowable(this).getCause(); next != null; next = next.getCause()) {
         cause = next;
@@ -118,8 +114,8 @@ abstract class DetailedException extends RuntimeException {
 
   /** Adds to a timeout the failure before it; null is none. */
   void after(DetailedException before) {
-    if (before != null && reason.isEmpty() && code == Status.Code.DEADLINE_EXCEEDED) {
-      connection += "; before that: " + before.text;
+    if (before != null && reason().isEmpty() && code() == Status.Code.DEADLINE_EXCEEDED) {
+      connection += "; before that: " + before.description();
     }
   }
 
@@ -129,12 +125,12 @@ abstract class DetailedException extends RuntimeException {
    */
   @Override
   public String getMessage() {
-    String label = !reason.isEmpty() ? reason : code != null ? code.name() : getClass().getSimpleName();
+    String label = !reason().isEmpty() ? reason() : code() != null ? code().name() : getClass().getSimpleName();
     String fields =
         fieldViolations().stream()
-            .filter(violation -> !text.contains(violation.getDescription()))
+            .filter(violation -> !description().contains(violation.getDescription()))
             .map(violation -> violation.getField() + ": " + violation.getDescription())
             .collect(Collectors.joining("; "));
-    return label + ": " + text + (fields.isEmpty() ? "" : " (" + fields + ")") + connection;
+    return label + ": " + description() + (fields.isEmpty() ? "" : " (" + fields + ")") + connection;
   }
 }

@@ -1,7 +1,6 @@
 package io.github.hfgateway.client;
 
 import com.google.protobuf.Any;
-import com.google.protobuf.ExtensionRegistryLite;
 import com.google.protobuf.InvalidProtocolBufferException;
 import com.google.rpc.BadRequest;
 import com.google.rpc.ErrorInfo;
@@ -13,20 +12,19 @@ import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.SoulCharacter;
 import io.grpc.Metadata;
 import io.grpc.Status;
+import io.grpc.protobuf.StatusProto;
 import java.util.Locale;
 
 /** Creates typed errors from failed calls, generations and trainings. */
 final class Errors {
   private static final String DOMAIN = "hfgateway";
-  private static final Metadata.Key<byte[]> DETAILS =
-      Metadata.Key.of("grpc-status-details-bin", Metadata.BINARY_BYTE_MARSHALLER);
 
   private Errors() {}
 
   /** Returns the error of a failed call: by its reason, or by its code if the reason is unknown or missing. */
   static GatewayException ofCall(Status status, Metadata trailers, Throwable cause) {
     Status.Code code = status.getCode();
-    Details details = read(trailers);
+    Details details = read(status, trailers);
     String message = details.failure.getMessage();
     if (message.isEmpty()) {
       message = status.getDescription() != null ? status.getDescription() : words(code);
@@ -72,19 +70,13 @@ final class Errors {
     return new Facts(null, nameOf(failure), message, failure, null);
   }
 
-  private record Details(Failure failure, String reason) {
-    static final Details NONE = new Details(Failure.getDefaultInstance(), "");
-  }
+  private record Details(Failure failure, String reason) {}
 
-  private static Details read(Metadata trailers) {
-    byte[] bytes = trailers == null ? null : trailers.get(DETAILS);
-    if (bytes == null) {
-      return Details.NONE;
-    }
+  private static Details read(Status status, Metadata trailers) {
     try {
-      return read(com.google.rpc.Status.parseFrom(bytes, ExtensionRegistryLite.getEmptyRegistry()));
-    } catch (InvalidProtocolBufferException error) { // not sent by the gateway
-      return Details.NONE;
+      return read(StatusProto.fromStatusAndTrailers(status, trailers == null ? new Metadata() : trailers));
+    } catch (InvalidProtocolBufferException | IllegalArgumentException error) { // not sent by the gateway
+      return new Details(Failure.getDefaultInstance(), "");
     }
   }
 

@@ -129,21 +129,6 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
     return async;
   }
 
-  /** Returns the catalogs of models, motions, styles and presets. */
-  public Catalog catalog() {
-    return new Catalog(async.catalog());
-  }
-
-  /** Returns the methods for characters: trained faces that stay the same in all generations. */
-  public Characters characters() {
-    return new Characters(async.characters());
-  }
-
-  /** Returns the methods for callbacks: signed webhooks to your servers. */
-  public Callbacks callbacks() {
-    return new Callbacks(async.callbacks());
-  }
-
   /**
    * Returns the generated stub of Higgsfield's agents, with this connection and API key. It is gRPC's own stub: calls
    * have only the deadline set by {@code withDeadlineAfter}, are not retried, and throw gRPC's exceptions. Use its

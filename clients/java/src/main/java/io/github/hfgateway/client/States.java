@@ -1,8 +1,6 @@
 package io.github.hfgateway.client;
 
-import io.github.hfgateway.v1.CharacterState;
 import io.github.hfgateway.v1.Generation;
-import io.github.hfgateway.v1.GenerationState;
 import io.github.hfgateway.v1.SoulCharacter;
 
 /** The names of states. */
@@ -14,9 +12,7 @@ public final class States {
    * client.
    */
   public static String name(Generation generation) {
-    return generation.getState() == GenerationState.UNRECOGNIZED
-        ? "STATE_" + generation.getStateValue()
-        : generation.getState().name().substring("GENERATION_STATE_".length());
+    return name(generation.getState(), "GENERATION_STATE_", generation.getStateValue());
   }
 
   /**
@@ -24,8 +20,10 @@ public final class States {
    * client.
    */
   public static String name(SoulCharacter character) {
-    return character.getState() == CharacterState.UNRECOGNIZED
-        ? "STATE_" + character.getStateValue()
-        : character.getState().name().substring("CHARACTER_STATE_".length());
+    return name(character.getState(), "CHARACTER_STATE_", character.getStateValue());
+  }
+
+  private static String name(Enum<?> state, String prefix, int number) {
+    return state.name().startsWith(prefix) ? state.name().substring(prefix.length()) : "STATE_" + number;
   }
 }

@@ -13,7 +13,7 @@ final class Watches {
 
     /** Creates an exchange whose forecasts belong to {@code known}, the generation at the revision of the request. */
     One(WatchGenerationRequest request, Generation known) {
-      super(GenerationServiceGrpc.getWatchGenerationMethod(), request);
+      super(request);
       this.last = known;
     }
 
@@ -38,7 +38,7 @@ final class Watches {
     private final Cursor cursor;
 
     Many(WatchGenerationsRequest request) {
-      super(GenerationServiceGrpc.getWatchGenerationsMethod(), request);
+      super(request);
       this.cursor = new Cursor(request.getResumeToken());
     }
 
@@ -53,7 +53,7 @@ final class Watches {
   /** Every change of the list of models after a revision. */
   static final class Models extends Exchange<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> {
     Models(WatchModelsRequest request) {
-      super(CatalogServiceGrpc.getWatchModelsMethod(), request);
+      super(request);
     }
 
     @Override
@@ -68,7 +68,7 @@ final class Watches {
     private SoulCharacter last;
 
     Training(WatchCharacterRequest request) {
-      super(CharacterServiceGrpc.getWatchCharacterMethod(), request);
+      super(request);
     }
 
     @Override

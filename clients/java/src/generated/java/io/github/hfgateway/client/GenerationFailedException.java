@@ -1,10 +1,11 @@
+// Generated from protos/hfgateway/v1/error.proto by tools/error_tables. DO NOT EDIT!
 package io.github.hfgateway.client;
 
 import io.github.hfgateway.v1.Generation;
 
 /**
- * The generation ended without output: {@link #reason} has the reason. Only {@code generate} throws it. No call failed,
- * so {@link #code} is null.
+ * The generation ended without output: {@link #reason} has the reason. Only {@code generate} throws it. No call
+ * failed, so {@link #code} is null.
  */
 @SuppressWarnings("serial")
 public class GenerationFailedException extends GatewayException {
@@ -21,28 +22,28 @@ public class GenerationFailedException extends GatewayException {
     return generation;
   }
 
-  /** The generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
+  /** A generation failed before Higgsfield accepted it. It was not charged, and its key can be used again. */
   public static final class Refused extends GenerationFailedException {
     Refused(Facts facts, Generation generation) {
       super(facts, generation);
     }
   }
 
-  /** Higgsfield's moderation refused the generation. It was not charged. */
+  /** Higgsfield's moderation refused a generation. It was not charged. */
   public static final class Moderated extends GenerationFailedException {
     Moderated(Facts facts, Generation generation) {
       super(facts, generation);
     }
   }
 
-  /** A caller canceled the generation, or the gateway did; see the reason. It was not charged. */
+  /** A caller canceled a generation, or the gateway did; see the reason. It was not charged. */
   public static final class Canceled extends GenerationFailedException {
     Canceled(Facts facts, Generation generation) {
       super(facts, generation);
     }
   }
 
-  /** The outcome of the generation cannot be determined. It may have been charged. */
+  /** The outcome of a generation cannot be determined. It may have been charged. */
   public static final class Lost extends GenerationFailedException {
     Lost(Facts facts, Generation generation) {
       super(facts, generation);
