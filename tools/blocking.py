@@ -1,8 +1,9 @@
 """Generate the blocking Java client from the asynchronous one: `python tools/blocking.py [--check]`.
 
-Each public method of an asynchronous class gets a blocking twin with the same comment, which waits for its future or
-reads its items. What waits differently is written by hand in HfGatewayClient. With --check, no file is written, and the
-exit code is 1 if a file is out of date.
+The asynchronous methods that make one call are generated too, by tools/java_rpcs.py. Each public method of an
+asynchronous class gets a blocking twin with the same comment, which waits for its future or reads its items. What waits
+differently is written by hand in HfGatewayClient. With --check, no file is written, and the exit code is 1 if a file is
+out of date.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ import re
 import sys
 from pathlib import Path
 
-JAVA = Path(__file__).resolve().parent.parent / "clients" / "java" / "src"
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tools import java_rpcs  # noqa: E402 - after sys.path
+
+JAVA = ROOT / "clients" / "java" / "src"
 PACKAGE = Path("java", "io", "github", "hfgateway", "client")
 SOURCE, TARGET = JAVA / "main" / PACKAGE, JAVA / "generated" / PACKAGE
 
@@ -34,16 +40,19 @@ METHOD = re.compile(
     r" (?P<name>\w+)\((?P<parameters>[^)]*)\) \{\n",
     re.DOTALL,
 )
-CLASS = re.compile(r"(?P<comment>/\*\*(?:(?!\*/).)*?\*/\n)public final class (?P<name>\w+)", re.DOTALL)
+CLASS = re.compile(
+    r"(?P<comment>/\*\*(?:(?!\*/).)*?\*/\n)public final class (?P<name>\w+)(?: extends (?P<base>\w+))?", re.DOTALL
+)
 PARAMETER = re.compile(r"(?:[\w.]+(?:<[^>]*>)?) (\w+)(?:, |$)")
 
 
 def to_blocking(text: str) -> str:
-    """Return the blocking twin of an asynchronous class."""
+    """Return the blocking twin of an asynchronous class, and of the generated class that it extends."""
     head = CLASS.search(text)
     assert head is not None
     source, name = head["name"], CLASSES[head["name"]]
-    methods = [_method(found) for found in METHOD.finditer(text) if found["name"] not in BY_HAND]
+    written = text + (java_rpcs.write(head["base"]) if head["base"] else "")
+    methods = [_method(found) for found in METHOD.finditer(written) if found["name"] not in BY_HAND]
     body = "\n".join(methods)
     comment = head["comment"]
     kind = "public final class"
@@ -99,7 +108,7 @@ def main() -> int:
     generated = {
         TARGET / f"{name}.java": to_blocking((SOURCE / f"{source}.java").read_text())
         for source, name in CLASSES.items()
-    }
+    } | {TARGET / f"{name}.java": java_rpcs.write(name) for name in java_rpcs.CLASSES}
     stale = [path for path, text in generated.items() if not path.exists() or path.read_text() != text]
     for path in stale:
         if "--check" in sys.argv[1:]:

@@ -35,63 +35,90 @@ public final class Callbacks {
   }
 
   /**
-   * Returns the callback as it is now.
+   * Returns a callback.
    *
-   * @throws GatewayException.NotFound if the callback does not exist
+   * @throws GatewayException.NotFound if the tenant has no callback with this id
    */
   public Callback get(String id) {
     return Blocking.await(async.get(id));
   }
 
-  /** Lists all callbacks, newest first. Fetches pages on demand. */
+  /** Lists the tenant's callbacks, newest first. Fetches pages on demand. */
   public Stream<Callback> list() {
     return new Watch<>(async.list()).stream();
   }
 
-  /** Lists all callbacks, newest first. Fetches pages of the request's size on demand. */
+  /**
+   * Lists the tenant's callbacks, newest first. Fetches pages of the size in the request on demand.
+   */
   public Stream<Callback> list(ListCallbacksRequest request) {
     return new Watch<>(async.list(request)).stream();
   }
 
-  /** Changes the fields that are set in the request, and returns the callback. */
+  /**
+   * Changes the fields of a callback that are set in the request. A new filter applies to changes that the gateway has
+   * not yet prepared for delivery.
+   *
+   * @throws GatewayException.NotFound if the tenant has no callback with this id
+   */
   public Callback update(UpdateCallbackRequest request) {
     return Blocking.await(async.update(request));
   }
 
-  /** Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds. */
+  /**
+   * Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
+   * callback that does not exist succeeds.
+   */
   public void delete(String id) {
     Blocking.await(async.delete(id));
   }
 
   /**
-   * Creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until the callback's
-   * {@code old_secrets_expire_time}.
+   * Creates a new secret. For 24 hours, deliveries are also signed with the old secrets, so that the receiver can
+   * change over.
    *
-   * @throws GatewayException.QuotaExceeded if four secrets are active
+   * @throws GatewayException.NotFound if the tenant has no callback with this id
+   * @throws GatewayException.QuotaExceeded if four secrets are active. The error says when one expires
    */
   public RotateCallbackSecretResponse rotateSecret(String id) {
     return Blocking.await(async.rotateSecret(id));
   }
 
-  /** Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error. */
+  /**
+   * Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
+   * neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+   * call.
+   *
+   * @throws GatewayException.NotFound if the tenant has no callback with this id
+   * @throws GatewayException.GatewayOverloaded if too many tests are under way
+   */
   public Delivery test(String id) {
     return Blocking.await(async.test(id));
   }
 
-  /**
-   * Lists the deliveries of a callback, newest first: those that are pending, and recent ones that were delivered or
-   * failed. Fetches pages on demand.
-   */
+  /** Lists the deliveries of a callback, newest first. Fetches pages on demand. */
   public Stream<Delivery> listDeliveries(String callbackId) {
     return new Watch<>(async.listDeliveries(callbackId)).stream();
   }
 
-  /** Lists the deliveries that match the request, newest first. Fetches pages of its size on demand. */
+  /**
+   * Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days. Fetches pages of
+   * the size in the request on demand.
+   *
+   * @throws GatewayException.InvalidInput if the {@code page_token} belongs to a request with other fields
+   * @throws GatewayException.NotFound if the tenant has no callback with this id
+   */
   public Stream<Delivery> listDeliveries(ListDeliveriesRequest request) {
     return new Watch<>(async.listDeliveries(request)).stream();
   }
 
-  /** Repeats a delivery, with the same id and a new series of attempts. */
+  /**
+   * Delivers a delivery again, with the same webhook-id and a new series of attempts. It can arrive after later
+   * revisions of its generation. A delivery that waits for its next attempt is sent at once.
+   *
+   * @throws GatewayException.NotFound if the tenant has no delivery with this id, or its generation was deleted
+   * @throws GatewayException.QuotaExceeded if too many deliveries of the callback wait
+   */
   public Delivery redeliver(String id) {
     return Blocking.await(async.redeliver(id));
   }

@@ -15,25 +15,6 @@ public final class Catalog {
     this.async = async;
   }
 
-  /** Lists all models. */
-  public Stream<Model> listModels() {
-    return new Watch<>(async.listModels()).stream();
-  }
-
-  /** Lists the models that match the request, in pages of its size. */
-  public Stream<Model> listModels(ListModelsRequest request) {
-    return new Watch<>(async.listModels(request)).stream();
-  }
-
-  /**
-   * Returns a model, with the JSON Schema of its parameters if it is known.
-   *
-   * @throws GatewayException.ModelUnknown if the catalog does not have the model. A submission to it may still succeed
-   */
-  public Model getModel(String id) {
-    return Blocking.await(async.getModel(id));
-  }
-
   /**
    * Watches Higgsfield's list of models from now on: models that are new, changed or gone. Resumes if the stream breaks.
    */
@@ -46,32 +27,69 @@ public final class Catalog {
     return new Watch<>(async.watchModels(request));
   }
 
-  /** Lists all motions, for {@link Inputs#dop}. */
+  /** Lists models by id: those that Higgsfield lists, and built-in ones. Fetches pages on demand. */
+  public Stream<Model> listModels() {
+    return new Watch<>(async.listModels()).stream();
+  }
+
+  /**
+   * Lists models by id: those that Higgsfield lists, and built-in ones. Models that are gone are left out by default.
+   * Fetches pages of the size in the request on demand.
+   */
+  public Stream<Model> listModels(ListModelsRequest request) {
+    return new Watch<>(async.listModels(request)).stream();
+  }
+
+  /**
+   * Returns a model with the schema of its parameters.
+   *
+   * @throws GatewayException.ModelUnknown if the model is not in the list. SubmitGeneration may accept it nevertheless
+   */
+  public Model getModel(String id) {
+    return Blocking.await(async.getModel(id));
+  }
+
+  /** Lists the motions of DoP by name. Fetches pages on demand. */
   public Stream<Motion> listMotions() {
     return new Watch<>(async.listMotions()).stream();
   }
 
-  /** Lists the motions that match the request, in pages of its size. */
+  /**
+   * Lists the motions of DoP by name. Fetches pages of the size in the request on demand.
+   *
+   * @throws GatewayException.UpstreamUnavailable if the list was never fetched
+   */
   public Stream<Motion> listMotions(ListMotionsRequest request) {
     return new Watch<>(async.listMotions(request)).stream();
   }
 
-  /** Lists all styles of a version, for {@link Inputs#soul}. */
+  /** Lists the styles of a version of Soul by name. Fetches pages on demand. */
   public Stream<SoulStyle> listSoulStyles(SoulVersion version) {
     return new Watch<>(async.listSoulStyles(version)).stream();
   }
 
-  /** Lists the styles that match the request, in pages of its size. */
+  /**
+   * Lists the styles of a version of Soul by name. Fetches pages of the size in the request on demand.
+   *
+   * @throws GatewayException.InvalidInput if the version has no styles to choose from
+   * @throws GatewayException.UpstreamUnavailable if the list was never fetched
+   */
   public Stream<SoulStyle> listSoulStyles(ListSoulStylesRequest request) {
     return new Watch<>(async.listSoulStyles(request)).stream();
   }
 
-  /** Lists all presets of a model. */
+  /** Lists the presets of a model by name. Fetches pages on demand. */
   public Stream<Preset> listPresets(String modelId) {
     return new Watch<>(async.listPresets(modelId)).stream();
   }
 
-  /** Lists the presets that match the request, in pages of its size. The request must have the id of a model. */
+  /**
+   * Lists the presets of a model by name. The list is empty for a model without a {@code preset_id} parameter. Fetches
+   * pages of the size in the request on demand.
+   *
+   * @throws GatewayException.ModelUnknown if the model is not in the list of models
+   * @throws GatewayException.UpstreamUnavailable if the list was never fetched
+   */
   public Stream<Preset> listPresets(ListPresetsRequest request) {
     return new Watch<>(async.listPresets(request)).stream();
   }

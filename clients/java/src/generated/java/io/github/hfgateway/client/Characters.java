@@ -54,30 +54,6 @@ public final class Characters {
   }
 
   /**
-   * Returns the character as it is now.
-   *
-   * @throws GatewayException.NotFound if the character does not exist
-   */
-  public SoulCharacter get(String id) {
-    return Blocking.await(async.get(id));
-  }
-
-  /** Lists all characters, newest first. Fetches pages on demand. */
-  public Stream<SoulCharacter> list() {
-    return new Watch<>(async.list()).stream();
-  }
-
-  /** Lists all characters, newest first. Fetches pages of the request's size on demand. */
-  public Stream<SoulCharacter> list(ListCharactersRequest request) {
-    return new Watch<>(async.list(request)).stream();
-  }
-
-  /** Deletes the character at Higgsfield. Deleting a deleted character succeeds. */
-  public void delete(String id) {
-    Blocking.await(async.delete(id));
-  }
-
-  /**
    * Watches the character: its current state, and then every change until its training has ended. Resumes if the stream
    * breaks.
    */
@@ -92,5 +68,41 @@ public final class Characters {
    */
   public Watch<SoulCharacter> watch(String id, Duration timeout) {
     return new Watch<>(async.watch(id, timeout));
+  }
+
+  /**
+   * Returns a character, read from Higgsfield.
+   *
+   * @throws GatewayException.NotFound if the tenant has no character with this id
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response, or does not show the new
+   *     character yet
+   */
+  public SoulCharacter get(String id) {
+    return Blocking.await(async.get(id));
+  }
+
+  /** Lists the tenant's characters, newest first. Fetches pages on demand. */
+  public Stream<SoulCharacter> list() {
+    return new Watch<>(async.list()).stream();
+  }
+
+  /**
+   * Lists the tenant's characters, newest first. The list is at most 5 s old. Fetches pages of the size in the request
+   * on demand.
+   *
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   */
+  public Stream<SoulCharacter> list(ListCharactersRequest request) {
+    return new Watch<>(async.list(request)).stream();
+  }
+
+  /**
+   * Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
+   *
+   * @throws GatewayException.NotFound if the tenant has no character with this id
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   */
+  public void delete(String id) {
+    Blocking.await(async.delete(id));
   }
 }

@@ -6,11 +6,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
 
 /** Callbacks: signed webhooks to the tenant's servers. See {@link AsyncHfGatewayClient#callbacks}. */
-public final class AsyncCallbacks {
-  private final Calls calls;
-
+public final class AsyncCallbacks extends CallbackRpcs {
   AsyncCallbacks(Calls calls) {
-    this.calls = calls;
+    super(calls);
   }
 
   /**
@@ -49,67 +47,5 @@ public final class AsyncCallbacks {
     Function<RotateCallbackSecretResponse, CreatedCallback> made =
         rotated -> new CreatedCallback(lost.callback(), rotated.getSecret(), lost.idempotencyKey(), true);
     return calls.unary(request, made);
-  }
-
-  /**
-   * Returns the callback as it is now.
-   *
-   * @throws GatewayException.NotFound if the callback does not exist
-   */
-  public CompletableFuture<Callback> get(String id) {
-    return calls.unary(GetCallbackRequest.newBuilder().setId(id).build(), GetCallbackResponse::getCallback);
-  }
-
-  /** Lists all callbacks, newest first. Fetches pages on demand. */
-  public Items<Callback> list() {
-    return list(ListCallbacksRequest.getDefaultInstance());
-  }
-
-  /** Lists all callbacks, newest first. Fetches pages of the request's size on demand. */
-  public Items<Callback> list(ListCallbacksRequest request) {
-    return calls.list(request, ListCallbacksResponse::getCallbacksList);
-  }
-
-  /** Changes the fields that are set in the request, and returns the callback. */
-  public CompletableFuture<Callback> update(UpdateCallbackRequest request) {
-    return calls.unary(request, UpdateCallbackResponse::getCallback);
-  }
-
-  /** Deletes the callback, its deliveries and its secrets. Deleting a deleted callback succeeds. */
-  public CompletableFuture<Void> delete(String id) {
-    return calls.unary(DeleteCallbackRequest.newBuilder().setId(id).build(), deleted -> null);
-  }
-
-  /**
-   * Creates a new secret. Deliveries are also signed with the earlier ones for 24 hours, until the callback's
-   * {@code old_secrets_expire_time}.
-   *
-   * @throws GatewayException.QuotaExceeded if four secrets are active
-   */
-  public CompletableFuture<RotateCallbackSecretResponse> rotateSecret(String id) {
-    return calls.unary(RotateCallbackSecretRequest.newBuilder().setId(id).build());
-  }
-
-  /** Sends a delivery of type "callback.test" now, and returns its outcome. A failed delivery is not an error. */
-  public CompletableFuture<Delivery> test(String id) {
-    return calls.unary(TestCallbackRequest.newBuilder().setId(id).build(), TestCallbackResponse::getDelivery);
-  }
-
-  /**
-   * Lists the deliveries of a callback, newest first: those that are pending, and recent ones that were delivered or
-   * failed. Fetches pages on demand.
-   */
-  public Items<Delivery> listDeliveries(String callbackId) {
-    return listDeliveries(ListDeliveriesRequest.newBuilder().setCallbackId(callbackId).build());
-  }
-
-  /** Lists the deliveries that match the request, newest first. Fetches pages of its size on demand. */
-  public Items<Delivery> listDeliveries(ListDeliveriesRequest request) {
-    return calls.list(request, ListDeliveriesResponse::getDeliveriesList);
-  }
-
-  /** Repeats a delivery, with the same id and a new series of attempts. */
-  public CompletableFuture<Delivery> redeliver(String id) {
-    return calls.unary(RedeliverDeliveryRequest.newBuilder().setId(id).build(), RedeliverDeliveryResponse::getDelivery);
   }
 }

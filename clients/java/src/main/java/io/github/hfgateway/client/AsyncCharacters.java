@@ -9,11 +9,9 @@ import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
 
 /** Characters: trained faces that stay the same in all generations. See {@link AsyncHfGatewayClient#characters}. */
-public final class AsyncCharacters {
-  private final Calls calls;
-
+public final class AsyncCharacters extends CharacterRpcs {
   AsyncCharacters(Calls calls) {
-    this.calls = calls;
+    super(calls);
   }
 
   /** Starts the training of a character for Soul 1, with a new idempotency key. */
@@ -79,30 +77,6 @@ public final class AsyncCharacters {
   }
 
   /**
-   * Returns the character as it is now.
-   *
-   * @throws GatewayException.NotFound if the character does not exist
-   */
-  public CompletableFuture<SoulCharacter> get(String id) {
-    return calls.unary(GetCharacterRequest.newBuilder().setId(id).build(), GetCharacterResponse::getCharacter);
-  }
-
-  /** Lists all characters, newest first. Fetches pages on demand. */
-  public Items<SoulCharacter> list() {
-    return list(ListCharactersRequest.getDefaultInstance());
-  }
-
-  /** Lists all characters, newest first. Fetches pages of the request's size on demand. */
-  public Items<SoulCharacter> list(ListCharactersRequest request) {
-    return calls.list(request, ListCharactersResponse::getCharactersList);
-  }
-
-  /** Deletes the character at Higgsfield. Deleting a deleted character succeeds. */
-  public CompletableFuture<Void> delete(String id) {
-    return calls.unary(DeleteCharacterRequest.newBuilder().setId(id).build(), deleted -> null);
-  }
-
-  /**
    * Watches the character: its current state, and then every change until its training has ended. Resumes if the stream
    * breaks.
    */
@@ -116,7 +90,7 @@ public final class AsyncCharacters {
    * @param timeout after it the watch fails with {@link GatewayException.DeadlineExceeded}; null: no limit
    */
   public Items<SoulCharacter> watch(String id, Duration timeout) {
-    return calls.watch(() -> new Watches.Training(WatchCharacterRequest.newBuilder().setId(id).build()), timeout);
+    return calls.watch(() -> Watches.training(WatchCharacterRequest.newBuilder().setId(id).build()), timeout);
   }
 
   private static CreateCharacterRequest requestOf(String name, List<String> imageUrls) {

@@ -18,7 +18,7 @@ import java.util.function.Function;
  * which it was made and {@link #close}; none of these cancels the generation, use {@link #cancel}. Dependent stages and
  * consumers run on the client's threads.
  */
-public final class AsyncHfGatewayClient implements AutoCloseable {
+public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCloseable {
   /**
    * The timeout of one WaitGeneration call: short enough for proxies with idle timeouts, and long enough to be cheap.
    */
@@ -26,10 +26,8 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
 
   private static final CompletableFuture<Void> NOW = CompletableFuture.completedFuture(null);
 
-  private final Calls calls;
-
   AsyncHfGatewayClient(Calls calls) {
-    this.calls = calls;
+    super(calls);
   }
 
   /** Returns a client of the gateway at {@code address} (host:port), in plaintext. For more, use the builder. */
@@ -115,7 +113,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
           Generation stored = submission.generation();
           WatchGenerationRequest changes = submit.watchRequest(stored);
           Items<Generation> watch =
-              calls.watch(() -> new Watches.One(changes, stored), calls.connection().left(deadline));
+              calls.watch(() -> Watches.one(changes, stored), calls.connection().left(deadline));
           return Calls.followed(all, stored, stored.getDone(), watch, onProgress);
         })
         .thenApply(AsyncHfGatewayClient::completed));
@@ -126,45 +124,6 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
       throw Errors.ofGeneration(ended);
     }
     return ended;
-  }
-
-  /**
-   * Adopts a request that was made without this gateway, by its id at Higgsfield. From then on it is a generation like
-   * any other; nothing is submitted or charged. Adopting it again returns the same generation.
-   *
-   * @throws GatewayException.NotFound if Higgsfield knows no such request of the gateway's account, or another tenant
-   *     has it
-   */
-  public CompletableFuture<AdoptGenerationResponse> adopt(AdoptGenerationRequest request) {
-    return calls.unary(request);
-  }
-
-  /**
-   * Returns the generation as it is now, with its input.
-   *
-   * @throws GatewayException.NotFound if the tenant has no generation with this id
-   */
-  public CompletableFuture<Generation> get(String id) {
-    return calls.unary(GetGenerationRequest.newBuilder().setId(id).build(), GetGenerationResponse::getGeneration);
-  }
-
-  /** Lists the generations that match the filter, newest first. Fetches pages on demand. */
-  public Items<Generation> list(GenerationFilter filter) {
-    return list(ListGenerationsRequest.newBuilder().setFilter(filter).build());
-  }
-
-  /** Lists the generations that match the request's filter, newest first. Fetches pages of its size on demand. */
-  public Items<Generation> list(ListGenerationsRequest request) {
-    return calls.list(request, ListGenerationsResponse::getGenerationsList);
-  }
-
-  /**
-   * Cancels the generation and returns it.
-   *
-   * @throws GatewayException.NotCancelable if it is too late to cancel
-   */
-  public CompletableFuture<Generation> cancel(String id) {
-    return calls.unary(CancelGenerationRequest.newBuilder().setId(id).build(), CancelGenerationResponse::getGeneration);
   }
 
   /** Waits until the generation has ended, and returns it. */
@@ -222,7 +181,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    * @param timeout after it the watch fails with {@link GatewayException.DeadlineExceeded}; null: no limit
    */
   public Items<Generation> watch(WatchGenerationRequest request, Duration timeout) {
-    return calls.watch(() -> new Watches.One(request, Generation.getDefaultInstance()), timeout);
+    return calls.watch(() -> Watches.one(request, Generation.getDefaultInstance()), timeout);
   }
 
   /**
@@ -245,28 +204,7 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
    * @param timeout after it the watch fails with {@link GatewayException.DeadlineExceeded}; null: no limit
    */
   public Items<WatchEvent> watchMany(WatchGenerationsRequest request, Duration timeout) {
-    return calls.watch(() -> new Watches.Many(request), timeout);
-  }
-
-  /** Returns the price of the input, and validates it as {@code submit} does. Charges nothing. */
-  public CompletableFuture<EstimateGenerationResponse> estimate(GenerationInput input) {
-    return calls.unary(EstimateGenerationRequest.newBuilder().setInput(input).build());
-  }
-
-  /**
-   * Deletes a generation that has ended.
-   *
-   * @return whether Higgsfield has removed the input and the outputs too
-   * @throws GatewayException.NotDone if the generation has not ended
-   */
-  public CompletableFuture<Boolean> delete(String id) {
-    return calls.unary(
-        DeleteGenerationRequest.newBuilder().setId(id).build(), DeleteGenerationResponse::getRemovedUpstream);
-  }
-
-  /** Returns the history of the generation, oldest event first: every change, and every call to Higgsfield. */
-  public CompletableFuture<ExplainGenerationResponse> explain(String id) {
-    return calls.unary(ExplainGenerationRequest.newBuilder().setId(id).build());
+    return calls.watch(() -> Watches.many(request), timeout);
   }
 
   /**
@@ -291,15 +229,6 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
   }
 
   /**
-   * Returns a URL to PUT media to, and the headers to send, for uploads that do not pass through the gateway.
-   *
-   * @param contentType the media type, such as "image/png"
-   */
-  public CompletableFuture<CreateUploadResponse> createUpload(String contentType) {
-    return calls.unary(CreateUploadRequest.newBuilder().setContentType(contentType).build());
-  }
-
-  /**
    * Creates a token with which a browser can watch the matching generations, and nothing else.
    *
    * @param filter ids, labels, or both
@@ -308,11 +237,6 @@ public final class AsyncHfGatewayClient implements AutoCloseable {
   public CompletableFuture<CreateWatchTokenResponse> createWatchToken(GenerationFilter filter, Duration ttl) {
     return createWatchToken(
         CreateWatchTokenRequest.newBuilder().setFilter(filter).setTtl(Durations.of(ttl)).build());
-  }
-
-  /** Creates a watch token with all options. */
-  public CompletableFuture<CreateWatchTokenResponse> createWatchToken(CreateWatchTokenRequest request) {
-    return calls.unary(request);
   }
 
   /** Returns the catalogs of models, motions, styles and presets. */

@@ -39,7 +39,7 @@ record Calls(Connection connection, Duration timeout) {
 
   <A extends Message, R> CompletableFuture<R> unary(
       Message request, Function<A, R> part, Duration timeout, Duration patience) {
-    Exchange<Message, A, A> exchange = new Exchange.Unary<>(request, List::of);
+    Exchange<Message, A, A> exchange = Exchange.unary(request, List::of);
     Source<A> response = new Attempts<>(connection, exchange, patience, timeout);
     return Operation.of("", call -> {
       call.stopWith(response::close);
@@ -61,7 +61,7 @@ record Calls(Connection connection, Duration timeout) {
   <A extends Message, T> Items<T> list(Message first, Function<A, List<T>> items) {
     Duration patience = connection.policy.repeatCallsFor();
     return new Items<>(
-        () -> new Attempts<>(connection, new Exchange.Unary<>(first, items), patience, timeout), connection.executor);
+        () -> new Attempts<>(connection, Exchange.unary(first, items), patience, timeout), connection.executor);
   }
 
   /** Reports what was started and its changes, and returns the last one. */

@@ -11,7 +11,7 @@ import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
 /** A call that may be repeated: its requests, and the items in its messages. */
-abstract class Exchange<Q extends Message, M, E> {
+final class Exchange<Q extends Message, M, E> {
   /** The methods of all services. The type of a request names its method. */
   private static final Map<Class<?>, MethodDescriptor<?, ?>> METHODS =
       Stream.of(
@@ -25,17 +25,33 @@ abstract class Exchange<Q extends Message, M, E> {
           .collect(Collectors.toMap(Exchange::requestOf, Function.identity()));
 
   final MethodDescriptor<Q, M> method;
+  private final Reader<Q, M, E> reader;
 
   /** The request of the next attempt. */
   Q request;
 
+  /** The last item, if the reader needs it. */
+  E last;
+
   /** Whether nothing follows what was received. */
   boolean done;
 
-  @SuppressWarnings("unchecked") // each subclass names the response of its request
-  Exchange(Q request) {
+  /** Creates a call of the method that takes this request. {@code last} is null if it is not known, or not needed. */
+  @SuppressWarnings("unchecked") // the caller names the response of its request
+  Exchange(Q request, E last, Reader<Q, M, E> reader) {
     this.method = (MethodDescriptor<Q, M>) METHODS.get(request.getClass());
+    this.reader = reader;
     this.request = request;
+    this.last = last;
+  }
+
+  Exchange(Q request, Reader<Q, M, E> reader) {
+    this(request, null, reader);
+  }
+
+  /** Returns the items of a message. It may change the request, and whether the exchange is done. */
+  interface Reader<Q extends Message, M, E> {
+    List<E> read(Exchange<Q, M, E> exchange, M message);
   }
 
   private static Class<?> requestOf(MethodDescriptor<?, ?> method) {
@@ -43,26 +59,22 @@ abstract class Exchange<Q extends Message, M, E> {
   }
 
   /** Returns the items of a message. */
-  abstract List<E> received(M message);
+  List<E> received(M message) {
+    return reader.read(this, message);
+  }
 
   /** A unary call, or those of a list, whose pages have the token of the next one. All lists have the same fields. */
-  static final class Unary<Q extends Message, A extends Message, E> extends Exchange<Q, A, E> {
-    private final Function<A, List<E>> items;
-
-    Unary(Q request, Function<A, List<E>> items) {
-      super(request);
-      this.items = items;
-    }
-
-    @Override
-    @SuppressWarnings("unchecked")
-    List<E> received(A response) {
+  @SuppressWarnings("unchecked")
+  static <Q extends Message, A extends Message, E> Exchange<Q, A, E> unary(Q request, Function<A, List<E>> items) {
+    return new Exchange<>(request, (exchange, response) -> {
       FieldDescriptor next = response.getDescriptorForType().findFieldByName("next_page_token");
       Object token = next == null ? "" : response.getField(next);
-      FieldDescriptor page = request.getDescriptorForType().findFieldByName("page_token");
-      done = token.equals("");
-      request = done ? request : (Q) request.toBuilder().setField(page, token).build();
+      exchange.done = token.equals("");
+      if (!exchange.done) {
+        FieldDescriptor page = request.getDescriptorForType().findFieldByName("page_token");
+        exchange.request = (Q) request.toBuilder().setField(page, token).build();
+      }
       return items.apply(response);
-    }
+    });
   }
 }

@@ -7,79 +7,55 @@ import java.util.List;
 final class Watches {
   private Watches() {}
 
-  /** Every change of one generation, exactly once and in order, until it has ended. */
-  static final class One extends Exchange<WatchGenerationRequest, WatchGenerationResponse, Generation> {
-    private Generation last;
-
-    /** Creates an exchange whose forecasts belong to {@code known}, the generation at the revision of the request. */
-    One(WatchGenerationRequest request, Generation known) {
-      super(request);
-      this.last = known;
-    }
-
-    @Override
-    List<Generation> received(WatchGenerationResponse message) {
+  /**
+   * Every change of one generation, exactly once and in order, until it has ended. Forecasts belong to {@code known}, the
+   * generation at the revision of the request.
+   */
+  static Exchange<WatchGenerationRequest, WatchGenerationResponse, Generation> one(
+      WatchGenerationRequest first, Generation known) {
+    return new Exchange<>(first, known, (watch, message) -> {
       Generation generation = message.getGeneration();
-      if (message.hasGeneration() && generation.getRevision() > request.getAfterRevision()) {
-        request = request.toBuilder().setAfterRevision(generation.getRevision()).build();
-        done = generation.getDone();
-        last = generation;
-      } else if (request.hasForecastInterval() && message.hasForecast() && last.getRevision() > 0) {
-        last = last.toBuilder().setForecast(message.getForecast()).build();
+      if (message.hasGeneration() && generation.getRevision() > watch.request.getAfterRevision()) {
+        watch.request = first.toBuilder().setAfterRevision(generation.getRevision()).build();
+        watch.done = generation.getDone();
+        watch.last = generation;
+      } else if (first.hasForecastInterval() && message.hasForecast() && watch.last.getRevision() > 0) {
+        watch.last = watch.last.toBuilder().setForecast(message.getForecast()).build();
       } else {
         return List.of();
       }
-      return List.of(last);
-    }
+      return List.of(watch.last);
+    });
   }
 
   /** The events of all generations that match a filter. */
-  static final class Many extends Exchange<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> {
-    private final Cursor cursor;
-
-    Many(WatchGenerationsRequest request) {
-      super(request);
-      this.cursor = new Cursor(request.getResumeToken());
-    }
-
-    @Override
-    List<WatchEvent> received(WatchGenerationsResponse message) {
+  static Exchange<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> many(WatchGenerationsRequest first) {
+    Cursor cursor = new Cursor(first.getResumeToken());
+    return new Exchange<>(first, (watch, message) -> {
       List<WatchEvent> events = cursor.received(message);
-      request = request.toBuilder().setResumeToken(cursor.resumeToken()).build();
+      watch.request = first.toBuilder().setResumeToken(cursor.resumeToken()).build();
       return events;
-    }
+    });
   }
 
   /** Every change of the list of models after a revision. */
-  static final class Models extends Exchange<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> {
-    Models(WatchModelsRequest request) {
-      super(request);
-    }
-
-    @Override
-    List<WatchModelsResponse> received(WatchModelsResponse message) {
-      request = request.toBuilder().setAfterRevision(message.getRevision()).build();
+  static Exchange<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> models(WatchModelsRequest first) {
+    return new Exchange<>(first, (watch, message) -> {
+      watch.request = first.toBuilder().setAfterRevision(message.getRevision()).build();
       return message.hasModel() ? List.of(message) : List.of();
-    }
+    });
   }
 
   /** A character as it is, and then every change until its training has ended. */
-  static final class Training extends Exchange<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> {
-    private SoulCharacter last;
-
-    Training(WatchCharacterRequest request) {
-      super(request);
-    }
-
-    @Override
-    List<SoulCharacter> received(WatchCharacterResponse message) {
+  static Exchange<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> training(WatchCharacterRequest first) {
+    return new Exchange<>(first, (watch, message) -> {
       // Each stream begins with the current state, which may be the last one of the previous stream.
-      if (!message.hasCharacter() || message.getCharacter().equals(last)) {
+      if (!message.hasCharacter() || message.getCharacter().equals(watch.last)) {
         return List.of();
       }
-      last = message.getCharacter();
-      done = last.getDone();
-      return List.of(last);
-    }
+      watch.last = message.getCharacter();
+      watch.done = watch.last.getDone();
+      return List.of(watch.last);
+    });
   }
 }
