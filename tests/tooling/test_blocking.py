@@ -1,10 +1,10 @@
-"""The blocking Java client is generated from the asynchronous one."""
+"""The blocking Java client is generated from the asynchronous one, and methods of one call from the protos."""
 
 from __future__ import annotations
 
 import pytest
 
-from tools import blocking
+from tools import blocking, java_rpcs
 
 ASYNC = """package io.github.hfgateway.client;
 
@@ -67,3 +67,17 @@ def test_every_public_method_has_a_blocking_twin() -> None:
         "public Watch<Pony> watch(Filter filter) {",
         "return new Watch<>(async.watch(filter));",
     ]
+
+
+def test_a_comment_of_the_protos_names_fields_states_and_exceptions() -> None:
+    comment = java_rpcs.comment("CancelGeneration")
+    assert "\n   * Cancels a generation. The effect depends on its state:\n   * <ul>\n   * <li>PENDING: " in comment
+    assert "   * @throws GatewayException.NotFound if the tenant has no generation with this id\n" in comment
+    assert "Retry: " not in comment
+    assert "or the {@code page_token} belongs" in java_rpcs.comment("ListGenerations")
+
+
+def test_a_twin_has_the_generated_methods_of_its_class() -> None:
+    text = blocking.to_blocking(ASYNC.replace("class AsyncCatalog", "class AsyncCatalog extends CatalogRpcs"))
+    assert "  public Model getModel(String id) {\n    return Blocking.await(async.getModel(id));\n" in text
+    assert "  public Pony get(String id, " in text

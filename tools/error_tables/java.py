@@ -32,31 +32,6 @@ package io.github.hfgateway.client;
 public class {BASE} extends DetailedException {{
 """
 
-END = f"""// {MARK}
-package io.github.hfgateway.client;
-
-import io.github.hfgateway.v1.Generation;
-
-/**
- * The generation ended without output: {{@link #reason}} has the reason. Only {{@code generate}} throws it. No call
- * failed, so {{@link #code}} is null.
- */
-@SuppressWarnings("serial")
-public class GenerationFailedException extends GatewayException {{
-  private final Generation generation;
-
-  GenerationFailedException(Facts facts, Generation generation) {{
-    super(facts);
-    this.generation = generation;
-    setIdempotencyKey(generation.getIdempotencyKey());
-  }}
-
-  /** Returns the generation in its final state. */
-  public Generation generation() {{
-    return generation;
-  }}
-"""
-
 CANCELED = """
   /**
    * The caller ended the call: its thread was interrupted (and still is), its gRPC Context was canceled, or the client
@@ -90,7 +65,7 @@ def write(classes: list[ErrorClass]) -> str:
     )
 
 
-def write_ends(_: list[ErrorClass]) -> str:
+def write_generation_failed(_: list[ErrorClass]) -> str:
     """Return the error of a generation that ended without output, with its subclasses in it."""
     below = "".join(
         f"\n  /** {text} */\n"
@@ -99,7 +74,40 @@ def write_ends(_: list[ErrorClass]) -> str:
         "      super(facts, generation);\n    }\n  }\n"
         for name, text in ends.BELOW.items()
     )
-    return f"{END}{below}}}\n"
+    text = f"{ends.GENERATIONS[ends.BASE]} Only {{@code generate}} throws it."
+    key = "    setIdempotencyKey(generation.getIdempotencyKey());\n"
+    return _end(f"{ends.BASE}Exception", text, "Generation", "generation", key) + f"{below}}}\n"
+
+
+def write_training_failed(_: list[ErrorClass]) -> str:
+    """Return the error of a training that failed."""
+    text = f"{ends.TRAINING[1]} Only {{@link Characters#train}} throws it."
+    return _end(f"{ends.TRAINING[0]}Exception", text, "SoulCharacter", "character") + "}\n"
+
+
+def _end(name: str, text: str, type: str, field: str, more: str = "") -> str:
+    """Return a class with what has ended, without its last line."""
+    kind = "class" if more else "final class"
+    return f"""// {MARK}
+package io.github.hfgateway.client;
+
+import io.github.hfgateway.v1.{type};
+
+/** {text} No call failed, so {{@link #code}} is null. */
+@SuppressWarnings("serial")
+public {kind} {name} extends {BASE} {{
+  private final {type} {field};
+
+  {name}(Facts facts, {type} {field}) {{
+    super(facts);
+    this.{field} = {field};
+{more}  }}
+
+  /** Returns the {field} in its final state. */
+  public {type} {field}() {{
+    return {field};
+  }}
+"""
 
 
 def _constructor(name: str, indent: str = "  ") -> str:
@@ -128,4 +136,10 @@ def _comment(one: ErrorClass) -> str:
 
 
 SOURCES = ROOT / "clients/java/src/generated/java/io/github/hfgateway/client"
-LANGUAGE = Language({SOURCES / f"{BASE}.java": write, SOURCES / f"{ends.BASE}Exception.java": write_ends})
+LANGUAGE = Language(
+    {
+        SOURCES / f"{BASE}.java": write,
+        SOURCES / f"{ends.BASE}Exception.java": write_generation_failed,
+        SOURCES / f"{ends.TRAINING[0]}Exception.java": write_training_failed,
+    }
+)

@@ -3,10 +3,7 @@ package io.github.hfgateway.client;
 
 import io.github.hfgateway.v1.Generation;
 
-/**
- * The generation ended without output: {@link #reason} has the reason. Only {@code generate} throws it. No call
- * failed, so {@link #code} is null.
- */
+/** A generation ended without output. Only {@code generate} throws it. No call failed, so {@link #code} is null. */
 @SuppressWarnings("serial")
 public class GenerationFailedException extends GatewayException {
   private final Generation generation;

@@ -38,14 +38,7 @@ public final class AsyncCallbacks extends CallbackRpcs {
     return Operation.of(key, creating -> creating
         .step(() -> calls.unary(keyed, made))
         .thenCompose(created -> own && created.replayed()
-            ? creating.step(() -> withNewSecret(created))
+            ? creating.step(() -> rotateSecret(created.id())).thenApply(rotated -> created.with(rotated.getSecret()))
             : CompletableFuture.completedFuture(created)));
-  }
-
-  private CompletableFuture<CreatedCallback> withNewSecret(CreatedCallback lost) {
-    RotateCallbackSecretRequest request = RotateCallbackSecretRequest.newBuilder().setId(lost.id()).build();
-    Function<RotateCallbackSecretResponse, CreatedCallback> made =
-        rotated -> new CreatedCallback(lost.callback(), rotated.getSecret(), lost.idempotencyKey(), true);
-    return calls.unary(request, made);
   }
 }

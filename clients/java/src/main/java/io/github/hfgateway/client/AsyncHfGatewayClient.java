@@ -61,7 +61,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    * @throws GatewayException with the key in {@link GatewayException#idempotencyKey}
    */
   public CompletableFuture<Submission> submit(Submit submit) {
-    return submit(submit.request(), submit.timeout() != null ? submit.timeout() : calls.timeout());
+    return submit(submit.request(), submit.timeout != null ? submit.timeout : calls.timeout());
   }
 
   private CompletableFuture<Submission> submit(SubmitGenerationRequest request, Duration timeout) {
@@ -104,11 +104,11 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    * @throws GatewayException.DeadlineExceeded after the timeout
    */
   public CompletableFuture<Generation> generate(Submit submit, Consumer<? super Generation> onProgress) {
-    long deadline = calls.connection().deadline(submit.timeout());
+    long deadline = calls.connection().deadline(submit.timeout);
     SubmitGenerationRequest request =
         submit.request().toBuilder().setWaitFor(WaitFor.WAIT_FOR_STORED).clearWaitTimeout().build();
     return Operation.of(request.getIdempotencyKey(), all -> all
-        .step(() -> submit(request, calls.atMost(submit.timeout())))
+        .step(() -> submit(request, calls.atMost(submit.timeout)))
         .thenCompose(submission -> {
           Generation stored = submission.generation();
           WatchGenerationRequest changes = submit.watchRequest(stored);
@@ -213,7 +213,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    * fails with the IOException if that fails.
    */
   public CompletableFuture<UploadMediaResponse> upload(Upload upload) {
-    Operation<UploadMediaResponse> uploading = new Operation<>();
+    Operation<UploadMediaResponse> uploading = new Operation<>("");
     Runnable work = () -> {
       try {
         uploading.complete(upload.send(calls.connection()));

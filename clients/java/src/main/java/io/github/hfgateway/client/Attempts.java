@@ -17,7 +17,7 @@ import java.util.concurrent.CompletableFuture;
  * The items of a call, which is repeated after failures: the one response of a unary call, or a watch. It makes an
  * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
  */
-final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> implements Source<E> {
+final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   private final Connection connection;
   private final Exchange<Q, M, E> exchange;
   private final long patience;
@@ -50,8 +50,8 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> imp
     this.deadline = connection.deadline(timeout);
   }
 
-  @Override
-  public CompletableFuture<Optional<E>> next() {
+  /** Returns the next item, or none at the end. The caller waits for it before the next call. */
+  CompletableFuture<Optional<E>> next() {
     CompletableFuture<Optional<E>> waits = connection.promise();
     serial.execute(() -> {
       reader = waits;
@@ -60,8 +60,8 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> imp
     return waits;
   }
 
-  @Override
-  public void close() {
+  /** Ends the call. A waiting reader gets none. */
+  void close() {
     serial.execute(() -> {
       over = true;
       items.clear();
@@ -106,7 +106,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> imp
     serial.execute(() -> {
       failures = 0;
       last = null;
-      connection.reached();
+      connection.reached = true;
       if (over) {
         return; // closed
       }

@@ -53,7 +53,7 @@ final class Blocking {
   private static GatewayException interrupted(InterruptedException cause, CompletableFuture<?> operation) {
     GatewayException error = interrupted(cause);
     if (operation instanceof Operation<?> keyed) {
-      error.setIdempotencyKey(keyed.idempotencyKey());
+      error.setIdempotencyKey(keyed.idempotencyKey);
     }
     return error;
   }

@@ -40,7 +40,7 @@ record Calls(Connection connection, Duration timeout) {
   <A extends Message, R> CompletableFuture<R> unary(
       Message request, Function<A, R> part, Duration timeout, Duration patience) {
     Exchange<Message, A, A> exchange = Exchange.unary(request, List::of);
-    Source<A> response = new Attempts<>(connection, exchange, patience, timeout);
+    Attempts<Message, A, A> response = new Attempts<>(connection, exchange, patience, timeout);
     return Operation.of("", call -> {
       call.stopWith(response::close);
       return response.next().thenApply(found -> part.apply(found.orElseThrow(Calls::noResponse)));

@@ -28,7 +28,9 @@ final class Connection {
   final Executor executor;
 
   private final Set<CompletableFuture<?>> promises = ConcurrentHashMap.newKeySet();
-  private volatile boolean reached;
+  /** Whether the gateway has responded: from then on, a failure to connect is no mistake in the client's options. */
+  volatile boolean reached;
+
   private volatile boolean closed;
 
   Connection(ManagedChannel transport, Channel channel, Executor executor, HfGatewayClient.Builder settings) {
@@ -82,11 +84,6 @@ final class Connection {
     Runnable end = () -> over.complete(null);
     timers.schedule(delay.toNanos(), Context.current().wrap(end), executor);
     return over;
-  }
-
-  /** Notes that the gateway has responded: from now on, a failure to connect is no mistake in the client's options. */
-  void reached() {
-    reached = true;
   }
 
   /** Returns the typed error: {@link GatewayException.Canceled} if the caller ended the call. */

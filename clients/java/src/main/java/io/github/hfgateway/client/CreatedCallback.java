@@ -17,6 +17,10 @@ public record CreatedCallback(Callback callback, String secret, String idempoten
     return callback.getId();
   }
 
+  CreatedCallback with(String secret) {
+    return new CreatedCallback(callback, secret, idempotencyKey, replayed);
+  }
+
   /** Returns all fields but the secret. */
   @Override
   public String toString() {

@@ -11,17 +11,14 @@ import java.util.List;
  * <p>A resume token continues right after its message, also within the snapshot at the start of a watch.
  */
 final class Cursor {
-  private String token;
+  /** The token with which to open the next stream. */
+  String token;
+
   private boolean sentCaughtUp;
   private List<String> sentMissing = List.of();
 
   Cursor(String resumeToken) {
     token = resumeToken;
-  }
-
-  /** Returns the token with which to open the next stream. */
-  String resumeToken() {
-    return token;
   }
 
   /**

@@ -23,7 +23,9 @@ abstract class DetailedException extends RuntimeException {
   private final Facts facts;
   private String idempotencyKey = "";
   private String connection = "";
-  private boolean mistake;
+
+  /** Whether a mistake in the client's options is the cause. */
+  boolean mistake;
 
   DetailedException(Facts facts) {
     super(facts.message(), facts.cause());
@@ -105,11 +107,6 @@ abstract class DetailedException extends RuntimeException {
         || cause instanceof CertificateException
         || cause instanceof SSLPeerUnverifiedException
         || cause instanceof SSLException && String.valueOf(cause.getMessage()).contains(NOT_TLS);
-  }
-
-  /** Returns whether a mistake in the client's options is the cause. */
-  boolean isMistake() {
-    return mistake;
   }
 
   /** Adds to a timeout the failure before it; null is none. */

@@ -27,7 +27,8 @@ final class Errors {
     Details details = read(status, trailers);
     String message = details.failure.getMessage();
     if (message.isEmpty()) {
-      message = status.getDescription() != null ? status.getDescription() : words(code);
+      String words = code.name().replace('_', ' ').toLowerCase(Locale.ROOT);
+      message = status.getDescription() != null ? status.getDescription() : words;
     }
     return GatewayException.of(new Facts(code, details.reason, message, details.failure, cause));
   }
@@ -118,9 +119,5 @@ final class Errors {
       case UNRECOGNIZED -> "REASON_" + failure.getReasonValue();
       default -> failure.getReason().name().substring("ERROR_REASON_".length());
     };
-  }
-
-  private static String words(Status.Code code) {
-    return code.name().replace('_', ' ').toLowerCase(Locale.ROOT);
   }
 }

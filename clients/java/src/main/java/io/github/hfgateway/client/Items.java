@@ -17,10 +17,12 @@ import java.util.function.Supplier;
  * requested from the gateway before the reader has taken the last one.
  */
 public final class Items<T> implements Flow.Publisher<T> {
-  private final Supplier<Source<T>> open;
+  /** Starts the watch or list. */
+  final Supplier<Attempts<?, ?, T>> open;
+
   private final Executor executor;
 
-  Items(Supplier<Source<T>> open, Executor executor) {
+  Items(Supplier<Attempts<?, ?, T>> open, Executor executor) {
     this.open = open;
     this.executor = executor;
   }
@@ -32,8 +34,8 @@ public final class Items<T> implements Flow.Publisher<T> {
    * @param consumer called on a thread of the client, one item at a time
    */
   public CompletableFuture<Void> forEach(Consumer<? super T> consumer) {
-    Operation<Void> all = new Operation<>();
-    Reader<T> reader = new Reader<>(open(), executor, consumer, error -> all.settle(null, error));
+    Operation<Void> all = new Operation<>("");
+    Reader<T> reader = new Reader<>(open.get(), executor, consumer, error -> all.settle(null, error));
     all.stopWith(reader::cancel);
     reader.request(Long.MAX_VALUE);
     return all;
@@ -54,17 +56,12 @@ public final class Items<T> implements Flow.Publisher<T> {
         subscriber.onError(error);
       }
     };
-    subscriber.onSubscribe(new Reader<>(open(), executor, subscriber::onNext, end));
-  }
-
-  /** Starts the watch or list. */
-  Source<T> open() {
-    return open.get();
+    subscriber.onSubscribe(new Reader<>(open.get(), executor, subscriber::onNext, end));
   }
 
   /** Reads a source while there is demand: always on the executor, because consumers may wait for other calls. */
   private static final class Reader<T> implements Flow.Subscription {
-    private final Source<T> source;
+    private final Attempts<?, ?, T> source;
     private final Executor executor;
     private final Consumer<? super T> consumer;
     private final Consumer<Throwable> end;
@@ -74,7 +71,7 @@ public final class Items<T> implements Flow.Publisher<T> {
     private boolean over;
 
     /** Creates a reader that calls {@code end} once, with null after the last item, unless it is canceled. */
-    Reader(Source<T> source, Executor executor, Consumer<? super T> consumer, Consumer<Throwable> end) {
+    Reader(Attempts<?, ?, T> source, Executor executor, Consumer<? super T> consumer, Consumer<Throwable> end) {
       this.source = source;
       this.executor = executor;
       this.consumer = consumer;

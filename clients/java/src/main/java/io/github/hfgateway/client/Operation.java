@@ -7,16 +7,12 @@ import java.util.function.Supplier;
 
 /** The future of a call, or of several steps. Canceling it ends the step that is under way. */
 final class Operation<T> extends CompletableFuture<T> {
-  private final String idempotencyKey;
+  final String idempotencyKey;
   private volatile Runnable stop = () -> {};
 
   /** Creates an operation whose errors get the idempotency key; "" is none. */
   Operation(String idempotencyKey) {
     this.idempotencyKey = idempotencyKey;
-  }
-
-  Operation() {
-    this("");
   }
 
   /** Returns the future of steps, whose errors get the idempotency key. */
@@ -42,10 +38,6 @@ final class Operation<T> extends CompletableFuture<T> {
     if (isCancelled()) {
       ending.run();
     }
-  }
-
-  String idempotencyKey() {
-    return idempotencyKey;
   }
 
   /** Ends with a result or an error. */

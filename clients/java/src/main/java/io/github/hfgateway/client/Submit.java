@@ -13,7 +13,7 @@ import java.util.function.Consumer;
 public final class Submit {
   private final SubmitGenerationRequest request;
   private final boolean hasKey;
-  private final Duration timeout;
+  final Duration timeout;
   private final Duration forecastInterval;
 
   private Submit(SubmitGenerationRequest request, boolean hasKey, Duration timeout, Duration forecastInterval) {
@@ -96,10 +96,6 @@ public final class Submit {
   /** Returns the request. It always has a key, because a retry without one would create a second generation. */
   SubmitGenerationRequest request() {
     return hasKey ? request : request.toBuilder().setIdempotencyKey(UUID.randomUUID().toString()).build();
-  }
-
-  Duration timeout() {
-    return timeout;
   }
 
   /** Returns the request for the changes after a generation. */

@@ -13,12 +13,12 @@ import java.util.stream.StreamSupport;
  * {@link #close}: this ends the stream at the gateway, {@link #hasNext} then returns false, and the generation continues.
  */
 public final class Watch<E> implements Iterator<E>, AutoCloseable {
-  private final Source<E> source;
+  private final Attempts<?, ?, E> source;
   private Optional<E> item = Optional.empty();
   private volatile boolean closed;
 
   Watch(Items<E> items) {
-    this.source = items.open();
+    this.source = items.open.get();
   }
 
   /**

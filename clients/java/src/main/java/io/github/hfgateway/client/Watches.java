@@ -33,7 +33,7 @@ final class Watches {
     Cursor cursor = new Cursor(first.getResumeToken());
     return new Exchange<>(first, (watch, message) -> {
       List<WatchEvent> events = cursor.received(message);
-      watch.request = first.toBuilder().setResumeToken(cursor.resumeToken()).build();
+      watch.request = first.toBuilder().setResumeToken(cursor.token).build();
       return events;
     });
   }
