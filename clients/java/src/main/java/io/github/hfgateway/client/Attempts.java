@@ -90,9 +90,9 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   }
 
   private void attempt() {
-    if (answered) { // this is the next page
-      answered = false;
-      deadline = connection.deadline(timeout);
+    answered = false;
+    if (exchange.method.getType() == MethodType.UNARY && failures == 0) {
+      deadline = connection.deadline(timeout); // of this page
     }
     call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());

@@ -45,10 +45,6 @@ final class Exchange<Q extends Message, M, E> {
     this.last = last;
   }
 
-  Exchange(Q request, Reader<Q, M, E> reader) {
-    this(request, null, reader);
-  }
-
   /** Returns the items of a message. It may change the request, and whether the exchange is done. */
   interface Reader<Q extends Message, M, E> {
     List<E> read(Exchange<Q, M, E> exchange, M message);
@@ -66,7 +62,7 @@ final class Exchange<Q extends Message, M, E> {
   /** A unary call, or those of a list, whose pages have the token of the next one. All lists have the same fields. */
   @SuppressWarnings("unchecked")
   static <Q extends Message, A extends Message, E> Exchange<Q, A, E> unary(Q request, Function<A, List<E>> items) {
-    return new Exchange<>(request, (exchange, response) -> {
+    return new Exchange<>(request, null, (exchange, response) -> {
       FieldDescriptor next = response.getDescriptorForType().findFieldByName("next_page_token");
       Object token = next == null ? "" : response.getField(next);
       exchange.done = token.equals("");

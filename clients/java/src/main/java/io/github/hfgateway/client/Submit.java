@@ -6,19 +6,20 @@ import io.github.hfgateway.v1.SubmitGenerationRequest;
 import io.github.hfgateway.v1.WaitFor;
 import io.github.hfgateway.v1.WatchGenerationRequest;
 import java.time.Duration;
+import java.util.Objects;
 import java.util.UUID;
 import java.util.function.Consumer;
 
 /** A submission with its options. Immutable: every method returns a new instance. */
 public final class Submit {
   private final SubmitGenerationRequest request;
-  private final boolean hasKey;
+  private final String key;
   final Duration timeout;
   private final Duration forecastInterval;
 
-  private Submit(SubmitGenerationRequest request, boolean hasKey, Duration timeout, Duration forecastInterval) {
+  private Submit(SubmitGenerationRequest request, String key, Duration timeout, Duration forecastInterval) {
     this.request = request;
-    this.hasKey = hasKey;
+    this.key = key;
     this.timeout = timeout;
     this.forecastInterval = forecastInterval;
   }
@@ -26,7 +27,7 @@ public final class Submit {
   /** Submits this input with the default options, and with a new idempotency key each time. */
   public static Submit of(GenerationInput input) {
     SubmitGenerationRequest request = SubmitGenerationRequest.newBuilder().setInput(input).build();
-    return new Submit(request, false, null, Duration.ofSeconds(2));
+    return new Submit(request, null, null, Duration.ofSeconds(2));
   }
 
   /**
@@ -34,8 +35,7 @@ public final class Submit {
    * for every retry. Default: a new UUID.
    */
   public Submit key(String key) {
-    Submit keyed = with(request -> request.setIdempotencyKey(key));
-    return new Submit(keyed.request, true, timeout, forecastInterval);
+    return new Submit(request, Objects.requireNonNull(key), timeout, forecastInterval);
   }
 
   /** Adds a label, which lists and watches can filter by. At most 32. */
@@ -82,7 +82,7 @@ public final class Submit {
    * {@code generate}. The generation continues after a timeout.
    */
   public Submit timeout(Duration timeout) {
-    return new Submit(request, hasKey, timeout, forecastInterval);
+    return new Submit(request, key, timeout, forecastInterval);
   }
 
   /**
@@ -90,12 +90,12 @@ public final class Submit {
    * turns forecasts off.
    */
   public Submit forecastInterval(Duration interval) {
-    return new Submit(request, hasKey, timeout, interval);
+    return new Submit(request, key, timeout, interval);
   }
 
   /** Returns the request. It always has a key, because a retry without one would create a second generation. */
   SubmitGenerationRequest request() {
-    return hasKey ? request : request.toBuilder().setIdempotencyKey(UUID.randomUUID().toString()).build();
+    return request.toBuilder().setIdempotencyKey(key != null ? key : UUID.randomUUID().toString()).build();
   }
 
   /** Returns the request for the changes after a generation. */
@@ -111,6 +111,6 @@ public final class Submit {
   private Submit with(Consumer<SubmitGenerationRequest.Builder> change) {
     SubmitGenerationRequest.Builder builder = request.toBuilder();
     change.accept(builder);
-    return new Submit(builder.build(), hasKey, timeout, forecastInterval);
+    return new Submit(builder.build(), key, timeout, forecastInterval);
   }
 }

@@ -31,7 +31,7 @@ final class Watches {
   /** The events of all generations that match a filter. */
   static Exchange<WatchGenerationsRequest, WatchGenerationsResponse, WatchEvent> many(WatchGenerationsRequest first) {
     Cursor cursor = new Cursor(first.getResumeToken());
-    return new Exchange<>(first, (watch, message) -> {
+    return new Exchange<>(first, null, (watch, message) -> {
       List<WatchEvent> events = cursor.received(message);
       watch.request = first.toBuilder().setResumeToken(cursor.token).build();
       return events;
@@ -40,7 +40,7 @@ final class Watches {
 
   /** Every change of the list of models after a revision. */
   static Exchange<WatchModelsRequest, WatchModelsResponse, WatchModelsResponse> models(WatchModelsRequest first) {
-    return new Exchange<>(first, (watch, message) -> {
+    return new Exchange<>(first, null, (watch, message) -> {
       watch.request = first.toBuilder().setAfterRevision(message.getRevision()).build();
       return message.hasModel() ? List.of(message) : List.of();
     });
@@ -48,7 +48,7 @@ final class Watches {
 
   /** A character as it is, and then every change until its training has ended. */
   static Exchange<WatchCharacterRequest, WatchCharacterResponse, SoulCharacter> training(WatchCharacterRequest first) {
-    return new Exchange<>(first, (watch, message) -> {
+    return new Exchange<>(first, null, (watch, message) -> {
       // Each stream begins with the current state, which may be the last one of the previous stream.
       if (!message.hasCharacter() || message.getCharacter().equals(watch.last)) {
         return List.of();

@@ -44,6 +44,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -252,6 +253,16 @@ class ClientTest {
     ListGenerationsRequest last = (ListGenerationsRequest) gateway.requests.get(2);
     assertEquals("next", last.getPageToken());
     assertEquals(filter, last.getFilter());
+  }
+
+  @Test
+  void eachPageHasTheTimeoutFromWhenItIsNeeded() {
+    gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(QUEUED).setNextPageToken("next").build());
+    gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(COMPLETED).build());
+    Stream<Generation> all = client.list(GenerationFilter.getDefaultInstance());
+    timers.takes(31);
+    assertEquals(List.of(QUEUED, COMPLETED), all.peek(generation -> timers.takes(31)).toList());
+    assertEquals(List.of(30.0, 30.0), timers.remaining);
   }
 
   private static Message waited(Generation generation) {
