@@ -8,6 +8,7 @@ docs/decisions/0022-tests-run-side-by-side.md.
 from __future__ import annotations
 
 import gc
+import glob
 import ipaddress
 import os
 import shutil
@@ -24,6 +25,8 @@ from xdist.workermanage import WorkerController
 
 from tests.support.watchdog import Watchdog
 
+OUTSIDE_THE_PATH = "/usr/lib/postgresql/*/bin"
+"""Where Debian installs the programs of PostgreSQL."""
 WORKERS_PER_CORE, MAX_WORKERS = 2, 8
 """More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
@@ -164,7 +167,7 @@ class Toolchains:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         for marker in item.iter_markers("toolchain"):
             (name,) = marker.args
-            if shutil.which(name) is not None:
+            if shutil.which(name) or shutil.which(name, path=os.pathsep.join(glob.glob(OUTSIDE_THE_PATH))):
                 continue
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{name} is not installed, and CI=true forbids skips", pytrace=False)

@@ -4,8 +4,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from gateway.agents.model import SESSION, KeyRecord
-from gateway.store.codec import Row
 from gateway.store.database import StorePart
+from gateway.store.rows import record_of, record_row
 from gateway.store.writer import Effect
 
 
@@ -17,7 +17,7 @@ class SqliteAgents(StorePart):
 
     async def agent_key(self, tenant: str, key: str) -> KeyRecord | None:
         rows = self._rows("read_agent_key", tenant=tenant, key=key)
-        return _record_of(rows[0]) if rows else None
+        return record_of(rows[0]) if rows else None
 
     async def keep_agent_session(self, record: KeyRecord, steady: float) -> bool:
         session = {"id": record.session_id, "tenant": record.tenant, "created_at": steady}
@@ -61,7 +61,7 @@ class SqliteAgents(StorePart):
 
     async def unresolved_agent_messages(self) -> Sequence[tuple[KeyRecord, float]]:
         rows = self._rows("read_unresolved_agent_messages", session_fingerprint=SESSION)
-        return [(_record_of(row), row["used_at"]) for row in rows]
+        return [(record_of(row), row["used_at"]) for row in rows]
 
     async def newest_agent_message(self, session_id: str) -> str:
         return self._value("read_newest_agent_message", session_id=session_id) or ""
@@ -92,27 +92,8 @@ class SqliteAgents(StorePart):
         await self._writer.write("prune", write)
 
     def _claim(self, connection: sqlite3.Connection, record: KeyRecord, steady: float) -> bool:
-        row = {
-            "tenant": record.tenant,
-            "key": record.key,
-            "fingerprint": record.fingerprint,
-            "session_id": record.session_id,
-            "after_message_id": record.after,
-            "used_at": steady,
-        }
-        return connection.execute(self._sql["insert_agent_key"], row).rowcount == 1
+        return connection.execute(self._sql["insert_agent_key"], record_row(record, steady)).rowcount == 1
 
     def _value(self, statement: str, /, **values: object) -> str | None:
         rows = self._rows(statement, **values)
         return str(rows[0][0]) if rows else None
-
-
-def _record_of(row: Row) -> KeyRecord:
-    return KeyRecord(
-        tenant=row["tenant"],
-        key=row["key"],
-        fingerprint=row["fingerprint"],
-        session_id=row["session_id"],
-        after=row["after_message_id"],
-        message_id=row["message_id"],
-    )

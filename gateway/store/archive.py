@@ -7,12 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 
 from gateway.archive.model import ArchivedFile, Copy, Part
 from gateway.generations.model import Generation, State
-from gateway.store.codec import Row, generation_of
+from gateway.store.codec import generation_of
 from gateway.store.database import StorePart
+from gateway.store.rows import copy_key, copy_of, copy_row
 from gateway.store.writer import Effect
 
-TO_BE_REMOVED = 3
-"""The `state` of a file that is to be removed from the archive."""
 ROWS_AT_ONCE = 200
 """Rows that one statement reads before other work gets its turn."""
 
@@ -21,7 +20,7 @@ class SqliteCopies(StorePart):
     """The methods are described in `gateway/archive/ports.py`."""
 
     async def plan_copies(self, copies: Sequence[Copy]) -> None:
-        rows = [_copy_row(copy) for copy in copies]
+        rows = [copy_row(copy) for copy in copies]
 
         def write(connection: sqlite3.Connection) -> Effect:
             connection.executemany(self._sql["insert_copy"], rows)
@@ -50,7 +49,7 @@ class SqliteCopies(StorePart):
 
     async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
         rows = self._rows("read_due_copies", archive=archive, now=now, latest=now + longest, limit=limit)
-        return [_copy_of(row) for row in rows]
+        return [copy_of(row) for row in rows]
 
     async def next_copy(self, archive: str, now: float) -> float | None:
         (row,) = self._rows("read_next_copy_time", archive=archive, now=now)
@@ -60,8 +59,8 @@ class SqliteCopies(StorePart):
         archived = {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
 
         def write(connection: sqlite3.Connection) -> Effect:
-            kept = connection.execute(self._sql["mark_copy_archived"], _key(copy) | archived).rowcount == 1
-            connection.execute(self._sql["delete_orphaned_copy"], _key(copy))
+            kept = connection.execute(self._sql["mark_copy_archived"], copy_key(copy) | archived).rowcount == 1
+            connection.execute(self._sql["delete_orphaned_copy"], copy_key(copy))
             return kept, None
 
         return bool(await self._writer.write("archived", write))
@@ -69,15 +68,15 @@ class SqliteCopies(StorePart):
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
             attempt = {"not_before": not_before, "give_up": give_up}
-            connection.execute(self._sql["postpone_copy"], _key(copy) | attempt)
-            connection.execute(self._sql["delete_orphaned_copy"], _key(copy))
+            connection.execute(self._sql["postpone_copy"], copy_key(copy) | attempt)
+            connection.execute(self._sql["delete_orphaned_copy"], copy_key(copy))
             return None, None
 
         await self._writer.write("archive postponed", write)
 
     async def forget_copy(self, copy: Copy) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["delete_copy"], _key(copy))
+            connection.execute(self._sql["delete_copy"], copy_key(copy))
             return None, None
 
         await self._writer.write("archive removed", write)
@@ -93,31 +92,3 @@ class SqliteCopies(StorePart):
     async def copies_waiting(self) -> int:
         (row,) = self._rows("count_waiting_copies")
         return int(row[0])
-
-
-def _key(copy: Copy) -> dict[str, object]:
-    return {"generation_id": copy.generation_id, **copy.part._asdict()}
-
-
-def _copy_row(copy: Copy) -> dict[str, object]:
-    return _key(copy) | {
-        "url": copy.url,
-        "key": copy.key,
-        "content_type": copy.content_type,
-        "archive": copy.archive,
-        "expire_time": copy.expire_time,
-    }
-
-
-def _copy_of(row: Row) -> Copy:
-    return Copy(
-        generation_id=row["generation_id"],
-        part=Part(row["output"], bool(row["preview"])),
-        url=row["url"],
-        key=row["key"],
-        content_type=row["content_type"],
-        archive=row["archive"],
-        expire_time=row["expire_time"],
-        attempts=row["attempts"],
-        remove=row["state"] == TO_BE_REMOVED,
-    )

@@ -1,15 +1,12 @@
 """The port `CallbackStore` on SQLite: callbacks, their secrets and their deliveries."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
-from gateway.generations.model import State
-from gateway.generations.stores import Filter
-from gateway.store.codec import Row
+from gateway.callbacks.model import Callback, Delivery, Secret
 from gateway.store.database import StorePart
+from gateway.store.rows import callback_of, callback_row, delivery_of, delivery_row
 from gateway.store.writer import Effect
 
 
@@ -18,7 +15,7 @@ class SqliteCallbacks(StorePart):
 
     async def add_callback(self, callback: Callback) -> bool:
         def write(connection: sqlite3.Connection) -> Effect:
-            if connection.execute(self._sql["insert_callback"], _callback_row(callback)).rowcount == 0:
+            if connection.execute(self._sql["insert_callback"], callback_row(callback)).rowcount == 0:
                 return False, None
             self._insert_secrets(connection, callback)
             return True, None
@@ -29,7 +26,7 @@ class SqliteCallbacks(StorePart):
         of = {"callback_id": callback.id}
 
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["update_callback"], _callback_row(callback))
+            connection.execute(self._sql["update_callback"], callback_row(callback))
             connection.execute(self._sql["delete_callback_secrets"], of)
             self._insert_secrets(connection, callback)
             if due is not None:
@@ -50,11 +47,11 @@ class SqliteCallbacks(StorePart):
         secrets: dict[str, list[Secret]] = {}
         for row in self._rows("read_callback_secrets"):
             secrets.setdefault(row["callback_id"], []).append(Secret(row["secret"], row["until"]))
-        found = [_callback_of(row) for row in self._rows("read_callbacks")]
+        found = [callback_of(row) for row in self._rows("read_callbacks")]
         return [replace(callback, secrets=tuple(secrets.get(callback.id, ()))) for callback in found]
 
     async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
-        rows = [_delivery_row(delivery) for delivery in taken]
+        rows = [delivery_row(delivery) for delivery in taken]
         position = {"id": callback.id, "position": callback.position}
         settled = {"callback_id": callback.id, "before": settled_before}
 
@@ -70,9 +67,9 @@ class SqliteCallbacks(StorePart):
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None
     ) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["update_callback_delivery"], _delivery_row(delivery))
+            connection.execute(self._sql["update_callback_delivery"], delivery_row(delivery))
             if callback != before:
-                connection.execute(self._sql["update_callback"], _callback_row(callback))
+                connection.execute(self._sql["update_callback"], callback_row(callback))
             if due is not None:
                 late = {"callback_id": callback.id, "due": due}
                 connection.execute(self._sql["advance_failed_callback_deliveries"], late)
@@ -82,27 +79,27 @@ class SqliteCallbacks(StorePart):
 
     async def redeliver(self, delivery: Delivery) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["update_callback_delivery"], _delivery_row(delivery))
+            connection.execute(self._sql["update_callback_delivery"], delivery_row(delivery))
             return None, None
 
         await self._writer.write("redelivery", write)
 
     async def drop_delivery(self, delivery: Delivery) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["delete_callback_delivery"], _delivery_row(delivery))
+            connection.execute(self._sql["delete_callback_delivery"], delivery_row(delivery))
             return None, None
 
         await self._writer.write("delivery dropped", write)
 
     async def pending_deliveries(self, callback_id: str) -> Sequence[Delivery]:
         rows = self._rows("read_pending_callback_deliveries", callback_id=callback_id)
-        return [_delivery_of(row) for row in rows]
+        return [delivery_of(row) for row in rows]
 
     async def delivery(self, callback_id: str, generation_id: str, revision: int) -> Delivery | None:
         rows = self._rows(
             "read_callback_delivery", callback_id=callback_id, generation_id=generation_id, revision=revision
         )
-        return _delivery_of(rows[0]) if rows else None
+        return delivery_of(rows[0]) if rows else None
 
     async def deliveries(
         self, callback_id: str, generation_id: str, *, failed_only: bool, before: tuple[float, str, int], limit: int
@@ -118,7 +115,7 @@ class SqliteCallbacks(StorePart):
             before_revision=revision,
             limit=limit,
         )
-        return [_delivery_of(row) for row in rows]
+        return [delivery_of(row) for row in rows]
 
     def _insert_secrets(self, connection: sqlite3.Connection, callback: Callback) -> None:
         rows = [
@@ -126,99 +123,3 @@ class SqliteCallbacks(StorePart):
             for number, secret in enumerate(callback.secrets)
         ]
         connection.executemany(self._sql["insert_callback_secret"], rows)
-
-
-def _wanted_out(wanted: Filter) -> str:
-    content = {
-        "labels": dict(wanted.labels),
-        "models": sorted(wanted.model_ids),
-        "states": sorted(state.value for state in wanted.states),
-    }
-    return json.dumps(content, ensure_ascii=False)
-
-
-def _wanted_in(text: str) -> Filter:
-    content = json.loads(text)
-    return Filter(
-        states=frozenset(State(number) for number in content["states"]),
-        model_ids=frozenset(content["models"]),
-        labels=content["labels"],
-    )
-
-
-def _callback_row(callback: Callback) -> dict[str, object]:
-    c = callback
-    return {
-        "id": c.id,
-        "tenant": c.tenant,
-        "url": c.url,
-        "wanted": _wanted_out(c.wanted),
-        "every_change": int(c.every_change),
-        "idempotency_key": c.idempotency_key,
-        "fingerprint": c.fingerprint,
-        "create_time": c.create_time,
-        "position": c.position,
-        "paused": int(c.paused),
-        "problem": None if c.problem is None else c.problem.value,
-        "problem_status": c.problem_status,
-        "problem_time": c.problem_time,
-        "failing_since": c.failing_since,
-        "failed_at": c.failed_at,
-        "streak": c.streak,
-        "held_until": c.held_until,
-    }
-
-
-def _callback_of(row: Row) -> Callback:
-    return Callback(
-        id=row["id"],
-        tenant=row["tenant"],
-        url=row["url"],
-        wanted=_wanted_in(row["wanted"]),
-        every_change=bool(row["every_change"]),
-        idempotency_key=row["idempotency_key"],
-        fingerprint=bytes(row["fingerprint"]),
-        create_time=row["create_time"],
-        position=row["position"],
-        paused=bool(row["paused"]),
-        problem=None if row["problem"] is None else Problem(row["problem"]),
-        problem_status=row["problem_status"],
-        problem_time=row["problem_time"],
-        failing_since=row["failing_since"],
-        failed_at=row["failed_at"],
-        streak=row["streak"],
-        held_until=row["held_until"],
-    )
-
-
-def _delivery_row(delivery: Delivery) -> dict[str, object]:
-    d = delivery
-    return {
-        "callback_id": d.callback_id,
-        "generation_id": d.generation_id,
-        "revision": d.revision,
-        "create_time": d.create_time,
-        "next_at": d.next_at,
-        "state": d.state.value,
-        "attempts": d.attempts,
-        "refusals": d.refusals,
-        "problem": None if d.problem is None else d.problem.value,
-        "http_status": d.http_status,
-        "last_attempt_time": d.last_attempt_time,
-    }
-
-
-def _delivery_of(row: Row) -> Delivery:
-    return Delivery(
-        callback_id=row["callback_id"],
-        generation_id=row["generation_id"],
-        revision=row["revision"],
-        create_time=row["create_time"],
-        next_at=row["next_at"],
-        state=DeliveryState(row["state"]),
-        attempts=row["attempts"],
-        refusals=row["refusals"],
-        problem=None if row["problem"] is None else Problem(row["problem"]),
-        http_status=row["http_status"],
-        last_attempt_time=row["last_attempt_time"],
-    )

@@ -1,15 +1,13 @@
 """The port `CharacterStore` on SQLite: orders of characters, and characters to be deleted."""
 
-import json
 import sqlite3
 from collections.abc import Sequence
 
 from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
-from gateway.generations.inputs import SoulVersion
 from gateway.generations.stores import StoreError
-from gateway.store.codec import Row
 from gateway.store.database import StorePart
+from gateway.store.rows import creation_of, creation_row
 from gateway.store.writer import Effect
 
 
@@ -18,7 +16,7 @@ class SqliteCharacters(StorePart):
 
     async def claim(self, creation: Creation) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            return connection.execute(self._sql["insert_character"], _creation_row(creation)).rowcount == 1, None
+            return connection.execute(self._sql["insert_character"], creation_row(creation)).rowcount == 1, None
 
         if not await self._writer.write("character claim", write):
             raise StoreError("the key was freed at the same time")
@@ -59,42 +57,8 @@ class SqliteCharacters(StorePart):
         await self._writer.write(step, write)
 
     async def creations(self) -> Sequence[Creation]:
-        return [_creation_of(row) for row in self._rows("read_characters")]
+        return [creation_of(row) for row in self._rows("read_characters")]
 
     async def removals(self) -> Sequence[Removal]:
         rows = self._rows("read_removed_characters")
         return [Removal(row["account"], row["character_id"], row["tenant"], bool(row["gone"])) for row in rows]
-
-
-def _creation_row(creation: Creation) -> dict[str, object]:
-    return {
-        "id": creation.id,
-        "tenant": creation.tenant,
-        "idempotency_key": creation.key,
-        "fingerprint": creation.fingerprint,
-        "account": creation.account,
-        "name": creation.name,
-        "version": creation.version.value,
-        "known": json.dumps(sorted(creation.known)),
-        "sent_date": creation.sent_date,
-        "sent_at": creation.sent_at,
-    }
-
-
-def _creation_of(row: Row) -> Creation:
-    try:
-        return Creation(
-            id=row["id"],
-            tenant=row["tenant"],
-            key=row["idempotency_key"],
-            fingerprint=bytes(row["fingerprint"]),
-            account=row["account"],
-            name=row["name"],
-            version=SoulVersion(row["version"]),
-            known=frozenset(json.loads(row["known"])),
-            sent_date=row["sent_date"],
-            sent_at=row["sent_at"],
-            character_id=row["character_id"] or "",
-        )
-    except (ValueError, TypeError) as error:
-        raise StoreError("a character in it cannot be read: the file is corrupt") from error

@@ -11,13 +11,14 @@ from typing import NamedTuple
 from gateway.store import mark, migrations
 from gateway.store.mark import Doubt, Known
 from gateway.store.migrations import APPLICATION_ID, MigrationError
+from gateway.store.store import StoreOpenError
 
 log = logging.getLogger(__name__)
 
 RESTORE = "put a backup in its place and run: hfgateway migrate --restored (docs/operations.md)"
 
 
-class StoreFileError(Exception):
+class StoreFileError(StoreOpenError):
     """The store file cannot be used. The message is one line for the operator."""
 
 

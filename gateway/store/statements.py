@@ -1,4 +1,4 @@
-"""The statements of queries.sql: loaded by name, and executed with named parameters."""
+"""The statements of an engine's queries.sql: loaded by name, and executed with named parameters."""
 
 import re
 import sqlite3
@@ -7,7 +7,8 @@ from functools import lru_cache
 from importlib import resources
 from typing import NamedTuple
 
-PARAMETER = re.compile(r":(\w+)")
+PARAMETER = re.compile(r"(?<!:):(\w+)")
+"""A named parameter; `::` before a type is none."""
 
 
 class Statement(NamedTuple):
@@ -17,18 +18,18 @@ class Statement(NamedTuple):
     sql: str
 
 
-def described() -> dict[str, Statement]:
-    """Read the statements of queries.sql with their descriptions."""
-    text = (resources.files("gateway.store") / "sql" / "sqlite" / "queries.sql").read_text()
+def described(engine: str = "sqlite") -> dict[str, Statement]:
+    """Read the statements of an engine with their descriptions."""
+    text = (resources.files("gateway.store") / "sql" / engine / "queries.sql").read_text()
     found = re.findall(r"^-- name: (\w+)\n((?:-- .*\n)*)([^;]+);$", text, flags=re.MULTILINE)
     return {
         name: Statement(comment.removeprefix("-- ").replace("\n-- ", " ").strip(), sql) for name, comment, sql in found
     }
 
 
-def load() -> dict[str, str]:
-    """Read the statements of queries.sql: the SQL of each by its name."""
-    return {name: statement.sql for name, statement in described().items()}
+def load(engine: str = "sqlite") -> dict[str, str]:
+    """Read the statements of an engine: the SQL of each by its name."""
+    return {name: statement.sql for name, statement in described(engine).items()}
 
 
 def execute(connection: sqlite3.Connection, sql: str, row: Mapping[str, object]) -> sqlite3.Cursor:

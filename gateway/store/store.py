@@ -21,6 +21,10 @@ from gateway.generations.stores import (
 )
 
 
+class StoreOpenError(Exception):
+    """The store cannot be opened. The message is one line for the operator, and contains no secret."""
+
+
 class Store(Protocol):
     """An open store. Only the composition root and the core see all of it; each part of the gateway gets its ports."""
 

@@ -437,7 +437,7 @@ async def test_stored_catalogs_are_packed_and_unpacked_once_in_a_thread(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
-    for name in ("_packed", "_unpacked"):
+    for name in ("packed", "unpacked"):
         monkeypatch.setattr(catalogs, name, _noting(threads, getattr(catalogs, name)))
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     await running.stop_gateway()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from gateway.store.sqlite import SqliteStore
 from gateway.store.store import Store
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
 
 
 class Engine(Protocol):
@@ -40,19 +45,61 @@ class SqliteEngine:
             await store.close()
 
 
+class PostgresEngine:
+    """A database of a real server."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._open: Store | None = None
+
+    async def open(self) -> Store:
+        from gateway.store.postgres.store import PostgresStore
+
+        self._open = store = await PostgresStore.open(self.url, self.url, _broke, connections=5)
+        return store
+
+    async def close(self) -> None:
+        store, self._open = self._open, None
+        if store is not None:
+            await store.close()
+
+
 def _broke(error: Exception) -> None:
-    raise AssertionError("the disk fails") from error
+    raise AssertionError("the store is broken") from error
 
 
-ENGINES = {"sqlite": SqliteEngine}
+ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.toolchain("postgres"))]
 
 
 @pytest.fixture(params=ENGINES)
 async def engine(request: Any, tmp_path: Path) -> AsyncIterator[Engine]:
     async with AsyncExitStack() as stack:
-        engine = ENGINES[request.param](tmp_path)
+        engine: Engine
+        if request.param == "sqlite":
+            engine = SqliteEngine(tmp_path)
+        else:
+            server = request.getfixturevalue("postgres")
+            engine = PostgresEngine(server.url(stack.enter_context(server.database())))
         stack.push_async_callback(engine.close)
         yield engine
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """Return a server whose new databases have the schema already."""
+    from tests.support import postgres as support
+
+    with support.running() as server, server.database() as template:
+        with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
+            thread.submit(asyncio.run, _create_schema(server.url(template))).result()
+        server.use_as_template(template)
+        yield server
+
+
+async def _create_schema(url: str) -> None:
+    engine = PostgresEngine(url)
+    await engine.open()
+    await engine.close()
 
 
 @pytest.fixture

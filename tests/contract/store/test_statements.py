@@ -18,7 +18,7 @@ from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import Event
 from gateway.generations.stores import Filter
-from gateway.store import archive, callbacks, characters, codec, files, statements
+from gateway.store import codec, files, rows, statements
 from tests.contract.store import examples
 
 STATEMENTS = statements.described()
@@ -30,12 +30,12 @@ ROWS: dict[str, tuple[str, Mapping[str, object]]] = {
     "generations": ("insert_generation", codec.spec_row(GENERATION.spec) | codec.progress_row(GENERATION, "")),
     "requests": ("insert_request", codec.request_row(GENERATION.id, examples.request(GENERATION))),
     "events": ("insert_event", codec.event_row(GENERATION.id, Event(0.0, "event"))),
-    "callbacks": ("insert_callback", callbacks._callback_row(CALLBACK)),
+    "callbacks": ("insert_callback", rows.callback_row(CALLBACK)),
     "callback_deliveries": (
-        "insert_callback_delivery", callbacks._delivery_row(Delivery("c", GENERATION.id, 1, 0.0, 0.0)),
+        "insert_callback_delivery", rows.delivery_row(Delivery("c", GENERATION.id, 1, 0.0, 0.0)),
     ),
-    "archive_files": ("insert_copy", archive._copy_row(Copy("g", Part(0), "url", "key", "image/png", "archive", 0.0))),
-    "characters": ("insert_character", characters._creation_row(CREATION)),
+    "archive_files": ("insert_copy", rows.copy_row(Copy("g", Part(0), "url", "key", "image/png", "archive", 0.0))),
+    "characters": ("insert_character", rows.creation_row(CREATION)),
 }  # fmt: skip
 """The statement that inserts into each table, and a row of it."""
 
@@ -49,10 +49,10 @@ READERS: dict[Callable[..., Any], str] = {
     codec.generation_of: "read_generation",
     codec.request_of: "read_request",
     codec.event_of: "read_events",
-    callbacks._callback_of: "read_callbacks",
-    callbacks._delivery_of: "read_callback_delivery",
-    archive._copy_of: "read_due_copies",
-    characters._creation_of: "read_characters",
+    rows.callback_of: "read_callbacks",
+    rows.delivery_of: "read_callback_delivery",
+    rows.copy_of: "read_due_copies",
+    rows.creation_of: "read_characters",
 }
 """The functions that read rows, and a statement that returns such rows."""
 

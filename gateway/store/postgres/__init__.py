@@ -1,0 +1,1 @@
+"""The store on PostgreSQL, for one gateway at a time (docs/postgresql.md)."""

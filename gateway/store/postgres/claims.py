@@ -1,0 +1,61 @@
+"""The port `ClaimStore` on PostgreSQL."""
+
+from dataclasses import replace
+
+import psycopg
+
+from gateway.generations.model import IdempotencyKey
+from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError
+from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
+from gateway.store.postgres import change_log
+from gateway.store.postgres.database import Database, StorePart
+from gateway.store.postgres.log_writer import CLAIM, Job, LogWriter, Stored
+
+NO_REQUEST = dict.fromkeys(
+    ("account", "origin", "path", "query", "headers", "body", "key", "kind"),
+)
+
+
+class PostgresClaims(StorePart):
+    """The methods are described in `gateway/generations/stores.py`."""
+
+    def __init__(self, database: Database, writer: LogWriter) -> None:
+        super().__init__(database)
+        self._writer = writer
+
+    async def claim(self, claim: Claim) -> Claimed:
+        generation, spec = claim.generation, claim.generation.spec
+        request = NO_REQUEST if claim.request is None else request_row(spec.id, claim.request)
+        row = spec_row(spec) | progress_row(generation, shown(generation))
+        row |= {"fingerprint": claim.fingerprint, "update_time": generation.update_time}
+        row |= {f"request_{name}": request[name] for name in NO_REQUEST}
+        job = Job(
+            CLAIM, "claim", row, spec.id, lambda position: change_log.saved(generation, position),
+            alone=bool(generation.request_id),  # its request id is compared with those of stored generations
+        )  # fmt: skip
+        try:
+            result: Stored = await self._writer.write(job)
+        except psycopg.IntegrityError as error:
+            raise StoreError("the claim contradicts what is stored") from error
+        if result.taken:
+            raise RequestIdTakenError(generation.request_id)
+        if result.stored:
+            return Claimed(generation, new=True, generation_id=spec.id)
+        known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
+        if known is None:
+            raise StoreError("the key was freed at the same time")  # the caller has to retry
+        return replace(known, new=known.generation_id == spec.id)
+
+    async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
+        row = await self._one("read_key", tenant=tenant, key=key)
+        if row is None:
+            return None
+        generation = None if row["id"] is None else generation_of(row)
+        return Claimed(
+            generation,
+            new=False,
+            generation_id=row["used_by"],
+            conflict=row["fingerprint"] != fingerprint,
+            deleted=bool(row["deleted"]) or generation is None,
+            fingerprint=row["fingerprint"],
+        )

@@ -1,0 +1,61 @@
+"""The port `CopyStore` on PostgreSQL: which outputs are to be copied to an archive, and which have been."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from gateway.archive.model import ArchivedFile, Copy, Part
+from gateway.generations.model import Generation, State
+from gateway.store.codec import generation_of
+from gateway.store.postgres.database import StorePart, arrays
+from gateway.store.rows import copy_key, copy_of, copy_row
+
+ROWS_AT_ONCE = 200
+
+
+class PostgresCopies(StorePart):
+    """The methods are described in `gateway/archive/ports.py`."""
+
+    async def plan_copies(self, copies: Sequence[Copy]) -> None:
+        if copies:
+            await self._write("archive planned", "insert_copies", arrays([copy_row(copy) for copy in copies]))
+
+    async def adopt_copies(self, archive: str) -> None:
+        await self._write("archive planned", "assign_copies", {"archive": archive})
+
+    async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
+        at, last = ended_after, ""
+        while rows := await self._rows(
+            "read_ended_generations", state=State.COMPLETED.value, ended_after=at, after_id=last, limit=ROWS_AT_ONCE
+        ):
+            if found := [generation_of(row) for row in rows if row["wanted"]]:
+                yield found
+            at, last = rows[-1]["ended_at"], rows[-1]["id"]
+
+    async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
+        rows = await self._rows("read_due_copies", archive=archive, now=now, latest=now + longest, limit=limit)
+        return [copy_of(row) for row in rows]
+
+    async def next_copy(self, archive: str, now: float) -> float | None:
+        (row,) = await self._rows("read_next_copy_time", archive=archive, now=now)
+        return None if row["next"] is None else float(row["next"])
+
+    async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
+        archived = {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
+        return bool((await self._write("archived", "keep_copy", copy_key(copy) | archived))["written"])
+
+    async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
+        attempt = {"not_before": not_before, "give_up": give_up}
+        await self._write("archive postponed", "postpone_copy", copy_key(copy) | attempt)
+
+    async def forget_copy(self, copy: Copy) -> None:
+        await self._write("archive removed", "delete_copy", copy_key(copy))
+
+    async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
+        found: dict[str, dict[Part, ArchivedFile]] = {}
+        for row in await self._rows("read_archived_files", generation_ids=list(generation_ids)):
+            file = ArchivedFile(row["archived_url"], row["size"], row["sha256"])
+            found.setdefault(row["generation_id"], {})[Part(row["output"], row["preview"])] = file
+        return found
+
+    async def copies_waiting(self) -> int:
+        (row,) = await self._rows("count_waiting_copies")
+        return int(row["waiting"])

@@ -1,0 +1,291 @@
+"""The connections that all parts of the store share, and the one way in which they read and write.
+
+A statement is a transaction by itself, in autocommit mode, so no transaction is open while the gateway does something
+else. Statements are not prepared and nothing belongs to a session, so a pooler in transaction mode can stand between.
+Parameters and results are binary (docs/decisions/0043).
+"""
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+import psycopg
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from gateway import failpoints
+from gateway.concurrency import OwnedTasks
+from gateway.generations.stores import Listener, Saved, StoreError, UnknownCommitError
+from gateway.store import statements
+from gateway.store.postgres.errors import Outcome, outcome
+
+log = logging.getLogger(__name__)
+
+STATEMENT_LIMIT = 5.0
+"""Seconds after which the server ends a statement."""
+LOCK_LIMIT = 2.0
+"""Seconds after which the server ends a statement that waits for a lock."""
+PATIENCE = 8.0
+"""Seconds after which the gateway gives up a connection that no longer answers. Longer than STATEMENT_LIMIT."""
+CONNECT_LIMIT = 5.0
+"""Seconds for a new connection, or for one of the pool to become free."""
+RESERVED = 2
+"""Connections of the pool that only the log and the heartbeat use, so that no number of reads can keep them waiting."""
+REPEATS = 10
+"""Repeats of a statement after a serialization failure or a deadlock."""
+NO_FAULT_OF_THE_STATEMENT = frozenset({"25", "42", "53", "55", "57", "58", "XX"})
+"""Classes of SQLSTATE that other statements get, too: a standby, no rights, no space, a limit of time, a defect."""
+CLOSED = "the store is closed"
+LEASE_LOST = "another gateway has taken over the store"
+UNREACHABLE = "the store's server cannot be reached"
+
+Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+Values = Mapping[str, object]
+
+
+class LeaseLostError(StoreError):
+    """Another gateway has the lease. Nothing was stored, and nothing ever will be by this one."""
+
+
+class Database:
+    """The pools of connections, and the statements. `fence` is the number of the lease, which every write names.
+
+    `broken` is called once, when another gateway has taken the lease. `epoch` names this history of the store.
+    """
+
+    def __init__(self, url: str, connections: int, broken: Callable[[Exception], None]) -> None:
+        self.sql: Final = {name: _placeholders(sql) for name, sql in statements.load("postgres").items()}
+        self.fence = 0
+        self.epoch = ""
+        self.trouble = ""
+        """Why the last refused write was refused, until `mended`; empty otherwise."""
+        self.refused = 0
+        self._password = urlsplit(url).password or ""
+        self._pool = _pool(url, connections - RESERVED)
+        self.reserved = _pool(url, RESERVED)
+        self._broken: Callable[[Exception], None] | None = broken
+        self._listeners: list[Listener] = []
+        self._writes = OwnedTasks()
+        self._closed = False
+
+    async def open(self) -> None:
+        """Start the pools. They connect in the background."""
+        for pool in (self._pool, self.reserved):
+            await pool.open()
+
+    async def finish_writes(self) -> None:
+        """Return when all writes have ended that had begun before `refuse_writes`."""
+        await self._writes.drained()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for pool in (self._pool, self.reserved):
+            await pool.close()
+
+    def refuse_writes(self) -> None:
+        """Refuse writes that begin from now on, because the store is being closed."""
+        self._closed = True
+
+    # -- Reads ---------------------------------------------------------------------------------------------------------
+
+    async def rows(self, name: str, /, **values: object) -> Sequence[DictRow]:
+        """Return the rows that a statement reads; `values` are its parameters. Raises StoreError."""
+        for last in (False, True):
+            try:
+                return await self.run(self._pool, name, values)
+            except UnknownCommitError as error:
+                if last:
+                    raise StoreError("the store cannot be read") from error
+        raise AssertionError
+
+    async def one(self, name: str, /, **values: object) -> DictRow | None:
+        """Return the first row that a statement reads; None if there is none. Raises StoreError."""
+        rows = await self.rows(name, **values)
+        return rows[0] if rows else None
+
+    # -- Writes --------------------------------------------------------------------------------------------------------
+
+    async def write(self, step: str | None, name: str, values: Values, *, repeat: bool = True) -> DictRow:
+        """Execute a statement that writes, and return its row. `step` is the name for failpoints.
+
+        If its answer is lost, it is repeated once, unless its result would then differ (`repeat` False). It continues
+        if its caller is canceled. Raises UnconfirmedError, or IntegrityError of psycopg if it violates a constraint.
+        """
+        return await self._writes.finish(self._write(step, name, values, repeat=repeat))
+
+    async def _write(self, step: str | None, name: str, values: Values, *, repeat: bool) -> DictRow:
+        self.check_open()
+        if step is not None:
+            failpoints.before(step)
+        try:
+            rows = await self.run(self._pool, name, {**values, "fence": self.fence})
+        except UnknownCommitError as unknown:
+            if not repeat:
+                raise
+            try:
+                rows = await self.run(self._pool, name, {**values, "fence": self.fence})
+            except StoreError:
+                raise unknown from None  # it says nothing about the first attempt
+            except UnknownCommitError:
+                self.fails(UNREACHABLE)
+                raise
+        self.check_fence(rows)
+        if step is not None:
+            failpoints.after(step)
+        return rows[0]
+
+    def check_open(self) -> None:
+        """Raise StoreError if writes are refused."""
+        if self._closed or self.trouble:
+            self.refused += 1
+            raise StoreError(self.trouble or CLOSED)
+
+    def check_fence(self, rows: Sequence[DictRow]) -> None:
+        """Raise LeaseLostError if the rows of a write show that another gateway has the lease."""
+        if not rows[0]["fenced"]:
+            self.lost()
+            raise LeaseLostError(LEASE_LOST)
+
+    def lost(self) -> None:
+        """Report that another gateway has the lease. This one can store nothing any more, and must end."""
+        self.trouble = LEASE_LOST
+        if self._broken is not None:
+            broken, self._broken = self._broken, None
+            broken(LeaseLostError(LEASE_LOST))
+
+    # -- Statements ----------------------------------------------------------------------------------------------------
+
+    async def run(self, pool: Pool, name: str, values: Values) -> Sequence[DictRow]:
+        """Execute a statement on a connection of a pool, and return its rows.
+
+        Raises StoreError if it was not stored, UnknownCommitError if its answer was lost, or IntegrityError of psycopg.
+        """
+        for _ in range(REPEATS):
+            try:
+                return await self._within_patience(self._once(pool, self.sql[name], values))
+            except psycopg.IntegrityError:
+                raise
+            except PoolTimeout as error:
+                self.fails(UNREACHABLE)
+                raise StoreError(UNREACHABLE) from error
+            except psycopg.Error as error:
+                found = outcome(error)
+                if found is Outcome.UNKNOWN:
+                    await self._discard_dead(pool)
+                    raise UnknownCommitError("the connection to the store was lost") from error
+                if found is Outcome.NOT_STORED:
+                    if (error.sqlstate or "")[:2] in NO_FAULT_OF_THE_STATEMENT:
+                        self.fails(f"the store's server refuses statements: {self._plain(error)}")
+                    raise StoreError("the store refuses the statement") from error
+            await asyncio.sleep(random.uniform(0.001, 0.02))
+        raise StoreError("the store's server let other statements go first too often")
+
+    async def _once(self, pool: Pool, sql: str, values: Values) -> Sequence[DictRow]:
+        async with pool.connection(timeout=CONNECT_LIMIT) as connection:
+            cursor = await connection.execute(sql, values, binary=True)
+            return await cursor.fetchall() if cursor.description else ()
+
+    async def _within_patience(self, statement: Any) -> Sequence[DictRow]:
+        """Await a statement. If the server does not answer, leave it to end by itself: psycopg waits for a while."""
+        task = asyncio.ensure_future(statement)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=CONNECT_LIMIT + PATIENCE)
+        except asyncio.CancelledError:
+            task.cancel()
+            raise
+        if not done:
+            task.cancel()
+            task.add_done_callback(_retrieve)
+            raise UnknownCommitError("the store's server does not respond")
+        rows: Sequence[DictRow] = task.result()
+        return rows
+
+    async def _discard_dead(self, pool: Pool) -> None:
+        """Replace the connections of a pool that have ended, because one has: the server may have been restarted."""
+        with contextlib.suppress(Exception):  # the next statement finds out
+            async with asyncio.timeout(CONNECT_LIMIT):
+                await pool.check()
+
+    def _plain(self, error: Exception) -> str:
+        """Return the first line of an error without values of rows or the password."""
+        text = str(error).partition("\n")[0]
+        return text.replace(unquote(self._password), "***") if self._password else text
+
+    # -- Health and listeners ------------------------------------------------------------------------------------------
+
+    def fails(self, why: str) -> None:
+        """Refuse writes until `mended`."""
+        if not self.trouble:
+            log.error("the store cannot be written", extra={"error": why})
+            self.trouble = why
+
+    def mended(self) -> None:
+        """Clear `trouble`, after a write was stored."""
+        if self.trouble and self.trouble != LEASE_LOST:
+            self.trouble = ""
+            log.info("the store can be written again")
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener` with each commit; see `ChangeLog.listen`."""
+        self._listeners.append(listener)
+
+    def notify(self, saved: Sequence[Saved]) -> None:
+        """Call the listeners."""
+        for listener in self._listeners:
+            try:
+                listener(saved)
+            except Exception:
+                # The writes are stored, so their callers must get the result.
+                log.exception("a listener of the store failed")
+
+
+class StorePart:
+    """A part of the store: one port, on the database that all parts share."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._rows = database.rows
+        self._one = database.one
+        self._write = database.write
+
+
+def arrays(rows: Sequence[Mapping[str, Any]], booleans: frozenset[str] = frozenset()) -> dict[str, list[Any]]:
+    """Return the columns of rows with equal names, as parameters of a statement that takes an array for each.
+
+    Rows of the codec have the numbers 0 and 1 in the columns `booleans`.
+    """
+    names = rows[0] if rows else ()
+    return {name: [bool(row[name]) if name in booleans else row[name] for row in rows] for name in names}
+
+
+def _placeholders(sql: str) -> str:
+    """Return a statement with psycopg's placeholders for binary parameters."""
+    return statements.PARAMETER.sub(r"%(\1)b", sql.replace("%", "%%"))
+
+
+def _pool(url: str, size: int) -> Pool:
+    return AsyncConnectionPool(
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=CONNECT_LIMIT,
+        # After this, the next statement that needs a connection tries again at once.
+        reconnect_timeout=CONNECT_LIMIT / 2,
+        kwargs={
+            "autocommit": True,
+            "prepare_threshold": None,
+            "row_factory": dict_row,
+            "connect_timeout": int(CONNECT_LIMIT),
+            "application_name": "hfgateway",
+        },
+    )
+
+
+def _retrieve(task: "asyncio.Task[Any]") -> None:
+    if not task.cancelled():
+        task.exception()

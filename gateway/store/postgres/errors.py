@@ -1,0 +1,59 @@
+"""What an error of PostgreSQL or of its connection says: about a statement, and about a server that cannot be used."""
+
+import re
+from enum import Enum
+
+import psycopg
+
+from gateway.store.store import StoreOpenError
+
+
+class Outcome(Enum):
+    """Whether a statement was stored that raised an error."""
+
+    NOT_STORED = 1
+    AGAIN = 2
+    """Not stored; the server asks for a repeat."""
+    UNKNOWN = 3
+    """The connection ended after the statement was sent."""
+
+
+class ServerError(StoreOpenError):
+    """The server or its database cannot be used. The message is one line for the operator, without the password."""
+
+
+def outcome(error: psycopg.Error) -> Outcome:
+    """Return whether the statement that raised an error was stored."""
+    state = error.sqlstate
+    if state in {"40001", "40P01"}:
+        return Outcome.AGAIN
+    if state is None:
+        # Errors of psycopg itself are raised before anything is sent, except that the connection ended.
+        lost = isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return Outcome.UNKNOWN if lost else Outcome.NOT_STORED
+    # 57P01 and 57P02: the server ends the connection. It may have done so after the commit.
+    unknown = state.startswith("08") or state in {"57P01", "57P02", "40003"}
+    return Outcome.UNKNOWN if unknown else Outcome.NOT_STORED
+
+
+ADVICE = (
+    ("password authentication failed|no password supplied", "check the user and the password in HFGATEWAY_STORE_URL"),
+    ("no pg_hba.conf entry", "allow the gateway's user, database, address and encryption in the server's pg_hba.conf"),
+    ('database "[^"]*" does not exist', "create it, for example: createdb NAME"),
+    ("too many (connections|clients)|connection slots", "raise max_connections, or lower HFGATEWAY_STORE_CONNECTIONS"),
+    ("certificate|SSL", "check sslmode and sslrootcert in HFGATEWAY_STORE_URL"),
+    ("starting up|shutting down|recovery", "wait until the server is ready"),
+)
+"""Texts in libpq's messages, which have no SQLSTATE when a connection fails, and what the operator can do."""
+
+
+def unreachable(store: str, error: Exception) -> ServerError:
+    """Return the error for a server that accepts no connection. `store` is the URL without secrets."""
+    text = " ".join(str(error).split())
+    # The message repeats host and port, which are in the URL.
+    text = re.sub(r'.*?(connection to server at "[^"]*"( \([^)]*\))?, port \d+ failed: )+', "", text)
+    text = text.removeprefix("connection failed: ").removeprefix("FATAL: ").strip()
+    advice = next(
+        (advice for known, advice in ADVICE if re.search(known, text)), "is the server running and reachable?"
+    )
+    return ServerError(f"{store}: cannot be connected to ({text}); {advice}")

@@ -1,0 +1,238 @@
+"""Writes what has a position in the log of changes: claims, saves and deletions.
+
+The row with the last position is locked until a commit is on disk, so such writes follow one another. Writes that arrive
+while a statement runs are collected, and the next statement stores all of one kind. Therefore commits are announced in
+the order of positions.
+
+If the answer to a statement is lost, it is repeated until one arrives, before anything else is written. It is
+conditional on keys and versions, so it stores what the first one did not. What the first one stored carries its
+`write_id`. In this way every stored write is announced, even if its caller got an UnknownCommitError.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+
+from gateway import failpoints
+from gateway.concurrency import Wakeup
+from gateway.generations.stores import Saved, StoreError, UnconfirmedError, UnknownCommitError
+from gateway.store.postgres.database import UNREACHABLE, Database, LeaseLostError, arrays
+
+log = logging.getLogger(__name__)
+
+MOST_IN_A_STATEMENT = 128
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between repeats of a statement whose answer was lost."""
+KNOWN_WITHIN = 3.0
+"""Seconds after which the callers of such a statement get an UnknownCommitError. The repeats go on."""
+ANSWER_LOST = "the answer to the commit was lost"
+CLAIM, SAVE, DELETE = "claim", "save", "delete"
+"""The kinds of jobs: the names of their statements."""
+BOOLEANS = frozenset(
+    ("done", "ambiguous", "repeats_over", "cancel_requested", "held", "fail_when_saturated", "adopted")
+)
+"""The columns in which rows of the codec have 0 and 1."""
+
+
+@dataclass(slots=True)
+class Job:
+    """A write: its kind (the name of the statement), its parameters, and what it is about.
+
+    Jobs with the same `target` are never in one statement. `alone`: no other job is in its statement. `saved` returns
+    what to announce if the write is stored, from the position of its change.
+    """
+
+    kind: str
+    step: str
+    row: Mapping[str, Any]
+    target: Hashable
+    saved: Callable[[int | None], Saved]
+    alone: bool = False
+    result: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The result of a write: whether it was stored, the position of its change, and for a claim whether the request id
+    of its generation was taken."""
+
+    stored: bool
+    position: int | None
+    taken: bool = False
+
+
+class LogWriter:
+    """Runs jobs, one statement at a time. `close` finishes them."""
+
+    _ANNOUNCED = "announced"
+    """The kind of a job that has no statement: its turn comes when all earlier ones have ended."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs: list[Job] = []
+        self._wakeup = Wakeup()
+        self._closing = False
+        self._task = asyncio.create_task(self._run())
+
+    def write(self, job: Job) -> "asyncio.Future[Any]":
+        """Queue a job and return the future for its result, `Stored`. It raises UnconfirmedError or IntegrityError."""
+        try:
+            self._database.check_open()
+        except StoreError as error:
+            job.result.set_exception(error)
+            return job.result
+        self._jobs.append(job)
+        self._wakeup.wake()
+        return job.result
+
+    async def announced(self) -> None:
+        """Return when all jobs that were queued before have ended."""
+        job = Job(self._ANNOUNCED, "", {}, object(), _nothing)
+        self._jobs.append(job)
+        self._wakeup.wake()
+        await job.result
+
+    async def close(self) -> None:
+        """Finish the queued jobs. Those whose outcome cannot be found out stay unknown."""
+        self._closing = True
+        self._wakeup.wake()
+        await self._task
+
+    # -- The loop ------------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            signal = self._wakeup.signal()
+            if self._jobs:
+                jobs = self._next()
+                try:
+                    await self._store(jobs)
+                except Exception as error:
+                    log.exception("a statement of the log failed")
+                    _fail(jobs, error)
+            elif self._closing:
+                return
+            else:
+                await signal
+
+    def _next(self) -> list[Job]:
+        """Take the first job, and those of its kind that can be stored with it."""
+        first, targets = self._jobs[0], set[Hashable]()
+        taken, left = list[Job](), list[Job]()
+        for job in self._jobs:
+            fits = job.kind == first.kind and not job.alone and not first.alone
+            if job is first or (fits and job.target not in targets and len(taken) < MOST_IN_A_STATEMENT):
+                taken.append(job)
+            else:
+                left.append(job)
+            targets.add(job.target)  # later ones for the same target stay behind it
+        self._jobs = left
+        return taken
+
+    async def _store(self, jobs: Sequence[Job]) -> None:
+        """Store jobs with one statement, and one by one if one of them violates a constraint."""
+        if jobs[0].kind == self._ANNOUNCED:
+            _resolve(jobs, [None] * len(jobs))
+            return
+        for job in jobs:
+            failpoints.before(job.step)
+        try:
+            results = await self._execute(jobs)
+        except psycopg.IntegrityError as error:
+            if len(jobs) == 1:
+                _fail(jobs, error)
+                return
+            for job in jobs:
+                await self._store([job])
+            return
+        except UnconfirmedError as error:
+            self._database.refused += len(jobs)
+            _fail(jobs, error)
+            return
+        stored = [(job, result) for job, result in zip(jobs, results, strict=True) if result.stored]
+        for job, _ in stored:
+            failpoints.after(job.step)
+        if stored:
+            self._database.notify([job.saved(result.position) for job, result in stored])
+        _resolve(jobs, results)
+
+    async def _execute(self, jobs: Sequence[Job]) -> Sequence[Stored]:
+        """Return the result of each job. Raises UnconfirmedError, or IntegrityError.
+
+        A repeated statement that violates a constraint was not stored before: it would have found its own rows.
+        """
+        write_id = uuid.uuid4()
+        lost = False
+        pause, known_until = FIRST_PAUSE, asyncio.get_running_loop().time() + KNOWN_WITHIN
+        while True:
+            try:
+                results = await self._statement(jobs, write_id)
+                return await self._with_first(jobs, results, write_id) if lost else results
+            except UnknownCommitError:
+                lost = True
+            except LeaseLostError:
+                if lost:
+                    raise UnknownCommitError(ANSWER_LOST) from None
+                raise
+            except StoreError:
+                # It says something about this attempt only, and nothing about the one whose answer was lost.
+                if not lost:
+                    raise
+            if asyncio.get_running_loop().time() > known_until:
+                self._database.fails(UNREACHABLE)
+                _fail(jobs, UnknownCommitError(ANSWER_LOST))
+                if self._closing:
+                    raise UnknownCommitError(ANSWER_LOST)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+    async def _statement(self, jobs: Sequence[Job], write_id: uuid.UUID) -> Sequence[Stored]:
+        database, kind = self._database, jobs[0].kind
+        about = jobs[0].row if kind == DELETE else arrays([job.row for job in jobs], BOOLEANS) | {"write_id": write_id}
+        rows = await database.run(database.reserved, kind, {**about, "fence": database.fence})
+        database.check_fence(rows)
+        return [
+            Stored(
+                bool(row["saved"]) if kind == SAVE else row["position"] is not None,
+                row["position"],
+                bool(row.get("taken")),
+            )
+            for row in rows
+        ]
+
+    async def _with_first(
+        self, jobs: Sequence[Job], results: Sequence[Stored], write_id: uuid.UUID
+    ) -> Sequence[Stored]:
+        """Return the results of a repeated statement, completed with what its first execution had stored."""
+        database = self._database
+        if jobs[0].kind == DELETE:
+            rows = await database.run(database.reserved, "read_removal_position", {"generation_id": jobs[0].target})
+            return results if results[0].stored or not rows else [Stored(True, rows[0]["position"])]
+        about = {"id": [job.row["id"] for job in jobs], "write_id": write_id}
+        written = {row["id"]: row for row in await database.run(database.reserved, "read_written", about)}
+        return [
+            Stored(True, written[job.row["id"]]["position"]) if job.row["id"] in written else result
+            for job, result in zip(jobs, results, strict=True)
+        ]
+
+
+def _nothing(position: int | None) -> Saved:
+    raise AssertionError
+
+
+def _resolve(jobs: Sequence[Job], results: Sequence[Any]) -> None:
+    for job, result in zip(jobs, results, strict=True):
+        if not job.result.done():
+            job.result.set_result(result)
+
+
+def _fail(jobs: Sequence[Job], error: Exception) -> None:
+    for job in jobs:
+        if not job.result.done():
+            job.result.set_exception(error)
+            job.result.exception()  # otherwise asyncio logs it as never retrieved if the caller has left

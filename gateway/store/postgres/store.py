@@ -1,0 +1,175 @@
+"""The store on a PostgreSQL database, for one gateway at a time (docs/postgresql.md)."""
+
+import contextlib
+import logging
+from collections.abc import Callable
+from typing import Self
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import TupleRow
+
+from gateway.generations.stores import UnconfirmedError
+from gateway.store.postgres import migrations
+from gateway.store.postgres.accounts import PostgresAccounts
+from gateway.store.postgres.agents import PostgresAgents
+from gateway.store.postgres.callbacks import PostgresCallbacks
+from gateway.store.postgres.catalogs import PostgresCatalogs
+from gateway.store.postgres.change_log import PostgresChangeLog
+from gateway.store.postgres.characters import PostgresCharacters
+from gateway.store.postgres.claims import PostgresClaims
+from gateway.store.postgres.copies import PostgresCopies
+from gateway.store.postgres.database import CONNECT_LIMIT, LOCK_LIMIT, STATEMENT_LIMIT, Database
+from gateway.store.postgres.deletions import PostgresDeletions
+from gateway.store.postgres.errors import ServerError, unreachable
+from gateway.store.postgres.events import PostgresEvents
+from gateway.store.postgres.generations import PostgresGenerations
+from gateway.store.postgres.health import PostgresHealth
+from gateway.store.postgres.keys import PostgresKeys
+from gateway.store.postgres.lease import Lease
+from gateway.store.postgres.log_writer import LogWriter
+from gateway.store.postgres.times import PostgresTimes
+from gateway.store.postgres.webhooks import PostgresWebhooks
+
+log = logging.getLogger(__name__)
+
+LOWEST_VERSION = 14
+LIMITS = {
+    "statement_timeout": STATEMENT_LIMIT,
+    "lock_timeout": LOCK_LIMIT,
+    "idle_in_transaction_session_timeout": LOCK_LIMIT,
+}
+"""Seconds. They are set for the role in this database, because a pooler refuses them as parameters of a connection."""
+
+
+class PostgresStore:
+    """All ports to the store on one database. It holds the lease on it until `close`. Made by `open`."""
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self.database = database
+        self.lease = lease
+        self._writer = writer = LogWriter(database)
+        self.health = PostgresHealth(database)
+        self.claims = PostgresClaims(database, writer)
+        self.generations = PostgresGenerations(database, writer)
+        self.change_log = PostgresChangeLog(database, writer)
+        self.deletions = PostgresDeletions(database, writer)
+        self.webhooks = PostgresWebhooks(database)
+        self.events = PostgresEvents(database)
+        self.accounts = PostgresAccounts(database)
+        self.times = PostgresTimes(database)
+        self.keys = PostgresKeys(database)
+        self.callbacks = PostgresCallbacks(database)
+        self.copies = PostgresCopies(database)
+        self.agents = PostgresAgents(database)
+        self.characters = PostgresCharacters(database)
+        self.catalogs = PostgresCatalogs(database)
+
+    @classmethod
+    async def open(cls, url: str, shown: str, broken: Callable[[Exception], None], connections: int) -> Self:
+        """Check the server, take the lease, and bring the schema up to date. Raises ServerError.
+
+        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease.
+        """
+        await _prepare(url, shown, create=True)
+        database = Database(url, connections, broken)
+        lease = Lease(database, shown)
+        try:
+            await database.open()
+            await lease.take()
+            await _prepare(url, shown, create=False)
+            row = await database.one("read_meta", name="epoch")
+            assert row is not None
+            database.epoch = row["value"]
+        except BaseException as error:
+            await lease.give_back()
+            await database.close()
+            if isinstance(error, UnconfirmedError):
+                raise ServerError(f"{shown}: {error}; see the log") from error
+            raise
+        return cls(database, lease)
+
+    async def close(self) -> None:
+        """Finish the queued writes, give the lease back, and close all connections."""
+        self.database.refuse_writes()
+        await self._writer.close()
+        await self.database.finish_writes()
+        await self.lease.give_back()
+        await self.database.close()
+
+
+async def _prepare(url: str, shown: str, *, create: bool) -> None:
+    """Check the server and its database, and apply the missing migrations. Raises ServerError.
+
+    With `create`, only a database without a schema gets one: no other gateway can run on it.
+    """
+    try:
+        connection = await psycopg.AsyncConnection.connect(
+            url, autocommit=True, connect_timeout=int(CONNECT_LIMIT), application_name="hfgateway"
+        )
+    except psycopg.Error as error:
+        raise unreachable(shown, error) from None  # its text may contain parts of the URL
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(connection.close)
+        try:
+            await _check(connection, shown)
+            await _limit(connection)
+            if not (create and await _has_schema(connection)):
+                await migrations.apply(connection, shown)
+        except psycopg.errors.UniqueViolation:
+            if not create:
+                raise
+            await migrations.apply(connection, shown)  # another gateway was creating the schema
+        except psycopg.errors.InsufficientPrivilege as error:
+            advice = "the gateway's role must own its database, or have the right CREATE on its schema"
+            raise ServerError(f"{shown}: {error.diag.message_primary}; {advice}") from error
+        except psycopg.Error as error:
+            raise ServerError(f"{shown}: {error.diag.message_primary or 'the connection was lost'}") from error
+
+
+async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> None:
+    """Raise ServerError if the server cannot keep the gateway's promises."""
+    found = connection.info.server_version // 10_000
+    if found < LOWEST_VERSION:
+        raise ServerError(f"{shown}: is PostgreSQL {found}, which is too old; use {LOWEST_VERSION} or newer")
+    cursor = await connection.execute(
+        "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',"
+        " current_setting('synchronous_commit'), current_setting('fsync'), current_setting('server_encoding'),"
+        " current_schema()"
+    )
+    row = await cursor.fetchone()
+    assert row is not None
+    standby, read_only, synchronous, synced, encoding, schema = row
+    if standby:
+        advice = "name the primary, or all servers with target_session_attrs=read-write"
+        raise ServerError(f"{shown}: is a read-only standby; {advice}")
+    if read_only:
+        raise ServerError(f"{shown}: is read-only; unset default_transaction_read_only for the role and the database")
+    if synchronous == "off":
+        raise ServerError(f"{shown}: may lose commits in a crash; set synchronous_commit = on")
+    if encoding != "UTF8":
+        raise ServerError(f"{shown}: has the encoding {encoding}; create the database with UTF8")
+    if schema is None:
+        raise ServerError(f"{shown}: no schema of its search_path exists")
+    if synced == "off":
+        log.warning("the store's server has fsync = off: a crash of its machine loses generations that were charged")
+
+
+async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:
+    """Set the limits of the role that are not set. They apply to new connections."""
+    cursor = await connection.execute(
+        "SELECT name FROM pg_settings WHERE setting = '0' AND name = ANY(%s)", [[*LIMITS]]
+    )
+    for (name,) in await cursor.fetchall():
+        await connection.execute(
+            sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
+                sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(f"{LIMITS[name]:g}s")
+            )
+        )
+
+
+async def _has_schema(connection: psycopg.AsyncConnection[TupleRow]) -> bool:
+    cursor = await connection.execute(
+        "SELECT FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'lease'"
+    )
+    return await cursor.fetchone() is not None

@@ -1,0 +1,35 @@
+"""The port `WebhookStore` on PostgreSQL."""
+
+import secrets
+from collections.abc import Sequence
+
+from gateway.generations.model import Wall
+from gateway.generations.stores import MOST_DELIVERIES, UnknownCommitError, Webhook, WebhookReceipt
+from gateway.store.postgres.database import StorePart
+
+
+class PostgresWebhooks(StorePart):
+    """The methods are described in `gateway/generations/stores.py`."""
+
+    async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
+        name = {"generation_id": webhook.generation_id, "name": webhook.name}
+        content = {"request_id": webhook.request_id, "status": webhook.status, "time": wall, "most": MOST_DELIVERIES}
+        known = WebhookReceipt.KNOWN
+        try:
+            row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
+        except UnknownCommitError:
+            # If the first attempt stored it, it has not been processed, so it counts as new.
+            row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
+            known = WebhookReceipt.KEPT
+        if row["written"]:
+            return WebhookReceipt.KEPT
+        return known if row["known"] else WebhookReceipt.TOO_MANY
+
+    async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
+        name = {"generation_id": webhook.generation_id, "name": webhook.name}
+        suffix = f" {secrets.token_hex(8)}" if again else ""
+        await self._write("webhook processed", "finish_webhook", name | {"suffix": suffix})
+
+    async def unprocessed_webhooks(self) -> Sequence[Webhook]:
+        # Without the reports, which are not stored: the status is read from Higgsfield instead.
+        return [Webhook(**row) for row in await self._rows("read_unprocessed_webhooks")]

@@ -1,0 +1,226 @@
+"""Rows of callbacks, deliveries, copies, characters, records of agents' keys, and catalogs.
+
+Each table has two functions, as in `codec.py`: one returns the columns of a value by name, the other the value in a row.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gateway.agents.model import KeyRecord
+from gateway.archive.model import Copy, Part
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem
+from gateway.catalog.model import MODELS, MOTIONS, Change, Item, Listing, Model, Motion, Preset, SoulStyle
+from gateway.characters.model import Creation
+from gateway.generations.inputs import SoulVersion
+from gateway.generations.model import MediaKind, State
+from gateway.generations.stores import Filter, StoreError
+from gateway.store.codec import Row
+
+TO_BE_REMOVED = 3
+"""The `state` of a file that is to be removed from the archive."""
+
+
+def _wanted_out(wanted: Filter) -> str:
+    content = {
+        "labels": dict(wanted.labels),
+        "models": sorted(wanted.model_ids),
+        "states": sorted(state.value for state in wanted.states),
+    }
+    return json.dumps(content, ensure_ascii=False)
+
+
+def _wanted_in(text: str) -> Filter:
+    content = json.loads(text)
+    return Filter(
+        states=frozenset(State(number) for number in content["states"]),
+        model_ids=frozenset(content["models"]),
+        labels=content["labels"],
+    )
+
+
+def callback_row(callback: Callback) -> dict[str, object]:
+    c = callback
+    return {
+        "id": c.id,
+        "tenant": c.tenant,
+        "url": c.url,
+        "wanted": _wanted_out(c.wanted),
+        "every_change": int(c.every_change),
+        "idempotency_key": c.idempotency_key,
+        "fingerprint": c.fingerprint,
+        "create_time": c.create_time,
+        "position": c.position,
+        "paused": int(c.paused),
+        "problem": None if c.problem is None else c.problem.value,
+        "problem_status": c.problem_status,
+        "problem_time": c.problem_time,
+        "failing_since": c.failing_since,
+        "failed_at": c.failed_at,
+        "streak": c.streak,
+        "held_until": c.held_until,
+    }
+
+
+def callback_of(row: Row) -> Callback:
+    return Callback(
+        id=row["id"],
+        tenant=row["tenant"],
+        url=row["url"],
+        wanted=_wanted_in(row["wanted"]),
+        every_change=bool(row["every_change"]),
+        idempotency_key=row["idempotency_key"],
+        fingerprint=bytes(row["fingerprint"]),
+        create_time=row["create_time"],
+        position=row["position"],
+        paused=bool(row["paused"]),
+        problem=None if row["problem"] is None else Problem(row["problem"]),
+        problem_status=row["problem_status"],
+        problem_time=row["problem_time"],
+        failing_since=row["failing_since"],
+        failed_at=row["failed_at"],
+        streak=row["streak"],
+        held_until=row["held_until"],
+    )
+
+
+def delivery_row(delivery: Delivery) -> dict[str, object]:
+    d = delivery
+    return {
+        "callback_id": d.callback_id,
+        "generation_id": d.generation_id,
+        "revision": d.revision,
+        "create_time": d.create_time,
+        "next_at": d.next_at,
+        "state": d.state.value,
+        "attempts": d.attempts,
+        "refusals": d.refusals,
+        "problem": None if d.problem is None else d.problem.value,
+        "http_status": d.http_status,
+        "last_attempt_time": d.last_attempt_time,
+    }
+
+
+def delivery_of(row: Row) -> Delivery:
+    return Delivery(
+        callback_id=row["callback_id"],
+        generation_id=row["generation_id"],
+        revision=row["revision"],
+        create_time=row["create_time"],
+        next_at=row["next_at"],
+        state=DeliveryState(row["state"]),
+        attempts=row["attempts"],
+        refusals=row["refusals"],
+        problem=None if row["problem"] is None else Problem(row["problem"]),
+        http_status=row["http_status"],
+        last_attempt_time=row["last_attempt_time"],
+    )
+
+
+def copy_key(copy: Copy) -> dict[str, object]:
+    return {"generation_id": copy.generation_id, **copy.part._asdict()}
+
+
+def copy_row(copy: Copy) -> dict[str, object]:
+    return copy_key(copy) | {
+        "url": copy.url,
+        "key": copy.key,
+        "content_type": copy.content_type,
+        "archive": copy.archive,
+        "expire_time": copy.expire_time,
+    }
+
+
+def copy_of(row: Row) -> Copy:
+    return Copy(
+        generation_id=row["generation_id"],
+        part=Part(row["output"], bool(row["preview"])),
+        url=row["url"],
+        key=row["key"],
+        content_type=row["content_type"],
+        archive=row["archive"],
+        expire_time=row["expire_time"],
+        attempts=row["attempts"],
+        remove=row["state"] == TO_BE_REMOVED,
+    )
+
+
+def creation_row(creation: Creation) -> dict[str, object]:
+    return {
+        "id": creation.id,
+        "tenant": creation.tenant,
+        "idempotency_key": creation.key,
+        "fingerprint": creation.fingerprint,
+        "account": creation.account,
+        "name": creation.name,
+        "version": creation.version.value,
+        "known": json.dumps(sorted(creation.known)),
+        "sent_date": creation.sent_date,
+        "sent_at": creation.sent_at,
+    }
+
+
+def creation_of(row: Row) -> Creation:
+    try:
+        return Creation(
+            id=row["id"],
+            tenant=row["tenant"],
+            key=row["idempotency_key"],
+            fingerprint=bytes(row["fingerprint"]),
+            account=row["account"],
+            name=row["name"],
+            version=SoulVersion(row["version"]),
+            known=frozenset(json.loads(row["known"])),
+            sent_date=row["sent_date"],
+            sent_at=row["sent_at"],
+            character_id=row["character_id"] or "",
+        )
+    except (ValueError, TypeError) as error:
+        raise StoreError("a character in it cannot be read: the store is corrupt") from error
+
+
+def record_row(record: KeyRecord, steady: float) -> dict[str, object]:
+    return {
+        "tenant": record.tenant,
+        "key": record.key,
+        "fingerprint": record.fingerprint,
+        "session_id": record.session_id,
+        "after_message_id": record.after,
+        "used_at": steady,
+    }
+
+
+def record_of(row: Row) -> KeyRecord:
+    return KeyRecord(
+        tenant=row["tenant"],
+        key=row["key"],
+        fingerprint=row["fingerprint"],
+        session_id=row["session_id"],
+        after=row["after_message_id"],
+        message_id=row["message_id"],
+    )
+
+
+def packed(items: Sequence[Item]) -> str:
+    return json.dumps([asdict(one) for one in items], ensure_ascii=False)
+
+
+def unpacked(name: str, text: str, fetch_time: float) -> tuple[Item, ...]:
+    return tuple(_item(name, one, fetch_time) for one in json.loads(text))
+
+
+def _item(name: str, stored: dict[str, Any], fetch_time: float) -> Item:
+    if name == MODELS:
+        listing = _listing(stored.get("listing"), fetch_time)
+        return Model(stored["id"], MediaKind(stored["kind"]), tuple(stored["tasks"]), stored["schema"], listing)
+    kind = Motion if name == MOTIONS else Preset if name.startswith("presets/") else SoulStyle
+    return kind(**stored)
+
+
+def _listing(stored: dict[str, Any] | None, fetch_time: float) -> Listing:
+    """Return the listing of a stored model. Older versions of the gateway stored none."""
+    if stored is None:
+        return Listing(fetch_time)
+    change = None if stored["change"] is None else Change(stored["change"])
+    return Listing(**(stored | {"change": change, "details": tuple(stored["details"])}))

@@ -1,0 +1,945 @@
+-- Every statement of the PostgreSQL store. Each has a name, a description, and named parameters, and is a transaction by
+-- itself. A statement that writes begins with `fenced`: it locks the lease against a takeover until the commit, and has
+-- no row if another gateway has taken it over. Then it changes nothing, because every other part depends on that row.
+
+-- The lease and the store itself --------------------------------------------------------------------------------------
+
+-- name: join
+-- Begin as a replica, and forget those that were dead for a day.
+WITH old AS (DELETE FROM replicas WHERE beat < now() - interval '1 day')
+INSERT INTO replicas (replica, beat, version, address) VALUES (:replica, now(), :version, :address);
+
+-- name: beat
+-- Show that the holder of the lease lives. Updates no row if another one has taken the lease over.
+UPDATE replicas SET beat = now()
+WHERE replica = :replica AND EXISTS (SELECT FROM lease WHERE lease.replica = :replica AND fence = :fence)
+RETURNING replica;
+
+-- name: take
+-- Take the lease if it is free or its holder is dead. Returns the next fence, and whether the last holder gave it back.
+UPDATE lease SET replica = :replica, fence = lease.fence + 1, released = false
+FROM lease AS before
+WHERE (lease.replica IS NULL OR NOT EXISTS (
+    SELECT FROM replicas WHERE replicas.replica = lease.replica AND beat > now() - make_interval(secs => :dead)
+)) AND before.one = lease.one AND before.fence = lease.fence
+RETURNING lease.fence, before.released;
+
+-- name: read_holder
+-- Read who has the lease, and its last heartbeat.
+SELECT replicas.replica, address, beat FROM lease JOIN replicas ON replicas.replica = lease.replica;
+
+-- name: give_back
+-- Give the lease back at an orderly end.
+WITH left_over AS (DELETE FROM replicas WHERE replica = :replica)
+UPDATE lease SET replica = NULL, released = true WHERE replica = :replica AND fence = :fence;
+
+-- name: has_attempts
+-- Check whether a request may be under way that the last holder began.
+SELECT EXISTS (SELECT FROM generations WHERE NOT done AND owner IS NOT NULL)
+    OR EXISTS (SELECT FROM characters WHERE character_id IS NULL)
+    OR EXISTS (SELECT FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint) AS found;
+
+-- name: read_meta
+-- Read what the store knows about itself by its name.
+SELECT value FROM meta WHERE name = :name;
+
+-- name: write_epoch
+-- Store the name of a new history of the store.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' RETURNING name)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: write_probe
+-- Write as many bytes as a submission may need, to find out whether the server has room for them.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO meta (name, value) SELECT 'probe', repeat('0', :bytes) FROM fenced
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING name
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- Generations and their keys ------------------------------------------------------------------------------------------
+
+-- name: claim
+-- Claim idempotency keys for new generations, with their requests and first changes. A key that is used inserts nothing.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+given AS (
+    SELECT given.*, given.request_id IS NOT NULL AND (
+        EXISTS (SELECT FROM generations WHERE generations.request_id = given.request_id)
+        OR EXISTS (SELECT FROM removals WHERE removals.request_id = given.request_id)
+    ) AS taken
+    FROM unnest(
+        :id::text[], :tenant::text[], :model_id::text[], :api::text[], :account::text[], :origin::text[],
+        :input::bytea[], :labels::text[], :idempotency_key::text[], :create_time::double precision[],
+        :created_at::double precision[], :weight::integer[], :token_hash::bytea[], :start_by::double precision[],
+        :fail_when_saturated::boolean[], :traits::text[], :adopted::boolean[], :version::bigint[],
+        :revision::bigint[], :state::smallint[], :done::boolean[], :request_id::text[], :end_time::double precision[],
+        :ended_at::double precision[], :shown::text[], :owner::text[], :attempt::integer[],
+        :send_by::double precision[], :sent_at::double precision[], :first_sent_at::double precision[],
+        :sends::integer[], :ambiguous::boolean[], :not_before::double precision[], :repeats_over::boolean[],
+        :cancel_requested::boolean[], :polls::integer[], :missing_since::double precision[],
+        :stray_request_id::text[], :held::boolean[], :fingerprint::bytea[], :update_time::double precision[],
+        :request_account::text[], :request_origin::text[], :request_path::text[], :request_query::text[],
+        :request_headers::text[], :request_body::bytea[], :request_key::text[], :request_kind::text[]
+    ) WITH ORDINALITY AS given (
+        id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
+        token_hash, start_by, fail_when_saturated, traits, adopted, version, revision, state, done, request_id,
+        end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
+        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, fingerprint, update_time,
+        request_account, request_origin, request_path, request_query, request_headers, request_body, request_key,
+        request_kind, place
+    )
+), claimed AS (
+    INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at)
+    SELECT tenant, idempotency_key, id, fingerprint, created_at FROM given, fenced WHERE NOT taken ORDER BY place
+    ON CONFLICT (tenant, key) DO NOTHING RETURNING tenant, key, generation_id
+), new AS (
+    SELECT given.*, row_number() OVER (ORDER BY place) AS turn
+    FROM given JOIN claimed ON claimed.tenant = given.tenant AND claimed.key = given.idempotency_key
+        AND claimed.generation_id = given.id
+), counter AS (
+    UPDATE log SET position = position + counted.number FROM (SELECT count(*) AS number FROM new) AS counted
+    WHERE counted.number > 0 RETURNING position - counted.number AS before
+), stored AS (
+    INSERT INTO generations (
+        id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
+        token_hash, start_by, fail_when_saturated, traits, adopted, version, revision, state, done, request_id,
+        end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
+        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, write_id
+    ) SELECT
+        id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
+        token_hash, start_by, fail_when_saturated, traits, adopted, version, revision, state, done, request_id,
+        end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
+        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, :write_id::uuid
+    FROM new
+), kept AS (
+    INSERT INTO requests (generation_id, account, origin, path, query, headers, body, key, kind)
+    SELECT id, request_account, request_origin, request_path, request_query, request_headers, request_body,
+        request_key, request_kind
+    FROM new WHERE request_body IS NOT NULL
+), logged AS (
+    INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
+    SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM new, counter
+)
+SELECT given.place, given.taken, counter.before + new.turn AS position, (SELECT count(*) FROM fenced) AS fenced
+FROM given LEFT JOIN new ON new.place = given.place LEFT JOIN counter ON true ORDER BY given.place;
+
+-- name: save
+-- Save new versions of generations with all that follows from them, unless another write changed a version.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+given AS (
+    SELECT * FROM unnest(
+        :id::text[], :version_before::bigint[], :tenant::text[], :account::text[], :idempotency_key::text[],
+        :model_id::text[], :traits::text[], :settles::boolean[], :frees_key::boolean[], :latches::boolean[],
+        :seconds::double precision[], :changes::boolean[], :update_time::double precision[], :version::bigint[],
+        :revision::bigint[], :state::smallint[], :done::boolean[], :request_id::text[], :end_time::double precision[],
+        :ended_at::double precision[], :shown::text[], :owner::text[], :attempt::integer[],
+        :send_by::double precision[], :sent_at::double precision[], :first_sent_at::double precision[],
+        :sends::integer[], :ambiguous::boolean[], :not_before::double precision[], :repeats_over::boolean[],
+        :cancel_requested::boolean[], :polls::integer[], :missing_since::double precision[],
+        :stray_request_id::text[], :held::boolean[]
+    ) WITH ORDINALITY AS given (
+        id, version_before, tenant, account, idempotency_key, model_id, traits, settles, frees_key, latches, seconds,
+        changes, update_time, version, revision, state, done, request_id, end_time, ended_at, shown, owner, attempt,
+        send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested, polls,
+        missing_since, stray_request_id, held, place
+    )
+), stored AS (
+    UPDATE generations SET
+        version = given.version, revision = given.revision, state = given.state, done = given.done,
+        request_id = given.request_id, end_time = given.end_time, ended_at = given.ended_at, shown = given.shown,
+        owner = given.owner, attempt = given.attempt, send_by = given.send_by, sent_at = given.sent_at,
+        first_sent_at = given.first_sent_at, sends = given.sends, ambiguous = given.ambiguous,
+        not_before = given.not_before, repeats_over = given.repeats_over, cancel_requested = given.cancel_requested,
+        polls = given.polls, missing_since = given.missing_since, stray_request_id = given.stray_request_id,
+        held = given.held, write_id = :write_id::uuid
+    FROM given, fenced WHERE generations.id = given.id AND generations.version = given.version_before
+    RETURNING given.place
+), saved AS (
+    SELECT given.*, CASE WHEN changes THEN count(*) FILTER (WHERE changes) OVER (ORDER BY place) END AS turn
+    FROM given JOIN stored USING (place)
+), settled AS (
+    DELETE FROM requests USING saved WHERE requests.generation_id = saved.id AND settles
+), freed AS (
+    DELETE FROM keys USING saved
+    WHERE keys.tenant = saved.tenant AND keys.key = saved.idempotency_key AND keys.generation_id = saved.id
+        AND frees_key
+), latched AS (
+    INSERT INTO accounts (account) SELECT DISTINCT account FROM saved WHERE latches ON CONFLICT DO NOTHING
+), timed AS (
+    INSERT INTO durations (model_id, traits, seconds)
+    SELECT model_id, traits, seconds FROM saved WHERE seconds IS NOT NULL ORDER BY place
+), counter AS (
+    UPDATE log SET position = position + counted.number
+    FROM (SELECT count(*) FILTER (WHERE changes) AS number FROM saved) AS counted
+    WHERE counted.number > 0 RETURNING position - counted.number AS before
+), logged AS (
+    INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
+    SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM saved, counter WHERE changes
+)
+SELECT given.place, saved.place IS NOT NULL AS saved, counter.before + saved.turn AS position,
+    (SELECT count(*) FROM fenced) AS fenced
+FROM given LEFT JOIN saved USING (place) LEFT JOIN counter ON true ORDER BY given.place;
+
+-- name: read_written
+-- Read which generations have the version of a statement whose answer was lost, and the position of their last change.
+SELECT generations.id, changes.position FROM generations
+LEFT JOIN changes ON changes.generation_id = generations.id AND changes.revision = generations.revision
+WHERE generations.id = ANY(:id::text[]) AND write_id = :write_id::uuid;
+
+-- name: read_key
+-- Read what was made with a tenant's key.
+SELECT keys.generation_id AS used_by, keys.fingerprint, keys.deleted, generations.* FROM keys
+LEFT JOIN generations ON generations.id = keys.generation_id AND generations.tenant = keys.tenant
+WHERE keys.tenant = :tenant AND keys.key = :key;
+
+-- name: read_generation
+-- Read a generation of a tenant by its id.
+SELECT * FROM generations WHERE id = :id AND tenant = :tenant;
+
+-- name: read_any_generation
+-- Read a generation of any tenant by its id.
+SELECT * FROM generations WHERE id = :id;
+
+-- name: read_generation_by_token
+-- Read the generation whose webhook URL contains the token with this hash.
+SELECT * FROM generations WHERE token_hash = :token_hash;
+
+-- name: read_generation_by_request
+-- Read the generation that a request at Higgsfield belongs to.
+SELECT * FROM generations WHERE request_id = :request_id LIMIT 1;
+
+-- name: read_generations_by_requests
+-- Read the generations of a tenant that requests at Higgsfield belong to, newest first.
+SELECT * FROM generations WHERE request_id = ANY(:request_ids::text[]) AND tenant = :tenant ORDER BY id DESC;
+
+-- name: read_generations_by_ids
+-- Read generations of a tenant by their ids, newest first.
+SELECT * FROM generations WHERE id = ANY(:ids::text[]) AND tenant = :tenant ORDER BY id DESC;
+
+-- name: read_generations_by_key
+-- Read the generation that has a key now, and the refused ones that had it before, newest first.
+SELECT * FROM generations WHERE id IN (
+    SELECT generation_id FROM keys WHERE tenant = :tenant AND key = :key
+    UNION SELECT id FROM generations
+    WHERE tenant = :tenant AND idempotency_key = :key AND done AND request_id IS NULL
+) ORDER BY id DESC;
+
+-- name: read_generations_page
+-- Read a page of a tenant's generations before an id, newest first.
+SELECT * FROM generations WHERE tenant = :tenant AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: read_unfinished_generations
+-- Read a page of the generations of all tenants that have not ended, oldest first.
+SELECT * FROM generations WHERE NOT done AND id > :after ORDER BY id LIMIT :limit;
+
+-- name: read_ended_with_stray
+-- Read the ended generations that have a second request at Higgsfield.
+SELECT * FROM generations WHERE done AND stray_request_id <> '';
+
+-- name: read_request
+-- Read the exact request of a submission that is not settled.
+SELECT account, origin, path, query, headers, body, key, kind FROM requests WHERE generation_id = :generation_id;
+
+-- Changes, positions and deletions ------------------------------------------------------------------------------------
+
+-- name: read_position
+-- Read the highest position that was ever assigned.
+SELECT position FROM log;
+
+-- name: read_history
+-- Read a generation's revisions after one of them, oldest first, each with the generation.
+SELECT changes.revision AS change_revision, changes.shown AS change_shown, generations.*
+FROM changes JOIN generations ON generations.id = changes.generation_id
+WHERE changes.generation_id = :generation_id AND changes.revision > :after_revision
+ORDER BY changes.revision LIMIT :limit;
+
+-- name: read_changes
+-- Read a tenant's changes after a position, each with its generation if there still is one.
+SELECT changes.position, changes.generation_id, changes.revision AS change_revision, changes.shown AS change_shown,
+    generations.*
+FROM changes LEFT JOIN generations ON generations.id = changes.generation_id
+WHERE changes.tenant = :tenant AND changes.position > :after_position ORDER BY changes.position LIMIT :limit;
+
+-- name: read_horizon
+-- Read the highest position of a tenant's removed changes.
+SELECT horizon FROM tenants WHERE tenant = :tenant;
+
+-- name: read_newest_change_time
+-- Read the wall time of the newest change.
+SELECT time FROM changes, log WHERE changes.position = log.position;
+
+-- name: delete
+-- Remove a generation with its content, and append its removal to the log.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+removed AS (DELETE FROM generations USING fenced WHERE id = :generation_id RETURNING id, tenant),
+raised AS (
+    INSERT INTO tenants (tenant, horizon)
+    SELECT tenant, coalesce((SELECT max(position) FROM changes WHERE generation_id = :generation_id), 0) FROM removed
+    ON CONFLICT (tenant) DO UPDATE SET horizon = greatest(tenants.horizon, excluded.horizon)
+),
+forgotten_request AS (DELETE FROM requests USING removed WHERE generation_id = removed.id),
+forgotten_changes AS (DELETE FROM changes USING removed WHERE generation_id = removed.id),
+forgotten_webhooks AS (DELETE FROM deliveries USING removed WHERE generation_id = removed.id),
+forgotten_events AS (DELETE FROM events USING removed WHERE generation_id = removed.id),
+unwanted_copies AS (
+    UPDATE archive_files SET state = 3, url = '', attempts = 0, not_before = 0
+    FROM removed WHERE generation_id = removed.id
+),
+used_key AS (
+    UPDATE keys SET deleted = 1, orphaned = true, used_at = :steady FROM removed
+    WHERE keys.tenant = removed.tenant AND key = :key AND generation_id = removed.id
+),
+unconfirmed AS (
+    INSERT INTO removals (generation_id, request_id, account, origin)
+    SELECT id, :request_id::text, :account::text, :origin::text FROM removed WHERE :at_upstream
+),
+counter AS (UPDATE log SET position = position + 1 FROM removed RETURNING position),
+logged AS (
+    INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
+    SELECT tenant, position, id, 0, '', :time::double precision FROM removed, counter
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, (SELECT position FROM counter) AS position;
+
+-- name: read_removal_position
+-- Read the position of a generation's removal.
+SELECT position FROM changes WHERE generation_id = :generation_id AND revision = 0;
+
+-- name: read_deletion
+-- Read how far a deletion has got: 1 here, 2 at Higgsfield too. Returns NULL if nothing was deleted.
+SELECT max(deleted) AS deleted FROM (
+    SELECT deleted FROM keys WHERE generation_id = :generation_id AND tenant = :tenant AND deleted > 0
+    -- The key of a refused generation was freed, so only the change that records its removal is left.
+    UNION ALL SELECT 1 FROM changes WHERE generation_id = :generation_id AND tenant = :tenant AND revision = 0
+) AS found;
+
+-- name: read_removals
+-- Read the removals that Higgsfield has not confirmed, oldest generation first.
+SELECT generation_id, request_id, account, origin FROM removals ORDER BY generation_id;
+
+-- name: read_removal
+-- Read the unconfirmed removal of a generation.
+SELECT generation_id, request_id, account, origin FROM removals WHERE generation_id = :generation_id;
+
+-- name: confirm_removal
+-- Record that Higgsfield removed the data of a deleted generation.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM removals USING fenced WHERE generation_id = :generation_id RETURNING generation_id),
+marked AS (UPDATE keys SET deleted = 2 FROM fenced WHERE generation_id = :generation_id AND deleted = 1)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- Retention -----------------------------------------------------------------------------------------------------------
+
+-- name: has_prunable
+-- Check whether retention would remove anything.
+SELECT EXISTS (SELECT FROM generations WHERE done AND ended_at < :ended_before)
+    OR EXISTS (SELECT FROM changes WHERE revision = 0 AND time < :ended_before)
+    OR EXISTS (SELECT FROM keys WHERE orphaned AND used_at < :keys_before)
+    OR EXISTS (SELECT FROM durations GROUP BY model_id HAVING count(*) > 600) AS found;
+
+-- name: prune_generations
+-- Remove generations that ended before a steady time, the first to end first, with their content.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+removed AS (
+    DELETE FROM generations USING fenced WHERE id IN (
+        SELECT id FROM generations WHERE done AND ended_at < :ended_before ORDER BY ended_at, id LIMIT :limit
+    ) RETURNING id, tenant
+),
+raised AS (
+    INSERT INTO tenants (tenant, horizon)
+    SELECT removed.tenant, max(position) FROM removed JOIN changes ON generation_id = id GROUP BY removed.tenant
+    ON CONFLICT (tenant) DO UPDATE SET horizon = greatest(tenants.horizon, excluded.horizon)
+),
+forgotten_changes AS (DELETE FROM changes USING removed WHERE generation_id = removed.id),
+forgotten_webhooks AS (DELETE FROM deliveries USING removed WHERE generation_id = removed.id),
+forgotten_events AS (DELETE FROM events USING removed WHERE generation_id = removed.id),
+forgotten_requests AS (DELETE FROM requests USING removed WHERE generation_id = removed.id),
+finished_copies AS (DELETE FROM archive_files USING removed WHERE generation_id = removed.id AND state IN (1, 2)),
+orphaned_keys AS (UPDATE keys SET orphaned = true FROM removed WHERE generation_id = removed.id)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM removed;
+
+-- name: prune_removal_changes
+-- Delete the changes that record old removals, and raise the horizons of their tenants.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM changes USING fenced WHERE revision = 0 AND time < :ended_before RETURNING tenant, position),
+raised AS (
+    INSERT INTO tenants (tenant, horizon) SELECT tenant, max(position) FROM written GROUP BY tenant
+    ON CONFLICT (tenant) DO UPDATE SET horizon = greatest(tenants.horizon, excluded.horizon)
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: prune_keys
+-- Delete the old keys that have no generation any more.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM keys USING fenced WHERE orphaned AND used_at < :keys_before RETURNING key)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: prune_durations
+-- Keep the newest 300 run times of each model.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    DELETE FROM durations USING fenced WHERE id IN (
+        SELECT id FROM (
+            SELECT id, row_number() OVER (PARTITION BY model_id ORDER BY id DESC) AS age FROM durations
+        ) AS ages WHERE age > 300
+    ) RETURNING id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- Webhooks from Higgsfield --------------------------------------------------------------------------------------------
+
+-- name: insert_webhook
+-- Store a webhook, unless it is a duplicate or the generation has too many.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO deliveries (generation_id, name, request_id, status, time)
+    SELECT :generation_id::text, :name::text, :request_id::text, :status::text, :time::double precision FROM fenced
+    WHERE (SELECT count(*) FROM deliveries WHERE generation_id = :generation_id) < :most
+    ON CONFLICT (generation_id, name) DO NOTHING RETURNING name
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written,
+    EXISTS (SELECT FROM deliveries WHERE generation_id = :generation_id AND name = :name) AS known
+FROM written;
+
+-- name: finish_webhook
+-- Mark a webhook as processed. `again` frees its name, so that a duplicate is processed again.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE deliveries SET processed = true, name = name || :suffix::text FROM fenced
+    WHERE generation_id = :generation_id AND name = :name RETURNING name
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_unprocessed_webhooks
+-- Read the webhooks that were not processed, oldest first.
+SELECT generation_id, name, request_id, status FROM deliveries WHERE NOT processed ORDER BY time;
+
+-- Events, run times, clocks and accounts ------------------------------------------------------------------------------
+
+-- name: insert_events
+-- Store events, in place of those with the same time. Ignores events of deleted generations.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+given AS (
+    SELECT * FROM unnest(
+        :generation_id::text[], :time::double precision[], :description::text[], :source::smallint[], :method::text[],
+        :path::text[], :http_status::integer[], :correlation_id::text[], :seconds::double precision[],
+        :times::integer[]
+    ) AS given (
+        generation_id, time, description, source, method, path, http_status, correlation_id, seconds, times
+    )
+),
+-- Locked, so that no event is left if the generation is being deleted.
+alive AS (SELECT id FROM generations WHERE id IN (SELECT generation_id FROM given) ORDER BY id FOR KEY SHARE),
+written AS (
+    INSERT INTO events (
+        generation_id, time, description, source, method, path, http_status, correlation_id, seconds, times
+    ) SELECT generation_id, time, description, source, method, path, http_status, correlation_id, seconds, times
+    FROM given JOIN alive ON alive.id = generation_id CROSS JOIN fenced
+    ON CONFLICT (generation_id, time) DO UPDATE SET
+        description = excluded.description, source = excluded.source, method = excluded.method, path = excluded.path,
+        http_status = excluded.http_status, correlation_id = excluded.correlation_id, seconds = excluded.seconds,
+        times = excluded.times
+    RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_events
+-- Read the events of a generation, oldest first.
+SELECT time, description, source, method, path, http_status, correlation_id, seconds, times
+FROM events WHERE generation_id = :generation_id ORDER BY time;
+
+-- name: read_durations
+-- Read all stored run times, oldest first.
+SELECT model_id, traits, seconds FROM durations ORDER BY id;
+
+-- name: replace_correction
+-- Store by how much the steady clock was ahead of Higgsfield's from a time on, and delete other corrections.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+forgotten AS (
+    DELETE FROM corrections USING fenced WHERE since = ANY(:forget::double precision[]) AND since <> :since
+),
+written AS (
+    INSERT INTO corrections (since, ahead, placed)
+    SELECT :since::double precision, :ahead::double precision, :placed::boolean FROM fenced
+    ON CONFLICT (since) DO UPDATE SET ahead = excluded.ahead, placed = excluded.placed RETURNING since
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_corrections
+-- Read all corrections of the steady clock, oldest first.
+SELECT since, ahead, placed FROM corrections ORDER BY since;
+
+-- name: read_newest_steady_time
+-- Read the latest steady time in the store, from which the clock of the next process continues.
+SELECT greatest(
+    0, max(created_at), max(sent_at), (SELECT max(fetched_at) FROM catalogs), (SELECT max(sent_at) FROM characters),
+    (SELECT max(since) FROM corrections)
+)::double precision AS newest FROM generations;
+
+-- name: read_accounts_without_repeats
+-- Read the accounts whose submissions must not be repeated.
+SELECT account FROM accounts;
+
+-- name: replace_catalog
+-- Store a catalog in place of the previous one.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO catalogs (account, origin, name, items, fetched_at, fetch_time)
+    SELECT :account::text, :origin::text, :name::text, :items::text, :fetched_at::double precision,
+        :fetch_time::double precision
+    FROM fenced
+    ON CONFLICT (account, origin, name) DO UPDATE SET
+        items = excluded.items, fetched_at = excluded.fetched_at, fetch_time = excluded.fetch_time
+    RETURNING name
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_catalog
+-- Read a catalog of an account.
+SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND origin = :origin AND name = :name;
+
+-- name: insert_api_key
+-- Store a new API key as its hash.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO api_keys (id, tenant, name, hash, create_time)
+    SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision FROM fenced
+    ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE api_keys.hash = excluded.hash RETURNING id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: revoke_api_key
+-- Store when an API key was revoked. The first time is kept.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE api_keys SET revoke_time = coalesce(revoke_time, :revoke_time) FROM fenced WHERE id = :id RETURNING id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_api_keys
+-- Read all API keys, revoked ones included.
+SELECT id, tenant, name, hash, create_time, revoke_time FROM api_keys;
+
+-- Callbacks to callers' receivers -------------------------------------------------------------------------------------
+
+-- name: insert_callback
+-- Insert a new callback with its secrets. Inserts no row if the tenant has used the idempotency key for another one.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO callbacks (
+        id, tenant, url, wanted, every_change, idempotency_key, fingerprint, create_time, position,
+        paused, problem, problem_status, problem_time, failing_since, failed_at, streak, held_until
+    ) SELECT
+        :id::text, :tenant::text, :url::text, :wanted::text, :every_change::boolean, :idempotency_key::text,
+        :fingerprint::bytea, :create_time::double precision, :position::bigint, :paused::boolean, :problem::smallint,
+        :problem_status::integer, :problem_time::double precision, :failing_since::double precision,
+        :failed_at::double precision, :streak::integer, :held_until::double precision
+    FROM fenced
+    ON CONFLICT (tenant, idempotency_key) DO UPDATE SET id = excluded.id WHERE callbacks.id = excluded.id RETURNING id
+),
+signed AS (
+    INSERT INTO callback_secrets (callback_id, number, secret, until)
+    SELECT id, number, secret, until FROM written, unnest(
+        :numbers::integer[], :secrets::text[], :untils::double precision[]
+    ) AS given (number, secret, until)
+    ON CONFLICT (callback_id, number) DO NOTHING
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: update_callback
+-- Replace what can change in a callback and its secrets. With `due`, its pending deliveries are due then at the latest.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE callbacks SET
+        wanted = :wanted, every_change = :every_change, position = :position, paused = :paused,
+        problem = :problem::smallint, problem_status = :problem_status, problem_time = :problem_time::double precision,
+        failing_since = :failing_since::double precision, failed_at = :failed_at, streak = :streak,
+        held_until = :held_until
+    FROM fenced WHERE id = :id RETURNING id
+),
+unsigned AS (
+    DELETE FROM callback_secrets USING written WHERE callback_id = id AND number <> ALL(:numbers::integer[])
+),
+signed AS (
+    INSERT INTO callback_secrets (callback_id, number, secret, until)
+    SELECT id, number, secret, until FROM written, unnest(
+        :numbers::integer[], :secrets::text[], :untils::double precision[]
+    ) AS given (number, secret, until)
+    ON CONFLICT (callback_id, number) DO UPDATE SET secret = excluded.secret, until = excluded.until
+),
+advanced AS (
+    UPDATE callback_deliveries SET next_at = least(next_at, :due::double precision) FROM written
+    WHERE callback_id = id AND state = 1
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_callback
+-- Delete a callback with its secrets and deliveries.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM callbacks USING fenced WHERE id = :callback_id RETURNING id),
+unsigned AS (DELETE FROM callback_secrets USING fenced WHERE callback_id = :callback_id),
+undelivered AS (DELETE FROM callback_deliveries USING fenced WHERE callback_id = :callback_id)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_callbacks
+-- Read all callbacks, oldest first.
+SELECT * FROM callbacks ORDER BY id;
+
+-- name: read_callback_secrets
+-- Read the secrets of all callbacks, the newest of each first.
+SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, number;
+
+-- name: take_deliveries
+-- Store new deliveries and the position of their callback, and delete those that were settled before a wall time.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (UPDATE callbacks SET position = :position FROM fenced WHERE id = :callback_id RETURNING id),
+settled AS (
+    DELETE FROM callback_deliveries USING fenced
+    WHERE callback_id = :callback_id AND create_time < :before AND state <> 1 AND last_attempt_time < :before
+),
+taken AS (
+    INSERT INTO callback_deliveries (
+        callback_id, generation_id, revision, create_time, next_at, state, attempts, refusals, problem, http_status,
+        last_attempt_time
+    ) SELECT :callback_id, given.* FROM fenced, unnest(
+        :generation_id::text[], :revision::bigint[], :create_time::double precision[], :next_at::double precision[],
+        :state::smallint[], :attempts::integer[], :refusals::integer[], :problem::smallint[], :http_status::integer[],
+        :last_attempt_time::double precision[]
+    ) AS given
+    ON CONFLICT DO NOTHING
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: update_delivery
+-- Replace what an attempt changes in a delivery.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE callback_deliveries SET
+        next_at = :next_at, state = :state, attempts = :attempts, refusals = :refusals, problem = :problem::smallint,
+        http_status = :http_status, last_attempt_time = :last_attempt_time::double precision
+    FROM fenced
+    WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision
+    RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: attempt_delivery
+-- Store a delivery after an attempt, and the health of its callback if it changed. With `due`, the pending deliveries
+-- that an unavailable receiver missed are due then at the latest.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE callback_deliveries SET
+        next_at = CASE WHEN attempted THEN :next_at ELSE least(next_at, :due::double precision) END,
+        state = CASE WHEN attempted THEN :state ELSE state END,
+        attempts = CASE WHEN attempted THEN :attempts ELSE attempts END,
+        refusals = CASE WHEN attempted THEN :refusals ELSE refusals END,
+        problem = CASE WHEN attempted THEN :problem::smallint ELSE problem END,
+        http_status = CASE WHEN attempted THEN :http_status ELSE http_status END,
+        last_attempt_time =
+            CASE WHEN attempted THEN :last_attempt_time::double precision ELSE last_attempt_time END
+    FROM fenced, (
+        SELECT generation_id AS of, revision AS at, generation_id = :generation_id AND revision = :revision AS attempted
+        FROM callback_deliveries
+        WHERE callback_id = :callback_id AND (
+            generation_id = :generation_id AND revision = :revision
+            OR :due::double precision IS NOT NULL AND state = 1 AND problem IS NOT NULL
+                AND http_status IN (0, 429, 502, 503, 504)
+        )
+    ) AS found
+    WHERE callback_id = :callback_id AND generation_id = found.of AND revision = found.at
+    RETURNING generation_id
+),
+changed AS (
+    UPDATE callbacks SET
+        wanted = :wanted, every_change = :every_change, position = :position, paused = :paused,
+        problem = :callback_problem::smallint, problem_status = :problem_status,
+        problem_time = :problem_time::double precision, failing_since = :failing_since::double precision,
+        failed_at = :failed_at, streak = :streak, held_until = :held_until
+    FROM fenced WHERE id = :callback_id AND :callback_changed
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_delivery
+-- Delete one delivery of a callback.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    DELETE FROM callback_deliveries USING fenced
+    WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision
+    RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_pending_deliveries
+-- Read the pending deliveries of a callback in the order of their revisions.
+SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1 ORDER BY generation_id, revision;
+
+-- name: read_delivery
+-- Read one delivery of a callback.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
+
+-- name: read_deliveries
+-- Read a page of a callback's deliveries, newest first. An empty generation_id selects those of all generations.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND (:generation_id::text = '' OR generation_id = :generation_id)
+    AND (NOT :failed_only OR problem IS NOT NULL)
+    AND (create_time, generation_id, revision) < (:before_time, :before_generation, :before_revision)
+ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
+
+-- Copies of outputs in an archive. state: 0 pending, 1 archived, 2 given up, 3 to be removed --------------------------
+
+-- name: insert_copies
+-- Plan copies of outputs or their previews, unless they are planned already or their generation was deleted.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+given AS (
+    SELECT * FROM unnest(
+        :generation_id::text[], :output::integer[], :preview::boolean[], :url::text[], :key::text[],
+        :content_type::text[], :archive::text[], :expire_time::double precision[]
+    ) AS given (generation_id, output, preview, url, key, content_type, archive, expire_time)
+),
+-- Locked, so that no copy is left if the generation is being deleted.
+alive AS (SELECT id FROM generations WHERE id IN (SELECT generation_id FROM given) ORDER BY id FOR KEY SHARE),
+written AS (
+    INSERT INTO archive_files (generation_id, output, preview, url, key, content_type, archive, expire_time)
+    SELECT generation_id, output, preview, url, key, content_type, archive, expire_time
+    FROM given JOIN alive ON alive.id = generation_id CROSS JOIN fenced
+    ON CONFLICT (generation_id, output, preview) DO NOTHING RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: assign_copies
+-- Assign the pending copies of other archives to this one.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE archive_files SET archive = :archive FROM fenced WHERE state = 0 AND archive <> :archive
+    RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_ended_generations
+-- Read a page of ended generations; `wanted` marks those in a state that have no copies.
+SELECT *,
+    state = :state AND NOT EXISTS (SELECT FROM archive_files WHERE generation_id = generations.id) AS wanted
+FROM generations WHERE done AND (ended_at, id) > (:ended_after, :after_id) ORDER BY ended_at, id LIMIT :limit;
+
+-- name: read_due_copies
+-- Read the copies and removals that are due. Those after `latest` are too: the clock must have gone back.
+SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, attempts, state
+FROM archive_files
+WHERE state IN (0, 3) AND archive = :archive AND (not_before <= :now OR not_before > :latest)
+ORDER BY not_before LIMIT :limit;
+
+-- name: read_next_copy_time
+-- Read the steady time at which the next copy or removal is due.
+SELECT min(not_before) AS next FROM archive_files
+WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
+
+-- name: keep_copy
+-- Record that a pending copy was made, and erase the URL of its source. If its generation is gone, the row is not needed.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+orphaned AS (
+    DELETE FROM archive_files USING fenced
+    WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state <> 3
+        AND NOT EXISTS (SELECT FROM generations WHERE id = :generation_id)
+    RETURNING state
+),
+written AS (
+    UPDATE archive_files SET state = 1, url = '', archived_url = :archived_url, size = :size, sha256 = :sha256
+    FROM fenced
+    WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND NOT EXISTS (
+        SELECT FROM orphaned
+    ) AND (state = 0 OR state = 1 AND archived_url = :archived_url AND sha256 = :sha256)
+    RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced,
+    (SELECT count(*) FROM written) + (SELECT count(*) FROM orphaned WHERE state = 0) AS written;
+
+-- name: postpone_copy
+-- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+orphaned AS (
+    DELETE FROM archive_files USING fenced
+    WHERE generation_id = :generation_id AND output = :output AND preview = :preview
+        AND (state IN (1, 2) OR state = 0 AND :give_up)
+        AND NOT EXISTS (SELECT FROM generations WHERE id = :generation_id)
+    RETURNING generation_id
+),
+written AS (
+    UPDATE archive_files SET attempts = attempts + 1, not_before = :not_before,
+        url = CASE WHEN :give_up THEN '' ELSE url END, state = CASE WHEN :give_up AND state = 0 THEN 2 ELSE state END
+    FROM fenced
+    WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND NOT EXISTS (
+        SELECT FROM orphaned
+    )
+    RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_copy
+-- Delete the row of a file that was removed from the archive.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    DELETE FROM archive_files USING fenced
+    WHERE generation_id = :generation_id AND output = :output AND preview = :preview RETURNING generation_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_archived_files
+-- Read the archived files of generations.
+SELECT generation_id, output, preview, archived_url, size, sha256 FROM archive_files
+WHERE state = 1 AND generation_id = ANY(:generation_ids::text[]);
+
+-- name: count_waiting_copies
+-- Count the files that wait to be copied or removed.
+SELECT count(*) AS waiting FROM archive_files WHERE state IN (0, 3);
+
+-- Characters ----------------------------------------------------------------------------------------------------------
+
+-- name: insert_character
+-- Store an order before it is sent. Inserts no row if the tenant has used the idempotency key for another one.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO characters (
+        id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at
+    ) SELECT
+        :id::text, :tenant::text, :idempotency_key::text, :fingerprint::bytea, :account::text, :name::text,
+        :version::smallint, :known::text, :sent_date::double precision, :sent_at::double precision
+    FROM fenced
+    ON CONFLICT (tenant, idempotency_key) DO UPDATE SET id = excluded.id WHERE characters.id = excluded.id
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: bind_character
+-- Store the id of the character that an order created.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (UPDATE characters SET character_id = :character_id FROM fenced WHERE id = :id RETURNING id)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_unbound_character
+-- Delete an order that created no character, which frees its key.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM characters USING fenced WHERE id = :id AND character_id IS NULL RETURNING id)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_characters
+-- Read all orders of characters, oldest first.
+SELECT id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at, character_id
+FROM characters ORDER BY id;
+
+-- name: insert_removed_character
+-- Store that a character is to be deleted, or that Higgsfield has deleted it. The latter is never undone.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO removed_characters (account, character_id, tenant, gone)
+    SELECT :account::text, :character_id::text, :tenant::text, :gone::boolean FROM fenced
+    ON CONFLICT (account, character_id) DO UPDATE SET gone = removed_characters.gone OR excluded.gone
+    RETURNING character_id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_removed_characters
+-- Read the characters that are to be deleted and those that are.
+SELECT account, character_id, tenant, gone FROM removed_characters;
+
+-- Conversations with agents -------------------------------------------------------------------------------------------
+
+-- name: insert_agent_session
+-- Store a new session with its key. Inserts no row if the tenant has used the key for another one.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
+    SELECT :tenant::text, :key::text, :fingerprint::bytea, :session_id::text, :after_message_id::text,
+        :used_at::double precision
+    FROM fenced
+    ON CONFLICT (tenant, key) DO UPDATE SET key = excluded.key
+    WHERE agent_keys.session_id = excluded.session_id AND agent_keys.used_at = excluded.used_at RETURNING session_id
+),
+stored AS (
+    INSERT INTO agent_sessions (id, tenant, created_at)
+    SELECT session_id, :tenant::text, :used_at::double precision FROM written ON CONFLICT (id) DO NOTHING
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_agent_tenant
+-- Read the tenant of a session.
+SELECT tenant FROM agent_sessions WHERE id = :session_id;
+
+-- name: insert_agent_key
+-- Claim a key for a message, before it is sent. Inserts no row if the tenant has used the key for another one.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
+    SELECT :tenant::text, :key::text, :fingerprint::bytea, :session_id::text, :after_message_id::text,
+        :used_at::double precision
+    FROM fenced
+    ON CONFLICT (tenant, key) DO NOTHING RETURNING key
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_agent_key
+-- Read the record of a tenant's key.
+SELECT tenant, key, fingerprint, session_id, after_message_id, message_id FROM agent_keys
+WHERE tenant = :tenant AND key = :key;
+
+-- name: bind_agent_message
+-- Store Higgsfield's id of the message that was sent with a key.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    UPDATE agent_keys SET message_id = :message_id FROM fenced WHERE tenant = :tenant AND key = :key RETURNING key
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_unbound_agent_key
+-- Free the key of a message that Higgsfield did not accept.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    DELETE FROM agent_keys USING fenced WHERE tenant = :tenant AND key = :key AND message_id IS NULL RETURNING key
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_bound_agent_messages
+-- Read the ids of the messages of a session that were sent with keys.
+SELECT message_id FROM agent_keys WHERE session_id = :session_id AND message_id IS NOT NULL;
+
+-- name: read_newest_agent_message
+-- Read the id of the message of a session that was sent last.
+SELECT message_id FROM agent_keys WHERE session_id = :session_id AND message_id IS NOT NULL
+ORDER BY used_at DESC LIMIT 1;
+
+-- name: read_unresolved_agent_messages
+-- Read the messages whose id at Higgsfield is not known, oldest first. Keys of sessions are no messages.
+SELECT tenant, key, fingerprint, session_id, after_message_id, message_id, used_at FROM agent_keys
+WHERE message_id IS NULL AND fingerprint <> :session_fingerprint ORDER BY used_at;
+
+-- name: insert_agent_media
+-- Store the tenant of a media slot.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO agent_media (tenant, id, created_at)
+    SELECT :tenant::text, :id::text, :created_at::double precision FROM fenced
+    ON CONFLICT (tenant, id) DO UPDATE SET created_at = excluded.created_at RETURNING id
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: has_agent_media
+-- Check whether a media slot belongs to a tenant.
+SELECT 1 AS found FROM agent_media WHERE tenant = :tenant AND id = :id;
+
+-- name: has_prunable_agent_rows
+-- Check whether retention would remove any key or media slot.
+SELECT EXISTS (
+        SELECT FROM agent_keys
+        WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint)
+    )
+    OR EXISTS (SELECT FROM agent_media WHERE created_at < :used_before) AS found;
+
+-- name: prune_agents
+-- Delete the old media slots, and the old keys of sessions and of messages that were sent.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    DELETE FROM agent_keys USING fenced
+    WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint) RETURNING key
+),
+unused AS (DELETE FROM agent_media USING fenced WHERE created_at < :used_before)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;

@@ -1,0 +1,149 @@
+"""A real PostgreSQL server for tests, with a fresh database for each test."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from tests.support.addresses import free_address
+
+SETTINGS = {
+    # A crash of the machine is not tested, and the tests wait for hundreds of commits.
+    "fsync": "off",
+    "full_page_writes": "off",
+    "listen_addresses": "127.0.0.1",
+    "unix_socket_directories": "",
+    "max_connections": "60",
+    "shared_buffers": "16MB",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+USER = "gateway"
+ADMIN = "postgres"
+START_LIMIT = 60.0
+UNTIL_STDIN_ENDS = '"$@" & read -r _; kill -QUIT $!; wait'
+"""A command line that kills the server with the process that has started it, however that one ends."""
+
+
+def program(name: str) -> str | None:
+    """Return the path of a program of PostgreSQL. Debian installs them outside the path of commands."""
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(Path(path).parts[-2]))
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(reversed(folders)))
+
+
+class Server:
+    """A server in a temporary folder, started on demand and again after `kill`. All local connections are trusted,
+    except those of the user "locked", who has the password "secret"."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-"))
+        # The server refuses to run as root. Debian's package has made a user for it.
+        self._owner = ADMIN if os.geteuid() == 0 else None
+        if self._owner:
+            shutil.chown(self._folder, pwd.getpwnam(self._owner).pw_name)
+        self.port = int(free_address().rpartition(":")[2])
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = itertools.count(1)
+        self._template = ""
+
+    def start(self) -> None:
+        """Start the server, and create its data folder if there is none."""
+        data = self._folder / "data"
+        if not data.exists():
+            self._run("initdb", "-D", str(data), "-U", ADMIN, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
+            with (data / "postgresql.conf").open("a") as settings:
+                settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
+                settings.write(f"port = {self.port}\n")
+            with (data / "pg_hba.conf").open("r+") as rules:
+                trusted = rules.read()
+                rules.seek(0)
+                rules.write(f"host all locked 127.0.0.1/32 scram-sha-256\n{trusted}")
+        server = program("postgres")
+        assert server is not None
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", UNTIL_STDIN_ENDS, "sh", server, "-D", str(data)],
+                user=self._owner, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
+            )  # fmt: skip
+        self._await()
+
+    def kill(self) -> None:
+        """End the server at once, without a checkpoint, as a crash would."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(START_LIMIT)
+
+    def close(self) -> None:
+        """Stop the server and remove its data."""
+        if self._process is not None and self._process.poll() is None:
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, database: str, user: str = USER, password: str = "", port: int | None = None) -> str:
+        """Return the URL of a database; `port` is that of a proxy."""
+        secret = f":{quote(password)}" if password else ""
+        return f"postgresql://{user}{secret}@127.0.0.1:{port or self.port}/{database}"
+
+    def execute(self, *statements: str, database: str = ADMIN, user: str = ADMIN) -> None:
+        """Execute statements one by one."""
+        with psycopg.connect(self.url(database, user), autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement)  # type: ignore[call-overload] # not a literal
+
+    @contextlib.contextmanager
+    def database(self) -> Iterator[str]:
+        """Create a database that belongs to USER, and drop it at the end. Yields its name."""
+        name = f"test{next(self._numbers)}"
+        source = f"TEMPLATE {self._template}" if self._template else ""
+        self.execute(f"CREATE DATABASE {name} OWNER {USER} {source}")
+        try:
+            yield name
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def use_as_template(self, database: str) -> None:
+        """Make each new database a copy of this one, which saves the creation of the schema."""
+        self._template = database
+
+    def _await(self) -> None:
+        end = time.monotonic() + START_LIMIT
+        while True:
+            assert self._process is not None
+            assert self._process.poll() is None, (self._folder / "log").read_text()
+            try:
+                self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                assert time.monotonic() < end, (self._folder / "log").read_text()
+                time.sleep(0.02)
+            else:
+                return
+
+    def _run(self, name: str, *arguments: str) -> None:
+        found = program(name)
+        assert found is not None
+        subprocess.run([found, *arguments], check=True, user=self._owner, cwd=self._folder, stdout=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Server]:
+    """Start a server with the roles USER, an ordinary one, and "locked"."""
+    server = Server()
+    try:
+        server.start()
+        server.execute(f"CREATE ROLE {USER} LOGIN", "CREATE ROLE locked LOGIN PASSWORD 'secret'")
+        yield server
+    finally:
+        server.close()
