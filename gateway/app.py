@@ -43,7 +43,7 @@ class Gateway:
         return self._core.access
 
     async def start(self) -> None:
-        """Open the store and the ports. If it raises SettingError or StoreFileError, everything is closed again."""
+        """Open the store and the ports. If it raises SettingError or StoreOpenError, everything is closed again."""
         try:
             await self._start()
         except BaseException:
@@ -94,13 +94,13 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     if settings.tls_cert is None and not (settings.grpc_address.loopback and settings.http_address.loopback):
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
     raise_limit()
-    make_default_folder(settings.store_path)
+    make_default_folder(settings.store)
     gateway = Gateway(settings, credentials)
     await gateway.start()
     if settings.auth == "keys" and not gateway.access.listed():
         log.warning("there are no API keys yet, so every call is refused; run: hfgateway keys create --tenant NAME")
     tune_garbage_collector()
-    store = settings.store_path
+    store = settings.store
     line = f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}"
     announce(log, line, grpc=gateway.grpc_address, http=gateway.http_address, store=str(store))
     background = [asyncio.create_task(trim_after_bursts()), asyncio.create_task(gateway.check_credentials())]
@@ -123,6 +123,6 @@ def tune_garbage_collector() -> None:
 
 
 def _store_broke(error: Exception) -> None:
-    """Exit at once: a commit failed on the disk, so memory may differ from what is stored."""
-    log.critical("a commit failed on the store's disk; exiting", extra={"error": str(error)})
+    """Exit at once: a commit failed on the disk, or another gateway has the store, so memory may differ from it."""
+    log.critical("the store can no longer be used; exiting", extra={"error": str(error)})
     os._exit(EXIT_STORE_BROKEN)

@@ -18,7 +18,7 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
-from gateway.config import PREFIX, WEBHOOK_PATH, SettingError, Settings
+from gateway.config import PREFIX, STORE_URL, WEBHOOK_PATH, PostgresUrl, SettingError, Settings
 from gateway.core import Core
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter
@@ -52,9 +52,8 @@ from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.object_storage.from_url import object_storage
 from gateway.rpc.callback_bodies import JsonBodies
 from gateway.store.database import WriterFrom
-from gateway.store.files import StoreFileError
 from gateway.store.sqlite import SqliteStore
-from gateway.store.store import Store
+from gateway.store.store import Store, StoreOpenError
 from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
@@ -78,20 +77,34 @@ async def assemble(
     broken: Callable[[Exception], None],
     machine: Machine = Machine(),
 ) -> Core:
-    """Open the store and build the core. Raises StoreFileError, or SettingError if the archive cannot be used.
+    """Open the store and build the core. Raises StoreOpenError, or SettingError if the archive cannot be used.
 
-    `broken` is called once if a commit fails on the disk.
+    `broken` is called once if the store can no longer be used: a commit fails on the disk, or another gateway has it.
     """
     archive = archive_storage(settings)
     async with contextlib.AsyncExitStack() as undo:
-        store = SqliteStore(settings.store_path, broken, machine.writer)
+        store = await open_store(settings, broken, machine.writer)
         undo.push_async_callback(store.close)
         try:
             core = await _core(await _base(store, settings, credentials, machine), archive)
         except UnconfirmedError as error:
-            raise StoreFileError(f"{settings.store_path}: {error}") from error
+            raise StoreOpenError(f"{settings.store}: {error}") from error
         undo.pop_all()
     return core
+
+
+async def open_store(settings: Settings, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> Store:
+    """Open the store. Raises StoreOpenError, or SettingError if its library is not installed."""
+    if not isinstance(settings.store, PostgresUrl):
+        return SqliteStore(settings.store, broken, writer)
+    try:
+        from gateway.store.postgres.store import PostgresStore  # imports psycopg, which costs 0.1 s
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"psycopg", "psycopg_pool"}:
+            raise
+        why = "needs a library that is not installed: pip install 'hfgateway[postgresql]'"
+        raise SettingError(STORE_URL, why) from error
+    return await PostgresStore.open(settings.store.url, str(settings.store), broken, settings.store_connections)
 
 
 def archive_storage(settings: Settings) -> ObjectStorage | None:

@@ -49,6 +49,20 @@ class Address:
             return False
 
 
+@dataclass(frozen=True, slots=True)
+class PostgresUrl:
+    """The URL of a PostgreSQL database. Its text has no password and no query."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        user, at, hosts = parts.netloc.rpartition("@")
+        return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
+
+
+Store = Path | PostgresUrl
+"""Where the gateway stores everything: a SQLite file, or a database of a PostgreSQL server."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -63,7 +77,8 @@ class Settings:
     upstream_idempotency_window: float
     upstream_timeout: float
     upstream_concurrency: int
-    store_path: Path
+    store: Store
+    store_connections: int
     public_url: str | None
     webhook_address: Address | None
     webhook_secrets: tuple[str, ...]
@@ -130,9 +145,9 @@ def default_store(environment: Mapping[str, str]) -> Path:
     return (data / "hfgateway" / STORE_NAME).resolve()
 
 
-def make_default_folder(store: Path) -> None:
+def make_default_folder(store: Store) -> None:
     """Create the folder of the default store. Other folders must exist, so that a mistyped one is noticed."""
-    if store == default_store(os.environ):
+    if isinstance(store, Path) and store == default_store(os.environ):
         with contextlib.suppress(OSError):  # opening the store reports the error
             store.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -219,13 +234,28 @@ def _ports(text: str) -> tuple[int, ...]:
     return tuple(map(int, parts))
 
 
-def _store_path(text: str) -> Path:
+def _store(text: str) -> Store:
     if text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("PostgreSQL is not supported yet; use sqlite:///FILE")
+        # The user and the password must be encoded: otherwise libpq takes a part of the password for a host, and names
+        # it in its messages.
+        form = r"postgres(ql)?://([^\s:/?#@\[\]]+(:[^\s:/?#@\[\]]*)?@)?[A-Za-z0-9.:,_\[\]-]*(/[^\s/?#@]*)?(\?[^\s#]*)?"
+        if not re.fullmatch(form, text):
+            raise ValueError(
+                "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS, "
+                "with special characters of the password as %XX"
+            )
+        return PostgresUrl(text)
     if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
-        raise ValueError("must be sqlite:///FILE (relative) or sqlite:////FILE (absolute)")
+        raise ValueError("must be sqlite:///FILE (relative), sqlite:////FILE (absolute), or postgresql://...")
     # Resolve links, so that the lock and the WAL beside the file are the same for every path to it.
     return Path(text.removeprefix("sqlite:///")).resolve()
+
+
+def _connections(text: str) -> int:
+    value = _whole_number(text)
+    if value < 3:
+        raise ValueError("must be a whole number, 3 or more")
+    return value
 
 
 def _seconds(least: float) -> Callable[[str], float]:
@@ -320,8 +350,10 @@ _ROWS: dict[str, _Row] = {
         "upstream_concurrency", "0", _whole_number, "outputs that may be generated at once; 0: learn Higgsfield's limit"
     ),
     "STORE_URL": _Row(
-        "store_path", "", _store_path, "the gateway's database; default: hfgateway.db in the user's data folder"
+        "store", "", _store,
+        "the gateway's database, sqlite:///FILE or postgresql://...; default: hfgateway.db in the user's data folder",
     ),
+    "STORE_CONNECTIONS": _Row("store_connections", "10", _connections, "connections to a PostgreSQL server"),
     "PUBLIC_URL": _Row(
         "public_url", "", _optional_url, "URL at which Higgsfield reaches the gateway; enables webhooks"
     ),

@@ -2,11 +2,13 @@
 
 import ipaddress
 import os
+import re
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
-from gateway.config import PREFIX, STORE_URL, Address, Settings
+from gateway.config import PREFIX, STORE_URL, Address, PostgresUrl, Settings
 from gateway.higgsfield.credentials import Credentials
 
 _SANDBOX = "sandbox"
@@ -72,16 +74,29 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
     """Yield the files with secrets that other users of this machine can access."""
     key_file = environment.get("HF_KEY_FILE", "").strip()
     secrets = {
-        STORE_URL: settings.store_path,
+        STORE_URL: settings.store if isinstance(settings.store, Path) else None,
         f"{PREFIX}TLS_KEY": settings.tls_key,
         "HF_KEY_FILE": Path(key_file) if key_file else None,
-        "--config": config if settings.webhook_secrets else None,
+        "--config": config if settings.webhook_secrets or isinstance(settings.store, PostgresUrl) else None,
     }
     for name, path in secrets.items():
         if path is not None and _others_can(path, stat.S_IRWXO):
             yield f"{name}: other users can access the file: chmod o= {path}"
-    if _others_can(settings.store_path.parent, stat.S_IWOTH):
-        yield f"{STORE_URL}: other users can replace the store: chmod o-w {settings.store_path.parent}"
+    if isinstance(settings.store, PostgresUrl):
+        yield from _server(settings.store, environment)
+    elif _others_can(settings.store.parent, stat.S_IWOTH):
+        yield f"{STORE_URL}: other users can replace the store: chmod o-w {settings.store.parent}"
+
+
+def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield whether others can read or answer what the gateway sends to its PostgreSQL server."""
+    parts = urlsplit(store.url)
+    parameters = dict(parse_qsl(parts.query))
+    hosts = (parameters.get("host") or re.sub(r":\d+(?=,|$)", "", parts.netloc.rpartition("@")[2])).split(",")
+    local = all(not host or host.startswith("/") or Address(host.strip("[]"), 0).loopback for host in hosts)
+    mode = parameters.get("sslmode") or environment.get("PGSSLMODE", "")
+    if not local and mode != "verify-full":
+        yield f"{STORE_URL}: does not verify the server: add sslmode=verify-full (docs/postgresql.md)"
 
 
 def _others_can(path: Path, rights: int) -> bool:

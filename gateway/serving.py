@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import hashlib
 import importlib
+import os
 import socket
 import tempfile
 from collections.abc import Iterable
@@ -14,7 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2_grpc
 
 from gateway.certificates import Certificates, Loaded
-from gateway.config import PREFIX, Address, SettingError, Settings
+from gateway.config import PREFIX, Address, SettingError, Settings, Store, default_store
 from gateway.core import Core
 from gateway.generations.clock import SystemClock, rest
 from gateway.mcp import INSTALL, needs_install
@@ -191,7 +193,8 @@ class Ports:
         server.add_insecure_port(address)
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
-        pointer = admin_pointer(self._settings.store_path)
+        pointer = admin_pointer(self._settings.store)
+        pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = pointer.with_name(pointer.name + ".part")
         part.write_text(address)
         # Replace atomically, so that a reader finds the complete address or no file.
@@ -281,9 +284,15 @@ def check_free(name: str, address: Address) -> None:
     listen(name, address).close()
 
 
-def admin_pointer(store: Path) -> Path:
-    """Return the file that contains the address of the operator's socket for a store."""
-    return store.with_name(store.name + ".admin")
+def admin_pointer(store: Store) -> Path:
+    """Return the file that contains the address of the operator's socket for a store.
+
+    For a database of a server, it is in the user's data folder on the gateway's machine.
+    """
+    if isinstance(store, Path):
+        return store.with_name(store.name + ".admin")
+    name = hashlib.sha256(str(store).encode()).hexdigest()[:16]
+    return default_store(os.environ).with_name(f"postgresql-{name}.admin")
 
 
 def _import_late() -> None:

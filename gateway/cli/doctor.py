@@ -99,7 +99,7 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
     else:
         findings.append(Finding("credentials", OK, f"set, for account {credentials.account}"))
     if settings is not None:
-        findings += _store(settings.store_path)
+        findings += _store(settings.store) if isinstance(settings.store, Path) else asyncio.run(_database(settings))
         findings += asyncio.run(_archive(settings))
         if production and credentials is not None:
             refused = unsafe(settings, credentials, os.environ, config)
@@ -112,6 +112,22 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
 
 
 # -- The store ---------------------------------------------------------------------------------------------------------
+
+
+async def _database(settings: Settings) -> Sequence[Finding]:
+    """Check a database of a server as the next start would, without changing it."""
+    try:
+        from gateway.store.postgres.store import examine
+    except ModuleNotFoundError:
+        return [Finding("store", PROBLEM, "psycopg is not installed", "run: pip install 'hfgateway[postgresql]'")]
+    from gateway.store.store import StoreOpenError
+
+    assert not isinstance(settings.store, Path)
+    try:
+        state = await examine(settings.store.url, str(settings.store))
+    except StoreOpenError as error:
+        return [Finding("store", PROBLEM, str(error), "see docs/postgresql.md")]
+    return [Finding("store", OK, f"{settings.store} {state}")]
 
 
 def _store(path: Path) -> Iterator[Finding]:

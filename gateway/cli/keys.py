@@ -6,7 +6,6 @@ import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -17,6 +16,7 @@ from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
     from gateway.access.identity import Access
+    from gateway.config import Settings
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 Answer = TypeVar("Answer")
@@ -41,12 +41,12 @@ def create(tenant: str, name: str, offline: bool) -> int:
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    store, address = _store(offline=offline)
+    settings, address = _store(offline=offline)
     if address is not None:
         request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
         secret = ask(address, lambda admin: admin.CreateApiKey(request, timeout=PATIENCE)).secret
     else:
-        _, secret = _on_store(store, lambda access: access.create_key(tenant, name))
+        _, secret = _on_store(settings, lambda access: access.create_key(tenant, name))
     print(secret)
     return 0
 
@@ -59,7 +59,7 @@ def list_keys(as_json: bool, offline: bool) -> int:
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    store, address = _store(offline=offline)
+    settings, address = _store(offline=offline)
     if address is not None:
         found: Sequence[pb.ApiKey] = ask(
             address, lambda admin: admin.ListApiKeys(pb.ListApiKeysRequest(), timeout=PATIENCE)
@@ -70,7 +70,7 @@ def list_keys(as_json: bool, offline: bool) -> int:
         async def listed(access: Access) -> Sequence[pb.ApiKey]:
             return [api_key_message(key) for key in access.listed()]
 
-        found = _on_store(store, listed)
+        found = _on_store(settings, listed)
     for key in found:
         if as_json:
             print_json(key)
@@ -89,26 +89,26 @@ def revoke(key_id: str, offline: bool) -> int:
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    store, address = _store(offline=offline)
+    settings, address = _store(offline=offline)
     if address is not None:
         request = pb.RevokeApiKeyRequest(id=key_id)
         ask(address, lambda admin: admin.RevokeApiKey(request, timeout=PATIENCE))
     else:
-        _on_store(store, lambda access: access.revoke_key(key_id))
+        _on_store(settings, lambda access: access.revoke_key(key_id))
     echo(f"{key_id} revoked")
     return 0
 
 
-def _store(*, offline: bool) -> tuple[Path, str | None]:
-    """Print and return the store, and the address of the gateway that runs on it; None if there is none.
+def _store(*, offline: bool) -> tuple[Settings, str | None]:
+    """Return the settings, and the address of the gateway that runs on their store; None if there is none. Prints both.
 
     Without a gateway and without `offline`, that is printed and ends the command: a key in a store that no gateway
     uses is valid nowhere.
     """
-    from gateway.cli.operator import running_gateway, store_path
-    from gateway.store.files import in_use
+    from gateway.cli.operator import in_use, read_valid_settings, running_gateway
 
-    store = store_path()
+    settings = read_valid_settings()
+    store = settings.store
     address = running_gateway(store)
     used = address is not None or in_use(store)
     if not used and not offline:
@@ -118,23 +118,23 @@ def _store(*, offline: bool) -> tuple[Path, str | None]:
         )
         raise click.exceptions.Exit(exits.AWAY)
     echo(f"store: {store} ({'a' if used else 'no'} gateway runs on it)", err=True)
-    return store, address
+    return settings, address
 
 
-def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
+def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
     """Act on the store of a gateway that does not run. An error is printed and ends the command."""
     from gateway.access.identity import Access
-    from gateway.config import make_default_folder
+    from gateway.assembly import open_store
+    from gateway.config import SettingError, make_default_folder
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock
-    from gateway.store.files import StoreFileError
-    from gateway.store.sqlite import SqliteStore
+    from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:
-        raise StoreFileError(f"{path}: {error}")
+        raise StoreOpenError(f"{settings.store}: {error}")
 
     async def run() -> Answer:
-        store = SqliteStore(path, broken)
+        store = await open_store(settings, broken)
         keys = store.keys
         try:
             access = Access(keys, SystemClock(), await keys.api_keys(), await keys.token_secret(), required=True)
@@ -142,9 +142,9 @@ def _on_store(path: Path, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
         finally:
             await store.close()
 
-    make_default_folder(path)
+    make_default_folder(settings.store)
     try:
         return asyncio.run(run())
-    except (GatewayError, StoreFileError) as error:
+    except (GatewayError, SettingError, StoreOpenError) as error:
         print(f"hfgateway: {error}", file=sys.stderr)
         raise click.exceptions.Exit(exits.REFUSED) from None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +16,7 @@ from gateway.cli import exits
 from gateway.cli.output import echo
 
 if TYPE_CHECKING:
+    from gateway.config import Settings, Store
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
 Answer = TypeVar("Answer")
@@ -21,23 +24,44 @@ PATIENCE = 90.0
 """Seconds for a call, which may have to wait for Higgsfield."""
 
 
-def store_path() -> Path:
-    """Return the store that the settings name. If they are invalid, the error is printed and ends the command."""
+def read_valid_settings() -> Settings:
+    """Return the settings. If they are invalid, the error is printed and ends the command."""
     from gateway.config import SettingError, read_settings
 
     try:
-        return read_settings(os.environ).store_path
+        return read_settings(os.environ)
     except SettingError as error:
         print(f"hfgateway: {error}", file=sys.stderr)
         raise click.exceptions.Exit(exits.USAGE) from None
 
 
-def running_gateway(store: Path) -> str | None:
+def store_file(instead: str) -> Path:
+    """Return the SQLite file that the settings name. For another store, `instead` is printed and ends the command."""
+    store = read_valid_settings().store
+    if isinstance(store, Path):
+        return store
+    print(f"hfgateway: {store}: {instead}", file=sys.stderr)
+    raise click.exceptions.Exit(exits.USAGE)
+
+
+def in_use(store: Store) -> bool:
+    """Return whether a gateway runs on a store; for a database of a server, whether one on this machine does."""
+    from gateway.serving import admin_pointer
+    from gateway.store import files
+
+    if isinstance(store, Path):
+        return files.in_use(store)
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(admin_pointer(store).read_text().removeprefix("unix:"))
+        return True
+    return False
+
+
+def running_gateway(store: Store) -> str | None:
     """Return the address of the admin socket of the gateway that runs on a store; None if none runs."""
     from gateway.serving import admin_pointer
-    from gateway.store.files import in_use
 
-    # A gateway that was killed leaves the file with its address behind, but not the lock.
+    # A gateway that was killed leaves the file with its address behind, but not the lock or the socket.
     if not in_use(store):
         return None
     try:

@@ -25,14 +25,14 @@ def resolve(ids: tuple[str, ...], as_request: str | None, lost: bool, resubmit: 
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """
-    from gateway.cli.operator import running_gateway, store_path
+    from gateway.cli.operator import read_valid_settings, running_gateway
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     if sum((as_request is not None, lost, resubmit)) != 1 or (may_charge_twice and not resubmit):
         raise click.UsageError("use exactly one of --as-request, --lost and --resubmit")
     if as_request is not None and len(ids) > 1:
         raise click.UsageError("--as-request resolves only one generation")
-    store = store_path()
+    store = read_valid_settings().store
     address = running_gateway(store)
     if address is None:
         print(f"hfgateway: no gateway runs on {store}", file=sys.stderr)

@@ -26,7 +26,7 @@ def serve(config: Path | None, production: bool) -> int:
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
     from gateway.production import unsafe
-    from gateway.store.files import StoreFileError
+    from gateway.store.store import StoreOpenError
     from gateway.telemetry import set_up_logging
 
     try:
@@ -41,7 +41,7 @@ def serve(config: Path | None, production: bool) -> int:
     except (SettingError, CredentialsError) as error:
         print(f"hfgateway: {error}", file=sys.stderr)
         return USAGE
-    except StoreFileError as error:
+    except StoreOpenError as error:
         print(f"hfgateway: HFGATEWAY_STORE_URL: {error}", file=sys.stderr)
         return USAGE
     return 0

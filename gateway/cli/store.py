@@ -14,6 +14,7 @@ import click
 from gateway.cli import exits
 
 if TYPE_CHECKING:
+    from gateway.config import Settings
     from gateway.store import restore
 
 Answer = TypeVar("Answer")
@@ -23,10 +24,10 @@ Answer = TypeVar("Answer")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 def backup(file: Path) -> int:
     """Copy the store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
-    from gateway.cli.operator import store_path
+    from gateway.cli.operator import store_file
     from gateway.store import restore
 
-    store = store_path()
+    store = store_file("back it up with the server's tools, such as pg_basebackup or pg_dump (docs/postgresql.md)")
     _on_file(lambda: restore.backup(store, file))
     print(f"{file}: backup of {store}")
     return 0
@@ -37,12 +38,16 @@ def backup(file: Path) -> int:
 @click.option("--moved", is_flag=True, help="The store is the newest state, and no gateway has run on a copy of it.")
 def migrate(restored: bool, moved: bool) -> int:
     """Update the store that HFGATEWAY_STORE_URL names to this version, while no gateway runs on it."""
-    from gateway.cli.operator import store_path
+    from gateway.cli.operator import read_valid_settings, store_file
+    from gateway.config import PostgresUrl
     from gateway.store import restore
 
     if restored and moved:
         raise click.UsageError("use only one of --restored and --moved")
-    store = store_path()
+    settings = read_valid_settings()
+    if isinstance(settings.store, PostgresUrl) and not moved:
+        return _migrate_database(settings, restored=restored)
+    store = store_file("a database of a server cannot be moved away from its mark, because it has none")
     if restored:
         _report(store, _on_file(lambda: asyncio.run(restore.restored(store))))
         return 0
@@ -53,7 +58,42 @@ def migrate(restored: bool, moved: bool) -> int:
     return 0
 
 
-def _report(store: Path, declared: restore.Declared) -> None:
+def _migrate_database(settings: Settings, *, restored: bool) -> int:
+    """Update a database of a server, or declare it restored. An error is printed and ends the command."""
+    from gateway.assembly import open_store
+    from gateway.config import SettingError
+    from gateway.generations.stores import UnconfirmedError
+    from gateway.store.store import StoreOpenError
+
+    def broken(error: Exception) -> None:
+        raise StoreOpenError(f"{settings.store}: {error}")
+
+    async def run() -> restore.Declared | None:
+        store = await open_store(settings, broken)
+        from gateway.store.postgres.restore import declare_restored  # psycopg is installed, or the store was not opened
+        from gateway.store.postgres.store import PostgresStore
+
+        try:
+            assert isinstance(store, PostgresStore)
+            return await declare_restored(store) if restored else None
+        except UnconfirmedError as error:
+            raise StoreOpenError(f"{settings.store}: {error}") from error
+        finally:
+            await store.close()
+
+    try:
+        declared = _on_file(lambda: asyncio.run(run()))
+    except SettingError as error:
+        print(f"hfgateway: {error}", file=sys.stderr)
+        raise click.exceptions.Exit(exits.USAGE) from None
+    if declared is None:
+        print(f"{settings.store}: up to date")
+    else:
+        _report(settings.store, declared)
+    return 0
+
+
+def _report(store: object, declared: restore.Declared) -> None:
     if declared.newest is not None:
         newest = datetime.fromtimestamp(declared.newest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         print(f"{store}: the last change in it is of {newest}")
@@ -65,10 +105,10 @@ def _report(store: Path, declared: restore.Declared) -> None:
 
 def _on_file(act: Callable[[], Answer]) -> Answer:
     """Act on a file. An error is printed and ends the command."""
-    from gateway.store.files import StoreFileError
+    from gateway.store.store import StoreOpenError
 
     try:
         return act()
-    except StoreFileError as error:
+    except StoreOpenError as error:
         print(f"hfgateway: {error}", file=sys.stderr)
         raise click.exceptions.Exit(exits.REFUSED) from None

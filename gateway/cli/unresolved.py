@@ -81,9 +81,9 @@ def message(tenant: str, key: str, as_message: str | None, not_taken: bool) -> i
 
 def _gateway() -> str:
     """Return the address of the admin socket. If no gateway runs, that is printed and ends the command."""
-    from gateway.cli.operator import running_gateway, store_path
+    from gateway.cli.operator import read_valid_settings, running_gateway
 
-    store = store_path()
+    store = read_valid_settings().store
     address = running_gateway(store)
     if address is None:
         print(f"hfgateway: no gateway runs on {store}", file=sys.stderr)

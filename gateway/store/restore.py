@@ -20,6 +20,7 @@ from gateway.generations.stores import UnconfirmedError
 from gateway.store import files, mark
 from gateway.store.files import InUseError, StoreFileError
 from gateway.store.sqlite import SqliteStore
+from gateway.store.store import Store
 from gateway.store.writer import Effect
 
 
@@ -86,7 +87,7 @@ async def restored(path: Path) -> Declared:
     store = SqliteStore(path, lambda _: None, declared=True)
     try:
         await _renew_epoch(store)
-        held = await _hold(store)
+        held = await hold(store)
         newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
     except UnconfirmedError as error:
         raise StoreFileError(f"{path}: {error}") from error
@@ -113,7 +114,7 @@ async def _renew_epoch(store: SqliteStore) -> None:
     await store.database.writer.write("new epoch", write)
 
 
-async def _hold(store: SqliteStore) -> Sequence[Generation]:
+async def hold(store: Store) -> Sequence[Generation]:
     """Hold the submissions that were not accepted, and return their generations as they were before."""
     moment = SystemClock(await store.times.newest_steady()).moment()
     held = []

@@ -1,6 +1,6 @@
 """Rows of callbacks, deliveries, copies, characters, records of agents' keys, and catalogs.
 
-Each table has two functions, as in `codec.py`: one returns the columns of a value by name, the other the value in a row.
+As in `codec.py`, one function returns the columns of a value by name, and another the value in a row.
 """
 
 import json

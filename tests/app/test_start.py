@@ -47,9 +47,11 @@ WRONG = {
     "UPSTREAM_TIMEOUT": ["0", "nan", "inf", "1e3", "1w", "36501d", "9" * 400],
     "UPSTREAM_CONCURRENCY": ["-1", "1.5", "many", "9" * 5000],
     "STORE_URL": [
-        f"postgresql://gateway:{SECRET}@db.example.invalid/gateway", "store.db", "sqlite:store.db", "sqlite:///",
+        f"postgresql://gateway:{SECRET}@2@db.example.invalid/gateway", f"postgres://gateway:{SECRET}/2@db.example.invalid",
+        f"postgresql://gateway:{SECRET}#@db.example.invalid", f"postgresql://db.example.invalid/gateway#{SECRET}", "store.db", "sqlite:store.db", "sqlite:///",
         "mysql://db.example.invalid",
     ],
+    "STORE_CONNECTIONS": ["0", "2", "-1", "many"],
     "PUBLIC_URL": [
         "gateway.example.invalid", "ftp://gateway.example.invalid", f"https://user:{SECRET}@gateway.example.invalid",
         "https://gateway.example.invalid?x=1",

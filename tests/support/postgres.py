@@ -32,6 +32,17 @@ SETTINGS = {
 }
 USER = "gateway"
 ADMIN = "postgres"
+EMPTY = """
+DO $$ DECLARE name text; BEGIN
+    FOR name IN
+        SELECT tablename FROM pg_tables
+        WHERE schemaname = 'public' AND tablename NOT IN ('migrations', 'meta', 'lease', 'log')
+    LOOP EXECUTE 'DELETE FROM ' || name; END LOOP;
+END $$;
+UPDATE log SET position = 0;
+UPDATE lease SET replica = NULL, released = true;
+"""
+"""Faster than TRUNCATE, which makes new files."""
 START_LIMIT = 60.0
 UNTIL_STDIN_ENDS = '"$@" & read -r _; kill -QUIT $!; wait'
 """A command line that kills the server with the process that has started it, however that one ends."""
@@ -44,8 +55,10 @@ def program(name: str) -> str | None:
 
 
 class Server:
-    """A server in a temporary folder, started on demand and again after `kill`. All local connections are trusted,
-    except those of the user "locked", who has the password "secret"."""
+    """A server in a temporary folder, started on demand and again after `kill`.
+
+    All local connections are trusted, except those of the user "locked", who has the password "secret".
+    """
 
     def __init__(self) -> None:
         self._folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-"))
@@ -56,7 +69,6 @@ class Server:
         self.port = int(free_address().rpartition(":")[2])
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
-        self._template = ""
 
     def start(self) -> None:
         """Start the server, and create its data folder if there is none."""
@@ -107,16 +119,15 @@ class Server:
     def database(self) -> Iterator[str]:
         """Create a database that belongs to USER, and drop it at the end. Yields its name."""
         name = f"test{next(self._numbers)}"
-        source = f"TEMPLATE {self._template}" if self._template else ""
-        self.execute(f"CREATE DATABASE {name} OWNER {USER} {source}")
+        self.execute(f"CREATE DATABASE {name} OWNER {USER}")
         try:
             yield name
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    def use_as_template(self, database: str) -> None:
-        """Make each new database a copy of this one, which saves the creation of the schema."""
-        self._template = database
+    def empty(self, database: str) -> None:
+        """Remove the content of a store, which is ten times as fast as another database."""
+        self.execute(EMPTY, database=database)
 
     def _await(self) -> None:
         end = time.monotonic() + START_LIMIT

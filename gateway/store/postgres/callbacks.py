@@ -31,7 +31,7 @@ class PostgresCallbacks(StorePart):
         return [replace(callback, secrets=tuple(secrets.get(callback.id, ()))) for callback in found]
 
     async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
-        rows = arrays([delivery_row(delivery) for delivery in taken]) or dict.fromkeys(DELIVERY_COLUMNS, [])
+        rows = arrays([delivery_row(delivery) for delivery in taken]) or {name: [] for name in DELIVERY_COLUMNS}
         about = {"callback_id": callback.id, "position": callback.position, "before": settled_before}
         await self._write("deliveries taken", "take_deliveries", rows | about)
 
@@ -53,9 +53,7 @@ class PostgresCallbacks(StorePart):
         return [delivery_of(row) for row in await self._rows("read_pending_deliveries", callback_id=callback_id)]
 
     async def delivery(self, callback_id: str, generation_id: str, revision: int) -> Delivery | None:
-        row = await self._one(
-            "read_delivery", callback_id=callback_id, generation_id=generation_id, revision=revision
-        )
+        row = await self._one("read_delivery", callback_id=callback_id, generation_id=generation_id, revision=revision)
         return None if row is None else delivery_of(row)
 
     async def deliveries(
@@ -75,7 +73,10 @@ class PostgresCallbacks(StorePart):
         return [delivery_of(row) for row in rows]
 
 
-DELIVERY_COLUMNS = tuple(delivery_row(Delivery("", "", 0, 0.0, 0.0)))
+DELIVERY_COLUMNS = (
+    "generation_id", "revision", "create_time", "next_at", "state", "attempts", "refusals", "problem", "http_status",
+    "last_attempt_time",
+)  # fmt: skip
 
 
 def _row(callback: Callback) -> dict[str, Any]:

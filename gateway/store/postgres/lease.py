@@ -15,12 +15,15 @@ import os
 import socket
 import time
 import uuid
+from collections.abc import Sequence
 from importlib.metadata import version
+
+from psycopg.rows import DictRow
 
 from gateway.agents.model import SESSION
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import UnconfirmedError
-from gateway.store.postgres.database import Database
+from gateway.store.postgres.database import Database, Values
 from gateway.store.postgres.errors import ServerError
 
 log = logging.getLogger(__name__)
@@ -85,5 +88,5 @@ class Lease:
                     self._database.lost()
                     return
 
-    async def _run(self, name: str, values: dict[str, object] | None = None) -> list[dict[str, object]]:
-        return [dict(row) for row in await self._database.run(self._database.reserved, name, values or {})]
+    async def _run(self, name: str, values: Values | None = None) -> Sequence[DictRow]:
+        return await self._database.run(self._database.reserved, name, values or {})

@@ -1,7 +1,7 @@
 """Writes what has a position in the log of changes: claims, saves and deletions.
 
-The row with the last position is locked until a commit is on disk, so such writes follow one another. Writes that arrive
-while a statement runs are collected, and the next statement stores all of one kind. Therefore commits are announced in
+The row with the last position is locked until a commit is on disk, so such writes follow one another. What arrives
+while a statement runs is collected, and the next statement stores all of one kind. Therefore commits are announced in
 the order of positions.
 
 If the answer to a statement is lost, it is repeated until one arrives, before anything else is written. It is

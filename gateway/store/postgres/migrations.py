@@ -24,38 +24,43 @@ LOCK = "lock"
 Connection = psycopg.AsyncConnection[TupleRow]
 
 
-async def apply(connection: Connection, store: str) -> int:
-    """Apply the files that a database lacks, and return the number that it has. Raises ServerError.
+async def missing(connection: Connection, store: str) -> Sequence[Traversable]:
+    """Return the files that a database lacks. Raises ServerError if a newer gateway wrote it, or one was left out."""
+    files = known()
+    cursor = await connection.execute("SELECT name FROM migrations WHERE name <> %s ORDER BY name", [LOCK])
+    applied = [str(name) for (name,) in await cursor.fetchall()]
+    unknown = [name for name in applied if name not in {file.name for file in files}]
+    if unknown:
+        raise ServerError(f"{store}: was written by a newer gateway: its migration {unknown[0]} is not known here")
+    found = [file for file in files if file.name not in applied]
+    if found and applied and found[0].name < applied[-1]:
+        raise ServerError(f"{store}: its migration {found[0].name} was left out, but {applied[-1]} applied")
+    return found
+
+
+async def apply(connection: Connection, store: str) -> None:
+    """Apply the files that a database lacks. Raises ServerError.
 
     The connection must be in autocommit mode. `store` is the URL without secrets.
     """
-    files = known()
     async with connection.transaction():
         # A large table may take longer than the limits for the statements of a gateway.
         await connection.execute("SET LOCAL statement_timeout = 0")
         await connection.execute("SET LOCAL lock_timeout = 0")
         await _create(connection, store)
         await connection.execute("SELECT FROM migrations WHERE name = %s FOR UPDATE", [LOCK])
-        cursor = await connection.execute("SELECT name FROM migrations WHERE name <> %s ORDER BY name", [LOCK])
-        applied = [str(name) for (name,) in await cursor.fetchall()]
-        unknown = [name for name in applied if name not in {file.name for file in files}]
-        if unknown:
-            raise ServerError(f"{store}: was written by a newer gateway: its migration {unknown[0]} is not known here")
-        missing = [file for file in files if file.name not in applied]
-        if missing and applied and missing[0].name < applied[-1]:
-            raise ServerError(f"{store}: its migration {missing[0].name} was left out, but {applied[-1]} applied")
-        for file in missing:
+        files = await missing(connection, store)
+        for file in files:
             await connection.execute(file.read_bytes())
             await connection.execute("INSERT INTO migrations (name) VALUES (%s)", [file.name])
         await connection.execute(
             "INSERT INTO meta (name, value) VALUES ('epoch', %s), ('token_secret', %s) ON CONFLICT DO NOTHING",
             [secrets.token_hex(4), secrets.token_hex(32)],
         )
-        if missing:
+        if files:
             failpoints.before("migration")
-    if missing:
+    if files:
         failpoints.after("migration")
-    return len(files)
 
 
 def known() -> Sequence[Traversable]:

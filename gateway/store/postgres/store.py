@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Self
 
 import psycopg
@@ -71,13 +71,14 @@ class PostgresStore:
 
         `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease.
         """
-        await _prepare(url, shown, create=True)
+        ready = await _prepare(url, shown)
         database = Database(url, connections, broken)
         lease = Lease(database, shown)
         try:
             await database.open()
             await lease.take()
-            await _prepare(url, shown, create=False)
+            if not ready:
+                await _prepare(url, shown, leased=True)
             row = await database.one("read_meta", name="epoch")
             assert row is not None
             database.epoch = row["value"]
@@ -98,33 +99,54 @@ class PostgresStore:
         await self.database.close()
 
 
-async def _prepare(url: str, shown: str, *, create: bool) -> None:
-    """Check the server and its database, and apply the missing migrations. Raises ServerError.
+async def examine(url: str, shown: str) -> str:
+    """Check a server and its database without changing anything, and describe them. Raises ServerError."""
+    async with _connected(url, shown) as connection:
+        await _check(connection, shown)
+        if not await _has_schema(connection):
+            return "will get its schema at the first start"
+        missing = await migrations.missing(connection, shown)
+        cursor = await connection.execute("SELECT address FROM lease JOIN replicas USING (replica)")
+        holder = await cursor.fetchone()
+    state = f"lacks {len(missing)} migrations, which the next start applies" if missing else "is up to date"
+    return f"{state}; its last gateway was {holder[0]}" if holder else f"{state}; no gateway runs on it"
 
-    With `create`, only a database without a schema gets one: no other gateway can run on it.
+
+async def _prepare(url: str, shown: str, *, leased: bool = False) -> bool:
+    """Check the server and its database, and return whether the schema is up to date. Raises ServerError.
+
+    The missing migrations are applied if this gateway has the lease, or if there is no schema, so that no other gateway
+    can run on it.
     """
+    async with _connected(url, shown) as connection:
+        await _check(connection, shown)
+        await _limit(connection)
+        if leased or not await _has_schema(connection):
+            try:
+                await migrations.apply(connection, shown)
+            except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+                await migrations.apply(connection, shown)  # another gateway was creating the schema
+        return not await migrations.missing(connection, shown)
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
+    """Connect for a while. Errors of the server within become ServerError."""
     try:
         connection = await psycopg.AsyncConnection.connect(
             url, autocommit=True, connect_timeout=int(CONNECT_LIMIT), application_name="hfgateway"
         )
     except psycopg.Error as error:
         raise unreachable(shown, error) from None  # its text may contain parts of the URL
-    async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(connection.close)
-        try:
-            await _check(connection, shown)
-            await _limit(connection)
-            if not (create and await _has_schema(connection)):
-                await migrations.apply(connection, shown)
-        except psycopg.errors.UniqueViolation:
-            if not create:
-                raise
-            await migrations.apply(connection, shown)  # another gateway was creating the schema
-        except psycopg.errors.InsufficientPrivilege as error:
-            advice = "the gateway's role must own its database, or have the right CREATE on its schema"
-            raise ServerError(f"{shown}: {error.diag.message_primary}; {advice}") from error
-        except psycopg.Error as error:
-            raise ServerError(f"{shown}: {error.diag.message_primary or 'the connection was lost'}") from error
+    try:
+        yield connection
+    except psycopg.errors.InsufficientPrivilege as error:
+        advice = "the gateway's role must own its database, or have the right CREATE on its schema"
+        raise ServerError(f"{shown}: {error.diag.message_primary}; {advice}") from error
+    except psycopg.Error as error:
+        raise ServerError(f"{shown}: {error.diag.message_primary or 'the connection was lost'}") from error
+    finally:
+        await connection.close()
 
 
 async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> None:

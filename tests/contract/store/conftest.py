@@ -78,22 +78,34 @@ async def engine(request: Any, tmp_path: Path) -> AsyncIterator[Engine]:
         if request.param == "sqlite":
             engine = SqliteEngine(tmp_path)
         else:
-            server = request.getfixturevalue("postgres")
-            engine = PostgresEngine(server.url(stack.enter_context(server.database())))
+            engine = PostgresEngine(request.getfixturevalue("emptied"))
         stack.push_async_callback(engine.close)
         yield engine
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
-    """Return a server whose new databases have the schema already."""
+    """Start a server for all tests of this process."""
     from tests.support import postgres as support
 
-    with support.running() as server, server.database() as template:
-        with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
-            thread.submit(asyncio.run, _create_schema(server.url(template))).result()
-        server.use_as_template(template)
+    with support.running() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def database(postgres: Server) -> Iterator[str]:
+    """Create a database with the schema."""
+    with postgres.database() as name:
+        with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
+            thread.submit(asyncio.run, _create_schema(postgres.url(name))).result()
+        yield name
+
+
+@pytest.fixture
+def emptied(postgres: Server, database: str) -> str:
+    """Return the URL of a database that has the schema and no content."""
+    postgres.empty(database)
+    return postgres.url(database)
 
 
 async def _create_schema(url: str) -> None:

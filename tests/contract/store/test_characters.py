@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +12,6 @@ from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.stores import StoreError
-from gateway.store.characters import SqliteCharacters
 from gateway.store.sqlite import SqliteStore
 
 CREATION = Creation(
@@ -22,34 +21,24 @@ CREATION = Creation(
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
-    opened = SqliteStore(tmp_path / "store.db", lambda error: None)
-    yield opened
-    await opened.close()
-
-
-@pytest.fixture
-def characters(store: SqliteStore) -> SqliteCharacters:
+async def characters(store: Any) -> Any:
     return store.characters
 
 
-async def test_claims_survive_a_restart(store: SqliteStore, characters: SqliteCharacters, tmp_path: Path) -> None:
+async def test_claims_survive_a_restart(engine: Any) -> None:
+    characters = (await engine.open()).characters
     await characters.claim(CREATION)
     await characters.bind("1", "c")
     await characters.claim(replace(CREATION, id="2", key="l", known=frozenset()))
-    await store.close()
-    again = SqliteStore(tmp_path / "store.db", lambda error: None)
-    try:
-        kept = await again.characters.creations()
-    finally:
-        await again.close()
+    await engine.close()
+    kept = await (await engine.open()).characters.creations()
     assert list(kept) == [
         replace(CREATION, character_id="c"),
         replace(CREATION, id="2", key="l", known=frozenset()),
     ]
 
 
-async def test_a_key_is_claimed_once_for_a_tenant(characters: SqliteCharacters) -> None:
+async def test_a_key_is_claimed_once_for_a_tenant(characters: Any) -> None:
     await characters.claim(CREATION)
     with pytest.raises(StoreError):
         await characters.claim(replace(CREATION, id="2"))
@@ -57,7 +46,7 @@ async def test_a_key_is_claimed_once_for_a_tenant(characters: SqliteCharacters) 
     assert [one.id for one in await characters.creations()] == ["1", "3"]
 
 
-async def test_a_character_belongs_to_one_creation_of_its_account(characters: SqliteCharacters) -> None:
+async def test_a_character_belongs_to_one_creation_of_its_account(characters: Any) -> None:
     for number, account in (("1", "a"), ("2", "a"), ("3", "b")):
         await characters.claim(replace(CREATION, id=number, key=number, account=account))
     await characters.bind("1", "c")
@@ -67,7 +56,7 @@ async def test_a_character_belongs_to_one_creation_of_its_account(characters: Sq
     assert [one.character_id for one in await characters.creations()] == ["c", "", "c"]
 
 
-async def test_only_an_unbound_creation_can_be_freed_and_its_key_reused(characters: SqliteCharacters) -> None:
+async def test_only_an_unbound_creation_can_be_freed_and_its_key_reused(characters: Any) -> None:
     await characters.claim(CREATION)
     await characters.free("1")
     assert await characters.creations() == []
@@ -77,20 +66,24 @@ async def test_only_an_unbound_creation_can_be_freed_and_its_key_reused(characte
     assert [one.id for one in await characters.creations()] == ["2"]
 
 
-async def test_a_confirmed_deletion_is_never_undone(characters: SqliteCharacters) -> None:
+async def test_a_confirmed_deletion_is_never_undone(characters: Any) -> None:
     asked = Removal("a", "c", "red")
     for removal in (asked, replace(asked, gone=True), asked):
         await characters.remove(removal)
     assert await characters.removals() == [replace(asked, gone=True)]
 
 
-async def test_the_clock_continues_from_the_last_creation(store: SqliteStore, characters: SqliteCharacters) -> None:
+async def test_the_clock_continues_from_the_last_creation(store: Any, characters: Any) -> None:
     await characters.claim(CREATION)
     assert await store.times.newest_steady() == 2e9
 
 
-async def test_a_corrupt_row_raises_a_store_error(store: SqliteStore, characters: SqliteCharacters) -> None:
-    await characters.claim(replace(CREATION))
-    await store.database.writer.write(None, lambda one: (one.execute("UPDATE characters SET known = '['"), None))
-    with pytest.raises(StoreError):
-        await characters.creations()
+async def test_a_corrupt_row_raises_a_store_error(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db", lambda error: None)
+    try:
+        await store.characters.claim(CREATION)
+        await store.database.writer.write(None, lambda one: (one.execute("UPDATE characters SET known = '['"), None))
+        with pytest.raises(StoreError):
+            await store.characters.creations()
+    finally:
+        await store.close()

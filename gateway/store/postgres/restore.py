@@ -1,0 +1,18 @@
+"""Declare that a database was restored from a backup. A command uses this, a gateway does not."""
+
+import secrets
+
+from gateway.store.postgres.store import PostgresStore
+from gateway.store.restore import Declared, hold
+
+
+async def declare_restored(store: PostgresStore) -> Declared:
+    """Give a store a new epoch, and hold the submissions that may have been sent since the backup.
+
+    Raises UnconfirmedError. It can be repeated after an interruption.
+    """
+    database = store.database
+    await database.write(None, "write_epoch", {"epoch": secrets.token_hex(4)})
+    held = await hold(store)
+    newest = await database.one("read_newest_change_time")
+    return Declared(held, None if newest is None else newest["time"])
