@@ -183,11 +183,11 @@ async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:
         "SELECT name FROM pg_settings WHERE setting = '0' AND name = ANY(%s)", [[*LIMITS]]
     )
     for (name,) in await cursor.fetchall():
-        await connection.execute(
-            sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
-                sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(f"{LIMITS[name]:g}s")
-            )
+        statement = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
+            sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(f"{LIMITS[name]:g}s")
         )
+        with contextlib.suppress(psycopg.errors.InternalError_):  # another gateway does it at the same time
+            await connection.execute(statement)
 
 
 async def _has_schema(connection: psycopg.AsyncConnection[TupleRow]) -> bool:

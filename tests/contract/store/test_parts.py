@@ -1,0 +1,174 @@
+"""The ports with few rules: callbacks, copies, keys, catalogs, events and corrections. They run on every engine."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from gateway.access.keys import ApiKey
+from gateway.archive.model import ArchivedFile, Copy, Part
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
+from gateway.catalog.model import MOTIONS, Motion, StoredCatalog
+from gateway.generations.model import Event, Generation, Source, State, Steady, UpstreamCall
+from gateway.generations.stores import Correction, Filter
+from gateway.store.store import Store
+from tests.contract.store.examples import NOW
+from tests.contract.store.test_store import completed, stored
+
+WANTED = Filter(states=frozenset({State.COMPLETED}), model_ids=frozenset({"a/b"}), labels={"for": "später"})
+CALLBACK = Callback(
+    "c1", "red", "https://example.invalid/x", WANTED, False, "key", b"\x00f", NOW, 7, secrets=(Secret("whsec_1"),)
+)
+FIRST = Delivery("c1", "g1", 1, NOW, 10.0)
+NEWEST = (math.inf, "", 0)
+
+
+async def test_a_callback_is_stored_once_with_its_secrets(store: Store) -> None:
+    assert await store.callbacks.add_callback(CALLBACK)
+    assert not await store.callbacks.add_callback(replace(CALLBACK, id="c2"))
+    assert await store.callbacks.add_callback(replace(CALLBACK, id="c3", tenant="blue", secrets=()))
+    changed = replace(
+        CALLBACK, paused=True, problem=Problem.STATUS, problem_status=503, failing_since=5.0, streak=2,
+        secrets=(Secret("whsec_2"), Secret("whsec_1", 99.0)),
+    )  # fmt: skip
+    await store.callbacks.change_callback(changed)
+    assert list(await store.callbacks.callbacks()) == [changed, replace(CALLBACK, id="c3", tenant="blue", secrets=())]
+    await store.callbacks.change_callback(CALLBACK)
+    await store.callbacks.delete_callback("c3")
+    assert list(await store.callbacks.callbacks()) == [CALLBACK]
+
+
+async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(store: Store) -> None:
+    callbacks = store.callbacks
+    await callbacks.add_callback(CALLBACK)
+    second = replace(FIRST, generation_id="g2", create_time=NOW + 1)
+    further = replace(CALLBACK, position=9)
+    await callbacks.take_deliveries(further, [FIRST, second], 0.0)
+    await callbacks.take_deliveries(further, [replace(FIRST, next_at=99.0)], 0.0)
+    assert list(await callbacks.pending_deliveries("c1")) == [FIRST, second]
+
+    missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=503, next_at=50.0, last_attempt_time=NOW)
+    unhealthy = replace(further, failing_since=1.0, problem=Problem.STATUS)
+    await callbacks.delivery_attempted(missed, unhealthy, further, None)
+    done = replace(second, attempts=1, state=DeliveryState.DELIVERED, http_status=200, last_attempt_time=NOW)
+    await callbacks.delivery_attempted(done, further, unhealthy, 20.0)
+    assert await callbacks.delivery("c1", "g1", 1) == replace(missed, next_at=20.0)
+    assert await callbacks.delivery("c1", "g2", 1) == done
+    assert list(await callbacks.callbacks()) == [further]
+
+    async def page(generation_id: str = "", *, failed_only: bool = False, limit: int = 9) -> list[str]:
+        found = await callbacks.deliveries("c1", generation_id, failed_only=failed_only, before=NEWEST, limit=limit)
+        return [delivery.generation_id for delivery in found]
+
+    assert await page() == ["g2", "g1"]
+    assert await page(limit=1) == ["g2"]
+    assert await page("g1") == await page(failed_only=True) == ["g1"]
+
+    await callbacks.change_callback(further, 5.0)
+    assert [one.next_at for one in await callbacks.pending_deliveries("c1")] == [5.0]
+    await callbacks.redeliver(replace(done, state=DeliveryState.PENDING))
+    await callbacks.drop_delivery(missed)
+    assert [one.generation_id for one in await callbacks.pending_deliveries("c1")] == ["g2"]
+    await callbacks.redeliver(done)
+    await callbacks.take_deliveries(further, [], NOW + 9)  # settled before
+    assert await page() == []
+
+
+def copy(of: Generation, output: int = 0, *, preview: bool = False) -> Copy:
+    return Copy(
+        of.id, Part(output, preview), "https://cdn.example.invalid/?sig", f"k{output}", "image/png", "s3://a", NOW
+    )
+
+
+async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
+    copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3_000_000_000, "ab")
+    ended = await completed(store, "request")
+    assert [[one.id for one in page] async for page in copies.without_copies(0.0)] == [[ended.id]]
+    first, preview = copy(ended), copy(ended, preview=True)
+    await copies.plan_copies([first, preview])
+    await copies.plan_copies([replace(first, key="other"), copy(replace(ended, spec=replace(ended.spec, id="gone")))])
+    assert [page async for page in copies.without_copies(0.0)] == []
+    assert sorted(await copies.due_copies("s3://a", 0.0, 60.0, 9), key=lambda one: one.part) == [first, preview]
+    assert await copies.keep_copy(first, file)
+    assert await copies.archived([ended.id, "none"]) == {ended.id: {Part(0): file}}
+
+    await copies.postpone_copy(preview, 100.0, give_up=False)
+    assert list(await copies.due_copies("s3://a", 50.0, 60.0, 9)) == []
+    assert await copies.next_copy("s3://a", 50.0) == 100.0
+    assert list(await copies.due_copies("s3://a", 30.0, 60.0, 9)) == [
+        replace(preview, attempts=1)
+    ]  # the clock went back
+    await copies.adopt_copies("s3://b")
+    assert [one.archive for one in await copies.due_copies("s3://b", 100.0, 60.0, 9)] == ["s3://b"]
+    assert await copies.copies_waiting() == 1
+    await copies.postpone_copy(preview, 200.0, give_up=True)
+    assert await copies.copies_waiting() == 0
+
+
+async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
+    copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
+    ended = await completed(store, "request")
+    first, second = copy(ended), copy(ended, 1)
+    await copies.plan_copies([first, second])
+    assert await copies.keep_copy(first, file)
+    await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
+    assert not await copies.keep_copy(second, file)  # it was being copied
+    due = await copies.due_copies("s3://a", 0.0, 60.0, 9)
+    assert [one.remove for one in due] == [True, True]
+    for one in due:
+        await copies.forget_copy(one)
+    assert await copies.copies_waiting() == 0
+
+
+async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: Store) -> None:
+    copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
+    ended = await completed(store, "request", at=1.0)
+    kept, given_up = copy(ended), copy(ended, 1)
+    await copies.plan_copies([kept, given_up])
+    await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
+    assert await copies.keep_copy(kept, file)
+    await copies.postpone_copy(given_up, 1.0, give_up=True)
+    assert await copies.archived([ended.id]) == {}
+    assert await copies.copies_waiting() == 0
+
+
+async def test_a_key_is_revoked_once(store: Store) -> None:
+    key = ApiKey("k1", "red", "the shop's", b"\x00" * 32, NOW)
+    await store.keys.add_api_key(key)
+    await store.keys.revoke_api_key("k1", NOW + 1)
+    await store.keys.revoke_api_key("k1", NOW + 2)
+    assert list(await store.keys.api_keys()) == [replace(key, revoke_time=NOW + 1)]
+    assert len(await store.keys.token_secret()) == 32
+
+
+async def test_a_catalog_is_replaced(store: Store) -> None:
+    for name in ("old", "ä new"):
+        catalog = StoredCatalog((Motion("m1", name),), NOW, NOW + 1)
+        await store.catalogs.save_catalog("account", "https://origin", MOTIONS, catalog)
+    assert await store.catalogs.load_catalog("account", "https://origin", MOTIONS) == catalog
+    assert await store.catalogs.load_catalog("other", "https://origin", MOTIONS) is None
+    assert await store.times.newest_steady() == NOW
+
+
+async def test_events_are_replaced_by_their_time_and_end_with_their_generation(store: Store) -> None:
+    waiting = await stored(store)
+    call = UpstreamCall("GET", "/x", 200, "c", 5.0, 0.25)
+    polled = Event(5.0, "polled", source=Source.POLL, call=call, times=1)
+    again = replace(polled, times=2)
+    await store.events.record([(waiting.id, polled), (waiting.id, again), ("gone", polled)])
+    await store.events.record([(waiting.id, Event(4.0, "earlier"))])
+    assert list(await store.events.events(waiting.id)) == [Event(4.0, "earlier"), again]
+    assert list(await store.events.events("gone")) == []
+    await store.events.record([])
+
+
+async def test_corrections_are_replaced_and_forgotten(store: Store) -> None:
+    for since in (1.0, 2.0, 3.0):
+        await store.times.correct(Correction(Steady(since), since, placed=False))
+    await store.times.correct(Correction(Steady(3.0), -9.0), [Steady(1.0), Steady(2.0)])
+    assert list(await store.times.corrections()) == [Correction(Steady(3.0), -9.0)]
+
+
+async def test_a_probe_finds_a_store_that_can_be_written(store: Store) -> None:
+    await store.health.probe()
+    assert (store.health.trouble, store.health.writes_refused) == ("", 0)

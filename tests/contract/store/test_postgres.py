@@ -1,0 +1,421 @@
+"""PostgreSQL: lost answers, a server that dies, takeovers, and servers that cannot be used. The server is real."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.generations.stores import (
+    Saved,
+    StoreError,
+    UnconfirmedError,
+    UnknownCommitError,
+    Webhook,
+    WebhookReceipt,
+)
+from gateway.store import statements
+from harness.proxy import Proxy
+from tests.contract.store import examples
+from tests.contract.store.examples import NOW
+from tests.contract.store.test_store import all_changes, completed, queued, stored
+
+if TYPE_CHECKING:
+    from gateway.store.postgres.store import PostgresStore
+    from tests.support.postgres import Server
+
+pytestmark = pytest.mark.toolchain("postgres")
+
+
+@pytest.fixture
+async def proxy(postgres: Server) -> AsyncIterator[Proxy]:
+    """Return a proxy to the server."""
+    async with Proxy() as proxy:
+        proxy.target = f"127.0.0.1:{postgres.port}"
+        yield proxy
+
+
+class Opened:
+    """A store behind a proxy, and what it reports."""
+
+    def __init__(self, store: PostgresStore, broken: list[Exception]) -> None:
+        self.store = store
+        self.broken = broken
+        self.announced: list[Saved] = []
+        store.change_log.listen(self.announced.extend)
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Opened]:
+    from gateway.store.postgres.store import PostgresStore
+
+    broken: list[Exception] = []
+    store = await PostgresStore.open(url, url, broken.append, 5)
+    try:
+        yield Opened(store, broken)
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+async def behind(emptied: str, postgres: Server, proxy: Proxy) -> AsyncIterator[Opened]:
+    """Return an open store whose connections pass through the proxy."""
+    async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as behind:
+        yield behind
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    """Return when a condition holds. The watchdog bounds the wait."""
+    while not await holds():
+        await asyncio.sleep(0.01)
+
+
+async def working(store: PostgresStore) -> bool:
+    """Return whether the store can be written, and clear its trouble then."""
+    with contextlib.suppress(UnconfirmedError):
+        await store.health.probe()
+        return True
+    return False
+
+
+# -- Lost answers ------------------------------------------------------------------------------------------------------
+
+
+async def test_a_commit_whose_answer_is_lost_is_found_and_announced_once(
+    behind: Opened, proxy: Proxy, emptied: str
+) -> None:
+    """For a claim, a save without a change, a save and a deletion."""
+    import psycopg
+
+    store = behind.store
+    before = await queued(store, "request")
+    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
+
+        async def lost(write: Callable[[], Awaitable[Any]], stored: str) -> Any:
+            """Discard the answer to a write, which is stored once a query returns a row."""
+
+            async def is_stored() -> bool:
+                return bool(await (await other.execute(stored)).fetchall())  # type: ignore[call-overload]
+
+            proxy.mute()
+            task = asyncio.ensure_future(write())
+            await until(is_stored)
+            assert not task.done()
+            proxy.cut()
+            return await task
+
+        claim = examples.claim()
+        made = claim.generation
+        marked = examples.marked(made)
+        ended = examples.reported(before, examples.State.COMPLETED)
+        count = len(behind.announced)
+        query = f"SELECT FROM generations WHERE id = '{made.id}'"
+        assert (await lost(lambda: store.claims.claim(claim), query)).new
+        assert await lost(lambda: store.generations.save(made, marked), f"{query} AND owner IS NOT NULL")
+        finished = f"SELECT FROM generations WHERE id = '{before.id}' AND done"
+        assert await lost(lambda: store.generations.save(before, ended), finished)
+        gone = f"SELECT FROM changes WHERE generation_id = '{before.id}' AND revision = 0"
+        await lost(lambda: store.deletions.delete(ended, at_upstream=False, steady=NOW), gone)
+
+    seen = [(one.generation_id, one.generation) for one in behind.announced[count:]]
+    assert seen == [(made.id, made), (made.id, marked), (before.id, ended), (before.id, None)]
+    positions = [one.change.position for one in behind.announced if one.change]
+    assert positions == list(range(1, len(positions) + 1))
+    assert [change.position for change in await all_changes(store)] == [positions[-3], positions[-1]]
+
+
+async def test_a_loser_of_a_race_does_not_win_because_an_answer_is_lost(behind: Opened, proxy: Proxy) -> None:
+    store = behind.store
+    before = await stored(store)
+    after = examples.marked(before)
+    assert await store.generations.save(before, after)
+    proxy.cut()  # the next statement finds its connection closed
+    assert not await store.generations.save(before, after)
+
+
+async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_later(
+    behind: Opened, proxy: Proxy, postgres: Server, emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    from gateway.store.postgres import database, log_writer
+
+    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+    monkeypatch.setattr(database, "CONNECT_LIMIT", 0.5)
+    store, claim = behind.store, examples.claim()
+    proxy.mute()
+    task = asyncio.ensure_future(store.claims.claim(claim))
+    async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
+
+        async def is_stored() -> bool:
+            return bool(await (await other.execute("SELECT FROM generations")).fetchall())
+
+        await until(is_stored)
+    proxy.target = ""
+    proxy.cut()
+    with pytest.raises(UnknownCommitError):
+        await task
+    assert store.health.trouble
+    with pytest.raises(StoreError):
+        await store.claims.claim(examples.claim())
+
+    proxy.target = f"127.0.0.1:{postgres.port}"
+    await store.change_log.announced()
+    assert [one.generation for one in behind.announced] == [claim.generation]
+    await until(lambda: working(store))
+    assert (await store.claims.claim(claim)).new
+    assert len(await all_changes(store)) == 1
+
+
+async def test_a_webhook_whose_answer_is_lost_counts_as_new(behind: Opened, proxy: Proxy) -> None:
+    store = behind.store
+    webhook = Webhook((await queued(store, "request")).id, "name", "request", "completed")
+    assert await store.webhooks.store_webhook(webhook, NOW) is WebhookReceipt.KEPT
+    assert await store.webhooks.store_webhook(webhook, NOW) is WebhookReceipt.KNOWN
+    proxy.cut()
+    assert await store.webhooks.store_webhook(webhook, NOW) is WebhookReceipt.KEPT
+    assert list(await store.webhooks.unprocessed_webhooks()) == [webhook]
+
+
+# -- A server that dies or refuses -------------------------------------------------------------------------------------
+
+
+async def test_a_killed_server_loses_nothing_and_the_gateway_keeps_its_lease(
+    behind: Opened, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres import database, log_writer
+
+    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+    monkeypatch.setattr(database, "CONNECT_LIMIT", 0.5)
+    store = behind.store
+    ended = await completed(store, "request")
+    await asyncio.to_thread(postgres.kill)
+    claim = examples.claim()
+    with pytest.raises(UnconfirmedError):
+        await store.claims.claim(claim)
+    with pytest.raises(StoreError):
+        await store.generations.get("tenant", ended.id)
+    await asyncio.to_thread(postgres.start)
+    await until(lambda: working(store))
+    assert (await store.claims.claim(claim)).new
+    assert await store.generations.get("tenant", ended.id) == ended
+    assert behind.broken == []
+
+
+async def test_writes_to_a_read_only_server_are_refused_until_it_is_writable(
+    behind: Opened, postgres: Server, database: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a standby does after a failover, until the gateway is connected to the new primary."""
+    from gateway.store.postgres import log_writer
+
+    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+    store = behind.store
+    postgres.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
+    try:
+        proxy.cut()
+        with pytest.raises(UnknownCommitError):  # its connection may have ended after the commit
+            await store.claims.claim(examples.claim())
+        with pytest.raises(StoreError):
+            await store.claims.claim(examples.claim())
+        assert "read-only" in store.health.trouble
+        with pytest.raises(StoreError):
+            await store.health.probe()
+    finally:
+        postgres.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
+    proxy.cut()
+    await until(lambda: working(store))
+    assert (await store.claims.claim(examples.claim())).new
+
+
+async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway.store.postgres import database as shared
+
+    async with opened(emptied) as one:
+        store = one.store
+        shared_pool = store.database._pool
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(shared_pool.max_size):
+                await stack.enter_async_context(shared_pool.connection())
+            monkeypatch.setattr(shared, "CONNECT_LIMIT", 0.1)
+            claim = examples.claim()
+            assert (await store.claims.claim(claim)).new
+            with pytest.raises(StoreError):
+                await store.generations.get("tenant", claim.generation.id)
+        await until(lambda: working(store))
+
+
+# -- The lease ---------------------------------------------------------------------------------------------------------
+
+
+async def test_a_second_gateway_is_refused_while_the_first_one_lives(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres import lease
+    from gateway.store.postgres.errors import ServerError
+
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    async with opened(emptied) as first:
+        with pytest.raises(ServerError, match=r"in use by another gateway \(.*process \d+\)"):
+            async with opened(emptied):
+                pass
+        assert (await first.store.claims.claim(examples.claim())).new
+    async with opened(emptied) as second:  # the lease was given back, so this one does not wait
+        assert len(await second.store.generations.unfinished()) == 1
+
+
+async def test_a_gateway_that_was_replaced_changes_nothing(
+    emptied: str, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from gateway.store.postgres import lease
+
+    monkeypatch.setattr(lease, "SEND_WITHIN", 0.01)
+    monkeypatch.setattr(lease, "BEAT", 60.0)  # as if the first one was paused
+    async with opened(emptied) as first:
+        waiting = await stored(first.store)
+        marked = examples.marked(waiting)
+        assert await first.store.generations.save(waiting, marked)
+        postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
+        async with opened(emptied) as second:
+            assert "waiting until it can send nothing more" in caplog.text
+            store = first.store
+            with pytest.raises(StoreError):
+                await store.claims.claim(examples.claim())
+            assert [str(error) for error in first.broken] == ["another gateway has taken over the store"]
+            store.database.trouble = ""  # it would refuse all further writes without asking the server
+            ended = await completed(second.store, "another")
+            for write in (
+                lambda: store.generations.save(marked, examples.accepted(marked, "request")),
+                lambda: store.deletions.delete(ended, at_upstream=True, steady=NOW),
+                lambda: store.deletions.prune(NOW + 1e6, NOW + 1e6),
+                lambda: store.webhooks.store_webhook(Webhook(ended.id, "w", "r", "completed"), NOW),
+                lambda: store.keys.revoke_api_key("k", NOW),
+                lambda: store.health.probe(),
+            ):
+                store.database.trouble = ""
+                with pytest.raises(StoreError):
+                    await write()
+            assert await second.store.generations.get("tenant", ended.id) == ended
+            assert await second.store.generations.get("tenant", marked.id) == marked
+            assert await second.store.webhooks.unprocessed_webhooks() == []
+            assert second.broken == []
+
+
+def writing() -> Iterator[str]:
+    """Yield the statements that write, but those of the lease itself."""
+    for name, sql in statements.load("postgres").items():
+        if re.search(r"\b(INSERT|UPDATE|DELETE)\b", sql) and name not in {"join", "beat", "take", "give_back"}:
+            yield name
+
+
+@pytest.mark.parametrize("name", list(writing()))
+def test_every_part_of_a_statement_that_writes_depends_on_the_lease(name: str) -> None:
+    sql = statements.load("postgres")[name]
+    assert sql.startswith("WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE)")
+    parts = dict(re.findall(r"^(?:\), )?(\w+) AS \((.*?)(?=^(?:\), )?\w+ AS \(|^SELECT|\Z)", sql, flags=re.M | re.S))
+    parts.pop("fenced", None)
+    depending = {"fenced"}
+    while more := {part for part, text in parts.items() if depending & set(re.findall(r"\w+", text))} - depending:
+        depending |= more
+    writers = {part for part, text in parts.items() if re.search(r"\b(INSERT INTO|UPDATE \w+ SET|DELETE FROM)\b", text)}
+    assert writers
+    assert writers <= depending
+
+
+@pytest.mark.parametrize("name", statements.described("postgres"))
+def test_a_statement_has_a_description(name: str) -> None:
+    description, sql = statements.described("postgres")[name]
+    assert len(description.split()) > 3
+    assert description.endswith(".")
+    assert "?" not in sql
+    assert "$" not in sql
+
+
+# -- Servers that cannot be used ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "message"),
+    [
+        ("locked:wrong", "{database}", "password authentication failed.*check the user and the password"),
+        ("gateway", "missing", 'database "missing" does not exist'),
+        ("locked:secret", "{database}", "permission denied for schema public; the gateway's role must own"),
+        ("gateway", "postgres", "permission denied for schema public"),
+    ],
+)
+async def test_a_server_that_refuses_is_reported_without_the_password(
+    postgres: Server, user: str, database: str, message: str
+) -> None:
+    from gateway.config import PostgresUrl
+    from gateway.store.postgres.errors import ServerError
+
+    name, _, password = user.partition(":")
+    with postgres.database() as fresh:
+        url = PostgresUrl(postgres.url(database.format(database=fresh), name, password) + "?sslmode=prefer")
+        with pytest.raises(ServerError, match=message) as refused:
+            await open_only(url.url, str(url))
+    assert str(refused.value).startswith(f"postgresql://{name}@127.0.0.1:{postgres.port}/")
+    assert password not in str(refused.value).replace("password", "") or not password
+    assert "\n" not in str(refused.value)
+
+
+async def open_only(url: str, shown: str) -> None:
+    from gateway.store.postgres.store import PostgresStore
+
+    store = await PostgresStore.open(url, shown, lambda error: None, 5)
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "message"),
+    [
+        ("ALTER DATABASE {} SET default_transaction_read_only = on", "is read-only; unset"),
+        ("ALTER DATABASE {} SET synchronous_commit = off", "may lose commits"),
+        ("ALTER DATABASE {} SET search_path = nothing", "no schema of its search_path exists"),
+        ("ALTER DATABASE {} CONNECTION LIMIT 0", "too many connections.*HFGATEWAY_STORE_CONNECTIONS"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_is_reported(postgres: Server, statement: str, message: str) -> None:
+    from gateway.store.postgres.errors import ServerError
+
+    with postgres.database() as fresh:
+        postgres.execute(statement.format(fresh))
+        with pytest.raises(ServerError, match=message):
+            await open_only(postgres.url(fresh), "the store")
+
+
+async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
+    postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres import store
+    from gateway.store.postgres.errors import ServerError
+
+    with postgres.database() as fresh:
+        url = postgres.url(fresh)
+        with monkeypatch.context() as newer:
+            newer.setattr(store, "LOWEST_VERSION", 99)
+            with pytest.raises(ServerError, match=r"is PostgreSQL \d+, which is too old; use 99 or newer"):
+                await open_only(url, "the store")
+        postgres.execute("CREATE TABLE theirs (id integer)", database=fresh)
+        with pytest.raises(ServerError, match="is no store of this gateway"):
+            await open_only(url, "the store")
+        postgres.execute("DROP TABLE theirs", database=fresh)
+        await open_only(url, "the store")
+        postgres.execute("INSERT INTO migrations (name) VALUES ('9000_pre_next.sql')", database=fresh)
+        with pytest.raises(ServerError, match=r"newer gateway: its migration 9000_pre_next\.sql"):
+            await open_only(url, "the store")
+        proxy.target = ""
+        with pytest.raises(ServerError, match="is the server running and reachable"):
+            await open_only(postgres.url(fresh, port=int(proxy.address.rpartition(":")[2])), "the store")
+
+
+async def test_gateways_that_start_together_create_the_schema_once(postgres: Server) -> None:
+    from gateway.store.postgres import store
+
+    with postgres.database() as fresh:
+        url = postgres.url(fresh)
+        assert await asyncio.gather(*(store._prepare(url, "the store") for _ in range(4))) == [True] * 4
+        assert "is up to date; no gateway runs on it" in await store.examine(url, "the store")
