@@ -47,8 +47,9 @@ WRONG = {
     "UPSTREAM_TIMEOUT": ["0", "nan", "inf", "1e3", "1w", "36501d", "9" * 400],
     "UPSTREAM_CONCURRENCY": ["-1", "1.5", "many", "9" * 5000],
     "STORE_URL": [
-        f"postgresql://gateway:{SECRET}@2@db.example.invalid/gateway", f"postgres://gateway:{SECRET}/2@db.example.invalid",
-        f"postgresql://gateway:{SECRET}#@db.example.invalid", f"postgresql://db.example.invalid/gateway#{SECRET}", "store.db", "sqlite:store.db", "sqlite:///",
+        f"postgresql://gateway:{SECRET}@2@db.example.invalid/gateway",
+        f"postgres://gateway:{SECRET}/2@db.example.invalid", f"postgresql://gateway:{SECRET}#@db.example.invalid",
+        f"postgresql://db.example.invalid/gateway#{SECRET}", "store.db", "sqlite:store.db", "sqlite:///",
         "mysql://db.example.invalid",
     ],
     "STORE_CONNECTIONS": ["0", "2", "-1", "many"],
