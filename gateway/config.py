@@ -351,7 +351,7 @@ _ROWS: dict[str, _Row] = {
     ),
     "STORE_URL": _Row(
         "store", "", _store,
-        "the gateway's database, sqlite:///FILE or postgresql://...; default: hfgateway.db in the user's data folder",
+        "the gateway's database: sqlite:///FILE or postgresql://..., by default hfgateway.db in the user's data folder",
     ),
     "STORE_CONNECTIONS": _Row("store_connections", "10", _connections, "connections to a PostgreSQL server"),
     "PUBLIC_URL": _Row(

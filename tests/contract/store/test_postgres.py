@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -410,6 +411,16 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
         proxy.target = ""
         with pytest.raises(ServerError, match="is the server running and reachable"):
             await open_only(postgres.url(fresh, port=int(proxy.address.rpartition(":")[2])), "the store")
+
+
+async def test_the_documented_role_can_create_the_schema(postgres: Server) -> None:
+    document = Path("docs/postgresql.md").read_text()
+    (block,) = re.findall(r"```sql\n(.*?)```", document, flags=re.S)
+    postgres.execute(*filter(None, map(str.strip, block.split(";"))))
+    try:
+        await open_only(postgres.url("hfgateway", "hfgateway"), "the store")
+    finally:
+        postgres.execute("DROP DATABASE hfgateway", "DROP ROLE hfgateway")
 
 
 async def test_gateways_that_start_together_create_the_schema_once(postgres: Server) -> None:
