@@ -30,7 +30,8 @@ class Database:
             writing = files.prepare(path, declared=declared)
             self.sql = statements.load()
             self._reader = files.connect_reader(path)
-            self.epoch, commits, _ = files.known(self._reader)
+            known = files.known(self._reader)
+            self.epoch = known.epoch
             mark = None if declared else Mark(path)
         except BaseException:
             self._lock.close()
@@ -38,7 +39,7 @@ class Database:
         self._listeners: list[Listener] = []
         self.writer = writer(writing, self._notify, broken)
         if mark is not None:
-            self.writer.count_in(mark, commits)
+            self.writer.count_in(mark, known.commits)
 
     def rows(self, name: str, /, **values: object) -> list[sqlite3.Row]:
         """Return the rows that a statement reads; `values` are its parameters. Raises StoreError."""

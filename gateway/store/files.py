@@ -102,17 +102,18 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def prepare(path: Path, *, declared: bool = False) -> sqlite3.Connection:
+def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqlite3.Connection:
     """Check a file, apply the migrations it lacks, and return the writing connection to it. Raises StoreFileError.
 
     A file that may not be the newest state of its store is refused, unless its state is being `declared`. Its mark then
-    stays as it is, so that every start is refused until the declaration is complete.
+    stays as it is, so that every start is refused until the declaration is complete. One that is `moving` to another
+    store is only accepted for that.
     """
     if path.exists() and not os.access(path, os.W_OK):
         raise StoreFileError(f"{path}: is read-only")
     _create_private(path)
     found = examine(path)
-    if found.doubt is not None and not declared:
+    if found.doubt is not None and not declared and not (moving and found.doubt.advice in mark.MOVES):
         raise StoreFileError(f"{path}: {found.doubt.text}; {found.doubt.advice}")
     _tighten(path)
     try:
@@ -153,8 +154,9 @@ def known(connection: sqlite3.Connection) -> Known:
     """Return what a store contains about itself."""
     if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'meta'").fetchone() is None:
         return Known()
-    found = dict(connection.execute("SELECT name, value FROM meta WHERE name IN ('epoch', 'commits', 'backup')"))
-    return Known(found.get("epoch", ""), int(found.get("commits", 0)), found.get("backup", ""))
+    found = dict(connection.execute("SELECT name, value FROM meta WHERE name <> 'token_secret'"))
+    texts = {name: found.get(name, "") for name in ("epoch", "backup", "moving_to", "moved_to")}
+    return Known(commits=int(found.get("commits", 0)), **texts)
 
 
 def _complete_mark(connection: sqlite3.Connection, path: Path) -> None:

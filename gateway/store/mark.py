@@ -38,11 +38,14 @@ class Known(NamedTuple):
     """What a store contains about itself.
 
     `epoch` is "" without a schema. `backup` is the time at which it was made as a backup; "" for any other store.
+    `moving_to` is the database to which it is being moved, `moved_to` the one to which it was; "" for none.
     """
 
     epoch: str = ""
     commits: int = 0
     backup: str = ""
+    moving_to: str = ""
+    moved_to: str = ""
 
 
 class Doubt(NamedTuple):
@@ -120,6 +123,10 @@ def sync_folder(folder: Path) -> None:
 def doubt(store: Path, known: Known) -> Doubt | None:
     """Return why a file may not be the newest state of its store; None if its mark shows that it is."""
     mark = read(store)
+    if known.moved_to:
+        return Doubt(f"was moved to {known.moved_to}", MOVED_AWAY)
+    if known.moving_to:
+        return Doubt(f"is being moved to {known.moving_to}", MOVING)
     if known.backup:
         return Doubt(f"is a backup made at {known.backup}", RESTORED)
     if mark is None:
@@ -139,6 +146,9 @@ def doubt(store: Path, known: Known) -> Doubt | None:
     return None
 
 
+MOVED_AWAY = "set HFGATEWAY_STORE_URL to that database (docs/operations.md)"
+MOVING = "run hfgateway migrate sqlite-to-postgres again, or with --abandon (docs/operations.md)"
+MOVES = (MOVED_AWAY, MOVING)
 RESTORED = "if it was restored or copied, run: hfgateway migrate --restored (docs/operations.md)"
 MOVED = (
     "if it is the newest state and was moved, run: hfgateway migrate --moved, "

@@ -107,7 +107,7 @@ async def _renew_epoch(store: SqliteStore) -> None:
     """Give the store a new epoch, which makes its mark and all resume tokens invalid."""
 
     def write(connection: sqlite3.Connection) -> Effect:
-        connection.execute(store.database.sql["delete_backup_time"])
+        connection.execute(store.database.sql["delete_origin"])
         connection.execute(store.database.sql["write_epoch"], {"epoch": secrets.token_hex(4)})
         return None, None
 

@@ -66,10 +66,13 @@ class PostgresStore:
         self.catalogs = PostgresCatalogs(database)
 
     @classmethod
-    async def open(cls, url: str, shown: str, broken: Callable[[Exception], None], connections: int) -> Self:
+    async def open(
+        cls, url: str, shown: str, broken: Callable[[Exception], None], connections: int, *, moving: bool = False
+    ) -> Self:
         """Check the server, take the lease, and bring the schema up to date. Raises ServerError.
 
-        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease.
+        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. A
+        database into which a store is being moved is refused, except for the move itself.
         """
         ready = await _prepare(url, shown)
         database = Database(url, connections, broken)
@@ -82,6 +85,9 @@ class PostgresStore:
             row = await database.one("read_meta", name="epoch")
             assert row is not None
             database.epoch = row["value"]
+            if not moving and await database.one("read_meta", name="moving") is not None:
+                again = "run hfgateway migrate sqlite-to-postgres again, until it is complete"
+                raise ServerError(f"{shown}: a store is being moved into it; {again}")
         except BaseException as error:
             await lease.give_back()
             await database.close()

@@ -329,9 +329,9 @@ INSERT OR REPLACE INTO meta (name, value) VALUES ('probe', hex(zeroblob(:bytes))
 -- Store the name of a new history of the store.
 INSERT OR REPLACE INTO meta (name, value) VALUES ('epoch', :epoch);
 
--- name: delete_backup_time
--- Turn a restored backup into an ordinary store.
-DELETE FROM meta WHERE name = 'backup';
+-- name: delete_origin
+-- Turn a restored backup, or a store that was moved away, into an ordinary one.
+DELETE FROM meta WHERE name IN ('backup', 'move', 'moving_to', 'moved_to');
 
 -- Callbacks to callers' receivers -------------------------------------------------------------------------------------
 

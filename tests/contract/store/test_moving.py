@@ -1,0 +1,259 @@
+"""Moves a SQLite store into a PostgreSQL database: complete, resumable, verified, and never two stores at once."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.store import files, restore
+from gateway.store.files import StoreFileError
+from gateway.store.postgres import moving
+from gateway.store.postgres.errors import ServerError
+from gateway.store.postgres.store import PostgresStore
+from gateway.store.sqlite import SqliteStore
+from tests.contract.store import examples
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
+
+pytestmark = pytest.mark.toolchain("postgres")
+ROWS = 7
+SHOWN = "postgresql://gateway@db/gateway"
+
+
+@pytest.fixture
+def url(postgres: Server) -> Iterator[str]:
+    with postgres.database() as name:
+        yield postgres.url(name)
+
+
+@pytest.fixture
+async def path(tmp_path: Path, url: str) -> Path:
+    """Return a file with rows of any content in every table."""
+    path = tmp_path / "store.db"
+    await SqliteStore(path, _broke).close()
+    columns = await _columns(url)
+    with closing(sqlite3.connect(path)) as store, store:
+        for table, kinds in columns.items():
+            found = store.execute('SELECT name FROM pragma_table_info(?) WHERE NOT "notnull" AND NOT pk', [table])
+            optional = {name for (name,) in found}
+            for number in range(ROWS):
+                dice = random.Random(f"{table} {number}")
+                row = {
+                    name: None if name in optional and dice.random() < 0.3 else _value(kind, dice)
+                    for name, kind in kinds.items()
+                }
+                if table == "accounts":
+                    row["repeats_off"] = number % 2
+                places = ", ".join("?" * len(row))
+                store.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", [*row.values()])
+    return path
+
+
+def _value(kind: str, dice: random.Random) -> Any:
+    match kind:
+        case "boolean":
+            return dice.randrange(2)
+        case "smallint":
+            return dice.randrange(-(1 << 15), 1 << 15)
+        case "integer":
+            return dice.randrange(-(1 << 31), 1 << 31)
+        case "bigint":
+            return dice.randrange(1 << 40)
+        case "double precision":
+            return dice.uniform(-1e12, 1e12)
+        case "bytea":
+            return dice.randbytes(dice.randrange(40)) + b"\0"
+        case "text":
+            return "".join(dice.choices("aé\\\n\t'\"{}🎥\u2028 ", k=12)) + str(dice.random())
+    raise AssertionError(kind)
+
+
+async def _columns(url: str) -> dict[str, dict[str, str]]:
+    """Return the types of the columns of all tables that are moved."""
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in await _fetched(
+        url,
+        "SELECT table_name, column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = 'public' ORDER BY 1, 2",
+    ):
+        if table not in moving.OWN and column != moving.WRITTEN_BY:
+            found.setdefault(table, {})[column] = kind
+    return found
+
+
+async def _fetched(url: str, statement: str) -> list[Any]:
+    import psycopg
+
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(statement)  # type: ignore[call-overload] # not a literal
+        return list(await cursor.fetchall()) if cursor.description else []
+
+
+async def _content(url: str) -> dict[str, list[Any]]:
+    """Return the sorted rows of all tables of a database."""
+    return {
+        table: sorted(await _fetched(url, f"SELECT {', '.join(kinds)} FROM {table}"), key=repr)
+        for table, kinds in (await _columns(url)).items()
+    }
+
+
+async def _expected(path: Path, url: str) -> dict[str, list[Any]]:
+    """Return what a database must contain after the move of a file."""
+    expected = {}
+    with closing(sqlite3.connect(path)) as store:
+        for table, kinds in (await _columns(url)).items():
+            wanted = "repeats_off" if table == "accounts" else "true"
+            rows = store.execute(f"SELECT {', '.join(kinds)} FROM {table} WHERE {wanted}").fetchall()
+            expected[table] = sorted((_as_stored(row, kinds.values()) for row in rows), key=repr)
+    return expected
+
+
+def _as_stored(row: Sequence[Any], kinds: Iterable[str]) -> tuple[Any, ...]:
+    pairs = zip(row, kinds, strict=True)
+    return tuple(bool(value) if kind == "boolean" and value is not None else value for value, kind in pairs)
+
+
+@asynccontextmanager
+async def _opened(url: str) -> AsyncIterator[PostgresStore]:
+    store = await PostgresStore.open(url, SHOWN, _broke, connections=5)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def _broke(error: Exception) -> None:
+    raise AssertionError("the store is broken") from error
+
+
+def _silent(line: str) -> None:
+    del line
+
+
+class StopMoveError(Exception):
+    """The move was interrupted."""
+
+
+async def test_every_row_of_every_table_is_moved(path: Path, url: str) -> None:
+    expected = await _expected(path, url)
+    assert all(expected.values())
+
+    moved = await moving.move(path, url, SHOWN, _silent)
+
+    assert await _content(url) == expected
+    assert moved.rows == sum(map(len, expected.values()))
+
+
+async def test_the_database_continues_the_history_of_the_file(tmp_path: Path, url: str) -> None:
+    path = tmp_path / "store.db"
+    source = SqliteStore(path, _broke)
+    claim = examples.claim()
+    await source.claims.claim(claim)
+    position, secret, epoch = (
+        await source.change_log.position(), await source.keys.token_secret(), source.change_log.epoch,
+    )  # fmt: skip
+    await source.close()
+
+    await moving.move(path, url, SHOWN, _silent)
+
+    async with _opened(url) as store:
+        assert await store.keys.token_secret() == secret
+        assert (await store.change_log.position(), store.change_log.epoch) == (position, epoch)
+        again = await store.claims.claim(
+            examples.claim(fingerprint=claim.fingerprint, idempotency_key=claim.generation.spec.idempotency_key)
+        )
+        assert again.generation == claim.generation
+        assert not again.new
+        new = await store.claims.claim(examples.claim())
+        assert new.new
+        assert await store.change_log.position() == position + 1
+
+
+async def test_an_interrupted_move_continues_behind_the_last_chunk(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = await _expected(path, url)
+    monkeypatch.setattr(moving, "CHUNK", 2)
+    chunks: list[str] = []
+    read = moving._Source.chunk
+
+    def counted(source: Any, table: moving.Table, after: Sequence[Any]) -> Any:
+        if len(chunks) in interruptions:
+            interruptions.remove(len(chunks))
+            raise StopMoveError
+        found = read(source, table, after)
+        chunks.extend([table.name] if found else [])
+        return found
+
+    interruptions = {3, 9, 40}
+    monkeypatch.setattr(moving._Source, "chunk", counted)
+    for _ in range(3):
+        with pytest.raises(StopMoveError):
+            await moving.move(path, url, SHOWN, _silent)
+        with pytest.raises(
+            StoreFileError, match=f"is being moved to {SHOWN}; run hfgateway migrate sqlite-to-postgres"
+        ):
+            files.prepare(path)
+        with pytest.raises(ServerError, match="a store is being moved into it"):
+            await PostgresStore.open(url, SHOWN, _broke, connections=5)
+
+    await moving.move(path, url, SHOWN, _silent)
+
+    assert await _content(url) == expected
+    # Nothing was copied twice.
+    assert len(chunks) == sum(-(-len(rows) // 2) for rows in expected.values())
+
+
+async def test_a_moved_file_starts_no_gateway_unless_it_is_declared_restored(path: Path, url: str) -> None:
+    await moving.move(path, url, SHOWN, _silent)
+
+    with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}; set HFGATEWAY_STORE_URL"):
+        SqliteStore(path, _broke)
+    with pytest.raises(StoreFileError, match="was moved to"):
+        restore.moved(path)
+    assert (await moving.move(path, url, SHOWN, _silent)).rows == 0  # as after a crash before the file was marked
+
+
+async def test_rows_that_differ_are_found_and_the_file_can_be_used_again(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = moving._Target.verify
+
+    async def spoiled(target: Any, source: Any, table: moving.Table) -> None:
+        if table.name == "keys":
+            await _fetched(url, "UPDATE keys SET used_at = used_at + 1 WHERE ctid = (SELECT min(ctid) FROM keys)")
+        await verify(target, source, table)
+
+    monkeypatch.setattr(moving._Target, "verify", spoiled)
+    with pytest.raises(ServerError, match=f"keys has {ROWS} rows, and not the {ROWS} of the file"):
+        await moving.move(path, url, SHOWN, _silent)
+
+    await moving.abandon(path, url, SHOWN)
+    files.prepare(path).close()
+    with pytest.raises(ServerError, match="has an unfinished move of another state"):
+        await moving.move(path, url, SHOWN, _silent)
+
+
+async def test_a_database_in_use_and_a_finished_move_are_left_alone(path: Path, url: str) -> None:
+    async with _opened(url) as store:
+        with pytest.raises(ServerError, match="in use by another gateway"):
+            await moving.move(path, url, SHOWN, _silent)
+        await store.claims.claim(examples.claim())
+    with pytest.raises(ServerError, match="is in use; give the move an empty database"):
+        await moving.move(path, url, SHOWN, _silent)
+    await moving.abandon(path, url, SHOWN)
+    with pytest.raises(StoreFileError, match="is not being moved"):
+        await moving.abandon(path, url, SHOWN)
+
+
+async def test_a_finished_move_is_not_abandoned(path: Path, url: str) -> None:
+    await moving.move(path, url, SHOWN, _silent)
+    with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}, which is the newest state"):
+        await moving.abandon(path, url, SHOWN)
