@@ -33,11 +33,14 @@ def backup(file: Path) -> int:
     return 0
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--restored", is_flag=True, help="The store is a backup or a copy: hold what may have been sent since.")
 @click.option("--moved", is_flag=True, help="The store is the newest state, and no gateway has run on a copy of it.")
-def migrate(restored: bool, moved: bool) -> int:
+@click.pass_context
+def migrate(context: click.Context, restored: bool, moved: bool) -> int:
     """Update the store that HFGATEWAY_STORE_URL names to this version, while no gateway runs on it."""
+    if context.invoked_subcommand is not None:
+        return 0
     from gateway.cli.operator import read_valid_settings, store_file
     from gateway.config import PostgresUrl
     from gateway.store import restore
@@ -55,6 +58,36 @@ def migrate(restored: bool, moved: bool) -> int:
         _on_file(lambda: restore.moved(store))
     schema = _on_file(lambda: restore.update(store))
     print(f"{store}: schema {schema}")
+    return 0
+
+
+@migrate.command("sqlite-to-postgres")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--abandon", is_flag=True, help="Give up a move that is not complete: gateways may start on FILE again.")
+def sqlite_to_postgres(file: Path, abandon: bool) -> int:
+    """Move the SQLite store FILE into the empty PostgreSQL database that HFGATEWAY_STORE_URL names.
+
+    No gateway may run on either. After an interruption, run the command again: it continues.
+    """
+    from gateway.cli.operator import read_valid_settings
+    from gateway.config import PostgresUrl
+
+    target = read_valid_settings().store
+    if not isinstance(target, PostgresUrl):
+        print("hfgateway: HFGATEWAY_STORE_URL: must be the postgresql:// URL of an empty database", file=sys.stderr)
+        return exits.USAGE
+    try:
+        from gateway.store.postgres import moving
+    except ModuleNotFoundError:
+        print("hfgateway: HFGATEWAY_STORE_URL: needs: pip install 'hfgateway[postgresql]'", file=sys.stderr)
+        return exits.USAGE
+    if abandon:
+        _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
+        print(f"{file}: is no longer being moved")
+        return 0
+    moved = _on_file(lambda: asyncio.run(moving.move(file, target.url, str(target), print)))
+    print(f"{file}: moved to {target}, {moved.rows} rows in {moved.seconds:.1f} s")
+    print("Start the gateway with this HFGATEWAY_STORE_URL. The file is kept, and no gateway starts on it.")
     return 0
 
 

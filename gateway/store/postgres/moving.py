@@ -17,11 +17,13 @@ import contextlib
 import hashlib
 import json
 import sqlite3
+import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import psycopg
 from psycopg import sql
@@ -72,9 +74,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """The number of rows of a finished move."""
+    """A finished move: the number of rows, and the seconds of the last run."""
 
     rows: int
+    seconds: float
 
 
 async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
@@ -83,13 +86,14 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
     `shown` is the URL without secrets. `report` is called with lines for the operator. Raises StoreFileError or
     ServerError.
     """
+    began = time.monotonic()
     async with _both(path, url, shown) as (source, target):
         known = source.move
         source.begin(shown)
         if await target.finished(source.move):
             source.finish(shown)
             report(f"{path}: the move was already complete")
-            return Moved(0)
+            return Moved(0, time.monotonic() - began)
         await target.begin(source.move)
         if known:
             report("continuing the move")
@@ -103,7 +107,7 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
         report(f"{rows} rows are equal in both stores")
         await target.finish(source)
         source.finish(shown)
-        return Moved(rows)
+        return Moved(rows, time.monotonic() - began)
 
 
 async def abandon(path: Path, url: str, shown: str) -> None:
@@ -281,7 +285,7 @@ class _Target:
     async def verify(self, source: _Source, table: Table) -> None:
         """Compare the rows of both stores. Raises ServerError if they differ."""
         # In a thread, so that the heartbeat of the lease goes on.
-        expected = await asyncio.to_thread(Sum.of, source.rows(table))
+        expected = await asyncio.to_thread(reduce, Sum.plus, source.rows(table), Sum())
         found = Sum()
         rows = sql.SQL("COPY {} ({}) TO STDOUT (FORMAT BINARY)").format(
             sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, table.columns))
@@ -289,7 +293,7 @@ class _Target:
         async with self._transaction(), self._connection.cursor() as cursor, cursor.copy(rows) as copy:
             copy.set_types(table.types)
             async for row in copy.rows():
-                found.add(row)
+                found = found.plus(row)
         if found != expected:
             raise ServerError(
                 f"{self._shown}: {table.name} has {found.count} rows, and not the {expected.count} of the file; "
@@ -320,7 +324,7 @@ class _Target:
             yield
 
     async def _one(self, statement: str, *values: object) -> Any:
-        cursor = await self._connection.execute(statement, values)  # type: ignore[arg-type] # a literal of this file
+        cursor = await self._connection.execute(statement, values)
         row = await cursor.fetchone()
         return None if row is None else row[0]
 
@@ -334,31 +338,16 @@ class _Target:
         )
 
 
-class Sum:
+class Sum(NamedTuple):
     """The number of rows, and the sum of their hashes, which does not depend on their order."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum = 0
+    count: int = 0
+    hashes: int = 0
 
-    @classmethod
-    def of(cls, rows: Iterable[Sequence[Any]]) -> Self:
-        """Return the sum of rows."""
-        found = cls()
-        for row in rows:
-            found.add(row)
-        return found
-
-    def add(self, row: Sequence[Any]) -> None:
-        """Add a row."""
-        self.count += 1
+    def plus(self, row: Sequence[Any]) -> "Sum":
+        """Return the sum with one more row."""
         digest = hashlib.sha256(repr(tuple(row)).encode("utf-8", "surrogatepass")).digest()
-        self._sum = (self._sum + int.from_bytes(digest)) % (1 << 256)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sum) and (self.count, self._sum) == (other.count, other._sum)
-
-    __hash__ = None  # it changes
+        return Sum(self.count + 1, (self.hashes + int.from_bytes(digest)) % (1 << 256))
 
 
 def _lost(error: Exception) -> None:

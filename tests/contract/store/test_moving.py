@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.cli.exits import USAGE
+from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store import files, restore
 from gateway.store.files import StoreFileError
 from gateway.store.postgres import moving
 from gateway.store.postgres.errors import ServerError
 from gateway.store.postgres.store import PostgresStore
 from gateway.store.sqlite import SqliteStore
+from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, soul
+from tests.app.command import environment, run
 from tests.contract.store import examples
+from tests.durability.process import GatewayProcess
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -38,7 +43,8 @@ async def path(tmp_path: Path, url: str) -> Path:
     """Return a file with rows of any content in every table."""
     path = tmp_path / "store.db"
     await SqliteStore(path, _broke).close()
-    columns = await _columns(url)
+    async with _opened(url):
+        columns = await _columns(url)
     with closing(sqlite3.connect(path)) as store, store:
         for table, kinds in columns.items():
             found = store.execute('SELECT name FROM pragma_table_info(?) WHERE NOT "notnull" AND NOT pk', [table])
@@ -257,3 +263,38 @@ async def test_a_finished_move_is_not_abandoned(path: Path, url: str) -> None:
     await moving.move(path, url, SHOWN, _silent)
     with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}, which is the newest state"):
         await moving.abandon(path, url, SHOWN)
+
+
+async def test_callers_continue_after_a_move(tmp_path: Path, url: str) -> None:
+    file = tmp_path / "store.db"
+    on_file, on_server = ({"HFGATEWAY_STORE_URL": store} for store in (f"sqlite:///{file}", url))
+    created = await run("keys", "create", "--tenant", "shop", "--offline", environment=environment(tmp_path, on_file))
+    key = created.out.split()[-1]
+    async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
+        async with GatewayProcess(tmp_path, sandbox.url, auth="keys") as gateway:
+            async with AsyncClient(gateway.address, api_key=key) as client:
+                before = await client.get((await client.generate(soul("a fox"), idempotency_key="first")).id)
+                token = await anext(
+                    event.resume_token async for event in client.watch_many() if isinstance(event, CaughtUp)
+                )
+            assert await gateway.terminate() == 0
+
+        moved = await run("migrate", "sqlite-to-postgres", str(file), environment=environment(tmp_path, on_server))
+        assert moved.code == 0, moved.err
+        assert "rows are equal in both stores" in moved.out
+        refused = await run("serve", environment=environment(tmp_path, on_file))
+        assert refused.code == USAGE
+        assert "was moved to postgresql://" in refused.err
+
+        async with (
+            GatewayProcess(tmp_path, sandbox.url, auth="keys", store_url=url) as gateway,
+            AsyncClient(gateway.address, api_key=key) as client,
+        ):
+            assert await client.get(before.id) == before
+            again = await client.submit(soul("a fox"), idempotency_key="first")
+            assert (again.generation.id, again.replayed) == (before.id, True)
+            after = await client.generate(soul("an owl"))
+            events = client.watch_many(resume_token=token)
+            seen = [await anext(events) for _ in range(after.revision)]
+            assert {event.generation.id for event in seen if isinstance(event, GenerationChanged)} == {after.id}
+            assert len(sandbox.ledger.charges) == 2
