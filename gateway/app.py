@@ -17,7 +17,7 @@ from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
-from gateway.serving import Ports, listen
+from gateway.serving import Ports, listen, open_standby
 from gateway.telemetry import Telemetry, announce
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,10 @@ class Gateway:
         return self._core.access
 
     async def start(self) -> None:
-        """Open the store and the ports. If it raises SettingError or StoreOpenError, everything is closed again."""
+        """Open the store and the ports. If it raises SettingError or StoreOpenError, everything is closed again.
+
+        While another gateway has the store, this waits as its standby, which serves only health checks.
+        """
         try:
             await self._start()
         except BaseException:
@@ -53,7 +56,14 @@ class Gateway:
     async def _start(self) -> None:
         telemetry = Telemetry()
         machine = Machine(clock_from=self._clock_from)
-        self._core = await assemble(self._settings, self._credentials, _store_broke, machine)
+        async with contextlib.AsyncExitStack() as waiting:
+
+            async def stand_by(active: str) -> None:
+                address = await open_standby(self._settings, waiting, active)
+                line = f"hfgateway: standby on HTTP {address}, the active gateway is {active}"
+                announce(log, line, http=address, active=active)
+
+            self._core = await assemble(self._settings, self._credentials, _store_broke, machine, stand_by)
         self._exit.push_async_callback(self._core.close)
         register_metrics(self._core, telemetry)
         self._ports = Ports(self._core, telemetry, self._exit)
@@ -96,7 +106,8 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     raise_limit()
     make_default_folder(settings.store)
     gateway = Gateway(settings, credentials)
-    await gateway.start()
+    if not await _started(gateway, stop):
+        return
     if settings.auth == "keys" and not gateway.access.listed():
         log.warning("there are no API keys yet, so every call is refused; run: hfgateway keys create --tenant NAME")
     tune_garbage_collector()
@@ -109,6 +120,20 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     await gateway.stop()
     for task in background:
         task.cancel()
+
+
+async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:
+    """Start a gateway; return False if it is stopped before it has started, which a standby may wait for long."""
+    starting, stopping = asyncio.ensure_future(gateway.start()), asyncio.ensure_future(stop.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        starting.result()
+        return True
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    return False
 
 
 def tune_garbage_collector() -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -58,6 +58,8 @@ from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
+Standby = Callable[[str], Awaitable[None]]
+"""Called when another gateway has the store, with its address."""
 ClockFrom = Callable[[float], Clock]
 """Makes a clock from the latest stored steady time."""
 
@@ -76,14 +78,16 @@ async def assemble(
     credentials: Credentials,
     broken: Callable[[Exception], None],
     machine: Machine = Machine(),
+    standby: Standby | None = None,
 ) -> Core:
     """Open the store and build the core. Raises StoreOpenError, or SettingError if the archive cannot be used.
 
     `broken` is called once if the store can no longer be used: a commit fails on the disk, or another gateway has it.
+    `standby` is that of `open_store`.
     """
     archive = archive_storage(settings)
     async with contextlib.AsyncExitStack() as undo:
-        store = await open_store(settings, broken, machine.writer)
+        store = await open_store(settings, broken, machine.writer, standby)
         undo.push_async_callback(store.close)
         try:
             core = await _core(await _base(store, settings, credentials, machine), archive)
@@ -93,8 +97,16 @@ async def assemble(
     return core
 
 
-async def open_store(settings: Settings, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> Store:
-    """Open the store. Raises StoreOpenError, or SettingError if its library is not installed."""
+async def open_store(
+    settings: Settings,
+    broken: Callable[[Exception], None],
+    writer: WriterFrom = Writer,
+    standby: Standby | None = None,
+) -> Store:
+    """Open the store. Raises StoreOpenError, or SettingError if its library is not installed.
+
+    If another gateway has a database, `standby` is called with its address, and this waits for its end.
+    """
     if not isinstance(settings.store, PostgresUrl):
         return SqliteStore(settings.store, broken, writer)
     try:
@@ -104,7 +116,8 @@ async def open_store(settings: Settings, broken: Callable[[Exception], None], wr
             raise
         why = "needs a library that is not installed: pip install 'hfgateway[postgresql]'"
         raise SettingError(STORE_URL, why) from error
-    return await PostgresStore.open(settings.store.url, str(settings.store), broken, settings.store_connections)
+    store = settings.store
+    return await PostgresStore.open(store.url, str(store), broken, settings.store_connections, standby)
 
 
 def archive_storage(settings: Settings) -> ObjectStorage | None:
@@ -221,7 +234,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     paces.learn_all(stored)
     run_times.learn_all(stored)
     admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants)
-    rules = _rules(settings, clock)
+    rules = _rules(settings, clock, store.others_send_for)
     trusted_time = await _trusted_time(base)
     sender = Sender(
         claims=store.claims,
@@ -307,12 +320,13 @@ def _webhook_inbox(base: _Base, feed: Feed, service: Generations, sender: Sender
     )
 
 
-def _rules(settings: Settings, clock: Clock) -> Rules:
+def _rules(settings: Settings, clock: Clock, others_send_for: float) -> Rules:
     return Rules(
         repeats=settings.upstream_idempotency == "v2",
         window=settings.upstream_idempotency_window,
         uncertain_timeout=settings.uncertain_timeout,
         webhooks_since=None if settings.public_url is None else clock.moment().steady,
+        recover_from=clock.moment().after(others_send_for),
     )
 
 

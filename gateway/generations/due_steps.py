@@ -45,12 +45,14 @@ class Rules:
 
     `repeats`: an ambiguous submission may be repeated under its key, because Higgsfield honours idempotency keys on v2.
     `webhooks_since`: the steady time since which webhooks can be received without a pause; None if they are off.
+    `recover_from`: the steady time from which no other process can send what it has marked.
     """
 
     repeats: bool = True
     window: float = 900.0
     uncertain_timeout: float = 10_800.0
     webhooks_since: Steady | None = None
+    recover_from: Steady = AT_ONCE
 
 
 def next_due(
@@ -73,7 +75,7 @@ def next_due(
         # Without an attempt, the commit of the marker was not confirmed, and no POST followed.
         return None if attempting else Due(Step.TAKE_BACK, AT_ONCE)
     if generation.marker is not None:
-        return Due(Step.RECOVER, generation.send_by or AT_ONCE)
+        return Due(Step.RECOVER, max(generation.send_by or AT_ONCE, rules.recover_from))
     match generation.state:
         case State.PENDING:
             end = wait_ends(generation)

@@ -30,6 +30,9 @@ class SqliteStore:
     be used.
     """
 
+    others_send_for = 0.0
+    """The lock on the file ends with its process, which can send nothing any more."""
+
     def __init__(
         self,
         path: Path,

@@ -29,6 +29,10 @@ class Store(Protocol):
     """An open store. Only the composition root and the core see all of it; each part of the gateway gets its ports."""
 
     @property
+    def others_send_for(self) -> float:
+        """Seconds after the opening in which a process that had the store before may still send what it has marked."""
+
+    @property
     def health(self) -> StoreHealth:
         """Whether it can be written."""
 

@@ -6,6 +6,8 @@ changes nothing, and a takeover waits for the writes that have begun.
 
 The holder sends a heartbeat every BEAT seconds. By the server's clock it is dead after DEAD seconds without one. It
 keeps the lease until another gateway takes it over, so an outage of the server alone ends no gateway.
+
+Another gateway stands by: it looks again every LOOK_AGAIN seconds, until the holder gives the lease back or is dead.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version
 
 from psycopg.rows import DictRow
@@ -28,10 +30,11 @@ from gateway.store.postgres.errors import ServerError
 
 log = logging.getLogger(__name__)
 
-BEAT = 1.0
-DEAD = 5.0
+BEAT = 0.5
+DEAD = 2.0
 LOOK_AGAIN = 0.25
-"""Seconds between attempts to take a lease whose holder may be dead."""
+Standby = Callable[[str], Awaitable[None]]
+"""Called when another gateway has the lease, with its address."""
 
 
 class Lease:
@@ -44,27 +47,40 @@ class Lease:
         self._address = f"{socket.gethostname()}, process {os.getpid()}"
         self._beats: asyncio.Task[None] | None = None
 
-    async def take(self) -> None:
-        """Take the lease, and beat from now on. Waits for the death of a holder that has stopped beating.
+    async def take(self, standby: Standby | None = None) -> bool:
+        """Take the lease, and beat from now on. Returns whether the holder before gave it back itself.
 
-        If that holder may have begun a request, this also waits until it can no longer send its first byte. Raises
-        ServerError if the holder is alive, or UnconfirmedError.
+        Waits for the death of a holder that has stopped beating. If the holder is alive, calls `standby` and waits for
+        its end; without a `standby`, raises ServerError. Raises UnconfirmedError if the server fails before that.
         """
-        about = {"replica": self._replica, "version": version("hfgateway"), "address": self._address}
-        await self._run("join", about)
-        first = None
-        give_up = time.monotonic() + DEAD + 2 * BEAT
-        while not (taken := await self._run("take", {"replica": self._replica, "dead": DEAD})):
+        taken = await self._take() or await self._take_from_the_dead()
+        if not taken:
             holder = await self._run("read_holder")
-            if holder:
-                first = first or holder[0]
-                if holder[0] != first or time.monotonic() > give_up:
-                    raise ServerError(f"{self._store}: is in use by another gateway ({holder[0]['address']})")
-            await asyncio.sleep(LOOK_AGAIN)
+            address = str(holder[0]["address"]) if holder else "it has just started"
+            if standby is None:
+                raise ServerError(f"{self._store}: is in use by another gateway ({address})")
+            await standby(address)
+            while not taken:
+                await asyncio.sleep(LOOK_AGAIN)
+                with contextlib.suppress(UnconfirmedError):  # the server is away, so its holder cannot write either
+                    taken = await self._take()
         self._database.fence = taken[0]["fence"]
         self._beats = asyncio.create_task(self._beat())
-        if not taken[0]["released"]:
-            await self._await_attempts()
+        return bool(taken[0]["released"])
+
+    async def _take_from_the_dead(self) -> Sequence[DictRow]:
+        """Take the lease of a holder that does not beat while it is observed. Returns no row if it does."""
+        first = await self._run("read_holder")
+        give_up = time.monotonic() + DEAD + 2 * BEAT
+        while time.monotonic() < give_up and await self._run("read_holder") == first:
+            if taken := await self._take():
+                return taken
+            await asyncio.sleep(LOOK_AGAIN)
+        return []
+
+    async def _take(self) -> Sequence[DictRow]:
+        about = {"replica": self._replica, "version": version("hfgateway"), "address": self._address}
+        return await self._run("take", {**about, "dead": DEAD})
 
     async def give_back(self) -> None:
         """Give the lease back, so that the next gateway need not wait. Call it after the last write."""
@@ -73,8 +89,11 @@ class Lease:
             with contextlib.suppress(UnconfirmedError):
                 await self._run("give_back", {"replica": self._replica, "fence": self._database.fence})
 
-    async def _await_attempts(self) -> None:
-        """Wait until the holder before, should it wake up, finds that the time to send its marked requests is over."""
+    async def await_attempts(self) -> None:
+        """Wait until the holder before, should it wake up, can no longer order a training or message an agent.
+
+        The generations that it may still send are not recovered before that: see `Store.others_send_for`.
+        """
         found = await self._run("has_attempts", {"session_fingerprint": SESSION})
         if found[0]["found"]:
             log.warning("the gateway before has not ended in an orderly way; waiting until it can send nothing more")

@@ -296,7 +296,7 @@ class _Target:
                 found = found.plus(row)
         if found != expected:
             raise ServerError(
-                f"{self._shown}: {table.name} has {found.count} rows, and not the {expected.count} of the file; "
+                f"{self._shown}: {table.name} has {found.rows} rows, and not the {expected.rows} of the file; "
                 "give the move an empty database"
             )
 
@@ -341,13 +341,13 @@ class _Target:
 class Sum(NamedTuple):
     """The number of rows, and the sum of their hashes, which does not depend on their order."""
 
-    count: int = 0
+    rows: int = 0
     hashes: int = 0
 
     def plus(self, row: Sequence[Any]) -> "Sum":
         """Return the sum with one more row."""
         digest = hashlib.sha256(repr(tuple(row)).encode("utf-8", "surrogatepass")).digest()
-        return Sum(self.count + 1, (self.hashes + int.from_bytes(digest)) % (1 << 256))
+        return Sum(self.rows + 1, (self.hashes + int.from_bytes(digest)) % (1 << 256))
 
 
 def _lost(error: Exception) -> None:

@@ -9,6 +9,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
+from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.accounts import PostgresAccounts
@@ -26,7 +27,7 @@ from gateway.store.postgres.events import PostgresEvents
 from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
 from gateway.store.postgres.keys import PostgresKeys
-from gateway.store.postgres.lease import Lease
+from gateway.store.postgres.lease import Lease, Standby
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.webhooks import PostgresWebhooks
@@ -45,9 +46,10 @@ LIMITS = {
 class PostgresStore:
     """All ports to the store on one database. It holds the lease on it until `close`. Made by `open`."""
 
-    def __init__(self, database: Database, lease: Lease) -> None:
+    def __init__(self, database: Database, lease: Lease, others_send_for: float) -> None:
         self.database = database
         self.lease = lease
+        self.others_send_for = others_send_for
         self._writer = writer = LogWriter(database)
         self.health = PostgresHealth(database)
         self.claims = PostgresClaims(database, writer)
@@ -67,19 +69,29 @@ class PostgresStore:
 
     @classmethod
     async def open(
-        cls, url: str, shown: str, broken: Callable[[Exception], None], connections: int, *, moving: bool = False
+        cls,
+        url: str,
+        shown: str,
+        broken: Callable[[Exception], None],
+        connections: int,
+        standby: Standby | None = None,
+        *,
+        moving: bool = False,
     ) -> Self:
         """Check the server, take the lease, and bring the schema up to date. Raises ServerError.
 
-        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. A
-        database into which a store is being moved is refused, except for the move itself.
+        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. If one
+        has it, `standby` is called, and this waits; see `Lease.take`. A database into which a store is being moved is
+        refused, except for the move itself.
         """
         ready = await _prepare(url, shown)
         database = Database(url, connections, broken)
         lease = Lease(database, shown)
         try:
             await database.open()
-            await lease.take()
+            orderly = await lease.take(standby)
+            if not orderly:
+                await lease.await_attempts()
             if not ready:
                 await _prepare(url, shown, leased=True)
             row = await database.one("read_meta", name="epoch")
@@ -94,7 +106,7 @@ class PostgresStore:
             if isinstance(error, UnconfirmedError):
                 raise ServerError(f"{shown}: {error}; see the log") from error
             raise
-        return cls(database, lease)
+        return cls(database, lease, 0.0 if orderly else SEND_WITHIN)
 
     async def close(self) -> None:
         """Finish the queued writes, give the lease back, and close all connections."""

@@ -4,11 +4,6 @@
 
 -- The lease and the store itself --------------------------------------------------------------------------------------
 
--- name: join
--- Begin as a replica, and forget those that were dead for a day.
-WITH old AS (DELETE FROM replicas WHERE beat < now() - interval '1 day')
-INSERT INTO replicas (replica, beat, version, address) VALUES (:replica, now(), :version, :address);
-
 -- name: beat
 -- Show that the holder of the lease lives. Updates no row if another one has taken the lease over.
 UPDATE replicas SET beat = now()
@@ -16,13 +11,23 @@ WHERE replica = :replica AND EXISTS (SELECT FROM lease WHERE lease.replica = :re
 RETURNING replica;
 
 -- name: take
--- Take the lease if it is free or its holder is dead. Returns the next fence, and whether the last holder gave it back.
-UPDATE lease SET replica = :replica, fence = lease.fence + 1, released = false
-FROM lease AS before
-WHERE (lease.replica IS NULL OR NOT EXISTS (
-    SELECT FROM replicas WHERE replicas.replica = lease.replica AND beat > now() - make_interval(secs => :dead)
-)) AND before.one = lease.one AND before.fence = lease.fence
-RETURNING lease.fence, before.released;
+-- Take the lease if it is free or its holder is dead, with a first heartbeat, and forget replicas that were dead for a
+-- day. Returns the next fence, and whether the last holder gave the lease back.
+WITH taken AS (
+    UPDATE lease SET replica = :replica, fence = lease.fence + 1, released = false
+    FROM lease AS before
+    WHERE (lease.replica IS NULL OR NOT EXISTS (
+        SELECT FROM replicas WHERE replicas.replica = lease.replica AND beat > now() - make_interval(secs => :dead)
+    )) AND before.one = lease.one AND before.fence = lease.fence
+    RETURNING lease.fence, before.released
+),
+joined AS (
+    INSERT INTO replicas (replica, beat, version, address)
+    SELECT :replica::uuid, now(), :version::text, :address::text FROM taken
+    ON CONFLICT (replica) DO UPDATE SET beat = now()
+),
+old AS (DELETE FROM replicas USING taken WHERE beat < now() - interval '1 day')
+SELECT fence, released FROM taken;
 
 -- name: read_holder
 -- Read who has the lease, and its last heartbeat.
@@ -34,9 +39,8 @@ WITH left_over AS (DELETE FROM replicas WHERE replica = :replica)
 UPDATE lease SET replica = NULL, released = true WHERE replica = :replica AND fence = :fence;
 
 -- name: has_attempts
--- Check whether a request may be under way that the last holder began.
-SELECT EXISTS (SELECT FROM generations WHERE NOT done AND owner IS NOT NULL)
-    OR EXISTS (SELECT FROM characters WHERE character_id IS NULL)
+-- Check whether a training or a message to an agent may be under way that the last holder began.
+SELECT EXISTS (SELECT FROM characters WHERE character_id IS NULL)
     OR EXISTS (SELECT FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint) AS found;
 
 -- name: read_meta
