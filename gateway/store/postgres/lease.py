@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 BEAT = 0.5
 DEAD = 2.0
-LOOK_AGAIN = 0.25
+LOOK_AGAIN = 0.15
 Standby = Callable[[str], Awaitable[None]]
 """Called when another gateway has the lease, with its address."""
 
