@@ -117,9 +117,10 @@ async def _to_the_end(client: AsyncClient, generation_id: str) -> list[Any]:
 async def test_a_standby_that_is_stopped_leaves_the_active_gateway_alone(
     tmp_path: Path, settings: dict[str, str]
 ) -> None:
-    async with replica(tmp_path, settings) as active, replica(tmp_path, settings) as standby:
+    async with replica(tmp_path, settings) as active:
         ready = await active.line(READY)
-        await standby.line(STANDBY)
-        standby.process.terminate()
-        assert await standby.end() == 0
+        async with replica(tmp_path, settings) as standby:
+            await standby.line(STANDBY)
+            standby.process.terminate()
+            assert await standby.end() == 0
         assert await fetched(f"{ready[2]}/readyz") == (200, "ready\n")
