@@ -41,6 +41,14 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/app/test_start.py",),
     ("tests/app/test_one_gateway.py",),
     ("tests/recovery/test_outage.py",),
+    # The files of a line share a server.
+    ("tests/contract/store/test_serve_postgres.py", "tests/contract/store/test_postgres.py"),
+    (
+        "tests/contract/store/test_store.py",
+        "tests/contract/store/test_parts.py",
+        "tests/contract/store/test_agents.py",
+        "tests/contract/store/test_characters.py",
+    ),
     ("tests/app/test_doctor.py",),
     ("tests/simulation/test_simulation.py",),
     ("tests/simulation/test_mutations.py",),

@@ -80,6 +80,22 @@ def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp
     assert names(given, config) == ["HFGATEWAY_STORE_URL", "HF_KEY_FILE", "--config", "HFGATEWAY_STORE_URL"]
 
 
+@pytest.mark.parametrize(
+    ("server", "verified"),
+    [
+        ("user:secret@db.example.com/gateway", False),
+        ("db.example.com:5432,127.0.0.1/gateway?sslmode=require", False),
+        ("user@db.example.com/gateway?sslmode=verify-full&sslrootcert=system", True),
+        ("user@127.0.0.1:5432/gateway", True),
+        ("user@[::1]:5432/gateway", True),
+        ("/gateway?host=/run/postgresql", True),
+    ],
+)
+def test_a_postgresql_server_elsewhere_must_be_verified(safe: dict[str, str], server: str, verified: bool) -> None:
+    given = safe | {"HFGATEWAY_STORE_URL": f"postgresql://{server}"}
+    assert names(given) == ([] if verified else ["HFGATEWAY_STORE_URL"])
+
+
 async def test_the_start_lists_all_unsafe_settings_and_changes_nothing(tmp_path: Path) -> None:
     ended = await run("serve", "--production", environment=environment(tmp_path, {}))
 

@@ -11,6 +11,7 @@ import os
 import re
 import socket
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
+from gateway.assembly import open_store
 from gateway.cli import exits
 from gateway.config import SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
@@ -111,6 +113,20 @@ def names_in(folder: Path) -> list[str]:
 def names_of(line: str) -> str:
     """Return the subject of a line: the part before its first colon."""
     return line.partition(":")[0]
+
+
+async def test_a_postgresql_store_needs_its_library_and_keeps_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql://gateway:{SECRET}@db.example.invalid:5433,other.example.invalid/store?password={SECRET}"
+    settings = read_settings({"HFGATEWAY_STORE_URL": url})
+    assert str(settings.store) == "postgresql://gateway@db.example.invalid:5433,other.example.invalid/store"
+    assert SECRET not in repr(settings)
+    for name in [name for name in sys.modules if name.startswith("gateway.store.postgres.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(SettingError, match=r"HFGATEWAY_STORE_URL: needs a library .*hfgateway\[postgresql\]"):
+        await open_store(settings, lambda error: None)
 
 
 def test_every_setting_has_wrong_values() -> None:

@@ -170,8 +170,9 @@ class Database:
             except psycopg.IntegrityError:
                 raise
             except PoolTimeout as error:
-                self.fails(UNREACHABLE)
-                raise StoreError(UNREACHABLE) from error
+                if pool is self.reserved:  # the other one may only be busy; the heartbeat finds out
+                    self.fails(UNREACHABLE)
+                raise StoreError("no connection to the store is free") from error
             except psycopg.Error as error:
                 found = outcome(error)
                 if found is Outcome.UNKNOWN:
@@ -195,11 +196,10 @@ class Database:
         try:
             done, _ = await asyncio.wait({task}, timeout=CONNECT_LIMIT + PATIENCE)
         except asyncio.CancelledError:
-            task.cancel()
+            _abandon(task)
             raise
         if not done:
-            task.cancel()
-            task.add_done_callback(_retrieve)
+            _abandon(task)
             raise UnknownCommitError("the store's server does not respond")
         rows: Sequence[DictRow] = task.result()
         return rows
@@ -286,6 +286,7 @@ def _pool(url: str, size: int) -> Pool:
     )
 
 
-def _retrieve(task: "asyncio.Task[Any]") -> None:
-    if not task.cancelled():
-        task.exception()
+def _abandon(task: "asyncio.Future[Any]") -> None:
+    """Cancel a task, whose result nothing waits for."""
+    task.cancel()
+    task.add_done_callback(lambda ended: None if ended.cancelled() else ended.exception())

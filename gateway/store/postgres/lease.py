@@ -102,7 +102,7 @@ class Lease:
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT)
-            with contextlib.suppress(UnconfirmedError):  # the server is away, and nobody else can take the lease
+            with contextlib.suppress(UnconfirmedError):  # without the server, no gateway can take the lease over
                 if not await self._run("beat", {"replica": self._replica, "fence": self._database.fence}):
                     self._database.lost()
                     return
