@@ -42,7 +42,12 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/app/test_one_gateway.py",),
     ("tests/recovery/test_outage.py",),
     # The files of a line share a server.
-    ("tests/contract/store/test_serve_postgres.py", "tests/contract/store/test_postgres.py"),
+    (
+        "tests/contract/store/test_serve_postgres.py",
+        "tests/contract/store/test_standby.py",
+        "tests/contract/store/test_postgres.py",
+        "tests/contract/store/test_moving.py",
+    ),
     (
         "tests/contract/store/test_store.py",
         "tests/contract/store/test_parts.py",
