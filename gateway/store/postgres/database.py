@@ -39,6 +39,8 @@ REPEATS = 10
 """Repeats of a statement after a serialization failure or a deadlock."""
 NO_FAULT_OF_THE_STATEMENT = frozenset({"25", "42", "53", "55", "57", "58", "XX"})
 """Classes of SQLSTATE that other statements get, too: a standby, no rights, no space, a limit of time, a defect."""
+NUL = "\0"
+"""No text of PostgreSQL has this character, so nothing is found by a text with it."""
 CLOSED = "the store is closed"
 LEASE_LOST = "another gateway has taken over the store"
 UNREACHABLE = "the store's server cannot be reached"
@@ -94,6 +96,9 @@ class Database:
 
     async def rows(self, name: str, /, **values: object) -> Sequence[DictRow]:
         """Return the rows that a statement reads; `values` are its parameters. Raises StoreError."""
+        if any(isinstance(value, str) and NUL in value for value in values.values()):
+            return []
+        values = {name: _storable(value) if isinstance(value, list) else value for name, value in values.items()}
         for last in (False, True):
             try:
                 return await self.run(self._pool, name, values)
@@ -260,6 +265,10 @@ def arrays(rows: Sequence[Mapping[str, Any]], booleans: frozenset[str] = frozens
     """
     names = rows[0] if rows else ()
     return {name: [bool(row[name]) if name in booleans else row[name] for row in rows] for name in names}
+
+
+def _storable(values: Sequence[object]) -> Sequence[object]:
+    return [value for value in values if not (isinstance(value, str) and NUL in value)]
 
 
 def _placeholders(sql: str) -> str:

@@ -357,6 +357,14 @@ async def test_a_generation_is_visible_to_its_tenant_only(store: Store) -> None:
     assert await store.generations.get("another", generation.id) is None
 
 
+async def test_an_id_that_is_no_text_of_the_database_finds_nothing(store: Store) -> None:
+    generation = await stored(store)
+    for strange in ("", "\0", "ä\0", "~", "'"):
+        assert await store.generations.get("tenant", strange) is None
+        found, _ = await store.generations.page("tenant", Filter(ids=frozenset({strange, generation.id})), None, 9)
+        assert found == [generation]
+
+
 async def test_unfinished_generations_are_returned_oldest_first(store: Store) -> None:
     waiting = await stored(store, tenant="another")
     await completed(store, "ended")
