@@ -411,7 +411,8 @@ async def test_unknown_settings_are_only_warned_of(tmp_path: Path) -> None:
     given = environment(tmp_path, {"HFGATEWAY_SERVICE_HOST": SECRET, "HFGATEWAY_LOG_FORMAT": "json"})
     ended = await run("serve", environment=given)
     assert ended.out.count("hfgateway: gRPC on ") == 1
-    (warning,) = map(json.loads, ended.err.splitlines())
+    lines = [json.loads(line) for line in ended.err.splitlines()]
+    (warning,) = (line for line in lines if line["logger"] == "gateway.app")
     assert warning["level"] == "warning"
     assert "HFGATEWAY_SERVICE_HOST" in warning["message"]
     assert SECRET not in ended.err

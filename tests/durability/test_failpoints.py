@@ -38,8 +38,12 @@ SERVING = [
     for path in sorted(GATEWAY.rglob("*.py"))
     if path.relative_to(GATEWAY).parts[0] not in ("sandbox", "cli", "demo.py", "__main__.py")
     and path != GATEWAY / "store" / "restore.py"
+    and path.parent != GATEWAY / "store" / "postgres"
 ]
-"""The modules of `hfgateway serve`. The sandbox and the commands run in other processes."""
+"""The modules of `hfgateway serve`. The sandbox and the commands run in other processes.
+
+The modules for PostgreSQL have the same failpoints as those for SQLite, which a test checks.
+"""
 OBSERVATIONS = {kind.__name__: kind for kind in get_args(state.Observation)}
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -163,6 +167,21 @@ def failpoints_in_the_code() -> set[str]:
 
 def test_the_list_has_every_failpoint_in_the_code() -> None:
     assert failpoints_in_the_code() == failpoints.PLACES
+
+
+def test_the_postgresql_store_has_the_failpoints_of_the_sqlite_store() -> None:
+    found = set()
+    for path in sorted((GATEWAY / "store" / "postgres").glob("*.py")):
+        if path.name in ("database.py", "moving.py"):
+            continue  # one passes the names on, the other is a command
+        for one in functions(path):
+            for call in calls(one, "self._write"):
+                named = texts(call.args[0], one)
+                assert named, f"{one.name} writes a step without a name"
+                found |= named
+            for call in calls(one, "Job"):
+                found |= texts(call.args[1], one)
+    assert found - {""} == writes() - {"save"}  # the job that only waits has no name
 
 
 def test_every_failpoint_has_a_scenario_that_reaches_it() -> None:

@@ -335,7 +335,7 @@ class _Simulation:
         self.world = world
         self.plan = planned
         self.disk = disk
-        self.server = Server(world, disk, replace(planned.settings, store_path=disk.path))
+        self.server = Server(world, disk, replace(planned.settings, store=disk.path))
         self.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
         self.server.higgsfield = self.higgsfield
         self.callers = [Caller(world, self.server, planned.caller, number) for number in range(planned.caller_count)]
