@@ -1,9 +1,11 @@
 """The use cases of generations, and `observe`, through which every change is made."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from gateway.errors import (
     Failure,
@@ -128,6 +130,7 @@ class Generations:
         self._check = check
         self._refuses = refuses
         self._ids = Ids()
+        self._submitting: WeakValueDictionary[tuple[str, IdempotencyKey], asyncio.Lock] = WeakValueDictionary()
         self.draining = False
         self.contradictions = 0
 
@@ -146,7 +149,15 @@ class Generations:
         if self.draining:
             raise gateway_unavailable("the gateway is shutting down")
         # From here on a drain waits for it, even if the caller leaves.
-        return await self._sender.tasks.finish(self._submit(tenant, submission))
+        return await self._sender.tasks.finish(self._submit_in_turn(tenant, submission))
+
+    async def _submit_in_turn(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
+        """Submit after the earlier calls with this key.
+
+        Otherwise an earlier call whose claim is repeated could come after a later one whose refusal has freed the key.
+        """
+        async with self._submitting.setdefault((tenant, submission.key), asyncio.Lock()):
+            return await self._submit(tenant, submission)
 
     async def _submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
         refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission.given)]

@@ -107,6 +107,23 @@ async def test_a_claim_is_read_back_if_its_answer_is_lost(tmp_path: Path, stored
         assert len(running.ledger.charges) == 1
 
 
+async def test_calls_with_one_key_are_taken_in_their_order_even_if_an_answer_is_lost(tmp_path: Path) -> None:
+    """If the second call came between, its refusal would free the key, and the first would be charged after it."""
+    async with run(tmp_path) as running:
+        running.plan(on="submit", kind="422")
+        waiting = running.gateway._core.service._submitting
+        calls: list[asyncio.Task[object]] = []
+
+        async def call_again() -> None:
+            calls.append(asyncio.create_task(running.submit(soul("a fox"))))
+            await eventually(lambda: calls[0].done() or any(lock._waiters for lock in waiting.values()))
+
+        lose_answers(running.gateway._core.store.claims, "claim", 1, stored=False, then=call_again)
+        with pytest.raises(RpcFailure, match="refused the input"):
+            await running.submit(soul("a fox"))
+        await asyncio.gather(*calls, return_exceptions=True)  # refused as well, or sent after the refusal
+
+
 async def test_a_claim_is_sent_if_it_was_stored_although_it_could_not_be_read_back(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         lose_answers(running.gateway._core.store.claims, "claim", 2, stored=True)
