@@ -22,6 +22,7 @@ from bench import (
     get,
     goodput,
     polls,
+    postgresql,
     processes,
     restart,
     start,
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "upload": upload.run,
     "attack": attack.run,
     "translation": translation.run,
+    "postgresql": postgresql.run,
 }
 TIME_LIMITS = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 DEFAULT_TIME_LIMIT = 300.0

@@ -40,10 +40,10 @@ async def run(effort: Effort) -> list[Figure]:
     """Measure CPU time, rate, the latency of a single call, and the cost in a long queue, each on a new gateway."""
     figures = []
     for part in (_costs, _rates, _lone):
-        async with _scene() as scene:
-            figures += await part(scene, effort)
-    async with _scene(HFGATEWAY_UPSTREAM_CONCURRENCY="1") as scene:
-        return figures + await _queued(scene, effort)
+        async with scene() as stage:
+            figures += await part(stage, effort)
+    async with scene(HFGATEWAY_UPSTREAM_CONCURRENCY="1") as stage:
+        return figures + await _queued(stage, effort)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,8 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def _scene(**terms: str) -> AsyncIterator[Scene]:
+async def scene(**terms: str) -> AsyncIterator[Scene]:
+    """Run the processes. `terms` are variables of the gateway's environment."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         async with (

@@ -63,9 +63,11 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """Start PostgreSQL and PgBouncer in transaction mode, as a user other than root."""
+def running(*, pooler: bool = True) -> Iterator[Server]:
+    """Start PostgreSQL, and with `pooler` PgBouncer in transaction mode, as a user other than root."""
     versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    if not versions:
+        raise RuntimeError("PostgreSQL is not installed; Debian's package is postgresql")
     programs = versions[-1].parent
     owner = pwd.getpwnam("postgres").pw_name if os.getuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="hfgateway-trial-"))
@@ -77,7 +79,7 @@ def running() -> Iterator[Server]:
     def run(*command: str) -> None:
         subprocess.run(command, check=True, user=owner, cwd=folder, stdout=subprocess.DEVNULL)
 
-    pooler = None
+    bouncing = None
     try:
         run(str(programs / "initdb"), "-D", str(data), "-U", USER, "--auth=trust", "-E", "UTF8", "--locale=C")
         with (data / "postgresql.conf").open("a") as settings:
@@ -85,22 +87,23 @@ def running() -> Iterator[Server]:
             settings.write(f"port = {port}\nlisten_addresses = '127.0.0.1'\nunix_socket_directories = '{folder}'\n")
         run(str(programs / "pg_ctl"), "-D", str(data), "-w", "-t", "60", "-l", str(folder / "log"), "start")
         pid = int((data / "postmaster.pid").read_text().splitlines()[0])
-        (folder / "users.txt").write_text(f'"{USER}" ""\n')
-        (folder / "pgbouncer.ini").write_text(
-            f"[databases]\npostgres = host=127.0.0.1 port={port} user={USER}\n"
-            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {pooler_port}\nunix_socket_dir =\n"
-            f"auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
-            f"default_pool_size = 4\nmax_client_conn = 200\nlogfile = {folder}/pgbouncer.log\n"
-        )
-        bouncer = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
-        assert bouncer, "pgbouncer is not installed"
-        pooler = subprocess.Popen([bouncer, "-q", str(folder / "pgbouncer.ini")], user=owner, cwd=folder)
-        _await_port(pooler_port)
+        if pooler:
+            (folder / "users.txt").write_text(f'"{USER}" ""\n')
+            (folder / "pgbouncer.ini").write_text(
+                f"[databases]\npostgres = host=127.0.0.1 port={port} user={USER}\n"
+                f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {pooler_port}\nunix_socket_dir =\n"
+                f"auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
+                f"default_pool_size = 4\nmax_client_conn = 200\nlogfile = {folder}/pgbouncer.log\n"
+            )
+            bouncer = shutil.which("pgbouncer", path=os.environ.get("PATH", "") + ":/usr/sbin")
+            assert bouncer, "pgbouncer is not installed"
+            bouncing = subprocess.Popen([bouncer, "-q", str(folder / "pgbouncer.ini")], user=owner, cwd=folder)
+            _await_port(pooler_port)
         yield Server(port, pid, pooler_port)
     finally:
-        if pooler:
-            pooler.terminate()
-            pooler.wait(10)
+        if bouncing:
+            bouncing.terminate()
+            bouncing.wait(10)
         with contextlib.suppress(subprocess.CalledProcessError):
             run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop")
         shutil.rmtree(folder, ignore_errors=True)

@@ -89,6 +89,7 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
     began = time.monotonic()
     async with _both(path, url, shown) as (source, target):
         known = source.move
+        await target.check(known)
         source.begin(shown)
         if await target.finished(source.move):
             source.finish(shown)
@@ -233,16 +234,18 @@ class _Target:
         """Return whether this move into the database is complete."""
         return bool(move) and await self._meta("moved") == move
 
-    async def begin(self, move: str) -> None:
-        """Reserve the database for a move. Raises ServerError if it has other content."""
-        self._move = uuid.UUID(move)
+    async def check(self, move: str) -> None:
+        """Raise ServerError if the database has other content than this move, which is empty before it begins."""
         began = await self._meta("moving")
-        if began == move:
+        if move and move in (began, await self._meta("moved")):
             return
-        empty = await self._one("SELECT position = 0 FROM log")
-        if began or not empty:
+        if began or not await self._one("SELECT position = 0 FROM log"):
             what = "has an unfinished move of another state" if began else "is in use"
             raise ServerError(f"{self._shown}: {what}; give the move an empty database")
+
+    async def begin(self, move: str) -> None:
+        """Reserve the database for a move."""
+        self._move = uuid.UUID(move)
         async with self._transaction():
             await self._write("moving", move)
 
