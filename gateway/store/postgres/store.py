@@ -204,7 +204,8 @@ async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:
         statement = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
             sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(f"{LIMITS[name]:g}s")
         )
-        with contextlib.suppress(psycopg.errors.InternalError_):  # another gateway does it at the same time
+        # Another gateway may do it at the same time.
+        with contextlib.suppress(psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):
             await connection.execute(statement)
 
 

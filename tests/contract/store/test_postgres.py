@@ -423,6 +423,26 @@ async def test_the_documented_role_can_create_the_schema(postgres: Server) -> No
         postgres.execute("DROP DATABASE hfgateway", "DROP ROLE hfgateway")
 
 
+async def test_a_limit_that_another_gateway_sets_at_the_same_time_does_not_refuse_the_start(postgres: Server) -> None:
+    import psycopg
+
+    from gateway.store.postgres import store
+
+    with postgres.database() as fresh:
+        url = postgres.url(fresh)
+        async with await psycopg.AsyncConnection.connect(url) as other:
+            await other.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {fresh} SET statement_timeout = '5s'")
+            starting = asyncio.create_task(store._prepare(url, "the store"))
+
+            async def waits() -> bool:
+                cursor = await other.execute("SELECT FROM pg_locks WHERE NOT granted")
+                return await cursor.fetchone() is not None
+
+            await until(waits)
+            await other.commit()
+        assert await starting
+
+
 async def test_gateways_that_start_together_create_the_schema_once(postgres: Server) -> None:
     from gateway.store.postgres import store
 
