@@ -1,5 +1,5 @@
 """Trials behind decisions 0042 and 0043: PostgreSQL with our own leases, and its driver.
 
 `python -m bench.trials [name ...]` needs Debian's `postgresql` and `pgbouncer`, and installs the libraries into a
-virtual environment of its own.
+separate virtual environment.
 """

@@ -1,4 +1,4 @@
-"""Leases of our own or procrastinate: 10,000 generations in flight."""
+"""Our leases or procrastinate: 10,000 generations in flight."""
 
 import asyncio
 import os

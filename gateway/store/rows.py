@@ -3,7 +3,9 @@
 As in `codec.py`, one function returns the columns of a value by name, and another the value in a row.
 """
 
+import asyncio
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,12 +13,25 @@ from typing import Any
 from gateway.agents.model import KeyRecord
 from gateway.archive.model import Copy, Part
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem
-from gateway.catalog.model import MODELS, MOTIONS, Change, Item, Listing, Model, Motion, Preset, SoulStyle
+from gateway.catalog.model import (
+    MODELS,
+    MOTIONS,
+    Change,
+    Item,
+    Listing,
+    Model,
+    Motion,
+    Preset,
+    SoulStyle,
+    StoredCatalog,
+)
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import MediaKind, State
 from gateway.generations.stores import Filter, StoreError
 from gateway.store.codec import Row
+
+log = logging.getLogger(__name__)
 
 TO_BE_REMOVED = 3
 """The `state` of a file that is to be removed from the archive."""
@@ -200,6 +215,30 @@ def record_of(row: Row) -> KeyRecord:
         after=row["after_message_id"],
         message_id=row["message_id"],
     )
+
+
+async def catalog_row(account: str, origin: str, name: str, catalog: StoredCatalog) -> dict[str, object]:
+    """Encode the items in a thread, because they may be megabytes."""
+    return {
+        "account": account,
+        "origin": origin,
+        "name": name,
+        "items": await asyncio.to_thread(packed, catalog.items),
+        "fetched_at": catalog.fetched_at,
+        "fetch_time": catalog.fetch_time,
+    }
+
+
+async def catalog_of(name: str, row: Row | None) -> StoredCatalog | None:
+    """Return None also for a catalog that cannot be read, so that it is fetched again."""
+    if row is None:
+        return None
+    try:
+        items = await asyncio.to_thread(unpacked, name, row["items"], row["fetch_time"])
+    except (ValueError, LookupError, TypeError, AttributeError):
+        log.warning("a stored catalog cannot be read; fetching it again", extra={"catalog": name})
+        return None
+    return StoredCatalog(items, row["fetched_at"], row["fetch_time"])
 
 
 def packed(items: Sequence[Item]) -> str:

@@ -18,7 +18,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.rpc import catalog
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
-from gateway.store import catalogs
+from gateway.store import rows
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_pb2
 from tests.support.running import Running, eventually
@@ -438,7 +438,7 @@ async def test_stored_catalogs_are_packed_and_unpacked_once_in_a_thread(
 ) -> None:
     threads: list[threading.Thread] = []
     for name in ("packed", "unpacked"):
-        monkeypatch.setattr(catalogs, name, _noting(threads, getattr(catalogs, name)))
+        monkeypatch.setattr(rows, name, _noting(threads, getattr(rows, name)))
     await running.grpc.call("ListMotions", pb.ListMotionsRequest())
     await running.stop_gateway()
     await running.start_gateway()

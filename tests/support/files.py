@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return the files of all levels. Unlike `rglob`, it skips a folder that is deleted meanwhile."""
+    """Return the files of all levels. Unlike `rglob`, it skips a folder that is deleted while it runs."""
     return [Path(parent, name) for parent, _, names in os.walk(folder) for name in names]
 
 
 def contents_below(folder: Path) -> dict[str, bytes]:
-    """Return what the files of all levels contain, by relative path, without those that are deleted meanwhile."""
+    """Return what the files of all levels contain, by relative path, without files that are deleted while it runs."""
     contents = {}
     for path in files_below(folder):
         with suppress(FileNotFoundError):

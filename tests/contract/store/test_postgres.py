@@ -414,11 +414,15 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
 
 
 async def test_the_documented_role_can_create_the_schema(postgres: Server) -> None:
+    from gateway.store.postgres import store
+
     document = Path("docs/postgresql.md").read_text()
     (block,) = re.findall(r"```sql\n(.*?)```", document, flags=re.S)
     postgres.execute(*filter(None, map(str.strip, block.split(";"))))
     try:
-        await open_only(postgres.url("hfgateway", "hfgateway"), "the store")
+        url = postgres.url("hfgateway", "hfgateway")
+        await open_only(url, "the store")
+        assert "is up to date; no gateway runs on it" in await store.examine(url, "the store")
     finally:
         postgres.execute("DROP DATABASE hfgateway", "DROP ROLE hfgateway")
 
