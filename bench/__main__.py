@@ -27,6 +27,7 @@ from bench import (
     restart,
     start,
     submit,
+    traces,
     translation,
     upload,
     watch,
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "attack": attack.run,
     "translation": translation.run,
     "postgresql": postgresql.run,
+    "traces": traces.run,
 }
 TIME_LIMITS = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 DEFAULT_TIME_LIMIT = 300.0

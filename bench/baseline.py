@@ -46,6 +46,9 @@ class Baseline:
         published.set()
         return b""
 
+    async def discard(self, _request: bytes, _: Any) -> bytes:
+        return b""
+
     async def watch(self, _request: bytes, _: Any) -> AsyncIterator[bytes]:
         while True:
             published = self._published
@@ -61,6 +64,9 @@ async def main(address: str) -> None:
     handlers["Watch"] = grpc.unary_stream_rpc_method_handler(baseline.watch)
     server = grpc.aio.server(options=OPTIONS)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("Baseline", handlers),))
+    collected = {"Export": grpc.unary_unary_rpc_method_handler(baseline.discard)}
+    collector = "opentelemetry.proto.collector.trace.v1.TraceService"
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(collector, collected),))
     port = server.add_insecure_port(address)
     await server.start()
     print(f"baseline: on 127.0.0.1:{port}", flush=True)

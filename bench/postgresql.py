@@ -8,20 +8,16 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bench import processes, submit
-from bench.calls import GET, SUBMIT, model_submission, with_key
-from bench.figures import Figure, at_least, at_most, ratio, value
-from bench.load import Effort, alternating, drive
-from bench.submit import Scene
+from bench import beside, processes, submit
+from bench.figures import Figure, at_least, at_most, value
+from bench.load import Effort
 from bench.trials import servers
-from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, RetryPolicy, soul
 from hfgateway_client.errors import GatewayError
 
-IN_FLIGHT = 200
 UNDER_WAY = 2000
 """Generations that the standby has to read before it serves."""
 TOGETHER = 100
@@ -31,7 +27,9 @@ async def run(effort: Effort) -> list[Figure]:
     """Measure submissions and Get on both stores, and a standby that takes over."""
     with servers.running(pooler=False) as server:
         async with submit.scene() as sqlite, submit.scene(HFGATEWAY_STORE_URL=server.url()) as postgresql:
-            figures = await _both(sqlite, postgresql, effort)
+            figures = await beside.compared(
+                ("PostgreSQL", postgresql), ("SQLite", sqlite), {"Submit": at_least(0.6), "Get": at_least(0.9)}, effort
+            )
     taken = []
     for _ in range(effort.servers):
         with servers.running(pooler=False) as server:
@@ -43,45 +41,6 @@ async def run(effort: Effort) -> list[Figure]:
         value(f"{name} Get of its standby", "s", statistics.median(first_get), at_most(3.0)),
         value(f"{name} submission to it", "s", statistics.median(first_submission), at_most(3.0)),
     ]
-
-
-async def _both(sqlite: Scene, postgresql: Scene, effort: Effort) -> list[Figure]:
-    model = model_submission()
-    scenes = {"SQLite": sqlite, "PostgreSQL": postgresql}
-    rates: dict[tuple[str, str], list[float]] = {}
-    loads = {
-        (name, what): callers
-        for name, scene in scenes.items()
-        for what, callers in (
-            ("Submit", scene.submitting(model, IN_FLIGHT)),
-            ("Get", scene.to_gateway.callers(GET, await _get_request(scene), IN_FLIGHT)),
-        )
-    }
-    for (name, _), callers in loads.items():
-        await drive(callers, effort.seconds / 4, scenes[name].gateway)
-    for _ in range(effort.rounds):
-        for (name, what), callers in loads.items():
-            load = await drive(callers, effort.seconds, scenes[name].gateway)
-            rates.setdefault((name, what), []).append(load.rate)
-    lone = await alternating({name: scene.submitting(model, 1)[0] for name, scene in scenes.items()}, effort.lone_calls)
-    goals = {"Submit": at_least(0.6), "Get": at_least(0.9)}
-    return [
-        *(
-            ratio(
-                f"{what} on PostgreSQL, {IN_FLIGHT} in flight, vs SQLite", "calls/s",
-                rates["PostgreSQL", what], rates["SQLite", what], goal,
-            )
-            for what, goal in goals.items()
-        ),
-        ratio("a lone Submit on PostgreSQL vs SQLite", "ms, p50", [lone["PostgreSQL"]], [lone["SQLite"]]),
-    ]  # fmt: skip
-
-
-async def _get_request(scene: Scene) -> Callable[[], bytes]:
-    answer = await scene.to_gateway.unary(SUBMIT)(with_key(model_submission()))
-    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-    request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
-    return lambda: request
 
 
 async def _failover(url: str, under_way: int) -> tuple[float, float]:

@@ -9,7 +9,7 @@ import signal
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import ClockFrom, Machine, assemble
+from gateway.assembly import ClockFrom, Machine, assemble, open_traces
 from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
 from gateway.core_metrics import register_metrics
@@ -55,6 +55,9 @@ class Gateway:
 
     async def _start(self) -> None:
         telemetry = Telemetry()
+        traces = open_traces(self._settings)
+        if traces is not None:
+            self._exit.push_async_callback(asyncio.to_thread, traces.close)
         machine = Machine(clock_from=self._clock_from)
         async with contextlib.AsyncExitStack() as waiting:
 
@@ -66,7 +69,11 @@ class Gateway:
             self._core = await assemble(self._settings, self._credentials, _store_broke, machine, stand_by)
         self._exit.push_async_callback(self._core.close)
         register_metrics(self._core, telemetry)
-        self._ports = Ports(self._core, telemetry, self._exit)
+        if traces is not None:
+            traces.entries = self._core.feed.entries
+            self._core.calls.trace = traces.upstream_call
+            self._core.store.change_log.listen(traces.on_commit)
+        self._ports = Ports(self._core, telemetry, traces, self._exit)
         listening = listen("HTTP_ADDRESS", self._settings.http_address)
         self._exit.callback(listening.close)
         await self._core.start()

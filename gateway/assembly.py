@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.identity import Access
 from gateway.addresses import LOOPBACK
@@ -57,6 +57,9 @@ from gateway.store.store import Store, StoreOpenError
 from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
+
+if TYPE_CHECKING:
+    from gateway.open_telemetry import Traces
 
 Standby = Callable[[str], Awaitable[None]]
 """Called when another gateway has the store, with its address."""
@@ -118,6 +121,21 @@ async def open_store(
         raise SettingError(STORE_URL, why) from error
     store = settings.store
     return await PostgresStore.open(store.url, str(store), broken, settings.store_connections, standby)
+
+
+def open_traces(settings: Settings) -> "Traces | None":
+    """Return the traces; None if they are off. Raises SettingError if their library is not installed."""
+    if settings.traces == "off":
+        return None
+    try:
+        from gateway.open_telemetry import Traces  # its import takes 0.2 s
+
+        return Traces()
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "opentelemetry":
+            raise
+        why = "needs a library that is not installed: pip install 'hfgateway[traces]'"
+        raise SettingError(PREFIX + "TRACES", why) from error
 
 
 def archive_storage(settings: Settings) -> ObjectStorage | None:

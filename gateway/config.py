@@ -100,6 +100,7 @@ class Settings:
     archive_bandwidth: int
     archive_concurrency: int
     archive_largest: int
+    traces: str
     log_format: str
     log_level: str
     warnings: tuple[str, ...] = field(default=())
@@ -401,6 +402,10 @@ _ROWS: dict[str, _Row] = {
     ),
     "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _positive, "files that are copied at the same time"),
     "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _positive, "bytes of the largest file that is copied"),
+    "TRACES": _Row(
+        "traces", "off", _one_of("off", "otlp"),
+        "otlp: export traces to the OpenTelemetry collector of OTEL_EXPORTER_OTLP_ENDPOINT",
+    ),
     "LOG_FORMAT": _Row(
         "log_format", "", _one_of("", "console", "json"), "console or json; default: console on a terminal, else json"
     ),

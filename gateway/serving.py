@@ -9,7 +9,7 @@ import socket
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -45,6 +45,9 @@ from hfgateway.v1 import (
     token_service_pb2,
     upload_service_pb2,
 )
+
+if TYPE_CHECKING:
+    from gateway.open_telemetry import Traces
 
 SERVICE = generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"]
 TOKEN_SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
@@ -85,13 +88,16 @@ STOP_GRACE = 1.0
 class Ports:
     """Opens the ports of a core. The exit stack closes them."""
 
-    def __init__(self, core: Core, telemetry: Telemetry, exit_stack: contextlib.AsyncExitStack) -> None:
+    def __init__(
+        self, core: Core, telemetry: Telemetry, traces: "Traces | None", exit_stack: contextlib.AsyncExitStack
+    ) -> None:
         self._core = core
         self._settings = core.settings
         self._telemetry = telemetry
+        self._traces = traces
         self._exit = exit_stack
         self.limits = Limits(core.follower.behind)
-        self._chain = Chain(telemetry, core.access, self.limits)
+        self._chain = Chain(telemetry, core.access, self.limits, None if traces is None else traces.call)
         self._generations = GenerationHandlers(
             core.service,
             core.watches,
@@ -252,7 +258,9 @@ class Ports:
         proofs = Proofs(
             signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
         )
-        route = webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, door, self._telemetry.bad)
+        inbox, traces = core.webhook_inbox, self._traces
+        receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
+        route = webhook_route(core.store.generations, receive, proofs, door, self._telemetry.bad)
         if settings.webhook_address is None:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)

@@ -21,6 +21,8 @@ from prometheus_client.utils import floatToGoString
 BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 """The buckets of the duration of calls, in seconds."""
 LIMITS = [*map(floatToGoString, BOUNDS), "+Inf"]
+MOST_LABELS = 100
+"""Values of a label that callers determine, such as the tenant."""
 MOST_LINES, LINES_WITHIN = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
 RATE_LIMITED = (
@@ -82,8 +84,10 @@ class Telemetry:
             registry=self.registry,
         )  # fmt: skip
         self._ended = Counter(
-            "hfgateway_generations_ended_total", "Generations that ended", ["state"], registry=self.registry
-        )
+            "hfgateway_generations_ended_total", "Generations that ended", ["state", "tenant", "model"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._tenants, self._models = _Label(), _Label()
 
     def calls(self, method: str) -> "MethodMetrics":
         """Return the metrics of a method; all transports share them."""
@@ -97,9 +101,9 @@ class Telemetry:
         """Count a rejected request or connection."""
         self._bad.labels(reason.value).inc()
 
-    def generation_ended(self, state: str) -> None:
+    def generation_ended(self, state: str, tenant: str, model_id: str) -> None:
         """Count a generation that reached a final state."""
-        self._ended.labels(state).inc()
+        self._ended.labels(state, self._tenants.value(tenant), self._models.value(model_id)).inc()
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Register a gauge; `read` is called at each scrape."""
@@ -118,6 +122,21 @@ class Telemetry:
         for read in self._before_scrape:
             await read()
         return generate_latest(self.registry)
+
+
+class _Label:
+    """Bounds the values of a label, because each is kept in memory, here and at the monitoring system."""
+
+    def __init__(self) -> None:
+        self._values: set[str] = set()
+
+    def value(self, wanted: str) -> str:
+        """Return the value, or "other" if `MOST_LABELS` different ones were seen before it."""
+        if wanted not in self._values:
+            if len(self._values) >= MOST_LABELS:
+                return "other"
+            self._values.add(wanted)
+        return wanted
 
 
 class MethodMetrics:

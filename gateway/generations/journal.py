@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from typing import NamedTuple
 
 from gateway.generations.model import Generation, GenerationId, State, UpstreamCall
+from gateway.tracing import trace_id, traceparent
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def state_changed(before: Generation | None, after: Generation) -> None:
         "request_id": after.request_id,
         "correlation_id": after.correlation_id,
         "seconds": round(max(after.update_time - after.spec.create_time, 0.0), 3),
+        "trace_id": trace_id(after.spec.traceparent),
     }
     _write(level, _WARNINGS.get(after.state, "generation changed its state" if before else "generation stored"), fields)
 
@@ -64,6 +66,7 @@ def called(operation: str, call: UpstreamCall, about: GenerationId | None, gener
         "model_id": generation and generation.spec.model_id,
         "path": call.path,
         "correlation_id": call.correlation_id,
+        "trace_id": trace_id(generation.spec.traceparent if generation else traceparent()),
     }
     _write(logging.INFO, "called Higgsfield", fields)
 

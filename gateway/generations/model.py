@@ -152,7 +152,8 @@ class Spec:
 
     `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself. `traits`
     are the parts of the input that its run time depends on; see `inputs.traits`. `adopted`: its request was made
-    without this gateway, so model, input and times before the adoption are not known: see `adopt`.
+    without this gateway, so model, input and times before the adoption are not known: see `adopt`. `traceparent` is the
+    span of the call that submitted it; "" if that was not traced.
     """
 
     id: GenerationId
@@ -172,6 +173,7 @@ class Spec:
     fail_when_saturated: bool = False
     traits: str = ""
     adopted: bool = False
+    traceparent: str = ""
 
     @property
     def told_by_webhook(self) -> bool:

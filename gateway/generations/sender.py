@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 
+from gateway import tracing
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
 from gateway.generations import due_steps, read_back
@@ -104,11 +105,13 @@ class Sender:
         """
         generation = claim.generation
         if generation.marker is None or claim.request is None:
-            return await read_back.claim(self._claims, claim)
+            with tracing.step("store submission"):
+                return await read_back.claim(self._claims, claim)
         self._attempts.add(generation.id)
         try:
             await self._trusted_time.learn()
-            claimed = await read_back.claim(self._claims, claim)
+            with tracing.step("store submission"):
+                claimed = await read_back.claim(self._claims, claim)
         except UnknownCommitError:
             self.tasks.start(self._take_marker_back(generation, lambda: self._is_claimed(claim)))
             raise

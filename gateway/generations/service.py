@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
+from gateway import tracing
 from gateway.errors import (
     Failure,
     GatewayError,
@@ -303,7 +304,9 @@ class Generations:
                         extra={"generation_id": generation.id, "state": generation.state.name},
                     )
                 return generation
-            if await read_back.save(self._generations, generation, after, step(observation)):
+            with tracing.step("store change"):
+                saved = await read_back.save(self._generations, generation, after, step(observation))
+            if saved:
                 state_changed(generation, after)
                 return after
             again = await self._generations.get(generation.tenant, generation.id)
@@ -334,6 +337,7 @@ class Generations:
             token_hash=token_hash,
             start_by=None if start is None else moment.after(start),
             fail_when_saturated=submission.fail_when_saturated,
+            traceparent=tracing.traceparent(),
             traits=traits(submission.given, self._check.kind(prepared.model_id) if self._check else MediaKind.UNKNOWN),
         )
         held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)

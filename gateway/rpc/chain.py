@@ -2,12 +2,13 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from types import TracebackType
 from typing import Any
 
 from google.protobuf.message import Message
 
+from gateway import tracing
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.journal import Caller, caller
@@ -19,6 +20,9 @@ from gateway.rpc.requests import BadRequestError
 from gateway.telemetry import Bad, MethodMetrics, Telemetry
 
 log = logging.getLogger(__name__)
+
+SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
+"""The status codes that are errors of a server, by OpenTelemetry's conventions for gRPC."""
 
 Answer = Message | bytes
 Unary = Callable[[Any, Call], Awaitable[Answer]]
@@ -33,11 +37,18 @@ class Chain:
     It is a context manager, because a generator that wraps the handler would cost a kilobyte for each open stream.
     """
 
-    def __init__(self, telemetry: Telemetry, access: Access | None = None, limits: Limits | None = None) -> None:
-        """`access` checks keys and `limits` bounds calls; the operator's socket has neither."""
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        access: Access | None = None,
+        limits: Limits | None = None,
+        start_span: tracing.StartSpan | None = None,
+    ) -> None:
+        """`access` checks keys, `limits` bounds calls, `start_span` traces them; the operator's socket has none."""
         self._telemetry = telemetry
         self.access = access
         self._limits = limits
+        self.start_span = start_span
 
     def identify(self, method: str, authorization: str) -> Identity:
         """Return the caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
@@ -71,7 +82,7 @@ class Guard:
     Await `call` first, because no byte of a request may be read for an unknown caller, or without a place.
     """
 
-    __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_place", "_start")
+    __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_place", "_span", "_start")
 
     def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, entrance: Entrance | None) -> None:
         self._chain = chain
@@ -79,10 +90,18 @@ class Guard:
         self._metrics = metrics
         self._entrance = entrance
         self._place: Place | None = None
+        self._span: tracing.Span | None = None
 
     def __enter__(self) -> "Guard":
         self._start = self._metrics.begin()
         return self
+
+    def trace(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
+        """Begin the span of a unary call, if calls are traced. `system` is the RPC system, such as "grpc"."""
+        if self._chain.start_span is not None:
+            traceparent = next((str(value) for name, value in headers() or () if name == "traceparent"), "")
+            self._span = self._chain.start_span(system, self._method, traceparent)
+            tracing.current.set(self._span)
 
     async def call(self, authorization: str, remaining: float | None, peer: str = "") -> Call:
         """Identify the caller and take a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED.
@@ -92,8 +111,11 @@ class Guard:
         identity = self._chain.identify(self._method, authorization)
         if peer:
             caller.set(Caller(identity.key_name, peer))
+        if self._span is not None:
+            self._span.set("hfgateway.tenant", identity.tenant)
         if self._entrance is not None:
-            self._place = await self._entrance.enter(identity)
+            with tracing.step("admission"):
+                self._place = await self._entrance.enter(identity)
         return Call(self._method, remaining, identity, self._chain.access, self._place)
 
     def __exit__(
@@ -102,10 +124,16 @@ class Guard:
         if self._place is not None:
             self._place.leave()
         if error is None:
-            self._metrics.end(self._start, "OK")
+            self._ended("OK")
         elif isinstance(error, Exception):
             wire_form = self._chain.wire_form(error, self._method)
-            self._metrics.end(self._start, wire_form.code.name)
+            self._ended(wire_form.code.name)
             raise wire_form from error
         else:
-            self._metrics.end(self._start, "CANCELLED")
+            self._ended("CANCELLED")
+
+    def _ended(self, code: str) -> None:
+        self._metrics.end(self._start, code)
+        if self._span is not None:
+            self._span.set("rpc.response.status_code", code)
+            self._span.end(code if code in SERVER_ERRORS else "")

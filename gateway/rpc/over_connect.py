@@ -142,7 +142,10 @@ class _Entrance(MetadataInterceptor[Guard]):
         limit = ctx.timeout_ms
         authorization = ctx.request_headers.get("authorization", "")
         try:
-            peer = (ctx.client_address or "") if ctx.method.stream_type is StreamType.UNARY else ""
+            peer = ""
+            if ctx.method.stream_type is StreamType.UNARY:
+                peer = ctx.client_address or ""
+                guard.trace("connectrpc", ctx.request_headers.items)
             _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000, peer))
         except GatewayError as error:
             self._leave(guard, error)

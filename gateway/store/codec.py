@@ -59,6 +59,7 @@ def spec_row(spec: Spec) -> dict[str, Any]:
         "fail_when_saturated": int(spec.fail_when_saturated),
         "traits": spec.traits,
         "adopted": int(spec.adopted),
+        "traceparent": spec.traceparent,
     }
 
 
@@ -82,6 +83,7 @@ def _spec_of(row: Row) -> Spec:
         fail_when_saturated=bool(row["fail_when_saturated"]),
         traits=row["traits"],
         adopted=bool(row["adopted"]),
+        traceparent=row["traceparent"],
     )
 
 

@@ -24,12 +24,12 @@ WITHOUT = """
 import runpy, sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"mcp", "mcp_types"}:
+        if name.partition(".")[0] in {"mcp", "mcp_types", "opentelemetry"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 runpy.run_module("gateway", run_name="__main__", alter_sys=True)
 """
-"""Python code that starts a command as if the extra were not installed."""
+"""Python code that starts a command as if the extras `mcp` and `traces` were not installed."""
 
 
 async def ended(folder: Path, *arguments: str, **variables: str) -> tuple[int | None, str, str]:
@@ -56,10 +56,14 @@ async def test_the_gateway_serves_without_the_mcp_library(tmp_path: Path) -> Non
     assert (code, "hfgateway: gRPC on " in out) == (0, True), errors
 
 
-async def test_a_missing_mcp_library_is_reported_with_the_install_command(tmp_path: Path) -> None:
+async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: Path) -> None:
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_MCP="on")
     assert (code, out) == (2, "")
     assert errors == f"hfgateway: HFGATEWAY_MCP: needs a library that is not installed: {INSTALL}\n"
+    code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_TRACES="otlp")
+    assert (code, out) == (2, "")
+    install = "pip install 'hfgateway[traces]'"
+    assert errors == f"hfgateway: HFGATEWAY_TRACES: needs a library that is not installed: {install}\n"
     code, out, errors = await ended(tmp_path, "mcp")
     assert (code, out, errors) == (2, "", f"error: {MISSING}\n")
 

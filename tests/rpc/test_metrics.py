@@ -7,7 +7,7 @@ import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.telemetry import BOUNDS, Telemetry
+from gateway.telemetry import BOUNDS, MOST_LABELS, Telemetry
 
 METHOD = "/a.Service/Method"
 
@@ -32,6 +32,21 @@ def test_calls_are_counted_by_code_and_open_calls_by_a_gauge() -> None:
     found = samples(telemetry)
     assert found["hfgateway_rpc_open", ""] == 1
     assert (found["hfgateway_rpc_total", "OK"], found["hfgateway_rpc_total", "NOT_FOUND"]) == (1, 1)
+
+
+def test_a_label_has_a_bounded_number_of_values() -> None:
+    telemetry = Telemetry()
+    for number in range(MOST_LABELS + 2):
+        telemetry.generation_ended("COMPLETED", f"tenant {number}", "model")
+    telemetry.generation_ended("COMPLETED", "tenant 0", "model")
+    counts = {
+        sample.labels["tenant"]: sample.value
+        for family in text_string_to_metric_families(asyncio.run(telemetry.exposition()).decode())
+        for sample in family.samples
+        if sample.name == "hfgateway_generations_ended_total"
+    }
+    assert len(counts) == MOST_LABELS + 1
+    assert (counts["tenant 0"], counts["other"]) == (2, 2)
 
 
 def test_a_call_counts_in_every_bucket_above_its_duration() -> None:

@@ -76,8 +76,8 @@ given AS (
         :id::text[], :tenant::text[], :model_id::text[], :api::text[], :account::text[], :origin::text[],
         :input::bytea[], :labels::text[], :idempotency_key::text[], :create_time::double precision[],
         :created_at::double precision[], :weight::integer[], :token_hash::bytea[], :start_by::double precision[],
-        :fail_when_saturated::boolean[], :traits::text[], :adopted::boolean[], :version::bigint[],
-        :revision::bigint[], :state::smallint[], :done::boolean[], :request_id::text[], :end_time::double precision[],
+        :fail_when_saturated::boolean[], :traits::text[], :adopted::boolean[], :traceparent::text[],
+        :version::bigint[], :revision::bigint[], :state::smallint[], :done::boolean[], :request_id::text[], :end_time::double precision[],
         :ended_at::double precision[], :shown::text[], :owner::text[], :attempt::integer[],
         :send_by::double precision[], :sent_at::double precision[], :first_sent_at::double precision[],
         :sends::integer[], :ambiguous::boolean[], :not_before::double precision[], :repeats_over::boolean[],
@@ -87,8 +87,8 @@ given AS (
         :request_headers::text[], :request_body::bytea[], :request_key::text[], :request_kind::text[]
     ) WITH ORDINALITY AS given (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
-        token_hash, start_by, fail_when_saturated, traits, adopted, version, revision, state, done, request_id,
-        end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
+        token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
+        request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, fingerprint, update_time,
         request_account, request_origin, request_path, request_query, request_headers, request_body, request_key,
         request_kind, place
@@ -107,13 +107,13 @@ given AS (
 ), stored AS (
     INSERT INTO generations (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
-        token_hash, start_by, fail_when_saturated, traits, adopted, version, revision, state, done, request_id,
-        end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
+        token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
+        request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, write_id
     ) SELECT
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
-        token_hash, start_by, fail_when_saturated, traits, adopted, version, revision, state, done, request_id,
-        end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
+        token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
+        request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, :write_id::uuid
     FROM new
 ), kept AS (

@@ -1,0 +1,53 @@
+"""Submit and Get of two gateways with different settings, measured in turn."""
+
+from collections.abc import Callable, Mapping
+
+from bench.calls import GET, SUBMIT, model_submission, with_key
+from bench.figures import Figure, Goal, ratio
+from bench.load import Effort, alternating, drive
+from bench.submit import Scene
+from hfgateway.v1 import generation_service_pb2 as pb
+
+IN_FLIGHT = 200
+
+
+async def compared(
+    ours: tuple[str, Scene], baseline: tuple[str, Scene], goals: Mapping[str, Goal], effort: Effort
+) -> list[Figure]:
+    """Compare the rates of both methods, which have a goal each, and the duration of a lone submission."""
+    model = model_submission()
+    scenes = dict((ours, baseline))
+    rates: dict[tuple[str, str], list[float]] = {}
+    loads = {
+        (name, what): callers
+        for name, scene in scenes.items()
+        for what, callers in (
+            ("Submit", scene.submitting(model, IN_FLIGHT)),
+            ("Get", scene.to_gateway.callers(GET, await _get_request(scene), IN_FLIGHT)),
+        )
+    }
+    for (name, _), callers in loads.items():
+        await drive(callers, effort.seconds / 4, scenes[name].gateway)
+    for _ in range(effort.rounds):
+        for (name, what), callers in loads.items():
+            load = await drive(callers, effort.seconds, scenes[name].gateway)
+            rates.setdefault((name, what), []).append(load.rate)
+    lone = await alternating({name: scene.submitting(model, 1)[0] for name, scene in scenes.items()}, effort.lone_calls)
+    (name, _), (other, _) = ours, baseline
+    return [
+        *(
+            ratio(
+                f"{what} with {name}, {IN_FLIGHT} in flight, vs {other}", "calls/s",
+                rates[name, what], rates[other, what], goal,
+            )
+            for what, goal in goals.items()
+        ),
+        ratio(f"a lone Submit with {name} vs {other}", "ms, p50", [lone[name]], [lone[other]]),
+    ]  # fmt: skip
+
+
+async def _get_request(scene: Scene) -> Callable[[], bytes]:
+    answer = await scene.to_gateway.unary(SUBMIT)(with_key(model_submission()))
+    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
+    request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
+    return lambda: request

@@ -1,0 +1,178 @@
+"""Traces of a gateway, as a collector receives them over OTLP."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import pytest
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.durability.process import stub
+from tests.support.running import PATIENCE, Running, public_url, run, soul
+from tests.support.transports import RpcFailure
+
+CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+TRACE, PARENT = (bytes.fromhex(part) for part in CALLER.split("-")[1:3])
+SUBMIT = "hfgateway.v1.GenerationService/SubmitGeneration"
+WEBHOOK = "POST /webhooks/higgsfield/{token}"
+GENERATED = "generate_content higgsfield-ai/soul/standard"
+PROMPT = "a lighthouse at dusk"
+
+
+class Collector(trace_service_pb2_grpc.TraceServiceServicer):
+    """An OTLP server on a real socket that keeps the spans."""
+
+    def __init__(self) -> None:
+        self.spans: list[Span] = []
+        self.exported = b""
+        self._arrived = asyncio.Condition()
+
+    async def Export(self, request: trace_service_pb2.ExportTraceServiceRequest, _: object) -> object:
+        self.exported += request.SerializeToString()
+        for resource in request.resource_spans:
+            names = {one.key: one.value.string_value for one in resource.resource.attributes}
+            assert names["service.name"] == "hfgateway"
+            self.spans += [span for scope in resource.scope_spans for span in scope.spans]
+        async with self._arrived:
+            self._arrived.notify_all()
+        return trace_service_pb2.ExportTraceServiceResponse()
+
+    async def span(self, name: str) -> Span:
+        """Wait for the span with this name; there must be one."""
+        async with asyncio.timeout(PATIENCE), self._arrived:
+            await self._arrived.wait_for(lambda: any(span.name == name for span in self.spans))
+        (found,) = (span for span in self.spans if span.name == name)
+        return found
+
+
+@pytest.fixture
+async def collector(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Collector]:
+    server = grpc.aio.server()
+    collector = Collector()
+    trace_service_pb2_grpc.add_TraceServiceServicer_to_server(collector, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    await server.start()
+    yield collector
+    await server.stop(None)
+
+
+async def submit(running: Running, traceparent: str = CALLER) -> str:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        answer = await stub(channel).SubmitGeneration(
+            soul(PROMPT, wait_for=pb.WAIT_FOR_ACCEPTED), metadata=(("traceparent", traceparent),), timeout=PATIENCE
+        )
+    return answer.generation.id
+
+
+def attributes(span: Span) -> dict[str, object]:
+    return {one.key: getattr(one.value, one.value.WhichOneof("value")) for one in span.attributes}
+
+
+def links(span: Span) -> list[tuple[bytes, bytes]]:
+    return [(link.trace_id, link.span_id) for link in span.links]
+
+
+async def test_a_trace_leads_from_the_caller_to_the_end(
+    tmp_path: Path, collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with run(tmp_path, TRACES="otlp", **public_url()) as running:
+        generation_id = await submit(running)
+        await running.start_running(generation_id)
+        await running.finish(generation_id)
+        submission, ended, webhook = [await collector.span(name) for name in (SUBMIT, GENERATED, WEBHOOK)]
+        parts = {name: await collector.span(name) for name in ("admission", "store submission", "POST submit")}
+
+    assert (submission.trace_id, submission.parent_span_id) == (TRACE, PARENT)
+    assert submission.kind == Span.SPAN_KIND_SERVER
+    assert attributes(submission) == {
+        "rpc.system.name": "grpc", "rpc.method": SUBMIT, "rpc.response.status_code": "OK", "hfgateway.tenant": "default"
+    }  # fmt: skip
+    for part in parts.values():
+        assert (part.trace_id, part.parent_span_id) == (TRACE, submission.span_id)
+        assert submission.start_time_unix_nano <= part.start_time_unix_nano <= part.end_time_unix_nano
+    request_attributes = {
+        "gen_ai.operation.name": "generate_content",
+        "gen_ai.provider.name": "higgsfield",
+        "gen_ai.request.model": "higgsfield-ai/soul/standard",
+        "hfgateway.generation.id": generation_id,
+        "hfgateway.tenant": "default",
+    }
+    posted = attributes(parts["POST submit"])
+    assert posted.items() >= (request_attributes | {"http.response.status_code": 200}).items()
+    assert parts["POST submit"].kind == Span.SPAN_KIND_CLIENT
+    assert webhook.trace_id != TRACE
+    assert links(webhook) == links(ended) == [(TRACE, submission.span_id)]
+    assert (ended.trace_id, ended.parent_span_id) == (TRACE, submission.span_id)
+    assert attributes(ended).items() >= (request_attributes | {"hfgateway.state": "COMPLETED"}).items()
+    assert [event.name for event in ended.events] == ["accepted", "started"]
+    assert ended.status.code == Status.STATUS_CODE_UNSET
+    assert PROMPT.encode() not in collector.exported
+    logged = [line for line in caplog.records if getattr(line, "generation_id", "") == generation_id]
+    assert logged
+    assert {getattr(line, "trace_id", None) for line in logged if hasattr(line, "state")} == {TRACE.hex()}
+
+
+async def test_a_restart_keeps_the_trace_of_a_generation(tmp_path: Path, collector: Collector) -> None:
+    async with run(tmp_path, TRACES="otlp") as running:
+        generation_id = await submit(running)
+        submission = await collector.span(SUBMIT)
+        await running.stop_gateway()
+        await running.start_gateway()
+        await running.finish(generation_id)
+        ended = await collector.span(GENERATED)
+
+    assert (ended.trace_id, ended.parent_span_id) == (TRACE, submission.span_id)
+    assert links(ended) == [(TRACE, submission.span_id)]
+
+
+async def test_a_failed_call_is_an_error_only_if_the_gateway_failed(tmp_path: Path, collector: Collector) -> None:
+    async with run(tmp_path, TRACES="otlp") as running:
+        for transport in running.transports.values():
+            with pytest.raises(RpcFailure):
+                await transport.call("GetGeneration", pb.GetGenerationRequest(id="no-such-id"))
+        spans = [span for span in await received(collector, len(running.transports)) if "GetGeneration" in span.name]
+
+    assert {attributes(span)["rpc.response.status_code"] for span in spans} == {"NOT_FOUND"}
+    assert {attributes(span)["rpc.system.name"] for span in spans} == {"grpc", "connectrpc"}
+    assert {span.status.code for span in spans} == {Status.STATUS_CODE_UNSET}
+
+
+async def test_an_invalid_traceparent_begins_a_new_trace(tmp_path: Path, collector: Collector) -> None:
+    async with run(tmp_path, TRACES="otlp") as running:
+        await submit(running, "00-zz-01")
+        submission = await collector.span(SUBMIT)
+
+    assert submission.parent_span_id == b""
+    assert submission.trace_id != TRACE
+
+
+async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+    async with asyncio.timeout(PATIENCE):
+        async with run(tmp_path, TRACES="otlp") as running:
+            generation_id = await submit(running)
+            await running.finish(generation_id)
+
+    assert len(running.ledger.charges) == 1
+
+
+async def received(collector: Collector, count: int) -> list[Span]:
+    """Wait until `count` calls have arrived."""
+
+    def calls() -> list[Span]:
+        return [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
+
+    async with asyncio.timeout(PATIENCE), collector._arrived:
+        await collector._arrived.wait_for(lambda: len(calls()) >= count)
+    return calls()
