@@ -81,6 +81,7 @@ WRONG = {
     "ARCHIVE_PUBLIC_URL": ["files.example.com", "https://files.example.com/?x", "https://user:swordfish@files.example.com"],
     "ARCHIVE_BANDWIDTH": ["fast", "-1", "1.5"],
     "ARCHIVE_CONCURRENCY": ["0", "many"], "ARCHIVE_LARGEST": ["0", "1G"],
+    "TRACES": ["on"],
     "LOG_FORMAT": ["xml"],
     "LOG_LEVEL": ["loud", "INFO"],
 }  # fmt: skip

@@ -66,6 +66,7 @@ specs = st.builds(
     start_by=st.none() | seconds,
     fail_when_saturated=st.booleans(),
     traits=texts,
+    traceparent=texts,
     adopted=st.booleans(),
 )
 generations = st.builds(
