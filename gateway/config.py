@@ -259,7 +259,8 @@ def _connections(text: str) -> int:
     return value
 
 
-def _seconds(least: float) -> Callable[[str], float]:
+def seconds(least: float) -> Callable[[str], float]:
+    """Return a function that reads a duration of at least `least` seconds, and raises ValueError."""
     units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
     def parse(text: str) -> float:
@@ -344,9 +345,9 @@ _ROWS: dict[str, _Row] = {
         "v2: repeat v2 submissions with an unknown outcome under the same key; off: repeat none",
     ),
     "UPSTREAM_IDEMPOTENCY_WINDOW": _Row(
-        "upstream_idempotency_window", "900", _seconds(0), "time after the first attempt in which to repeat them"
+        "upstream_idempotency_window", "900", seconds(0), "time after the first attempt in which to repeat them"
     ),
-    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60", _seconds(0.1), "timeout of one call to Higgsfield, in total"),
+    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60", seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
         "upstream_concurrency", "0", _whole_number, "outputs that may be generated at once; 0: learn Higgsfield's limit"
     ),
@@ -371,12 +372,12 @@ _ROWS: dict[str, _Row] = {
     "CALLBACK_PORTS": _Row(
         "callback_ports", "443 8443", _ports, "ports that callbacks may reach; in CALLBACK_NETWORKS any port"
     ),
-    "POLL_MIN": _Row("poll_min", "1", _seconds(0.05), "shortest interval between polls of one generation or session"),
-    "POLL_MAX": _Row("poll_max", "30", _seconds(0.05), "longest interval between polls of one generation or session"),
+    "POLL_MIN": _Row("poll_min", "1", seconds(0.05), "shortest interval between polls of one generation or session"),
+    "POLL_MAX": _Row("poll_max", "30", seconds(0.05), "longest interval between polls of one generation or session"),
     "UNCERTAIN_TIMEOUT": _Row(
-        "uncertain_timeout", "10800", _seconds(1), "time after which an UNCERTAIN generation becomes LOST"
+        "uncertain_timeout", "10800", seconds(1), "time after which an UNCERTAIN generation becomes LOST"
     ),
-    "RETENTION": _Row("retention", "30d", _seconds(3600), "how long ended generations are kept"),
+    "RETENTION": _Row("retention", "30d", seconds(3600), "how long ended generations are kept"),
     "AUTH": _Row(
         "auth", "", _one_of("", "none", "keys"),
         "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "
@@ -387,7 +388,7 @@ _ROWS: dict[str, _Row] = {
     "TLS_CLIENT_CA": _Row(
         "tls_client_ca", "", _optional_file, "PEM file with the CA of client certificates, which it makes mandatory"
     ),
-    "DRAIN": _Row("drain", "75", _seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
+    "DRAIN": _Row("drain", "75", seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
     "ALLOWED_ORIGINS": _Row("allowed_origins", "", _origins, "web origins that may call from a browser"),
     "MCP": _Row("mcp", "off", _on_or_off, "on: serve tools for language models (MCP) at /mcp of the HTTP port"),
     "ARCHIVE_URL": _Row(

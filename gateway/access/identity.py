@@ -6,9 +6,10 @@ from typing import Protocol
 
 from gateway.access import keys, tokens
 from gateway.access.keys import ApiKey
+from gateway.access.scopes import ALL, Scope, scope_of
 from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
 from gateway.generations.ports import Clock
 from gateway.generations.stores import Filter, UnconfirmedError
 
@@ -24,8 +25,8 @@ class Identity:
     """The tenant of a call, and its limits.
 
     `key_id` is the API key of the call, or the one that created its watch token; "" if none. `key_name` is the note of
-    an API key. The other fields are set by watch tokens: `within` is the filter of what may be watched, `expire_time`
-    is wall time.
+    an API key, and `scopes` is what it may do. The other fields are set by watch tokens: `within` is the filter of what
+    may be watched, `expire_time` is wall time.
     """
 
     tenant: str
@@ -34,6 +35,7 @@ class Identity:
     within: Filter | None = None
     include_input: bool = True
     expire_time: float | None = None
+    scopes: frozenset[Scope] = ALL
     token: str = ""
     """The fingerprint of the watch token; "" for an API key."""
 
@@ -49,6 +51,9 @@ class KeyStore(Protocol):
 
     async def revoke_api_key(self, key_id: str, wall: float) -> None:
         """Store when a key was revoked. A second call does not change the time."""
+
+    async def expire_api_key(self, key_id: str, wall: float) -> None:
+        """Store when a key expires."""
 
     async def api_keys(self) -> Sequence[ApiKey]:
         """Return all keys, including revoked ones."""
@@ -91,7 +96,8 @@ class Access:
     def identify(self, authorization: str, rpc: str) -> Identity:
         """Return the identity for an `authorization` header ("" if absent) and the name of the called RPC.
 
-        Raises INVALID_CREDENTIALS, or NOT_ALLOWED if a watch token calls an RPC other than WATCHING.
+        Raises INVALID_CREDENTIALS, or NOT_ALLOWED if a watch token calls an RPC other than WATCHING, or a key one that
+        its scopes do not have.
         """
         secret = authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
         if secret.startswith(tokens.PREFIX):
@@ -106,12 +112,19 @@ class Access:
         key = self._keys.get(keys.id_of(secret))
         if key is None or not key.accepts(secret):
             raise invalid_credentials("the API key is invalid or was revoked")
-        return Identity(key.tenant, key.id, key.name)
+        identity = Identity(key.tenant, key.id, key.name, scopes=key.scopes)
+        self.check(identity)
+        if scope_of(rpc) not in key.scopes:
+            raise not_allowed(f"the API key lacks the scope {scope_of(rpc)}")
+        return identity
 
     def check(self, identity: Identity) -> None:
-        """Raise INVALID_CREDENTIALS if the key of an identity was revoked or its token has expired."""
-        if identity.key_id and self._keys[identity.key_id].revoke_time is not None:
+        """Raise INVALID_CREDENTIALS if the key of an identity was revoked, or it or its token has expired."""
+        key = self._keys[identity.key_id] if identity.key_id else None
+        if key is not None and key.revoke_time is not None:
             raise invalid_credentials("the API key was revoked")
+        if key is not None and key.expire_time is not None and self._clock.moment().wall >= key.expire_time:
+            raise invalid_credentials("the API key has expired")
         if identity.expire_time is not None and self._clock.moment().wall >= identity.expire_time:
             raise invalid_credentials("the watch token has expired", expired="true")
 
@@ -122,13 +135,40 @@ class Access:
     def watch_token(self, creator: Identity, within: Filter, *, ttl: float, include_input: bool) -> tuple[str, float]:
         """Return a new watch token, which lives for `ttl` seconds, and its expiry as wall time."""
         expire_time = self._clock.moment().wall + ttl
+        key = self._keys.get(creator.key_id)
+        if key is not None and key.expire_time is not None:
+            expire_time = min(expire_time, key.expire_time)
         token = WatchToken(creator.tenant, creator.key_id, within, include_input, expire_time)
         return tokens.sign(token, self._token_secret), expire_time
 
-    async def create_key(self, tenant: str, name: str) -> tuple[ApiKey, str]:
-        """Create an API key; return it and its text, which cannot be read again. Raises INVALID_INPUT."""
-        key, secret = keys.new_key(tenant, name, self._clock.moment().wall)
+    async def create_key(
+        self, tenant: str, name: str, scopes: Iterable[Scope] = (), expire_time: float | None = None
+    ) -> tuple[ApiKey, str]:
+        """Create an API key; return it and its text, which cannot be read again. Raises INVALID_INPUT.
+
+        `expire_time` is wall time. Without scopes the key has all.
+        """
+        key, secret = keys.new_key(tenant, name, self._clock.moment().wall, scopes, expire_time)
         await self._tasks.finish(self._add(key))
+        return key, secret
+
+    async def rotate_key(self, key_id: str, overlap: float) -> tuple[ApiKey, str]:
+        """Create a key like this one, which expires `overlap` seconds later. Return the new key and its text.
+
+        Raises NOT_FOUND, or INVALID_INPUT if the key was revoked or has expired.
+        """
+        return await self._tasks.finish(self._rotate(key_id, overlap))
+
+    async def _rotate(self, key_id: str, overlap: float) -> tuple[ApiKey, str]:
+        old, now = self._known(key_id), self._clock.moment().wall
+        if old.revoke_time is not None or (old.expire_time is not None and old.expire_time <= now):
+            raise invalid_field("id", "names a key that was revoked or has expired")
+        key, secret = keys.new_key(old.tenant, old.name, now, old.scopes, old.expire_time)
+        # In this order, a failure between the two writes leaves a key too many, and never none.
+        await self._add(key)
+        ends = now + overlap if old.expire_time is None else min(now + overlap, old.expire_time)
+        await self._stored(self._store.expire_api_key, key_id, ends)
+        self._keys[key_id] = replace(self._known(key_id), expire_time=ends)
         return key, secret
 
     async def _add(self, key: ApiKey) -> None:
@@ -144,15 +184,19 @@ class Access:
         await self._tasks.drained()
 
     async def _revoke(self, key_id: str) -> ApiKey:
-        key = self._keys.get(key_id)
-        if key is None:
-            raise GatewayError(Failure(Reason.NOT_FOUND, "no such API key"))
+        key = self._known(key_id)
         if key.revoke_time is None:
             revoked = replace(key, revoke_time=self._clock.moment().wall)
             await self._stored(self._store.revoke_api_key, key_id, revoked.revoke_time)
             self._keys[key_id] = key = revoked
             for act in self._on_revoke:
                 act()
+        return key
+
+    def _known(self, key_id: str) -> ApiKey:
+        key = self._keys.get(key_id)
+        if key is None:
+            raise GatewayError(Failure(Reason.NOT_FOUND, "no such API key"))
         return key
 
     def listed(self) -> Sequence[ApiKey]:

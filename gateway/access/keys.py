@@ -4,8 +4,10 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.access.scopes import ALL, Scope
 from gateway.errors import Violation, invalid_input
 
 PREFIX = "hfg_"
@@ -24,18 +26,25 @@ class ApiKey:
     hash: bytes
     create_time: float
     revoke_time: float | None = None
+    scopes: frozenset[Scope] = ALL
+    expire_time: float | None = None
 
     def accepts(self, secret: str) -> bool:
         """Return whether `secret` is this key and the key is not revoked. The comparison takes constant time."""
         return hmac.compare_digest(hash_of(secret), self.hash) and self.revoke_time is None
 
 
-def new_key(tenant: str, name: str, wall: float) -> tuple[ApiKey, str]:
+def new_key(
+    tenant: str, name: str, wall: float, scopes: Iterable[Scope] = (), expire_time: float | None = None
+) -> tuple[ApiKey, str]:
     """Make a key for a tenant; return it and the text for the caller. Raises INVALID_INPUT.
 
-    `wall` is the creation time.
+    `wall` is the creation time, and `expire_time` the wall time from which the key is refused. Without scopes it has
+    all.
     """
     wrong = []
+    if expire_time is not None and expire_time <= wall:
+        wrong.append(Violation("expire_time", "must be in the future"))
     if not _TENANT.fullmatch(tenant):
         wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if len(name) > LONGEST_NAME or not name.isprintable():
@@ -44,7 +53,8 @@ def new_key(tenant: str, name: str, wall: float) -> tuple[ApiKey, str]:
         raise invalid_input(wrong)
     key_id = secrets.token_hex(_ID_BYTES)
     secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
-    return ApiKey(key_id, tenant, name, hash_of(secret), wall), secret
+    key = ApiKey(key_id, tenant, name, hash_of(secret), wall, None, frozenset(scopes) or ALL, expire_time)
+    return key, secret
 
 
 def id_of(secret: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 Answer = TypeVar("Answer")
+SCOPE = "API_KEY_SCOPE_"
+
+
+def _duration(text: str) -> float:
+    from gateway.config import seconds
+
+    try:
+        return seconds(0)(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.group()
@@ -35,18 +46,54 @@ _offline = click.option(
 @keys.command()
 @click.option("--tenant", required=True, metavar="NAME", help="The tenant of the key: a-z, 0-9, - and _.")
 @click.option("--name", default="", metavar="TEXT", help="A note, for example where the key is used.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    type=click.Choice(("read", "submit", "cancel")),
+    help="What its callers may do; can be repeated. Default: everything.",
+)
+@click.option("--expires-in", type=_duration, metavar="TIME", help="After which time it is refused, such as 90d.")
 @_offline
-def create(tenant: str, name: str, offline: bool) -> int:
+def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in: float | None, offline: bool) -> int:
     """Create a key and print it. It cannot be shown again."""
+    from gateway.access.scopes import Scope
+    from gateway.cli.operator import PATIENCE, ask
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    settings, address = _store(offline=offline)
+    expires = None if expires_in is None else time.time() + expires_in
+    if address is not None:
+        request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
+        request.scopes.extend(pb.ApiKeyScope.Value(SCOPE + name.upper()) for name in scopes)
+        if expires is not None:
+            request.expire_time.FromMicroseconds(round(expires * 1e6))
+        secret = ask(address, lambda admin: admin.CreateApiKey(request, timeout=PATIENCE)).secret
+    else:
+        wanted = [Scope(name) for name in scopes]
+        _, secret = _on_store(settings, lambda access: access.create_key(tenant, name, wanted, expires))
+    print(secret)
+    return 0
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.option(
+    "--overlap", type=_duration, default="24h", show_default=True, metavar="TIME", help="Until when ID is valid."
+)
+@_offline
+def rotate(key_id: str, overlap: float, offline: bool) -> int:
+    """Create and print a key like ID, which expires after the overlap."""
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     settings, address = _store(offline=offline)
     if address is not None:
-        request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
-        secret = ask(address, lambda admin: admin.CreateApiKey(request, timeout=PATIENCE)).secret
+        request = pb.RotateApiKeyRequest(id=key_id)
+        request.overlap.FromMicroseconds(round(overlap * 1e6))
+        secret = ask(address, lambda admin: admin.RotateApiKey(request, timeout=PATIENCE)).secret
     else:
-        _, secret = _on_store(settings, lambda access: access.create_key(tenant, name))
+        _, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
     print(secret)
     return 0
 
@@ -55,7 +102,7 @@ def create(tenant: str, name: str, offline: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 @_offline
 def list_keys(as_json: bool, offline: bool) -> int:
-    """List keys, a line for each: id, tenant, creation time, active or revoked, name."""
+    """List keys, a line for each: id, tenant, creation time, active, expired or revoked, name, scopes, expiry."""
     from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -75,9 +122,13 @@ def list_keys(as_json: bool, offline: bool) -> int:
         if as_json:
             print_json(key)
             continue
-        state = "revoked" if key.HasField("revoke_time") else "active"
-        made = datetime.fromtimestamp(key.create_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        echo_cells((key.id, key.tenant, made, state, key.name))
+        expires = key.expire_time.seconds if key.HasField("expire_time") else None
+        state = "active" if expires is None or expires > time.time() else "expired"
+        if key.HasField("revoke_time"):
+            state = "revoked"
+        scopes = " ".join(pb.ApiKeyScope.Name(scope).removeprefix(SCOPE).lower() for scope in key.scopes)
+        until = "" if expires is None else _time(expires)
+        echo_cells((key.id, key.tenant, _time(key.create_time.seconds), state, key.name, scopes, until))
     return 0
 
 
@@ -97,6 +148,10 @@ def revoke(key_id: str, offline: bool) -> int:
         _on_store(settings, lambda access: access.revoke_key(key_id))
     echo(f"{key_id} revoked")
     return 0
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _store(*, offline: bool) -> tuple[Settings, str | None]:

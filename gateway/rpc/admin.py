@@ -2,16 +2,26 @@
 
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
+from gateway.access.scopes import Scope
 from gateway.agents.service import Agents
 from gateway.characters.service import Characters
-from gateway.errors import invalid_field
+from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.resolve import Resolver
 from gateway.rpc import wire
 from gateway.rpc.call import Call
+from gateway.rpc.convert import seconds, wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1
+DAY = 86_400.0
+OVERLAP, LONGEST_OVERLAP = DAY, 30 * DAY
+"""Seconds for which a key stays valid after its rotation: by default, and at most."""
+SCOPES = {
+    pb.API_KEY_SCOPE_READ: Scope.READ,
+    pb.API_KEY_SCOPE_SUBMIT: Scope.SUBMIT,
+    pb.API_KEY_SCOPE_CANCEL: Scope.CANCEL,
+}
 
 
 class AdminHandlers:
@@ -55,8 +65,26 @@ class AdminHandlers:
 
     async def create_api_key(self, request: pb.CreateApiKeyRequest, _: Call) -> pb.CreateApiKeyResponse:
         """Create an API key. Its secret is only in this response."""
-        key, secret = await self._access.create_key(request.tenant, request.name)
+        wrong: list[Violation] = []
+        expires = wall_time(request, "expire_time", wrong)
+        if wrong:
+            raise invalid_input(wrong)
+        scopes = [_scope(number, place) for place, number in enumerate(request.scopes)]
+        key, secret = await self._access.create_key(request.tenant, request.name, scopes, expires)
         return pb.CreateApiKeyResponse(api_key=api_key_message(key), secret=secret)
+
+    async def rotate_api_key(self, request: pb.RotateApiKeyRequest, _: Call) -> pb.RotateApiKeyResponse:
+        """Create a key like another one, which expires after the overlap."""
+        if not request.id:
+            raise invalid_field("id", "is required")
+        wrong: list[Violation] = []
+        overlap = OVERLAP
+        if request.HasField("overlap"):
+            overlap = seconds(request.overlap, "overlap", wrong, most=LONGEST_OVERLAP)
+        if wrong:
+            raise invalid_input(wrong)
+        key, secret = await self._access.rotate_key(request.id, overlap)
+        return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
     async def list_api_keys(self, _: pb.ListApiKeysRequest, __: Call) -> pb.ListApiKeysResponse:
         """List all API keys, without their secrets."""
@@ -91,10 +119,20 @@ def _outcome(resolution: str | None, found: str, field: str) -> str | None:
     return found
 
 
+def _scope(number: "pb.ApiKeyScope.ValueType", place: int) -> Scope:
+    scope = SCOPES.get(number)
+    if scope is None:
+        raise invalid_field(f"scopes[{place}]", "is not a scope")
+    return scope
+
+
 def api_key_message(key: ApiKey) -> pb.ApiKey:
     """Return the message for a key, which holds no secret."""
     message = pb.ApiKey(id=key.id, tenant=key.tenant, name=key.name)
     message.create_time.FromMicroseconds(round(key.create_time * 1e6))
     if key.revoke_time is not None:
         message.revoke_time.FromMicroseconds(round(key.revoke_time * 1e6))
+    if key.expire_time is not None:
+        message.expire_time.FromMicroseconds(round(key.expire_time * 1e6))
+    message.scopes.extend(number for number, scope in SCOPES.items() if scope in key.scopes)
     return message

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -152,8 +153,8 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
         request_id_of(one, f"filter.upstream_request_ids[{index}]", wrong)
         for index, one in enumerate(message.upstream_request_ids)
     )
-    after = _time(message, "created_after", wrong)
-    before = _time(message, "created_before", wrong)
+    after = wall_time(message, "created_after", wrong, "filter.")
+    before = wall_time(message, "created_before", wrong, "filter.")
     if wrong:
         raise invalid_input(wrong)
     return Filter(
@@ -291,16 +292,16 @@ def _known(kind: type[_E], number: int, default: _E, field: str) -> _E:
         raise invalid_field(field, "is not a value this gateway knows") from None
 
 
-def _time(
-    message: generation_service_pb2.GenerationFilter,
-    field: Literal["created_after", "created_before"],
-    wrong: list[Violation],
-) -> float | None:
+def wall_time(message: Message, field: str, wrong: list[Violation], path: str = "") -> float | None:
+    """Return a time in a field of a message, or None. Appends a violation to `wrong` if it is invalid.
+
+    `path` is the field of the request that has the message, with a dot.
+    """
     if not message.HasField(field):
         return None
     given: Timestamp = getattr(message, field)
     if not 0 <= given.nanos < 1_000_000_000:
-        wrong.append(Violation(f"filter.{field}", "is not a valid time"))
+        wrong.append(Violation(path + field, "is not a valid time"))
     return given.seconds + given.nanos / 1_000_000_000
 
 

@@ -1,4 +1,4 @@
-"""Rows of callbacks, deliveries, copies, characters, records of agents' keys, and catalogs.
+"""Rows of callbacks, deliveries, copies, characters, records of agents' keys, API keys, and catalogs.
 
 As in `codec.py`, one function returns the columns of a value by name, and another the value in a row.
 """
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from gateway.access.keys import ApiKey
+from gateway.access.scopes import Scope
 from gateway.agents.model import KeyRecord
 from gateway.archive.model import Copy, Part
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem
@@ -52,6 +54,31 @@ def _wanted_in(text: str) -> Filter:
         states=frozenset(State(number) for number in content["states"]),
         model_ids=frozenset(content["models"]),
         labels=content["labels"],
+    )
+
+
+def api_key_row(key: ApiKey) -> dict[str, object]:
+    return {
+        "id": key.id,
+        "tenant": key.tenant,
+        "name": key.name,
+        "hash": key.hash,
+        "create_time": key.create_time,
+        "scopes": " ".join(sorted(key.scopes)),
+        "expire_time": key.expire_time,
+    }
+
+
+def api_key_of(row: Row) -> ApiKey:
+    return ApiKey(
+        row["id"],
+        row["tenant"],
+        row["name"],
+        row["hash"],
+        row["create_time"],
+        row["revoke_time"],
+        frozenset(map(Scope, row["scopes"].split())),
+        row["expire_time"],
     )
 
 

@@ -35,8 +35,9 @@ async def test_a_key_is_printed_once_and_works_at_once(running: Running) -> None
 
     listed = await hfgateway(running.store_path, "list")
     (line,) = listed.out.splitlines()
-    key_id, tenant, _, state, name = line.split("\t")
+    key_id, tenant, _, state, name, scopes, expiry = line.split("\t")
     assert (tenant, state, name) == ("red", "active", "the shop's")
+    assert (scopes, expiry) == ("read submit cancel", "")
     key = json.loads((await hfgateway(running.store_path, "list", "--json")).out)
     assert (key["id"], key["tenant"], key["name"]) == (key_id, tenant, name)
     assert "createTime" in key

@@ -4,20 +4,23 @@ from collections.abc import Sequence
 
 from gateway.access.keys import ApiKey
 from gateway.store.postgres.database import StorePart
+from gateway.store.rows import api_key_of, api_key_row
 
 
 class PostgresKeys(StorePart):
     """The methods are described in `gateway/access/identity.py`."""
 
     async def add_api_key(self, key: ApiKey) -> None:
-        row = {"id": key.id, "tenant": key.tenant, "name": key.name, "hash": key.hash, "create_time": key.create_time}
-        await self._write("api key", "insert_api_key", row)
+        await self._write("api key", "insert_api_key", api_key_row(key))
 
     async def revoke_api_key(self, key_id: str, wall: float) -> None:
         await self._write("revocation", "revoke_api_key", {"id": key_id, "revoke_time": wall})
 
+    async def expire_api_key(self, key_id: str, wall: float) -> None:
+        await self._write("revocation", "expire_api_key", {"id": key_id, "expire_time": wall})
+
     async def api_keys(self) -> Sequence[ApiKey]:
-        return [ApiKey(**row) for row in await self._rows("read_api_keys")]
+        return [api_key_of(row) for row in await self._rows("read_api_keys")]
 
     async def token_secret(self) -> bytes:
         (row,) = await self._rows("read_meta", name="token_secret")

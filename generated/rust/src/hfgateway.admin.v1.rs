@@ -161,6 +161,12 @@ pub struct ApiKey {
     /// When the key was revoked. Absent if it is active.
     #[prost(message, optional, tag = "5")]
     pub revoke_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// What callers with the key may do.
+    #[prost(enumeration = "ApiKeyScope", repeated, tag = "6")]
+    pub scopes: ::prost::alloc::vec::Vec<i32>,
+    /// From when on the key is refused. Absent if it does not expire.
+    #[prost(message, optional, tag = "7")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateApiKeyRequest {
@@ -170,6 +176,12 @@ pub struct CreateApiKeyRequest {
     /// A note for people, at most 100 printable characters.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
+    /// What callers with the key may do. Empty: everything.
+    #[prost(enumeration = "ApiKeyScope", repeated, tag = "3")]
+    pub scopes: ::prost::alloc::vec::Vec<i32>,
+    /// From when on the key is refused; in the future. Absent: it does not expire.
+    #[prost(message, optional, tag = "4")]
+    pub expire_time: ::core::option::Option<::prost_types::Timestamp>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CreateApiKeyResponse {
@@ -189,6 +201,24 @@ pub struct ListApiKeysResponse {
     pub api_keys: ::prost::alloc::vec::Vec<ApiKey>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateApiKeyRequest {
+    /// Required. The id of a key.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// How long the key stays valid, from 0 s to 30 days. Absent: 24 hours.
+    #[prost(message, optional, tag = "2")]
+    pub overlap: ::core::option::Option<::prost_types::Duration>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateApiKeyResponse {
+    /// The new key without its secret.
+    #[prost(message, optional, tag = "1")]
+    pub api_key: ::core::option::Option<ApiKey>,
+    /// The new key as a client sends it, "hfg_...". Only this response has it.
+    #[prost(string, tag = "2")]
+    pub secret: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RevokeApiKeyRequest {
     /// Required. The id of a key.
     #[prost(string, tag = "1")]
@@ -199,6 +229,43 @@ pub struct RevokeApiKeyResponse {
     /// The revoked key.
     #[prost(message, optional, tag = "1")]
     pub api_key: ::core::option::Option<ApiKey>,
+}
+/// What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ApiKeyScope {
+    /// Not a scope.
+    Unspecified = 0,
+    /// Calls without side effects, watches, and watch tokens.
+    Read = 1,
+    /// Calls that create or change something: submissions, uploads, characters, messages to agents, and callbacks.
+    Submit = 2,
+    /// Calls that cancel, interrupt or delete generations, sessions and characters.
+    Cancel = 3,
+}
+impl ApiKeyScope {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "API_KEY_SCOPE_UNSPECIFIED",
+            Self::Read => "API_KEY_SCOPE_READ",
+            Self::Submit => "API_KEY_SCOPE_SUBMIT",
+            Self::Cancel => "API_KEY_SCOPE_CANCEL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "API_KEY_SCOPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "API_KEY_SCOPE_READ" => Some(Self::Read),
+            "API_KEY_SCOPE_SUBMIT" => Some(Self::Submit),
+            "API_KEY_SCOPE_CANCEL" => Some(Self::Cancel),
+            _ => None,
+        }
+    }
 }
 /// Generated client implementations.
 pub mod admin_service_client {
@@ -488,6 +555,40 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+        /// overlap. Until then both are valid, so that callers can change over.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+        ///
+        /// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+        pub async fn rotate_api_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateApiKeyResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/RotateApiKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "RotateApiKey"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
         /// Their open streams end with it within seconds. Revoking a revoked key succeeds.
         ///
@@ -616,6 +717,21 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListApiKeysRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListApiKeysResponse>,
+            tonic::Status,
+        >;
+        /// Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+        /// overlap. Until then both are valid, so that callers can change over.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+        ///
+        /// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+        async fn rotate_api_key(
+            &self,
+            request: tonic::Request<super::RotateApiKeyRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateApiKeyResponse>,
             tonic::Status,
         >;
         /// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
@@ -973,6 +1089,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListApiKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/RotateApiKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateApiKeySvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RotateApiKeyRequest>
+                    for RotateApiKeySvc<T> {
+                        type Response = super::RotateApiKeyResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateApiKeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::rotate_api_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateApiKeySvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

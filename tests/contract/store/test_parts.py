@@ -6,6 +6,7 @@ import math
 from dataclasses import replace
 
 from gateway.access.keys import ApiKey
+from gateway.access.scopes import Scope
 from gateway.archive.model import ArchivedFile, Copy, Part
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
 from gateway.catalog.model import MOTIONS, Motion, StoredCatalog
@@ -139,6 +140,14 @@ async def test_a_key_is_revoked_once(store: Store) -> None:
     await store.keys.revoke_api_key("k1", NOW + 2)
     assert list(await store.keys.api_keys()) == [replace(key, revoke_time=NOW + 1)]
     assert len(await store.keys.token_secret()) == 32
+
+
+async def test_a_key_keeps_its_scopes_and_its_expiry(store: Store) -> None:
+    key = ApiKey("k1", "red", "", b"\x00" * 32, NOW, None, frozenset({Scope.READ, Scope.CANCEL}), NOW + 2)
+    await store.keys.add_api_key(key)
+    assert list(await store.keys.api_keys()) == [key]
+    await store.keys.expire_api_key("k1", NOW + 1)
+    assert list(await store.keys.api_keys()) == [replace(key, expire_time=NOW + 1)]
 
 
 async def test_a_catalog_is_replaced(store: Store) -> None:

@@ -506,8 +506,10 @@ SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND 
 -- Store a new API key as its hash.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
 written AS (
-    INSERT INTO api_keys (id, tenant, name, hash, create_time)
-    SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision FROM fenced
+    INSERT INTO api_keys (id, tenant, name, hash, create_time, scopes, expire_time)
+    SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision, :scopes::text,
+        :expire_time::double precision
+    FROM fenced
     ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE api_keys.hash = excluded.hash RETURNING id
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
@@ -520,9 +522,15 @@ written AS (
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
+-- name: expire_api_key
+-- Store when an API key expires.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (UPDATE api_keys SET expire_time = :expire_time FROM fenced WHERE id = :id RETURNING id)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
 -- name: read_api_keys
 -- Read all API keys, revoked ones included.
-SELECT id, tenant, name, hash, create_time, revoke_time FROM api_keys;
+SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FROM api_keys;
 
 -- Callbacks to callers' receivers -------------------------------------------------------------------------------------
 

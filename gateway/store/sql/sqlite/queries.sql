@@ -307,15 +307,20 @@ SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND 
 
 -- name: insert_api_key
 -- Store a new API key as its hash.
-INSERT INTO api_keys (id, tenant, name, hash, create_time) VALUES (:id, :tenant, :name, :hash, :create_time);
+INSERT INTO api_keys (id, tenant, name, hash, create_time, scopes, expire_time)
+VALUES (:id, :tenant, :name, :hash, :create_time, :scopes, :expire_time);
 
 -- name: revoke_api_key
 -- Store when an API key was revoked. The first time is kept.
 UPDATE api_keys SET revoke_time = coalesce(revoke_time, :revoke_time) WHERE id = :id;
 
+-- name: expire_api_key
+-- Store when an API key expires.
+UPDATE api_keys SET expire_time = :expire_time WHERE id = :id;
+
 -- name: read_api_keys
 -- Read all API keys, revoked ones included.
-SELECT id, tenant, name, hash, create_time, revoke_time FROM api_keys;
+SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FROM api_keys;
 
 -- name: read_token_secret
 -- Read the secret that signs this store's watch tokens.

@@ -10,6 +10,7 @@ import (
 	v1 "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -22,6 +23,63 @@ const (
 	// Verify that runtime/protoimpl is sufficiently up-to-date.
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
+
+// What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
+type ApiKeyScope int32
+
+const (
+	// Not a scope.
+	ApiKeyScope_API_KEY_SCOPE_UNSPECIFIED ApiKeyScope = 0
+	// Calls without side effects, watches, and watch tokens.
+	ApiKeyScope_API_KEY_SCOPE_READ ApiKeyScope = 1
+	// Calls that create or change something: submissions, uploads, characters, messages to agents, and callbacks.
+	ApiKeyScope_API_KEY_SCOPE_SUBMIT ApiKeyScope = 2
+	// Calls that cancel, interrupt or delete generations, sessions and characters.
+	ApiKeyScope_API_KEY_SCOPE_CANCEL ApiKeyScope = 3
+)
+
+// Enum value maps for ApiKeyScope.
+var (
+	ApiKeyScope_name = map[int32]string{
+		0: "API_KEY_SCOPE_UNSPECIFIED",
+		1: "API_KEY_SCOPE_READ",
+		2: "API_KEY_SCOPE_SUBMIT",
+		3: "API_KEY_SCOPE_CANCEL",
+	}
+	ApiKeyScope_value = map[string]int32{
+		"API_KEY_SCOPE_UNSPECIFIED": 0,
+		"API_KEY_SCOPE_READ":        1,
+		"API_KEY_SCOPE_SUBMIT":      2,
+		"API_KEY_SCOPE_CANCEL":      3,
+	}
+)
+
+func (x ApiKeyScope) Enum() *ApiKeyScope {
+	p := new(ApiKeyScope)
+	*p = x
+	return p
+}
+
+func (x ApiKeyScope) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ApiKeyScope) Descriptor() protoreflect.EnumDescriptor {
+	return file_hfgateway_admin_v1_admin_service_proto_enumTypes[0].Descriptor()
+}
+
+func (ApiKeyScope) Type() protoreflect.EnumType {
+	return &file_hfgateway_admin_v1_admin_service_proto_enumTypes[0]
+}
+
+func (x ApiKeyScope) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ApiKeyScope.Descriptor instead.
+func (ApiKeyScope) EnumDescriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{0}
+}
 
 type ResolveGenerationRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -831,7 +889,11 @@ type ApiKey struct {
 	// When the key was created.
 	CreateTime *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
 	// When the key was revoked. Absent if it is active.
-	RevokeTime    *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	RevokeTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=revoke_time,json=revokeTime,proto3" json:"revoke_time,omitempty"`
+	// What callers with the key may do.
+	Scopes []ApiKeyScope `protobuf:"varint,6,rep,packed,name=scopes,proto3,enum=hfgateway.admin.v1.ApiKeyScope" json:"scopes,omitempty"`
+	// From when on the key is refused. Absent if it does not expire.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -901,12 +963,30 @@ func (x *ApiKey) GetRevokeTime() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *ApiKey) GetScopes() []ApiKeyScope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *ApiKey) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
 type CreateApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// A note for people, at most 100 printable characters.
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// What callers with the key may do. Empty: everything.
+	Scopes []ApiKeyScope `protobuf:"varint,3,rep,packed,name=scopes,proto3,enum=hfgateway.admin.v1.ApiKeyScope" json:"scopes,omitempty"`
+	// From when on the key is refused; in the future. Absent: it does not expire.
+	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -953,6 +1033,20 @@ func (x *CreateApiKeyRequest) GetName() string {
 		return x.Name
 	}
 	return ""
+}
+
+func (x *CreateApiKeyRequest) GetScopes() []ApiKeyScope {
+	if x != nil {
+		return x.Scopes
+	}
+	return nil
+}
+
+func (x *CreateApiKeyRequest) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
 }
 
 type CreateApiKeyResponse struct {
@@ -1090,6 +1184,114 @@ func (x *ListApiKeysResponse) GetApiKeys() []*ApiKey {
 	return nil
 }
 
+type RotateApiKeyRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The id of a key.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// How long the key stays valid, from 0 s to 30 days. Absent: 24 hours.
+	Overlap       *durationpb.Duration `protobuf:"bytes,2,opt,name=overlap,proto3" json:"overlap,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateApiKeyRequest) Reset() {
+	*x = RotateApiKeyRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateApiKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateApiKeyRequest) ProtoMessage() {}
+
+func (x *RotateApiKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateApiKeyRequest.ProtoReflect.Descriptor instead.
+func (*RotateApiKeyRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *RotateApiKeyRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RotateApiKeyRequest) GetOverlap() *durationpb.Duration {
+	if x != nil {
+		return x.Overlap
+	}
+	return nil
+}
+
+type RotateApiKeyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The new key without its secret.
+	ApiKey *ApiKey `protobuf:"bytes,1,opt,name=api_key,json=apiKey,proto3" json:"api_key,omitempty"`
+	// The new key as a client sends it, "hfg_...". Only this response has it.
+	Secret        string `protobuf:"bytes,2,opt,name=secret,proto3" json:"secret,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateApiKeyResponse) Reset() {
+	*x = RotateApiKeyResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateApiKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateApiKeyResponse) ProtoMessage() {}
+
+func (x *RotateApiKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateApiKeyResponse.ProtoReflect.Descriptor instead.
+func (*RotateApiKeyResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *RotateApiKeyResponse) GetApiKey() *ApiKey {
+	if x != nil {
+		return x.ApiKey
+	}
+	return nil
+}
+
+func (x *RotateApiKeyResponse) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
 type RevokeApiKeyRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. The id of a key.
@@ -1100,7 +1302,7 @@ type RevokeApiKeyRequest struct {
 
 func (x *RevokeApiKeyRequest) Reset() {
 	*x = RevokeApiKeyRequest{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[18]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1112,7 +1314,7 @@ func (x *RevokeApiKeyRequest) String() string {
 func (*RevokeApiKeyRequest) ProtoMessage() {}
 
 func (x *RevokeApiKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[18]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1125,7 +1327,7 @@ func (x *RevokeApiKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeApiKeyRequest.ProtoReflect.Descriptor instead.
 func (*RevokeApiKeyRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{18}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *RevokeApiKeyRequest) GetId() string {
@@ -1145,7 +1347,7 @@ type RevokeApiKeyResponse struct {
 
 func (x *RevokeApiKeyResponse) Reset() {
 	*x = RevokeApiKeyResponse{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[19]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1359,7 @@ func (x *RevokeApiKeyResponse) String() string {
 func (*RevokeApiKeyResponse) ProtoMessage() {}
 
 func (x *RevokeApiKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[19]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1372,7 @@ func (x *RevokeApiKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeApiKeyResponse.ProtoReflect.Descriptor instead.
 func (*RevokeApiKeyResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{19}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *RevokeApiKeyResponse) GetApiKey() *ApiKey {
@@ -1184,7 +1386,7 @@ var File_hfgateway_admin_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
-	"&hfgateway/admin/v1/admin_service.proto\x12\x12hfgateway.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\"\xc5\x01\n" +
+	"&hfgateway/admin/v1/admin_service.proto\x12\x12hfgateway.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\"\xc5\x01\n" +
 	"\x18ResolveGenerationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\n" +
@@ -1235,7 +1437,7 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"resolution\"\x18\n" +
 	"\x16ResolveMessageResponse\"\n" +
 	"\n" +
-	"\bNotTaken\"\xbe\x01\n" +
+	"\bNotTaken\"\xb4\x02\n" +
 	"\x06ApiKey\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x12\n" +
@@ -1243,27 +1445,45 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\vcreate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\x12;\n" +
 	"\vrevoke_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"revokeTime\"A\n" +
+	"revokeTime\x127\n" +
+	"\x06scopes\x18\x06 \x03(\x0e2\x1f.hfgateway.admin.v1.ApiKeyScopeR\x06scopes\x12;\n" +
+	"\vexpire_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"\xb7\x01\n" +
 	"\x13CreateApiKeyRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"c\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x127\n" +
+	"\x06scopes\x18\x03 \x03(\x0e2\x1f.hfgateway.admin.v1.ApiKeyScopeR\x06scopes\x12;\n" +
+	"\vexpire_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\"c\n" +
 	"\x14CreateApiKeyResponse\x123\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey\x12\x16\n" +
 	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x14\n" +
 	"\x12ListApiKeysRequest\"L\n" +
 	"\x13ListApiKeysResponse\x125\n" +
-	"\bapi_keys\x18\x01 \x03(\v2\x1a.hfgateway.admin.v1.ApiKeyR\aapiKeys\"%\n" +
+	"\bapi_keys\x18\x01 \x03(\v2\x1a.hfgateway.admin.v1.ApiKeyR\aapiKeys\"Z\n" +
+	"\x13RotateApiKeyRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
+	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\"c\n" +
+	"\x14RotateApiKeyResponse\x123\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey\x12\x16\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"%\n" +
 	"\x13RevokeApiKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"K\n" +
 	"\x14RevokeApiKeyResponse\x123\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey2\x85\x06\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey*x\n" +
+	"\vApiKeyScope\x12\x1d\n" +
+	"\x19API_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
+	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
+	"\x14API_KEY_SCOPE_CANCEL\x10\x032\xe8\x06\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
 	"\x10ResolveCharacter\x12+.hfgateway.admin.v1.ResolveCharacterRequest\x1a,.hfgateway.admin.v1.ResolveCharacterResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eResolveMessage\x12).hfgateway.admin.v1.ResolveMessageRequest\x1a*.hfgateway.admin.v1.ResolveMessageResponse\"\x03\x90\x02\x02\x12a\n" +
 	"\fCreateApiKey\x12'.hfgateway.admin.v1.CreateApiKeyRequest\x1a(.hfgateway.admin.v1.CreateApiKeyResponse\x12c\n" +
-	"\vListApiKeys\x12&.hfgateway.admin.v1.ListApiKeysRequest\x1a'.hfgateway.admin.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12f\n" +
+	"\vListApiKeys\x12&.hfgateway.admin.v1.ListApiKeysRequest\x1a'.hfgateway.admin.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12a\n" +
+	"\fRotateApiKey\x12'.hfgateway.admin.v1.RotateApiKeyRequest\x1a(.hfgateway.admin.v1.RotateApiKeyResponse\x12f\n" +
 	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02B\x84\x01\n" +
 	"\x1cio.github.hfgateway.admin.v1B\x11AdminServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3"
 
@@ -1279,65 +1499,78 @@ func file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescData
 }
 
-var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_hfgateway_admin_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
-	(*ResolveGenerationRequest)(nil),  // 0: hfgateway.admin.v1.ResolveGenerationRequest
-	(*Lost)(nil),                      // 1: hfgateway.admin.v1.Lost
-	(*Resubmit)(nil),                  // 2: hfgateway.admin.v1.Resubmit
-	(*ResolveGenerationResponse)(nil), // 3: hfgateway.admin.v1.ResolveGenerationResponse
-	(*ListUnresolvedRequest)(nil),     // 4: hfgateway.admin.v1.ListUnresolvedRequest
-	(*ListUnresolvedResponse)(nil),    // 5: hfgateway.admin.v1.ListUnresolvedResponse
-	(*UnresolvedCharacter)(nil),       // 6: hfgateway.admin.v1.UnresolvedCharacter
-	(*UnresolvedMessage)(nil),         // 7: hfgateway.admin.v1.UnresolvedMessage
-	(*ResolveCharacterRequest)(nil),   // 8: hfgateway.admin.v1.ResolveCharacterRequest
-	(*ResolveCharacterResponse)(nil),  // 9: hfgateway.admin.v1.ResolveCharacterResponse
-	(*ResolveMessageRequest)(nil),     // 10: hfgateway.admin.v1.ResolveMessageRequest
-	(*ResolveMessageResponse)(nil),    // 11: hfgateway.admin.v1.ResolveMessageResponse
-	(*NotTaken)(nil),                  // 12: hfgateway.admin.v1.NotTaken
-	(*ApiKey)(nil),                    // 13: hfgateway.admin.v1.ApiKey
-	(*CreateApiKeyRequest)(nil),       // 14: hfgateway.admin.v1.CreateApiKeyRequest
-	(*CreateApiKeyResponse)(nil),      // 15: hfgateway.admin.v1.CreateApiKeyResponse
-	(*ListApiKeysRequest)(nil),        // 16: hfgateway.admin.v1.ListApiKeysRequest
-	(*ListApiKeysResponse)(nil),       // 17: hfgateway.admin.v1.ListApiKeysResponse
-	(*RevokeApiKeyRequest)(nil),       // 18: hfgateway.admin.v1.RevokeApiKeyRequest
-	(*RevokeApiKeyResponse)(nil),      // 19: hfgateway.admin.v1.RevokeApiKeyResponse
-	(*v1.Generation)(nil),             // 20: hfgateway.v1.Generation
-	(*timestamppb.Timestamp)(nil),     // 21: google.protobuf.Timestamp
+	(ApiKeyScope)(0),                  // 0: hfgateway.admin.v1.ApiKeyScope
+	(*ResolveGenerationRequest)(nil),  // 1: hfgateway.admin.v1.ResolveGenerationRequest
+	(*Lost)(nil),                      // 2: hfgateway.admin.v1.Lost
+	(*Resubmit)(nil),                  // 3: hfgateway.admin.v1.Resubmit
+	(*ResolveGenerationResponse)(nil), // 4: hfgateway.admin.v1.ResolveGenerationResponse
+	(*ListUnresolvedRequest)(nil),     // 5: hfgateway.admin.v1.ListUnresolvedRequest
+	(*ListUnresolvedResponse)(nil),    // 6: hfgateway.admin.v1.ListUnresolvedResponse
+	(*UnresolvedCharacter)(nil),       // 7: hfgateway.admin.v1.UnresolvedCharacter
+	(*UnresolvedMessage)(nil),         // 8: hfgateway.admin.v1.UnresolvedMessage
+	(*ResolveCharacterRequest)(nil),   // 9: hfgateway.admin.v1.ResolveCharacterRequest
+	(*ResolveCharacterResponse)(nil),  // 10: hfgateway.admin.v1.ResolveCharacterResponse
+	(*ResolveMessageRequest)(nil),     // 11: hfgateway.admin.v1.ResolveMessageRequest
+	(*ResolveMessageResponse)(nil),    // 12: hfgateway.admin.v1.ResolveMessageResponse
+	(*NotTaken)(nil),                  // 13: hfgateway.admin.v1.NotTaken
+	(*ApiKey)(nil),                    // 14: hfgateway.admin.v1.ApiKey
+	(*CreateApiKeyRequest)(nil),       // 15: hfgateway.admin.v1.CreateApiKeyRequest
+	(*CreateApiKeyResponse)(nil),      // 16: hfgateway.admin.v1.CreateApiKeyResponse
+	(*ListApiKeysRequest)(nil),        // 17: hfgateway.admin.v1.ListApiKeysRequest
+	(*ListApiKeysResponse)(nil),       // 18: hfgateway.admin.v1.ListApiKeysResponse
+	(*RotateApiKeyRequest)(nil),       // 19: hfgateway.admin.v1.RotateApiKeyRequest
+	(*RotateApiKeyResponse)(nil),      // 20: hfgateway.admin.v1.RotateApiKeyResponse
+	(*RevokeApiKeyRequest)(nil),       // 21: hfgateway.admin.v1.RevokeApiKeyRequest
+	(*RevokeApiKeyResponse)(nil),      // 22: hfgateway.admin.v1.RevokeApiKeyResponse
+	(*v1.Generation)(nil),             // 23: hfgateway.v1.Generation
+	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
-	1,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
-	2,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
-	20, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
-	6,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
-	7,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
-	21, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
-	21, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
-	12, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
-	12, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
-	21, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
-	21, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
-	13, // 11: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
-	13, // 12: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
-	13, // 13: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
-	0,  // 14: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	4,  // 15: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
-	8,  // 16: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
-	10, // 17: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
-	14, // 18: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	16, // 19: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	18, // 20: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	3,  // 21: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	5,  // 22: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
-	9,  // 23: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
-	11, // 24: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
-	15, // 25: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	17, // 26: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	19, // 27: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	21, // [21:28] is the sub-list for method output_type
-	14, // [14:21] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	2,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
+	3,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
+	23, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	7,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
+	8,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
+	24, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
+	24, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
+	13, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
+	13, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
+	24, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
+	24, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
+	0,  // 11: hfgateway.admin.v1.ApiKey.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
+	24, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
+	0,  // 13: hfgateway.admin.v1.CreateApiKeyRequest.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
+	24, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	14, // 15: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
+	14, // 16: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
+	25, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
+	14, // 18: hfgateway.admin.v1.RotateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
+	14, // 19: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
+	1,  // 20: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	5,  // 21: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	9,  // 22: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	11, // 23: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	15, // 24: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	17, // 25: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	19, // 26: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
+	21, // 27: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	4,  // 28: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	6,  // 29: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	10, // 30: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	12, // 31: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	16, // 32: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	18, // 33: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	20, // 34: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
+	22, // 35: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	28, // [28:36] is the sub-list for method output_type
+	20, // [20:28] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }
@@ -1363,13 +1596,14 @@ func file_hfgateway_admin_v1_admin_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_admin_v1_admin_service_proto_rawDesc), len(file_hfgateway_admin_v1_admin_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   20,
+			NumEnums:      1,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_hfgateway_admin_v1_admin_service_proto_goTypes,
 		DependencyIndexes: file_hfgateway_admin_v1_admin_service_proto_depIdxs,
+		EnumInfos:         file_hfgateway_admin_v1_admin_service_proto_enumTypes,
 		MessageInfos:      file_hfgateway_admin_v1_admin_service_proto_msgTypes,
 	}.Build()
 	File_hfgateway_admin_v1_admin_service_proto = out.File

@@ -25,6 +25,7 @@ const (
 	AdminService_ResolveMessage_FullMethodName    = "/hfgateway.admin.v1.AdminService/ResolveMessage"
 	AdminService_CreateApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/CreateApiKey"
 	AdminService_ListApiKeys_FullMethodName       = "/hfgateway.admin.v1.AdminService/ListApiKeys"
+	AdminService_RotateApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RotateApiKey"
 	AdminService_RevokeApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RevokeApiKey"
 )
 
@@ -85,6 +86,15 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
+	// Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+	// overlap. Until then both are valid, so that callers can change over.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+	//
+	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+	RotateApiKey(ctx context.Context, in *RotateApiKeyRequest, opts ...grpc.CallOption) (*RotateApiKeyResponse, error)
 	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
 	// Their open streams end with it within seconds. Revoking a revoked key succeeds.
 	//
@@ -163,6 +173,16 @@ func (c *adminServiceClient) ListApiKeys(ctx context.Context, in *ListApiKeysReq
 	return out, nil
 }
 
+func (c *adminServiceClient) RotateApiKey(ctx context.Context, in *RotateApiKeyRequest, opts ...grpc.CallOption) (*RotateApiKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateApiKeyResponse)
+	err := c.cc.Invoke(ctx, AdminService_RotateApiKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RevokeApiKeyResponse)
@@ -230,6 +250,15 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
+	// Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+	// overlap. Until then both are valid, so that callers can change over.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+	//
+	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+	RotateApiKey(context.Context, *RotateApiKeyRequest) (*RotateApiKeyResponse, error)
 	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
 	// Their open streams end with it within seconds. Revoking a revoked key succeeds.
 	//
@@ -265,6 +294,9 @@ func (UnimplementedAdminServiceServer) CreateApiKey(context.Context, *CreateApiK
 }
 func (UnimplementedAdminServiceServer) ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListApiKeys not implemented")
+}
+func (UnimplementedAdminServiceServer) RotateApiKey(context.Context, *RotateApiKeyRequest) (*RotateApiKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateApiKey not implemented")
 }
 func (UnimplementedAdminServiceServer) RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeApiKey not implemented")
@@ -398,6 +430,24 @@ func _AdminService_ListApiKeys_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_RotateApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateApiKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RotateApiKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RotateApiKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RotateApiKey(ctx, req.(*RotateApiKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_RevokeApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RevokeApiKeyRequest)
 	if err := dec(in); err != nil {
@@ -446,6 +496,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListApiKeys",
 			Handler:    _AdminService_ListApiKeys_Handler,
+		},
+		{
+			MethodName: "RotateApiKey",
+			Handler:    _AdminService_RotateApiKey_Handler,
 		},
 		{
 			MethodName: "RevokeApiKey",

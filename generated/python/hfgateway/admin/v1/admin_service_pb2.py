@@ -22,11 +22,12 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from hfgateway.v1 import generation_pb2 as hfgateway_dot_v1_dot_generation__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&hfgateway/admin/v1/admin_service.proto\x12\x12hfgateway.admin.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\"\xa6\x01\n\x18ResolveGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x12(\n\x04lost\x18\x03 \x01(\x0b\x32\x18.hfgateway.admin.v1.LostH\x00\x12\x30\n\x08resubmit\x18\x04 \x01(\x0b\x32\x1c.hfgateway.admin.v1.ResubmitH\x00\x42\x0c\n\nresolution\"\x06\n\x04Lost\"$\n\x08Resubmit\x12\x18\n\x10may_charge_twice\x18\x01 \x01(\x08\"I\n\x19ResolveGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"\x17\n\x15ListUnresolvedRequest\"\x8e\x01\n\x16ListUnresolvedResponse\x12;\n\ncharacters\x18\x01 \x03(\x0b\x32\'.hfgateway.admin.v1.UnresolvedCharacter\x12\x37\n\x08messages\x18\x02 \x03(\x0b\x32%.hfgateway.admin.v1.UnresolvedMessage\"{\n\x13UnresolvedCharacter\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12-\n\tsend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x11UnresolvedMessage\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12-\n\tsend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x17ResolveCharacterRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x16\n\x0c\x63haracter_id\x18\x03 \x01(\tH\x00\x12\x31\n\tnot_taken\x18\x04 \x01(\x0b\x32\x1c.hfgateway.admin.v1.NotTakenH\x00\x42\x0c\n\nresolution\"\x1a\n\x18ResolveCharacterResponse\"\x97\x01\n\x15ResolveMessageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x14\n\nmessage_id\x18\x03 \x01(\tH\x00\x12\x31\n\tnot_taken\x18\x04 \x01(\x0b\x32\x1c.hfgateway.admin.v1.NotTakenH\x00\x42\x0c\n\nresolution\"\x18\n\x16ResolveMessageResponse\"\n\n\x08NotTaken\"\x94\x01\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"3\n\x13\x43reateApiKeyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"S\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x14\n\x12ListApiKeysRequest\"C\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey\"!\n\x13RevokeApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"C\n\x14RevokeApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey2\x85\x06\n\x0c\x41\x64minService\x12u\n\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n\x10ResolveCharacter\x12+.hfgateway.admin.v1.ResolveCharacterRequest\x1a,.hfgateway.admin.v1.ResolveCharacterResponse\"\x03\x90\x02\x02\x12l\n\x0eResolveMessage\x12).hfgateway.admin.v1.ResolveMessageRequest\x1a*.hfgateway.admin.v1.ResolveMessageResponse\"\x03\x90\x02\x02\x12\x61\n\x0c\x43reateApiKey\x12\'.hfgateway.admin.v1.CreateApiKeyRequest\x1a(.hfgateway.admin.v1.CreateApiKeyResponse\x12\x63\n\x0bListApiKeys\x12&.hfgateway.admin.v1.ListApiKeysRequest\x1a\'.hfgateway.admin.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12\x66\n\x0cRevokeApiKey\x12\'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x42\x84\x01\n\x1cio.github.hfgateway.admin.v1B\x11\x41\x64minServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n&hfgateway/admin/v1/admin_service.proto\x12\x12hfgateway.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\"\xa6\x01\n\x18ResolveGenerationRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x14\n\nrequest_id\x18\x02 \x01(\tH\x00\x12(\n\x04lost\x18\x03 \x01(\x0b\x32\x18.hfgateway.admin.v1.LostH\x00\x12\x30\n\x08resubmit\x18\x04 \x01(\x0b\x32\x1c.hfgateway.admin.v1.ResubmitH\x00\x42\x0c\n\nresolution\"\x06\n\x04Lost\"$\n\x08Resubmit\x12\x18\n\x10may_charge_twice\x18\x01 \x01(\x08\"I\n\x19ResolveGenerationResponse\x12,\n\ngeneration\x18\x01 \x01(\x0b\x32\x18.hfgateway.v1.Generation\"\x17\n\x15ListUnresolvedRequest\"\x8e\x01\n\x16ListUnresolvedResponse\x12;\n\ncharacters\x18\x01 \x03(\x0b\x32\'.hfgateway.admin.v1.UnresolvedCharacter\x12\x37\n\x08messages\x18\x02 \x03(\x0b\x32%.hfgateway.admin.v1.UnresolvedMessage\"{\n\x13UnresolvedCharacter\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12-\n\tsend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x7f\n\x11UnresolvedMessage\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x12\n\nsession_id\x18\x03 \x01(\t\x12-\n\tsend_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x01\n\x17ResolveCharacterRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x16\n\x0c\x63haracter_id\x18\x03 \x01(\tH\x00\x12\x31\n\tnot_taken\x18\x04 \x01(\x0b\x32\x1c.hfgateway.admin.v1.NotTakenH\x00\x42\x0c\n\nresolution\"\x1a\n\x18ResolveCharacterResponse\"\x97\x01\n\x15ResolveMessageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x02 \x01(\t\x12\x14\n\nmessage_id\x18\x03 \x01(\tH\x00\x12\x31\n\tnot_taken\x18\x04 \x01(\x0b\x32\x1c.hfgateway.admin.v1.NotTakenH\x00\x42\x0c\n\nresolution\"\x18\n\x16ResolveMessageResponse\"\n\n\x08NotTaken\"\xf6\x01\n\x06\x41piKey\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x06scopes\x18\x06 \x03(\x0e\x32\x1f.hfgateway.admin.v1.ApiKeyScope\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x95\x01\n\x13\x43reateApiKeyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x06scopes\x18\x03 \x03(\x0e\x32\x1f.hfgateway.admin.v1.ApiKeyScope\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"S\n\x14\x43reateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"\x14\n\x12ListApiKeysRequest\"C\n\x13ListApiKeysResponse\x12,\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey\"M\n\x13RotateApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12*\n\x07overlap\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"S\n\x14RotateApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"!\n\x13RevokeApiKeyRequest\x12\n\n\x02id\x18\x01 \x01(\t\"C\n\x14RevokeApiKeyResponse\x12+\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x1a.hfgateway.admin.v1.ApiKey*x\n\x0b\x41piKeyScope\x12\x1d\n\x19\x41PI_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41PI_KEY_SCOPE_READ\x10\x01\x12\x18\n\x14\x41PI_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n\x14\x41PI_KEY_SCOPE_CANCEL\x10\x03\x32\xe8\x06\n\x0c\x41\x64minService\x12u\n\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n\x10ResolveCharacter\x12+.hfgateway.admin.v1.ResolveCharacterRequest\x1a,.hfgateway.admin.v1.ResolveCharacterResponse\"\x03\x90\x02\x02\x12l\n\x0eResolveMessage\x12).hfgateway.admin.v1.ResolveMessageRequest\x1a*.hfgateway.admin.v1.ResolveMessageResponse\"\x03\x90\x02\x02\x12\x61\n\x0c\x43reateApiKey\x12\'.hfgateway.admin.v1.CreateApiKeyRequest\x1a(.hfgateway.admin.v1.CreateApiKeyResponse\x12\x63\n\x0bListApiKeys\x12&.hfgateway.admin.v1.ListApiKeysRequest\x1a\'.hfgateway.admin.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12\x61\n\x0cRotateApiKey\x12\'.hfgateway.admin.v1.RotateApiKeyRequest\x1a(.hfgateway.admin.v1.RotateApiKeyResponse\x12\x66\n\x0cRevokeApiKey\x12\'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x42\x84\x01\n\x1cio.github.hfgateway.admin.v1B\x11\x41\x64minServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,46 +47,52 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADMINSERVICE'].methods_by_name['ListApiKeys']._serialized_options = b'\220\002\001'
   _globals['_ADMINSERVICE'].methods_by_name['RevokeApiKey']._loaded_options = None
   _globals['_ADMINSERVICE'].methods_by_name['RevokeApiKey']._serialized_options = b'\220\002\002'
-  _globals['_RESOLVEGENERATIONREQUEST']._serialized_start=127
-  _globals['_RESOLVEGENERATIONREQUEST']._serialized_end=293
-  _globals['_LOST']._serialized_start=295
-  _globals['_LOST']._serialized_end=301
-  _globals['_RESUBMIT']._serialized_start=303
-  _globals['_RESUBMIT']._serialized_end=339
-  _globals['_RESOLVEGENERATIONRESPONSE']._serialized_start=341
-  _globals['_RESOLVEGENERATIONRESPONSE']._serialized_end=414
-  _globals['_LISTUNRESOLVEDREQUEST']._serialized_start=416
-  _globals['_LISTUNRESOLVEDREQUEST']._serialized_end=439
-  _globals['_LISTUNRESOLVEDRESPONSE']._serialized_start=442
-  _globals['_LISTUNRESOLVEDRESPONSE']._serialized_end=584
-  _globals['_UNRESOLVEDCHARACTER']._serialized_start=586
-  _globals['_UNRESOLVEDCHARACTER']._serialized_end=709
-  _globals['_UNRESOLVEDMESSAGE']._serialized_start=711
-  _globals['_UNRESOLVEDMESSAGE']._serialized_end=838
-  _globals['_RESOLVECHARACTERREQUEST']._serialized_start=841
-  _globals['_RESOLVECHARACTERREQUEST']._serialized_end=996
-  _globals['_RESOLVECHARACTERRESPONSE']._serialized_start=998
-  _globals['_RESOLVECHARACTERRESPONSE']._serialized_end=1024
-  _globals['_RESOLVEMESSAGEREQUEST']._serialized_start=1027
-  _globals['_RESOLVEMESSAGEREQUEST']._serialized_end=1178
-  _globals['_RESOLVEMESSAGERESPONSE']._serialized_start=1180
-  _globals['_RESOLVEMESSAGERESPONSE']._serialized_end=1204
-  _globals['_NOTTAKEN']._serialized_start=1206
-  _globals['_NOTTAKEN']._serialized_end=1216
-  _globals['_APIKEY']._serialized_start=1219
-  _globals['_APIKEY']._serialized_end=1367
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1369
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1420
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1422
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1505
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1507
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1527
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1529
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1596
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1598
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1631
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1633
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1700
-  _globals['_ADMINSERVICE']._serialized_start=1703
-  _globals['_ADMINSERVICE']._serialized_end=2476
+  _globals['_APIKEYSCOPE']._serialized_start=2095
+  _globals['_APIKEYSCOPE']._serialized_end=2215
+  _globals['_RESOLVEGENERATIONREQUEST']._serialized_start=159
+  _globals['_RESOLVEGENERATIONREQUEST']._serialized_end=325
+  _globals['_LOST']._serialized_start=327
+  _globals['_LOST']._serialized_end=333
+  _globals['_RESUBMIT']._serialized_start=335
+  _globals['_RESUBMIT']._serialized_end=371
+  _globals['_RESOLVEGENERATIONRESPONSE']._serialized_start=373
+  _globals['_RESOLVEGENERATIONRESPONSE']._serialized_end=446
+  _globals['_LISTUNRESOLVEDREQUEST']._serialized_start=448
+  _globals['_LISTUNRESOLVEDREQUEST']._serialized_end=471
+  _globals['_LISTUNRESOLVEDRESPONSE']._serialized_start=474
+  _globals['_LISTUNRESOLVEDRESPONSE']._serialized_end=616
+  _globals['_UNRESOLVEDCHARACTER']._serialized_start=618
+  _globals['_UNRESOLVEDCHARACTER']._serialized_end=741
+  _globals['_UNRESOLVEDMESSAGE']._serialized_start=743
+  _globals['_UNRESOLVEDMESSAGE']._serialized_end=870
+  _globals['_RESOLVECHARACTERREQUEST']._serialized_start=873
+  _globals['_RESOLVECHARACTERREQUEST']._serialized_end=1028
+  _globals['_RESOLVECHARACTERRESPONSE']._serialized_start=1030
+  _globals['_RESOLVECHARACTERRESPONSE']._serialized_end=1056
+  _globals['_RESOLVEMESSAGEREQUEST']._serialized_start=1059
+  _globals['_RESOLVEMESSAGEREQUEST']._serialized_end=1210
+  _globals['_RESOLVEMESSAGERESPONSE']._serialized_start=1212
+  _globals['_RESOLVEMESSAGERESPONSE']._serialized_end=1236
+  _globals['_NOTTAKEN']._serialized_start=1238
+  _globals['_NOTTAKEN']._serialized_end=1248
+  _globals['_APIKEY']._serialized_start=1251
+  _globals['_APIKEY']._serialized_end=1497
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=1500
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=1649
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=1651
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=1734
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1736
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1756
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1758
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1825
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_start=1827
+  _globals['_ROTATEAPIKEYREQUEST']._serialized_end=1904
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_start=1906
+  _globals['_ROTATEAPIKEYRESPONSE']._serialized_end=1989
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1991
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=2024
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=2026
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=2093
+  _globals['_ADMINSERVICE']._serialized_start=2218
+  _globals['_ADMINSERVICE']._serialized_end=3090
 # @@protoc_insertion_point(module_scope)

@@ -71,6 +71,11 @@ class AdminServiceStub(object):
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListApiKeysRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListApiKeysResponse.FromString,
                 _registered_method=True)
+        self.RotateApiKey = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/RotateApiKey',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateApiKeyRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateApiKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeApiKey = channel.unary_unary(
                 '/hfgateway.admin.v1.AdminService/RevokeApiKey',
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.SerializeToString,
@@ -163,6 +168,20 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateApiKey(self, request, context):
+        """Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+        overlap. Until then both are valid, so that callers can change over.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): there is no key with this id.
+        - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+
+        Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RevokeApiKey(self, request, context):
         """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
         Their open streams end with it within seconds. Revoking a revoked key succeeds.
@@ -208,6 +227,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListApiKeys,
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListApiKeysRequest.FromString,
                     response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListApiKeysResponse.SerializeToString,
+            ),
+            'RotateApiKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateApiKey,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateApiKeyRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateApiKeyResponse.SerializeToString,
             ),
             'RevokeApiKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeApiKey,
@@ -384,6 +408,33 @@ class AdminService(object):
             '/hfgateway.admin.v1.AdminService/ListApiKeys',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListApiKeysRequest.SerializeToString,
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListApiKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateApiKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/RotateApiKey',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateApiKeyRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateApiKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

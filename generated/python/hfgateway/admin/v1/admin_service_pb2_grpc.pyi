@@ -91,6 +91,16 @@ class AdminServiceStub:
 
     Retry: safe.
     """
+    RotateApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RotateApiKeyRequest, _admin_service_pb2.RotateApiKeyResponse]
+    """Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+    overlap. Until then both are valid, so that callers can change over.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no key with this id.
+      - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+
+    Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+    """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeApiKeyRequest, _admin_service_pb2.RevokeApiKeyResponse]
     """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
     Their open streams end with it within seconds. Revoking a revoked key succeeds.
@@ -163,6 +173,16 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Lists the API keys of all tenants, oldest first, including revoked ones.
 
     Retry: safe.
+    """
+    RotateApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RotateApiKeyRequest, _admin_service_pb2.RotateApiKeyResponse]  # type: ignore[assignment]
+    """Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+    overlap. Until then both are valid, so that callers can change over.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no key with this id.
+      - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+
+    Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeApiKeyRequest, _admin_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
     """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
@@ -269,6 +289,22 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the API keys of all tenants, oldest first, including revoked ones.
 
         Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateApiKey(
+        self,
+        request: _admin_service_pb2.RotateApiKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RotateApiKeyResponse, _abc.Awaitable[_admin_service_pb2.RotateApiKeyResponse]]:
+        """Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+        overlap. Until then both are valid, so that callers can change over.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): there is no key with this id.
+          - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+
+        Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
         """
 
     @_abc_1.abstractmethod

@@ -2,10 +2,10 @@
 // @generated from file hfgateway/admin/v1/admin_service.proto (package hfgateway.admin.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Generation } from "../../v1/generation_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file hfgateway/admin/v1/admin_service.proto.
@@ -409,6 +409,20 @@ export declare type ApiKey = Message<"hfgateway.admin.v1.ApiKey"> & {
    * @generated from field: google.protobuf.Timestamp revoke_time = 5;
    */
   revokeTime?: Timestamp | undefined;
+
+  /**
+   * What callers with the key may do.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.ApiKeyScope scopes = 6;
+   */
+  scopes: ApiKeyScope[];
+
+  /**
+   * From when on the key is refused. Absent if it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 7;
+   */
+  expireTime?: Timestamp | undefined;
 };
 
 /**
@@ -434,6 +448,20 @@ export declare type CreateApiKeyRequest = Message<"hfgateway.admin.v1.CreateApiK
    * @generated from field: string name = 2;
    */
   name: string;
+
+  /**
+   * What callers with the key may do. Empty: everything.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.ApiKeyScope scopes = 3;
+   */
+  scopes: ApiKeyScope[];
+
+  /**
+   * From when on the key is refused; in the future. Absent: it does not expire.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 4;
+   */
+  expireTime?: Timestamp | undefined;
 };
 
 /**
@@ -498,6 +526,56 @@ export declare type ListApiKeysResponse = Message<"hfgateway.admin.v1.ListApiKey
 export declare const ListApiKeysResponseSchema: GenMessage<ListApiKeysResponse>;
 
 /**
+ * @generated from message hfgateway.admin.v1.RotateApiKeyRequest
+ */
+export declare type RotateApiKeyRequest = Message<"hfgateway.admin.v1.RotateApiKeyRequest"> & {
+  /**
+   * Required. The id of a key.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * How long the key stays valid, from 0 s to 30 days. Absent: 24 hours.
+   *
+   * @generated from field: google.protobuf.Duration overlap = 2;
+   */
+  overlap?: Duration | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.RotateApiKeyRequest.
+ * Use `create(RotateApiKeyRequestSchema)` to create a new message.
+ */
+export declare const RotateApiKeyRequestSchema: GenMessage<RotateApiKeyRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.RotateApiKeyResponse
+ */
+export declare type RotateApiKeyResponse = Message<"hfgateway.admin.v1.RotateApiKeyResponse"> & {
+  /**
+   * The new key without its secret.
+   *
+   * @generated from field: hfgateway.admin.v1.ApiKey api_key = 1;
+   */
+  apiKey?: ApiKey | undefined;
+
+  /**
+   * The new key as a client sends it, "hfg_...". Only this response has it.
+   *
+   * @generated from field: string secret = 2;
+   */
+  secret: string;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.RotateApiKeyResponse.
+ * Use `create(RotateApiKeyResponseSchema)` to create a new message.
+ */
+export declare const RotateApiKeyResponseSchema: GenMessage<RotateApiKeyResponse>;
+
+/**
  * @generated from message hfgateway.admin.v1.RevokeApiKeyRequest
  */
 export declare type RevokeApiKeyRequest = Message<"hfgateway.admin.v1.RevokeApiKeyRequest"> & {
@@ -532,6 +610,46 @@ export declare type RevokeApiKeyResponse = Message<"hfgateway.admin.v1.RevokeApi
  * Use `create(RevokeApiKeyResponseSchema)` to create a new message.
  */
 export declare const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse>;
+
+/**
+ * What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
+ *
+ * @generated from enum hfgateway.admin.v1.ApiKeyScope
+ */
+export enum ApiKeyScope {
+  /**
+   * Not a scope.
+   *
+   * @generated from enum value: API_KEY_SCOPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Calls without side effects, watches, and watch tokens.
+   *
+   * @generated from enum value: API_KEY_SCOPE_READ = 1;
+   */
+  READ = 1,
+
+  /**
+   * Calls that create or change something: submissions, uploads, characters, messages to agents, and callbacks.
+   *
+   * @generated from enum value: API_KEY_SCOPE_SUBMIT = 2;
+   */
+  SUBMIT = 2,
+
+  /**
+   * Calls that cancel, interrupt or delete generations, sessions and characters.
+   *
+   * @generated from enum value: API_KEY_SCOPE_CANCEL = 3;
+   */
+  CANCEL = 3,
+}
+
+/**
+ * Describes the enum hfgateway.admin.v1.ApiKeyScope.
+ */
+export declare const ApiKeyScopeSchema: GenEnum<ApiKeyScope>;
 
 /**
  * Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
@@ -637,6 +755,23 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListApiKeysRequestSchema;
     output: typeof ListApiKeysResponseSchema;
+  },
+  /**
+   * Creates an API key with the tenant, the name, the scopes and the expiry of another one, which expires after the
+   * overlap. Until then both are valid, so that callers can change over.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): there is no key with this id.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the key was revoked or has expired.
+   *
+   * Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.RotateApiKey
+   */
+  rotateApiKey: {
+    methodKind: "unary";
+    input: typeof RotateApiKeyRequestSchema;
+    output: typeof RotateApiKeyResponseSchema;
   },
   /**
    * Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.

@@ -1,0 +1,3 @@
+-- scopes: names of gateway/access/scopes.py, separated by spaces. expire_time: the wall time from which the key is refused.
+ALTER TABLE api_keys ADD COLUMN scopes TEXT NOT NULL DEFAULT 'cancel read submit';
+ALTER TABLE api_keys ADD COLUMN expire_time REAL;

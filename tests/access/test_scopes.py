@@ -1,0 +1,102 @@
+"""Scopes, expiry and rotation of API keys."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from google.protobuf.descriptor_pb2 import MethodOptions
+
+from gateway.access.scopes import CANCEL, SUBMIT, Scope
+from gateway.serving import PUBLIC_SERVICES
+from hfgateway.v1 import error_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2 as token_pb
+from tests.access.test_keys import hfgateway
+from tests.support.running import Running, soul
+from tests.support.transports import TRANSPORTS, RpcFailure, Transport
+
+READ = pb.ListGenerationsRequest()
+
+
+def test_every_call_with_side_effects_needs_more_than_reading() -> None:
+    methods = {method.name: method for service in PUBLIC_SERVICES for method in service.methods}
+    reading = {
+        name
+        for name, method in methods.items()
+        if method.GetOptions().idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+    }
+    # These have no option, but change nothing. A watch token only permits reading.
+    reading |= {name for name in methods if name.startswith(("Watch", "Wait"))}
+    reading |= {"EstimateGeneration", "CreateWatchToken"}
+    assert methods.keys() - reading == SUBMIT | CANCEL
+    assert not SUBMIT & CANCEL
+
+
+async def code(client: Transport, method: str, request: object) -> str:
+    try:
+        await client.call(method, request)  # type: ignore[arg-type] - a message
+    except RpcFailure as refused:
+        assert refused.code == "NOT_FOUND" or refused.failure.reason in (
+            error_pb2.ERROR_REASON_NOT_ALLOWED,
+            error_pb2.ERROR_REASON_INVALID_CREDENTIALS,
+        )
+        return refused.code
+    return "OK"
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_key_may_make_only_the_calls_of_its_scopes(running: Running, transport: str) -> None:
+    requests = {
+        Scope.READ: ("ListGenerations", READ),
+        Scope.SUBMIT: ("SubmitGeneration", soul("a fox")),
+        Scope.CANCEL: ("CancelGeneration", pb.CancelGenerationRequest(id="unknown")),
+    }
+    for scope in Scope:
+        _, secret = await running.gateway.access.create_key("red", "", [scope])
+        client = running.caller(transport, secret)
+        codes = {other: await code(client, *request) for other, request in requests.items()}
+        expected = dict.fromkeys(Scope, "PERMISSION_DENIED")
+        assert codes == expected | {scope: "NOT_FOUND" if scope is Scope.CANCEL else "OK"}
+    assert len(running.ledger.submissions) == 1
+
+
+async def test_a_key_is_refused_once_it_has_expired_and_so_are_its_tokens(running: Running) -> None:
+    access = running.gateway.access
+    now = access._clock.moment().wall
+    key, secret = await access.create_key("red", "", expire_time=now + 1000)
+    client = running.caller("grpc", secret)
+    request = token_pb.CreateWatchTokenRequest(filter={"ids": ["one"]}, ttl={"seconds": 3000})
+    token = await client.call("CreateWatchToken", request)
+    assert token.expire_time.ToMicroseconds() / 1e6 == pytest.approx(now + 1000)
+    watcher = running.caller("grpc", token.token)
+    assert [await code(one, "ListGenerations", READ) for one in (client, watcher)] == ["OK", "OK"]
+
+    access._keys[key.id] = dataclasses.replace(key, expire_time=now)
+
+    assert [await code(one, "ListGenerations", READ) for one in (client, watcher)] == ["UNAUTHENTICATED"] * 2
+
+
+async def test_a_rotated_key_is_valid_until_the_end_of_its_overlap(running: Running) -> None:
+    made = await hfgateway(
+        running.store_path, "create", "--tenant", "red", "--name", "shop", "--scope", "read", "--expires-in", "90d"
+    )
+    old = made.out.strip()
+    key_id = old.split("_")[1]
+    new = (await hfgateway(running.store_path, "rotate", key_id, "--overlap", "1h")).out.strip()
+    assert [await code(running.caller("grpc", one), "ListGenerations", READ) for one in (old, new)] == ["OK", "OK"]
+    lines = [line.split("\t") for line in (await hfgateway(running.store_path, "list")).out.splitlines()]
+    assert [line[1] + line[3] + line[4] + line[5] for line in lines] == ["redactiveshopread"] * 2
+    assert lines[0][6] < lines[1][6]
+
+    assert (await hfgateway(running.store_path, "rotate", key_id, "--overlap", "0")).code == 0
+
+    assert await code(running.caller("grpc", old), "ListGenerations", READ) == "UNAUTHENTICATED"
+    assert (await hfgateway(running.store_path, "list")).out.splitlines()[0].split("\t")[3] == "expired"
+    assert (await hfgateway(running.store_path, "rotate", key_id)).code != 0
+
+
+@pytest.mark.parametrize("arguments", [("--expires-in", "0"), ("--expires-in", "soon"), ("--scope", "all")])
+async def test_an_invalid_key_is_not_created(running: Running, arguments: tuple[str, ...]) -> None:
+    assert (await hfgateway(running.store_path, "create", "--tenant", "red", *arguments)).code != 0
+    assert (await hfgateway(running.store_path, "list")).out == ""
