@@ -91,6 +91,10 @@ soak-tests: ## run all tests in fresh clones: alone, on one core, and with all c
 release-check: setup ## build all packages in dist/, check them, and try their publication without an upload
 	@$(BIN)/python tools/release.py $(if $(FINAL),--final)
 
+.PHONY: container-check
+container-check: setup ## build the container on a base of Debian's packages, and run it read-only; needs root, takes five minutes
+	@$(BIN)/python -m tools.container_check
+
 .PHONY: demo
 demo: setup ## show the gateway with the sandbox; needs no account and no network
 	@$(BIN)/hfgateway demo
@@ -113,7 +117,7 @@ simulate: setup ## run the deterministic simulation; SEEDS=1000 sets the number 
 
 .PHONY: lock
 lock: setup ## update all lock files; UPGRADE=1 also upgrades the locked versions
-	@for name in server dev codegen; do \
+	@for name in server dev codegen build deploy; do \
 		echo "lock: requirements/$$name.txt"; \
 		$(COMPILE) $(if $(UPGRADE),--upgrade) requirements/$$name.in -o requirements/$$name.txt || exit 1; \
 	done
