@@ -36,7 +36,7 @@ async def state(gateway: GatewayProcess, generation_id: str) -> str:
 
 @pytest.mark.skipif(shutil.which("sh") is None, reason="the page is for a shell")
 async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
-    backup, restore, keys, resolve, move, upgrade = BLOCKS
+    backup, restore, keys, resolve, move, upgrade = BLOCKS[:6]
     folder = tmp_path / "here"
     folder.mkdir()
     store = folder / "hfgateway.db"
@@ -79,3 +79,37 @@ async def test_the_page_works_from_backup_to_upgrade(tmp_path: Path) -> None:
     assert sandbox.ledger.double_charged_prompts == {}
     with closing(files.connect_examiner(folder / "moved" / "before-upgrade.db")) as copy:
         assert files.known(copy).backup
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="the page is for a shell")
+async def test_the_commands_for_trouble_work(tmp_path: Path) -> None:
+    uncertain, leak = BLOCKS[6:]
+    folder = tmp_path / "here"
+    folder.mkdir()
+    served = {"store_url": f"sqlite:///{folder / 'hfgateway.db'}", "upstream_idempotency": "off"}
+    async with Sandbox(SandboxOptions(port=0)) as sandbox:
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "500", "processed": True})])
+        async with GatewayProcess(folder, sandbox.url, **served) as gateway:
+            stage = Stage(sandbox, gateway, folder)
+            lost = await submit(gateway, "a fox", pb.WAIT_FOR_STORED)
+            await until_uncertain(gateway, lost)
+            example = re.findall(r"hfgateway explain (\S+)", uncertain.text)[0]
+            output = await stage.run("sh", "-e", "-c", uncertain.text.replace(example, lost))
+            assert "sent to Higgsfield, and the response was HTTP 500" in output
+
+            key = await stage.run("hfgateway", "keys", "create", "--tenant", "shop")
+            leaked = key.split("_")[1]
+            example = re.findall(r"hfgateway keys revoke (\S+)", leak.text)[0]
+            await stage.run("sh", "-e", "-c", leak.text.replace(example, leaked))
+            listed = (await stage.run("hfgateway", "keys", "list")).splitlines()
+            assert [line.split("\t")[3] for line in listed if line.startswith(leaked)] == ["revoked"]
+            assert len(listed) == 2
+
+
+async def until_uncertain(gateway: GatewayProcess, generation_id: str) -> None:
+    """Wait until the outcome of a submission is unknown."""
+    async with gateway.channel() as channel:
+        async for change in stub(channel).WatchGeneration(pb.WatchGenerationRequest(id=generation_id), timeout=60):
+            if name_of(change.generation) == "UNCERTAIN":
+                return
+    raise AssertionError("the watch ended")

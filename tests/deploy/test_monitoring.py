@@ -1,0 +1,79 @@
+"""The alert rules and the dashboard: valid, and about metrics and labels that a running gateway has."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.sandbox.faults import Fault
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway_client import AsyncClient, errors, soul
+from tests.docs.markdown import anchors
+from tests.durability.process import GatewayProcess
+from tools.deployment import read_yaml
+from tools.generate import run
+
+MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
+METRIC = re.compile(r"\b((?:hfgateway|process)_\w+)(?:\{([^}]*)\})?")
+GROUPED = re.compile(r"\bby \(([^)]*)\)")
+FROM_PROMETHEUS = {"job", "instance"}
+"""Labels that Prometheus adds to what it scrapes."""
+
+
+def expressions() -> list[str]:
+    (alerts,) = read_yaml(MONITORING / "alerts.yaml")
+    dashboard = json.loads((MONITORING / "dashboard.json").read_text())
+    rules = [rule["expr"] for group in alerts["groups"] for rule in group["rules"]]
+    return rules + [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+
+
+@pytest.mark.toolchain("promtool")
+def test_the_rules_are_valid_and_fire() -> None:
+    run("promtool", "check", "rules", MONITORING / "alerts.yaml")
+    run("promtool", "test", "rules", MONITORING / "alerts_test.yaml")
+
+
+async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Path) -> None:
+    async with (
+        Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+        AsyncClient(gateway.address) as client,
+    ):
+        await client.generate(soul("a fox"))
+        sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "402"})])
+        with pytest.raises(errors.GatewayError):
+            await client.generate(soul("an owl"))
+        # Metrics that only exist once they were counted.
+        async with aiohttp.ClientSession() as session:
+            await session.get(f"{gateway.http_address}/healthz", headers={"Host": "elsewhere.example"})
+            async with session.get(f"{gateway.http_address}/metrics") as answer:
+                text = await answer.text()
+    labels: defaultdict[str, set[str]] = defaultdict(set)
+    for name, pairs in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", text, re.MULTILINE):
+        labels[name] |= set(re.findall(r'(\w+)="', pairs))
+    # It is counted when a call is refused before it was read.
+    labels["hfgateway_rpc_refused_total"] |= {"method"}
+    assert 'hfgateway_upstream_calls_total{operation="submit",outcome="402"} 1.0' in text
+    for expression in expressions():
+        found = METRIC.findall(expression)
+        assert found, expression
+        known: set[str] = set()
+        for name, matchers in found:
+            assert name in labels, f"{name} in {expression}"
+            assert set(re.findall(r"(\w+)\s*[=!]", matchers)) <= labels[name] | FROM_PROMETHEUS, expression
+            known |= labels[name]
+        for group in GROUPED.findall(expression):
+            assert set(re.split(r",\s*", group)) <= known | FROM_PROMETHEUS, expression
+
+
+def test_every_alert_has_a_page_that_says_what_to_do() -> None:
+    (alerts,) = read_yaml(MONITORING / "alerts.yaml")
+    for group in alerts["groups"]:
+        for rule in group["rules"]:
+            page, _, anchor = rule["annotations"]["runbook"].partition("#")
+            assert not anchor or anchor in anchors(page), rule["alert"]
