@@ -16,6 +16,16 @@ NOT_RUN = {
     "make soak": "the same, for up to 20 minutes",
     'hfgateway keys create --tenant shop --name "order service"': "tests/access/test_keys.py runs the command",
     "hfgateway keys list": "the same",
+    "docker build -f deploy/container/Containerfile -t hfgateway .": "`make container-check` builds it with Buildah",
+    "docker compose -f deploy/compose/compose.yaml up --detach": (
+        "needs images of a registry; tests/deploy checks the file, and `make container-check` runs the container"
+    ),
+    "docker compose -f deploy/compose/compose.yaml exec gateway hfgateway keys create --tenant shop": "the same",
+    "docker compose -f deploy/compose/replicas.yaml up --detach": (
+        "the same; tests/deploy/test_load_balancer.py runs its parts as processes"
+    ),
+    "docker compose -f deploy/compose/replicas.yaml exec gateway-1 hfgateway keys create --tenant shop": "the same",
+    "kubectl apply -k deploy/kubernetes": "needs a cluster; tests/deploy validates the manifests",
     "cd clients/typescript && npm ci && npm pack": "tests/clients/test_typescript.py packs and installs it",
     "make page": "CI checks that the served files are up to date",
     "ghz --insecure --call hfgateway.v1.GenerationService/ListGenerations --data '{}'    "

@@ -14,7 +14,7 @@ from tests.docs.markdown import ROOT, SHELLS, anchors, blocks, documents, links,
 
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)+/?|[\w.-]+/|[\w-]+\.(?:py|md|toml|sql|proto)|Makefile|\.[a-z]+")
 NAME = re.compile(r"(?:\w+\.)*(\w+)\(\)")
-NO_PATHS = {".venv", ".venv/bin"}
+NO_PATHS = {".env", ".venv", ".venv/bin"}
 WHOLE = {"cli", "mcp", "sandbox"}
 """Packages that the map names as one."""
 
@@ -54,7 +54,9 @@ def test_every_block_has_a_known_language() -> None:
     assert [str(block) for file in documents() for block in blocks(file) if block.language not in known] == []
 
 
-@pytest.mark.parametrize("file", ["ARCHITECTURE.md", "README.md", "docs/submit-path.md", "docs/settings.md"])
+@pytest.mark.parametrize(
+    "file", ["ARCHITECTURE.md", "README.md", "docs/production.md", "docs/submit-path.md", "docs/settings.md"]
+)
 def test_every_path_that_is_named_exists(file: str) -> None:
     named = [span for span in spans(file) if PATH.fullmatch(span) and "…" not in span and span not in NO_PATHS]
     assert [span for span in named if not (ROOT / span).exists()] == []

@@ -1,0 +1,146 @@
+"""The shipped HAProxy configuration, with a real HAProxy, a real PostgreSQL server and three gateways behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway_client import AsyncClient, RetryPolicy, TlsConfig, soul
+from tests.app.certificates import Authority
+from tests.app.command import environment
+from tests.contract.store.test_standby import STANDBY
+from tests.durability.process import PATIENCE, READY
+from tests.support import forked
+from tests.support.addresses import free_address
+
+pytestmark = [pytest.mark.toolchain("postgres"), pytest.mark.toolchain("haproxy")]
+SHIPPED = Path(__file__).parents[2] / "deploy" / "compose" / "haproxy.cfg"
+SERVER = re.compile(r"server (gateway-\d) \S+:(50051|8080) ")
+GENERATIONS = 24
+
+
+class Replica:
+    """A gateway process that is active or stands by."""
+
+    def __init__(self, grpc: str, http: str, process: forked.ForkedProcess) -> None:
+        self.grpc = grpc
+        self.http = http
+        self.process = process
+        self.active = False
+
+    async def started(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            line = (await self.process.stdout.readline()).decode()
+        self.active = READY.search(line) is not None
+        assert self.active or STANDBY.search(line), line
+
+
+@asynccontextmanager
+async def replicas(folder: Path, upstream: str, store: str) -> AsyncIterator[list[Replica]]:
+    """Start three gateways on one database; kill them at the end."""
+    started: list[Replica] = []
+    try:
+        for number in range(3):
+            grpc, http = free_address(), free_address()
+            settings = {
+                "HFGATEWAY_UPSTREAM_URL": upstream,
+                "HFGATEWAY_STORE_URL": store,
+                "HFGATEWAY_GRPC_ADDRESS": grpc,
+                "HFGATEWAY_HTTP_ADDRESS": http,
+                "HFGATEWAY_POLL_MIN": "0.05",
+                "HFGATEWAY_POLL_MAX": "0.2",
+            }
+            log = folder / f"gateway-{number}.log"
+            process = await forked.start("serve", environment=environment(folder, settings), log=log)
+            started.append(Replica(grpc, http, process))
+            await started[-1].started()
+        yield started
+    finally:
+        for replica in started:
+            replica.process.kill()
+            await replica.process.wait()
+
+
+def configuration(folder: Path, gateways: list[Replica], grpc: str, https: str) -> tuple[Path, Path]:
+    """Write the shipped configuration with the addresses and the certificate of the test; return it and the CA."""
+    authority = Authority.made(folder)
+    pair = authority.signed("balancer")
+    pem = folder / "tls.pem"
+    pem.write_text(pair.cert.read_text() + pair.key.read_text())
+    addresses = {f"gateway-{number}": gateway for number, gateway in enumerate(gateways, 1)}
+
+    def here(server: re.Match[str]) -> str:
+        gateway = addresses[server[1]]
+        return f"server {server[1]} {gateway.grpc if server[2] == '50051' else gateway.http} "
+
+    text, servers = SERVER.subn(here, SHIPPED.read_text())
+    assert servers == 6
+    text = text.replace("bind :50051", f"bind {grpc}").replace("bind :8443", f"bind {https}")
+    written = folder / "haproxy.cfg"
+    written.write_text(text.replace("/etc/haproxy/tls.pem", str(pem)))
+    return written, authority.cert
+
+
+@asynccontextmanager
+async def balancer(written: Path, https: str) -> AsyncIterator[None]:
+    """Run HAProxy until the end of the block. Begins when one of the gateways is ready through it."""
+    log = written.with_suffix(".log")
+    with log.open("wb") as output:
+        process = await asyncio.create_subprocess_exec("haproxy", "-db", "-f", written, stdout=output, stderr=output)
+    try:
+        async with asyncio.timeout(PATIENCE), aiohttp.ClientSession() as session:
+            while True:
+                assert process.returncode is None, log.read_text()
+                try:
+                    async with session.get(f"https://{https}/readyz", ssl=False) as answer:
+                        if answer.status == 200:
+                            break
+                except aiohttp.ClientConnectionError:
+                    await asyncio.sleep(0.05)
+        yield
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_clients_see_no_error_when_a_gateway_is_killed_under_load(tmp_path: Path, emptied: str) -> None:
+    grpc, https = free_address(), free_address()
+    async with AsyncExitStack() as stack:
+        options = SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.2)
+        sandbox = await stack.enter_async_context(Sandbox(options))
+        gateways = await stack.enter_async_context(replicas(tmp_path, sandbox.url, emptied))
+        written, ca = configuration(tmp_path, gateways, grpc, https)
+        await stack.enter_async_context(balancer(written, https))
+        client = await stack.enter_async_context(AsyncClient(grpc, tls=TlsConfig(ca=ca), retry=RetryPolicy(0.05, 0.25)))
+        async with aiohttp.ClientSession() as session, session.get(f"https://{https}/metrics", ssl=False) as answer:
+            assert answer.status == 403
+
+        under_way = asyncio.Semaphore(8)
+        third_done = asyncio.Event()
+        done = 0
+
+        async def generate(number: int) -> str:
+            nonlocal done
+            async with under_way:
+                generation = await client.generate(soul(f"fox {number}"), idempotency_key=f"key-{number}")
+            done += 1
+            if done == GENERATIONS // 3:
+                third_done.set()
+            return str(generation.id)
+
+        async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as tasks:
+            calls = [tasks.create_task(generate(number)) for number in range(GENERATIONS)]
+            await third_done.wait()
+            next(gateway for gateway in gateways if gateway.active).process.kill()
+
+        assert len({call.result() for call in calls}) == GENERATIONS
+        assert sandbox.ledger.double_charged_prompts == {}
+        assert len(sandbox.ledger.charges) == GENERATIONS
