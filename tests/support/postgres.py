@@ -8,6 +8,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
@@ -60,7 +61,8 @@ class Server:
     All local connections are trusted, except those of the user "locked", who has the password "secret".
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: str) -> None:
+        self._settings = SETTINGS | settings
         self._folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-"))
         # The server refuses to run as root. Debian's package has made a user for it.
         self._owner = ADMIN if os.geteuid() == 0 else None
@@ -76,8 +78,7 @@ class Server:
         if not data.exists():
             self._run("initdb", "-D", str(data), "-U", ADMIN, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
             with (data / "postgresql.conf").open("a") as settings:
-                settings.writelines(f"{name} = '{value}'\n" for name, value in SETTINGS.items())
-                settings.write(f"port = {self.port}\n")
+                settings.writelines(f"{name} = '{value}'\n" for name, value in self._settings.items())
             with (data / "pg_hba.conf").open("r+") as rules:
                 trusted = rules.read()
                 rules.seek(0)
@@ -86,10 +87,25 @@ class Server:
         assert server is not None
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["sh", "-c", UNTIL_STDIN_ENDS, "sh", server, "-D", str(data)],
+                ["sh", "-c", UNTIL_STDIN_ENDS, "sh", server, "-D", str(data), "-p", str(self.port)],
                 user=self._owner, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         self._await()
+
+    def copy_of(self, primary: Server, name: str) -> None:
+        """Make this server a standby of another one, which knows it by a name. `start` starts it."""
+        conninfo = f"host=127.0.0.1 port={primary.port} user={ADMIN} application_name={name}"
+        self._run("pg_basebackup", "-D", str(self._folder / "data"), "-d", conninfo, "-R", "-c", "fast", "--no-sync")
+
+    def kill_processes(self) -> None:
+        """Send SIGKILL to all processes of the server, without which it cannot answer any more."""
+        assert self._process is not None
+        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        for pid in (postmaster, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.kill()
 
     def kill(self) -> None:
         """End the server at once, without a checkpoint, as a crash would."""
@@ -149,12 +165,26 @@ class Server:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Server]:
-    """Start a server with the roles USER, an ordinary one, and "locked"."""
-    server = Server()
+def running(**settings: str) -> Iterator[Server]:
+    """Start a server with the roles USER, an ordinary one, and "locked". `settings` replace some of SETTINGS."""
+    server = Server(**settings)
     try:
         server.start()
         server.execute(f"CREATE ROLE {USER} LOGIN", "CREATE ROLE locked LOGIN PASSWORD 'secret'")
         yield server
     finally:
         server.close()
+
+
+@contextlib.contextmanager
+def replicated() -> Iterator[tuple[Server, Server]]:
+    """Start a server, and a standby that has every commit before the server acknowledges it. Yields both."""
+    with running(wal_level="replica", max_wal_senders="4") as primary:
+        standby = Server()
+        try:
+            standby.copy_of(primary, "standby")
+            standby.start()
+            primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'", "SELECT pg_reload_conf()")
+            yield primary, standby
+        finally:
+            standby.close()

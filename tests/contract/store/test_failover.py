@@ -1,0 +1,52 @@
+"""A PostgreSQL server that dies, and the standby that takes its place. Both are real."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.contract.store.load import load, sandbox_for_load, until
+from tests.durability.process import GatewayProcess
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
+
+pytestmark = pytest.mark.toolchain("postgres")
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[Server, Server]]:
+    """Start a server with a synchronous standby."""
+    from tests.support import postgres as support
+
+    with support.replicated() as pair:
+        pair[0].execute(f"CREATE DATABASE store OWNER {support.USER}")
+        yield pair
+
+
+async def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path, pair: tuple[Server, Server]) -> None:
+    import psycopg
+
+    primary, standby = pair
+    hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
+    url = f"postgresql://gateway@{hosts}/store?target_session_attrs=read-write"
+    async with await psycopg.AsyncConnection.connect(primary.url("postgres", "postgres"), autocommit=True) as admin:
+
+        async def synchronous() -> bool:
+            rows = await admin.execute("SELECT sync_state FROM pg_stat_replication")
+            return await rows.fetchall() == [("sync",)]
+
+        await until(synchronous)
+    async with (
+        sandbox_for_load() as sandbox,
+        GatewayProcess(tmp_path, sandbox.url, store_url=url, store_connections="4") as gateway,
+        load(gateway.address, sandbox, tmp_path / "history.jsonl") as clients,
+    ):
+        await clients.more()
+        await asyncio.to_thread(primary.kill_processes)
+        await asyncio.to_thread(standby.execute, "SELECT pg_promote()")
+        await clients.more()
