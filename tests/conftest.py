@@ -25,8 +25,8 @@ from xdist.workermanage import WorkerController
 
 from tests.support.watchdog import Watchdog
 
-OUTSIDE_THE_PATH = "/usr/lib/postgresql/*/bin"
-"""Where Debian installs the programs of PostgreSQL."""
+OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
+"""Where Debian installs the programs of PostgreSQL, and PgBouncer."""
 WORKERS_PER_CORE, MAX_WORKERS = 2, 8
 """More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
@@ -54,6 +54,13 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
         "tests/contract/store/test_agents.py",
         "tests/contract/store/test_characters.py",
     ),
+    (
+        "tests/contract/store/test_postgres_connections.py",
+        "tests/contract/store/test_upgrade.py",
+        "tests/contract/store/test_pgbouncer.py",
+        "tests/contract/store/test_postgres_plans.py",
+    ),
+    ("tests/contract/store/test_failover.py",),
     ("tests/app/test_doctor.py",),
     ("tests/simulation/test_simulation.py",),
     ("tests/simulation/test_mutations.py",),
@@ -180,7 +187,8 @@ class Toolchains:
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         for marker in item.iter_markers("toolchain"):
             (name,) = marker.args
-            if shutil.which(name) or shutil.which(name, path=os.pathsep.join(glob.glob(OUTSIDE_THE_PATH))):
+            outside = [folder for pattern in OUTSIDE_THE_PATH for folder in glob.glob(pattern)]
+            if shutil.which(name) or shutil.which(name, path=os.pathsep.join(outside)):
                 continue
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{name} is not installed, and CI=true forbids skips", pytrace=False)

@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -52,7 +53,7 @@ UNTIL_STDIN_ENDS = '"$@" & read -r _; kill -QUIT $!; wait'
 def program(name: str) -> str | None:
     """Return the path of a program of PostgreSQL. Debian installs them outside the path of commands."""
     folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(Path(path).parts[-2]))
-    return shutil.which(name) or shutil.which(name, path=os.pathsep.join(reversed(folders)))
+    return shutil.which(name) or shutil.which(name, path=os.pathsep.join([*reversed(folders), "/usr/sbin"]))
 
 
 class Server:
@@ -63,18 +64,18 @@ class Server:
 
     def __init__(self, **settings: str) -> None:
         self._settings = SETTINGS | settings
-        self._folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-"))
         # The server refuses to run as root. Debian's package has made a user for it.
-        self._owner = ADMIN if os.geteuid() == 0 else None
-        if self._owner:
-            shutil.chown(self._folder, pwd.getpwnam(self._owner).pw_name)
+        self.owner = ADMIN if os.geteuid() == 0 else None
+        if self.owner:
+            shutil.chown(self.folder, pwd.getpwnam(self.owner).pw_name)
         self.port = int(free_address().rpartition(":")[2])
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
 
     def start(self) -> None:
         """Start the server, and create its data folder if there is none."""
-        data = self._folder / "data"
+        data = self.folder / "data"
         if not data.exists():
             self._run("initdb", "-D", str(data), "-U", ADMIN, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
             with (data / "postgresql.conf").open("a") as settings:
@@ -85,22 +86,22 @@ class Server:
                 rules.write(f"host all locked 127.0.0.1/32 scram-sha-256\n{trusted}")
         server = program("postgres")
         assert server is not None
-        with (self._folder / "log").open("ab") as log:
+        with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 ["sh", "-c", UNTIL_STDIN_ENDS, "sh", server, "-D", str(data), "-p", str(self.port)],
-                user=self._owner, cwd=self._folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                user=self.owner, cwd=self.folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         self._await()
 
     def copy_of(self, primary: Server, name: str) -> None:
         """Make this server a standby of another one, which knows it by a name. `start` starts it."""
         conninfo = f"host=127.0.0.1 port={primary.port} user={ADMIN} application_name={name}"
-        self._run("pg_basebackup", "-D", str(self._folder / "data"), "-d", conninfo, "-R", "-c", "fast", "--no-sync")
+        self._run("pg_basebackup", "-D", str(self.folder / "data"), "-d", conninfo, "-R", "-c", "fast", "--no-sync")
 
     def kill_processes(self) -> None:
         """Send SIGKILL to all processes of the server, without which it cannot answer any more."""
         assert self._process is not None
-        postmaster = int((self._folder / "data" / "postmaster.pid").read_text().split()[0])
+        postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
         for pid in (postmaster, *map(int, children)):
             with contextlib.suppress(ProcessLookupError):
@@ -118,7 +119,7 @@ class Server:
         """Stop the server and remove its data."""
         if self._process is not None and self._process.poll() is None:
             self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str, user: str = USER, password: str = "", port: int | None = None) -> str:
         """Return the URL of a database; `port` is that of a proxy."""
@@ -149,11 +150,11 @@ class Server:
         end = time.monotonic() + START_LIMIT
         while True:
             assert self._process is not None
-            assert self._process.poll() is None, (self._folder / "log").read_text()
+            assert self._process.poll() is None, (self.folder / "log").read_text()
             try:
                 self.execute("SELECT 1")
             except psycopg.OperationalError:
-                assert time.monotonic() < end, (self._folder / "log").read_text()
+                assert time.monotonic() < end, (self.folder / "log").read_text()
                 time.sleep(0.02)
             else:
                 return
@@ -161,7 +162,7 @@ class Server:
     def _run(self, name: str, *arguments: str) -> None:
         found = program(name)
         assert found is not None
-        subprocess.run([found, *arguments], check=True, user=self._owner, cwd=self._folder, stdout=subprocess.DEVNULL)
+        subprocess.run([found, *arguments], check=True, user=self.owner, cwd=self.folder, stdout=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager
@@ -188,3 +189,61 @@ def replicated() -> Iterator[tuple[Server, Server]]:
             yield primary, standby
         finally:
             standby.close()
+
+
+class Pooler:
+    """PgBouncer in transaction mode between clients and a server, with some of its settings replaced."""
+
+    def __init__(self, server: Server, **settings: str) -> None:
+        self._server = server
+        self.address = free_address()
+        host, _, port = self.address.rpartition(":")
+        self._settings = {
+            "listen_addr": host,
+            "listen_port": port,
+            "unix_socket_dir": "",
+            "auth_type": "any",
+            "admin_users": USER,
+            "pool_mode": "transaction",
+            "default_pool_size": "4",
+            "server_login_retry": "1",
+            **settings,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def cut(self, database: str) -> None:
+        """End all connections of clients to a database."""
+        url = f"postgresql://{USER}@{self.address}/pgbouncer"
+        with psycopg.connect(url, autocommit=True) as console:
+            for command in (f"KILL {database}", f"RESUME {database}"):
+                console.execute(command)  # type: ignore[call-overload] # not a literal
+
+    def __enter__(self) -> Pooler:
+        folder = Path(tempfile.mkdtemp(prefix="pgbouncer-", dir=self._server.folder))
+        lines = "".join(f"{name} = {value}\n" for name, value in self._settings.items())
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={self._server.port} user={USER}\n[pgbouncer]\n{lines}"
+        )
+        if self._server.owner:
+            shutil.chown(folder, self._server.owner)
+        pooler = program("pgbouncer")
+        assert pooler is not None
+        with (folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                ["sh", "-c", UNTIL_STDIN_ENDS.replace("QUIT", "TERM"), "sh", pooler, "pgbouncer.ini"],
+                user=self._server.owner, cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
+            )  # fmt: skip
+        end = time.monotonic() + START_LIMIT
+        host, _, port = self.address.rpartition(":")
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection((host, int(port)), START_LIMIT):
+                return self
+            assert self._process.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < end, (folder / "log").read_text()
+            time.sleep(0.02)
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(START_LIMIT)

@@ -41,10 +41,13 @@ ADVICE = (
     ("no pg_hba.conf entry", "allow the gateway's user, database, address and encryption in the server's pg_hba.conf"),
     ('database "[^"]*" does not exist', "create it, for example: createdb NAME"),
     ("too many (connections|clients)|connection slots", "raise max_connections, or lower HFGATEWAY_STORE_CONNECTIONS"),
+    ("max_client_conn", "raise max_client_conn of the pooler, or lower HFGATEWAY_STORE_CONNECTIONS"),
+    ("unsupported startup parameter", "the pooler refuses it: set it for the role, and not in HFGATEWAY_STORE_URL"),
+    ("statement pooling mode", "set pool_mode = transaction in the pooler"),
     ("certificate|SSL", "check sslmode and sslrootcert in HFGATEWAY_STORE_URL"),
     ("starting up|shutting down|recovery", "wait until the server is ready"),
 )
-"""Texts in libpq's messages, which have no SQLSTATE when a connection fails, and what the operator can do."""
+"""Texts in messages of servers, poolers and libpq, and what the operator can do. Few of them have a SQLSTATE."""
 
 
 def unreachable(store: str, error: Exception) -> ServerError:
@@ -53,7 +56,17 @@ def unreachable(store: str, error: Exception) -> ServerError:
     # The message repeats host and port, which are in the URL.
     text = re.sub(r'.*?(connection to server at "[^"]*"( \([^)]*\))?, port \d+ failed: )+', "", text)
     text = text.removeprefix("connection failed: ").removeprefix("FATAL: ").strip()
-    advice = next(
-        (advice for known, advice in ADVICE if re.search(known, text)), "is the server running and reachable?"
+    return ServerError(
+        f"{store}: cannot be connected to ({text}); {advice(text) or 'is the server running and reachable?'}"
     )
-    return ServerError(f"{store}: cannot be connected to ({text}); {advice}")
+
+
+def refused(store: str, error: psycopg.Error) -> ServerError:
+    """Return the error for a server that refuses a statement while the store is opened."""
+    text = error.diag.message_primary or "the connection was lost"
+    return ServerError(f"{store}: {'; '.join(filter(None, (text, advice(text))))}")
+
+
+def advice(text: str) -> str:
+    """Return what the operator can do about a message; empty if there is no advice."""
+    return next((advice for known, advice in ADVICE if re.search(known, text)), "")

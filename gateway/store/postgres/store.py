@@ -22,7 +22,7 @@ from gateway.store.postgres.claims import PostgresClaims
 from gateway.store.postgres.copies import PostgresCopies
 from gateway.store.postgres.database import CONNECT_LIMIT, LOCK_LIMIT, STATEMENT_LIMIT, Database
 from gateway.store.postgres.deletions import PostgresDeletions
-from gateway.store.postgres.errors import ServerError, unreachable
+from gateway.store.postgres.errors import ServerError, refused, unreachable
 from gateway.store.postgres.events import PostgresEvents
 from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
@@ -152,7 +152,11 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
     """Connect for a while. Errors of the server within become ServerError."""
     try:
         connection = await psycopg.AsyncConnection.connect(
-            url, autocommit=True, connect_timeout=int(CONNECT_LIMIT), application_name="hfgateway"
+            url,
+            autocommit=True,
+            prepare_threshold=None,
+            connect_timeout=int(CONNECT_LIMIT),
+            application_name="hfgateway",
         )
     except psycopg.Error as error:
         raise unreachable(shown, error) from None  # its text may contain parts of the URL
@@ -162,7 +166,7 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
         advice = "the gateway's role must own its database, or have the right CREATE on its schema"
         raise ServerError(f"{shown}: {error.diag.message_primary}; {advice}") from error
     except psycopg.Error as error:
-        raise ServerError(f"{shown}: {error.diag.message_primary or 'the connection was lost'}") from error
+        raise refused(shown, error) from error
     finally:
         await connection.close()
 

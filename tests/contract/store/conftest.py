@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -15,7 +16,7 @@ from gateway.store.sqlite import SqliteStore
 from gateway.store.store import Store
 
 if TYPE_CHECKING:
-    from tests.support.postgres import Server
+    from tests.support.postgres import Pooler, Server
 
 
 class Engine(Protocol):
@@ -68,6 +69,8 @@ def _broke(error: Exception) -> None:
     raise AssertionError("the store is broken") from error
 
 
+VARIANT = os.environ.get("TEST_POSTGRES", "")
+"""How the tests use PostgreSQL: "serializable", with this isolation level; "pgbouncer", through a pooler."""
 ENGINES = ["sqlite", pytest.param("postgres", marks=pytest.mark.toolchain("postgres"))]
 
 
@@ -78,7 +81,11 @@ async def engine(request: Any, tmp_path: Path) -> AsyncIterator[Engine]:
         if request.param == "sqlite":
             engine = SqliteEngine(tmp_path)
         else:
-            engine = PostgresEngine(request.getfixturevalue("emptied"))
+            url = request.getfixturevalue("emptied")
+            if VARIANT == "pgbouncer":
+                pooler = stack.enter_context(_pooler(request.getfixturevalue("postgres")))
+                url = url.replace(f"127.0.0.1:{request.getfixturevalue('postgres').port}", pooler.address)
+            engine = PostgresEngine(url)
         stack.push_async_callback(engine.close)
         yield engine
 
@@ -96,6 +103,8 @@ def postgres() -> Iterator[Server]:
 def database(postgres: Server) -> Iterator[str]:
     """Create a database with the schema."""
     with postgres.database() as name:
+        if VARIANT == "serializable":
+            postgres.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = serializable")
         with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
             thread.submit(asyncio.run, _create_schema(postgres.url(name))).result()
         yield name
@@ -106,6 +115,12 @@ def emptied(postgres: Server, database: str) -> str:
     """Return the URL of a database that has the schema and no content."""
     postgres.empty(database)
     return postgres.url(database)
+
+
+def _pooler(server: Server) -> Pooler:
+    from tests.support import postgres as support
+
+    return support.Pooler(server)
 
 
 async def _create_schema(url: str) -> None:
