@@ -60,6 +60,7 @@ from gateway.upstream_calls import UpstreamCalls
 
 if TYPE_CHECKING:
     from gateway.open_telemetry import Traces
+    from gateway.sign_on import SignOn
 
 Standby = Callable[[str], Awaitable[None]]
 """Called when another gateway has the store, with its address."""
@@ -138,6 +139,20 @@ def open_traces(settings: Settings) -> "Traces | None":
         raise SettingError(PREFIX + "TRACES", why) from error
 
 
+def open_sign_on(settings: Settings, clock: Clock) -> "SignOn | None":
+    """Return the verifier of an issuer's tokens; None if there is no issuer. Raises SettingError."""
+    if settings.oidc is None:
+        return None
+    try:
+        from gateway.sign_on import SignOn
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"jwt", "cryptography"}:
+            raise
+        why = "needs a library that is not installed: pip install 'hfgateway[oidc]'"
+        raise SettingError(PREFIX + "OIDC_ISSUER", why) from error
+    return SignOn(settings.oidc, clock)
+
+
 def archive_storage(settings: Settings) -> ObjectStorage | None:
     """Return the storage of the archive; None if it is not configured. Raises SettingError."""
     if settings.archive_url is None:
@@ -197,7 +212,9 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
     calls.entries = feed.entries
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
     characters = await _characters(base)
-    access = Access(store.keys, clock, await store.keys.api_keys(), token_secret, required=settings.auth == "keys")
+    sign_on = open_sign_on(settings, clock)
+    api_keys = await store.keys.api_keys()
+    access = Access(store.keys, clock, api_keys, token_secret, required=settings.auth == "keys", issuer=sign_on)
     lifecycle = await _lifecycle(base, feed, catalogs, characters, access)
     agents = Agents(HiggsfieldAgents(upstream), store.agents, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
@@ -229,6 +246,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         timelines=Timelines(store.events, store.change_log, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
+        sign_on=sign_on,
         storage=storage,
         uploads=Uploads(storage, clock),
         receivers=receivers,

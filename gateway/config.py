@@ -61,6 +61,16 @@ class PostgresUrl:
         return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
+@dataclass(frozen=True, slots=True)
+class OidcSettings:
+    """How tokens of an OpenID Connect issuer are checked, and the claims with the tenant and the scopes."""
+
+    issuer: str
+    audience: str
+    tenant_claim: str
+    scope_claim: str
+
+
 Store = Path | PostgresUrl
 """Where the gateway stores everything: a SQLite file, or a database of a PostgreSQL server."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -89,6 +99,10 @@ class Settings:
     uncertain_timeout: float
     retention: float
     auth: str
+    oidc_issuer: str | None
+    oidc_audience: str
+    oidc_tenant_claim: str
+    oidc_scope_claim: str
     tls_cert: Path | None
     tls_key: Path | None
     tls_client_ca: Path | None
@@ -104,6 +118,13 @@ class Settings:
     log_format: str
     log_level: str
     warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def oidc(self) -> OidcSettings | None:
+        """How tokens of an issuer are checked; None if none are accepted."""
+        if self.oidc_issuer is None:
+            return None
+        return OidcSettings(self.oidc_issuer, self.oidc_audience, self.oidc_tenant_claim, self.oidc_scope_claim)
 
     @property
     def upstream_is_local(self) -> bool:
@@ -206,6 +227,21 @@ def _upstream_url(text: str) -> str:
 
 def _optional_url(text: str) -> str | None:
     return _url(text).geturl().rstrip("/") if text else None
+
+
+def _issuer(text: str) -> str | None:
+    """Read the URL of an issuer exactly as its tokens name it."""
+    if not text:
+        return None
+    if _url(text).scheme == "http" and not Address(_url(text).hostname or "", 0).loopback:
+        raise ValueError("must be https, because the keys of tokens come from there")
+    return text
+
+
+def _word(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError("must be one word")
+    return text
 
 
 def _optional_address(text: str) -> Address | None:
@@ -383,6 +419,14 @@ _ROWS: dict[str, _Row] = {
         "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "
         "there",
     ),
+    "OIDC_ISSUER": _Row(
+        "oidc_issuer", "", _issuer, "URL of an OpenID Connect issuer whose tokens are accepted as well as API keys"
+    ),
+    "OIDC_AUDIENCE": _Row("oidc_audience", "", _word, "the audience (aud) that its tokens must have"),
+    "OIDC_TENANT_CLAIM": _Row("oidc_tenant_claim", "tenant", _word, "the claim of its tokens that names the tenant"),
+    "OIDC_SCOPE_CLAIM": _Row(
+        "oidc_scope_claim", "scope", _word, "the claim that contains hfgateway:read, hfgateway:submit, hfgateway:cancel"
+    ),
     "TLS_CERT": _Row("tls_cert", "", _optional_file, "PEM file with the certificate chain of both ports"),
     "TLS_KEY": _Row("tls_key", "", _optional_file, "PEM file with the private key of TLS_CERT"),
     "TLS_CLIENT_CA": _Row(
@@ -452,6 +496,11 @@ def _check_together(settings: Settings) -> None:
         raise SettingError(PREFIX + "TLS_CLIENT_CA", "needs TLS_CERT and TLS_KEY")
     if settings.archive_public_url is not None and settings.archive_url is None:
         raise SettingError(PREFIX + "ARCHIVE_PUBLIC_URL", "needs ARCHIVE_URL, which enables the archive")
+    if settings.oidc_issuer is not None:
+        if settings.auth != "keys":
+            raise SettingError(PREFIX + "OIDC_ISSUER", "needs HFGATEWAY_AUTH=keys")
+        if not settings.oidc_audience:
+            raise SettingError(PREFIX + "OIDC_AUDIENCE", "is missing: tokens for other services must be refused")
     _check_webhooks(settings)
     _check_tls(settings)
     if settings.poll_min > settings.poll_max:

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from gateway.access.identity import Access
 from gateway.agents.service import Agents
@@ -50,6 +50,13 @@ KEYS_KEPT = 7 * 86_400.0
 """Seconds for which an idempotency key is remembered at least (generation_service.proto)."""
 
 
+class Signing(Protocol):
+    """Keeps the keys of an issuer."""
+
+    async def run(self) -> None:
+        """Fetch them until canceled."""
+
+
 @dataclass
 class Core:
     """All parts of a gateway but its ports. Call `start`, `drain` and `close` once each, in this order."""
@@ -74,6 +81,7 @@ class Core:
     timelines: Timelines
     resolver: Resolver
     access: Access
+    sign_on: Signing | None
     storage: HiggsfieldStorage
     uploads: Uploads
     receivers: HttpReceivers
@@ -94,6 +102,8 @@ class Core:
             self._run_until_drain(work)
         if self.archiver is not None:
             self._run_until_drain(self.archiver.run())
+        if self.sign_on is not None:
+            self._run_until_drain(self.sign_on.run())
         await self.webhook_inbox.resume()
 
     async def drain(self) -> None:

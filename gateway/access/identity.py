@@ -16,6 +16,8 @@ from gateway.generations.stores import Filter, UnconfirmedError
 DEFAULT_TENANT = "default"
 """The tenant of all calls if API keys are not required."""
 SCHEME = "bearer "
+ISSUED = "issued"
+"""The `key_id` of callers with a token of an issuer. Ids of API keys have another form."""
 WATCHING = frozenset({"GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations"})
 """The RPCs that a watch token may call."""
 
@@ -25,8 +27,8 @@ class Identity:
     """The tenant of a call, and its limits.
 
     `key_id` is the API key of the call, or the one that created its watch token; "" if none. `key_name` is the note of
-    an API key, and `scopes` is what it may do. The other fields are set by watch tokens: `within` is the filter of what
-    may be watched, `expire_time` is wall time.
+    an API key, or the subject of an issuer's token. `scopes` is what either may do. `expire_time` is the wall time at
+    which a token expires. The other fields are set by watch tokens: `within` is the filter of what may be watched.
     """
 
     tenant: str
@@ -41,6 +43,13 @@ class Identity:
 
 
 ANONYMOUS = Identity(DEFAULT_TENANT)
+
+
+class Issuer(Protocol):
+    """Verifies the tokens of an OpenID Connect issuer."""
+
+    def identify(self, token: str) -> Identity:
+        """Return the identity of the bearer. Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE."""
 
 
 class KeyStore(Protocol):
@@ -69,12 +78,21 @@ class Access:
     """
 
     def __init__(
-        self, store: KeyStore, clock: Clock, stored: Iterable[ApiKey], token_secret: bytes, *, required: bool
+        self,
+        store: KeyStore,
+        clock: Clock,
+        stored: Iterable[ApiKey],
+        token_secret: bytes,
+        *,
+        required: bool,
+        issuer: Issuer | None = None,
     ) -> None:
         """Take over the stored keys.
 
         `required`: calls without a key or token are refused. Otherwise they act as DEFAULT_TENANT, without limits.
+        `issuer` verifies tokens of others; without one they are refused.
         """
+        self._issuer = issuer
         self._store = store
         self._clock = clock
         self._keys = {key.id: key for key in stored}
@@ -87,7 +105,7 @@ class Access:
         """Return whether keys of more than one tenant are accepted."""
         tenants = (key.tenant for key in self._keys.values() if key.revoke_time is None)
         first = next(tenants, None)
-        return self._required and any(tenant != first for tenant in tenants)
+        return self._required and (self._issuer is not None or any(tenant != first for tenant in tenants))
 
     def on_revoke(self, act: Callable[[], None]) -> None:
         """Call `act` after each revocation, so that open streams check their keys again."""
@@ -109,24 +127,29 @@ class Access:
             return ANONYMOUS
         if not authorization:
             raise invalid_credentials("an API key is required: authorization: Bearer hfg_…")
+        identity = self._identify_caller(secret)
+        self.check(identity)
+        if scope_of(rpc) not in identity.scopes:
+            raise not_allowed(f"the API key or token lacks the scope {scope_of(rpc)}")
+        return identity
+
+    def _identify_caller(self, secret: str) -> Identity:
+        if self._issuer is not None and not secret.startswith(keys.PREFIX) and secret.count(".") == 2:
+            return self._issuer.identify(secret)
         key = self._keys.get(keys.id_of(secret))
         if key is None or not key.accepts(secret):
             raise invalid_credentials("the API key is invalid or was revoked")
-        identity = Identity(key.tenant, key.id, key.name, scopes=key.scopes)
-        self.check(identity)
-        if scope_of(rpc) not in key.scopes:
-            raise not_allowed(f"the API key lacks the scope {scope_of(rpc)}")
-        return identity
+        return Identity(key.tenant, key.id, key.name, scopes=key.scopes)
 
     def check(self, identity: Identity) -> None:
         """Raise INVALID_CREDENTIALS if the key of an identity was revoked, or it or its token has expired."""
-        key = self._keys[identity.key_id] if identity.key_id else None
+        key = self._keys.get(identity.key_id)
         if key is not None and key.revoke_time is not None:
             raise invalid_credentials("the API key was revoked")
         if key is not None and key.expire_time is not None and self._clock.moment().wall >= key.expire_time:
             raise invalid_credentials("the API key has expired")
         if identity.expire_time is not None and self._clock.moment().wall >= identity.expire_time:
-            raise invalid_credentials("the watch token has expired", expired="true")
+            raise invalid_credentials("the token has expired", expired="true")
 
     def seconds_left(self, identity: Identity) -> float | None:
         """Return the seconds until an identity expires; None if it does not expire."""
@@ -136,8 +159,9 @@ class Access:
         """Return a new watch token, which lives for `ttl` seconds, and its expiry as wall time."""
         expire_time = self._clock.moment().wall + ttl
         key = self._keys.get(creator.key_id)
-        if key is not None and key.expire_time is not None:
-            expire_time = min(expire_time, key.expire_time)
+        for limit in (creator.expire_time, None if key is None else key.expire_time):
+            if limit is not None:
+                expire_time = min(expire_time, limit)
         token = WatchToken(creator.tenant, creator.key_id, within, include_input, expire_time)
         return tokens.sign(token, self._token_secret), expire_time
 
@@ -193,6 +217,9 @@ class Access:
                 act()
         return key
 
+    def _has(self, key_id: str) -> bool:
+        return key_id in self._keys or (key_id == ISSUED and self._issuer is not None)
+
     def _known(self, key_id: str) -> ApiKey:
         key = self._keys.get(key_id)
         if key is None:
@@ -205,7 +232,7 @@ class Access:
 
     def _identify_token(self, text: str) -> Identity:
         token = tokens.verify(text, self._token_secret)
-        if token is None or (token.key_id and token.key_id not in self._keys):
+        if token is None or (token.key_id and not self._has(token.key_id)):
             raise invalid_credentials("the watch token was not issued by this gateway")
         identity = Identity(
             token.tenant,

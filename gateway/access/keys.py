@@ -13,7 +13,7 @@ from gateway.errors import Violation, invalid_input
 PREFIX = "hfg_"
 LONGEST_NAME = 100
 _ID_BYTES, _SECRET_BYTES = 6, 32
-_TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ def new_key(
     wrong = []
     if expire_time is not None and expire_time <= wall:
         wrong.append(Violation("expire_time", "must be in the future"))
-    if not _TENANT.fullmatch(tenant):
+    if not TENANT.fullmatch(tenant):
         wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if len(name) > LONGEST_NAME or not name.isprintable():
         wrong.append(Violation("name", f"must be at most {LONGEST_NAME} printable characters"))

@@ -24,12 +24,12 @@ WITHOUT = """
 import runpy, sys
 class Missing:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"mcp", "mcp_types", "opentelemetry"}:
+        if name.partition(".")[0] in {"mcp", "mcp_types", "opentelemetry", "jwt"}:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Missing())
 runpy.run_module("gateway", run_name="__main__", alter_sys=True)
 """
-"""Python code that starts a command as if the extras `mcp` and `traces` were not installed."""
+"""Python code that starts a command as if the extras `mcp`, `traces` and `oidc` were not installed."""
 
 
 async def ended(folder: Path, *arguments: str, **variables: str) -> tuple[int | None, str, str]:
@@ -64,6 +64,11 @@ async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: 
     assert (code, out) == (2, "")
     install = "pip install 'hfgateway[traces]'"
     assert errors == f"hfgateway: HFGATEWAY_TRACES: needs a library that is not installed: {install}\n"
+    oidc = {"HFGATEWAY_OIDC_ISSUER": "https://login.example", "HFGATEWAY_OIDC_AUDIENCE": "hfgateway"}
+    code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_AUTH="keys", **oidc)
+    assert (code, out) == (2, "")
+    install = "pip install 'hfgateway[oidc]'"
+    assert errors == f"hfgateway: HFGATEWAY_OIDC_ISSUER: needs a library that is not installed: {install}\n"
     code, out, errors = await ended(tmp_path, "mcp")
     assert (code, out, errors) == (2, "", f"error: {MISSING}\n")
 

@@ -1,0 +1,141 @@
+"""Verifies JSON Web Tokens of an OpenID Connect issuer, whose keys it fetches and keeps (docs/access.md)."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import jwt
+
+from gateway.access.identity import ISSUED, Identity, invalid_credentials
+from gateway.access.keys import TENANT
+from gateway.access.scopes import Scope
+from gateway.config import Address, OidcSettings
+from gateway.errors import gateway_unavailable
+from gateway.generations.clock import rest
+from gateway.generations.ports import Clock
+
+log = logging.getLogger(__name__)
+
+ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+"""Only signatures by private keys: with a shared secret, whoever can verify a token can also make one."""
+FETCH_EVERY, FETCH_AGAIN = 600.0, 10.0
+"""Seconds between fetches of the issuer's keys, and the fewest between two that unknown keys or failures cause."""
+FETCH_WITHIN = 10.0
+LEEWAY = 30
+"""Seconds by which the issuer's clock may differ."""
+MOST_VERIFIED = 10_000
+"""Verified tokens that are remembered, because a signature takes longer to verify than most calls; and unknown keys."""
+LARGEST_DOCUMENT = 1 << 20
+SCOPE = re.compile(r"hfgateway:(read|submit|cancel)")
+
+
+class SignOn:
+    """Accepts the tokens of one issuer, for one audience. `run` must run."""
+
+    def __init__(self, settings: OidcSettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._keys: dict[str, jwt.PyJWK] | None = None
+        self._asked: set[str] = set()
+        self._absent: set[str] = set()
+        self._pause: asyncio.Future[None] | None = None
+        self._verified: dict[str, Identity] = {}
+
+    def identify(self, token: str) -> Identity:
+        """Return the identity of a token's bearer. Raises INVALID_CREDENTIALS.
+
+        If the token names a key that is not known, the keys are fetched, and this raises GATEWAY_UNAVAILABLE.
+        """
+        identity = self._verified.get(token)
+        if identity is None:
+            identity = self._verify(token)
+            if len(self._verified) >= MOST_VERIFIED:
+                self._verified.clear()
+            self._verified[token] = identity
+        return identity
+
+    async def run(self) -> None:
+        """Fetch the issuer's keys: at the start, regularly, and when a token names an unknown one."""
+        while True:
+            asked, self._asked = self._asked, set()
+            try:
+                async with asyncio.timeout(FETCH_WITHIN):
+                    self._keys = await self._fetch()
+                self._absent = asked - self._keys.keys()
+                self._verified.clear()
+            except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError) as error:
+                log.warning("the keys of the issuer could not be fetched", extra={"error": type(error).__name__})
+            await rest(self._clock, FETCH_AGAIN)
+            if self._keys is not None and not self._asked:
+                self._pause = asyncio.get_running_loop().create_future()
+                await self._clock.wait(self._pause, FETCH_EVERY)
+
+    def _verify(self, token: str) -> Identity:
+        try:
+            name = str(jwt.get_unverified_header(token).get("kid", ""))
+            key = None if self._keys is None else self._keys.get(name)
+            if key is None:
+                self._ask(name)
+                if name in self._absent:
+                    raise invalid_credentials("the token is signed with a key that its issuer does not have")
+                raise gateway_unavailable("the keys of the issuer are being fetched")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=ALGORITHMS,
+                audience=self._settings.audience,
+                issuer=self._settings.issuer,
+                leeway=LEEWAY,
+                options={"require": ["exp", "iss", "aud"]},
+            )
+        except jwt.PyJWTError as error:
+            expired = {"expired": "true"} if isinstance(error, jwt.ExpiredSignatureError) else {}
+            raise invalid_credentials(f"the token is not valid: {type(error).__name__}", **expired) from None
+        return self._identity(claims)
+
+    def _ask(self, name: str) -> None:
+        """Fetch the keys again as soon as that is allowed, and find out whether the issuer has this one."""
+        if len(self._asked) < MOST_VERIFIED:
+            self._asked.add(name)
+        if self._pause is not None and not self._pause.done():
+            self._pause.set_result(None)
+
+    def _identity(self, claims: Mapping[str, Any]) -> Identity:
+        tenant = claims.get(self._settings.tenant_claim)
+        if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
+            raise invalid_credentials(f"the claim {self._settings.tenant_claim} of the token is not a tenant")
+        given = claims.get(self._settings.scope_claim, "")
+        names = given.split() if isinstance(given, str) else given if isinstance(given, list) else []
+        scopes = frozenset(Scope(found[1]) for name in names if (found := SCOPE.fullmatch(str(name))))
+        subject = re.sub(r"[^\x20-\x7e]", "?", str(claims.get("sub", "")))[:100]
+        expires = float(claims["exp"]) + LEEWAY
+        return Identity(tenant, ISSUED, subject, expire_time=expires, scopes=scopes)
+
+    async def _fetch(self) -> dict[str, jwt.PyJWK]:
+        issuer = self._settings.issuer
+        async with aiohttp.ClientSession() as session:
+            described = await _document(session, issuer.rstrip("/") + "/.well-known/openid-configuration")
+            if described.get("issuer") != issuer:
+                raise ValueError("another issuer")
+            url = str(described.get("jwks_uri", ""))
+            parts = urlsplit(url)
+            if parts.scheme != "https" and not Address(parts.hostname or "", 0).loopback:
+                raise ValueError("keys without TLS")
+            keys = jwt.PyJWKSet.from_dict(await _document(session, url)).keys
+        return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}
+
+
+async def _document(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    async with session.get(url, allow_redirects=False, raise_for_status=True) as response:
+        body = await response.content.read(LARGEST_DOCUMENT)
+        if response.status != 200 or not response.content.at_eof():
+            raise ValueError("not a document")
+    content = json.loads(body)
+    if not isinstance(content, dict):
+        raise ValueError("not an object")
+    return content

@@ -1,0 +1,204 @@
+"""Tokens of an OpenID Connect issuer instead of API keys; the issuer is an HTTP server on a real socket."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from aiohttp import web
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from gateway import sign_on
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2 as token_pb
+from tests.support.running import Running, eventually, run, soul
+from tests.support.transports import RpcFailure, Transport
+
+AUDIENCE = "hfgateway"
+LIST = pb.ListGenerationsRequest()
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+EC = ec.generate_private_key(ec.SECP256R1())
+
+
+class Issuer:
+    """Serves its description and its keys, and signs tokens."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Any] = {"one": RSA}
+        self.url = ""
+        self.named = ""
+        self.fetched = self.described = 0
+
+    async def __aenter__(self) -> Issuer:
+        application = web.Application()
+        application.add_routes(
+            [web.get("/.well-known/openid-configuration", self._description), web.get("/keys", self._keys)]
+        )
+        self._runner = web.AppRunner(application)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self.url = "http://{}:{}".format(*self._runner.addresses[0])
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+    async def _description(self, _: web.Request) -> web.Response:
+        self.described += 1
+        return web.json_response({"issuer": self.named or self.url, "jwks_uri": f"{self.url}/keys"})
+
+    async def _keys(self, _: web.Request) -> web.Response:
+        self.fetched += 1
+        kinds = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm}
+        found = []
+        for name, key in self.keys.items():
+            kind = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"
+            found.append({**json.loads(kinds[kind].to_jwk(key.public_key())), "kid": name, "use": "sig"})
+        return web.json_response({"keys": found})
+
+    def token(self, *, key: Any = RSA, name: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
+        """Return a token; a claim that is None is left out."""
+        content = {
+            "iss": self.url,
+            "aud": AUDIENCE,
+            "exp": time.time() + 600,
+            "sub": "order service",
+            "tenant": "red",
+            "scope": "openid hfgateway:read hfgateway:submit",
+        } | claims
+        content = {claim: value for claim, value in content.items() if value is not None}
+        return jwt.encode(content, key, algorithm, headers={"kid": name})
+
+
+@pytest.fixture
+async def issuer() -> AsyncIterator[Issuer]:
+    async with Issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture
+async def running(tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
+    monkeypatch.setattr(sign_on, "FETCH_AGAIN", 0.05)
+    async with run(tmp_path, AUTH="keys", OIDC_ISSUER=issuer.url, OIDC_AUDIENCE=AUDIENCE) as started:
+        yield started
+
+
+async def code(client: Transport, method: str, request: Any) -> str:
+    """Return the code of a call. A call is repeated while the gateway fetches the keys, as the clients do."""
+    codes: list[str] = []
+    while not codes or codes[-1] == "UNAVAILABLE":
+        try:
+            await client.call(method, request)
+            codes.append("OK")
+        except RpcFailure as refused:
+            codes.append(refused.code)
+            assert len(codes) < 1000
+    return codes[-1]
+
+
+@pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256")])
+async def test_a_token_acts_as_its_tenant_with_its_scopes(
+    running: Running, issuer: Issuer, key: Any, algorithm: str
+) -> None:
+    issuer.keys["two"] = key
+    client = running.caller("grpc", issuer.token(key=key, name="two", algorithm=algorithm))
+    assert await code(client, "ListGenerations", LIST) == "OK"
+    generation = (await client.call("SubmitGeneration", soul("a fox"))).generation
+    assert await code(client, "CancelGeneration", pb.CancelGenerationRequest(id=generation.id)) == "PERMISSION_DENIED"
+    other = running.caller("grpc", issuer.token(tenant="blue"))
+    assert await code(other, "GetGeneration", pb.GetGenerationRequest(id=generation.id)) == "NOT_FOUND"
+    same = running.caller("connect-json", await running.key("red"))
+    assert await code(same, "GetGeneration", pb.GetGenerationRequest(id=generation.id)) == "OK"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"aud": "another service"},
+        {"aud": None},
+        {"iss": "https://another.example"},
+        {"exp": 1},
+        {"exp": None},
+        {"nbf": time.time() + 3600},
+        {"tenant": None},
+        {"tenant": "Not A Tenant"},
+        {"tenant": ["red"]},
+        {"key": rsa.generate_private_key(public_exponent=65537, key_size=2048)},
+        {"name": "unknown"},
+        {"algorithm": "none", "key": None},
+        {"algorithm": "HS256", "key": b"k" * 32},
+    ],
+    ids=str,
+)
+async def test_another_token_is_refused(running: Running, issuer: Issuer, claims: dict[str, Any]) -> None:
+    client = running.caller("grpc", issuer.token(**claims))
+    assert await code(client, "ListGenerations", LIST) == "UNAUTHENTICATED"
+
+
+async def test_a_token_without_scopes_may_do_nothing(running: Running, issuer: Issuer) -> None:
+    for scope in (None, "read", ["hfgateway:all"]):
+        client = running.caller("grpc", issuer.token(scope=scope))
+        assert await code(client, "ListGenerations", LIST) == "PERMISSION_DENIED"
+
+
+async def test_a_public_key_is_no_shared_secret(running: Running, issuer: Issuer) -> None:
+    public = RSA.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    signed = issuer.token(key=b"k" * 32, algorithm="HS256").rpartition(".")[0]
+    signature = urlsafe_b64encode(hmac.digest(public, signed.encode(), "sha256")).rstrip(b"=").decode()
+    client = running.caller("grpc", f"{signed}.{signature}")
+    assert await code(client, "ListGenerations", LIST) == "UNAUTHENTICATED"
+
+
+async def test_a_new_key_of_the_issuer_is_fetched_and_an_old_one_forgotten(running: Running, issuer: Issuer) -> None:
+    old = running.caller("grpc", issuer.token())
+    assert await code(old, "ListGenerations", LIST) == "OK"
+
+    issuer.keys = {"two": EC}
+    new = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
+    assert await code(new, "ListGenerations", LIST) == "OK"
+
+    assert await code(old, "ListGenerations", LIST) == "UNAUTHENTICATED"
+
+
+async def test_another_issuer_at_the_address_is_not_believed(running: Running, issuer: Issuer) -> None:
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+    before, issuer.named, issuer.keys = issuer.described, "https://another.example", {"two": EC}
+    client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
+
+    while issuer.described < before + 2:
+        with pytest.raises(RpcFailure, match="UNAVAILABLE"):
+            await client.call("ListGenerations", LIST)
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+
+
+async def test_a_watch_token_lives_no_longer_than_the_token_that_created_it(running: Running, issuer: Issuer) -> None:
+    expires = int(time.time()) + 300
+    client = running.caller("grpc", issuer.token(exp=expires))
+    assert await code(client, "ListGenerations", LIST) == "OK"
+    request = token_pb.CreateWatchTokenRequest(filter={"labels": {"a": "b"}}, ttl={"seconds": 3000})
+    made = await client.call("CreateWatchToken", request)
+    assert made.expire_time.seconds == expires + sign_on.LEEWAY
+    assert await code(running.caller("grpc", made.token), "ListGenerations", LIST) == "OK"
+
+
+async def test_an_issuer_that_is_away_is_asked_again(running: Running, issuer: Issuer) -> None:
+    await eventually(lambda: issuer.fetched > 0)
+    key = await running.key("red")
+    issuer.named = "https://another.example"
+    await running.stop_gateway()
+    await running.start_gateway()
+    with pytest.raises(RpcFailure, match="UNAVAILABLE"):
+        await running.caller("grpc", issuer.token()).call("ListGenerations", LIST)
+    assert await code(running.caller("grpc", key), "ListGenerations", LIST) == "OK"
+
+    issuer.named = ""
+
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
