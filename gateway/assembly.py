@@ -22,15 +22,18 @@ from gateway.config import PREFIX, STORE_URL, WEBHOOK_PATH, PostgresUrl, Setting
 from gateway.core import Core
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter
+from gateway.generations.budgets import Budgets
 from gateway.generations.clock import SystemClock
 from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster, RunTimes
+from gateway.generations.limits import millionths
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
 from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Clock
+from gateway.generations.prices import Prices
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
@@ -182,6 +185,7 @@ class _Lifecycle(NamedTuple):
     run_times: RunTimes
     rules: Rules
     trusted_time: TrustedTime
+    budgets: Budgets
     webhook_addresses: WebhookAddresses
     sender: Sender
     removals: Removals
@@ -234,6 +238,7 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         calls=calls,
         feed=feed,
         trusted_time=lifecycle.trusted_time,
+        budgets=lifecycle.budgets,
         webhook_addresses=lifecycle.webhook_addresses,
         sender=lifecycle.sender,
         service=lifecycle.service,
@@ -269,9 +274,10 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
     stored = await store.accounts.run_times()
     paces.learn_all(stored)
     run_times.learn_all(stored)
-    admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants)
-    rules = _rules(settings, clock, store.others_send_for)
     trusted_time = await _trusted_time(base)
+    budgets = await _budgets(base, trusted_time)
+    admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants, share=budgets.share)
+    rules = _rules(settings, clock, store.others_send_for)
     sender = Sender(
         claims=store.claims,
         generations=store.generations,
@@ -297,6 +303,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         check=catalogs,
         webhook_addresses=webhook_addresses,
         removals=removals,
+        budgets=budgets,
         refuses=characters.violations,
     )
     poll_limit = PollLimit()
@@ -319,6 +326,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         run_times,
         rules,
         trusted_time,
+        budgets,
         webhook_addresses,
         sender,
         removals,
@@ -372,6 +380,26 @@ async def _trusted_time(base: _Base) -> TrustedTime:
     await trusted_time.begin()
     base.upstream.when_dated(trusted_time.note_date)
     return trusted_time
+
+
+async def _budgets(base: _Base, trusted_time: TrustedTime) -> Budgets:
+    store, settings, clock, upstream, *_ = base
+    prices = Prices(
+        upstream,
+        clock,
+        table={prefix: millionths(str(credits)) for prefix, credits in settings.prices.items()},
+        ttl=settings.price_cache,
+        unknown_allowed=settings.unknown_price == "allow",
+    )
+    version = await store.limits.limits_version()
+    return Budgets(
+        store=store.limits,
+        clock=clock,
+        trusted_time=trusted_time,
+        prices=prices,
+        stored=await store.limits.limits(),
+        version=version,
+    )
 
 
 def _resolver(base: _Base, lifecycle: _Lifecycle) -> Resolver:

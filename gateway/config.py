@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -98,6 +99,9 @@ class Settings:
     poll_max: float
     uncertain_timeout: float
     retention: float
+    prices: Mapping[str, Decimal]
+    price_cache: float
+    unknown_price: str
     auth: str
     oidc_issuer: str | None
     oidc_audience: str
@@ -295,6 +299,16 @@ def _connections(text: str) -> int:
     return value
 
 
+def _prices(text: str) -> Mapping[str, Decimal]:
+    prices = {}
+    for part in text.replace(",", " ").split():
+        match = re.fullmatch(r"([a-z0-9][a-z0-9./_-]*)=(\d{1,9}(?:\.\d{1,6})?)", part)
+        if not match:
+            raise ValueError("must be PREFIX=CREDITS, such as bytedance/seedance-2.5=12.5, separated by commas")
+        prices[match[1]] = Decimal(match[2])
+    return prices
+
+
 def seconds(least: float) -> Callable[[str], float]:
     """Return a function that reads a duration of at least `least` seconds, and raises ValueError."""
     units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -414,6 +428,15 @@ _ROWS: dict[str, _Row] = {
         "uncertain_timeout", "10800", seconds(1), "time after which an UNCERTAIN generation becomes LOST"
     ),
     "RETENTION": _Row("retention", "30d", seconds(3600), "how long ended generations are kept"),
+    "PRICES": _Row(
+        "prices", "", _prices,
+        "credits for each output of models without a fixed price: PREFIX=CREDITS, the longest prefix of a model counts",
+    ),
+    "PRICE_CACHE": _Row("price_cache", "5m", seconds(0), "how long an estimate is used again for the same input"),
+    "UNKNOWN_PRICE": _Row(
+        "unknown_price", "refuse", _one_of("refuse", "allow"),
+        "submissions without a known price to which a budget applies: refuse, or allow and count as 0 credits",
+    ),
     "AUTH": _Row(
         "auth", "", _one_of("", "none", "keys"),
         "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "

@@ -17,6 +17,7 @@ from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.config import Settings
 from gateway.generations.adopt import Adopter
+from gateway.generations.budgets import Budgets
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
@@ -67,6 +68,7 @@ class Core:
     upstream: HiggsfieldClient
     feed: Feed
     trusted_time: TrustedTime
+    budgets: Budgets
     sender: Sender
     webhook_addresses: WebhookAddresses
     service: Generations
@@ -97,7 +99,7 @@ class Core:
 
     async def start(self) -> None:
         """Start all parts; they continue what an earlier process left."""
-        parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals)
+        parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals, self.budgets)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._run_until_drain(work)
         if self.archiver is not None:
@@ -126,6 +128,7 @@ class Core:
                 await self.agents.drained()
                 await self.tenant_callbacks.drained()
                 await self.access.drained()
+                await self.budgets.drained()
         except TimeoutError:
             log.error("submissions are still in flight at the end of HFGATEWAY_DRAIN; the next start recovers them")
         await self.webhook_inbox.drained()

@@ -38,6 +38,8 @@ class Reason(IntEnum):
     GENERATION_FAILED = 22
     MODERATED = 23
     START_TIMEOUT_EXCEEDED = 24
+    BUDGET_EXCEEDED = 25
+    PRICE_UNKNOWN = 26
 
 
 NO_METADATA: Mapping[str, str] = MappingProxyType({})

@@ -193,7 +193,8 @@ class Ports:
         """Serve the operator on a Unix socket in a private folder. A file beside the store contains its address."""
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
-        handlers = AdminHandlers(self._core.resolver, self._core.access, self._core.characters, self._core.agents)
+        core = self._core
+        handlers = AdminHandlers(core.resolver, core.access, core.characters, core.agents, core.budgets)
         add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
         address = f"unix:{self._private_folder() / 'admin'}"
         server.add_insecure_port(address)

@@ -36,10 +36,15 @@ var (
 	ErrNotCancelable = errors.New("not cancelable")
 	// ErrNotDone: The resource has not reached its final state. Metadata["state"] names the state.
 	ErrNotDone = errors.New("not done")
+	// ErrPriceUnknown: A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+	// Nothing was submitted. The operator of the gateway can set a price.
+	ErrPriceUnknown = errors.New("price unknown")
 	// ErrResourceExhausted is RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
 	ErrResourceExhausted = errors.New("resource exhausted")
-	// ErrQuotaExceeded: The tenant has reached a limit. Metadata["limit"] names it; [Error.RetryDelay] is set if
-	// waiting helps.
+	// ErrQuotaExceeded: A limit of the tenant, the API key or a label is reached, and nothing was submitted.
+	// Metadata["limit"] names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"),
+	// its "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it
+	// "resets_at". [Error.RetryDelay] is set if waiting helps.
 	ErrQuotaExceeded = errors.New("quota exceeded")
 	// ErrInsufficientCredits: The Higgsfield account has not enough credits.
 	ErrInsufficientCredits = errors.New("insufficient credits")
@@ -49,6 +54,11 @@ var (
 	// ErrGatewayOverloaded: The gateway is overloaded, or its queue is full. The call had no effect. [Error.RetryDelay]
 	// has the delay.
 	ErrGatewayOverloaded = errors.New("gateway overloaded")
+	// ErrBudgetExceeded: A budget of the tenant, the API key or a label has not enough credits left, and nothing was
+	// submitted. Metadata["limit"] names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+	// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or
+	// once generations have failed.
+	ErrBudgetExceeded = errors.New("budget exceeded")
 	// ErrUnavailable is UNAVAILABLE. The gateway or Higgsfield is not available, or a response was lost. The client
 	// retries the call.
 	ErrUnavailable = errors.New("unavailable")
@@ -119,10 +129,12 @@ var byReason = map[string]error{
 	"IDEMPOTENCY_KEY_REUSED":       ErrKeyReused,
 	"NOT_CANCELABLE":               ErrNotCancelable,
 	"NOT_DONE":                     ErrNotDone,
+	"PRICE_UNKNOWN":                ErrPriceUnknown,
 	"QUOTA_EXCEEDED":               ErrQuotaExceeded,
 	"INSUFFICIENT_CREDITS":         ErrInsufficientCredits,
 	"UPSTREAM_SATURATED":           ErrUpstreamSaturated,
 	"GATEWAY_OVERLOADED":           ErrGatewayOverloaded,
+	"BUDGET_EXCEEDED":              ErrBudgetExceeded,
 	"UPSTREAM_UNAVAILABLE":         ErrUpstreamUnavailable,
 	"GATEWAY_UNAVAILABLE":          ErrGatewayUnavailable,
 	"SUBMISSION_UNRESOLVED":        ErrSubmissionUnresolved,

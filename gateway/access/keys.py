@@ -45,7 +45,7 @@ def new_key(
     wrong = []
     if expire_time is not None and expire_time <= wall:
         wrong.append(Violation("expire_time", "must be in the future"))
-    if not TENANT.fullmatch(tenant):
+    if not is_tenant(tenant):
         wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if len(name) > LONGEST_NAME or not name.isprintable():
         wrong.append(Violation("name", f"must be at most {LONGEST_NAME} printable characters"))
@@ -55,6 +55,11 @@ def new_key(
     secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
     key = ApiKey(key_id, tenant, name, hash_of(secret), wall, None, frozenset(scopes) or ALL, expire_time)
     return key, secret
+
+
+def is_tenant(text: str) -> bool:
+    """Return whether a text can be the name of a tenant."""
+    return TENANT.fullmatch(text) is not None
 
 
 def id_of(secret: str) -> str:

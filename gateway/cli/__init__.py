@@ -40,6 +40,9 @@ COMMANDS = {
         "gateway.cli.store:migrate", "Update a store, or declare that it was restored or moved (operators)."
     ),
     "keys": Entry("gateway.cli.keys:keys", "Create, list and revoke API keys (operators)."),
+    "limits": Entry(
+        "gateway.cli.limits:limits", "Set and show budgets and limits of tenants, keys and labels (operators)."
+    ),
     "callbacks": Entry(
         "gateway.cli.callbacks:callbacks", "Send signed webhooks about generations to your own servers."
     ),

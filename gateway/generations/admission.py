@@ -53,6 +53,7 @@ SLOWLY, SLOWLY_FOR, AT_ONCE = 100.0, 60.0, 10
 
 SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answer submissions", retryable=True)
 TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True)
+SHARE = Failure(Reason.UPSTREAM_SATURATED, "waiting: the tenant uses its share of the account", retryable=True)
 AHEAD = Failure(Reason.UPSTREAM_SATURATED, "waiting: earlier generations have not started yet", retryable=True)
 
 
@@ -69,6 +70,7 @@ class Admission:
 
     `limit` is the number of outputs that may run at once; 0 means that it is learned. `longest_run` returns the longest
     known run of a model in seconds, or None. `several_tenants` returns whether more than one tenant may submit.
+    `share` returns how many percent of the limit the outputs of a tenant may use, or None. One is always allowed.
     """
 
     def __init__(
@@ -76,10 +78,12 @@ class Admission:
         limit: int = 0,
         longest_run: Callable[[str], float | None] = lambda _: None,
         several_tenants: Callable[[], bool] = lambda: False,
+        share: Callable[[str], int | None] = lambda _: None,
     ) -> None:
         self._fixed = limit
         self._longest_run = longest_run
         self._several_tenants = several_tenants
+        self._share = share
         self._learned: int | None = None
         self._learned_at = 0.0
         self._running: dict[GenerationId, _Slot] = {}
@@ -140,6 +144,8 @@ class Admission:
         """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
+        if not self._within_share(tenant, weight, now):
+            return SHARE
         if self._takes_turns:
             return AHEAD if tenant in self._queues or self._is_ahead(tenant, weight, now) else None
         return TURN if self._queues or not self._room(weight, now) else None
@@ -148,7 +154,7 @@ class Admission:
         """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
-        tenants = list(self._queues)
+        tenants = [one for one in self._queues if self._within_share(one, self._first_weight(one), now)]
         if self._takes_turns:
             tenants = [one for one in tenants if not self._is_ahead(one, self._first_weight(one), now)]
         if not tenants:
@@ -229,7 +235,8 @@ class Admission:
         if self._takes_turns:
             first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
             starts_at = min((sent + PATIENCE for _, sent in first), default=math.inf)
-        at = min(grows_at, releases_at, starts_at)
+        shares_at = now + 1.0 if any(self._share(one) is not None for one in self._queues) else math.inf
+        at = min(grows_at, releases_at, starts_at, shares_at)
         return None if at == math.inf else max(at, now)
 
     def position(self, generation_id: GenerationId) -> int:
@@ -345,6 +352,14 @@ class Admission:
         taken = sum(one.weight for one in self._running.values() if now < one.until)
         # A generation that is larger than the limit is sent when nothing else runs.
         return taken + weight <= limit or not taken
+
+    def _within_share(self, tenant: str, weight: int, now: Steady) -> bool:
+        """Return whether one more generation of a tenant may run beside its others."""
+        share, limit = self._share(tenant), self.limit(now)
+        if share is None or limit is None:
+            return True
+        taken = sum(one.weight for one in self._running.values() if one.tenant == tenant and now < one.until)
+        return not taken or taken + weight <= max(limit * share // 100, 1)
 
     def _pause(self, now: Steady) -> float:
         """Return the seconds until the rate limit lets one more be sent."""

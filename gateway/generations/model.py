@@ -153,7 +153,9 @@ class Spec:
     `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself. `traits`
     are the parts of the input that its run time depends on; see `inputs.traits`. `adopted`: its request was made
     without this gateway, so model, input and times before the adoption are not known: see `adopt`. `traceparent` is the
-    span of the call that submitted it; "" if that was not traced.
+    span of the call that submitted it; "" if that was not traced. `key_id` is the API key that submitted it. `price` is
+    what budgets count for it, in millionths of a credit; None if none applied. The estimates are decimal texts for
+    callers.
     """
 
     id: GenerationId
@@ -174,6 +176,10 @@ class Spec:
     traits: str = ""
     adopted: bool = False
     traceparent: str = ""
+    key_id: str = ""
+    price: int | None = None
+    estimated_credits: str = ""
+    estimated_usd: str = ""
 
     @property
     def told_by_webhook(self) -> bool:

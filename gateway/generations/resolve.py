@@ -130,6 +130,9 @@ class Resolver:
             create_time=moment.wall,
             created_at=moment.steady,
             token_hash=None,
+            price=None,  # the lost generation has spent it
+            estimated_credits="",
+            estimated_usd="",
         )
         fresh = Generation(spec, state=State.UNCERTAIN, ambiguous=True, update_time=moment.wall)
         claimed = await read_back.claim(self._claims, Claim(fresh, None, report.request_id.encode()))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -24,10 +24,12 @@ from gateway.errors import (
 )
 from gateway.generations import read_back
 from gateway.generations.admission import Admission
+from gateway.generations.budgets import Budgets
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
 from gateway.generations.journal import state_changed
+from gateway.generations.limits import LimitExceededError, UnpricedError
 from gateway.generations.model import (
     Generation,
     GenerationId,
@@ -39,7 +41,8 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.ports import Clock, Estimate, InputCheck, Upstream
+from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
+from gateway.generations.prices import Price
 from gateway.generations.removals import Removals
 from gateway.generations.sender import Sender
 from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
@@ -89,6 +92,7 @@ class Submission:
     start_timeout: float | None = None
     fail_when_saturated: bool = False
     outputs_ttl: float | None = None
+    key_id: str = ""
     warn: Warn = _unheard
     """Called with possible problems of an input that is submitted nevertheless."""
 
@@ -113,6 +117,7 @@ class Generations:
         sender: Sender,
         webhook_addresses: WebhookAddresses,
         removals: Removals,
+        budgets: Budgets,
         check: InputCheck | None = None,
         refuses: Refuses | None = None,
     ) -> None:
@@ -128,6 +133,7 @@ class Generations:
         self._sender = sender
         self._webhook_addresses = webhook_addresses
         self._removals = removals
+        self._budgets = budgets
         self._check = check
         self._refuses = refuses
         self._ids = Ids()
@@ -160,26 +166,57 @@ class Generations:
         async with self._submitting.setdefault((tenant, submission.key), asyncio.Lock()):
             return await self._submit(tenant, submission)
 
-    async def _submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
+    async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
         refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission.given)]
         if refused:
-            return await self._taken_before(tenant, submission, refused)
-        claim = self._claim(tenant, submission)
+            return await self._taken_before(tenant, submission, invalid_input(refused))
+        key = UpstreamKey(self._ids.next(self._clock.moment().wall))
+        webhook, token_hash = self._webhook_addresses.new() or (None, None)
+        prepared = self._upstream.prepare(submission.given, key, submission.outputs_ttl, webhook)
+        whose = (tenant, submission.key_id, submission.labels)
+        price: Price | None = None
+        if self._budgets.limited(tenant):
+            try:
+                self._budgets.check_model(*whose, prepared.model_id)
+                needed = self._budgets.needs_price(*whose)
+                price = await self._price(submission, prepared) if needed else None
+            except GatewayError as error:
+                return await self._taken_before(tenant, submission, error)
+        claim = self._claim(tenant, submission, prepared, token_hash=token_hash, price=price)
         if claim.generation.marker is None:
             await self._may_wait(claim, submission)
-        return self._claimed(await self._hand_over(claim), submission)
+        try:
+            return self._claimed(await self._hand_over(claim), submission)
+        except LimitExceededError as error:
+            raise self._budgets.refusal(error.exceeded) from error
+        except UnpricedError:
+            if price is not None or attempts > 1:
+                raise
+            # Another process has set a budget that this one does not know yet.
+            await self._budgets.refresh()
+            return await self._submit(tenant, submission, attempts + 1)
+
+    async def _price(self, submission: Submission, prepared: Prepared) -> Price:
+        """Return the price of a submission. Raises GatewayError."""
+        await self._budgets.learn_time()
+        cached = self._budgets.prices.cached(prepared)
+        if cached is not None:
+            return cached
+        return await asked(
+            self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS
+        )
 
     async def _taken_before(
-        self, tenant: str, submission: Submission, refused: Sequence[Violation]
+        self, tenant: str, submission: Submission, refusal: GatewayError
     ) -> tuple[Generation, bool]:
-        """Return the generation of a known key, even if its input would be refused today; else raise the refusal.
+        """Return the generation of a known key, even if it would be refused today; else raise the refusal.
 
         It only reads: an input that is refused must not claim a key.
         """
         asked = fingerprint(submission.given, submission.outputs_ttl)
         claimed = await self._read(self._claims.known(tenant, submission.key, asked))
         if claimed is None:
-            raise invalid_input(refused)
+            raise refusal
         return self._claimed(claimed, submission)
 
     async def _hand_over(self, claim: Claim) -> Claimed:
@@ -314,12 +351,18 @@ class Generations:
                 return generation
             generation = again
 
-    def _claim(self, tenant: str, submission: Submission) -> Claim:
+    def _claim(
+        self,
+        tenant: str,
+        submission: Submission,
+        prepared: Prepared,
+        *,
+        token_hash: bytes | None,
+        price: Price | None,
+    ) -> Claim:
         """Return what is stored for a submission. Its generation is marked if it can be sent at once."""
         moment = self._clock.moment()
-        generation_id = GenerationId(self._ids.next(moment.wall))
-        webhook, token_hash = self._webhook_addresses.new() or (None, None)
-        prepared = self._upstream.prepare(submission.given, UpstreamKey(generation_id), submission.outputs_ttl, webhook)
+        generation_id = GenerationId(prepared.request.key)
         start = submission.start_timeout
         spec = Spec(
             id=generation_id,
@@ -339,7 +382,10 @@ class Generations:
             fail_when_saturated=submission.fail_when_saturated,
             traceparent=tracing.traceparent(),
             traits=traits(submission.given, self._check.kind(prepared.model_id) if self._check else MediaKind.UNKNOWN),
+            key_id=submission.key_id,
         )
+        if price is not None:
+            spec = replace(spec, price=price.millionths, estimated_credits=price.credits, estimated_usd=price.usd)
         held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)
         generation = Generation(spec, delay=held_up, update_time=moment.wall)
         if held_up is None:
@@ -347,7 +393,8 @@ class Generations:
             marked = advance(generation, Marked(self._sender.owner), moment)
             assert marked is not None
             generation = marked
-        return Claim(generation, prepared.request, fingerprint(submission.given, submission.outputs_ttl))
+        asked_for = fingerprint(submission.given, submission.outputs_ttl)
+        return Claim(generation, prepared.request, asked_for, self._budgets.demand(moment))
 
     async def _may_wait(self, claim: Claim, submission: Submission) -> None:
         """Raise if a submission would have to wait and may not, because of its caller or of the tenant's limits.

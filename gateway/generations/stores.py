@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from gateway.generations.limits import Demand, Limited, Limits
 from gateway.generations.model import (
     Change,
     Event,
@@ -37,11 +38,13 @@ class Claim:
     """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST.
 
     `request` is None if the generation must never be sent, because its request at Higgsfield exists already.
+    `demand` None: no limit refuses it, although it counts as in flight.
     """
 
     generation: Generation
     request: PreparedRequest | None
     fingerprint: bytes
+    demand: Demand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,8 @@ class ClaimStore(Protocol):
 
         `Claimed.new` is also True for a repeat of the claim that stored it. Raises RequestIdTakenError if the
         generation has a request id that any generation has, or that is being removed at Higgsfield with a deleted one.
+        The same commit reserves the price of a new generation. Raises LimitExceededError or UnpricedError if a limit
+        refuses it; a repeat of a stored claim is never refused.
         """
 
     async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
@@ -185,9 +190,9 @@ class GenerationStore(Protocol):
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
         """Replace `before` by `after`; False if another write came first. Failpoints name the step.
 
-        The same commit erases the prepared request once the submission is settled, frees the key of a refused
-        generation, and turns repeats off for an account with a second request. Raises RequestIdTakenError if the
-        request id of `after` belongs to another generation.
+        The same commit erases the prepared request once the submission is settled, settles the reserved price at the
+        end, frees the key of a refused generation, and turns repeats off for an account with a second request. Raises
+        RequestIdTakenError if the request id of `after` belongs to another generation.
         """
 
     async def get(self, tenant: str, generation_id: GenerationId) -> Generation | None:
@@ -327,6 +332,25 @@ class TimeStore(Protocol):
 
     async def correct(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
         """Store a correction, replacing one with the same `since`, and delete those whose `since` is in `forget`."""
+
+
+class LimitStore(Protocol):
+    """The limits of tenants, keys and labels, and what is used of them."""
+
+    async def set_limits(self, tenant: str, subject: str, limits: Limits, day: str) -> None:
+        """Replace the limits of a subject; those of a new one begin with the use by the stored generations.
+
+        `Limits()` removes them. `day` is the present UTC date, "" if it is not known.
+        """
+
+    async def limits(self) -> Sequence[Limited]:
+        """Return all limits with their use, sorted by tenant and subject."""
+
+    async def limits_version(self) -> int:
+        """Return a number that changes whenever limits change, by any process."""
+
+    async def uncertain_credits(self, tenant: str, subject: str) -> int:
+        """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
 
 
 class UnconfirmedError(Exception):

@@ -157,6 +157,13 @@ class TrustedTime:
         off = reading.ahead - self._ahead_at(since)
         return moment._replace(steady=Steady(min(moment.steady, moment.steady - off)))
 
+    def known_now(self) -> float | None:
+        """Return Higgsfield's time now, in seconds since the epoch; None if this process has not learned it.
+
+        It does not jump with the wall clock. Days and months of budgets begin by it, and by no other clock.
+        """
+        return self._clock.moment().steady - self._ahead_now() if self._placed else None
+
     def note_date(self, theirs: Wall | None) -> None:
         """Note the Date of a response; None if a call got no response.
 

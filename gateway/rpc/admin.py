@@ -6,11 +6,13 @@ from gateway.access.scopes import Scope
 from gateway.agents.service import Agents
 from gateway.characters.service import Characters
 from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.generations.budgets import Budgets
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.resolve import Resolver
 from gateway.rpc import wire
 from gateway.rpc.call import Call
 from gateway.rpc.convert import seconds, wall_time
+from gateway.rpc.subject_limits import limits_message, limits_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1
@@ -27,11 +29,14 @@ SCOPES = {
 class AdminHandlers:
     """Served on a socket that only the operator can open."""
 
-    def __init__(self, resolver: Resolver, access: Access, characters: Characters, agents: Agents) -> None:
+    def __init__(
+        self, resolver: Resolver, access: Access, characters: Characters, agents: Agents, budgets: Budgets
+    ) -> None:
         self._resolver = resolver
         self._access = access
         self._characters = characters
         self._agents = agents
+        self._budgets = budgets
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
@@ -95,6 +100,16 @@ class AdminHandlers:
         if not request.id:
             raise invalid_field("id", "is required")
         return pb.RevokeApiKeyResponse(api_key=api_key_message(await self._access.revoke_key(request.id)))
+
+    async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
+        """Replace the limits of a tenant, a key or a label."""
+        now = await self._budgets.set(*limits_of(request))
+        return pb.SetLimitsResponse(limits=limits_message(now, await self._budgets.uncertain(now)))
+
+    async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
+        """List limits and what is used of them."""
+        found = [one for one in await self._budgets.listed() if request.tenant in {"", one.tenant}]
+        return pb.ListLimitsResponse(limits=[limits_message(one, await self._budgets.uncertain(one)) for one in found])
 
     async def _resolve(self, request: pb.ResolveGenerationRequest) -> Generation:
         match request.WhichOneof("resolution"):

@@ -50,8 +50,11 @@ _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _E = TypeVar("_E", SoulVersion, DopVariant, SpeakQuality)
 
 
-def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Warn) -> Submission:
-    """Return the submission. `warn` is called with doubtful fields. Raises INVALID_INPUT with all violations."""
+def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Warn, key_id: str = "") -> Submission:
+    """Return the submission. Raises INVALID_INPUT with all violations.
+
+    `warn` is called with doubtful fields. `key_id` is the API key of the call.
+    """
     wrong: list[Violation] = []
     given, message = checked_input(request.input)
     key = idempotency_key(request.idempotency_key, "generation", wrong)
@@ -71,7 +74,15 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
     if wrong:
         raise invalid_input(wrong)
     return Submission(
-        given, message, IdempotencyKey(key), labels, start_timeout, request.fail_when_saturated, outputs_ttl, warn
+        given,
+        message,
+        IdempotencyKey(key),
+        labels,
+        start_timeout,
+        request.fail_when_saturated,
+        outputs_ttl,
+        key_id,
+        warn,
     )
 
 

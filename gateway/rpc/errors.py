@@ -57,6 +57,8 @@ CODES: dict[str, Code] = {
     "NOT_CANCELABLE": Code.FAILED_PRECONDITION,
     "NOT_DONE": Code.FAILED_PRECONDITION,
     "QUOTA_EXCEEDED": Code.RESOURCE_EXHAUSTED,
+    "BUDGET_EXCEEDED": Code.RESOURCE_EXHAUSTED,
+    "PRICE_UNKNOWN": Code.FAILED_PRECONDITION,
     "INSUFFICIENT_CREDITS": Code.RESOURCE_EXHAUSTED,
     "UPSTREAM_SATURATED": Code.RESOURCE_EXHAUSTED,
     "GATEWAY_OVERLOADED": Code.RESOURCE_EXHAUSTED,
@@ -155,7 +157,7 @@ def _details(failure: Failure) -> tuple[Message, ...]:
             type="STATE", subject=failure.metadata.get("state", ""), description=failure.message
         )
         details.append(PreconditionFailure(violations=[violation]))
-    if failure.reason is Reason.QUOTA_EXCEEDED:
+    if failure.reason in {Reason.QUOTA_EXCEEDED, Reason.BUDGET_EXCEEDED}:
         quota = QuotaFailure.Violation(subject=failure.metadata.get("limit", ""), description=failure.message)
         details.append(QuotaFailure(violations=[quota]))
     return tuple(details)

@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.archive.model import ArchivedFile, Part
 from gateway.generations.feed import Entry
+from gateway.generations.limits import SPENDS
 from gateway.generations.model import Event, Forecast, Generation, Output
 from gateway.rpc.errors import duration, failure_message
 from gateway.rpc.structs import struct
@@ -125,6 +126,12 @@ def generation_message(generation: Generation, polls: int) -> generation_pb2.Gen
         message.failure.CopyFrom(failure_message(g.failure))
     if g.delay is not None:
         message.delay.CopyFrom(failure_message(g.delay))
+    if spec.estimated_credits:
+        message.estimated_cost.credits, message.estimated_cost.usd = spec.estimated_credits, spec.estimated_usd
+        if g.done:
+            spent = g.state in SPENDS
+            message.settled_cost.credits = spec.estimated_credits if spent else "0"
+            message.settled_cost.usd = spec.estimated_usd if spent else ""
     if spec.labels:
         message.labels.update(spec.labels)
     other_results = struct(g.other_results)

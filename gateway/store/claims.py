@@ -3,9 +3,8 @@
 import sqlite3
 from dataclasses import replace
 
-from gateway.generations.model import (
-    IdempotencyKey,
-)
+from gateway.generations.limits import Exceeded, LimitExceededError, UnpricedError, exceeded
+from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import (
     Claim,
     Claimed,
@@ -13,7 +12,7 @@ from gateway.generations.stores import (
     Saved,
     StoreError,
 )
-from gateway.store import change_log
+from gateway.store import change_log, limits
 from gateway.store.codec import (
     generation_of,
     progress_row,
@@ -48,9 +47,22 @@ class SqliteClaims(StorePart):
                 "fingerprint": claim.fingerprint,
                 "used_at": spec.created_at,
             }
+            limited = limits.applying(connection, sql, spec)
+            if limited:
+                named = {"tenant": spec.tenant, "key": spec.idempotency_key}
+                if execute(connection, sql["read_key"], named).fetchone():
+                    return None, None  # a repeat is never refused
+                try:
+                    over = exceeded(limited, spec.price, claim.demand) if claim.demand else None
+                except UnpricedError as unpriced:
+                    return unpriced, None
+                if over is not None:
+                    return over, None
             if execute(connection, sql["insert_key"], key).rowcount == 0:
                 return None, None
-            execute(connection, sql["insert_generation"], spec_row(spec) | progress_row(claim.generation, text))
+            day = limits.reserve(connection, sql, claim, limited)
+            row = spec_row(spec) | progress_row(claim.generation, text) | {"budget_day": day}
+            execute(connection, sql["insert_generation"], row)
             if claim.request is not None:
                 execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
             change = change_log.append(connection, self._sql, claim.generation, text)
@@ -59,6 +71,10 @@ class SqliteClaims(StorePart):
         result = await self._writer.write("claim", write, brief=True)
         if result is REQUEST_ID_TAKEN:
             raise RequestIdTakenError(claim.generation.request_id)
+        if isinstance(result, UnpricedError):
+            raise result
+        if isinstance(result, Exceeded):
+            raise LimitExceededError(result)
         if result is not None:
             return Claimed(claim.generation, new=True, generation_id=spec.id)
         known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)

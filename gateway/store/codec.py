@@ -60,6 +60,10 @@ def spec_row(spec: Spec) -> dict[str, Any]:
         "traits": spec.traits,
         "adopted": int(spec.adopted),
         "traceparent": spec.traceparent,
+        "key_id": spec.key_id,
+        "price": spec.price,
+        "estimated_credits": spec.estimated_credits,
+        "estimated_usd": spec.estimated_usd,
     }
 
 
@@ -84,6 +88,10 @@ def _spec_of(row: Row) -> Spec:
         traits=row["traits"],
         adopted=bool(row["adopted"]),
         traceparent=row["traceparent"],
+        key_id=row["key_id"],
+        price=row["price"],
+        estimated_credits=row["estimated_credits"],
+        estimated_usd=row["estimated_usd"],
     )
 
 

@@ -21,7 +21,7 @@ from gateway.generations.stores import (
     Saved,
     StoreError,
 )
-from gateway.store import change_log
+from gateway.store import change_log, limits
 from gateway.store.codec import (
     generation_of,
     progress_row,
@@ -63,6 +63,7 @@ class SqliteGenerations(StorePart):
                 connection.execute(sql["delete_key"], key)
             if latches(before, after):
                 connection.execute(sql["turn_repeats_off"], {"account": spec.account})
+            limits.settle(connection, sql, before, after)
             seconds = None if before.done else run_time(after)
             if seconds is not None:
                 connection.execute(sql["insert_duration"], RunTime(spec.model_id, spec.traits, seconds)._asdict())

@@ -17,6 +17,7 @@ from gateway.store.events import SqliteEvents
 from gateway.store.generations import SqliteGenerations
 from gateway.store.health import SqliteHealth
 from gateway.store.keys import SqliteKeys
+from gateway.store.limits import SqliteLimits
 from gateway.store.times import SqliteTimes
 from gateway.store.webhooks import SqliteWebhooks
 from gateway.store.writer import Writer
@@ -52,6 +53,7 @@ class SqliteStore:
         self.accounts = SqliteAccounts(database)
         self.times = SqliteTimes(database)
         self.keys = SqliteKeys(database)
+        self.limits = SqliteLimits(database)
         self.callbacks = SqliteCallbacks(database)
         self.copies = SqliteCopies(database)
         self.agents = SqliteAgents(database)

@@ -15,6 +15,7 @@ from gateway.generations.stores import (
     DeletionStore,
     EventStore,
     GenerationStore,
+    LimitStore,
     StoreHealth,
     TimeStore,
     WebhookStore,
@@ -71,6 +72,10 @@ class Store(Protocol):
     @property
     def keys(self) -> KeyStore:
         """The API keys."""
+
+    @property
+    def limits(self) -> LimitStore:
+        """The limits of tenants, keys and labels."""
 
     @property
     def callbacks(self) -> CallbackStore:

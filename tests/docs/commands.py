@@ -26,6 +26,14 @@ NOT_RUN = {
     ),
     "docker compose -f deploy/compose/replicas.yaml exec gateway-1 hfgateway keys create --tenant shop": "the same",
     "kubectl apply -k deploy/kubernetes": "needs a cluster; tests/deploy validates the manifests",
+    "hfgateway limits set --tenant shop --credits-per-day 100": "tests/admin/test_limits.py runs the command",
+    "hfgateway limits set --tenant shop --key 3f6c1e9ab024 --in-flight 5": "the same",
+    "hfgateway limits set --tenant shop --label team=films --credits-per-month 500 "
+    "--models bytedance/,higgsfield-ai/": "the same",
+    "hfgateway limits list": "the same",
+    "hfgateway limits show --tenant shop": "the same",
+    "hfgateway limits set --tenant shop --credits-per-day none": "the same",
+    "hfgateway limits clear --tenant shop --label team=films": "the same",
     "cd clients/typescript && npm ci && npm pack": "tests/clients/test_typescript.py packs and installs it",
     "make page": "CI checks that the served files are up to date",
     "ghz --insecure --call hfgateway.v1.GenerationService/ListGenerations --data '{}'    "

@@ -321,6 +321,15 @@ async def keys_made_and_revoked(stage: Stage) -> None:
     assert made.secret not in str(stage.rows("SELECT hash FROM api_keys"))
 
 
+async def limits_set_and_used(stage: Stage) -> None:
+    """Set a budget, and spend it: it is charged once, and the sums are those of the generations."""
+    limits = admin_pb.Limits(credits_per_day="0.05")
+    await stage.ask("SetLimits", admin_pb.SetLimitsRequest(tenant="default", limits=limits))
+    await completed(stage)
+    (found,) = (await stage.ask("ListLimits", admin_pb.ListLimitsRequest())).limits
+    assert (found.use.spent_today, found.use.reserved_today, found.use.in_flight) == ("0.05", "0", 0)
+
+
 async def trained(stage: Stage) -> None:
     """Train a character, watch it to the end, and find it again."""
     made = await stage.create_character("Anna")
@@ -535,6 +544,7 @@ SCENARIOS = {
         agent_media_uploaded, (*around("agent media"), *all_of("agent media call", "agent confirm call")), charges=(0,)
     ),
     "API keys": Scenario(keys_made_and_revoked, around("api key", "revocation", "mark"), charges=(0,)),
+    "limits": Scenario(limits_set_and_used, around("limits", "claim", "reported by poll")),
     "trained": Scenario(
         trained, (*around("character bound"), *all_of("character call", "characters call"))
     ),

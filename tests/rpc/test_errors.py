@@ -20,6 +20,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 
 from gateway.generations import due_steps, sender, service
+from gateway.generations.limits import Limits
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import ErrorReason
 from tests.support.promises import CODES, promises_detail, reasons_of
@@ -29,7 +30,6 @@ from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, answers_of
 NOT_REACHABLE_YET = {
     "INVALID_CREDENTIALS": "there are no API keys yet: HFGATEWAY_AUTH knows 'none' only",
     "NOT_ALLOWED": "there are no API keys yet: HFGATEWAY_AUTH knows 'none' only",
-    "QUOTA_EXCEEDED": "tenants have no limits yet",
 }
 
 SECRET_TEXT = "refused: Key sandbox:sandbox at https://files.example/a.png?token=canary-token"
@@ -387,6 +387,27 @@ def _nested(levels: int) -> bytes:
     return _field(1, _field(4, _field(2, _field(1, entry))))
 
 
+def limited(
+    reason: str,
+    limit: str,
+    method_input: dict[str, Any] = GOOD_INPUT,
+    plan: dict[str, Any] | None = None,
+    **limits: int,
+) -> Row:
+    """Return a row for a submission that a limit of the tenant refuses."""
+
+    async def build(case: Case) -> Message:
+        await case.running.gateway._core.budgets.set("default", "tenant", Limits(**limits))
+        if plan is not None:
+            case.running.plan(**plan)
+        return ParseDict({"idempotencyKey": case.key, "input": method_input}, pb.SubmitGenerationRequest())
+
+    return Row(
+        f"submit: {reason} of {limit}", reason, "SubmitGeneration", build, metadata={"limit": limit} if limit else {},
+        transports=("grpc", "connect-json"), alone=True,
+    )  # fmt: skip
+
+
 UNPROCESSABLE = [{"type": "x", "loc": ["body", "custom_reference_id"], "msg": SECRET_TEXT, "input": "canary"}]
 
 ROWS = [
@@ -559,6 +580,11 @@ ROWS = [
     Row("DeleteGeneration: Higgsfield says 500", "UPSTREAM_UNAVAILABLE", "DeleteGeneration", delete_fails_there),
     Row("CancelGeneration: Higgsfield says nothing", "UPSTREAM_UNAVAILABLE", "CancelGeneration",
         cancel_while("cancel", kind="reset")),
+    # Refused by limits.
+    limited("QUOTA_EXCEEDED", "submissions_per_minute", submissions_per_minute=0),
+    limited("BUDGET_EXCEEDED", "credits_per_day", credits_per_day=0),
+    limited("PRICE_UNKNOWN", "", SPEAK, credits_per_month=1),
+    limited("UPSTREAM_UNAVAILABLE", "", plan={"on": "estimate", "kind": "500"}, credits_per_month=1),
     # Failures of the gateway itself.
     Row("submit: our queue is full", "GATEWAY_OVERLOADED", "SubmitGeneration", queue_is_full,
         terms={"UPSTREAM_CONCURRENCY": 1}, alone=True),

@@ -13,6 +13,7 @@ from hfgateway_client.gateway_error import GatewayError
 
 __all__ = [
     "Aborted",
+    "BudgetExceeded",
     "DeadlineExceeded",
     "FeatureNotEnabled",
     "GatewayOverloaded",
@@ -30,6 +31,7 @@ __all__ = [
     "NotDone",
     "NotFound",
     "PreconditionFailed",
+    "PriceUnknown",
     "QuotaExceeded",
     "ResourceExhausted",
     "SessionBusy",
@@ -89,12 +91,24 @@ class NotDone(PreconditionFailed):
     """The resource has not reached its final state. ``metadata["state"]`` names the state."""
 
 
+class PriceUnknown(PreconditionFailed):
+    """A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+
+    Nothing was submitted. The operator of the gateway can set a price.
+    """
+
+
 class ResourceExhausted(GatewayError):
     """RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded."""
 
 
 class QuotaExceeded(ResourceExhausted):
-    """The tenant has reached a limit. ``metadata["limit"]`` names it; ``retry_delay`` is set if waiting helps."""
+    """A limit of the tenant, the API key or a label is reached, and nothing was submitted.
+
+    ``metadata["limit"]`` names it. The metadata of a submission has the "limit" ("submissions_per_minute",
+    "in_flight"), its "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when
+    it "resets_at". ``retry_delay`` is set if waiting helps.
+    """
 
 
 class InsufficientCredits(ResourceExhausted):
@@ -110,6 +124,15 @@ class UpstreamSaturated(ResourceExhausted):
 
 class GatewayOverloaded(ResourceExhausted):
     """The gateway is overloaded, or its queue is full. The call had no effect. ``retry_delay`` has the delay."""
+
+
+class BudgetExceeded(ResourceExhausted):
+    """A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted.
+
+    ``metadata["limit"]`` names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day"
+    or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
+    failed.
+    """
 
 
 class Unavailable(GatewayError):
@@ -178,10 +201,12 @@ BY_REASON: Mapping[str, type[GatewayError]] = {
     "IDEMPOTENCY_KEY_REUSED": KeyReused,
     "NOT_CANCELABLE": NotCancelable,
     "NOT_DONE": NotDone,
+    "PRICE_UNKNOWN": PriceUnknown,
     "QUOTA_EXCEEDED": QuotaExceeded,
     "INSUFFICIENT_CREDITS": InsufficientCredits,
     "UPSTREAM_SATURATED": UpstreamSaturated,
     "GATEWAY_OVERLOADED": GatewayOverloaded,
+    "BUDGET_EXCEEDED": BudgetExceeded,
     "UPSTREAM_UNAVAILABLE": UpstreamUnavailable,
     "GATEWAY_UNAVAILABLE": GatewayUnavailable,
     "SUBMISSION_UNRESOLVED": SubmissionUnresolved,

@@ -34,9 +34,15 @@ pub enum Kind {
     NotCancelable,
     /// The resource has not reached its final state. The metadata names the state.
     NotDone,
+    /// A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model. Nothing was
+    /// submitted. The operator of the gateway can set a price.
+    PriceUnknown,
     /// RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
     ResourceExhausted,
-    /// The tenant has reached a limit. The metadata names it; `retry_delay` is set if waiting helps.
+    /// A limit of the tenant, the API key or a label is reached, and nothing was submitted. The metadata names it. The
+    /// metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant",
+    /// "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". `retry_delay` is
+    /// set if waiting helps.
     QuotaExceeded,
     /// The Higgsfield account has not enough credits.
     InsufficientCredits,
@@ -45,6 +51,11 @@ pub enum Kind {
     UpstreamSaturated,
     /// The gateway is overloaded, or its queue is full. The call had no effect. `retry_delay` has the delay.
     GatewayOverloaded,
+    /// A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted. The
+    /// metadata names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day" or
+    /// "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
+    /// failed.
+    BudgetExceeded,
     /// UNAVAILABLE. The gateway or Higgsfield is not available, or a response was lost. The client retries the call.
     Unavailable,
     /// Higgsfield sent no usable response. `retry_delay` has the delay.
@@ -103,10 +114,12 @@ impl Kind {
             Self::KeyReused => Self::PreconditionFailed,
             Self::NotCancelable => Self::PreconditionFailed,
             Self::NotDone => Self::PreconditionFailed,
+            Self::PriceUnknown => Self::PreconditionFailed,
             Self::QuotaExceeded => Self::ResourceExhausted,
             Self::InsufficientCredits => Self::ResourceExhausted,
             Self::UpstreamSaturated => Self::ResourceExhausted,
             Self::GatewayOverloaded => Self::ResourceExhausted,
+            Self::BudgetExceeded => Self::ResourceExhausted,
             Self::UpstreamUnavailable => Self::Unavailable,
             Self::GatewayUnavailable => Self::Unavailable,
             Self::SubmissionUnresolved => Self::Aborted,
@@ -150,10 +163,12 @@ impl Kind {
             "IDEMPOTENCY_KEY_REUSED" => Some(Self::KeyReused),
             "NOT_CANCELABLE" => Some(Self::NotCancelable),
             "NOT_DONE" => Some(Self::NotDone),
+            "PRICE_UNKNOWN" => Some(Self::PriceUnknown),
             "QUOTA_EXCEEDED" => Some(Self::QuotaExceeded),
             "INSUFFICIENT_CREDITS" => Some(Self::InsufficientCredits),
             "UPSTREAM_SATURATED" => Some(Self::UpstreamSaturated),
             "GATEWAY_OVERLOADED" => Some(Self::GatewayOverloaded),
+            "BUDGET_EXCEEDED" => Some(Self::BudgetExceeded),
             "UPSTREAM_UNAVAILABLE" => Some(Self::UpstreamUnavailable),
             "GATEWAY_UNAVAILABLE" => Some(Self::GatewayUnavailable),
             "SUBMISSION_UNRESOLVED" => Some(Self::SubmissionUnresolved),

@@ -66,12 +66,25 @@ export class NotDone extends PreconditionFailed {
   override name = "NotDone";
 }
 
+/**
+ * A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model. Nothing was
+ * submitted. The operator of the gateway can set a price.
+ */
+export class PriceUnknown extends PreconditionFailed {
+  override name = "PriceUnknown";
+}
+
 /** RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded. */
 export class ResourceExhausted extends GatewayError {
   override name = "ResourceExhausted";
 }
 
-/** The tenant has reached a limit. `metadata.limit` names it; `retryDelayMs` is set if waiting helps. */
+/**
+ * A limit of the tenant, the API key or a label is reached, and nothing was submitted. `metadata.limit` names it. The
+ * metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant", "key:ID",
+ * "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". `retryDelayMs` is set if waiting
+ * helps.
+ */
 export class QuotaExceeded extends ResourceExhausted {
   override name = "QuotaExceeded";
 }
@@ -92,6 +105,16 @@ export class UpstreamSaturated extends ResourceExhausted {
 /** The gateway is overloaded, or its queue is full. The call had no effect. `retryDelayMs` has the delay. */
 export class GatewayOverloaded extends ResourceExhausted {
   override name = "GatewayOverloaded";
+}
+
+/**
+ * A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted.
+ * `metadata.limit` names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day" or
+ * "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
+ * failed.
+ */
+export class BudgetExceeded extends ResourceExhausted {
+  override name = "BudgetExceeded";
 }
 
 /** UNAVAILABLE. The gateway or Higgsfield is not available, or a response was lost. The client retries the call. */

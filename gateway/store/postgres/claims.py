@@ -1,15 +1,18 @@
 """The port `ClaimStore` on PostgreSQL."""
 
+import json
 from dataclasses import replace
 
 import psycopg
 
+from gateway.generations.limits import LimitExceededError, UnpricedError, exceeded, subjects_of
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError
 from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
+from gateway.store.limits import limited_of
 from gateway.store.postgres import change_log
 from gateway.store.postgres.database import Database, StorePart
-from gateway.store.postgres.log_writer import CLAIM, Job, LogWriter, Stored
+from gateway.store.postgres.log_writer import CLAIM, UNPRICED, Job, LogWriter, Stored
 
 NO_REQUEST = dict.fromkeys(
     ("account", "origin", "path", "query", "headers", "body", "key", "kind"),
@@ -27,6 +30,13 @@ class PostgresClaims(StorePart):
         generation, spec = claim.generation, claim.generation.spec
         request = NO_REQUEST if claim.request is None else request_row(spec.id, claim.request)
         row = spec_row(spec) | progress_row(generation, shown(generation))
+        demand = claim.demand
+        row |= {
+            "subjects": json.dumps(subjects_of(spec)),
+            "limited": demand is not None,
+            "day": "" if demand is None else demand.day,
+            "minute": 0 if demand is None else demand.minute,
+        }
         row |= {"fingerprint": claim.fingerprint, "update_time": generation.update_time}
         row |= {f"request_{name}": request[name] for name in NO_REQUEST}
         job = Job(
@@ -43,8 +53,20 @@ class PostgresClaims(StorePart):
             return Claimed(generation, new=True, generation_id=spec.id)
         known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
         if known is None:
-            raise StoreError("the key was freed at the same time")  # the caller has to retry
+            await self._refuse(claim, result)
+            raise StoreError("the key or the limit was freed at the same time")  # the caller has to retry
         return replace(known, new=known.generation_id == spec.id)
+
+    async def _refuse(self, claim: Claim, result: Stored) -> None:
+        """Raise the error of a claim that limits refused, if they still do."""
+        spec, demand = claim.generation.spec, claim.demand
+        if result.over == UNPRICED:
+            raise UnpricedError
+        if result.over and demand is not None:
+            rows = await self._rows("read_limits_of", tenant=spec.tenant, subjects=list(subjects_of(spec)))
+            over = exceeded(map(limited_of, rows), spec.price, demand)
+            if over is not None:
+                raise LimitExceededError(over)
 
     async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
         row = await self._one("read_key", tenant=tenant, key=key)

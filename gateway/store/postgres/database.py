@@ -114,25 +114,28 @@ class Database:
 
     # -- Writes --------------------------------------------------------------------------------------------------------
 
-    async def write(self, step: str | None, name: str, values: Values, *, repeat: bool = True) -> DictRow:
+    async def write(
+        self, step: str | None, name: str, values: Values, *, repeat: bool = True, lock: str = ""
+    ) -> DictRow:
         """Execute a statement that writes, and return its row. `step` is the name for failpoints.
 
-        If its answer is lost, it is repeated once, unless its result would then differ (`repeat` False). It continues
-        if its caller is canceled. Raises UnconfirmedError, or IntegrityError of psycopg if it violates a constraint.
+        `lock` is a statement that the same transaction executes before it. If the answer is lost, it is repeated once,
+        unless its result would then differ (`repeat` False). It continues if its caller is canceled. Raises
+        UnconfirmedError, or IntegrityError of psycopg if it violates a constraint.
         """
-        return await self._writes.finish(self._write(step, name, values, repeat=repeat))
+        return await self._writes.finish(self._write(step, name, values, repeat=repeat, lock=lock))
 
-    async def _write(self, step: str | None, name: str, values: Values, *, repeat: bool) -> DictRow:
+    async def _write(self, step: str | None, name: str, values: Values, *, repeat: bool, lock: str) -> DictRow:
         self.check_open()
         if step is not None:
             failpoints.before(step)
         try:
-            rows = await self.run(self._pool, name, {**values, "fence": self.fence})
+            rows = await self.run(self._pool, name, {**values, "fence": self.fence}, lock)
         except UnknownCommitError as unknown:
             if not repeat:
                 raise
             try:
-                rows = await self.run(self._pool, name, {**values, "fence": self.fence})
+                rows = await self.run(self._pool, name, {**values, "fence": self.fence}, lock)
             except StoreError:
                 raise unknown from None  # it says nothing about the first attempt
             except UnknownCommitError:
@@ -164,14 +167,16 @@ class Database:
 
     # -- Statements ----------------------------------------------------------------------------------------------------
 
-    async def run(self, pool: Pool, name: str, values: Values) -> Sequence[DictRow]:
+    async def run(self, pool: Pool, name: str, values: Values, lock: str = "") -> Sequence[DictRow]:
         """Execute a statement on a connection of a pool, and return its rows.
 
         Raises StoreError if it was not stored, UnknownCommitError if its answer was lost, or IntegrityError of psycopg.
         """
         for _ in range(REPEATS):
             try:
-                return await self._within_patience(self._once(pool, self.sql[name], values))
+                return await self._within_patience(
+                    self._once(pool, self.sql[name], values, self.sql[lock] if lock else "")
+                )
             except psycopg.IntegrityError:
                 raise
             except PoolTimeout as error:
@@ -190,8 +195,13 @@ class Database:
             await asyncio.sleep(random.uniform(0.001, 0.02))
         raise StoreError("the store's server let other statements go first too often")
 
-    async def _once(self, pool: Pool, sql: str, values: Values) -> Sequence[DictRow]:
+    async def _once(self, pool: Pool, sql: str, values: Values, lock: str) -> Sequence[DictRow]:
         async with pool.connection(timeout=CONNECT_LIMIT) as connection:
+            if lock:
+                async with connection.transaction():
+                    await connection.execute(lock)
+                    cursor = await connection.execute(sql, values, binary=True)
+                    return await cursor.fetchall()
             cursor = await connection.execute(sql, values, binary=True)
             return await cursor.fetchall() if cursor.description else ()
 

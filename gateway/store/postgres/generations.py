@@ -1,9 +1,11 @@
 """The port `GenerationStore` on PostgreSQL."""
 
+import json
 from collections.abc import Sequence
 
 import psycopg
 
+from gateway.generations.limits import Settlement, settlement, subjects_of
 from gateway.generations.model import (
     Generation,
     GenerationId,
@@ -36,6 +38,8 @@ class PostgresGenerations(StorePart):
 
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
         spec, changes = after.spec, after.revision > before.revision
+        due = settlement(before, after)
+        ended, released, spent = due or Settlement()
         row = progress_row(after, shown(after)) | {
             "id": before.id,
             "version_before": before.version,
@@ -50,6 +54,10 @@ class PostgresGenerations(StorePart):
             "seconds": None if before.done else run_time(after),
             "changes": changes,
             "update_time": after.update_time,
+            "subjects": "[]" if due is None else json.dumps(subjects_of(spec)),
+            "ended": ended,
+            "released": released,
+            "spent": spent,
         }
         job = Job(SAVE, step, row, before.id, lambda position: change_log.saved(after, position if changes else None))
         try:

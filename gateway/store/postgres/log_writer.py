@@ -31,10 +31,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 KNOWN_WITHIN = 3.0
 """Seconds after which the callers of such a statement get an UnknownCommitError. The repeats go on."""
 ANSWER_LOST = "the answer to the commit was lost"
+OVER_TOGETHER, UNPRICED = 2, 3
+"""Values of `Stored.over`. All others but 0 are a refusal."""
 CLAIM, SAVE, DELETE = "claim", "save", "delete"
 """The kinds of jobs: the names of their statements."""
 BOOLEANS = frozenset(
-    ("done", "ambiguous", "repeats_over", "cancel_requested", "held", "fail_when_saturated", "adopted")
+    ("done", "ambiguous", "repeats_over", "cancel_requested", "held", "fail_when_saturated", "adopted", "limited")
 )
 """The columns in which rows of the codec have 0 and 1."""
 
@@ -58,12 +60,15 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The result of a write: whether it was stored, the position of its change, and for a claim whether the request id
-    of its generation was taken."""
+    """The result of a write: whether it was stored, and the position of its change.
+
+    For a claim, `taken`: the request id of its generation was taken. `over`: limits refused it, as the statement says.
+    """
 
     stored: bool
     position: int | None
     taken: bool = False
+    over: int = 0
 
 
 class LogWriter:
@@ -154,6 +159,12 @@ class LogWriter:
             self._database.refused += len(jobs)
             _fail(jobs, error)
             return
+        together = [job for job, result in zip(jobs, results, strict=True) if result.over == OVER_TOGETHER]
+        if together:  # the first of them fits or not, whatever becomes of the others
+            jobs, results = zip(
+                *((job, one) for job, one in zip(jobs, results, strict=True) if one.over != OVER_TOGETHER), strict=True
+            )
+            self._jobs[:0] = together
         stored = [(job, result) for job, result in zip(jobs, results, strict=True) if result.stored]
         for job, _ in stored:
             failpoints.after(job.step)
@@ -201,6 +212,7 @@ class LogWriter:
                 bool(row["saved"]) if kind == SAVE else row["position"] is not None,
                 row["position"],
                 bool(row.get("taken")),
+                row.get("over") or 0,
             )
             for row in rows
         ]

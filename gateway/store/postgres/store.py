@@ -28,6 +28,7 @@ from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
 from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lease import Lease, Standby
+from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.webhooks import PostgresWebhooks
@@ -61,6 +62,7 @@ class PostgresStore:
         self.accounts = PostgresAccounts(database)
         self.times = PostgresTimes(database)
         self.keys = PostgresKeys(database)
+        self.limits = PostgresLimits(database)
         self.callbacks = PostgresCallbacks(database)
         self.copies = PostgresCopies(database)
         self.agents = PostgresAgents(database)

@@ -230,6 +230,105 @@ pub struct RevokeApiKeyResponse {
     #[prost(message, optional, tag = "1")]
     pub api_key: ::core::option::Option<ApiKey>,
 }
+/// What a tenant, an API key or a label may do. Absent fields are no limits. Days and months are those of UTC, by
+/// Higgsfield's clock.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Limits {
+    /// The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
+    /// estimated price.
+    #[prost(string, optional, tag = "1")]
+    pub credits_per_day: ::core::option::Option<::prost::alloc::string::String>,
+    /// The credits of all submissions of a month, likewise.
+    #[prost(string, optional, tag = "2")]
+    pub credits_per_month: ::core::option::Option<::prost::alloc::string::String>,
+    /// The submissions in each minute of the clock.
+    #[prost(int64, optional, tag = "3")]
+    pub submissions_per_minute: ::core::option::Option<i64>,
+    /// The generations that have not ended.
+    #[prost(int64, optional, tag = "4")]
+    pub in_flight: ::core::option::Option<i64>,
+    /// The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
+    /// output can run. More generations wait. Only for tenants.
+    #[prost(int32, optional, tag = "5")]
+    pub concurrency_share: ::core::option::Option<i32>,
+    /// The prefixes of the model ids that may be used. Empty: all models. At most 100.
+    #[prost(string, repeated, tag = "6")]
+    pub model_id_prefixes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What is used of the limits of a subject. Credits are decimal numbers. Set by the gateway.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Use {
+    /// What the submissions of the day have reserved and not spent yet.
+    #[prost(string, tag = "1")]
+    pub reserved_today: ::prost::alloc::string::String,
+    /// What the submissions of the day have spent.
+    #[prost(string, tag = "2")]
+    pub spent_today: ::prost::alloc::string::String,
+    /// What the submissions of the month have reserved and not spent yet.
+    #[prost(string, tag = "3")]
+    pub reserved_this_month: ::prost::alloc::string::String,
+    /// What the submissions of the month have spent.
+    #[prost(string, tag = "4")]
+    pub spent_this_month: ::prost::alloc::string::String,
+    /// The part of all reserved credits that belongs to UNCERTAIN generations, which stays reserved until they are resolved.
+    #[prost(string, tag = "5")]
+    pub uncertain: ::prost::alloc::string::String,
+    /// The generations that have not ended.
+    #[prost(int64, tag = "6")]
+    pub in_flight: i64,
+    /// The submissions in this minute.
+    #[prost(int64, tag = "7")]
+    pub submissions_this_minute: i64,
+    /// The day that the credits are counted for, such as "2026-11-22". Empty before the first submission with a price.
+    #[prost(string, tag = "8")]
+    pub day: ::prost::alloc::string::String,
+}
+/// The limits of a tenant, an API key or a label, and what is used of them.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LimitsOfSubject {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// What the limits are about: "tenant", "key:ID" for an API key, or "label:NAME=VALUE" for generations with a label.
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+    /// The limits.
+    #[prost(message, optional, tag = "3")]
+    pub limits: ::core::option::Option<Limits>,
+    /// What is used of them. Set by the gateway.
+    #[prost(message, optional, tag = "4")]
+    pub r#use: ::core::option::Option<Use>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetLimitsRequest {
+    /// Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// What the limits are about, as in LimitsOfSubject. Default: "tenant".
+    #[prost(string, tag = "2")]
+    pub subject: ::prost::alloc::string::String,
+    /// The limits. Without any limit, those of the subject are removed.
+    #[prost(message, optional, tag = "3")]
+    pub limits: ::core::option::Option<Limits>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SetLimitsResponse {
+    /// The limits as they are now.
+    #[prost(message, optional, tag = "1")]
+    pub limits: ::core::option::Option<LimitsOfSubject>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListLimitsRequest {
+    /// Only the limits of this tenant. Empty: of all tenants.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListLimitsResponse {
+    /// The limits, sorted by tenant and subject.
+    #[prost(message, repeated, tag = "1")]
+    pub limits: ::prost::alloc::vec::Vec<LimitsOfSubject>,
+}
 /// What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -278,7 +377,7 @@ pub mod admin_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    /// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
     ///
     /// The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     /// It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -622,6 +721,64 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        /// other processes on the same database. What is used of them stays. A new budget counts the generations that are
+        /// stored with a price.
+        ///
+        /// Retry: safe.
+        pub async fn set_limits(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SetLimitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetLimitsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/SetLimits",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("hfgateway.admin.v1.AdminService", "SetLimits"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists all limits and what is used of them, sorted by tenant and subject.
+        ///
+        /// Retry: safe.
+        pub async fn list_limits(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListLimitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLimitsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/ListLimits",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "ListLimits"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -748,8 +905,30 @@ pub mod admin_service_server {
             tonic::Response<super::RevokeApiKeyResponse>,
             tonic::Status,
         >;
+        /// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        /// other processes on the same database. What is used of them stays. A new budget counts the generations that are
+        /// stored with a price.
+        ///
+        /// Retry: safe.
+        async fn set_limits(
+            &self,
+            request: tonic::Request<super::SetLimitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SetLimitsResponse>,
+            tonic::Status,
+        >;
+        /// Lists all limits and what is used of them, sorted by tenant and subject.
+        ///
+        /// Retry: safe.
+        async fn list_limits(
+            &self,
+            request: tonic::Request<super::ListLimitsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListLimitsResponse>,
+            tonic::Status,
+        >;
     }
-    /// Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    /// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
     ///
     /// The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     /// It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -1179,6 +1358,96 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = RevokeApiKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/SetLimits" => {
+                    #[allow(non_camel_case_types)]
+                    struct SetLimitsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::SetLimitsRequest>
+                    for SetLimitsSvc<T> {
+                        type Response = super::SetLimitsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SetLimitsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::set_limits(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SetLimitsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/ListLimits" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListLimitsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListLimitsRequest>
+                    for ListLimitsSvc<T> {
+                        type Response = super::ListLimitsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListLimitsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_limits(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListLimitsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -73,7 +73,10 @@ pub enum ErrorReason {
     NotCancelable = 10,
     /// \[FAILED_PRECONDITION\] The resource has not reached its final state. PreconditionFailure names the state.
     NotDone = 11,
-    /// \[RESOURCE_EXHAUSTED\] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps.
+    /// \[RESOURCE_EXHAUSTED\] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
+    /// names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+    /// ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
+    /// set if waiting helps.
     QuotaExceeded = 12,
     /// \[RESOURCE_EXHAUSTED\] The Higgsfield account has not enough credits.
     InsufficientCredits = 13,
@@ -103,6 +106,14 @@ pub enum ErrorReason {
     Moderated = 23,
     /// Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it.
     StartTimeoutExceeded = 24,
+    /// \[RESOURCE_EXHAUSTED\] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
+    /// submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+    /// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
+    /// generations have failed.
+    BudgetExceeded = 25,
+    /// \[FAILED_PRECONDITION\] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+    /// Nothing was submitted. The operator of the gateway can set a price.
+    PriceUnknown = 26,
 }
 impl ErrorReason {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -138,6 +149,8 @@ impl ErrorReason {
             Self::GenerationFailed => "ERROR_REASON_GENERATION_FAILED",
             Self::Moderated => "ERROR_REASON_MODERATED",
             Self::StartTimeoutExceeded => "ERROR_REASON_START_TIMEOUT_EXCEEDED",
+            Self::BudgetExceeded => "ERROR_REASON_BUDGET_EXCEEDED",
+            Self::PriceUnknown => "ERROR_REASON_PRICE_UNKNOWN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -170,6 +183,8 @@ impl ErrorReason {
             "ERROR_REASON_GENERATION_FAILED" => Some(Self::GenerationFailed),
             "ERROR_REASON_MODERATED" => Some(Self::Moderated),
             "ERROR_REASON_START_TIMEOUT_EXCEEDED" => Some(Self::StartTimeoutExceeded),
+            "ERROR_REASON_BUDGET_EXCEEDED" => Some(Self::BudgetExceeded),
+            "ERROR_REASON_PRICE_UNKNOWN" => Some(Self::PriceUnknown),
             _ => None,
         }
     }
@@ -537,8 +552,8 @@ pub struct Generation {
     /// The client's idempotency key. Empty if adopted.
     #[prost(string, tag = "13")]
     pub idempotency_key: ::prost::alloc::string::String,
-    /// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
-    /// adopted. This version of the gateway makes no estimates at submission.
+    /// The price that budgets reserved at submission: Higgsfield's estimate, or the price that the operator of the gateway
+    /// has configured for the model. Absent if no budget applied, if the price is not known, and if adopted.
     #[prost(message, optional, tag = "14")]
     pub estimated_cost: ::core::option::Option<Cost>,
     /// Details of the request at Higgsfield.
@@ -574,6 +589,10 @@ pub struct Generation {
     /// Whether the generation was created by AdoptGeneration: its request was made without this gateway.
     #[prost(bool, tag = "23")]
     pub adopted: bool,
+    /// What budgets count as spent. Set if done and estimated_cost is set: equal to it in COMPLETED and LOST, 0 credits in
+    /// FAILED, NSFW and CANCELED. Higgsfield does not report what it charged, so this is an estimate as well.
+    #[prost(message, optional, tag = "24")]
+    pub settled_cost: ::core::option::Option<Cost>,
 }
 /// An output file of a generation. Set by the gateway from Higgsfield's responses.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1374,6 +1393,9 @@ pub mod generation_service_client {
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
         ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
+        ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
         /// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
@@ -1819,6 +1841,9 @@ pub mod generation_service_server {
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
         ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
+        ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
         /// Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.

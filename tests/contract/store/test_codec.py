@@ -68,6 +68,10 @@ specs = st.builds(
     traits=texts,
     traceparent=texts,
     adopted=st.booleans(),
+    key_id=texts,
+    price=st.none() | counts,
+    estimated_credits=texts,
+    estimated_usd=texts,
 )
 generations = st.builds(
     Generation,

@@ -19,6 +19,7 @@ SCANNED = {
     "read_characters": "characters",
     "read_removed_characters": "removed_characters",
     "read_api_keys": "api_keys",
+    "read_limits": "limits",
     "read_callbacks": "callbacks",
     "read_callback_secrets": "callback_secrets",
     "read_accounts_without_repeats": "accounts",

@@ -66,6 +66,8 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: claim
 -- Claim idempotency keys for new generations, with their requests and first changes. A key that is used inserts nothing.
+-- A claim that does not fit into its limits inserts nothing either: `over` is 1 if it certainly exceeds one, 2 if it
+-- does so with the earlier claims of this statement, some of which may not be stored, and 3 if it lacks a price.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
 given AS (
     SELECT given.*, given.request_id IS NOT NULL AND (
@@ -84,23 +86,76 @@ given AS (
         :cancel_requested::boolean[], :polls::integer[], :missing_since::double precision[],
         :stray_request_id::text[], :held::boolean[], :fingerprint::bytea[], :update_time::double precision[],
         :request_account::text[], :request_origin::text[], :request_path::text[], :request_query::text[],
-        :request_headers::text[], :request_body::bytea[], :request_key::text[], :request_kind::text[]
+        :request_headers::text[], :request_body::bytea[], :request_key::text[], :request_kind::text[],
+        :key_id::text[], :price::bigint[], :estimated_credits::text[], :estimated_usd::text[], :subjects::text[],
+        :limited::boolean[], :day::text[], :minute::bigint[]
     ) WITH ORDINALITY AS given (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
         token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, fingerprint, update_time,
         request_account, request_origin, request_path, request_query, request_headers, request_body, request_key,
-        request_kind, place
+        request_kind, key_id, price, estimated_credits, estimated_usd, subjects, limited, day, minute, place
     )
+), asked AS (
+    SELECT given.place, given.tenant, subject, given.price, given.limited
+    FROM given, jsonb_array_elements_text(given.subjects::jsonb) AS subject
+), applying AS MATERIALIZED (
+    SELECT limits.* FROM limits, fenced WHERE (tenant, subject) IN (SELECT tenant, subject FROM asked)
+    ORDER BY tenant, subject FOR UPDATE OF limits
+), now AS MATERIALIZED (
+    SELECT greatest((SELECT max(day COLLATE "C") FROM given), (SELECT max(day) FROM applying)) AS day,
+        nullif((SELECT max(minute) FROM given), 0) AS minute
+), used AS MATERIALIZED (
+    SELECT applying.*, now.day AS today,
+        CASE WHEN now.minute > applying.minute OR now.minute < applying.minute - 1 THEN now.minute
+            ELSE applying.minute END AS this_minute,
+        CASE WHEN now.minute > applying.minute OR now.minute < applying.minute - 1 THEN 0 ELSE submissions END
+            AS minute_used,
+        CASE WHEN applying.day = now.day THEN day_reserved + day_spent ELSE 0 END AS day_used,
+        CASE WHEN left(applying.day, 7) = left(now.day, 7) THEN month_reserved + month_spent ELSE 0 END AS month_used
+    FROM applying, now
+), needed AS (
+    SELECT asked.place, asked.price, used.*,
+        coalesce(sum(asked.price) OVER earlier, 0)::bigint AS total, count(*) OVER earlier AS number
+    FROM asked JOIN used USING (tenant, subject) WHERE asked.limited
+    WINDOW earlier AS (PARTITION BY tenant, subject ORDER BY asked.place)
+), verdicts AS (
+    SELECT place, max(CASE
+        WHEN (credits_per_day IS NOT NULL OR credits_per_month IS NOT NULL) AND price IS NULL THEN 3
+        WHEN running + 1 > in_flight OR minute_used + 1 > submissions_per_minute
+            OR day_used + price > credits_per_day OR month_used + price > credits_per_month THEN 1
+        WHEN running + number > in_flight OR minute_used + number > submissions_per_minute
+            OR day_used + total > credits_per_day OR month_used + total > credits_per_month THEN -2
+        ELSE -9 END) AS verdict
+    FROM needed GROUP BY place
+), refused AS (
+    SELECT place, abs(verdict) AS over FROM verdicts WHERE verdict > -9
 ), claimed AS (
     INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at)
-    SELECT tenant, idempotency_key, id, fingerprint, created_at FROM given, fenced WHERE NOT taken ORDER BY place
+    SELECT tenant, idempotency_key, id, fingerprint, created_at FROM given, fenced
+    WHERE NOT taken AND place NOT IN (SELECT place FROM refused) ORDER BY place
     ON CONFLICT (tenant, key) DO NOTHING RETURNING tenant, key, generation_id
 ), new AS (
     SELECT given.*, row_number() OVER (ORDER BY place) AS turn
     FROM given JOIN claimed ON claimed.tenant = given.tenant AND claimed.key = given.idempotency_key
         AND claimed.generation_id = given.id
+), added AS (
+    SELECT asked.tenant, asked.subject, coalesce(sum(asked.price), 0)::bigint AS price, count(*) AS number,
+        count(*) FILTER (WHERE asked.limited) AS submitted
+    FROM asked JOIN new USING (place) GROUP BY asked.tenant, asked.subject
+), reserved AS (
+    UPDATE limits SET
+        running = limits.running + added.number,
+        minute = used.this_minute, submissions = used.minute_used + added.submitted,
+        day = used.today,
+        day_reserved = CASE WHEN limits.day = used.today THEN limits.day_reserved ELSE 0 END + added.price,
+        day_spent = CASE WHEN limits.day = used.today THEN limits.day_spent ELSE 0 END,
+        month_reserved = CASE WHEN left(limits.day, 7) = left(used.today, 7) THEN limits.month_reserved ELSE 0 END
+            + added.price,
+        month_spent = CASE WHEN left(limits.day, 7) = left(used.today, 7) THEN limits.month_spent ELSE 0 END
+    FROM added JOIN used USING (tenant, subject)
+    WHERE limits.tenant = added.tenant AND limits.subject = added.subject RETURNING 1
 ), counter AS (
     UPDATE log SET position = position + counted.number FROM (SELECT count(*) AS number FROM new) AS counted
     WHERE counted.number > 0 RETURNING position - counted.number AS before
@@ -109,13 +164,15 @@ given AS (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
         token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
-        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, write_id
+        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, key_id, price,
+        estimated_credits, estimated_usd, budget_day, write_id
     ) SELECT
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
         token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
-        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, :write_id::uuid
-    FROM new
+        repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, key_id, price,
+        estimated_credits, estimated_usd, CASE WHEN price IS NOT NULL THEN now.day END, :write_id::uuid
+    FROM new, now
 ), kept AS (
     INSERT INTO requests (generation_id, account, origin, path, query, headers, body, key, kind)
     SELECT id, request_account, request_origin, request_path, request_query, request_headers, request_body,
@@ -125,8 +182,10 @@ given AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM new, counter
 )
-SELECT given.place, given.taken, counter.before + new.turn AS position, (SELECT count(*) FROM fenced) AS fenced
-FROM given LEFT JOIN new ON new.place = given.place LEFT JOIN counter ON true ORDER BY given.place;
+SELECT given.place, given.taken, refused.over, counter.before + new.turn AS position,
+    (SELECT count(*) FROM fenced) AS fenced
+FROM given LEFT JOIN new ON new.place = given.place LEFT JOIN refused ON refused.place = given.place
+    LEFT JOIN counter ON true ORDER BY given.place;
 
 -- name: save
 -- Save new versions of generations with all that follows from them, unless another write changed a version.
@@ -141,12 +200,13 @@ given AS (
         :send_by::double precision[], :sent_at::double precision[], :first_sent_at::double precision[],
         :sends::integer[], :ambiguous::boolean[], :not_before::double precision[], :repeats_over::boolean[],
         :cancel_requested::boolean[], :polls::integer[], :missing_since::double precision[],
-        :stray_request_id::text[], :held::boolean[]
+        :stray_request_id::text[], :held::boolean[], :subjects::text[], :ended::smallint[], :released::bigint[],
+        :spent::bigint[]
     ) WITH ORDINALITY AS given (
         id, version_before, tenant, account, idempotency_key, model_id, traits, settles, frees_key, latches, seconds,
         changes, update_time, version, revision, state, done, request_id, end_time, ended_at, shown, owner, attempt,
         send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested, polls,
-        missing_since, stray_request_id, held, place
+        missing_since, stray_request_id, held, subjects, ended, released, spent, place
     )
 ), stored AS (
     UPDATE generations SET
@@ -158,9 +218,9 @@ given AS (
         polls = given.polls, missing_since = given.missing_since, stray_request_id = given.stray_request_id,
         held = given.held, write_id = :write_id::uuid
     FROM given, fenced WHERE generations.id = given.id AND generations.version = given.version_before
-    RETURNING given.place
+    RETURNING given.place, generations.budget_day
 ), saved AS (
-    SELECT given.*, CASE WHEN changes THEN count(*) FILTER (WHERE changes) OVER (ORDER BY place) END AS turn
+    SELECT given.*, stored.budget_day, CASE WHEN changes THEN count(*) FILTER (WHERE changes) OVER (ORDER BY place) END AS turn
     FROM given JOIN stored USING (place)
 ), settled AS (
     DELETE FROM requests USING saved WHERE requests.generation_id = saved.id AND settles
@@ -173,10 +233,32 @@ given AS (
 ), timed AS (
     INSERT INTO durations (model_id, traits, seconds)
     SELECT model_id, traits, seconds FROM saved WHERE seconds IS NOT NULL ORDER BY place
+), due AS (
+    SELECT limits.tenant, limits.subject, limits.day, sum(saved.ended) AS ended,
+        coalesce(sum(saved.released) FILTER (WHERE budget_day = limits.day), 0)::bigint AS day_released,
+        coalesce(sum(saved.spent) FILTER (WHERE budget_day = limits.day), 0)::bigint AS day_spent,
+        coalesce(sum(saved.released) FILTER (WHERE left(budget_day, 7) = left(limits.day, 7)), 0)::bigint
+            AS month_released,
+        coalesce(sum(saved.spent) FILTER (WHERE left(budget_day, 7) = left(limits.day, 7)), 0)::bigint AS month_spent
+    FROM saved, jsonb_array_elements_text(saved.subjects::jsonb) AS subject
+    JOIN limits ON limits.subject = subject WHERE limits.tenant = saved.tenant
+    GROUP BY limits.tenant, limits.subject
+), used AS (
+    -- Another process may begin a day at the same time: what is settled of an earlier one changes nothing in it.
+    UPDATE limits SET
+        running = limits.running - due.ended,
+        day_reserved = limits.day_reserved - CASE WHEN limits.day = due.day THEN due.day_released ELSE 0 END,
+        day_spent = limits.day_spent + CASE WHEN limits.day = due.day THEN due.day_spent ELSE 0 END,
+        month_reserved = limits.month_reserved
+            - CASE WHEN left(limits.day, 7) = left(due.day, 7) THEN due.month_released ELSE 0 END,
+        month_spent = limits.month_spent
+            + CASE WHEN left(limits.day, 7) = left(due.day, 7) THEN due.month_spent ELSE 0 END
+    FROM due WHERE limits.tenant = due.tenant AND limits.subject = due.subject RETURNING 1
 ), counter AS (
     UPDATE log SET position = position + counted.number
-    FROM (SELECT count(*) FILTER (WHERE changes) AS number FROM saved) AS counted
-    WHERE counted.number > 0 RETURNING position - counted.number AS before
+    -- The limits are locked before the log, as in a claim.
+    FROM (SELECT count(*) FILTER (WHERE changes) AS number, (SELECT count(*) FROM used) AS used FROM saved) AS counted
+    WHERE counted.number > 0 AND counted.used >= 0 RETURNING position - counted.number AS before
 ), logged AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM saved, counter WHERE changes
@@ -501,6 +583,73 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- name: read_catalog
 -- Read a catalog of an account.
 SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND origin = :origin AND name = :name;
+
+-- name: lock_limits
+-- Wait for all claims and saves that may not see new limits, and keep others waiting.
+LOCK TABLE limits IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: set_limits
+-- Replace the limits of a subject. Those of a new one begin with the use by the generations that are stored.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+matching AS (
+    SELECT done, state, price, budget_day FROM generations
+    WHERE tenant = :tenant::text
+        AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
+        AND (NOT done OR (price IS NOT NULL AND budget_day >= :since::text))
+        AND (:kind::text = 'tenant' OR (:kind::text = 'key' AND key_id = :name::text)
+            OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text))
+), today AS (
+    SELECT coalesce(nullif(:day::text, '') COLLATE "C", (SELECT max(budget_day) FROM matching), '') AS day
+), written AS (
+    INSERT INTO limits (
+        tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share,
+        models, minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
+    ) SELECT
+        :tenant::text, :subject::text, :credits_per_day::bigint, :credits_per_month::bigint,
+        :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text, 0, 0,
+        (SELECT count(*) FROM matching WHERE NOT done), today.day,
+        (SELECT coalesce(sum(price), 0) FROM matching WHERE NOT done AND budget_day = today.day),
+        (SELECT coalesce(sum(price), 0) FROM matching WHERE state IN (5, 9) AND budget_day = today.day),
+        (SELECT coalesce(sum(price), 0) FROM matching WHERE NOT done AND left(budget_day, 7) = left(today.day, 7)),
+        (SELECT coalesce(sum(price), 0) FROM matching
+            WHERE state IN (5, 9) AND left(budget_day, 7) = left(today.day, 7))
+    FROM fenced, today
+    ON CONFLICT (tenant, subject) DO UPDATE SET
+        credits_per_day = excluded.credits_per_day, credits_per_month = excluded.credits_per_month,
+        submissions_per_minute = excluded.submissions_per_minute, in_flight = excluded.in_flight,
+        concurrency_share = excluded.concurrency_share, models = excluded.models
+    RETURNING 1
+), changed AS (
+    INSERT INTO meta (name, value) SELECT 'limits_version', '1' FROM fenced
+    ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_limits
+-- Remove the limits of a subject.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1),
+changed AS (
+    INSERT INTO meta (name, value) SELECT 'limits_version', '1' FROM fenced
+    ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_limits
+-- Read all limits and their use.
+SELECT * FROM limits ORDER BY tenant, subject;
+
+-- name: read_limits_of
+-- Read the limits that apply to some subjects of a tenant, and their use.
+SELECT * FROM limits WHERE tenant = :tenant AND subject = ANY(:subjects::text[]) ORDER BY subject;
+
+-- name: sum_uncertain
+-- Sum the prices of a subject's UNCERTAIN generations.
+SELECT coalesce(sum(price), 0)::bigint AS credits FROM generations
+WHERE NOT done AND state = 2 AND tenant = :tenant AND (
+    :kind::text = 'tenant' OR (:kind::text = 'key' AND key_id = :name::text)
+    OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text)
+);
 
 -- name: insert_api_key
 -- Store a new API key as its hash.

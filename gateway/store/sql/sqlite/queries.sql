@@ -33,14 +33,14 @@ UPDATE keys SET orphaned = 1 WHERE generation_id = :generation_id;
 -- Insert a new generation with all of its columns.
 INSERT INTO generations (
     id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
-    token_hash, start_by, fail_when_saturated, traits, adopted, traceparent,
-    version, revision, state, done, request_id, end_time, ended_at, shown,
+    token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, key_id, price, estimated_credits,
+    estimated_usd, budget_day, version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
     polls, missing_since, stray_request_id, held
 ) VALUES (
     :id, :tenant, :model_id, :api, :account, :origin, :input, :labels, :idempotency_key, :create_time, :created_at,
-    :weight, :token_hash, :start_by, :fail_when_saturated, :traits, :adopted, :traceparent,
-    :version, :revision, :state, :done, :request_id, :end_time, :ended_at, :shown,
+    :weight, :token_hash, :start_by, :fail_when_saturated, :traits, :adopted, :traceparent, :key_id, :price,
+    :estimated_credits, :estimated_usd, :budget_day, :version, :revision, :state, :done, :request_id, :end_time, :ended_at, :shown,
     :owner, :attempt, :send_by, :sent_at, :first_sent_at, :sends, :ambiguous, :not_before, :repeats_over,
     :cancel_requested, :polls, :missing_since, :stray_request_id, :held
 );
@@ -302,6 +302,75 @@ VALUES (:account, :origin, :name, :items, :fetched_at, :fetch_time);
 -- name: read_catalog
 -- Read a catalog of an account.
 SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND origin = :origin AND name = :name;
+
+-- Limits --------------------------------------------------------------------------------------------------------------
+
+-- name: read_limits_of
+-- Read the limits that apply to some subjects of a tenant, and their use.
+SELECT * FROM limits WHERE tenant = :tenant AND subject IN (SELECT value FROM json_each(:subjects));
+
+-- name: read_limits
+-- Read all limits and their use.
+SELECT * FROM limits ORDER BY tenant, subject;
+
+-- name: set_limits
+-- Replace the limits of a subject. What is used of them stays.
+UPDATE limits SET
+    credits_per_day = :credits_per_day, credits_per_month = :credits_per_month,
+    submissions_per_minute = :submissions_per_minute, in_flight = :in_flight, concurrency_share = :concurrency_share,
+    models = :models
+WHERE tenant = :tenant AND subject = :subject;
+
+-- name: insert_limits
+-- Store the limits of a subject that had none, with their use by the generations that are stored.
+INSERT INTO limits (
+    tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models,
+    minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
+) VALUES (
+    :tenant, :subject, :credits_per_day, :credits_per_month, :submissions_per_minute, :in_flight, :concurrency_share,
+    :models, :minute, :submissions, :running, :day, :day_reserved, :day_spent, :month_reserved, :month_spent
+);
+
+-- name: delete_limits
+-- Remove the limits of a subject.
+DELETE FROM limits WHERE tenant = :tenant AND subject = :subject;
+
+-- name: update_use
+-- Store what is used of the limits of a subject.
+UPDATE limits SET
+    minute = :minute, submissions = :submissions, running = :running, day = :day, day_reserved = :day_reserved,
+    day_spent = :day_spent, month_reserved = :month_reserved, month_spent = :month_spent
+WHERE tenant = :tenant AND subject = :subject;
+
+-- name: count_running
+-- Count the generations of a subject that have not ended.
+SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND (
+    :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
+    OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
+);
+
+-- name: sum_prices
+-- Sum the prices of a subject's generations that were submitted on a day or later, by day and state.
+SELECT budget_day, state, sum(price) AS price FROM generations
+WHERE tenant = :tenant AND budget_day >= :since AND price IS NOT NULL AND (
+    :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
+    OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
+) GROUP BY budget_day, state;
+
+-- name: read_last_budget_day
+-- Read the last day for which a tenant's prices were counted.
+SELECT max(budget_day) FROM generations WHERE tenant = :tenant AND price IS NOT NULL;
+
+-- name: read_budget_day
+-- Read the day for which the price of a generation was counted.
+SELECT budget_day FROM generations WHERE id = :id;
+
+-- name: sum_uncertain
+-- Sum the prices of a subject's UNCERTAIN generations.
+SELECT coalesce(sum(price), 0) FROM generations WHERE done = 0 AND state = 2 AND tenant = :tenant AND (
+    :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
+    OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
+);
 
 -- API keys and the store itself ---------------------------------------------------------------------------------------
 

@@ -52,7 +52,10 @@ const (
 	ErrorReason_ERROR_REASON_NOT_CANCELABLE ErrorReason = 10
 	// [FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state.
 	ErrorReason_ERROR_REASON_NOT_DONE ErrorReason = 11
-	// [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps.
+	// [RESOURCE_EXHAUSTED] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
+	// names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+	// ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
+	// set if waiting helps.
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 12
 	// [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
 	ErrorReason_ERROR_REASON_INSUFFICIENT_CREDITS ErrorReason = 13
@@ -82,6 +85,14 @@ const (
 	ErrorReason_ERROR_REASON_MODERATED ErrorReason = 23
 	// Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it.
 	ErrorReason_ERROR_REASON_START_TIMEOUT_EXCEEDED ErrorReason = 24
+	// [RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
+	// submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+	// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
+	// generations have failed.
+	ErrorReason_ERROR_REASON_BUDGET_EXCEEDED ErrorReason = 25
+	// [FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+	// Nothing was submitted. The operator of the gateway can set a price.
+	ErrorReason_ERROR_REASON_PRICE_UNKNOWN ErrorReason = 26
 )
 
 // Enum value maps for ErrorReason.
@@ -112,6 +123,8 @@ var (
 		22: "ERROR_REASON_GENERATION_FAILED",
 		23: "ERROR_REASON_MODERATED",
 		24: "ERROR_REASON_START_TIMEOUT_EXCEEDED",
+		25: "ERROR_REASON_BUDGET_EXCEEDED",
+		26: "ERROR_REASON_PRICE_UNKNOWN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                  0,
@@ -139,6 +152,8 @@ var (
 		"ERROR_REASON_GENERATION_FAILED":            22,
 		"ERROR_REASON_MODERATED":                    23,
 		"ERROR_REASON_START_TIMEOUT_EXCEEDED":       24,
+		"ERROR_REASON_BUDGET_EXCEEDED":              25,
+		"ERROR_REASON_PRICE_UNKNOWN":                26,
 	}
 )
 
@@ -350,7 +365,7 @@ const file_hfgateway_v1_error_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"H\n" +
 	"\x0eFieldViolation\x12\x14\n" +
 	"\x05field\x18\x01 \x01(\tR\x05field\x12 \n" +
-	"\vdescription\x18\x02 \x01(\tR\vdescription*\xf3\x06\n" +
+	"\vdescription\x18\x02 \x01(\tR\vdescription*\xb5\a\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_INPUT\x10\x01\x12\x1e\n" +
@@ -377,7 +392,9 @@ const file_hfgateway_v1_error_proto_rawDesc = "" +
 	"\x19ERROR_REASON_SESSION_BUSY\x10\x15\x12\"\n" +
 	"\x1eERROR_REASON_GENERATION_FAILED\x10\x16\x12\x1a\n" +
 	"\x16ERROR_REASON_MODERATED\x10\x17\x12'\n" +
-	"#ERROR_REASON_START_TIMEOUT_EXCEEDED\x10\x18Bl\n" +
+	"#ERROR_REASON_START_TIMEOUT_EXCEEDED\x10\x18\x12 \n" +
+	"\x1cERROR_REASON_BUDGET_EXCEEDED\x10\x19\x12\x1e\n" +
+	"\x1aERROR_REASON_PRICE_UNKNOWN\x10\x1aBl\n" +
 	"\x16io.github.hfgateway.v1B\n" +
 	"ErrorProtoP\x01ZDgithub.com/hfgateway/hfgateway/generated/go/hfgateway/v1;hfgatewayv1b\x06proto3"
 

@@ -349,8 +349,8 @@ type Generation struct {
 	Labels map[string]string `protobuf:"bytes,12,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The client's idempotency key. Empty if adopted.
 	IdempotencyKey string `protobuf:"bytes,13,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
-	// The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
-	// adopted. This version of the gateway makes no estimates at submission.
+	// The price that budgets reserved at submission: Higgsfield's estimate, or the price that the operator of the gateway
+	// has configured for the model. Absent if no budget applied, if the price is not known, and if adopted.
 	EstimatedCost *Cost `protobuf:"bytes,14,opt,name=estimated_cost,json=estimatedCost,proto3" json:"estimated_cost,omitempty"`
 	// Details of the request at Higgsfield.
 	Upstream *Upstream `protobuf:"bytes,15,opt,name=upstream,proto3" json:"upstream,omitempty"`
@@ -375,7 +375,10 @@ type Generation struct {
 	// Upstream.other_results says how values are kept.
 	UsedInput *structpb.Struct `protobuf:"bytes,22,opt,name=used_input,json=usedInput,proto3" json:"used_input,omitempty"`
 	// Whether the generation was created by AdoptGeneration: its request was made without this gateway.
-	Adopted       bool `protobuf:"varint,23,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	Adopted bool `protobuf:"varint,23,opt,name=adopted,proto3" json:"adopted,omitempty"`
+	// What budgets count as spent. Set if done and estimated_cost is set: equal to it in COMPLETED and LOST, 0 credits in
+	// FAILED, NSFW and CANCELED. Higgsfield does not report what it charged, so this is an estimate as well.
+	SettledCost   *Cost `protobuf:"bytes,24,opt,name=settled_cost,json=settledCost,proto3" json:"settled_cost,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -569,6 +572,13 @@ func (x *Generation) GetAdopted() bool {
 		return x.Adopted
 	}
 	return false
+}
+
+func (x *Generation) GetSettledCost() *Cost {
+	if x != nil {
+		return x.SettledCost
+	}
+	return nil
 }
 
 // An output file of a generation. Set by the gateway from Higgsfield's responses.
@@ -995,7 +1005,7 @@ var File_hfgateway_v1_generation_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"\n" +
-	"\x1dhfgateway/v1/generation.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\x8b\t\n" +
+	"\x1dhfgateway/v1/generation.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a#hfgateway/v1/generation_input.proto\"\xc2\t\n" +
 	"\n" +
 	"Generation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
@@ -1028,7 +1038,8 @@ const file_hfgateway_v1_generation_proto_rawDesc = "" +
 	"updateTime\x126\n" +
 	"\n" +
 	"used_input\x18\x16 \x01(\v2\x17.google.protobuf.StructR\tusedInput\x12\x18\n" +
-	"\aadopted\x18\x17 \x01(\bR\aadopted\x1a9\n" +
+	"\aadopted\x18\x17 \x01(\bR\aadopted\x125\n" +
+	"\fsettled_cost\x18\x18 \x01(\v2\x12.hfgateway.v1.CostR\vsettledCost\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xea\x02\n" +
@@ -1148,19 +1159,20 @@ var file_hfgateway_v1_generation_proto_depIdxs = []int32{
 	13, // 13: hfgateway.v1.Generation.outputs_expire_time:type_name -> google.protobuf.Timestamp
 	13, // 14: hfgateway.v1.Generation.update_time:type_name -> google.protobuf.Timestamp
 	14, // 15: hfgateway.v1.Generation.used_input:type_name -> google.protobuf.Struct
-	0,  // 16: hfgateway.v1.Output.state:type_name -> hfgateway.v1.GenerationState
-	1,  // 17: hfgateway.v1.Output.kind:type_name -> hfgateway.v1.MediaKind
-	6,  // 18: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
-	6,  // 19: hfgateway.v1.Output.archived_preview:type_name -> hfgateway.v1.ArchivedFile
-	15, // 20: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
-	2,  // 21: hfgateway.v1.Forecast.basis:type_name -> hfgateway.v1.ForecastBasis
-	3,  // 22: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
-	14, // 23: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	8,  // 16: hfgateway.v1.Generation.settled_cost:type_name -> hfgateway.v1.Cost
+	0,  // 17: hfgateway.v1.Output.state:type_name -> hfgateway.v1.GenerationState
+	1,  // 18: hfgateway.v1.Output.kind:type_name -> hfgateway.v1.MediaKind
+	6,  // 19: hfgateway.v1.Output.archived:type_name -> hfgateway.v1.ArchivedFile
+	6,  // 20: hfgateway.v1.Output.archived_preview:type_name -> hfgateway.v1.ArchivedFile
+	15, // 21: hfgateway.v1.Forecast.remaining:type_name -> google.protobuf.Duration
+	2,  // 22: hfgateway.v1.Forecast.basis:type_name -> hfgateway.v1.ForecastBasis
+	3,  // 23: hfgateway.v1.Upstream.last_change_source:type_name -> hfgateway.v1.ChangeSource
+	14, // 24: hfgateway.v1.Upstream.other_results:type_name -> google.protobuf.Struct
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_v1_generation_proto_init() }

@@ -52,7 +52,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_NOT_DONE: _ErrorReason.ValueType  # 11
     """[FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state."""
     ERROR_REASON_QUOTA_EXCEEDED: _ErrorReason.ValueType  # 12
-    """[RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps."""
+    """[RESOURCE_EXHAUSTED] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
+    names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+    ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
+    set if waiting helps.
+    """
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 13
     """[RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits."""
     ERROR_REASON_UPSTREAM_SATURATED: _ErrorReason.ValueType  # 14
@@ -84,6 +88,16 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Never the error of an RPC. Higgsfield's moderation refused the generation."""
     ERROR_REASON_START_TIMEOUT_EXCEEDED: _ErrorReason.ValueType  # 24
     """Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it."""
+    ERROR_REASON_BUDGET_EXCEEDED: _ErrorReason.ValueType  # 25
+    """[RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
+    submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+    "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
+    generations have failed.
+    """
+    ERROR_REASON_PRICE_UNKNOWN: _ErrorReason.ValueType  # 26
+    """[FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+    Nothing was submitted. The operator of the gateway can set a price.
+    """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """The reason of a failure. Its comment begins with the gRPC code in brackets if an RPC can return it; tests compare the
@@ -115,7 +129,11 @@ ERROR_REASON_NOT_CANCELABLE: ErrorReason.ValueType  # 10
 ERROR_REASON_NOT_DONE: ErrorReason.ValueType  # 11
 """[FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state."""
 ERROR_REASON_QUOTA_EXCEEDED: ErrorReason.ValueType  # 12
-"""[RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps."""
+"""[RESOURCE_EXHAUSTED] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
+names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
+set if waiting helps.
+"""
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 13
 """[RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits."""
 ERROR_REASON_UPSTREAM_SATURATED: ErrorReason.ValueType  # 14
@@ -147,6 +165,16 @@ ERROR_REASON_MODERATED: ErrorReason.ValueType  # 23
 """Never the error of an RPC. Higgsfield's moderation refused the generation."""
 ERROR_REASON_START_TIMEOUT_EXCEEDED: ErrorReason.ValueType  # 24
 """Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it."""
+ERROR_REASON_BUDGET_EXCEEDED: ErrorReason.ValueType  # 25
+"""[RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
+submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+"credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
+generations have failed.
+"""
+ERROR_REASON_PRICE_UNKNOWN: ErrorReason.ValueType  # 26
+"""[FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+Nothing was submitted. The operator of the gateway can set a price.
+"""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final

@@ -262,6 +262,7 @@ class Generation(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     USED_INPUT_FIELD_NUMBER: _builtins.int
     ADOPTED_FIELD_NUMBER: _builtins.int
+    SETTLED_COST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The id, a UUIDv7. Ids sort by creation time. The gateway assigns it before it sends anything to Higgsfield."""
     state: Global___GenerationState.ValueType
@@ -316,8 +317,8 @@ class Generation(_message.Message):
 
     @_builtins.property
     def estimated_cost(self) -> Global___Cost:
-        """The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
-        adopted. This version of the gateway makes no estimates at submission.
+        """The price that budgets reserved at submission: Higgsfield's estimate, or the price that the operator of the gateway
+        has configured for the model. Absent if no budget applied, if the price is not known, and if adopted.
         """
 
     @_builtins.property
@@ -363,6 +364,12 @@ class Generation(_message.Message):
         Upstream.other_results says how values are kept.
         """
 
+    @_builtins.property
+    def settled_cost(self) -> Global___Cost:
+        """What budgets count as spent. Set if done and estimated_cost is set: equal to it in COMPLETED and LOST, 0 credits in
+        FAILED, NSFW and CANCELED. Higgsfield does not report what it charged, so this is an estimate as well.
+        """
+
     def __init__(
         self,
         *,
@@ -389,10 +396,11 @@ class Generation(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         used_input: _struct_pb2.Struct | None = ...,
         adopted: _builtins.bool = ...,
+        settled_cost: Global___Cost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "create_time", b"create_time", "delay", b"delay", "end_time", b"end_time", "estimated_cost", b"estimated_cost", "failure", b"failure", "forecast", b"forecast", "input", b"input", "outputs_expire_time", b"outputs_expire_time", "start_time", b"start_time", "update_time", b"update_time", "upstream", b"upstream", "used_input", b"used_input"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "create_time", b"create_time", "delay", b"delay", "end_time", b"end_time", "estimated_cost", b"estimated_cost", "failure", b"failure", "forecast", b"forecast", "input", b"input", "outputs_expire_time", b"outputs_expire_time", "settled_cost", b"settled_cost", "start_time", b"start_time", "update_time", b"update_time", "upstream", b"upstream", "used_input", b"used_input"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "adopted", b"adopted", "cancelable", b"cancelable", "create_time", b"create_time", "delay", b"delay", "done", b"done", "end_time", b"end_time", "estimated_cost", b"estimated_cost", "failure", b"failure", "forecast", b"forecast", "id", b"id", "idempotency_key", b"idempotency_key", "input", b"input", "labels", b"labels", "model_id", b"model_id", "outputs", b"outputs", "outputs_expire_time", b"outputs_expire_time", "revision", b"revision", "start_time", b"start_time", "state", b"state", "update_time", b"update_time", "upstream", b"upstream", "used_input", b"used_input"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accept_time", b"accept_time", "adopted", b"adopted", "cancelable", b"cancelable", "create_time", b"create_time", "delay", b"delay", "done", b"done", "end_time", b"end_time", "estimated_cost", b"estimated_cost", "failure", b"failure", "forecast", b"forecast", "id", b"id", "idempotency_key", b"idempotency_key", "input", b"input", "labels", b"labels", "model_id", b"model_id", "outputs", b"outputs", "outputs_expire_time", b"outputs_expire_time", "revision", b"revision", "settled_cost", b"settled_cost", "start_time", b"start_time", "state", b"state", "update_time", b"update_time", "upstream", b"upstream", "used_input", b"used_input"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

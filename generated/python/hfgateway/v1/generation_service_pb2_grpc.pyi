@@ -69,6 +69,9 @@ class GenerationServiceStub:
       - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
       - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
       - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+      - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
+      - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
     Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
@@ -253,6 +256,9 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
       - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
       - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
       - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+      - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
+      - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
     Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.
@@ -440,6 +446,9 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
           - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
           - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
           - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+          - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
+          - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
           - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe with the same idempotency_key. The call returns the same generation, which is charged once.

@@ -199,7 +199,10 @@ export enum ErrorReason {
   NOT_DONE = 11,
 
   /**
-   * [RESOURCE_EXHAUSTED] The tenant has reached a limit. QuotaFailure names it; RetryInfo is set if waiting helps.
+   * [RESOURCE_EXHAUSTED] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
+   * names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+   * ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
+   * set if waiting helps.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 12;
    */
@@ -292,6 +295,24 @@ export enum ErrorReason {
    * @generated from enum value: ERROR_REASON_START_TIMEOUT_EXCEEDED = 24;
    */
   START_TIMEOUT_EXCEEDED = 24,
+
+  /**
+   * [RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
+   * submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+   * "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
+   * generations have failed.
+   *
+   * @generated from enum value: ERROR_REASON_BUDGET_EXCEEDED = 25;
+   */
+  BUDGET_EXCEEDED = 25,
+
+  /**
+   * [FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+   * Nothing was submitted. The operator of the gateway can set a price.
+   *
+   * @generated from enum value: ERROR_REASON_PRICE_UNKNOWN = 26;
+   */
+  PRICE_UNKNOWN = 26,
 }
 
 /**

@@ -124,8 +124,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   idempotencyKey: string;
 
   /**
-   * The price that was estimated at submission. Absent if no estimate was made, or Higgsfield gave no price, or if
-   * adopted. This version of the gateway makes no estimates at submission.
+   * The price that budgets reserved at submission: Higgsfield's estimate, or the price that the operator of the gateway
+   * has configured for the model. Absent if no budget applied, if the price is not known, and if adopted.
    *
    * @generated from field: hfgateway.v1.Cost estimated_cost = 14;
    */
@@ -199,6 +199,14 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
    * @generated from field: bool adopted = 23;
    */
   adopted: boolean;
+
+  /**
+   * What budgets count as spent. Set if done and estimated_cost is set: equal to it in COMPLETED and LOST, 0 credits in
+   * FAILED, NSFW and CANCELED. Higgsfield does not report what it charged, so this is an estimate as well.
+   *
+   * @generated from field: hfgateway.v1.Cost settled_cost = 24;
+   */
+  settledCost?: Cost | undefined;
 };
 
 /**

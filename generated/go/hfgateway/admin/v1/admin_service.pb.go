@@ -1382,6 +1382,480 @@ func (x *RevokeApiKeyResponse) GetApiKey() *ApiKey {
 	return nil
 }
 
+// What a tenant, an API key or a label may do. Absent fields are no limits. Days and months are those of UTC, by
+// Higgsfield's clock.
+type Limits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
+	// estimated price.
+	CreditsPerDay *string `protobuf:"bytes,1,opt,name=credits_per_day,json=creditsPerDay,proto3,oneof" json:"credits_per_day,omitempty"`
+	// The credits of all submissions of a month, likewise.
+	CreditsPerMonth *string `protobuf:"bytes,2,opt,name=credits_per_month,json=creditsPerMonth,proto3,oneof" json:"credits_per_month,omitempty"`
+	// The submissions in each minute of the clock.
+	SubmissionsPerMinute *int64 `protobuf:"varint,3,opt,name=submissions_per_minute,json=submissionsPerMinute,proto3,oneof" json:"submissions_per_minute,omitempty"`
+	// The generations that have not ended.
+	InFlight *int64 `protobuf:"varint,4,opt,name=in_flight,json=inFlight,proto3,oneof" json:"in_flight,omitempty"`
+	// The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
+	// output can run. More generations wait. Only for tenants.
+	ConcurrencyShare *int32 `protobuf:"varint,5,opt,name=concurrency_share,json=concurrencyShare,proto3,oneof" json:"concurrency_share,omitempty"`
+	// The prefixes of the model ids that may be used. Empty: all models. At most 100.
+	ModelIdPrefixes []string `protobuf:"bytes,6,rep,name=model_id_prefixes,json=modelIdPrefixes,proto3" json:"model_id_prefixes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Limits) GetCreditsPerDay() string {
+	if x != nil && x.CreditsPerDay != nil {
+		return *x.CreditsPerDay
+	}
+	return ""
+}
+
+func (x *Limits) GetCreditsPerMonth() string {
+	if x != nil && x.CreditsPerMonth != nil {
+		return *x.CreditsPerMonth
+	}
+	return ""
+}
+
+func (x *Limits) GetSubmissionsPerMinute() int64 {
+	if x != nil && x.SubmissionsPerMinute != nil {
+		return *x.SubmissionsPerMinute
+	}
+	return 0
+}
+
+func (x *Limits) GetInFlight() int64 {
+	if x != nil && x.InFlight != nil {
+		return *x.InFlight
+	}
+	return 0
+}
+
+func (x *Limits) GetConcurrencyShare() int32 {
+	if x != nil && x.ConcurrencyShare != nil {
+		return *x.ConcurrencyShare
+	}
+	return 0
+}
+
+func (x *Limits) GetModelIdPrefixes() []string {
+	if x != nil {
+		return x.ModelIdPrefixes
+	}
+	return nil
+}
+
+// What is used of the limits of a subject. Credits are decimal numbers. Set by the gateway.
+type Use struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What the submissions of the day have reserved and not spent yet.
+	ReservedToday string `protobuf:"bytes,1,opt,name=reserved_today,json=reservedToday,proto3" json:"reserved_today,omitempty"`
+	// What the submissions of the day have spent.
+	SpentToday string `protobuf:"bytes,2,opt,name=spent_today,json=spentToday,proto3" json:"spent_today,omitempty"`
+	// What the submissions of the month have reserved and not spent yet.
+	ReservedThisMonth string `protobuf:"bytes,3,opt,name=reserved_this_month,json=reservedThisMonth,proto3" json:"reserved_this_month,omitempty"`
+	// What the submissions of the month have spent.
+	SpentThisMonth string `protobuf:"bytes,4,opt,name=spent_this_month,json=spentThisMonth,proto3" json:"spent_this_month,omitempty"`
+	// The part of all reserved credits that belongs to UNCERTAIN generations, which stays reserved until they are resolved.
+	Uncertain string `protobuf:"bytes,5,opt,name=uncertain,proto3" json:"uncertain,omitempty"`
+	// The generations that have not ended.
+	InFlight int64 `protobuf:"varint,6,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// The submissions in this minute.
+	SubmissionsThisMinute int64 `protobuf:"varint,7,opt,name=submissions_this_minute,json=submissionsThisMinute,proto3" json:"submissions_this_minute,omitempty"`
+	// The day that the credits are counted for, such as "2026-11-22". Empty before the first submission with a price.
+	Day           string `protobuf:"bytes,8,opt,name=day,proto3" json:"day,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Use) Reset() {
+	*x = Use{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Use) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Use) ProtoMessage() {}
+
+func (x *Use) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Use.ProtoReflect.Descriptor instead.
+func (*Use) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *Use) GetReservedToday() string {
+	if x != nil {
+		return x.ReservedToday
+	}
+	return ""
+}
+
+func (x *Use) GetSpentToday() string {
+	if x != nil {
+		return x.SpentToday
+	}
+	return ""
+}
+
+func (x *Use) GetReservedThisMonth() string {
+	if x != nil {
+		return x.ReservedThisMonth
+	}
+	return ""
+}
+
+func (x *Use) GetSpentThisMonth() string {
+	if x != nil {
+		return x.SpentThisMonth
+	}
+	return ""
+}
+
+func (x *Use) GetUncertain() string {
+	if x != nil {
+		return x.Uncertain
+	}
+	return ""
+}
+
+func (x *Use) GetInFlight() int64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+func (x *Use) GetSubmissionsThisMinute() int64 {
+	if x != nil {
+		return x.SubmissionsThisMinute
+	}
+	return 0
+}
+
+func (x *Use) GetDay() string {
+	if x != nil {
+		return x.Day
+	}
+	return ""
+}
+
+// The limits of a tenant, an API key or a label, and what is used of them.
+type LimitsOfSubject struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// What the limits are about: "tenant", "key:ID" for an API key, or "label:NAME=VALUE" for generations with a label.
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The limits.
+	Limits *Limits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	// What is used of them. Set by the gateway.
+	Use           *Use `protobuf:"bytes,4,opt,name=use,proto3" json:"use,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitsOfSubject) Reset() {
+	*x = LimitsOfSubject{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitsOfSubject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitsOfSubject) ProtoMessage() {}
+
+func (x *LimitsOfSubject) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitsOfSubject.ProtoReflect.Descriptor instead.
+func (*LimitsOfSubject) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *LimitsOfSubject) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *LimitsOfSubject) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *LimitsOfSubject) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *LimitsOfSubject) GetUse() *Use {
+	if x != nil {
+		return x.Use
+	}
+	return nil
+}
+
+type SetLimitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// What the limits are about, as in LimitsOfSubject. Default: "tenant".
+	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The limits. Without any limit, those of the subject are removed.
+	Limits        *Limits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLimitsRequest) Reset() {
+	*x = SetLimitsRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLimitsRequest) ProtoMessage() {}
+
+func (x *SetLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLimitsRequest.ProtoReflect.Descriptor instead.
+func (*SetLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *SetLimitsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *SetLimitsRequest) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *SetLimitsRequest) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type SetLimitsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The limits as they are now.
+	Limits        *LimitsOfSubject `protobuf:"bytes,1,opt,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetLimitsResponse) Reset() {
+	*x = SetLimitsResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetLimitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetLimitsResponse) ProtoMessage() {}
+
+func (x *SetLimitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetLimitsResponse.ProtoReflect.Descriptor instead.
+func (*SetLimitsResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *SetLimitsResponse) GetLimits() *LimitsOfSubject {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+type ListLimitsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only the limits of this tenant. Empty: of all tenants.
+	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLimitsRequest) Reset() {
+	*x = ListLimitsRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLimitsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLimitsRequest) ProtoMessage() {}
+
+func (x *ListLimitsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLimitsRequest.ProtoReflect.Descriptor instead.
+func (*ListLimitsRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ListLimitsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type ListLimitsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The limits, sorted by tenant and subject.
+	Limits        []*LimitsOfSubject `protobuf:"bytes,1,rep,name=limits,proto3" json:"limits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListLimitsResponse) Reset() {
+	*x = ListLimitsResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListLimitsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListLimitsResponse) ProtoMessage() {}
+
+func (x *ListLimitsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListLimitsResponse.ProtoReflect.Descriptor instead.
+func (*ListLimitsResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ListLimitsResponse) GetLimits() []*LimitsOfSubject {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
 var File_hfgateway_admin_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
@@ -1470,12 +1944,50 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x13RevokeApiKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"K\n" +
 	"\x14RevokeApiKeyResponse\x123\n" +
-	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey*x\n" +
+	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey\"\x8a\x03\n" +
+	"\x06Limits\x12+\n" +
+	"\x0fcredits_per_day\x18\x01 \x01(\tH\x00R\rcreditsPerDay\x88\x01\x01\x12/\n" +
+	"\x11credits_per_month\x18\x02 \x01(\tH\x01R\x0fcreditsPerMonth\x88\x01\x01\x129\n" +
+	"\x16submissions_per_minute\x18\x03 \x01(\x03H\x02R\x14submissionsPerMinute\x88\x01\x01\x12 \n" +
+	"\tin_flight\x18\x04 \x01(\x03H\x03R\binFlight\x88\x01\x01\x120\n" +
+	"\x11concurrency_share\x18\x05 \x01(\x05H\x04R\x10concurrencyShare\x88\x01\x01\x12*\n" +
+	"\x11model_id_prefixes\x18\x06 \x03(\tR\x0fmodelIdPrefixesB\x12\n" +
+	"\x10_credits_per_dayB\x14\n" +
+	"\x12_credits_per_monthB\x19\n" +
+	"\x17_submissions_per_minuteB\f\n" +
+	"\n" +
+	"_in_flightB\x14\n" +
+	"\x12_concurrency_share\"\xac\x02\n" +
+	"\x03Use\x12%\n" +
+	"\x0ereserved_today\x18\x01 \x01(\tR\rreservedToday\x12\x1f\n" +
+	"\vspent_today\x18\x02 \x01(\tR\n" +
+	"spentToday\x12.\n" +
+	"\x13reserved_this_month\x18\x03 \x01(\tR\x11reservedThisMonth\x12(\n" +
+	"\x10spent_this_month\x18\x04 \x01(\tR\x0espentThisMonth\x12\x1c\n" +
+	"\tuncertain\x18\x05 \x01(\tR\tuncertain\x12\x1b\n" +
+	"\tin_flight\x18\x06 \x01(\x03R\binFlight\x126\n" +
+	"\x17submissions_this_minute\x18\a \x01(\x03R\x15submissionsThisMinute\x12\x10\n" +
+	"\x03day\x18\b \x01(\tR\x03day\"\xa2\x01\n" +
+	"\x0fLimitsOfSubject\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
+	"\x06limits\x18\x03 \x01(\v2\x1a.hfgateway.admin.v1.LimitsR\x06limits\x12)\n" +
+	"\x03use\x18\x04 \x01(\v2\x17.hfgateway.admin.v1.UseR\x03use\"x\n" +
+	"\x10SetLimitsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
+	"\x06limits\x18\x03 \x01(\v2\x1a.hfgateway.admin.v1.LimitsR\x06limits\"P\n" +
+	"\x11SetLimitsResponse\x12;\n" +
+	"\x06limits\x18\x01 \x01(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"+\n" +
+	"\x11ListLimitsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"Q\n" +
+	"\x12ListLimitsResponse\x12;\n" +
+	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits*x\n" +
 	"\vApiKeyScope\x12\x1d\n" +
 	"\x19API_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
 	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
-	"\x14API_KEY_SCOPE_CANCEL\x10\x032\xe8\x06\n" +
+	"\x14API_KEY_SCOPE_CANCEL\x10\x032\xa9\b\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
@@ -1484,7 +1996,10 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\fCreateApiKey\x12'.hfgateway.admin.v1.CreateApiKeyRequest\x1a(.hfgateway.admin.v1.CreateApiKeyResponse\x12c\n" +
 	"\vListApiKeys\x12&.hfgateway.admin.v1.ListApiKeysRequest\x1a'.hfgateway.admin.v1.ListApiKeysResponse\"\x03\x90\x02\x01\x12a\n" +
 	"\fRotateApiKey\x12'.hfgateway.admin.v1.RotateApiKeyRequest\x1a(.hfgateway.admin.v1.RotateApiKeyResponse\x12f\n" +
-	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02B\x84\x01\n" +
+	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x12]\n" +
+	"\tSetLimits\x12$.hfgateway.admin.v1.SetLimitsRequest\x1a%.hfgateway.admin.v1.SetLimitsResponse\"\x03\x90\x02\x02\x12`\n" +
+	"\n" +
+	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01B\x84\x01\n" +
 	"\x1cio.github.hfgateway.admin.v1B\x11AdminServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3"
 
 var (
@@ -1500,7 +2015,7 @@ func file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hfgateway_admin_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
+var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(ApiKeyScope)(0),                  // 0: hfgateway.admin.v1.ApiKeyScope
 	(*ResolveGenerationRequest)(nil),  // 1: hfgateway.admin.v1.ResolveGenerationRequest
@@ -1525,52 +2040,68 @@ var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*RotateApiKeyResponse)(nil),      // 20: hfgateway.admin.v1.RotateApiKeyResponse
 	(*RevokeApiKeyRequest)(nil),       // 21: hfgateway.admin.v1.RevokeApiKeyRequest
 	(*RevokeApiKeyResponse)(nil),      // 22: hfgateway.admin.v1.RevokeApiKeyResponse
-	(*v1.Generation)(nil),             // 23: hfgateway.v1.Generation
-	(*timestamppb.Timestamp)(nil),     // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
+	(*Limits)(nil),                    // 23: hfgateway.admin.v1.Limits
+	(*Use)(nil),                       // 24: hfgateway.admin.v1.Use
+	(*LimitsOfSubject)(nil),           // 25: hfgateway.admin.v1.LimitsOfSubject
+	(*SetLimitsRequest)(nil),          // 26: hfgateway.admin.v1.SetLimitsRequest
+	(*SetLimitsResponse)(nil),         // 27: hfgateway.admin.v1.SetLimitsResponse
+	(*ListLimitsRequest)(nil),         // 28: hfgateway.admin.v1.ListLimitsRequest
+	(*ListLimitsResponse)(nil),        // 29: hfgateway.admin.v1.ListLimitsResponse
+	(*v1.Generation)(nil),             // 30: hfgateway.v1.Generation
+	(*timestamppb.Timestamp)(nil),     // 31: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 32: google.protobuf.Duration
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	2,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
 	3,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
-	23, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	30, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
 	7,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
 	8,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
-	24, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
-	24, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
+	31, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
+	31, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
 	13, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
 	13, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
-	24, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
-	24, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
+	31, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
+	31, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
 	0,  // 11: hfgateway.admin.v1.ApiKey.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	24, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
+	31, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 13: hfgateway.admin.v1.CreateApiKeyRequest.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	24, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	31, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	14, // 15: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 16: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
-	25, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
+	32, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
 	14, // 18: hfgateway.admin.v1.RotateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 19: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
-	1,  // 20: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	5,  // 21: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
-	9,  // 22: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
-	11, // 23: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
-	15, // 24: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	17, // 25: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	19, // 26: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
-	21, // 27: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	4,  // 28: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	6,  // 29: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
-	10, // 30: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
-	12, // 31: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
-	16, // 32: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	18, // 33: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	20, // 34: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
-	22, // 35: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	28, // [28:36] is the sub-list for method output_type
-	20, // [20:28] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	23, // 20: hfgateway.admin.v1.LimitsOfSubject.limits:type_name -> hfgateway.admin.v1.Limits
+	24, // 21: hfgateway.admin.v1.LimitsOfSubject.use:type_name -> hfgateway.admin.v1.Use
+	23, // 22: hfgateway.admin.v1.SetLimitsRequest.limits:type_name -> hfgateway.admin.v1.Limits
+	25, // 23: hfgateway.admin.v1.SetLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
+	25, // 24: hfgateway.admin.v1.ListLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
+	1,  // 25: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	5,  // 26: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	9,  // 27: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	11, // 28: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	15, // 29: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	17, // 30: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	19, // 31: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
+	21, // 32: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	26, // 33: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
+	28, // 34: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
+	4,  // 35: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	6,  // 36: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	10, // 37: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	12, // 38: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	16, // 39: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	18, // 40: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	20, // 41: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
+	22, // 42: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	27, // 43: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
+	29, // 44: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
+	35, // [35:45] is the sub-list for method output_type
+	25, // [25:35] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }
@@ -1591,13 +2122,14 @@ func file_hfgateway_admin_v1_admin_service_proto_init() {
 		(*ResolveMessageRequest_MessageId)(nil),
 		(*ResolveMessageRequest_NotTaken)(nil),
 	}
+	file_hfgateway_admin_v1_admin_service_proto_msgTypes[22].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_admin_v1_admin_service_proto_rawDesc), len(file_hfgateway_admin_v1_admin_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   22,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,13 +27,15 @@ const (
 	AdminService_ListApiKeys_FullMethodName       = "/hfgateway.admin.v1.AdminService/ListApiKeys"
 	AdminService_RotateApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RotateApiKey"
 	AdminService_RevokeApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RevokeApiKey"
+	AdminService_SetLimits_FullMethodName         = "/hfgateway.admin.v1.AdminService/SetLimits"
+	AdminService_ListLimits_FullMethodName        = "/hfgateway.admin.v1.AdminService/ListLimits"
 )
 
 // AdminServiceClient is the client API for AdminService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 //
 // The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
 // It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -103,6 +105,16 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
+	// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+	// other processes on the same database. What is used of them stays. A new budget counts the generations that are
+	// stored with a price.
+	//
+	// Retry: safe.
+	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
+	// Lists all limits and what is used of them, sorted by tenant and subject.
+	//
+	// Retry: safe.
+	ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error)
 }
 
 type adminServiceClient struct {
@@ -193,11 +205,31 @@ func (c *adminServiceClient) RevokeApiKey(ctx context.Context, in *RevokeApiKeyR
 	return out, nil
 }
 
+func (c *adminServiceClient) SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetLimitsResponse)
+	err := c.cc.Invoke(ctx, AdminService_SetLimits_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListLimitsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListLimits_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
 //
-// Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 //
 // The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
 // It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -267,6 +299,16 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
+	// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+	// other processes on the same database. What is used of them stays. A new budget counts the generations that are
+	// stored with a price.
+	//
+	// Retry: safe.
+	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)
+	// Lists all limits and what is used of them, sorted by tenant and subject.
+	//
+	// Retry: safe.
+	ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -300,6 +342,12 @@ func (UnimplementedAdminServiceServer) RotateApiKey(context.Context, *RotateApiK
 }
 func (UnimplementedAdminServiceServer) RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RevokeApiKey not implemented")
+}
+func (UnimplementedAdminServiceServer) SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetLimits not implemented")
+}
+func (UnimplementedAdminServiceServer) ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListLimits not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -466,6 +514,42 @@ func _AdminService_RevokeApiKey_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_SetLimits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetLimitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).SetLimits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_SetLimits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).SetLimits(ctx, req.(*SetLimitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListLimits_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListLimitsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListLimits(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListLimits_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListLimits(ctx, req.(*ListLimitsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -504,6 +588,14 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RevokeApiKey",
 			Handler:    _AdminService_RevokeApiKey_Handler,
+		},
+		{
+			MethodName: "SetLimits",
+			Handler:    _AdminService_SetLimits_Handler,
+		},
+		{
+			MethodName: "ListLimits",
+			Handler:    _AdminService_ListLimits_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

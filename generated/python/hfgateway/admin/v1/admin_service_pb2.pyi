@@ -635,3 +635,254 @@ class RevokeApiKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeApiKeyResponse: _TypeAlias = RevokeApiKeyResponse  # noqa: Y015
+
+@_typing.final
+class Limits(_message.Message):
+    """What a tenant, an API key or a label may do. Absent fields are no limits. Days and months are those of UTC, by
+    Higgsfield's clock.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDITS_PER_DAY_FIELD_NUMBER: _builtins.int
+    CREDITS_PER_MONTH_FIELD_NUMBER: _builtins.int
+    SUBMISSIONS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    CONCURRENCY_SHARE_FIELD_NUMBER: _builtins.int
+    MODEL_ID_PREFIXES_FIELD_NUMBER: _builtins.int
+    credits_per_day: _builtins.str
+    """The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
+    estimated price.
+    """
+    credits_per_month: _builtins.str
+    """The credits of all submissions of a month, likewise."""
+    submissions_per_minute: _builtins.int
+    """The submissions in each minute of the clock."""
+    in_flight: _builtins.int
+    """The generations that have not ended."""
+    concurrency_share: _builtins.int
+    """The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
+    output can run. More generations wait. Only for tenants.
+    """
+    @_builtins.property
+    def model_id_prefixes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The prefixes of the model ids that may be used. Empty: all models. At most 100."""
+
+    def __init__(
+        self,
+        *,
+        credits_per_day: _builtins.str | None = ...,
+        credits_per_month: _builtins.str | None = ...,
+        submissions_per_minute: _builtins.int | None = ...,
+        in_flight: _builtins.int | None = ...,
+        concurrency_share: _builtins.int | None = ...,
+        model_id_prefixes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency_share", b"_concurrency_share", "_credits_per_day", b"_credits_per_day", "_credits_per_month", b"_credits_per_month", "_in_flight", b"_in_flight", "_submissions_per_minute", b"_submissions_per_minute", "concurrency_share", b"concurrency_share", "credits_per_day", b"credits_per_day", "credits_per_month", b"credits_per_month", "in_flight", b"in_flight", "submissions_per_minute", b"submissions_per_minute"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency_share", b"_concurrency_share", "_credits_per_day", b"_credits_per_day", "_credits_per_month", b"_credits_per_month", "_in_flight", b"_in_flight", "_submissions_per_minute", b"_submissions_per_minute", "concurrency_share", b"concurrency_share", "credits_per_day", b"credits_per_day", "credits_per_month", b"credits_per_month", "in_flight", b"in_flight", "model_id_prefixes", b"model_id_prefixes", "submissions_per_minute", b"submissions_per_minute"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__concurrency_share: _TypeAlias = _typing.Literal["concurrency_share"]  # noqa: Y015
+    _WhichOneofArgType__concurrency_share: _TypeAlias = _typing.Literal["_concurrency_share", b"_concurrency_share"]  # noqa: Y015
+    _WhichOneofReturnType__credits_per_day: _TypeAlias = _typing.Literal["credits_per_day"]  # noqa: Y015
+    _WhichOneofArgType__credits_per_day: _TypeAlias = _typing.Literal["_credits_per_day", b"_credits_per_day"]  # noqa: Y015
+    _WhichOneofReturnType__credits_per_month: _TypeAlias = _typing.Literal["credits_per_month"]  # noqa: Y015
+    _WhichOneofArgType__credits_per_month: _TypeAlias = _typing.Literal["_credits_per_month", b"_credits_per_month"]  # noqa: Y015
+    _WhichOneofReturnType__in_flight: _TypeAlias = _typing.Literal["in_flight"]  # noqa: Y015
+    _WhichOneofArgType__in_flight: _TypeAlias = _typing.Literal["_in_flight", b"_in_flight"]  # noqa: Y015
+    _WhichOneofReturnType__submissions_per_minute: _TypeAlias = _typing.Literal["submissions_per_minute"]  # noqa: Y015
+    _WhichOneofArgType__submissions_per_minute: _TypeAlias = _typing.Literal["_submissions_per_minute", b"_submissions_per_minute"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__concurrency_share) -> _WhichOneofReturnType__concurrency_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credits_per_day) -> _WhichOneofReturnType__credits_per_day | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__credits_per_month) -> _WhichOneofReturnType__credits_per_month | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__in_flight) -> _WhichOneofReturnType__in_flight | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__submissions_per_minute) -> _WhichOneofReturnType__submissions_per_minute | None: ...
+
+Global___Limits: _TypeAlias = Limits  # noqa: Y015
+
+@_typing.final
+class Use(_message.Message):
+    """What is used of the limits of a subject. Credits are decimal numbers. Set by the gateway."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESERVED_TODAY_FIELD_NUMBER: _builtins.int
+    SPENT_TODAY_FIELD_NUMBER: _builtins.int
+    RESERVED_THIS_MONTH_FIELD_NUMBER: _builtins.int
+    SPENT_THIS_MONTH_FIELD_NUMBER: _builtins.int
+    UNCERTAIN_FIELD_NUMBER: _builtins.int
+    IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    SUBMISSIONS_THIS_MINUTE_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    reserved_today: _builtins.str
+    """What the submissions of the day have reserved and not spent yet."""
+    spent_today: _builtins.str
+    """What the submissions of the day have spent."""
+    reserved_this_month: _builtins.str
+    """What the submissions of the month have reserved and not spent yet."""
+    spent_this_month: _builtins.str
+    """What the submissions of the month have spent."""
+    uncertain: _builtins.str
+    """The part of all reserved credits that belongs to UNCERTAIN generations, which stays reserved until they are resolved."""
+    in_flight: _builtins.int
+    """The generations that have not ended."""
+    submissions_this_minute: _builtins.int
+    """The submissions in this minute."""
+    day: _builtins.str
+    """The day that the credits are counted for, such as "2026-11-22". Empty before the first submission with a price."""
+    def __init__(
+        self,
+        *,
+        reserved_today: _builtins.str = ...,
+        spent_today: _builtins.str = ...,
+        reserved_this_month: _builtins.str = ...,
+        spent_this_month: _builtins.str = ...,
+        uncertain: _builtins.str = ...,
+        in_flight: _builtins.int = ...,
+        submissions_this_minute: _builtins.int = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["day", b"day", "in_flight", b"in_flight", "reserved_this_month", b"reserved_this_month", "reserved_today", b"reserved_today", "spent_this_month", b"spent_this_month", "spent_today", b"spent_today", "submissions_this_minute", b"submissions_this_minute", "uncertain", b"uncertain"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Use: _TypeAlias = Use  # noqa: Y015
+
+@_typing.final
+class LimitsOfSubject(_message.Message):
+    """The limits of a tenant, an API key or a label, and what is used of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant."""
+    subject: _builtins.str
+    """What the limits are about: "tenant", "key:ID" for an API key, or "label:NAME=VALUE" for generations with a label."""
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """The limits."""
+
+    @_builtins.property
+    def use(self) -> Global___Use:
+        """What is used of them. Set by the gateway."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        limits: Global___Limits | None = ...,
+        use: Global___Use | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "use", b"use"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "subject", b"subject", "tenant", b"tenant", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LimitsOfSubject: _TypeAlias = LimitsOfSubject  # noqa: Y015
+
+@_typing.final
+class SetLimitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SUBJECT_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit."""
+    subject: _builtins.str
+    """What the limits are about, as in LimitsOfSubject. Default: "tenant"."""
+    @_builtins.property
+    def limits(self) -> Global___Limits:
+        """The limits. Without any limit, those of the subject are removed."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        subject: _builtins.str = ...,
+        limits: Global___Limits | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits", "subject", b"subject", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLimitsRequest: _TypeAlias = SetLimitsRequest  # noqa: Y015
+
+@_typing.final
+class SetLimitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limits(self) -> Global___LimitsOfSubject:
+        """The limits as they are now."""
+
+    def __init__(
+        self,
+        *,
+        limits: Global___LimitsOfSubject | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetLimitsResponse: _TypeAlias = SetLimitsResponse  # noqa: Y015
+
+@_typing.final
+class ListLimitsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Only the limits of this tenant. Empty: of all tenants."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLimitsRequest: _TypeAlias = ListLimitsRequest  # noqa: Y015
+
+@_typing.final
+class ListLimitsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMITS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___LimitsOfSubject]:
+        """The limits, sorted by tenant and subject."""
+
+    def __init__(
+        self,
+        *,
+        limits: _abc.Iterable[Global___LimitsOfSubject] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limits", b"limits"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListLimitsResponse: _TypeAlias = ListLimitsResponse  # noqa: Y015

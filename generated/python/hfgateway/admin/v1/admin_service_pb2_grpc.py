@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -81,10 +81,20 @@ class AdminServiceStub(object):
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyResponse.FromString,
                 _registered_method=True)
+        self.SetLimits = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/SetLimits',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.SetLimitsRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.SetLimitsResponse.FromString,
+                _registered_method=True)
+        self.ListLimits = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/ListLimits',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
-    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -195,6 +205,26 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetLimits(self, request, context):
+        """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        other processes on the same database. What is used of them stays. A new budget counts the generations that are
+        stored with a price.
+
+        Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListLimits(self, request, context):
+        """Lists all limits and what is used of them, sorted by tenant and subject.
+
+        Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -238,6 +268,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.FromString,
                     response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyResponse.SerializeToString,
             ),
+            'SetLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetLimits,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.SetLimitsRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.SetLimitsResponse.SerializeToString,
+            ),
+            'ListLimits': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListLimits,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'hfgateway.admin.v1.AdminService', rpc_method_handlers)
@@ -247,7 +287,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -462,6 +502,60 @@ class AdminService(object):
             '/hfgateway.admin.v1.AdminService/RevokeApiKey',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyRequest.SerializeToString,
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RevokeApiKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/SetLimits',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.SetLimitsRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.SetLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListLimits(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/ListLimits',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -110,10 +110,22 @@ class AdminServiceStub:
 
     Retry: safe.
     """
+    SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
+    """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+    other processes on the same database. What is used of them stays. A new budget counts the generations that are
+    stored with a price.
+
+    Retry: safe.
+    """
+    ListLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListLimitsRequest, _admin_service_pb2.ListLimitsResponse]
+    """Lists all limits and what is used of them, sorted by tenant and subject.
+
+    Retry: safe.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -193,9 +205,21 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     Retry: safe.
     """
+    SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
+    """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+    other processes on the same database. What is used of them stays. A new budget counts the generations that are
+    stored with a price.
+
+    Retry: safe.
+    """
+    ListLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListLimitsRequest, _admin_service_pb2.ListLimitsResponse]  # type: ignore[assignment]
+    """Lists all limits and what is used of them, sorted by tenant and subject.
+
+    Retry: safe.
+    """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
     It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -318,6 +342,30 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           - NOT_FOUND (NOT_FOUND): there is no key with this id.
+
+        Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def SetLimits(
+        self,
+        request: _admin_service_pb2.SetLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
+        """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        other processes on the same database. What is used of them stays. A new budget counts the generations that are
+        stored with a price.
+
+        Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def ListLimits(
+        self,
+        request: _admin_service_pb2.ListLimitsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListLimitsResponse, _abc.Awaitable[_admin_service_pb2.ListLimitsResponse]]:
+        """Lists all limits and what is used of them, sorted by tenant and subject.
 
         Retry: safe.
         """

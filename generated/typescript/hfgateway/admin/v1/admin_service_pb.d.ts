@@ -612,6 +612,260 @@ export declare type RevokeApiKeyResponse = Message<"hfgateway.admin.v1.RevokeApi
 export declare const RevokeApiKeyResponseSchema: GenMessage<RevokeApiKeyResponse>;
 
 /**
+ * What a tenant, an API key or a label may do. Absent fields are no limits. Days and months are those of UTC, by
+ * Higgsfield's clock.
+ *
+ * @generated from message hfgateway.admin.v1.Limits
+ */
+export declare type Limits = Message<"hfgateway.admin.v1.Limits"> & {
+  /**
+   * The credits of all submissions of a day, as a decimal number with at most six decimals. A submission reserves its
+   * estimated price.
+   *
+   * @generated from field: optional string credits_per_day = 1;
+   */
+  creditsPerDay?: string | undefined;
+
+  /**
+   * The credits of all submissions of a month, likewise.
+   *
+   * @generated from field: optional string credits_per_month = 2;
+   */
+  creditsPerMonth?: string | undefined;
+
+  /**
+   * The submissions in each minute of the clock.
+   *
+   * @generated from field: optional int64 submissions_per_minute = 3;
+   */
+  submissionsPerMinute?: bigint | undefined;
+
+  /**
+   * The generations that have not ended.
+   *
+   * @generated from field: optional int64 in_flight = 4;
+   */
+  inFlight?: bigint | undefined;
+
+  /**
+   * The share of the account's concurrency that the outputs of a tenant may use, in percent, from 1 to 100. At least one
+   * output can run. More generations wait. Only for tenants.
+   *
+   * @generated from field: optional int32 concurrency_share = 5;
+   */
+  concurrencyShare?: number | undefined;
+
+  /**
+   * The prefixes of the model ids that may be used. Empty: all models. At most 100.
+   *
+   * @generated from field: repeated string model_id_prefixes = 6;
+   */
+  modelIdPrefixes: string[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.Limits.
+ * Use `create(LimitsSchema)` to create a new message.
+ */
+export declare const LimitsSchema: GenMessage<Limits>;
+
+/**
+ * What is used of the limits of a subject. Credits are decimal numbers. Set by the gateway.
+ *
+ * @generated from message hfgateway.admin.v1.Use
+ */
+export declare type Use = Message<"hfgateway.admin.v1.Use"> & {
+  /**
+   * What the submissions of the day have reserved and not spent yet.
+   *
+   * @generated from field: string reserved_today = 1;
+   */
+  reservedToday: string;
+
+  /**
+   * What the submissions of the day have spent.
+   *
+   * @generated from field: string spent_today = 2;
+   */
+  spentToday: string;
+
+  /**
+   * What the submissions of the month have reserved and not spent yet.
+   *
+   * @generated from field: string reserved_this_month = 3;
+   */
+  reservedThisMonth: string;
+
+  /**
+   * What the submissions of the month have spent.
+   *
+   * @generated from field: string spent_this_month = 4;
+   */
+  spentThisMonth: string;
+
+  /**
+   * The part of all reserved credits that belongs to UNCERTAIN generations, which stays reserved until they are resolved.
+   *
+   * @generated from field: string uncertain = 5;
+   */
+  uncertain: string;
+
+  /**
+   * The generations that have not ended.
+   *
+   * @generated from field: int64 in_flight = 6;
+   */
+  inFlight: bigint;
+
+  /**
+   * The submissions in this minute.
+   *
+   * @generated from field: int64 submissions_this_minute = 7;
+   */
+  submissionsThisMinute: bigint;
+
+  /**
+   * The day that the credits are counted for, such as "2026-11-22". Empty before the first submission with a price.
+   *
+   * @generated from field: string day = 8;
+   */
+  day: string;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.Use.
+ * Use `create(UseSchema)` to create a new message.
+ */
+export declare const UseSchema: GenMessage<Use>;
+
+/**
+ * The limits of a tenant, an API key or a label, and what is used of them.
+ *
+ * @generated from message hfgateway.admin.v1.LimitsOfSubject
+ */
+export declare type LimitsOfSubject = Message<"hfgateway.admin.v1.LimitsOfSubject"> & {
+  /**
+   * The tenant.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * What the limits are about: "tenant", "key:ID" for an API key, or "label:NAME=VALUE" for generations with a label.
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * The limits.
+   *
+   * @generated from field: hfgateway.admin.v1.Limits limits = 3;
+   */
+  limits?: Limits | undefined;
+
+  /**
+   * What is used of them. Set by the gateway.
+   *
+   * @generated from field: hfgateway.admin.v1.Use use = 4;
+   */
+  use?: Use | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.LimitsOfSubject.
+ * Use `create(LimitsOfSubjectSchema)` to create a new message.
+ */
+export declare const LimitsOfSubjectSchema: GenMessage<LimitsOfSubject>;
+
+/**
+ * @generated from message hfgateway.admin.v1.SetLimitsRequest
+ */
+export declare type SetLimitsRequest = Message<"hfgateway.admin.v1.SetLimitsRequest"> & {
+  /**
+   * Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * What the limits are about, as in LimitsOfSubject. Default: "tenant".
+   *
+   * @generated from field: string subject = 2;
+   */
+  subject: string;
+
+  /**
+   * The limits. Without any limit, those of the subject are removed.
+   *
+   * @generated from field: hfgateway.admin.v1.Limits limits = 3;
+   */
+  limits?: Limits | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.SetLimitsRequest.
+ * Use `create(SetLimitsRequestSchema)` to create a new message.
+ */
+export declare const SetLimitsRequestSchema: GenMessage<SetLimitsRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.SetLimitsResponse
+ */
+export declare type SetLimitsResponse = Message<"hfgateway.admin.v1.SetLimitsResponse"> & {
+  /**
+   * The limits as they are now.
+   *
+   * @generated from field: hfgateway.admin.v1.LimitsOfSubject limits = 1;
+   */
+  limits?: LimitsOfSubject | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.SetLimitsResponse.
+ * Use `create(SetLimitsResponseSchema)` to create a new message.
+ */
+export declare const SetLimitsResponseSchema: GenMessage<SetLimitsResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ListLimitsRequest
+ */
+export declare type ListLimitsRequest = Message<"hfgateway.admin.v1.ListLimitsRequest"> & {
+  /**
+   * Only the limits of this tenant. Empty: of all tenants.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ListLimitsRequest.
+ * Use `create(ListLimitsRequestSchema)` to create a new message.
+ */
+export declare const ListLimitsRequestSchema: GenMessage<ListLimitsRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ListLimitsResponse
+ */
+export declare type ListLimitsResponse = Message<"hfgateway.admin.v1.ListLimitsResponse"> & {
+  /**
+   * The limits, sorted by tenant and subject.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.LimitsOfSubject limits = 1;
+   */
+  limits: LimitsOfSubject[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ListLimitsResponse.
+ * Use `create(ListLimitsResponseSchema)` to create a new message.
+ */
+export declare const ListLimitsResponseSchema: GenMessage<ListLimitsResponse>;
+
+/**
  * What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
  *
  * @generated from enum hfgateway.admin.v1.ApiKeyScope
@@ -652,7 +906,7 @@ export enum ApiKeyScope {
 export declare const ApiKeyScopeSchema: GenEnum<ApiKeyScope>;
 
 /**
- * Resolves unknown outcomes and manages API keys, for the operator of one gateway and across all tenants.
+ * Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
  *
  * The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
  * It asks for no credentials. A field of a request is optional unless its comment says "Required".
@@ -788,6 +1042,32 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof RevokeApiKeyRequestSchema;
     output: typeof RevokeApiKeyResponseSchema;
+  },
+  /**
+   * Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+   * other processes on the same database. What is used of them stays. A new budget counts the generations that are
+   * stored with a price.
+   *
+   * Retry: safe.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.SetLimits
+   */
+  setLimits: {
+    methodKind: "unary";
+    input: typeof SetLimitsRequestSchema;
+    output: typeof SetLimitsResponseSchema;
+  },
+  /**
+   * Lists all limits and what is used of them, sorted by tenant and subject.
+   *
+   * Retry: safe.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.ListLimits
+   */
+  listLimits: {
+    methodKind: "unary";
+    input: typeof ListLimitsRequestSchema;
+    output: typeof ListLimitsResponseSchema;
   },
 }>;
 

@@ -29,10 +29,12 @@ public class GatewayException extends DetailedException {
       case "IDEMPOTENCY_KEY_REUSED" -> new KeyReused(facts);
       case "NOT_CANCELABLE" -> new NotCancelable(facts);
       case "NOT_DONE" -> new NotDone(facts);
+      case "PRICE_UNKNOWN" -> new PriceUnknown(facts);
       case "QUOTA_EXCEEDED" -> new QuotaExceeded(facts);
       case "INSUFFICIENT_CREDITS" -> new InsufficientCredits(facts);
       case "UPSTREAM_SATURATED" -> new UpstreamSaturated(facts);
       case "GATEWAY_OVERLOADED" -> new GatewayOverloaded(facts);
+      case "BUDGET_EXCEEDED" -> new BudgetExceeded(facts);
       case "UPSTREAM_UNAVAILABLE" -> new UpstreamUnavailable(facts);
       case "GATEWAY_UNAVAILABLE" -> new GatewayUnavailable(facts);
       case "SUBMISSION_UNRESOLVED" -> new SubmissionUnresolved(facts);
@@ -145,6 +147,16 @@ public class GatewayException extends DetailedException {
     }
   }
 
+  /**
+   * A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model. Nothing was
+   * submitted. The operator of the gateway can set a price.
+   */
+  public static final class PriceUnknown extends PreconditionFailed {
+    PriceUnknown(Facts facts) {
+      super(facts);
+    }
+  }
+
   /** RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded. */
   public static class ResourceExhausted extends GatewayException {
     ResourceExhausted(Facts facts) {
@@ -152,7 +164,12 @@ public class GatewayException extends DetailedException {
     }
   }
 
-  /** The tenant has reached a limit. {@link #metadata} names it; {@link #retryDelay} is set if waiting helps. */
+  /**
+   * A limit of the tenant, the API key or a label is reached, and nothing was submitted. {@link #metadata} names it.
+   * The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant",
+   * "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". {@link #retryDelay}
+   * is set if waiting helps.
+   */
   public static final class QuotaExceeded extends ResourceExhausted {
     QuotaExceeded(Facts facts) {
       super(facts);
@@ -179,6 +196,18 @@ public class GatewayException extends DetailedException {
   /** The gateway is overloaded, or its queue is full. The call had no effect. {@link #retryDelay} has the delay. */
   public static final class GatewayOverloaded extends ResourceExhausted {
     GatewayOverloaded(Facts facts) {
+      super(facts);
+    }
+  }
+
+  /**
+   * A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted. {@link
+   * #metadata} names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day" or
+   * "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
+   * failed.
+   */
+  public static final class BudgetExceeded extends ResourceExhausted {
+    BudgetExceeded(Facts facts) {
       super(facts);
     }
   }

@@ -1,0 +1,175 @@
+"""`hfgateway limits`: budgets and limits of tenants, API keys and labels, through the running gateway of a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gateway.cli.output import echo, echo_cells
+from gateway.cli.progress import print_json
+
+if TYPE_CHECKING:
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+NONE = "none"
+_FIELDS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
+
+
+@click.group()
+def limits() -> None:
+    """Set and show the limits of the gateway that runs on the store in HFGATEWAY_STORE_URL."""
+
+
+def _whose(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that name a subject."""
+    command = click.option("--label", metavar="NAME=VALUE", help="Only generations of the tenant with this label.")(
+        command
+    )
+    command = click.option("--key", metavar="ID", help="Only the API key ID of the tenant.")(command)
+    return click.option("--tenant", required=True, metavar="NAME", help="The tenant.")(command)
+
+
+@limits.command(name="set")
+@_whose
+@click.option("--credits-per-day", metavar="CREDITS", help="Credits of all submissions of a UTC day.")
+@click.option("--credits-per-month", metavar="CREDITS", help="Credits of all submissions of a UTC month.")
+@click.option("--submissions-per-minute", metavar="N", help="Submissions in each minute.")
+@click.option("--in-flight", metavar="N", help="Generations that have not ended.")
+@click.option("--share", metavar="PERCENT", help="Share of the account's concurrency. Only for tenants.")
+@click.option("--models", metavar="PREFIXES", help="The models that may be used: prefixes of ids, with commas.")
+def set_limits(tenant: str, key: str | None, label: str | None, share: str | None, **given: str | None) -> int:
+    """Set limits of a tenant, or of one of its keys or labels. Other limits stay; the value none removes one."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    subject = _subject(key, label)
+    given["concurrency_share"] = share
+    models = given.pop("models")
+    if models is None and all(value is None for value in given.values()):
+        raise click.UsageError("name at least one limit, such as --credits-per-day 100")
+    known = [one for one in _listed(tenant) if one.subject == subject]
+    request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
+    request.limits.CopyFrom(known[0].limits if known else pb.Limits())
+    for name, value in given.items():
+        if value == NONE:
+            request.limits.ClearField(name)  # type: ignore[arg-type]
+        elif value is not None:
+            setattr(request.limits, name, value if name.startswith("credits") else _number(name, value))
+    if models is not None:
+        del request.limits.model_id_prefixes[:]
+        request.limits.model_id_prefixes.extend([] if models == NONE else models.replace(",", " ").split())
+    answer = _ask(lambda admin, patience: admin.SetLimits(request, timeout=patience))
+    _show(answer.limits)
+    return 0
+
+
+@limits.command()
+@_whose
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(tenant: str, key: str | None, label: str | None, as_json: bool) -> int:
+    """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
+    from gateway.cli import exits
+
+    subject = _subject(key, label)
+    for one in _listed(tenant):
+        if one.subject == subject:
+            print_json(one) if as_json else _show(one)
+            return 0
+    echo(f"hfgateway: {subject} of {tenant} has no limits", err=True)
+    return exits.REFUSED
+
+
+@limits.command(name="list")
+@click.option("--tenant", default="", metavar="NAME", help="Only the limits of this tenant.")
+@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+def list_limits(tenant: str, as_json: bool) -> int:
+    """List all limits: tenant, subject, and what is used of each limit."""
+    for one in _listed(tenant):
+        if as_json:
+            print_json(one)
+        else:
+            echo_cells(
+                (one.tenant, one.subject, ", ".join(f"{name} {used} of {most}" for name, used, most in _used(one)))
+            )
+    return 0
+
+
+@limits.command()
+@_whose
+def clear(tenant: str, key: str | None, label: str | None) -> int:
+    """Remove all limits of a tenant, or of one of its keys or labels."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    subject = _subject(key, label)
+    request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
+    _ask(lambda admin, patience: admin.SetLimits(request, timeout=patience))
+    echo(f"{subject} of {tenant}: no limits")
+    return 0
+
+
+def _subject(key: str | None, label: str | None) -> str:
+    if key is not None and label is not None:
+        raise click.UsageError("use one of --key and --label")
+    if label is not None:
+        if "=" not in label:
+            raise click.UsageError("--label must be NAME=VALUE")
+        return f"label:{label}"
+    return "tenant" if key is None else f"key:{key}"
+
+
+def _number(name: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number or none") from None
+
+
+def _ask(call: Callable[[Any, float], Any]) -> Any:
+    """Make a call to the running gateway. Without one, that is printed and ends the command."""
+    from gateway.cli import exits
+    from gateway.cli.operator import PATIENCE, ask, read_valid_settings, running_gateway
+
+    store = read_valid_settings().store
+    address = running_gateway(store)
+    if address is None:
+        echo(f"hfgateway: no gateway runs on {store}", err=True)
+        raise click.exceptions.Exit(exits.AWAY)
+    return ask(address, lambda admin: call(admin, PATIENCE))
+
+
+def _listed(tenant: str) -> list[pb.LimitsOfSubject]:
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.ListLimitsRequest(tenant=tenant)
+    return list(_ask(lambda admin, patience: admin.ListLimits(request, timeout=patience)).limits)
+
+
+def _show(one: pb.LimitsOfSubject) -> None:
+    """Print a line for each limit."""
+    echo(f"{one.subject} of {one.tenant}")
+    for name, used, most in _used(one):
+        echo(f"  {name}: {used} of {most}")
+    if one.limits.HasField("concurrency_share"):
+        echo(f"  share: {one.limits.concurrency_share} %")
+    if one.limits.model_id_prefixes:
+        echo(f"  models: {', '.join(one.limits.model_id_prefixes)}")
+    if one.limits.HasField("credits_per_day") or one.limits.HasField("credits_per_month"):
+        use = one.use
+        echo(f"  today: {use.spent_today} spent, {use.reserved_today} reserved")
+        echo(f"  this month: {use.spent_this_month} spent, {use.reserved_this_month} reserved")
+        echo(f"  uncertain: {use.uncertain}, of what is reserved")
+
+
+def _used(one: pb.LimitsOfSubject) -> list[tuple[str, str, str]]:
+    """Return the name, the use and the value of each limit of which something is used up."""
+    from decimal import Decimal
+
+    use, found = one.use, []
+    today = Decimal(use.reserved_today) + Decimal(use.spent_today)
+    this_month = Decimal(use.reserved_this_month) + Decimal(use.spent_this_month)
+    used = (str(today), str(this_month), str(use.submissions_this_minute), str(use.in_flight))
+    for name, text in zip(_FIELDS, used, strict=False):
+        if one.limits.HasField(name):  # type: ignore[arg-type]
+            found.append((name.replace("_", " "), text, str(getattr(one.limits, name))))
+    return found

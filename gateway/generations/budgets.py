@@ -1,0 +1,149 @@
+"""The limits that this process knows, and what a submission needs for them: an allowed model, a price, a day.
+
+The store decides, in the commit that claims a submission. What is in memory only says whether a price has to be asked
+for before. It is read again every REFRESH_EVERY seconds if another process may have changed it, and if the store
+refuses a claim because it has no price.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway.concurrency import OwnedTasks
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
+from gateway.generations.clock import rest
+from gateway.generations.limits import TENANT, Demand, Exceeded, Limited, Limits, day_at, refusal, subjects
+from gateway.generations.model import Moment
+from gateway.generations.ports import Clock
+from gateway.generations.prices import Prices
+from gateway.generations.stores import LimitStore, UnconfirmedError
+from gateway.generations.trusted_time import TrustedTime
+
+REFRESH_EVERY = 1.0
+"""Seconds between looks for changes by other processes."""
+
+
+class Budgets:
+    """The limits of all tenants, in memory. `stored` are those of the store at its version `version`."""
+
+    def __init__(
+        self,
+        *,
+        store: LimitStore,
+        clock: Clock,
+        trusted_time: TrustedTime,
+        prices: Prices,
+        stored: Sequence[Limited],
+        version: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._trusted_time = trusted_time
+        self.prices = prices
+        self._limits: dict[str, dict[str, Limits]] = {}
+        self._version = version
+        self._tasks = OwnedTasks()
+        self._take_over(stored)
+
+    def limited(self, tenant: str) -> bool:
+        """Return whether a tenant has any limits."""
+        return tenant in self._limits
+
+    def share(self, tenant: str) -> int | None:
+        """Return the share of the account's concurrency that a tenant may use, in percent; None if it has no limit."""
+        limits = self._limits.get(tenant, {}).get(TENANT)
+        return None if limits is None else limits.concurrency_share
+
+    def check_model(self, tenant: str, key_id: str, labels: Mapping[str, str], model_id: str) -> None:
+        """Raise NOT_ALLOWED if a limit does not allow the model."""
+        for subject, limits in self._applying(tenant, key_id, labels):
+            if not limits.allows(model_id):
+                raise GatewayError(
+                    Failure(
+                        Reason.NOT_ALLOWED,
+                        f"the {subject.replace(':', ' ', 1)} may not use the model {model_id}",
+                        metadata={"limit": "models", "subject": subject, "model_id": model_id},
+                    )
+                )
+
+    def needs_price(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> bool:
+        """Return whether a limit of credits applies to a submission."""
+        return any(limits.counts_credits for _, limits in self._applying(tenant, key_id, labels))
+
+    async def learn_time(self) -> None:
+        """Learn Higgsfield's time, by which days begin, unless this process knows it or has tried."""
+        await self._trusted_time.learn()
+
+    def demand(self, moment: Moment) -> Demand:
+        """Return when a submission is made. Until Higgsfield's time is known, it belongs to the last known day."""
+        known = self._trusted_time.known_now()
+        now = moment.steady if known is None else known
+        return Demand("" if known is None else day_at(known), int(now // 60))
+
+    def refusal(self, exceeded: Exceeded) -> GatewayError:
+        """Return the error for a limit that a submission exceeds."""
+        known = self._trusted_time.known_now()
+        return refusal(exceeded, self._clock.moment().steady if known is None else known)
+
+    async def set(self, tenant: str, subject: str, limits: Limits) -> Limited:
+        """Replace the limits of a subject, even if the call is canceled; `Limits()` removes them."""
+        return await self._tasks.finish(self._set(tenant, subject, limits))
+
+    async def listed(self) -> Sequence[Limited]:
+        """Return all limits, with their use at present."""
+        try:
+            stored = await self._store.limits()
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store is not available") from error
+        now = self.demand(self._clock.moment())
+        return [Limited(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
+
+    async def uncertain(self, one: Limited) -> int:
+        """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
+        try:
+            return await self._store.uncertain_credits(one.tenant, one.subject)
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store is not available") from error
+
+    async def refresh(self) -> None:
+        """Read the limits again. Raises GATEWAY_UNAVAILABLE."""
+        try:
+            version = await self._store.limits_version()
+            self._take_over(await self._store.limits())
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store is not available") from error
+        self._version = version
+
+    async def run(self) -> None:
+        """Read limits that another process has changed."""
+        while True:
+            await rest(self._clock, REFRESH_EVERY)
+            with contextlib.suppress(UnconfirmedError, GatewayError):
+                if await self._store.limits_version() != self._version:
+                    await self.refresh()
+
+    async def drained(self) -> None:
+        """Wait until all changes that were started have finished."""
+        await self._tasks.drained()
+
+    async def _set(self, tenant: str, subject: str, limits: Limits) -> Limited:
+        await self.learn_time()
+        try:
+            await self._store.set_limits(tenant, subject, limits, self.demand(self._clock.moment()).day)
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store did not confirm the limits: set them again") from error
+        await self.refresh()
+        found = (one for one in await self.listed() if (one.tenant, one.subject) == (tenant, subject))
+        return next(found, Limited(tenant, subject, Limits()))
+
+    def _applying(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> Iterator[tuple[str, Limits]]:
+        known = self._limits.get(tenant)
+        if known is not None:
+            for subject in subjects(key_id, labels):
+                limits = known.get(subject)
+                if limits is not None:
+                    yield subject, limits
+
+    def _take_over(self, stored: Sequence[Limited]) -> None:
+        self._limits = {}
+        for one in stored:
+            self._limits.setdefault(one.tenant, {})[one.subject] = one.limits

@@ -1,0 +1,81 @@
+"""Converts limits of tenants, API keys and labels between messages and values."""
+
+import re
+
+from gateway.access.keys import is_tenant
+from gateway.errors import Violation, invalid_input
+from gateway.generations.limits import TENANT, Limited, Limits, amount, millionths
+from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+MOST_MODELS, LONGEST_MODEL = 100, 200
+LARGEST = 10**15
+"""The largest number of submissions or generations in a limit."""
+_SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
+_MODEL = re.compile(r"[a-z0-9][a-z0-9./_-]*")
+_CREDITS = ("credits_per_day", "credits_per_month")
+_COUNTS = ("submissions_per_minute", "in_flight")
+
+
+def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits]:
+    """Return the tenant, the subject and the limits of a request. Raises INVALID_INPUT with all violations."""
+    wrong = []
+    subject, given = request.subject or TENANT, request.limits
+    if not is_tenant(request.tenant):
+        wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
+    if not _SUBJECT.fullmatch(subject):
+        wrong.append(Violation("subject", "must be tenant, key:ID or label:NAME=VALUE"))
+    found: dict[str, int] = {}
+    for name in _CREDITS:
+        if given.HasField(name):  # type: ignore[arg-type]
+            try:
+                found[name] = millionths(getattr(given, name))
+            except ValueError as error:
+                wrong.append(Violation(f"limits.{name}", str(error)))
+    for name in _COUNTS:
+        if given.HasField(name):  # type: ignore[arg-type]
+            found[name] = getattr(given, name)
+            if not 0 <= found[name] <= LARGEST:
+                wrong.append(Violation(f"limits.{name}", f"must be from 0 to {LARGEST}"))
+    if given.HasField("concurrency_share"):
+        found["concurrency_share"] = given.concurrency_share
+        if subject != TENANT:
+            wrong.append(Violation("limits.concurrency_share", "is for tenants only"))
+        elif not 1 <= given.concurrency_share <= 100:
+            wrong.append(Violation("limits.concurrency_share", "must be from 1 to 100 percent"))
+    models = tuple(given.model_id_prefixes)
+    if len(models) > MOST_MODELS or not all(len(one) <= LONGEST_MODEL and _MODEL.fullmatch(one) for one in models):
+        wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MOST_MODELS} prefixes of model ids"))
+    if wrong:
+        raise invalid_input(wrong)
+    return request.tenant, subject, Limits(models=models, **found)
+
+
+def limits_message(one: Limited, uncertain: int) -> pb.LimitsOfSubject:
+    """Return the message for limits and their use. `uncertain` is in millionths of a credit."""
+    use = one.use
+    message = pb.LimitsOfSubject(
+        tenant=one.tenant,
+        subject=one.subject,
+        use=pb.Use(
+            reserved_today=amount(use.day_reserved),
+            spent_today=amount(use.day_spent),
+            reserved_this_month=amount(use.month_reserved),
+            spent_this_month=amount(use.month_spent),
+            uncertain=amount(uncertain),
+            in_flight=use.running,
+            submissions_this_minute=use.submissions,
+            day=use.day,
+        ),
+    )
+    limits = message.limits
+    limits.SetInParent()
+    for name in _CREDITS:
+        credits = getattr(one.limits, name)
+        if credits is not None:
+            setattr(limits, name, amount(credits))
+    for name in (*_COUNTS, "concurrency_share"):
+        number = getattr(one.limits, name)
+        if number is not None:
+            setattr(limits, name, number)
+    limits.model_id_prefixes.extend(one.limits.models)
+    return message

@@ -1,0 +1,223 @@
+"""Budgets and limits through the whole gateway: set by the operator, reserved by submissions, settled by their ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.admin.conftest import Start, resolve
+from tests.support.operator import ask, command, refused
+from tests.support.running import Running, eventually, model, name_of, run, soul
+from tests.support.transports import RpcFailure, Transport
+
+METERED = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"]}
+SEEDANCE = "bytedance/seedance-2.0/reference-to-video"
+
+
+@pytest.fixture
+async def keyed(tmp_path: Path) -> AsyncIterator[Running]:
+    """A gateway that requires API keys."""
+    async with run(tmp_path, AUTH="keys", UPSTREAM_CONCURRENCY=4) as started:
+        yield started
+
+
+async def set_limits(running: Running, tenant: str = "default", subject: str = "", **limits: Any) -> None:
+    request = admin_pb.SetLimitsRequest(tenant=tenant, subject=subject, limits=admin_pb.Limits(**limits))
+    await ask(running, "SetLimits", request)
+
+
+async def used(running: Running, subject: str = "tenant") -> admin_pb.Use:
+    found = await ask(running, "ListLimits", admin_pb.ListLimitsRequest())
+    (one,) = [one for one in found.limits if one.subject == subject]
+    return one.use
+
+
+async def refusal(caller: Transport, request: pb.SubmitGenerationRequest) -> RpcFailure:
+    with pytest.raises(RpcFailure) as raised:
+        await caller.call("SubmitGeneration", request)
+    return raised.value
+
+
+async def test_a_budget_is_reserved_settled_and_shown(running: Running) -> None:
+    await set_limits(running, credits_per_day="0.1", credits_per_month="1.5")
+    fox = await running.submit(soul("a fox"))
+    assert (fox.estimated_cost.credits, fox.estimated_cost.usd) == ("0.050", "0.004")
+    assert not fox.HasField("settled_cost")
+    owl = await running.submit(soul("an owl [nsfw]"))
+    now = await used(running)
+    assert (now.reserved_today, now.spent_today, now.in_flight) == ("0.1", "0", 2)
+
+    over = await refusal(running.grpc, soul("a wolf"))
+    assert (over.code, over.reason) == ("RESOURCE_EXHAUSTED", "BUDGET_EXCEEDED")
+    named = dict(over.failure.metadata)
+    resets_at = datetime.fromisoformat(named.pop("resets_at"))
+    assert (resets_at.hour, resets_at.minute) == (0, 0)
+    assert named == {
+        "limit": "credits_per_day", "subject": "tenant", "allowed": "0.1", "used": "0.1", "left": "0", "needed": "0.05",
+    }  # fmt: skip
+    assert not over.failure.retryable
+    assert not over.failure.HasField("retry_delay")
+
+    fox = await running.finish(fox.id)
+    assert fox.settled_cost == fox.estimated_cost
+    owl = await running.until(owl.id, "NSFW")
+    assert (owl.settled_cost.credits, owl.settled_cost.usd) == ("0", "")
+    now = await used(running)
+    assert (now.reserved_today, now.spent_today, now.spent_this_month, now.in_flight) == ("0", "0.05", "0.05", 0)
+    await running.submit(soul("a wolf"))  # its key is free
+    net = sum(charge.credits for charge in running.ledger.charges) - sum(
+        refund.credits for refund in running.ledger.refunds
+    )
+    now = await used(running)
+    assert float(net) == float(now.reserved_today) + float(now.spent_today)
+
+
+async def test_a_price_is_asked_for_once_and_only_for_a_budget(running: Running) -> None:
+    running.plan(on="estimate", kind="500")
+    assert not (await running.submit(soul("a fox"))).HasField("estimated_cost")  # no budget, no estimate
+    await set_limits(running, credits_per_day="9")
+    owl = soul("an owl")
+    assert (await refusal(running.grpc, owl)).reason == "UPSTREAM_UNAVAILABLE"
+    await running.submit(owl)
+    running.plan(on="estimate", kind="500")
+    owl.idempotency_key = "another"
+    assert (await running.submit(owl)).HasField("estimated_cost")  # cached
+    assert (await refusal(running.grpc, soul("a wolf"))).reason == "UPSTREAM_UNAVAILABLE"
+    assert len(running.ledger.submissions) == 3
+    running.plan(on="estimate", status=403, body={"detail": "not_enough_credits"})
+    assert (await refusal(running.grpc, soul("a wolf"))).reason == "INSUFFICIENT_CREDITS"
+    running.plan(on="estimate", status=200, body={"credits": "0.0000001", "discount": {"credits": "9"}})
+    await running.submit(soul("a wolf"))
+    assert (await used(running)).reserved_today == "0.100001"  # rounded up, and net
+
+
+async def test_a_repeat_is_never_refused(running: Running) -> None:
+    fox = soul("a fox")
+    first = await running.submit(fox)
+    await set_limits(running, credits_per_day="0", submissions_per_minute=0, in_flight=0, model_id_prefixes=["no/such"])
+    running.plan(on="estimate", kind="500")
+    again: pb.SubmitGenerationResponse = await running.grpc.call("SubmitGeneration", fox)
+    assert (again.generation.id, again.replayed) == (first.id, True)
+    assert (await refusal(running.grpc, soul("an owl"))).reason == "NOT_ALLOWED"
+
+
+async def test_uncertain_credits_stay_reserved_and_lost_ones_are_spent(start: Start) -> None:
+    running = await start()
+    await set_limits(running, credits_per_day="0.05")
+    running.plan(on="submit", kind="500", processed=True, prompt="a fox")
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await running.until(stored.id, "UNCERTAIN")
+    now = await used(running)
+    assert (now.reserved_today, now.uncertain) == ("0.05", "0.05")
+    assert (await refusal(running.grpc, soul("an owl"))).reason == "BUDGET_EXCEEDED"
+    lost = await resolve(running, stored.id, lost={})
+    assert lost.settled_cost.credits == "0.050"
+    now = await used(running)
+    assert (now.reserved_today, now.spent_today, now.uncertain) == ("0", "0.05", "0")
+    request_id = running.ledger.charges[0].request_id
+    found = await resolve(running, stored.id, request_id=request_id)  # a new generation, which is paid for already
+    assert not found.HasField("estimated_cost")
+    assert (await used(running)).spent_today == "0.05"
+
+
+async def test_models_without_a_price_are_refused_unless_a_setting_has_one(start: Start) -> None:
+    running = await start(PRICES="bytedance/=99 bytedance/seedance-2=2.5")
+    await set_limits(running, credits_per_day="3")
+    stored = await running.submit(model(SEEDANCE, METERED, "k"))
+    assert (stored.estimated_cost.credits, stored.estimated_cost.usd) == ("2.5", "")
+    speech = soul("unused", key="speech")
+    speech.input.speak.image_url = "https://files.example/a.png"
+    speech.input.speak.audio_url = "https://files.example/a.wav"
+    speech.input.speak.prompt = "hello"
+    assert (await refusal(running.grpc, speech)).reason == "PRICE_UNKNOWN"  # v1 has no estimates
+    await running.stop_gateway()
+    running._settings = {**running._settings, "UNKNOWN_PRICE": "allow"}
+    await running.start_gateway()
+    assert not (await running.submit(speech)).HasField("estimated_cost")
+    assert (await used(running)).reserved_today == "2.5"
+
+
+async def test_keys_labels_and_shares_have_their_own_limits(keyed: Running) -> None:
+    red, blue = await keyed.key("red"), await keyed.key("red")
+    first, second = keyed.caller("grpc", red), keyed.caller("grpc", blue)
+    key_id = red.split("_")[1]
+    await set_limits(keyed, "red", f"key:{key_id}", in_flight=1)
+    await set_limits(keyed, "red", "label:team=films", submissions_per_minute=1)
+    await first.call("SubmitGeneration", soul("one", wait_for=pb.WAIT_FOR_STORED))
+    over = await refusal(first, soul("two"))
+    assert (over.reason, over.failure.metadata["subject"]) == ("QUOTA_EXCEEDED", f"key:{key_id}")
+    assert (over.failure.metadata["limit"], over.failure.retryable) == ("in_flight", True)
+    films = soul("three", labels={"team": "films"}, wait_for=pb.WAIT_FOR_STORED)
+    await second.call("SubmitGeneration", films)
+    over = await refusal(second, soul("four", labels={"team": "films"}))
+    assert over.failure.metadata["limit"] == "submissions_per_minute"
+    assert 0 < over.failure.retry_delay.ToMilliseconds() <= 60_000
+
+    await set_limits(keyed, "red", concurrency_share=50)  # of 4
+    shared = await second.call("SubmitGeneration", soul("five", wait_for=pb.WAIT_FOR_STORED))
+    assert name_of(shared.generation) == "PENDING"
+    assert "share" in shared.generation.delay.message
+    await keyed.caller("grpc", await keyed.key("green")).call("SubmitGeneration", soul("six"))
+    await set_limits(keyed, "red", concurrency_share=100)
+    listed: pb.ListGenerationsResponse
+
+    async def sent() -> bool:
+        nonlocal listed
+        wanted = pb.GenerationFilter(ids=[shared.generation.id])
+        listed = await second.call("ListGenerations", pb.ListGenerationsRequest(filter=wanted))
+        return name_of(listed.generations[0]) == "QUEUED"
+
+    async with asyncio.timeout(60):
+        while not await sent():
+            await asyncio.sleep(0.02)
+
+
+async def test_wrong_limits_are_refused(running: Running) -> None:
+    for tenant, subject, limits in (
+        ("", "", {}), ("red", "key:x", {}), ("red", "label:A=b", {}), ("red", "", {"credits_per_day": "-1"}),
+        ("red", "", {"credits_per_day": "many"}), ("red", "", {"in_flight": -1}),
+        ("red", "", {"concurrency_share": 101}), ("red", "label:a=b", {"concurrency_share": 50}),
+        ("red", "", {"model_id_prefixes": ["*"]}),
+    ):  # fmt: skip
+        wrong = admin_pb.SetLimitsRequest(tenant=tenant, subject=subject, limits=admin_pb.Limits(**limits))  # type: ignore[arg-type]
+        assert await refused(running, "SetLimits", wrong) == "INVALID_ARGUMENT"
+
+
+async def test_the_command_sets_shows_lists_and_clears_limits(running: Running) -> None:
+    made = await command(
+        running, "limits", "set", "--tenant", "default", "--credits-per-day", "2.5", "--models", "higgsfield-ai/,acme/"
+    )
+    assert made.code == 0, made.err
+    assert "credits per day: 0 of 2.5" in made.out
+    await command(running, "limits", "set", "--tenant", "default", "--in-flight", "3")
+    await running.submit(soul("a fox"))
+    shown = (await command(running, "limits", "show", "--tenant", "default")).out
+    assert "credits per day: 0.05 of 2.5" in shown
+    assert "in flight: 1 of 3" in shown
+    assert "models: higgsfield-ai/, acme/" in shown
+    await command(running, "limits", "set", "--tenant", "default", "--in-flight", "none", "--models", "none")
+    await command(running, "limits", "set", "--tenant", "default", "--label", "team=films", "--in-flight", "1")
+    listed = (await command(running, "limits", "list")).out.splitlines()
+    assert [line.split("\t")[:2] for line in listed] == [["default", "label:team=films"], ["default", "tenant"]]
+    for label in ((), ("--label", "team=films")):
+        assert (await command(running, "limits", "clear", "--tenant", "default", *label)).code == 0
+    assert (await command(running, "limits", "list")).out == ""
+    assert (await command(running, "limits", "show", "--tenant", "default")).code != 0
+
+
+async def test_limits_hold_after_a_restart(running: Running) -> None:
+    await set_limits(running, credits_per_day="0.05")
+    fox = await running.submit(soul("a fox"))
+    await running.stop_gateway()
+    await running.start_gateway()
+    assert (await refusal(running.grpc, soul("an owl"))).reason == "BUDGET_EXCEEDED"
+    await running.finish(fox.id)
+    await eventually(lambda: not running.gateway._core.sender.tasks._tasks)
+    assert (await used(running)).spent_today == "0.05"

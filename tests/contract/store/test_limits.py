@@ -1,0 +1,186 @@
+"""Limits: what a claim reserves and an end settles, exactly, in the commits of the generations, on every engine."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from gateway.generations.limits import (
+    MILLION,
+    Demand,
+    Exceeded,
+    LimitExceededError,
+    Limits,
+    UnpricedError,
+    Use,
+)
+from gateway.generations.model import Generation, State, Steady
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired
+from gateway.generations.stores import Claim, Claimed
+from gateway.store.store import Store
+from tests.contract.store.examples import NOW, REFUSAL, accepted, after, claim, marked, refused, report, reported
+
+DAY, NEXT_DAY, NEXT_MONTH = "2026-11-29", "2026-11-30", "2026-12-01"
+MINUTE = 29_000_000
+
+
+def priced(price: int | None = MILLION, day: str = DAY, minute: int = MINUTE, **spec: object) -> Claim:
+    return replace(claim(price=price, **spec), demand=Demand(day, minute))
+
+
+async def claimed(store: Store, wanted: Claim) -> Generation:
+    result = await store.claims.claim(wanted)
+    assert result.new
+    assert result.generation is not None
+    return result.generation
+
+
+async def use(store: Store, subject: str = "tenant") -> Use:
+    (found,) = [one.use for one in await store.limits.limits() if one.subject == subject]
+    return found
+
+
+async def save(store: Store, before: Generation, now: Generation) -> Generation:
+    assert await store.generations.save(before, now)
+    return now
+
+
+async def set_limits(store: Store, subject: str = "tenant", day: str = DAY, **limits: int) -> None:
+    await store.limits.set_limits("tenant", subject, Limits(**limits), day)
+
+
+async def refusal(store: Store, wanted: Claim) -> Exceeded:
+    with pytest.raises(LimitExceededError) as error:
+        await store.claims.claim(wanted)
+    assert await store.claims.known("tenant", wanted.generation.spec.idempotency_key, b"input") is None
+    return error.value.exceeded
+
+
+async def test_a_budget_is_spent_to_the_last_millionth_and_no_further(store: Store) -> None:
+    await set_limits(store, credits_per_day=3 * MILLION)
+    first = priced()
+    await claimed(store, first)
+    await claimed(store, priced(2 * MILLION - 1))
+    over = await refusal(store, priced(2))
+    assert (over.limit, over.allowed, over.used, over.needed) == ("credits_per_day", 3_000_000, 2_999_999, 2)
+    assert over.resets_at is not None
+    assert over.resets_at.isoformat() == "2026-11-30T00:00:00+00:00"
+    await claimed(store, priced(1))
+    again = await store.claims.claim(first)
+    assert again.generation == first.generation  # a repeat is never refused
+    assert (await use(store)).day_reserved == 3 * MILLION
+
+
+async def test_parallel_claims_never_exceed_a_budget(store: Store) -> None:
+    await set_limits(store, credits_per_day=50 * MILLION)
+    await set_limits(store, "label:team=a", credits_per_month=20 * MILLION)
+    wanted = [priced(labels={"team": "a"} if number % 2 else {}) for number in range(200)]
+    results = await asyncio.gather(*map(store.claims.claim, wanted), return_exceptions=True)
+    stored = [one.generation for one in results if isinstance(one, Claimed) and one.new]
+    refused = [one for one in results if isinstance(one, LimitExceededError)]
+    assert (len(stored), len(refused)) == (50, 150)
+    assert len([one for one in stored if one and one.spec.labels]) == 20
+    assert (await use(store)).day_reserved == 50 * MILLION
+    assert (await use(store, "label:team=a")).month_reserved == 20 * MILLION
+    assert (await use(store)).running == 50
+
+
+async def test_the_end_settles_what_was_reserved(store: Store) -> None:
+    await set_limits(store, credits_per_month=100 * MILLION)
+    sent = [await claimed(store, replace(one, generation=marked(one.generation))) for one in map(priced, [MILLION] * 5)]
+    queued = [await save(store, one, accepted(one, f"r{index}")) for index, one in enumerate(sent[:2])]
+    await save(store, queued[0], reported(queued[0], State.COMPLETED))
+    assert await use(store) == Use(MINUTE, 5, 4, DAY, 4 * MILLION, MILLION, 4 * MILLION, MILLION)
+    await save(store, queued[1], reported(queued[1], State.NSFW))
+    await save(store, sent[2], refused(sent[2]))
+    assert sent[3].marker is not None
+    uncertain = [await save(store, one, after(one, Ambiguous(one.marker, REFUSAL, 0.0))) for one in sent[3:]]
+    assert await use(store) == Use(MINUTE, 5, 2, DAY, 2 * MILLION, MILLION, 2 * MILLION, MILLION)
+    assert await store.limits.uncertain_credits("tenant", "tenant") == 2 * MILLION
+    lost = await save(store, uncertain[0], after(uncertain[0], Expired(REFUSAL)))
+    late = after(lost, Accepted(report("late", State.QUEUED)))
+    await save(store, lost, late)  # the request of the lost one, which is spent already
+    assert await use(store) == Use(MINUTE, 5, 1, DAY, MILLION, 2 * MILLION, MILLION, 2 * MILLION)
+    found = await save(store, uncertain[1], accepted(uncertain[1], "found"))
+    twice = after(found, Accepted(report("second", State.QUEUED)))
+    await save(store, found, twice)  # a second request may be charged as well
+    assert (await use(store)).day_spent == 3 * MILLION
+
+
+async def test_days_and_months_begin_and_never_go_back(store: Store) -> None:
+    await set_limits(store, credits_per_day=2 * MILLION, credits_per_month=3 * MILLION)
+    waiting = await claimed(store, priced(2 * MILLION))
+    await refusal(store, priced(day=""))  # an unknown day is the last known one
+    today = await claimed(store, priced(day=NEXT_DAY))
+    over = await refusal(store, priced(day=NEXT_DAY))
+    assert over.limit == "credits_per_month"
+    assert over.resets_at is not None
+    assert over.resets_at.isoformat() == "2026-12-01T00:00:00+00:00"
+    await save(store, waiting, after(waiting, CancelAsked()))  # of the day before
+    assert await use(store) == Use(MINUTE, 2, 1, NEXT_DAY, MILLION, 0, MILLION, 0)
+    await claimed(store, priced(day=DAY))  # a clock that is behind: the day goes on
+    assert await use(store) == Use(MINUTE, 3, 2, NEXT_DAY, 2 * MILLION, 0, 2 * MILLION, 0)
+    await claimed(store, priced(2 * MILLION, day=NEXT_MONTH))
+    await save(store, today, after(today, CancelAsked()))  # of the month before
+    assert await use(store) == Use(MINUTE, 4, 2, NEXT_MONTH, 2 * MILLION, 0, 2 * MILLION, 0)
+
+
+async def test_counts_limit_the_minute_and_what_is_in_flight(store: Store) -> None:
+    await set_limits(store, submissions_per_minute=2)
+    await set_limits(store, "key:a", in_flight=1)
+    first = await claimed(store, priced(None, key_id="a"))
+    over = await refusal(store, priced(None, key_id="a"))
+    assert (over.limit, over.subject, over.allowed, over.used) == ("in_flight", "key:a", 1, 1)
+    await claimed(store, priced(None, minute=MINUTE - 1))  # another process, just before the minute
+    over = await refusal(store, priced(None))
+    assert over.limit == "submissions_per_minute"
+    await save(store, first, after(first, CancelAsked()))
+    await claimed(store, priced(None, minute=MINUTE + 1, key_id="a"))
+    far = MINUTE - 60  # the clock of the process before was wrong
+    await claimed(store, priced(None, minute=far))
+    assert (await use(store)).submissions == 1
+
+
+async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(store: Store) -> None:
+    await set_limits(store, credits_per_day=9 * MILLION)
+    labels = {"team/x.y": "b=c"}
+    done = await claimed(store, priced(labels=labels, key_id="a"))
+    queued = await save(store, done, accepted(done, "request"))
+    await save(store, queued, reported(queued, State.COMPLETED))
+    await claimed(store, priced(2 * MILLION, labels=labels))
+    await set_limits(store, "label:team/x.y=b=c", credits_per_day=3 * MILLION)
+    await set_limits(store, "key:a", credits_per_day=MILLION)
+    assert await use(store, "label:team/x.y=b=c") == Use(0, 0, 1, DAY, 2 * MILLION, MILLION, 2 * MILLION, MILLION)
+    assert await use(store, "key:a") == Use(0, 0, 0, DAY, 0, MILLION, 0, MILLION)
+    assert (await refusal(store, priced(1, labels=labels))).subject == "label:team/x.y=b=c"
+    await set_limits(store, "label:team/x.y=b=c", credits_per_day=4 * MILLION)
+    await claimed(store, priced(MILLION, labels=labels))
+    await set_limits(store, "label:team/x.y=b=c")
+    await claimed(store, priced(MILLION, labels=labels))
+    assert [one.subject for one in await store.limits.limits()] == ["key:a", "tenant"]
+
+
+async def test_a_claim_without_a_price_is_refused_only_by_a_budget(store: Store) -> None:
+    await set_limits(store, in_flight=5)
+    await claimed(store, priced(None))
+    await set_limits(store, credits_per_day=0)
+    with pytest.raises(UnpricedError):
+        await store.claims.claim(priced(None))
+    await claimed(store, priced(0))
+    found = claim(price=None)  # adopted: no limit refuses it
+    await claimed(store, found)
+    assert (await use(store)).running == 3
+
+
+async def test_sums_survive_deletion_and_retention(store: Store) -> None:
+    await set_limits(store, credits_per_day=9 * MILLION)
+    for name in ("deleted", "pruned"):
+        waiting = await claimed(store, priced())
+        queued = await save(store, waiting, accepted(waiting, name))
+        done = await save(store, queued, reported(queued, State.COMPLETED))
+        if name == "deleted":
+            await store.deletions.delete(done, at_upstream=False, steady=Steady(NOW))
+    assert await store.deletions.prune(Steady(NOW + 60), Steady(NOW)) == 1
+    assert (await use(store)).day_spent == 2 * MILLION
