@@ -91,6 +91,10 @@ soak-tests: ## run all tests in fresh clones: alone, on one core, and with all c
 release-check: setup ## build all packages in dist/, check them, and try their publication without an upload
 	@$(BIN)/python tools/release.py $(if $(FINAL),--final)
 
+.PHONY: site
+site: setup $(CODEGEN) ## build the documentation as a web site in dist/site; fails with warnings
+	@$(BIN)/python -m tools.website
+
 .PHONY: container-check
 container-check: setup ## build the container on a base of Debian's packages, and run it read-only; needs root, takes five minutes
 	@$(BIN)/python -m tools.container_check
