@@ -91,6 +91,14 @@ soak-tests: ## run all tests in fresh clones: alone, on one core, and with all c
 release-check: setup ## build all packages in dist/, check them, and try their publication without an upload
 	@$(BIN)/python tools/release.py $(if $(FINAL),--final)
 
+.PHONY: audit
+audit: setup ## look for known vulnerabilities in the locked dependencies; needs the internet, and osv-scanner for Go, Rust and Java
+	@$(BIN)/python -m tools.supply_chain audit
+
+.PHONY: sbom
+sbom: setup ## list the dependencies in dist/sbom, in the format CycloneDX
+	@$(BIN)/python -m tools.supply_chain sbom
+
 .PHONY: site
 site: setup $(CODEGEN) ## build the documentation as a web site in dist/site; fails with warnings
 	@$(BIN)/python -m tools.website
