@@ -19,7 +19,7 @@ from tests.support import forked
 ENOUGH = 12
 """Seconds of calm after which the POSTs of a dead process have ended and the gateway knows it."""
 
-STORMS = 4
+STORMS = 6
 """Storms for one mistake, each longer than the one before: on a slow machine less happens in the same time."""
 
 HAPPENS = ("faults", "starts", "charges", "connections cut", "messages")
@@ -31,7 +31,7 @@ class Case:
 
     invariant: str
     seed: int = 12
-    seconds: float = 5.0
+    seconds: float = 2.0
     settle: float = 0.5
     linger: float = 0.5
     webhooks: bool = False
