@@ -118,6 +118,7 @@ class Settings:
     archive_bandwidth: int
     archive_concurrency: int
     archive_largest: int
+    forward_headers: frozenset[str]
     traces: str
     log_format: str
     log_level: str
@@ -384,6 +385,22 @@ def _origins(text: str) -> tuple[str, ...]:
     return origins
 
 
+_NEVER_FORWARDED = re.compile(
+    r"authorization|connection|cookie|date|expect|host|idempotency-key|te|trailer|traceparent|tracestate|upgrade|user-agent|via"
+    r"|(accept|connect|content|forwarded|grpc|hf|keep|proxy|sec|transfer|webhook|x-forwarded)(-.*)?|.*-bin"
+)
+"""Headers of connections and of the gateway's own requests, and secrets."""
+
+
+def _forwarded(text: str) -> frozenset[str]:
+    names = frozenset(text.lower().replace(",", " ").split())
+    if not all(
+        re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", name) and not _NEVER_FORWARDED.fullmatch(name) for name in names
+    ):
+        raise ValueError("must be names of headers, separated by commas, without those that HTTP or the gateway uses")
+    return names
+
+
 _ROWS: dict[str, _Row] = {
     "GRPC_ADDRESS": _Row("grpc_address", "127.0.0.1:50051", _address, "listen address of gRPC"),
     "HTTP_ADDRESS": _Row(
@@ -470,6 +487,9 @@ _ROWS: dict[str, _Row] = {
     ),
     "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _positive, "files that are copied at the same time"),
     "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _positive, "bytes of the largest file that is copied"),
+    "FORWARD_HEADERS": _Row(
+        "forward_headers", "", _forwarded, "names of callers' headers that submissions pass on to Higgsfield"
+    ),
     "TRACES": _Row(
         "traces", "off", _one_of("off", "otlp"),
         "otlp: export traces to the OpenTelemetry collector of OTEL_EXPORTER_OTLP_ENDPOINT",

@@ -97,7 +97,8 @@ class Ports:
         self._traces = traces
         self._exit = exit_stack
         self.limits = Limits(core.follower.behind)
-        self._chain = Chain(telemetry, core.access, self.limits, None if traces is None else traces.call)
+        start_span = None if traces is None else traces.call
+        self._chain = Chain(telemetry, core.access, self.limits, start_span, core.settings.forward_headers)
         self._generations = GenerationHandlers(
             core.service,
             core.watches,

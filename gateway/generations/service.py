@@ -2,8 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -93,6 +93,8 @@ class Submission:
     fail_when_saturated: bool = False
     outputs_ttl: float | None = None
     key_id: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Headers that are sent to Higgsfield with it."""
     warn: Warn = _unheard
     """Called with possible problems of an input that is submitted nevertheless."""
 
@@ -394,7 +396,8 @@ class Generations:
             assert marked is not None
             generation = marked
         asked_for = fingerprint(submission.given, submission.outputs_ttl)
-        return Claim(generation, prepared.request, asked_for, self._budgets.demand(moment))
+        request = replace(prepared.request, headers={**submission.headers, **prepared.request.headers})
+        return Claim(generation, request, asked_for, self._budgets.demand(moment))
 
     async def _may_wait(self, claim: Claim, submission: Submission) -> None:
         """Raise if a submission would have to wait and may not, because of its caller or of the tenant's limits.

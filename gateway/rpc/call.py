@@ -1,6 +1,7 @@
 """The context of a call that handlers receive, independent of the transport."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.generations.model import Generation
@@ -18,6 +19,8 @@ class Call:
     access: Access | None = None
     place: Place | None = None
     """The place that the call holds; None if calls are not limited."""
+    forwarded: Mapping[str, str] = field(default_factory=dict)
+    """The caller's headers that a submission passes on to Higgsfield."""
 
     @property
     def tenant(self) -> str:

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"})
 """The status codes that are errors of a server, by OpenTelemetry's conventions for gRPC."""
 
+NO_HEADERS: Mapping[str, str] = {}
 Answer = Message | bytes
 Unary = Callable[[Any, Call], Awaitable[Answer]]
 Stream = Callable[[Any, Call], AsyncIterator[Answer]]
@@ -43,12 +44,17 @@ class Chain:
         access: Access | None = None,
         limits: Limits | None = None,
         start_span: tracing.StartSpan | None = None,
+        forwarded: frozenset[str] = frozenset(),
     ) -> None:
-        """`access` checks keys, `limits` bounds calls, `start_span` traces them; the operator's socket has none."""
+        """`access` checks keys, `limits` bounds calls, `start_span` traces them; the operator's socket has none.
+
+        `forwarded` are the names of the callers' headers that submissions pass on to Higgsfield.
+        """
         self._telemetry = telemetry
         self.access = access
         self._limits = limits
         self.start_span = start_span
+        self.forwarded = forwarded
 
     def identify(self, method: str, authorization: str) -> Identity:
         """Return the caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
@@ -82,7 +88,7 @@ class Guard:
     Await `call` first, because no byte of a request may be read for an unknown caller, or without a place.
     """
 
-    __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_place", "_span", "_start")
+    __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_passed", "_place", "_span", "_start")
 
     def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, entrance: Entrance | None) -> None:
         self._chain = chain
@@ -91,13 +97,20 @@ class Guard:
         self._entrance = entrance
         self._place: Place | None = None
         self._span: tracing.Span | None = None
+        self._passed: Mapping[str, str] = NO_HEADERS
 
     def __enter__(self) -> "Guard":
         self._start = self._metrics.begin()
         return self
 
-    def trace(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
-        """Begin the span of a unary call, if calls are traced. `system` is the RPC system, such as "grpc"."""
+    def read(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
+        """Read the headers of a unary call that are configured, and begin its span if calls are traced.
+
+        `system` is the RPC system, such as "grpc".
+        """
+        if self._chain.forwarded:
+            wanted = self._chain.forwarded
+            self._passed = {name: str(value) for name, value in headers() or () if name in wanted}
         if self._chain.start_span is not None:
             traceparent = next((str(value) for name, value in headers() or () if name == "traceparent"), "")
             self._span = self._chain.start_span(system, self._method, traceparent)
@@ -116,7 +129,7 @@ class Guard:
         if self._entrance is not None:
             with tracing.step("admission"):
                 self._place = await self._entrance.enter(identity)
-        return Call(self._method, remaining, identity, self._chain.access, self._place)
+        return Call(self._method, remaining, identity, self._chain.access, self._place, self._passed)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -29,6 +29,8 @@ from gateway.rpc.requests import MOST_VALUES, too_many_values
 from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 
 LARGEST_INPUT = 256 * 1024
+LONGEST_HEADER = 1024
+"""Characters of a header that is passed on to Higgsfield."""
 HOUR = 3600.0
 LARGEST_FILTER = 64 * 1024
 """The most bytes of an encoded filter, which is enough for MOST_IDS ids."""
@@ -50,12 +52,18 @@ _STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _E = TypeVar("_E", SoulVersion, DopVariant, SpeakQuality)
 
 
-def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Warn, key_id: str = "") -> Submission:
-    """Return the submission. Raises INVALID_INPUT with all violations.
+def submission(
+    request: generation_service_pb2.SubmitGenerationRequest, warn: Warn, key_id: str, headers: Mapping[str, str]
+) -> Submission:
+    """Return the submission, which passes on these headers of the call. Raises INVALID_INPUT with all violations.
 
     `warn` is called with doubtful fields. `key_id` is the API key of the call.
     """
-    wrong: list[Violation] = []
+    wrong = [
+        Violation(f"metadata.{name}", f"must be at most {LONGEST_HEADER} printable ASCII characters")
+        for name, value in headers.items()
+        if len(value) > LONGEST_HEADER or not (value.isascii() and value.isprintable())
+    ]
     given, message = checked_input(request.input)
     key = idempotency_key(request.idempotency_key, "generation", wrong)
     labels = dict(request.labels)
@@ -82,6 +90,7 @@ def submission(request: generation_service_pb2.SubmitGenerationRequest, warn: Wa
         request.fail_when_saturated,
         outputs_ttl,
         key_id,
+        headers,
         warn,
     )
 

@@ -60,7 +60,7 @@ class GenerationHandlers:
     async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
         """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
         doubted: list[Violation] = []
-        submission = convert.submission(request, doubted.extend, call.identity.key_id)
+        submission = convert.submission(request, doubted.extend, call.identity.key_id, call.forwarded)
         wait_for = request.wait_for
         wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
         generation, replayed = await self._generations.submit(call.tenant, submission)

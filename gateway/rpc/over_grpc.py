@@ -69,7 +69,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         _end_with_a_failpoint(context)
         try:
             with guard() as entered:
-                entered.trace("grpc", context.invocation_metadata)
+                entered.read("grpc", context.invocation_metadata)
                 call = await entered.call(_authorization(context), _remaining(context), context.peer())
                 answer = _serialised(await handler(_decoded(request_class, await _body(context, arrivals)), call))
                 failpoints.before("gRPC answer")

@@ -88,6 +88,7 @@ WRONG = {
     "OIDC_AUDIENCE": ["two words"],
     "OIDC_TENANT_CLAIM": ["two words"],
     "OIDC_SCOPE_CLAIM": ["two words"],
+    "FORWARD_HEADERS": ["Authorization", "x-team, cookie", "grpc-timeout", "two words!", "hf-expires-after"],
     "TRACES": ["on"],
     "LOG_FORMAT": ["xml"],
     "LOG_LEVEL": ["loud", "INFO"],

@@ -1,0 +1,50 @@
+"""The callers' headers that HFGATEWAY_FORWARD_HEADERS passes on to Higgsfield."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import aiohttp
+import grpc
+import pytest
+
+from hfgateway_client.status import error_from_rpc
+from tests.durability.process import stub
+from tests.support.running import PATIENCE, Running, run, soul
+
+HEADERS = {"x-team": "red", "x-other": "canary"}
+Submit = Callable[[Running, str, dict[str, str]], Awaitable[None]]
+
+
+async def over_grpc(running: Running, prompt: str, headers: dict[str, str]) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        await stub(channel).SubmitGeneration(soul(prompt), metadata=tuple(headers.items()), timeout=PATIENCE)
+
+
+async def over_connect(running: Running, prompt: str, headers: dict[str, str]) -> None:
+    url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/SubmitGeneration"
+    body = {"idempotencyKey": "key", "input": {"soul": {"prompt": prompt}}}
+    async with aiohttp.ClientSession() as session, session.post(url, json=body, headers=headers) as answer:
+        assert answer.status == 200, await answer.text()
+
+
+@pytest.mark.parametrize("submit", [over_grpc, over_connect])
+async def test_a_submission_passes_on_the_named_headers(tmp_path: Path, submit: Submit) -> None:
+    async with run(tmp_path, FORWARD_HEADERS="X-Team, x-cost-center") as running:
+        await submit(running, "a fox", HEADERS)
+        assert running.ledger.foreign_headers == {"x-team": 1}
+
+
+async def test_without_the_setting_nothing_is_passed_on(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        await over_grpc(running, "a fox", HEADERS)
+        assert running.ledger.foreign_headers == {}
+
+
+async def test_a_header_that_is_too_long_is_refused(tmp_path: Path) -> None:
+    async with run(tmp_path, FORWARD_HEADERS="x-team") as running:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await over_grpc(running, "a fox", {"x-team": "r" * 1025})
+        assert "metadata.x-team" in str(error_from_rpc(refused.value))
+        assert running.ledger.submissions == []
