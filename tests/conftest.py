@@ -56,6 +56,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ),
     (
         "tests/contract/store/test_postgres_connections.py",
+        "tests/contract/store/test_upgrade.py",
         "tests/contract/store/test_pgbouncer.py",
     ),
     ("tests/contract/store/test_failover.py",),

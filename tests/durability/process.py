@@ -4,9 +4,9 @@ import asyncio
 import os
 import re
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 import grpc
 
@@ -19,11 +19,15 @@ PATIENCE = 100.0
 READY = re.compile(r'hfgateway: gRPC on (\S+), HTTP on (\S+), store ([^"\n]+)')
 """The line with the addresses that it prints when it is ready."""
 
+STANDBY = "hfgateway: standby on "
+"""The line that it prints before that if another gateway is active."""
+
 
 class GatewayProcess:
     """A context manager that starts a gateway, waits until it is ready, and kills it at the end.
 
     With a `launcher`, such as `(sys.executable,)`, it is a new interpreter; without one, it is forked.
+    `environment` has variables of `tests/support/forked.py`.
     """
 
     def __init__(
@@ -33,6 +37,7 @@ class GatewayProcess:
         *,
         launcher: Sequence[str] = (),
         late: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
         credentials: str = "sandbox:sandbox",
         **settings: str,
     ) -> None:
@@ -50,6 +55,7 @@ class GatewayProcess:
             "HFGATEWAY_POLL_MAX": "0.05",
             **{f"HFGATEWAY_{name.upper()}": text for name, text in settings.items()},
             **({forked.LATE: "1"} if late else {}),
+            **environment,
         }
         self._process: asyncio.subprocess.Process | forked.ForkedProcess | None = None
         self._errors = b""
@@ -65,7 +71,10 @@ class GatewayProcess:
         await self.kill()
 
     async def start(self) -> None:
-        """Start, and wait until both ports are open. Raises AssertionError with the output if it fails."""
+        """Start, and wait until both ports are open; a standby waits for that until it takes over.
+
+        Raises AssertionError with the output if it fails.
+        """
         if self._launcher:
             self._process = await asyncio.create_subprocess_exec(
                 *self._launcher, "-m", "gateway", "serve", cwd=ROOT, env=self._environment,
@@ -76,6 +85,8 @@ class GatewayProcess:
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await self._process.stdout.readline()).decode()
+            while STANDBY in line:
+                line = (await self._process.stdout.readline()).decode()
         ready = READY.search(line)
         if ready is None:
             raise AssertionError(f"the gateway did not start: {await self.errors()}")

@@ -14,6 +14,7 @@ import os
 import pkgutil
 import signal
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,6 +24,7 @@ from pathlib import Path
 import gateway.cli
 from gateway import __main__, failpoints
 from gateway.generations import state
+from gateway.generations.clock import SystemClock
 from tests.chaos.mistaken import MISTAKES
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +34,10 @@ LOADED = (
     *(f"gateway.cli.{module.name}" for module in pkgutil.iter_modules(gateway.cli.__path__) if module.name != "mcp"),
 )  # fmt: skip
 """Modules that commands import only when needed; the server process imports them in advance."""
+MIGRATIONS = "TEST_MIGRATIONS"
+"""An environment variable: the folder of the migrations for PostgreSQL that the process knows."""
+AHEAD = "TEST_CLOCK_AHEAD"
+"""An environment variable: the seconds by which the wall clock of the process is ahead."""
 LATE = "TEST_LATE_CONNECTIONS"
 """An environment variable. If it is set, connections to Higgsfield are always established after `send_by`."""
 
@@ -148,6 +154,15 @@ def _run(command: _Command, out: Connection, err: Connection) -> None:
     importlib.reload(failpoints)
     if LATE in command.environment:
         state.SEND_WITHIN = 0.0
+    if MIGRATIONS in command.environment:
+        from gateway.store.postgres import migrations
+
+        known = Path(command.environment[MIGRATIONS])
+        migrations.folder = lambda: known
+    if AHEAD in command.environment:
+        ahead, right = float(command.environment[AHEAD]), time.time
+        time.time = lambda: right() + ahead
+        SystemClock.__init__.__kwdefaults__["wall"] = time.time
     if command.mistake:
         MISTAKES[command.mistake]()
     sys.argv = ["hfgateway", *command.arguments]

@@ -38,11 +38,12 @@ Standby = Callable[[str], Awaitable[None]]
 
 
 class Lease:
-    """The lease of this process on the store of a database."""
+    """The lease of this process on the store of a database. `schema` is the newest migration that it knows."""
 
-    def __init__(self, database: Database, store: str) -> None:
+    def __init__(self, database: Database, store: str, schema: str) -> None:
         self._database = database
         self._store = store
+        self._schema = schema
         self._replica = uuid.uuid4()
         self._address = f"{socket.gethostname()}, process {os.getpid()}"
         self._beats: asyncio.Task[None] | None = None
@@ -80,6 +81,7 @@ class Lease:
 
     async def _take(self) -> Sequence[DictRow]:
         about = {"replica": self._replica, "version": version("hfgateway"), "address": self._address}
+        about["schema"] = self._schema
         return await self._run("take", {**about, "dead": DEAD})
 
     async def give_back(self) -> None:

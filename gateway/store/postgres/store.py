@@ -1,5 +1,6 @@
 """The store on a PostgreSQL database, for one gateway at a time (docs/postgresql.md)."""
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -27,7 +28,7 @@ from gateway.store.postgres.events import PostgresEvents
 from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
 from gateway.store.postgres.keys import PostgresKeys
-from gateway.store.postgres.lease import Lease, Standby
+from gateway.store.postgres.lease import DEAD, Lease, Standby
 from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.times import PostgresTimes
@@ -51,6 +52,8 @@ class PostgresStore:
         self.database = database
         self.lease = lease
         self.others_send_for = others_send_for
+        self.upgrading: asyncio.Task[None] | None = None
+        """Applies the migrations that wait for the end of older gateways."""
         self._writer = writer = LogWriter(database)
         self.health = PostgresHealth(database)
         self.claims = PostgresClaims(database, writer)
@@ -86,16 +89,15 @@ class PostgresStore:
         has it, `standby` is called, and this waits; see `Lease.take`. A database into which a store is being moved is
         refused, except for the move itself.
         """
-        ready = await _prepare(url, shown)
+        await _prepare(url, shown)
         database = Database(url, connections, broken)
-        lease = Lease(database, shown)
+        lease = Lease(database, shown, migrations.newest())
         try:
             await database.open()
             orderly = await lease.take(standby)
             if not orderly:
                 await lease.await_attempts()
-            if not ready:
-                await _prepare(url, shown, leased=True)
+            complete = await _prepare(url, shown, database.fence)  # a newer gateway may have changed the schema since
             row = await database.one("read_meta", name="epoch")
             assert row is not None
             database.epoch = row["value"]
@@ -108,11 +110,17 @@ class PostgresStore:
             if isinstance(error, UnconfirmedError):
                 raise ServerError(f"{shown}: {error}; see the log") from error
             raise
-        return cls(database, lease, 0.0 if orderly else SEND_WITHIN)
+        store = cls(database, lease, 0.0 if orderly else SEND_WITHIN)
+        if not complete:
+            store.upgrading = asyncio.create_task(_complete(url, shown, database.fence))
+        return store
 
     async def close(self) -> None:
         """Finish the queued writes, give the lease back, and close all connections."""
         self.database.refuse_writes()
+        if self.upgrading is not None:
+            self.upgrading.cancel()
+            await asyncio.wait((self.upgrading,))
         await self._writer.close()
         await self.database.finish_writes()
         await self.lease.give_back()
@@ -132,21 +140,29 @@ async def examine(url: str, shown: str) -> str:
     return f"{state}; its last gateway was {holder[0]}" if holder else f"{state}; no gateway runs on it"
 
 
-async def _prepare(url: str, shown: str, *, leased: bool = False) -> bool:
-    """Check the server and its database, and return whether the schema is up to date. Raises ServerError.
+async def _prepare(url: str, shown: str, fence: int | None = None) -> bool:
+    """Check the server and its database, and apply the migrations that can be applied now. Raises ServerError.
 
-    The missing migrations are applied if this gateway has the lease, or if there is no schema, so that no other gateway
-    can run on it.
+    `fence` is that of the lease, if this gateway has it. Returns whether the schema is up to date.
     """
     async with _connected(url, shown) as connection:
         await _check(connection, shown)
         await _limit(connection)
-        if leased or not await _has_schema(connection):
-            try:
-                await migrations.apply(connection, shown)
-            except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
-                await migrations.apply(connection, shown)  # another gateway was creating the schema
-        return not await migrations.missing(connection, shown)
+        try:
+            return await migrations.apply(connection, shown, fence)
+        except (psycopg.errors.UniqueViolation, psycopg.errors.DuplicateTable):
+            return await migrations.apply(connection, shown, fence)  # another gateway was creating the schema
+
+
+async def _complete(url: str, shown: str, fence: int) -> None:
+    """Apply the migrations for which no older gateway may run, once none does. It is noticed when its beats end."""
+    complete = False
+    while not complete:
+        await asyncio.sleep(DEAD)
+        try:
+            complete = await _prepare(url, shown, fence)
+        except ServerError as error:
+            log.warning("migrations could not be applied", extra={"error": str(error)})
 
 
 @contextlib.asynccontextmanager

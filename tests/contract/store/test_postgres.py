@@ -406,7 +406,9 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
         postgres.execute("DROP TABLE theirs", database=fresh)
         await open_only(url, "the store")
         postgres.execute("INSERT INTO migrations (name) VALUES ('9000_pre_next.sql')", database=fresh)
-        with pytest.raises(ServerError, match=r"newer gateway: its migration 9000_pre_next\.sql"):
+        await open_only(url, "the store")
+        postgres.execute("INSERT INTO migrations (name) VALUES ('9001_post_next.sql')", database=fresh)
+        with pytest.raises(ServerError, match=r"newer gateway: its migration 9001_post_next\.sql"):
             await open_only(url, "the store")
         proxy.target = ""
         with pytest.raises(ServerError, match="is the server running and reachable"):

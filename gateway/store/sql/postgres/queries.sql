@@ -22,8 +22,8 @@ WITH taken AS (
     RETURNING lease.fence, before.released
 ),
 joined AS (
-    INSERT INTO replicas (replica, beat, version, address)
-    SELECT :replica::uuid, now(), :version::text, :address::text FROM taken
+    INSERT INTO replicas (replica, beat, version, address, schema)
+    SELECT :replica::uuid, now(), :version::text, :address::text, :schema::text FROM taken
     ON CONFLICT (replica) DO UPDATE SET beat = now()
 ),
 old AS (DELETE FROM replicas USING taken WHERE beat < now() - interval '1 day')
