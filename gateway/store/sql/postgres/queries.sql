@@ -879,9 +879,12 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: read_ended_generations
 -- Read a page of ended generations; `wanted` marks those in a state that have no copies.
-SELECT *,
-    state = :state AND NOT EXISTS (SELECT FROM archive_files WHERE generation_id = generations.id) AS wanted
-FROM generations WHERE done AND (ended_at, id) > (:ended_after, :after_id) ORDER BY ended_at, id LIMIT :limit;
+SELECT generations.*, generations.state = :state AND copied.generation_id IS NULL AS wanted
+FROM generations LEFT JOIN LATERAL (
+    -- The limit keeps the planner from reading the copies of all generations.
+    SELECT generation_id FROM archive_files WHERE archive_files.generation_id = generations.id LIMIT 1
+) AS copied ON true
+WHERE done AND (ended_at, id) > (:ended_after, :after_id) ORDER BY ended_at, id LIMIT :limit;
 
 -- name: read_due_copies
 -- Read the copies and removals that are due. Those after `latest` are too: the clock must have gone back.

@@ -1,0 +1,166 @@
+"""PostgreSQL's query plans: no statement reads the whole of a table that grows with the generations.
+
+The tables are filled and analyzed, and each statement is planned with parameters as a gateway has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gateway.store import statements
+
+if TYPE_CHECKING:
+    import psycopg
+
+    from tests.support.postgres import Server
+
+pytestmark = pytest.mark.toolchain("postgres")
+
+ROWS = 20_000
+BATCHED = ("claim", "save", "read_written")
+"""The statements for many generations at once."""
+FILLED: Mapping[str, Mapping[str, str]] = {
+    "generations": {
+        "id": "'g' || n", "tenant": "'t' || n % 10", "idempotency_key": "'k' || n", "done": "n % 100 <> 0",
+        "request_id": "CASE WHEN n % 50 > 0 THEN 'r' || n END", "token_hash": "decode(md5(n::text), 'hex')",
+        "ended_at": "CASE WHEN n % 100 <> 0 THEN n END", "created_at": "n", "sent_at": "n",
+        "stray_request_id": "CASE WHEN n % 1000 = 0 THEN 's' || n ELSE '' END", "shown": "repeat('x', 300)",
+        "write_id": "gen_random_uuid()",
+    },
+    "keys": {
+        "tenant": "'t' || n % 10", "key": "'k' || n", "generation_id": "'g' || n", "used_at": "n",
+        "orphaned": "n % 500 = 0", "deleted": "0",
+    },
+    "requests": {"generation_id": "'g' || n"},
+    "changes": {
+        "tenant": "'t' || n / 3 % 10", "position": "n", "generation_id": "'g' || n / 3", "revision": "n % 3 + 1",
+        "time": "n", "shown": "repeat('x', 300)",
+    },
+    "deliveries": {"generation_id": "'g' || n", "name": "'w'", "processed": "n % 500 <> 0", "time": "n"},
+    "events": {"generation_id": "'g' || n / 4", "time": "n"},
+    "callback_deliveries": {
+        "callback_id": "'c' || n % 50", "generation_id": "'g' || n", "revision": "1", "create_time": "n",
+        "state": "CASE WHEN n % 500 = 0 THEN 1 ELSE 2 END",
+    },
+    "archive_files": {
+        "generation_id": "'g' || n", "archive": "'a'", "state": "CASE WHEN n % 500 = 0 THEN 0 ELSE 1 END",
+    },
+    "agent_keys": {
+        "tenant": "'t' || n % 10", "key": "'k' || n", "session_id": "'s' || n / 5", "message_id": "'m' || n",
+        "used_at": "n",
+    },
+    "agent_sessions": {"id": "'s' || n"},
+    "agent_media": {"tenant": "'t' || n % 10", "id": "'m' || n", "created_at": "n"},
+}  # fmt: skip
+"""The tables that grow with the generations, and expressions for columns of the row number n."""
+PLAIN = {
+    "text": "", "bytea": r"\x", "boolean": "false", "uuid": "00000000-0000-0000-0000-000000000000",
+}  # fmt: skip
+"""What the other columns and parameters have, by type; numbers are 0."""
+GIVEN: Mapping[tuple[str, str] | str, str] = {
+    "id": "g5000", "ids": "g5000", "generation_id": "g5000", "generation_ids": "g5000", "tenant": "t1", "key": "k5001",
+    "idempotency_key": "k5001", "request_id": "r5001", "request_ids": "r5001", "token_hash": r"\x01", "limit": "50",
+    ("before", "text"): "g5000", ("before", "double precision"): "100", "after": "g5000", "after_id": "g5000",
+    "ended_after": "19000", "after_position": "59000", "ended_before": "100", "keys_before": "100",
+    "used_before": "100", "callback_id": "c1", "archive": "a", "now": "100", "latest": "1e12", "session_id": "s5",
+    "before_time": "19000", "position": "59000", "most": "100", "dead": "2",
+}  # fmt: skip
+"""Parameters by name, or by name and type, that select rows."""
+SCANNED = {"read_newest_steady_time": {"generations"}}
+"""Statements that may read a whole table, because they run once, at the start."""
+
+
+@pytest.fixture(scope="module")
+def filled(postgres: Server) -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection to a database whose tables are filled."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    import psycopg
+
+    from tests.contract.store.test_postgres import open_only
+
+    with postgres.database() as name:
+        with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
+            thread.submit(asyncio.run, open_only(postgres.url(name), "the store")).result()
+        with psycopg.connect(postgres.url(name), autocommit=True, prepare_threshold=None) as connection:
+            for table, columns in FILLED.items():
+                fill(connection, table, columns)
+            connection.execute("ANALYZE")
+            yield connection
+
+
+def fill(connection: psycopg.Connection[Any], table: str, columns: Mapping[str, str]) -> None:
+    rows = connection.execute(
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_name = %s AND is_nullable = 'NO' AND column_default IS NULL",
+        [table],
+    ).fetchall()
+    all_columns = {name: f"'{PLAIN.get(kind, '0')}'::{kind}" for name, kind in rows} | dict(columns)
+    number = 3 * ROWS if table in {"changes", "events"} else ROWS
+    connection.execute(
+        f"INSERT INTO {table} ({', '.join(all_columns)})"
+        f" SELECT {', '.join(all_columns.values())} FROM generate_series(1, {number}) AS n"
+    )
+
+
+def plan(connection: psycopg.Connection[Any], sql: str, rows: int) -> dict[str, Any]:
+    """Return the plan of a statement with the parameters of GIVEN and PLAIN; arrays have a number of rows."""
+    names = list(dict.fromkeys(statements.PARAMETER.findall(sql)))
+    numbered = statements.PARAMETER.sub(lambda found: f"${names.index(found[1]) + 1}", sql)
+    connection.execute("DEALLOCATE ALL")
+    connection.execute(f"PREPARE planned AS {numbered}")
+    row = connection.execute("SELECT parameter_types::text[] FROM pg_prepared_statements").fetchone()
+    assert row is not None
+    values = [literal(name, kind, rows) for name, kind in zip(names, row[0], strict=True)]
+    arguments = f"({', '.join(values)})" if values else ""
+    row = connection.execute(f"EXPLAIN (FORMAT JSON) EXECUTE planned{arguments}").fetchone()
+    assert row is not None
+    found: dict[str, Any] = row[0][0]["Plan"]
+    return found
+
+
+def literal(name: str, kind: str, rows: int) -> str:
+    """Return the value of a parameter, as text of SQL."""
+    of = kind.removesuffix("[]")
+    value = f"'{GIVEN.get((name, of), GIVEN.get(name, PLAIN.get(of, '0')))}'::{of}"
+    return f"array_fill({value}, ARRAY[{rows}])" if kind.endswith("[]") else value
+
+
+def scanned(connection: psycopg.Connection[Any], sql: str, rows: int = 1) -> set[str]:
+    """Return the tables of FILLED that a statement reads as a whole, also by an index without a condition."""
+    partial = {
+        name
+        for (name,) in connection.execute(
+            "SELECT indexrelid::regclass::text FROM pg_index WHERE indpred IS NOT NULL"
+        ).fetchall()
+    }
+    return set(_scanned(plan(connection, sql, rows), partial)) & FILLED.keys()
+
+
+def _scanned(node: Mapping[str, Any], partial: set[str]) -> Iterator[str]:
+    by_index = "Index Name" in node and ("Index Cond" in node or node["Index Name"] in partial)
+    if "Relation Name" in node and node["Node Type"] not in {"ModifyTable", "Bitmap Heap Scan"} and not by_index:
+        yield node["Relation Name"]
+    for child in node.get("Plans", ()):
+        yield from _scanned(child, partial)
+
+
+def test_every_statement_finds_its_rows_by_an_index(filled: psycopg.Connection[Any]) -> None:
+    found = {name: scanned(filled, sql) for name, sql in statements.load("postgres").items()}
+    assert {name: tables for name, tables in found.items() if tables} == SCANNED
+
+
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_batch_finds_its_rows_by_an_index(filled: psycopg.Connection[Any], name: str) -> None:
+    from gateway.store.postgres.log_writer import MOST_IN_A_STATEMENT
+
+    assert scanned(filled, statements.load("postgres")[name], MOST_IN_A_STATEMENT) == set()
+
+
+def test_a_scan_is_detected(filled: psycopg.Connection[Any]) -> None:
+    assert scanned(filled, "SELECT 1 FROM changes WHERE time < :time") == {"changes"}
+    assert scanned(filled, "SELECT id FROM generations ORDER BY id") == {"generations"}
