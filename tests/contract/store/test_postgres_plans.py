@@ -150,7 +150,8 @@ def _scanned(node: Mapping[str, Any], partial: set[str]) -> Iterator[str]:
 
 
 def test_every_statement_finds_its_rows_by_an_index(filled: psycopg.Connection[Any]) -> None:
-    found = {name: scanned(filled, sql) for name, sql in statements.load("postgres").items()}
+    planned = {name: sql for name, sql in statements.load("postgres").items() if not sql.startswith("LOCK")}
+    found = {name: scanned(filled, sql) for name, sql in planned.items()}
     assert {name: tables for name, tables in found.items() if tables} == SCANNED
 
 
