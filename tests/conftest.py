@@ -57,6 +57,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     (
         "tests/contract/store/test_postgres_connections.py",
         "tests/contract/store/test_upgrade.py",
+        "tests/contract/store/test_wrong_clocks.py",
         "tests/contract/store/test_postgres_plans.py",
         "tests/contract/store/test_pgbouncer.py",
     ),

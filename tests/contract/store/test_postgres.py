@@ -250,6 +250,53 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
         await until(lambda: working(store))
 
 
+@pytest.mark.parametrize("repeats", [1, 10])
+@pytest.mark.parametrize("kind", ["serialization failure", "deadlock"])
+async def test_a_statement_that_loses_to_another_one_is_repeated(
+    kind: str, repeats: int, emptied: str, postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With one attempt it fails, which shows that the server has refused it."""
+    import psycopg
+
+    from gateway.store.postgres import database as shared
+
+    database = emptied.rpartition("/")[2]
+    monkeypatch.setattr(shared, "REPEATS", repeats)
+    postgres.execute(
+        f"ALTER DATABASE {database} SET default_transaction_isolation = serializable",
+        f"ALTER DATABASE {database} SET deadlock_timeout = '10ms'",
+    )
+    try:
+        async with (
+            opened(emptied) as one,
+            await psycopg.AsyncConnection.connect(postgres.url(database, "postgres")) as other,
+            await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
+        ):
+            await other.set_isolation_level(psycopg.IsolationLevel.READ_COMMITTED)
+            await other.execute("SET deadlock_timeout = '1min'")  # so that the store's statement is the one that ends
+            await other.commit()
+            await other.execute("UPDATE log SET position = position")
+            claiming = asyncio.ensure_future(one.store.claims.claim(examples.claim()))
+
+            async def waits() -> bool:
+                rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
+                return await rows.fetchone() is not None
+
+            await until(waits)
+            if kind == "deadlock":
+                await other.execute("UPDATE lease SET released = released")
+            await other.commit()
+            if repeats == 1:
+                with pytest.raises(StoreError, match="let other statements go first"):
+                    await claiming
+            else:
+                assert (await claiming).new
+                assert len(await all_changes(one.store)) == 1
+    finally:
+        for setting in ("default_transaction_isolation", "deadlock_timeout"):
+            postgres.execute(f"ALTER DATABASE {database} RESET {setting}")
+
+
 # -- The lease ---------------------------------------------------------------------------------------------------------
 
 
