@@ -25,7 +25,7 @@ TEN_MINUTES = 600
 async def test_takeovers_between_wrong_clocks_charge_once_and_lose_nothing(
     tmp_path: Path, postgres: Server, emptied: str
 ) -> None:
-    """The first one loses the server, but not Higgsfield. The next one is ahead and is killed, the last one is behind."""
+    """The first one loses the server, but not Higgsfield. The next one is ahead and is killed. The last is behind."""
     async with contextlib.AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(sandbox_for_load())
         balancer, database = [await stack.enter_async_context(Proxy()) for _ in range(2)]
