@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.support.postgres import Server
 
 pytestmark = pytest.mark.toolchain("postgres")
-CUTS, LOST_ANSWERS = 20, 5
+CUTS, LOST_ANSWERS = 10, 3
 BACKENDS = "FROM pg_stat_activity WHERE application_name = 'hfgateway' AND datname = current_database()"
 
 
