@@ -23,6 +23,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
+from tests.support.canary import CanaryPlugin
 from tests.support.watchdog import Watchdog
 
 OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
@@ -276,5 +277,6 @@ def pytest_collection_finish() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     # Hooks in this file would apply to tests/ only. Registered plugins also apply to clients/python/tests.
     config.pluginmanager.register(OutsideWorldGuard(), "outside-world-guard")
+    config.pluginmanager.register(CanaryPlugin(), "canary")
     config.pluginmanager.register(Toolchains(), "toolchains")
     config.pluginmanager.register(Watchdog(config), "watchdog")

@@ -22,10 +22,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import gateway.cli
-from gateway import __main__, failpoints
+from gateway import __main__, failpoints, telemetry
 from gateway.generations import state
 from gateway.generations.clock import SystemClock
 from tests.chaos.mistaken import MISTAKES
+from tests.support.canary import LEAKS, Canary
 
 ROOT = Path(__file__).parents[2]
 LOADED = (
@@ -103,6 +104,7 @@ class _Command:
     folder: Path
     log: Path | None
     mistake: str
+    leaks: str | None
 
 
 async def start(
@@ -115,7 +117,7 @@ async def start(
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__, *LOADED, "tests.support.frozen"])
     out, err = context.Pipe(duplex=False), context.Pipe(duplex=False)
-    command = _Command(arguments, dict(environment), folder, log, mistake)
+    command = _Command(arguments, dict(environment), folder, log, mistake, os.environ.get(LEAKS))
     process = context.Process(target=_run, args=(command, out[1], err[1]))
     process.start()
     for _, writing in (out, err):
@@ -151,6 +153,10 @@ def _run(command: _Command, out: Connection, err: Connection) -> None:
     # The inherited streams may be buffered as for a terminal.
     sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if command.leaks is not None and command.arguments[0] == "serve":
+        canary = Canary(Path(command.leaks), command.environment)
+        sys.stdout, sys.stderr = canary.watching(sys.stdout), canary.watching(sys.stderr)
+        telemetry.generate_latest = canary.around(telemetry.generate_latest)
     importlib.reload(failpoints)
     if LATE in command.environment:
         state.SEND_WITHIN = 0.0
