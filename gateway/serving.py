@@ -195,7 +195,15 @@ class Ports:
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
         core = self._core
-        handlers = AdminHandlers(core.resolver, core.access, core.characters, core.agents, core.budgets)
+        handlers = AdminHandlers(
+            resolver=core.resolver,
+            access=core.access,
+            characters=core.characters,
+            agents=core.agents,
+            budgets=core.budgets,
+            usage=core.store.usage,
+            clock=core.clock,
+        )
         add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
         address = f"unix:{self._private_folder() / 'admin'}"
         server.add_insecure_port(address)

@@ -43,6 +43,7 @@ COMMANDS = {
     "limits": Entry(
         "gateway.cli.limits:limits", "Set and show budgets and limits of tenants, keys and labels (operators)."
     ),
+    "usage": Entry("gateway.cli.usage:usage", "Sum up what tenants have used, as a table or CSV (operators)."),
     "callbacks": Entry(
         "gateway.cli.callbacks:callbacks", "Send signed webhooks about generations to your own servers."
     ),

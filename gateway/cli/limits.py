@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -41,6 +41,7 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--models", metavar="PREFIXES", help="The models that may be used: prefixes of ids, with commas.")
 def set_limits(tenant: str, key: str | None, label: str | None, share: str | None, **given: str | None) -> int:
     """Set limits of a tenant, or of one of its keys or labels. Other limits stay; the value none removes one."""
+    from gateway.cli.operator import PATIENCE, ask_running
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     subject = _subject(key, label)
@@ -59,7 +60,7 @@ def set_limits(tenant: str, key: str | None, label: str | None, share: str | Non
     if models is not None:
         del request.limits.model_id_prefixes[:]
         request.limits.model_id_prefixes.extend([] if models == NONE else models.replace(",", " ").split())
-    answer = _ask(lambda admin, patience: admin.SetLimits(request, timeout=patience))
+    answer = ask_running(lambda admin: admin.SetLimits(request, timeout=PATIENCE))
     _show(answer.limits)
     return 0
 
@@ -99,11 +100,12 @@ def list_limits(tenant: str, as_json: bool) -> int:
 @_whose
 def clear(tenant: str, key: str | None, label: str | None) -> int:
     """Remove all limits of a tenant, or of one of its keys or labels."""
+    from gateway.cli.operator import PATIENCE, ask_running
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     subject = _subject(key, label)
     request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
-    _ask(lambda admin, patience: admin.SetLimits(request, timeout=patience))
+    ask_running(lambda admin: admin.SetLimits(request, timeout=PATIENCE))
     echo(f"{subject} of {tenant}: no limits")
     return 0
 
@@ -125,24 +127,12 @@ def _number(name: str, value: str) -> int:
         raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number or none") from None
 
 
-def _ask(call: Callable[[Any, float], Any]) -> Any:
-    """Make a call to the running gateway. Without one, that is printed and ends the command."""
-    from gateway.cli import exits
-    from gateway.cli.operator import PATIENCE, ask, read_valid_settings, running_gateway
-
-    store = read_valid_settings().store
-    address = running_gateway(store)
-    if address is None:
-        echo(f"hfgateway: no gateway runs on {store}", err=True)
-        raise click.exceptions.Exit(exits.AWAY)
-    return ask(address, lambda admin: call(admin, PATIENCE))
-
-
 def _listed(tenant: str) -> list[pb.LimitsOfSubject]:
+    from gateway.cli.operator import PATIENCE, ask_running
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     request = pb.ListLimitsRequest(tenant=tenant)
-    return list(_ask(lambda admin, patience: admin.ListLimits(request, timeout=patience)).limits)
+    return list(ask_running(lambda admin: admin.ListLimits(request, timeout=PATIENCE)).limits)
 
 
 def _show(one: pb.LimitsOfSubject) -> None:

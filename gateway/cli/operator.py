@@ -70,6 +70,16 @@ def running_gateway(store: Store) -> str | None:
         return None
 
 
+def ask_running(call: Callable[[AdminServiceStub], Answer]) -> Answer:
+    """Make a call to the gateway of the configured store. Without one, that is printed and ends the command."""
+    store = read_valid_settings().store
+    address = running_gateway(store)
+    if address is None:
+        echo(f"hfgateway: no gateway runs on {store}", err=True)
+        raise click.exceptions.Exit(exits.AWAY)
+    return ask(address, call)
+
+
 def ask(address: str, call: Callable[[AdminServiceStub], Answer]) -> Answer:
     """Make a call. Its error is printed and ends the command."""
     import grpc

@@ -28,6 +28,7 @@ from gateway.generations.model import (
     Steady,
     Wall,
 )
+from gateway.generations.usage import UsageQuery, UsageRow
 
 MOST_DELIVERIES = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""
@@ -351,6 +352,16 @@ class LimitStore(Protocol):
 
     async def uncertain_credits(self, tenant: str, subject: str) -> int:
         """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
+
+
+class UsageStore(Protocol):
+    """What tenants have used."""
+
+    async def usage(self, query: UsageQuery) -> Sequence[UsageRow]:
+        """Return a row for each group and state, sorted by group.
+
+        There are at most as many as `MOST_GROUPS` + 1 groups can have.
+        """
 
 
 class UnconfirmedError(Exception):

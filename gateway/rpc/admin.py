@@ -5,14 +5,17 @@ from gateway.access.keys import ApiKey
 from gateway.access.scopes import Scope
 from gateway.agents.service import Agents
 from gateway.characters.service import Characters
-from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.errors import Violation, gateway_unavailable, invalid_field, invalid_input
 from gateway.generations.budgets import Budgets
 from gateway.generations.model import Generation, GenerationId
+from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
+from gateway.generations.stores import UnconfirmedError, UsageStore
 from gateway.rpc import wire
 from gateway.rpc.call import Call
 from gateway.rpc.convert import seconds, wall_time
 from gateway.rpc.subject_limits import limits_message, limits_of
+from gateway.rpc.usage import answer_of, query_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1
@@ -30,13 +33,23 @@ class AdminHandlers:
     """Served on a socket that only the operator can open."""
 
     def __init__(
-        self, resolver: Resolver, access: Access, characters: Characters, agents: Agents, budgets: Budgets
+        self,
+        *,
+        resolver: Resolver,
+        access: Access,
+        characters: Characters,
+        agents: Agents,
+        budgets: Budgets,
+        usage: UsageStore,
+        clock: Clock,
     ) -> None:
         self._resolver = resolver
         self._access = access
         self._characters = characters
         self._agents = agents
         self._budgets = budgets
+        self._usage = usage
+        self._clock = clock
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
@@ -110,6 +123,15 @@ class AdminHandlers:
         """List limits and what is used of them."""
         found = [one for one in await self._budgets.listed() if request.tenant in {"", one.tenant}]
         return pb.ListLimitsResponse(limits=[limits_message(one, await self._budgets.uncertain(one)) for one in found])
+
+    async def query_usage(self, request: pb.QueryUsageRequest, _: Call) -> pb.QueryUsageResponse:
+        """Sum up what was used."""
+        query = query_of(request, self._clock.moment().wall)
+        try:
+            rows = await self._usage.usage(query)
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store is not available") from error
+        return answer_of(query, rows)
 
     async def _resolve(self, request: pb.ResolveGenerationRequest) -> Generation:
         match request.WhichOneof("resolution"):

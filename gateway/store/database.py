@@ -19,12 +19,13 @@ WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Ca
 class Database:
     """A SQLite file, which is open until `close`. A file has one process.
 
-    `writer` commits, `sql` has the SQL of each statement by its name, and `epoch` names this history of the store.
-    The parameters are those of `SqliteStore`. Raises `files.StoreFileError` if the file cannot be used.
+    `path` is the file, `writer` commits, `sql` has the SQL of each statement by its name, and `epoch` names this
+    history of the store. The parameters are those of `SqliteStore`. Raises `files.StoreFileError` if the file cannot be
+    used.
     """
 
     def __init__(self, path: Path, broken: Callable[[Exception], None], writer: WriterFrom, *, declared: bool) -> None:
-        path = path.resolve()
+        self.path = path = path.resolve()
         self._lock = files.lock(path)
         try:
             writing = files.prepare(path, declared=declared)

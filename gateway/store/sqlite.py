@@ -19,6 +19,7 @@ from gateway.store.health import SqliteHealth
 from gateway.store.keys import SqliteKeys
 from gateway.store.limits import SqliteLimits
 from gateway.store.times import SqliteTimes
+from gateway.store.usage import SqliteUsage
 from gateway.store.webhooks import SqliteWebhooks
 from gateway.store.writer import Writer
 
@@ -54,6 +55,7 @@ class SqliteStore:
         self.times = SqliteTimes(database)
         self.keys = SqliteKeys(database)
         self.limits = SqliteLimits(database)
+        self.usage = SqliteUsage(database)
         self.callbacks = SqliteCallbacks(database)
         self.copies = SqliteCopies(database)
         self.agents = SqliteAgents(database)

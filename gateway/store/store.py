@@ -18,6 +18,7 @@ from gateway.generations.stores import (
     LimitStore,
     StoreHealth,
     TimeStore,
+    UsageStore,
     WebhookStore,
 )
 
@@ -76,6 +77,10 @@ class Store(Protocol):
     @property
     def limits(self) -> LimitStore:
         """The limits of tenants, keys and labels."""
+
+    @property
+    def usage(self) -> UsageStore:
+        """What tenants have used."""
 
     @property
     def callbacks(self) -> CallbackStore:

@@ -32,6 +32,7 @@ from gateway.store.postgres.lease import DEAD, Lease, Standby
 from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.times import PostgresTimes
+from gateway.store.postgres.usage import PostgresUsage
 from gateway.store.postgres.webhooks import PostgresWebhooks
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class PostgresStore:
         self.times = PostgresTimes(database)
         self.keys = PostgresKeys(database)
         self.limits = PostgresLimits(database)
+        self.usage = PostgresUsage(database)
         self.callbacks = PostgresCallbacks(database)
         self.copies = PostgresCopies(database)
         self.agents = PostgresAgents(database)

@@ -329,6 +329,57 @@ pub struct ListLimitsResponse {
     #[prost(message, repeated, tag = "1")]
     pub limits: ::prost::alloc::vec::Vec<LimitsOfSubject>,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryUsageRequest {
+    /// Count generations that were submitted at or after this time. Absent: 30 days before end_time.
+    #[prost(message, optional, tag = "1")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Count generations that were submitted before this time. Absent: now.
+    #[prost(message, optional, tag = "2")]
+    pub end_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Count generations of this tenant. Empty: of all.
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+    /// By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
+    /// "label:" and the name of a label, at most once. Empty: one group.
+    #[prost(string, repeated, tag = "4")]
+    pub group_by: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryUsageResponse {
+    /// The groups that have generations, sorted by their values.
+    #[prost(message, repeated, tag = "1")]
+    pub groups: ::prost::alloc::vec::Vec<UsageGroup>,
+}
+/// What the generations of a group used.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct UsageGroup {
+    /// The value of each name in group_by. Empty values: no key, or no such label.
+    #[prost(string, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The number of generations.
+    #[prost(int64, tag = "2")]
+    pub generations: i64,
+    /// The number of generations by state, such as "COMPLETED". States without generations are left out.
+    #[prost(map = "string, int64", tag = "3")]
+    pub by_state: ::std::collections::HashMap<::prost::alloc::string::String, i64>,
+    /// The prices of the COMPLETED and LOST generations, as a decimal number of credits. Only generations to which a budget
+    /// applied have a price.
+    #[prost(string, tag = "4")]
+    pub credits_spent: ::prost::alloc::string::String,
+    /// The prices of the generations that have not ended, likewise.
+    #[prost(string, tag = "5")]
+    pub credits_reserved: ::prost::alloc::string::String,
+    /// The number of COMPLETED and LOST generations without a price.
+    #[prost(int64, tag = "6")]
+    pub unpriced: i64,
+    /// The mean time from submission to start, or to acceptance if the start was not seen. Absent if none was accepted.
+    #[prost(message, optional, tag = "7")]
+    pub mean_wait: ::core::option::Option<::prost_types::Duration>,
+    /// The mean time from there to the end of COMPLETED generations. Absent if there is none.
+    #[prost(message, optional, tag = "8")]
+    pub mean_run: ::core::option::Option<::prost_types::Duration>,
+}
 /// What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -779,6 +830,39 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+        /// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+        ///
+        /// Retry: safe.
+        pub async fn query_usage(
+            &mut self,
+            request: impl tonic::IntoRequest<super::QueryUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::QueryUsageResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/QueryUsage",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "QueryUsage"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -925,6 +1009,20 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListLimitsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListLimitsResponse>,
+            tonic::Status,
+        >;
+        /// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+        /// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+        ///
+        /// Retry: safe.
+        async fn query_usage(
+            &self,
+            request: tonic::Request<super::QueryUsageRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::QueryUsageResponse>,
             tonic::Status,
         >;
     }
@@ -1448,6 +1546,51 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListLimitsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/QueryUsage" => {
+                    #[allow(non_camel_case_types)]
+                    struct QueryUsageSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::QueryUsageRequest>
+                    for QueryUsageSvc<T> {
+                        type Response = super::QueryUsageResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QueryUsageRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::query_usage(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QueryUsageSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -19,6 +20,7 @@ from gateway.generations.limits import (
 from gateway.generations.model import Generation, State, Steady
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired
 from gateway.generations.stores import Claim, Claimed
+from gateway.generations.usage import UsageQuery
 from gateway.store.store import Store
 from tests.contract.store.examples import NOW, REFUSAL, accepted, after, claim, marked, refused, report, reported
 
@@ -184,3 +186,33 @@ async def test_sums_survive_deletion_and_retention(store: Store) -> None:
             await store.deletions.delete(done, at_upstream=False, steady=Steady(NOW))
     assert await store.deletions.prune(Steady(NOW + 60), Steady(NOW)) == 1
     assert (await use(store)).day_spent == 2 * MILLION
+
+
+async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> None:
+    await set_limits(store, credits_per_day=9 * MILLION)
+    begins = f"{int(NOW * 1000):012x}"
+    begins = f"{begins[:8]}-{begins[8:]}"
+    red = await claimed(store, priced(id=f"{begins}-1", labels={"team": "red"}, key_id="k1"))
+    blue = await claimed(store, priced(2 * MILLION, id=f"{begins}-2", labels={"team": "blue"}))
+    sent = await save(store, red, marked(red))
+    ended = await save(store, sent, reported(accepted(sent, "r1"), State.COMPLETED))
+    since = ended.spec.create_time
+
+    async def usage(*by: str, tenant: str = "", until: float = since + 1) -> list[tuple[object, ...]]:
+        query = UsageQuery(since, until, tenant, by)
+        return [(*row.group(query), row.state, row.generations, row.credits) for row in await store.usage.usage(query)]
+
+    assert await usage() == [(blue.state, 1, 2 * MILLION), (State.COMPLETED, 1, MILLION)]
+    assert await usage("label:team", "key") == [
+        ("blue", "", blue.state, 1, 2 * MILLION), ("red", "k1", State.COMPLETED, 1, MILLION)
+    ]  # fmt: skip
+    assert {row[:3] for row in await usage("tenant", "model", "day")} == {
+        ("tenant", red.spec.model_id, datetime.fromtimestamp(since, UTC).strftime("%Y-%m-%d"))
+    }
+    assert await usage(tenant="other") == await usage(until=since) == []
+    (row,) = [row for row in await store.usage.usage(UsageQuery(since, since + 1, "", ())) if row.runs]
+    begun = ended.start_time or ended.accept_time
+    assert begun is not None
+    assert ended.end_time is not None
+    assert (row.waits, row.waited) == (1, pytest.approx(begun - since))
+    assert row.ran == pytest.approx(ended.end_time - begun)

@@ -651,6 +651,29 @@ WHERE NOT done AND state = 2 AND tenant = :tenant AND (
     OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text)
 );
 
+-- name: read_usage
+-- Count generations by group and state, and sum their prices, waits and run times.
+SELECT
+    CASE WHEN :by_day::boolean THEN to_char(to_timestamp(create_time) AT TIME ZONE 'UTC', 'YYYY-MM-DD') ELSE '' END AS day,
+    CASE WHEN :by_tenant::boolean THEN tenant ELSE '' END COLLATE "C" AS tenant,
+    CASE WHEN :by_key::boolean THEN key_id ELSE '' END COLLATE "C" AS key,
+    CASE WHEN :by_model::boolean THEN model_id ELSE '' END COLLATE "C" AS model,
+    CASE WHEN :label::text = '' THEN '' ELSE coalesce(labels::jsonb ->> :label::text, '') END COLLATE "C" AS label,
+    state,
+    count(*) AS generations,
+    count(price) AS priced,
+    coalesce(sum(price), 0)::bigint AS credits,
+    count(begun) AS waits,
+    coalesce(sum(begun - create_time), 0) AS waited,
+    count(begun) FILTER (WHERE state = 5) AS runs,
+    coalesce(sum(end_time - begun) FILTER (WHERE state = 5), 0) AS ran
+FROM generations, LATERAL (
+    SELECT coalesce(shown::jsonb ->> 'start_time', shown::jsonb ->> 'accept_time')::double precision AS begun
+) AS times
+WHERE id >= :first_id::text AND create_time >= :since::double precision AND create_time < :until::double precision
+    AND (:of_tenant::text = '' OR tenant = :of_tenant::text)
+GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
+
 -- name: insert_api_key
 -- Store a new API key as its hash.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),

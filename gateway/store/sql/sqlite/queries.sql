@@ -372,6 +372,28 @@ SELECT coalesce(sum(price), 0) FROM generations WHERE done = 0 AND state = 2 AND
     OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
 );
 
+-- name: read_usage
+-- Count generations by group and state, and sum their prices, waits and run times.
+SELECT
+    CASE WHEN :by_day THEN date(create_time, 'unixepoch') ELSE '' END AS day,
+    CASE WHEN :by_tenant THEN tenant ELSE '' END AS tenant,
+    CASE WHEN :by_key THEN key_id ELSE '' END AS key,
+    CASE WHEN :by_model THEN model_id ELSE '' END AS model,
+    CASE WHEN :label = '' THEN ''
+        ELSE coalesce((SELECT value FROM json_each(labels) WHERE key = :label), '') END AS label,
+    state,
+    count(*) AS generations,
+    count(price) AS priced,
+    coalesce(sum(price), 0) AS credits,
+    count(coalesce(shown ->> 'start_time', shown ->> 'accept_time')) AS waits,
+    coalesce(sum(coalesce(shown ->> 'start_time', shown ->> 'accept_time') - create_time), 0.0) AS waited,
+    count(CASE WHEN state = 5 THEN coalesce(shown ->> 'start_time', shown ->> 'accept_time') END) AS runs,
+    coalesce(sum(CASE WHEN state = 5
+        THEN end_time - coalesce(shown ->> 'start_time', shown ->> 'accept_time') END), 0.0) AS ran
+FROM generations
+WHERE id >= :first_id AND create_time >= :since AND create_time < :until AND (:of_tenant = '' OR tenant = :of_tenant)
+GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
+
 -- API keys and the store itself ---------------------------------------------------------------------------------------
 
 -- name: insert_api_key

@@ -1856,6 +1856,234 @@ func (x *ListLimitsResponse) GetLimits() []*LimitsOfSubject {
 	return nil
 }
 
+type QueryUsageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Count generations that were submitted at or after this time. Absent: 30 days before end_time.
+	StartTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	// Count generations that were submitted before this time. Absent: now.
+	EndTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
+	// Count generations of this tenant. Empty: of all.
+	Tenant string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
+	// "label:" and the name of a label, at most once. Empty: one group.
+	GroupBy       []string `protobuf:"bytes,4,rep,name=group_by,json=groupBy,proto3" json:"group_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryUsageRequest) Reset() {
+	*x = QueryUsageRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryUsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryUsageRequest) ProtoMessage() {}
+
+func (x *QueryUsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryUsageRequest.ProtoReflect.Descriptor instead.
+func (*QueryUsageRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *QueryUsageRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+func (x *QueryUsageRequest) GetEndTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EndTime
+	}
+	return nil
+}
+
+func (x *QueryUsageRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *QueryUsageRequest) GetGroupBy() []string {
+	if x != nil {
+		return x.GroupBy
+	}
+	return nil
+}
+
+type QueryUsageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The groups that have generations, sorted by their values.
+	Groups        []*UsageGroup `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QueryUsageResponse) Reset() {
+	*x = QueryUsageResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QueryUsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QueryUsageResponse) ProtoMessage() {}
+
+func (x *QueryUsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QueryUsageResponse.ProtoReflect.Descriptor instead.
+func (*QueryUsageResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *QueryUsageResponse) GetGroups() []*UsageGroup {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// What the generations of a group used.
+type UsageGroup struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The value of each name in group_by. Empty values: no key, or no such label.
+	Values []string `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	// The number of generations.
+	Generations int64 `protobuf:"varint,2,opt,name=generations,proto3" json:"generations,omitempty"`
+	// The number of generations by state, such as "COMPLETED". States without generations are left out.
+	ByState map[string]int64 `protobuf:"bytes,3,rep,name=by_state,json=byState,proto3" json:"by_state,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// The prices of the COMPLETED and LOST generations, as a decimal number of credits. Only generations to which a budget
+	// applied have a price.
+	CreditsSpent string `protobuf:"bytes,4,opt,name=credits_spent,json=creditsSpent,proto3" json:"credits_spent,omitempty"`
+	// The prices of the generations that have not ended, likewise.
+	CreditsReserved string `protobuf:"bytes,5,opt,name=credits_reserved,json=creditsReserved,proto3" json:"credits_reserved,omitempty"`
+	// The number of COMPLETED and LOST generations without a price.
+	Unpriced int64 `protobuf:"varint,6,opt,name=unpriced,proto3" json:"unpriced,omitempty"`
+	// The mean time from submission to start, or to acceptance if the start was not seen. Absent if none was accepted.
+	MeanWait *durationpb.Duration `protobuf:"bytes,7,opt,name=mean_wait,json=meanWait,proto3" json:"mean_wait,omitempty"`
+	// The mean time from there to the end of COMPLETED generations. Absent if there is none.
+	MeanRun       *durationpb.Duration `protobuf:"bytes,8,opt,name=mean_run,json=meanRun,proto3" json:"mean_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageGroup) Reset() {
+	*x = UsageGroup{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageGroup) ProtoMessage() {}
+
+func (x *UsageGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageGroup.ProtoReflect.Descriptor instead.
+func (*UsageGroup) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *UsageGroup) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+func (x *UsageGroup) GetGenerations() int64 {
+	if x != nil {
+		return x.Generations
+	}
+	return 0
+}
+
+func (x *UsageGroup) GetByState() map[string]int64 {
+	if x != nil {
+		return x.ByState
+	}
+	return nil
+}
+
+func (x *UsageGroup) GetCreditsSpent() string {
+	if x != nil {
+		return x.CreditsSpent
+	}
+	return ""
+}
+
+func (x *UsageGroup) GetCreditsReserved() string {
+	if x != nil {
+		return x.CreditsReserved
+	}
+	return ""
+}
+
+func (x *UsageGroup) GetUnpriced() int64 {
+	if x != nil {
+		return x.Unpriced
+	}
+	return 0
+}
+
+func (x *UsageGroup) GetMeanWait() *durationpb.Duration {
+	if x != nil {
+		return x.MeanWait
+	}
+	return nil
+}
+
+func (x *UsageGroup) GetMeanRun() *durationpb.Duration {
+	if x != nil {
+		return x.MeanRun
+	}
+	return nil
+}
+
 var File_hfgateway_admin_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
@@ -1982,12 +2210,33 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x11ListLimitsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"Q\n" +
 	"\x12ListLimitsResponse\x12;\n" +
-	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits*x\n" +
+	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"\xb8\x01\n" +
+	"\x11QueryUsageRequest\x129\n" +
+	"\n" +
+	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
+	"\bend_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aendTime\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\x12\x19\n" +
+	"\bgroup_by\x18\x04 \x03(\tR\agroupBy\"L\n" +
+	"\x12QueryUsageResponse\x126\n" +
+	"\x06groups\x18\x01 \x03(\v2\x1e.hfgateway.admin.v1.UsageGroupR\x06groups\"\xa4\x03\n" +
+	"\n" +
+	"UsageGroup\x12\x16\n" +
+	"\x06values\x18\x01 \x03(\tR\x06values\x12 \n" +
+	"\vgenerations\x18\x02 \x01(\x03R\vgenerations\x12F\n" +
+	"\bby_state\x18\x03 \x03(\v2+.hfgateway.admin.v1.UsageGroup.ByStateEntryR\abyState\x12#\n" +
+	"\rcredits_spent\x18\x04 \x01(\tR\fcreditsSpent\x12)\n" +
+	"\x10credits_reserved\x18\x05 \x01(\tR\x0fcreditsReserved\x12\x1a\n" +
+	"\bunpriced\x18\x06 \x01(\x03R\bunpriced\x126\n" +
+	"\tmean_wait\x18\a \x01(\v2\x19.google.protobuf.DurationR\bmeanWait\x124\n" +
+	"\bmean_run\x18\b \x01(\v2\x19.google.protobuf.DurationR\ameanRun\x1a:\n" +
+	"\fByStateEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01*x\n" +
 	"\vApiKeyScope\x12\x1d\n" +
 	"\x19API_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
 	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
-	"\x14API_KEY_SCOPE_CANCEL\x10\x032\xa9\b\n" +
+	"\x14API_KEY_SCOPE_CANCEL\x10\x032\x8b\t\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
@@ -1999,7 +2248,9 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x12]\n" +
 	"\tSetLimits\x12$.hfgateway.admin.v1.SetLimitsRequest\x1a%.hfgateway.admin.v1.SetLimitsResponse\"\x03\x90\x02\x02\x12`\n" +
 	"\n" +
-	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01B\x84\x01\n" +
+	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\n" +
+	"QueryUsage\x12%.hfgateway.admin.v1.QueryUsageRequest\x1a&.hfgateway.admin.v1.QueryUsageResponse\"\x03\x90\x02\x01B\x84\x01\n" +
 	"\x1cio.github.hfgateway.admin.v1B\x11AdminServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3"
 
 var (
@@ -2015,7 +2266,7 @@ func file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hfgateway_admin_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(ApiKeyScope)(0),                  // 0: hfgateway.admin.v1.ApiKeyScope
 	(*ResolveGenerationRequest)(nil),  // 1: hfgateway.admin.v1.ResolveGenerationRequest
@@ -2047,29 +2298,33 @@ var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*SetLimitsResponse)(nil),         // 27: hfgateway.admin.v1.SetLimitsResponse
 	(*ListLimitsRequest)(nil),         // 28: hfgateway.admin.v1.ListLimitsRequest
 	(*ListLimitsResponse)(nil),        // 29: hfgateway.admin.v1.ListLimitsResponse
-	(*v1.Generation)(nil),             // 30: hfgateway.v1.Generation
-	(*timestamppb.Timestamp)(nil),     // 31: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 32: google.protobuf.Duration
+	(*QueryUsageRequest)(nil),         // 30: hfgateway.admin.v1.QueryUsageRequest
+	(*QueryUsageResponse)(nil),        // 31: hfgateway.admin.v1.QueryUsageResponse
+	(*UsageGroup)(nil),                // 32: hfgateway.admin.v1.UsageGroup
+	nil,                               // 33: hfgateway.admin.v1.UsageGroup.ByStateEntry
+	(*v1.Generation)(nil),             // 34: hfgateway.v1.Generation
+	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 36: google.protobuf.Duration
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	2,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
 	3,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
-	30, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	34, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
 	7,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
 	8,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
-	31, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
-	31, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
+	35, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
+	35, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
 	13, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
 	13, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
-	31, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
-	31, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
+	35, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
+	35, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
 	0,  // 11: hfgateway.admin.v1.ApiKey.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	31, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
+	35, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 13: hfgateway.admin.v1.CreateApiKeyRequest.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	31, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	35, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	14, // 15: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 16: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
-	32, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
+	36, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
 	14, // 18: hfgateway.admin.v1.RotateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 19: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	23, // 20: hfgateway.admin.v1.LimitsOfSubject.limits:type_name -> hfgateway.admin.v1.Limits
@@ -2077,31 +2332,39 @@ var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	23, // 22: hfgateway.admin.v1.SetLimitsRequest.limits:type_name -> hfgateway.admin.v1.Limits
 	25, // 23: hfgateway.admin.v1.SetLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
 	25, // 24: hfgateway.admin.v1.ListLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
-	1,  // 25: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	5,  // 26: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
-	9,  // 27: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
-	11, // 28: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
-	15, // 29: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	17, // 30: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	19, // 31: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
-	21, // 32: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	26, // 33: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
-	28, // 34: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
-	4,  // 35: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	6,  // 36: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
-	10, // 37: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
-	12, // 38: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
-	16, // 39: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	18, // 40: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	20, // 41: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
-	22, // 42: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	27, // 43: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
-	29, // 44: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
-	35, // [35:45] is the sub-list for method output_type
-	25, // [25:35] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	35, // 25: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
+	35, // 26: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
+	32, // 27: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
+	33, // 28: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
+	36, // 29: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
+	36, // 30: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
+	1,  // 31: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	5,  // 32: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	9,  // 33: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	11, // 34: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	15, // 35: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	17, // 36: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	19, // 37: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
+	21, // 38: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	26, // 39: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
+	28, // 40: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
+	30, // 41: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
+	4,  // 42: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	6,  // 43: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	10, // 44: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	12, // 45: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	16, // 46: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	18, // 47: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	20, // 48: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
+	22, // 49: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	27, // 50: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
+	29, // 51: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
+	31, // 52: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
+	42, // [42:53] is the sub-list for method output_type
+	31, // [31:42] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }
@@ -2129,7 +2392,7 @@ func file_hfgateway_admin_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_admin_v1_admin_service_proto_rawDesc), len(file_hfgateway_admin_v1_admin_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   29,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

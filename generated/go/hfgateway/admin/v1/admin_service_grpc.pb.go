@@ -29,6 +29,7 @@ const (
 	AdminService_RevokeApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RevokeApiKey"
 	AdminService_SetLimits_FullMethodName         = "/hfgateway.admin.v1.AdminService/SetLimits"
 	AdminService_ListLimits_FullMethodName        = "/hfgateway.admin.v1.AdminService/ListLimits"
+	AdminService_QueryUsage_FullMethodName        = "/hfgateway.admin.v1.AdminService/QueryUsage"
 )
 
 // AdminServiceClient is the client API for AdminService service.
@@ -115,6 +116,14 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error)
+	// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+	// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+	//
+	// Retry: safe.
+	QueryUsage(ctx context.Context, in *QueryUsageRequest, opts ...grpc.CallOption) (*QueryUsageResponse, error)
 }
 
 type adminServiceClient struct {
@@ -225,6 +234,16 @@ func (c *adminServiceClient) ListLimits(ctx context.Context, in *ListLimitsReque
 	return out, nil
 }
 
+func (c *adminServiceClient) QueryUsage(ctx context.Context, in *QueryUsageRequest, opts ...grpc.CallOption) (*QueryUsageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QueryUsageResponse)
+	err := c.cc.Invoke(ctx, AdminService_QueryUsage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // AdminServiceServer is the server API for AdminService service.
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
@@ -309,6 +328,14 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error)
+	// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+	// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+	//
+	// Retry: safe.
+	QueryUsage(context.Context, *QueryUsageRequest) (*QueryUsageResponse, error)
 	mustEmbedUnimplementedAdminServiceServer()
 }
 
@@ -348,6 +375,9 @@ func (UnimplementedAdminServiceServer) SetLimits(context.Context, *SetLimitsRequ
 }
 func (UnimplementedAdminServiceServer) ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListLimits not implemented")
+}
+func (UnimplementedAdminServiceServer) QueryUsage(context.Context, *QueryUsageRequest) (*QueryUsageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method QueryUsage not implemented")
 }
 func (UnimplementedAdminServiceServer) mustEmbedUnimplementedAdminServiceServer() {}
 func (UnimplementedAdminServiceServer) testEmbeddedByValue()                      {}
@@ -550,6 +580,24 @@ func _AdminService_ListLimits_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_QueryUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QueryUsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).QueryUsage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_QueryUsage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).QueryUsage(ctx, req.(*QueryUsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // AdminService_ServiceDesc is the grpc.ServiceDesc for AdminService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -596,6 +644,10 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListLimits",
 			Handler:    _AdminService_ListLimits_Handler,
+		},
+		{
+			MethodName: "QueryUsage",
+			Handler:    _AdminService_QueryUsage_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

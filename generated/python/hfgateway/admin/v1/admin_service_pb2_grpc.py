@@ -91,6 +91,11 @@ class AdminServiceStub(object):
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.FromString,
                 _registered_method=True)
+        self.QueryUsage = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/QueryUsage',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer(object):
@@ -225,6 +230,19 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def QueryUsage(self, request, context):
+        """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+        the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+
+        Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -277,6 +295,11 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListLimits,
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.FromString,
                     response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.SerializeToString,
+            ),
+            'QueryUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.QueryUsage,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -556,6 +579,33 @@ class AdminService(object):
             '/hfgateway.admin.v1.AdminService/ListLimits',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.SerializeToString,
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QueryUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/QueryUsage',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -122,6 +122,15 @@ class AdminServiceStub:
 
     Retry: safe.
     """
+    QueryUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.QueryUsageRequest, _admin_service_pb2.QueryUsageResponse]
+    """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+    the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+
+    Retry: safe.
+    """
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -214,6 +223,15 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListLimitsRequest, _admin_service_pb2.ListLimitsResponse]  # type: ignore[assignment]
     """Lists all limits and what is used of them, sorted by tenant and subject.
+
+    Retry: safe.
+    """
+    QueryUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.QueryUsageRequest, _admin_service_pb2.QueryUsageResponse]  # type: ignore[assignment]
+    """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+    the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
 
     Retry: safe.
     """
@@ -366,6 +384,21 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListLimitsResponse, _abc.Awaitable[_admin_service_pb2.ListLimitsResponse]]:
         """Lists all limits and what is used of them, sorted by tenant and subject.
+
+        Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def QueryUsage(
+        self,
+        request: _admin_service_pb2.QueryUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.QueryUsageResponse, _abc.Awaitable[_admin_service_pb2.QueryUsageResponse]]:
+        """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+        the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
 
         Retry: safe.
         """

@@ -866,6 +866,134 @@ export declare type ListLimitsResponse = Message<"hfgateway.admin.v1.ListLimitsR
 export declare const ListLimitsResponseSchema: GenMessage<ListLimitsResponse>;
 
 /**
+ * @generated from message hfgateway.admin.v1.QueryUsageRequest
+ */
+export declare type QueryUsageRequest = Message<"hfgateway.admin.v1.QueryUsageRequest"> & {
+  /**
+   * Count generations that were submitted at or after this time. Absent: 30 days before end_time.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 1;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Count generations that were submitted before this time. Absent: now.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 2;
+   */
+  endTime?: Timestamp | undefined;
+
+  /**
+   * Count generations of this tenant. Empty: of all.
+   *
+   * @generated from field: string tenant = 3;
+   */
+  tenant: string;
+
+  /**
+   * By what to group, in this order: "day" (UTC, of the submission), "tenant", "key" (the id of the API key), "model", or
+   * "label:" and the name of a label, at most once. Empty: one group.
+   *
+   * @generated from field: repeated string group_by = 4;
+   */
+  groupBy: string[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.QueryUsageRequest.
+ * Use `create(QueryUsageRequestSchema)` to create a new message.
+ */
+export declare const QueryUsageRequestSchema: GenMessage<QueryUsageRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.QueryUsageResponse
+ */
+export declare type QueryUsageResponse = Message<"hfgateway.admin.v1.QueryUsageResponse"> & {
+  /**
+   * The groups that have generations, sorted by their values.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.UsageGroup groups = 1;
+   */
+  groups: UsageGroup[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.QueryUsageResponse.
+ * Use `create(QueryUsageResponseSchema)` to create a new message.
+ */
+export declare const QueryUsageResponseSchema: GenMessage<QueryUsageResponse>;
+
+/**
+ * What the generations of a group used.
+ *
+ * @generated from message hfgateway.admin.v1.UsageGroup
+ */
+export declare type UsageGroup = Message<"hfgateway.admin.v1.UsageGroup"> & {
+  /**
+   * The value of each name in group_by. Empty values: no key, or no such label.
+   *
+   * @generated from field: repeated string values = 1;
+   */
+  values: string[];
+
+  /**
+   * The number of generations.
+   *
+   * @generated from field: int64 generations = 2;
+   */
+  generations: bigint;
+
+  /**
+   * The number of generations by state, such as "COMPLETED". States without generations are left out.
+   *
+   * @generated from field: map<string, int64> by_state = 3;
+   */
+  byState: { [key: string]: bigint };
+
+  /**
+   * The prices of the COMPLETED and LOST generations, as a decimal number of credits. Only generations to which a budget
+   * applied have a price.
+   *
+   * @generated from field: string credits_spent = 4;
+   */
+  creditsSpent: string;
+
+  /**
+   * The prices of the generations that have not ended, likewise.
+   *
+   * @generated from field: string credits_reserved = 5;
+   */
+  creditsReserved: string;
+
+  /**
+   * The number of COMPLETED and LOST generations without a price.
+   *
+   * @generated from field: int64 unpriced = 6;
+   */
+  unpriced: bigint;
+
+  /**
+   * The mean time from submission to start, or to acceptance if the start was not seen. Absent if none was accepted.
+   *
+   * @generated from field: google.protobuf.Duration mean_wait = 7;
+   */
+  meanWait?: Duration | undefined;
+
+  /**
+   * The mean time from there to the end of COMPLETED generations. Absent if there is none.
+   *
+   * @generated from field: google.protobuf.Duration mean_run = 8;
+   */
+  meanRun?: Duration | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.UsageGroup.
+ * Use `create(UsageGroupSchema)` to create a new message.
+ */
+export declare const UsageGroupSchema: GenMessage<UsageGroup>;
+
+/**
  * What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED).
  *
  * @generated from enum hfgateway.admin.v1.ApiKeyScope
@@ -1068,6 +1196,22 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListLimitsRequestSchema;
     output: typeof ListLimitsResponseSchema;
+  },
+  /**
+   * Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
+   * the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): a group is not known, or there would be more than 10,000 groups.
+   *
+   * Retry: safe.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.QueryUsage
+   */
+  queryUsage: {
+    methodKind: "unary";
+    input: typeof QueryUsageRequestSchema;
+    output: typeof QueryUsageResponseSchema;
   },
 }>;
 

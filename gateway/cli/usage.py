@@ -1,0 +1,79 @@
+"""`hfgateway usage`: what tenants have used, as a table, CSV or JSON."""
+
+from __future__ import annotations
+
+import csv
+import sys
+import time
+from datetime import UTC, datetime
+
+import click
+
+from gateway.cli.output import echo_cells
+from gateway.cli.progress import print_json
+
+GROUPS = "day, tenant, key, model or label:NAME"
+
+
+def _moment(text: str) -> float:
+    """Read a UTC date, or an age such as 7d, as seconds since the epoch."""
+    from gateway.config import seconds
+
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        pass
+    try:
+        return time.time() - seconds(0)(text)
+    except ValueError:
+        raise click.BadParameter("must be a date such as 2026-11-01, or an age such as 7d") from None
+
+
+@click.command()
+@click.option("--since", type=_moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: 30d.")
+@click.option("--until", type=_moment, metavar="WHEN", help="The same, not included. Default: now.")
+@click.option("--tenant", default="", metavar="NAME", help="Only this tenant.")
+@click.option("--by", "groups", multiple=True, metavar="GROUP", help=f"Group by {GROUPS}; can be repeated.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a line of names.")
+@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+def usage(
+    *, since: float | None, until: float | None, tenant: str, groups: tuple[str, ...], as_csv: bool, as_json: bool
+) -> int:
+    """Sum up generations, credits, waits and run times of the gateway that runs on the store in HFGATEWAY_STORE_URL."""
+    from gateway.cli.operator import PATIENCE, ask_running
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.QueryUsageRequest(tenant=tenant, group_by=groups or ("day", "tenant"))
+    if since is not None:
+        request.start_time.FromMicroseconds(round(since * 1e6))
+    if until is not None:
+        request.end_time.FromMicroseconds(round(until * 1e6))
+    answer = ask_running(lambda admin: admin.QueryUsage(request, timeout=PATIENCE))
+    if as_json:
+        for group in answer.groups:
+            print_json(group)
+        return 0
+    states = ("COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST")
+    names = [*request.group_by, "generations", *(state.lower() for state in states), "credits_spent"]
+    names += ["credits_reserved", "unpriced", "mean_wait_seconds", "mean_run_seconds"]
+    lines = [
+        [
+            *group.values,
+            str(group.generations),
+            *(str(group.by_state.get(state, 0)) for state in states),
+            group.credits_spent,
+            group.credits_reserved,
+            str(group.unpriced),
+            *(
+                f"{getattr(group, name).ToMilliseconds() / 1000:.1f}" if group.HasField(name) else ""
+                for name in ("mean_wait", "mean_run")
+            ),
+        ]
+        for group in answer.groups
+    ]
+    if as_csv:
+        csv.writer(sys.stdout, lineterminator="\n").writerows([names, *lines])
+        return 0
+    for line in [names, *lines]:
+        echo_cells(line)
+    return 0

@@ -1,0 +1,64 @@
+"""Converts queries of usage and their results between messages and values."""
+
+import re
+from collections.abc import Sequence
+
+from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.generations.limits import SPENDS, amount
+from gateway.generations.usage import DAY, KEY, LABEL, MODEL, MOST_GROUPS, TENANT, UsageQuery, UsageRow
+from gateway.rpc.convert import wall_time
+from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+PERIOD = 30 * 86_400.0
+"""Seconds before the end of a query without a start."""
+_GROUP = re.compile(rf"{DAY}|{TENANT}|{KEY}|{MODEL}|{LABEL}[a-z0-9._/-]{{1,63}}")
+
+
+def query_of(request: pb.QueryUsageRequest, now: float) -> UsageQuery:
+    """Return the query. `now` is wall time. Raises INVALID_INPUT with all violations."""
+    wrong: list[Violation] = []
+    end = wall_time(request, "end_time", wrong)
+    until = now if end is None else end
+    start = wall_time(request, "start_time", wrong)
+    since = until - PERIOD if start is None else start
+    if since >= until and not wrong:
+        wrong.append(Violation("start_time", "must be before end_time"))
+    for index, name in enumerate(request.group_by):
+        if not _GROUP.fullmatch(name):
+            wrong.append(Violation(f"group_by[{index}]", "must be day, tenant, key, model or label:NAME"))
+        elif name in request.group_by[:index] or (name.startswith(LABEL) and _label_before(request.group_by, index)):
+            wrong.append(Violation(f"group_by[{index}]", "must not be repeated; there can be one label"))
+    if wrong:
+        raise invalid_input(wrong)
+    return UsageQuery(since, until, request.tenant, tuple(request.group_by))
+
+
+def answer_of(query: UsageQuery, rows: Sequence[UsageRow]) -> pb.QueryUsageResponse:
+    """Return the groups. Raises INVALID_INPUT if there are too many."""
+    groups: dict[tuple[str, ...], list[UsageRow]] = {}
+    for row in rows:
+        groups.setdefault(row.group(query), []).append(row)
+    if len(groups) > MOST_GROUPS:
+        raise invalid_field("group_by", f"gives more than {MOST_GROUPS} groups: ask for less time, or one tenant")
+    answer = pb.QueryUsageResponse()
+    for values in sorted(groups):
+        _add(answer.groups.add(values=values), groups[values])
+    return answer
+
+
+def _add(group: pb.UsageGroup, rows: Sequence[UsageRow]) -> None:
+    for row in rows:
+        group.generations += row.generations
+        group.by_state[row.state.name] += row.generations
+        group.unpriced += row.generations - row.priced if row.state in SPENDS else 0
+    group.credits_spent = amount(sum(row.credits for row in rows if row.state in SPENDS))
+    group.credits_reserved = amount(sum(row.credits for row in rows if not row.state.ended))
+    waits, runs = sum(row.waits for row in rows), sum(row.runs for row in rows)
+    if waits:
+        group.mean_wait.FromMicroseconds(round(1e6 * sum(row.waited for row in rows) / waits))
+    if runs:
+        group.mean_run.FromMicroseconds(round(1e6 * sum(row.ran for row in rows) / runs))
+
+
+def _label_before(names: Sequence[str], index: int) -> bool:
+    return any(name.startswith(LABEL) for name in names[:index])
