@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import (
     attack,
+    budgets,
     charges,
     crowd,
     follow,
@@ -53,8 +54,9 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "translation": translation.run,
     "postgresql": postgresql.run,
     "traces": traces.run,
+    "budgets": budgets.run,
 }
-TIME_LIMITS = {"charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
+TIME_LIMITS = {"budgets": 3600.0, "charges": 2400.0, "crowd": 900.0, "goodput": 900.0}
 DEFAULT_TIME_LIMIT = 300.0
 """The time limit of a benchmark in seconds, if TIME_LIMITS has none."""
 

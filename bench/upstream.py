@@ -40,6 +40,8 @@ class Higgsfield:
             return json.dumps(requests).encode(), 0.0
         if path.partition("?")[0] == "/models":
             return b'{"items": []}', 0.0
+        if path.startswith("/estimate/"):
+            return b'{"type": "estimate", "credits": "0.050", "usd": "0.004"}', 0.0
         if method == "GET" and self.ended:
             return _status("completed", parts[2]), 0.0
         if method == "GET":

@@ -27,6 +27,7 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
         ("request", generation.upstream.request_id),
         ("labels", _labels(generation)),
         ("cost", f"{generation.estimated_cost.credits} credits" if generation.estimated_cost.credits else ""),
+        ("settled", f"{generation.settled_cost.credits} credits" if generation.settled_cost.credits else ""),
         ("forecast", forecast_of(generation)),
         ("waits for", generation.delay.message),
         ("failure", generation.failure.message),
@@ -58,9 +59,9 @@ def print_generations(generations: Sequence[Generation]) -> None:
 
     console = Console(highlight=False)
     for generation in generations:
-        name, state, model_id, time, outputs, labels, prompt = map(plain, _row(generation))
+        name, state, model_id, time, outputs, labels, prompt, cost = map(plain, _row(generation))
         console.print(Text(f"{name}  {state:<11}  {time}  {outputs}"), no_wrap=True, overflow="ellipsis")
-        details = "  ".join(part for part in (model_id, prompt, labels) if part)
+        details = "  ".join(part for part in (model_id, prompt, labels, cost) if part)
         console.print(Text(f"  {details}", "dim"), no_wrap=True, overflow="ellipsis")
 
 
@@ -107,7 +108,14 @@ def _row(generation: Generation) -> tuple[str, ...]:
         f"{finished}/{len(generation.outputs)}" if generation.outputs else "",
         _labels(generation),
         prompt_of(generation),
+        _cost(generation),
     )
+
+
+def _cost(generation: Generation) -> str:
+    """Return what budgets count, in credits: what was settled, or else what is reserved."""
+    cost = generation.settled_cost if generation.HasField("settled_cost") else generation.estimated_cost
+    return f"{cost.credits} credits" if cost.credits else ""
 
 
 def created(thing: Generation | SoulCharacter) -> str:

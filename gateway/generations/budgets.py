@@ -23,7 +23,7 @@ REFRESH_EVERY = 1.0
 
 
 class Budgets:
-    """The limits of all tenants, in memory. `stored` are those of the store at its version `version`."""
+    """The limits of all tenants, in memory. `stored` are those of the store at `version`."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class Budgets:
         trusted_time: TrustedTime,
         prices: Prices,
         stored: Sequence[Limited],
-        version: int,
+        version: int | None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -115,7 +115,7 @@ class Budgets:
 
     async def run(self) -> None:
         """Read limits that another process has changed."""
-        while True:
+        while self._version is not None:
             await rest(self._clock, REFRESH_EVERY)
             with contextlib.suppress(UnconfirmedError, GatewayError):
                 if await self._store.limits_version() != self._version:

@@ -10,6 +10,7 @@ stored or sent, and the same call can be repeated.
 """
 
 import asyncio
+import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -84,16 +85,16 @@ class Prices:
         return found[1]
 
     async def _ask(self, key: bytes, given: Input, prepared: Prepared) -> Price:
+        price: Price | None = None
         try:
             estimate = await self._upstream.estimate(given)
         except GatewayError as error:
-            if error.failure.reason is Reason.MODEL_UNKNOWN:  # there may be no estimate for it
-                return self._without_estimate(prepared)
-            raise
-        try:
-            price = Price(millionths(estimate.credits), estimate.credits, estimate.usd)
-        except ValueError:
-            price = self._without_estimate(prepared)
+            if error.failure.reason is not Reason.MODEL_UNKNOWN:  # which may only have no estimate
+                raise
+        else:
+            with contextlib.suppress(ValueError):  # it is a description
+                price = Price(millionths(estimate.credits), estimate.credits, estimate.usd)
+        price = price or self._without_estimate(prepared)
         self._cached[key] = (self._clock.moment().steady, price)
         self._cached.move_to_end(key)
         while len(self._cached) > MOST_PRICES:

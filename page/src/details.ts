@@ -49,6 +49,7 @@ function facts(generation: Generation): [string, Node | string][] {
     ["Ended", endTime ? timeElement(endTime) : ""],
     ["Took", generation.done ? elapsed(generation, Date.now()) : ""],
     ["Estimated price", price(generation.estimatedCost)],
+    ["Settled price", price(generation.settledCost)],
     ["Outputs expire", outputsExpireTime ? timeElement(outputsExpireTime) : ""],
     ["Labels", labels.join(", ")],
     ["Id", code(generation.id)],

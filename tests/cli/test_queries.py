@@ -25,6 +25,7 @@ FOUND = pb.ListGenerationsResponse(
         generation(
             "QUEUED", 1, "g2", model_id="a/b", labels={"order": "8"}, create_time={"seconds": 1_700_000_000},
             input={"model": {"model_id": "a/b", "parameters": {"prompt": "a fox", "duration": 5}}},
+            estimated_cost={"credits": "2.50"},
         ),
         generation("COMPLETED", 4, "g1", outputs=[{"url": "https://cdn.test/1"}, {}]),
     ],
@@ -39,8 +40,8 @@ async def test_list_prints_tab_separated_columns(gateway: ScriptedGateway, hfgat
 
     assert ended.code == 0
     assert [line.split("\t") for line in ended.out.splitlines()] == [
-        ["g2", "QUEUED", "a/b", "2023-11-14 22:13:20Z", "", "order=8", "a fox"],
-        ["g1", "COMPLETED", "", "", "1/2", "", ""],
+        ["g2", "QUEUED", "a/b", "2023-11-14 22:13:20Z", "", "order=8", "a fox", "2.50 credits"],
+        ["g1", "COMPLETED", "", "", "1/2", "", "", ""],
     ]
     (request,) = gateway.requests["ListGenerations"]
     assert (len(request.filter.states), request.filter.model_ids, request.page_size) == (2, ["a/b"], 2)

@@ -46,6 +46,8 @@ class Evidence:
     retention: float = 30 * DAY
     """HFGATEWAY_RETENTION, in seconds."""
     ended_at: float = 0.0
+    wrong_sums: list[str] = field(default_factory=list)
+    """What is wrong with the sums of budgets."""
     unreported_hangs: list[float] = field(default_factory=list)
     """Times at which the disk had hung for more than a minute, and the gateway was ready nevertheless."""
     most_commits: int = 0
@@ -87,6 +89,7 @@ class _Checker:
         for view in evidence.views:
             for wrong in self._check_watcher(view):
                 yield f"watcher of {view.tenant}: {wrong}"
+        yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from self._check_gateway()
 
     # -- One key -------------------------------------------------------------------------------------------------------

@@ -54,6 +54,8 @@ class Disk:
         """The true time at which the copy was made; None if there is none."""
         self.on_commit: Callable[[], None] = lambda: None
         """Called before each commit."""
+        self.in_commit: Callable[[sqlite3.Connection], None] = lambda connection: None
+        """Called before each commit that is stored, with the connection inside the transaction."""
         self._hanging: list[asyncio.Future[None]] = []
         self._open_resources: list[Any] = []
 
@@ -230,6 +232,8 @@ class _Connection:
             stored = world.rng.random() < 0.5
             world.record("I/O error during a commit,", "stored" if stored else "not stored")
             if stored:
+                disk.in_commit(self._real)
                 self._real.execute("COMMIT")
             raise sqlite3.OperationalError(IO_ERROR)
+        disk.in_commit(self._real)
         return self._real.execute("COMMIT")

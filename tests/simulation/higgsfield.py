@@ -272,6 +272,8 @@ class Higgsfield:
         query = target.partition("?")[2]
         if request_id := _request_id_in(target):
             return self._respond_about(self.ledger.requests.get(request_id), method)
+        if target.startswith("/estimate/"):
+            return _reply(200, {"type": "estimate", "credits": price_of(_prompt(body)), "usd": "0.1"}, self._date())
         if method == "POST":
             return self._submit(query, headers, body)
         return _reply(404, {"detail": "Not found"}, self._date())
@@ -417,6 +419,11 @@ class _Transport:
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
+
+
+def price_of(prompt: str) -> str:
+    """Return the credits of a request."""
+    return f"{1 + len(prompt) % 2}.{sum(prompt.encode()) % 1000:03}"
 
 
 def _api(body: bytes) -> str:

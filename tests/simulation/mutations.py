@@ -11,13 +11,13 @@ from typing import Any
 from unittest import mock
 
 from gateway.concurrency import OwnedTasks
-from gateway.generations import adopt, due_steps, follower, read_back
+from gateway.generations import adopt, due_steps, follower, limits, read_back
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.inputs import SoulInput
-from gateway.generations.model import Generation, IdempotencyKey, Steady
+from gateway.generations.model import Generation, IdempotencyKey, State, Steady
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
@@ -287,4 +287,21 @@ def a_deleted_request_is_adopted_again() -> Iterator[None]:
     """The key of an adopted generation is another one each time, so that a deletion does not keep it used."""
     numbers = itertools.count()
     with replaced(adopt, "_key", lambda request_id: IdempotencyKey(f"adopted {next(numbers)}")):
+        yield
+
+
+# -- Budgets -----------------------------------------------------------------------------------------------------------
+
+
+@mutation("has begun the day", 1622)
+def days_begin_by_the_wall_clock() -> Iterator[None]:
+    """A budget is reset when the wall clock is set forward."""
+    with replaced(TrustedTime, "known_now", lambda self: self._clock.moment().wall):
+        yield
+
+
+@mutation("has reserved and spent", 6)
+def a_lost_generation_releases_its_price() -> Iterator[None]:
+    """What may have been charged is given back."""
+    with replaced(limits, "SPENDS", frozenset({State.COMPLETED})):
         yield

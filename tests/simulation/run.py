@@ -11,12 +11,15 @@ import sqlite3
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
 from gateway.config import Settings, read_settings
+from gateway.generations.limits import day_at
 from gateway.generations.model import State
 from gateway.store import files
+from tests.simulation.books import PRICE_OF_V1, Books, set_budgets
 from tests.simulation.callers import Adopter, Caller, CallerBehaviour, Watcher
 from tests.simulation.checker import Evidence, violations
 from tests.simulation.disk import FULL, HANGS, READ_ONLY, Disk
@@ -96,6 +99,8 @@ class Plan:
     """The name of the theme; empty if there is none."""
     lost_answers: float = 0.0
     """A probability; see `Disk`."""
+    budget: str = ""
+    """The credits of each tenant for a month; empty if there is no budget."""
     adopters: int = 0
     """The number of callers that adopt a request instead of submitting one, beside the others."""
     sigterm_share: float = 0.25
@@ -104,6 +109,8 @@ class Plan:
 
 ADOPTED_IN, ADOPTED_AT = 16, 11
 """Requests are adopted in every sixteenth seed, so that the other seeds stay as they were without adoption."""
+BUDGETS_IN, BUDGETS_AT = 16, (6, 13)
+"""Budgets are set in two of sixteen seeds, for the same reason."""
 LOST_IN, LOST_AT = 16, (3, 5, 9)
 """Answers to writes are lost in three of sixteen seeds, for the same reason."""
 
@@ -196,6 +203,9 @@ def plan(seed: int) -> Plan:
         planned.theme = theme.__name__.strip("_")
     planned.lost_answers = random.Random(seed).choice((0.01, 0.05, 0.3)) if seed % LOST_IN in LOST_AT else 0.0
     planned.adopters = 2 if seed % ADOPTED_IN == ADOPTED_AT else 0
+    if seed % BUDGETS_IN in BUDGETS_AT and not planned.restores:
+        planned.budget = random.Random(seed).choice(("2.5", "4.001", "6"))
+        planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
     return planned
 
 
@@ -362,6 +372,10 @@ class _Simulation:
         disk.lost_answers = planned.lost_answers
         disk.on_commit = self.higgsfield.on_submit = self._target_next_steps
         self.server.response_loss = planned.response_loss
+        if planned.budget:
+            self.books = Books(self.evidence.wrong_sums, lambda: day_at(world.now))
+            disk.in_commit = self.books.check
+            set_budgets(disk.path, planned.budget)
 
     async def run(self) -> None:
         world, horizon = self.world, self.plan.horizon
@@ -384,6 +398,8 @@ class _Simulation:
             await self.world.sleep(1.0)  # the stream of one has just ended, because it was old
         self.evidence.ended_at = world.now
         self._measure()
+        if self.plan.budget:
+            self.books.compare(self.higgsfield.ledger, world.now)
         serving.cancel()
 
     def close(self) -> None:
