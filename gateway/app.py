@@ -9,15 +9,18 @@ import signal
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import ClockFrom, Machine, assemble, open_traces
+from gateway.assembly import ClockFrom, Machine, join, lead, open_traces
 from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
 from gateway.core_metrics import register_metrics
 from gateway.generations.clock import SystemClock
+from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
+from gateway.replica import Replica
 from gateway.serving import Ports, listen, open_standby
+from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
 
 log = logging.getLogger(__name__)
@@ -31,21 +34,28 @@ class Gateway:
     def __init__(self, settings: Settings, credentials: Credentials, clock_from: ClockFrom = SystemClock) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._clock_from = clock_from
+        self._machine = Machine(clock_from=clock_from)
+        self._telemetry = Telemetry()
         self._exit = contextlib.AsyncExitStack()
         self._core: Core
+        self._replica: Replica | None = None
+        """What this gateway is while another one leads."""
+        self._former: Replica | None = None
+        """The same, but kept when this gateway leads: its calls may still wait."""
+        self._following: asyncio.Task[None] | None = None
         self._ports: Ports
         self.grpc_address = self.http_address = ""
 
     @property
     def access(self) -> Access:
         """The API keys and watch tokens of this gateway."""
-        return self._core.access
+        return self._core.access if self._replica is None else self._replica.access
 
     async def start(self) -> None:
         """Open the store and the ports. If it raises SettingError or StoreOpenError, everything is closed again.
 
-        While another gateway has the store, this waits as its standby, which serves only health checks.
+        If another gateway has a database, this one serves as its replica, and leads when it can. While the schema of
+        the database is not its own, this waits as a standby, which serves only health checks.
         """
         try:
             await self._start()
@@ -54,11 +64,9 @@ class Gateway:
             raise
 
     async def _start(self) -> None:
-        telemetry = Telemetry()
-        traces = open_traces(self._settings)
-        if traces is not None:
-            self._exit.push_async_callback(asyncio.to_thread, traces.close)
-        machine = Machine(clock_from=self._clock_from)
+        self._traces = open_traces(self._settings)
+        if self._traces is not None:
+            self._exit.push_async_callback(asyncio.to_thread, self._traces.close)
         async with contextlib.AsyncExitStack() as waiting:
 
             async def stand_by(active: str) -> None:
@@ -66,29 +74,72 @@ class Gateway:
                 line = f"hfgateway: standby on HTTP {address}, the active gateway is {active}"
                 announce(log, line, http=address, active=active)
 
-            self._core = await assemble(self._settings, self._credentials, _store_broke, machine, stand_by)
-        self._exit.push_async_callback(self._core.close)
-        register_metrics(self._core, telemetry)
-        if traces is not None:
-            traces.entries = self._core.feed.entries
-            self._core.calls.trace = traces.upstream_call
-            self._core.store.change_log.listen(traces.on_commit)
-        self._ports = Ports(self._core, telemetry, traces, self._exit)
+            joined = await join(self._settings, self._credentials, _store_broke, self._machine, stand_by)
+        if isinstance(joined, Core):
+            self._exit.push_async_callback(joined.close)
+            self._core = joined
+            self._observe(joined)
+        else:
+            self._exit.push_async_callback(self._close)
+            self._replica = self._former = joined
+            try:
+                await joined.begin()
+            except UnconfirmedError as error:
+                raise StoreOpenError(f"{self._settings.store}: {error}") from error
+        self._ports = Ports(joined, self._telemetry, self._traces, self._exit)
         listening = listen("HTTP_ADDRESS", self._settings.http_address)
         self._exit.callback(listening.close)
-        await self._core.start()
+        if isinstance(joined, Core):
+            await joined.start()
+        else:
+            self._following = asyncio.create_task(self._follow(joined))
         self.grpc_address = await self._ports.open_grpc()
+        if isinstance(joined, Core):
+            await self._ports.reachable()
         self.http_address = await self._ports.open_http(listening)
-        await self._ports.open_admin()
+        if isinstance(joined, Core):
+            await self._ports.open_admin()
+
+    async def _follow(self, replica: Replica) -> None:
+        """Follow the leader until this gateway leads, and lead."""
+        try:
+            await replica.follow()
+            core = self._core = await lead(replica, self._credentials, self._machine)
+            self._replica = None
+            self._observe(core)
+            await core.start()
+            await self._ports.lead(core)
+        except Exception as error:
+            _store_broke(error)
+            raise
+        announce(log, "hfgateway: leads the replicas of its store")
+
+    def _observe(self, core: Core) -> None:
+        """Register the metrics of a core, and trace its generations if traces are on."""
+        register_metrics(core, self._telemetry)
+        if self._traces is not None:
+            self._traces.entries = core.feed.entries
+            core.calls.trace = self._traces.upstream_call
+            core.store.change_log.listen(self._traces.on_commit)
+
+    async def _close(self) -> None:
+        await (self._core if self._replica is None else self._replica).close()
 
     async def check_credentials(self) -> None:
         """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials."""
-        await self._core.upstream.check_credentials()
+        if self._replica is None:
+            await self._core.upstream.check_credentials()
 
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""
         self._ports.not_serving()
-        await self._core.drain()
+        if self._following is not None:
+            self._following.cancel()
+            await asyncio.gather(self._following, return_exceptions=True)
+        if self._former is not None:
+            self._former.drain()
+        if self._replica is None:
+            await self._core.drain()
         await self._exit.aclose()
 
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from gateway.access.identity import Access
 from gateway.addresses import LOOPBACK
@@ -34,6 +34,7 @@ from gateway.generations.pace import Paces, Trust
 from gateway.generations.poll_limit import PollLimit
 from gateway.generations.ports import Clock
 from gateway.generations.prices import Prices
+from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
@@ -53,10 +54,11 @@ from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.object_storage.from_url import object_storage
+from gateway.replica import Freshness, Replica
 from gateway.rpc.callback_bodies import JsonBodies
 from gateway.store.database import WriterFrom
 from gateway.store.sqlite import SqliteStore
-from gateway.store.store import Store, StoreOpenError
+from gateway.store.store import SharedStore, Store, StoreOpenError
 from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
@@ -64,6 +66,7 @@ from gateway.upstream_calls import UpstreamCalls
 if TYPE_CHECKING:
     from gateway.open_telemetry import Traces
     from gateway.sign_on import SignOn
+    from gateway.store.postgres.store import PostgresStore
 
 Standby = Callable[[str], Awaitable[None]]
 """Called when another gateway has the store, with its address."""
@@ -85,37 +88,109 @@ async def assemble(
     credentials: Credentials,
     broken: Callable[[Exception], None],
     machine: Machine = Machine(),
-    standby: Standby | None = None,
 ) -> Core:
     """Open the store and build the core. Raises StoreOpenError, or SettingError if the archive cannot be used.
 
     `broken` is called once if the store can no longer be used: a commit fails on the disk, or another gateway has it.
-    `standby` is that of `open_store`.
     """
     archive = archive_storage(settings)
     async with contextlib.AsyncExitStack() as undo:
-        store = await open_store(settings, broken, machine.writer, standby)
+        store = await open_store(settings, broken, machine.writer)
         undo.push_async_callback(store.close)
-        try:
-            core = await _core(await _base(store, settings, credentials, machine), archive)
-        except UnconfirmedError as error:
-            raise StoreOpenError(f"{settings.store}: {error}") from error
+        core = await _core_of(_base(store, settings, credentials, machine), archive)
         undo.pop_all()
     return core
 
 
-async def open_store(
+async def join(
     settings: Settings,
+    credentials: Credentials,
     broken: Callable[[Exception], None],
-    writer: WriterFrom = Writer,
-    standby: Standby | None = None,
-) -> Store:
-    """Open the store. Raises StoreOpenError, or SettingError if its library is not installed.
+    machine: Machine,
+    standby: Standby,
+) -> Core | Replica:
+    """Do the same as `assemble`, but build a replica if another gateway has the store.
 
-    If another gateway has a database, `standby` is called with its address, and this waits for its end.
+    `standby` is that of `join_store`.
     """
     if not isinstance(settings.store, PostgresUrl):
+        return await assemble(settings, credentials, broken, machine)
+    archive = archive_storage(settings)
+    async with contextlib.AsyncExitStack() as undo:
+        store = await join_store(settings, settings.store, broken, standby)
+        undo.push_async_callback(store.close)
+        joined: Core | Replica
+        if store.leads:
+            joined = await _core_of(_base(store, settings, credentials, machine), archive)
+        else:
+            joined = await _replica(store, settings, machine)
+        undo.pop_all()
+    return joined
+
+
+async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> Core:
+    """Build the core of a replica that leads now. It shares the feed and the keys, so that open watches go on.
+
+    Raises as `assemble` does.
+    """
+    settings = replica.settings
+    base = _base(replica.store, settings, credentials, machine)
+    return await _core_of(base, archive_storage(settings), replica)
+
+
+async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> Replica:
+    try:
+        clock = machine.clock_from(await store.times.newest_steady())
+        position = await store.change_log.position()  # before the generations, so that no change is missed
+        feed = Feed(await store.generations.unfinished(), position)
+        freshness = Freshness(store)
+        stored, secret = await store.keys.api_keys(), await store.keys.token_secret()
+        run_times = RunTimes()
+        run_times.learn_all(await store.accounts.run_times())
+    except UnconfirmedError as error:
+        raise StoreOpenError(f"{settings.store}: {error}") from error
+    required = settings.auth == "keys"
+    sign_on = open_sign_on(settings, clock)
+    access = Access(store.keys, clock, stored, secret, required=required, issuer=sign_on, current=freshness.current)
+    access.on_revoke(feed.wake_all)
+    reads = Reads(store.generations, store.change_log, feed, clock)
+    # Only the leader knows which generations wait in front of others, so forecasts have no queue position here.
+    admission = Admission(settings.upstream_concurrency, lambda _: 0.0, access.several_tenants)
+    return Replica(
+        settings=settings,
+        store=store,
+        feed=feed,
+        access=access,
+        sign_on=sign_on,
+        freshness=freshness,
+        reads=reads,
+        watches=Watches(store.change_log, store.generations, feed, clock, reads),
+        forecasts=Forecaster(clock, admission, run_times, feed),
+        archived=ArchivedFiles(store.copies),
+        run_times=run_times,
+    )
+
+
+async def open_store(settings: Settings, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> Store:
+    """Open the store. Raises StoreOpenError, also if another gateway has it; SettingError if a library is missing."""
+    if not isinstance(settings.store, PostgresUrl):
         return SqliteStore(settings.store, broken, writer)
+    store = settings.store
+    return await _postgres().open(store.url, str(store), broken, settings.store_connections)
+
+
+async def join_store(
+    settings: Settings, store: PostgresUrl, broken: Callable[[Exception], None], standby: Standby
+) -> SharedStore:
+    """Open a store that other gateways may have open. Raises as `open_store` does.
+
+    If another gateway leads and the schema must be migrated, `standby` is called with its name, and this waits for its
+    end.
+    """
+    return await _postgres().join(store.url, str(store), broken, settings.store_connections, standby)
+
+
+def _postgres() -> "type[PostgresStore]":
     try:
         from gateway.store.postgres.store import PostgresStore  # imports psycopg, which costs 0.1 s
     except ModuleNotFoundError as error:
@@ -123,8 +198,7 @@ async def open_store(
             raise
         why = "needs a library that is not installed: pip install 'hfgateway[postgresql]'"
         raise SettingError(STORE_URL, why) from error
-    store = settings.store
-    return await PostgresStore.open(store.url, str(store), broken, settings.store_connections, standby)
+    return PostgresStore
 
 
 def open_traces(settings: Settings) -> "Traces | None":
@@ -209,16 +283,27 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
     return _Base(store, settings, clock, upstream, recorder, calls, await store.keys.token_secret())
 
 
-async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
-    store, settings, clock, upstream, recorder, calls, token_secret = base
+async def _core_of(base: Awaitable[_Base], archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
+    try:
+        return await _core(await base, archive, replica)
+    except UnconfirmedError as error:
+        raise StoreOpenError(f"the store cannot be used: {error}") from error
+
+
+async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
+    """Build a core, which takes over the feed and the keys of a replica."""
+    store, settings, clock, upstream, recorder, calls, _ = base
     unfinished = await store.generations.unfinished()
-    feed = Feed(unfinished, await store.change_log.position())
+    if replica is None:
+        feed = Feed(unfinished, await store.change_log.position())
+        sign_on = open_sign_on(settings, clock)
+        access = await _access(base, sign_on)
+    else:
+        feed, access, sign_on = replica.feed, replica.access, replica.sign_on
+        feed.replace(unfinished)
     calls.entries = feed.entries
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
     characters = await _characters(base)
-    sign_on = open_sign_on(settings, clock)
-    api_keys = await store.keys.api_keys()
-    access = Access(store.keys, clock, api_keys, token_secret, required=settings.auth == "keys", issuer=sign_on)
     lifecycle = await _lifecycle(base, feed, catalogs, characters, access)
     agents = Agents(HiggsfieldAgents(upstream), store.agents, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
@@ -264,6 +349,17 @@ async def _core(base: _Base, archive: ObjectStorage | None) -> Core:
         characters=characters,
         agents=agents,
     )
+
+
+async def _access(base: _Base, sign_on: "SignOn | None") -> Access:
+    store, settings = base.store, base.settings
+    current = Freshness(cast(SharedStore, store)).current if isinstance(settings.store, PostgresUrl) else _always
+    keys, required = await store.keys.api_keys(), settings.auth == "keys"
+    return Access(store.keys, base.clock, keys, base.token_secret, required=required, issuer=sign_on, current=current)
+
+
+def _always() -> bool:
+    return True
 
 
 async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters, access: Access) -> _Lifecycle:

@@ -91,6 +91,7 @@ class Settings:
     store: Store
     store_connections: int
     public_url: str | None
+    replica_address: Address | None
     webhook_address: Address | None
     webhook_secrets: tuple[str, ...]
     callback_networks: tuple[Network, ...]
@@ -423,6 +424,11 @@ _ROWS: dict[str, _Row] = {
         "the gateway's database: sqlite:///FILE or postgresql://..., by default hfgateway.db in the user's data folder",
     ),
     "STORE_CONNECTIONS": _Row("store_connections", "10", _connections, "connections to a PostgreSQL server"),
+    "REPLICA_ADDRESS": _Row(
+        "replica_address", "", _optional_address,
+        "HOST:PORT at which replicas on a PostgreSQL server reach this one's gRPC port; default: GRPC_ADDRESS, or the "
+        "address of the host name if that is every address",
+    ),
     "PUBLIC_URL": _Row(
         "public_url", "", _optional_url, "URL at which Higgsfield reaches the gateway; enables webhooks"
     ),

@@ -5,9 +5,9 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from gateway.access.identity import Access
+from gateway.access.identity import Access, Signing
 from gateway.agents.service import Agents
 from gateway.archive.archiver import ArchivedFiles, Archiver
 from gateway.callbacks.dispatcher import Dispatcher
@@ -49,13 +49,6 @@ HEAL_EVERY = 1.0
 """Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
 """Seconds for which an idempotency key is remembered at least (generation_service.proto)."""
-
-
-class Signing(Protocol):
-    """Keeps the keys of an issuer."""
-
-    async def run(self) -> None:
-        """Fetch them until canceled."""
 
 
 @dataclass
@@ -164,6 +157,10 @@ class Core:
     def trouble(self) -> str:
         """What is wrong with a gateway that is ready; empty if nothing is known."""
         return CREDENTIALS_REFUSED if self.upstream.credentials_accepted is False else ""
+
+    def behind(self) -> float:
+        """Return the delay of status polls in seconds."""
+        return self.follower.behind()
 
     def _run_until_drain(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part until the drain. If it ends earlier, that is logged as critical."""

@@ -7,33 +7,38 @@ import importlib
 import os
 import socket
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2_grpc
 
 from gateway.certificates import Certificates, Loaded
-from gateway.config import PREFIX, Address, SettingError, Settings, Store, default_store
+from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings, Store, default_store
 from gateway.core import Core
 from gateway.generations.clock import SystemClock, rest
+from gateway.generations.stores import UnconfirmedError
 from gateway.mcp import INSTALL, needs_install
 from gateway.open_files import connections
+from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.agents import AgentHandlers
 from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
-from gateway.rpc.generations import GenerationHandlers
+from gateway.rpc.errors import RpcError
+from gateway.rpc.forwarding import Replicated, Switch, ToLeader, Webhook, add_webhooks
+from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
 from gateway.rpc.health import Health
 from gateway.rpc.limits import WEBHOOKS, Door, Limits
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
 from gateway.rpc.uploads import UploadHandlers
 from gateway.rpc.watch_tokens import TokenHandlers
+from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.agents.v1alpha1 import agent_service_pb2
@@ -81,45 +86,100 @@ GRPC_OPTIONS = (
 )
 HEALTH_EVERY = 0.5
 """Seconds between updates of the reported health."""
+TO_LEADER = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_metadata_size", 64 * 1024),
+    ("grpc.absolute_max_metadata_size", 64 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.keepalive_time_ms", 15_000),
+)
+"""Options of the connection to the leader."""
+LOOK_AROUND = 0.25
+"""Seconds between looks whether the connected gateway still leads."""
 STOP_GRACE = 1.0
 """Seconds for responses that are being sent when the gRPC server stops."""
 
 
 class Ports:
-    """Opens the ports of a core. The exit stack closes them."""
+    """Opens the ports of a core or of a replica. The exit stack closes them."""
 
     def __init__(
-        self, core: Core, telemetry: Telemetry, traces: "Traces | None", exit_stack: contextlib.AsyncExitStack
+        self,
+        serving: Core | Replica,
+        telemetry: Telemetry,
+        traces: "Traces | None",
+        exit_stack: contextlib.AsyncExitStack,
     ) -> None:
-        self._core = core
-        self._settings = core.settings
+        self._serving = serving
+        self._settings = serving.settings
         self._telemetry = telemetry
         self._traces = traces
         self._exit = exit_stack
-        self.limits = Limits(core.follower.behind)
+        self.limits = Limits(self._behind)
         start_span = None if traces is None else traces.call
-        self._chain = Chain(telemetry, core.access, self.limits, start_span, core.settings.forward_headers)
-        self._generations = GenerationHandlers(
-            core.service,
-            core.watches,
-            core.forecasts,
-            core.timelines,
-            core.archived,
-            follower=core.follower,
-            adopter=core.adopter,
-        )
-        self._served = {
-            SERVICE: self._generations,
-            TOKEN_SERVICE: TokenHandlers(core.access),
-            UPLOAD_SERVICE: UploadHandlers(core.uploads),
-            CALLBACK_SERVICE: CallbackHandlers(core.tenant_callbacks),
-            CATALOG_SERVICE: CatalogHandlers(core.catalogs),
-            CHARACTER_SERVICE: CharacterHandlers(core.characters),
-            AGENT_SERVICE: AgentHandlers(core.agents),
-        }
-        self._certificates = _certificates(core.settings)
+        self._chain = Chain(telemetry, serving.access, self.limits, start_span, serving.settings.forward_headers)
+        self._certificates = _certificates(serving.settings)
+        self._switches: dict[ServiceDescriptor, Switch] = {}
+        self._to_leader: ToLeader | None = None
+        self._webhooks: Webhook | None = None
+        """Takes the webhooks that arrive here, and at a replica that leads from now on those of others."""
+        if isinstance(serving, Core):
+            self._served = _handlers(serving)
+        else:
+            self._served = self._replicated(serving)
+        self._generations = cast(GenerationReads, self._served[SERVICE])
         self._health = Health((service.full_name for service in self._served), telemetry.bad)
         self._most = connections()
+
+    def _replicated(self, replica: Replica) -> dict[ServiceDescriptor, object]:
+        """Return handlers that read here and forward the rest, until `lead` replaces them."""
+        self._chain.to_leader = True
+
+        def connect(peer: str) -> grpc.aio.Channel:
+            if self._certificates is None:
+                return grpc.aio.insecure_channel(peer, TO_LEADER)
+            return grpc.aio.secure_channel(peer, _peer_tls(self._certificates), TO_LEADER)
+
+        async def caught_up() -> None:
+            with contextlib.suppress(UnconfirmedError):
+                await replica.store.change_log.announced()
+
+        async def nothing() -> None:
+            pass
+
+        leader = self._to_leader = ToLeader(lambda: replica.store.leader.peer, connect, replica.access.replica_secret)
+        generations = GenerationReads(replica.reads, replica.watches, replica.forecasts, replica.archived, NoPolls())
+        here: dict[ServiceDescriptor, object] = {SERVICE: generations, TOKEN_SERVICE: TokenHandlers(replica.access)}
+        for service in PUBLIC_SERVICES:
+            replicated = Replicated(service, here.get(service), leader, caught_up if service is SERVICE else nothing)
+            self._switches[service] = Switch(service, replicated)
+        following = asyncio.create_task(_follow_leader(leader))
+        self._exit.callback(following.cancel)
+        self._exit.push_async_callback(leader.close)
+        return dict(self._switches)
+
+    def _behind(self) -> float:
+        return self._serving.behind()
+
+    async def lead(self, core: Core) -> None:
+        """Serve a core in place of the replica that has become it."""
+        for service, handlers in _handlers(core).items():
+            self._switches[service].handlers = handlers
+        self._serving = core
+        self._chain.to_leader = False
+        if self._settings.public_url is not None:
+            from gateway.web.webhook import forwarded
+
+            self._webhooks = forwarded(self._webhook_route(core))
+        await self.open_admin()
+        await self.reachable()
+
+    async def reachable(self) -> None:
+        """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
+        if isinstance(self._settings.store, PostgresUrl):
+            await cast(SharedStore, self._serving.store).reachable_at(self._peer)
 
     def not_serving(self) -> None:
         """Report NOT_SERVING to health checks, because the gateway is about to stop."""
@@ -134,6 +194,8 @@ class Ports:
             add_service(server, service, handlers, self._chain)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         _add_reflection(server, self._served, self._chain)
+        if isinstance(settings.store, PostgresUrl) and settings.public_url is not None:
+            add_webhooks(server, self._receive_forwarded, self._chain)
         # If the port is in use, gRPC would log lines of its own.
         check_free("GRPC_ADDRESS", settings.grpc_address)
         try:
@@ -144,6 +206,7 @@ class Ports:
             raise SettingError(PREFIX + "GRPC_ADDRESS", f"{settings.grpc_address} cannot be used: in use?") from error
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
+        self._peer = str(settings.replica_address or _own_address(settings.grpc_address.host, port))
         self._show()
         self._health.set(serving=True)
         following = asyncio.create_task(self._follow_health())
@@ -162,7 +225,7 @@ class Ports:
         from gateway.web.page import page_routes
         from gateway.web.server import WebServer, web_app
 
-        settings, core = self._settings, self._core
+        settings, access = self._settings, self._serving.access
         mcp = await self._open_mcp() if settings.mcp else []
         app = web_app(
             [
@@ -171,11 +234,11 @@ class Ports:
             ],
             await self._open_webhooks(),
             [
-                *event_routes(self._generations, self._chain, core.access, secure=settings.tls_cert is not None),
+                *event_routes(self._generations, self._chain, access, secure=settings.tls_cert is not None),
                 *page_routes(),
                 *mcp,
             ],
-            ready=lambda: (core.not_ready, core.trouble),
+            ready=lambda: (self._serving.not_ready, self._serving.trouble),
             exposition=self._telemetry.exposition,
             allowed_origins=settings.allowed_origins,
             foreign_hosts=settings.auth == "keys",
@@ -194,7 +257,8 @@ class Ports:
         """Serve the operator on a Unix socket in a private folder. A file beside the store contains its address."""
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
-        core = self._core
+        core = self._serving
+        assert isinstance(core, Core)
         handlers = AdminHandlers(
             resolver=core.resolver,
             access=core.access,
@@ -227,7 +291,7 @@ class Ports:
             raise SettingError(PREFIX + "MCP", f"needs a library that is not installed: {INSTALL}") from error
         from gateway.web.mcp import McpEndpoint
 
-        endpoint = McpEndpoint(self._served, self._chain, self._core.access, self._settings.allowed_origins)
+        endpoint = McpEndpoint(self._served, self._chain, self._serving.access, self._settings.allowed_origins)
         await endpoint.start()
         self._exit.push_async_callback(endpoint.stop)
         return [endpoint.route]
@@ -237,11 +301,11 @@ class Ports:
         clock = SystemClock()
         while True:
             await rest(clock, HEALTH_EVERY)
-            self._health.set(serving=not self._core.not_ready)
+            self._health.set(serving=not self._serving.not_ready)
 
     def _show(self) -> None:
         """Register the metrics of the limits."""
-        self._telemetry.watch("hfgateway_follower_behind_seconds", "Delay of status polls", self._core.follower.behind)
+        self._telemetry.watch("hfgateway_follower_behind_seconds", "Delay of status polls", self._behind)
         for name, pool in self.limits.pools().items():
             total = pool.total
             for metric, help_text, read in (
@@ -256,21 +320,20 @@ class Ports:
 
     async def _open_webhooks(self) -> list[Any]:
         """Return the route of webhooks for the HTTP port; none if they are disabled or have a separate port."""
-        from gateway.higgsfield.webhooks import Signatures
         from gateway.web.server import WebServer, webhook_app
-        from gateway.web.webhook import Proofs, webhook_route
+        from gateway.web.webhook import forwarded, forwarding_route
 
-        settings, core = self._settings, self._core
+        settings = self._settings
         if settings.public_url is None:
             return []
-        signatures = Signatures(settings.webhook_secrets) if settings.webhook_secrets else None
-        door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
-        proofs = Proofs(
-            signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
-        )
-        inbox, traces = core.webhook_inbox, self._traces
-        receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
-        route = webhook_route(core.store.generations, receive, proofs, door, self._telemetry.bad)
+        if isinstance(self._serving, Core):
+            route = self._webhook_route(self._serving)
+            self._webhooks = forwarded(route)
+        else:
+            assert self._to_leader is not None
+            self._webhooks = self._to_leader.webhook
+            door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
+            route = forwarding_route(self._serving.store.generations, self._receive_webhook, door, RpcError)
         if settings.webhook_address is None:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)
@@ -279,6 +342,78 @@ class Ports:
         await server.start()
         self._exit.push_async_callback(server.stop)
         return []
+
+    def _webhook_route(self, core: Core) -> Any:
+        from gateway.higgsfield.webhooks import Signatures
+        from gateway.web.webhook import Proofs, webhook_route
+
+        secrets = self._settings.webhook_secrets
+        proofs = Proofs(
+            Signatures(secrets) if secrets else None,
+            core.webhook_addresses.proven,
+            core.upstream.read_delivery,
+            core.upstream.read_job_set,
+        )
+        door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
+        inbox, traces = core.webhook_inbox, self._traces
+        receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
+        return webhook_route(core.store.generations, receive, proofs, door, self._telemetry.bad)
+
+    async def _receive_webhook(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Receive a webhook that has arrived here."""
+        assert self._webhooks is not None
+        return await self._webhooks(path, headers, body)
+
+    async def _receive_forwarded(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Receive a webhook that another replica has forwarded. Only the leader takes it."""
+        if self._webhooks is None or isinstance(self._serving, Replica):
+            return 503, b"try again\n"
+        return await self._webhooks(path, headers, body)
+
+
+def _handlers(core: Core) -> dict[ServiceDescriptor, object]:
+    generations = GenerationHandlers(
+        core.service,
+        core.watches,
+        core.forecasts,
+        core.timelines,
+        core.archived,
+        follower=core.follower,
+        adopter=core.adopter,
+    )
+    return {
+        SERVICE: generations,
+        TOKEN_SERVICE: TokenHandlers(core.access),
+        UPLOAD_SERVICE: UploadHandlers(core.uploads),
+        CALLBACK_SERVICE: CallbackHandlers(core.tenant_callbacks),
+        CATALOG_SERVICE: CatalogHandlers(core.catalogs),
+        CHARACTER_SERVICE: CharacterHandlers(core.characters),
+        AGENT_SERVICE: AgentHandlers(core.agents),
+    }
+
+
+async def _follow_leader(leader: ToLeader) -> None:
+    """End the calls to a gateway that no longer leads."""
+    while True:
+        await asyncio.sleep(LOOK_AROUND)
+        await leader.look_around()
+
+
+def _own_address(host: str, port: int) -> Address:
+    """Return the address at which other replicas reach a port that listens on a host.
+
+    If that is every address of this machine, its host name decides; HFGATEWAY_REPLICA_ADDRESS replaces it.
+    """
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        with contextlib.suppress(OSError):
+            host = socket.gethostbyname(socket.gethostname())
+    return Address(host, port)
+
+
+def _peer_tls(certificates: Certificates) -> grpc.ChannelCredentials:
+    """Return the credentials for the leader, which has the same certificate or one of the same issuer."""
+    loaded = certificates.current()
+    return grpc.ssl_channel_credentials(loaded.cert, loaded.key, loaded.cert)
 
 
 async def open_standby(settings: Settings, exit_stack: contextlib.AsyncExitStack, active: str) -> str:

@@ -1,5 +1,6 @@
 """Authenticates calls by API key or watch token, and holds the API keys of the gateway."""
 
+import hmac
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -71,10 +72,17 @@ class KeyStore(Protocol):
         """Return the secret that signs this store's watch tokens."""
 
 
+class Signing(Protocol):
+    """Keeps the keys of an issuer."""
+
+    async def run(self) -> None:
+        """Fetch them until canceled."""
+
+
 class Access:
     """The API keys and watch tokens that a gateway accepts.
 
-    All keys are in memory. They are up to date, because a store belongs to one process.
+    All keys are in memory. A replica that does not write the store replaces them after each change.
     """
 
     def __init__(
@@ -86,18 +94,24 @@ class Access:
         *,
         required: bool,
         issuer: Issuer | None = None,
+        current: Callable[[], bool] = lambda: True,
     ) -> None:
         """Take over the stored keys.
 
         `required`: calls without a key or token are refused. Otherwise they act as DEFAULT_TENANT, without limits.
-        `issuer` verifies tokens of others; without one they are refused.
+        `issuer` verifies tokens of others; without one they are refused. `current` returns whether the gateway knows
+        the present state of keys and generations. Without it, no caller is served, because what it would be shown may
+        be wrong.
         """
         self._issuer = issuer
         self._store = store
         self._clock = clock
         self._keys = {key.id: key for key in stored}
         self._token_secret = token_secret
+        self.replica_secret = hmac.digest(token_secret, b"replicas", "sha256").hex()
+        """The text with which replicas of this gateway recognize calls of one another."""
         self._required = required
+        self._current = current
         self._on_revoke: list[Callable[[], None]] = []
         self._tasks = OwnedTasks()
 
@@ -114,9 +128,10 @@ class Access:
     def identify(self, authorization: str, rpc: str) -> Identity:
         """Return the identity for an `authorization` header ("" if absent) and the name of the called RPC.
 
-        Raises INVALID_CREDENTIALS, or NOT_ALLOWED if a watch token calls an RPC other than WATCHING, or a key one that
-        its scopes do not have.
+        Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, or NOT_ALLOWED if a watch token calls an RPC other than
+        WATCHING, or a key one that its scopes do not have.
         """
+        self._check_current()
         secret = authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
         if secret.startswith(tokens.PREFIX):
             identity = self._identify_token(secret)
@@ -142,7 +157,11 @@ class Access:
         return Identity(key.tenant, key.id, key.name, scopes=key.scopes)
 
     def check(self, identity: Identity) -> None:
-        """Raise INVALID_CREDENTIALS if the key of an identity was revoked, or it or its token has expired."""
+        """Raise INVALID_CREDENTIALS if the key of an identity was revoked, or it or its token has expired.
+
+        Raises GATEWAY_UNAVAILABLE if that is not known.
+        """
+        self._check_current()
         key = self._keys.get(identity.key_id)
         if key is not None and key.revoke_time is not None:
             raise invalid_credentials("the API key was revoked")
@@ -226,9 +245,19 @@ class Access:
             raise GatewayError(Failure(Reason.NOT_FOUND, "no such API key"))
         return key
 
+    def replace(self, stored: Iterable[ApiKey]) -> None:
+        """Take over the stored keys again, after another gateway has changed them."""
+        self._keys = {key.id: key for key in stored}
+        for act in self._on_revoke:
+            act()
+
     def listed(self) -> Sequence[ApiKey]:
         """Return all keys, oldest first, including revoked ones."""
         return sorted(self._keys.values(), key=lambda key: (key.create_time, key.id))
+
+    def _check_current(self) -> None:
+        if not self._current():
+            raise gateway_unavailable("this replica cannot reach the store")
 
     def _identify_token(self, text: str) -> Identity:
         token = tokens.verify(text, self._token_secret)

@@ -83,6 +83,17 @@ class Feed:
         self._since = position
         self._tenants: dict[str, Signals] = {}
 
+    def replace(self, unfinished: Iterable[Generation]) -> None:
+        """Take over the stored versions of all generations that have not ended. Entries with watchers are kept.
+
+        The stored versions are those of the newest changes, but what callers cannot see may be newer.
+        """
+        before, self.entries = self.entries, {}
+        for generation in unfinished:
+            entry = self.entries[generation.id] = before.get(generation.id) or Entry(generation)
+            entry.update(generation)
+            entry.polls = generation.polls
+
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
         tenants = set()
@@ -132,10 +143,11 @@ class Feed:
         generation = one.generation
         entry = self.entries.get(one.generation_id)
         if generation is not None and entry is not None:
-            entry.update(generation)
+            if generation.revision >= entry.generation.revision:  # an older one is announced after a read of the store
+                entry.update(generation)
         elif generation is not None and not generation.done:
             self.entries[one.generation_id] = Entry(generation)
-        if entry is not None and (generation is None or generation.done):
+        if entry is not None and (generation is None or entry.generation.done):
             del self.entries[one.generation_id]
         if generation is None:
             self._forget(one.generation_id)

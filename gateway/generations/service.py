@@ -14,7 +14,6 @@ from gateway.errors import (
     Reason,
     Violation,
     gateway_unavailable,
-    generation_not_found,
     invalid_field,
     invalid_input,
     key_reused,
@@ -26,7 +25,7 @@ from gateway.generations import read_back
 from gateway.generations.admission import Admission
 from gateway.generations.budgets import Budgets
 from gateway.generations.clock import Ids
-from gateway.generations.feed import Entry, Feed
+from gateway.generations.feed import Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
 from gateway.generations.journal import state_changed
 from gateway.generations.limits import LimitExceededError, UnpricedError
@@ -43,6 +42,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
 from gateway.generations.prices import Price
+from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.sender import Sender
 from gateway.generations.state import CancelAsked, Marked, Observation, Reported, advance, contradicts, step
@@ -52,7 +52,6 @@ from gateway.generations.stores import (
     Claimed,
     ClaimStore,
     DeletionStore,
-    Filter,
     GenerationStore,
     UnconfirmedError,
 )
@@ -99,7 +98,7 @@ class Submission:
     """Called with possible problems of an input that is submitted nevertheless."""
 
 
-class Generations:
+class Generations(Reads):
     """The use cases. They raise GatewayError. `draining` refuses new submissions.
 
     `contradictions` counts reports of another final state than the one reported before.
@@ -124,13 +123,10 @@ class Generations:
         refuses: Refuses | None = None,
     ) -> None:
         """`refuses` returns further problems of a tenant's input, without making a call."""
+        super().__init__(generations, change_log, feed, clock)
         self._claims = claims
-        self._generations = generations
-        self._change_log = change_log
         self._deletions = deletions
         self._upstream = upstream
-        self._clock = clock
-        self._feed = feed
         self._admission = admission
         self._sender = sender
         self._webhook_addresses = webhook_addresses
@@ -140,7 +136,6 @@ class Generations:
         self._refuses = refuses
         self._ids = Ids()
         self._submitting: WeakValueDictionary[tuple[str, IdempotencyKey], asyncio.Lock] = WeakValueDictionary()
-        self.draining = False
         self.contradictions = 0
 
     async def submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
@@ -229,52 +224,6 @@ class Generations:
             raise gateway_unavailable(
                 "the store did not confirm the submission: call again with the same idempotency_key"
             ) from error
-
-    async def get(self, tenant: str, generation_id: GenerationId) -> Generation:
-        """Return a generation. Raises NOT_FOUND."""
-        return (await self.entry(tenant, generation_id)).generation
-
-    def live(self, tenant: str, generation_id: GenerationId) -> Entry | None:
-        """Return the entry of a generation that has not ended; None otherwise."""
-        entry = self._feed.entries.get(generation_id)
-        return entry if entry is not None and entry.generation.spec.tenant == tenant else None
-
-    async def entry(self, tenant: str, generation_id: GenerationId) -> Entry:
-        """Return the live entry of a generation, or a new one from the store. Raises NOT_FOUND."""
-        entry = self.live(tenant, generation_id)
-        if entry is not None:
-            return entry
-        stored = await self._read(self._generations.get(tenant, generation_id))
-        if stored is not None and not stored.done and self.live(tenant, generation_id) is None:
-            # It was just committed. Only a live entry receives later changes, so wait until there is one.
-            await self._read(self._change_log.announced())
-            stored = await self._read(self._generations.get(tenant, generation_id))
-        if stored is None:
-            raise generation_not_found(generation_id)
-        return self.live(tenant, generation_id) or Entry(stored)
-
-    async def page(
-        self, tenant: str, wanted: Filter, before: str | None, limit: int
-    ) -> tuple[Sequence[Generation], str | None]:
-        """Return a page of generations; see `GenerationStore.page`."""
-        return await self._read(self._generations.page(tenant, wanted, before, limit))
-
-    async def wait(
-        self, tenant: str, generation_id: GenerationId, enough: Callable[[Generation], bool], seconds: float | None
-    ) -> Generation:
-        """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains."""
-        entry = await self.entry(tenant, generation_id)
-        until = None if seconds is None else self._clock.moment().steady + seconds
-        while not enough(entry.generation) and not self.draining:
-            left = None if until is None else until - self._clock.moment().steady
-            if left is not None and left <= 0:
-                break
-            signal = entry.signal()
-            try:
-                await self._clock.wait(signal, left)
-            finally:
-                entry.drop(signal)
-        return entry.generation
 
     async def cancel(self, tenant: str, generation_id: GenerationId) -> Generation:
         """Cancel a generation, or raise NOT_CANCELABLE. If a POST is under way, wait for its outcome first."""
@@ -474,13 +423,6 @@ class Generations:
         if silence is not None and generation.state is State.QUEUED:
             raise silence
         return generation
-
-    async def _read(self, access: Awaitable[T]) -> T:
-        """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""
-        try:
-            return await access
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
 
 
 async def asked(call: Awaitable[T], *documented: Reason) -> T:

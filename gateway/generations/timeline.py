@@ -12,7 +12,7 @@ from gateway.generations.clock import rest
 from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
 from gateway.generations.ports import Clock
-from gateway.generations.service import Generations
+from gateway.generations.reads import Reads
 from gateway.generations.stores import ChangeLog, EventStore, Saved, UnconfirmedError
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class Recorder:
 class Timelines:
     """Reads timelines."""
 
-    def __init__(self, events: EventStore, change_log: ChangeLog, service: Generations, recorder: Recorder) -> None:
+    def __init__(self, events: EventStore, change_log: ChangeLog, service: Reads, recorder: Recorder) -> None:
         self._events = events
         self._change_log = change_log
         self._service = service

@@ -12,7 +12,7 @@ from gateway.generations.clock import WaitTimer, jittered
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change, Generation, GenerationId
 from gateway.generations.ports import Clock
-from gateway.generations.service import Generations
+from gateway.generations.reads import Reads
 from gateway.generations.stores import ChangeLog, Filter, GenerationStore
 
 HEARTBEAT = 15.0
@@ -72,7 +72,7 @@ class Watches:
     """Opens watches. A watch ends with UNAVAILABLE when the gateway drains or after OLDEST_STREAM seconds."""
 
     def __init__(
-        self, change_log: ChangeLog, generations: GenerationStore, feed: Feed, clock: Clock, service: Generations
+        self, change_log: ChangeLog, generations: GenerationStore, feed: Feed, clock: Clock, service: Reads
     ) -> None:
         self._change_log = change_log
         self._generations = generations
@@ -89,6 +89,8 @@ class Watches:
         it raises ends the watch. Raises NOT_FOUND, or INVALID_ARGUMENT for a revision that does not exist yet.
         """
         entry = await self._service.entry(tenant, generation_id)
+        if after_revision > entry.generation.revision:
+            await self._change_log.announced()  # another replica may have shown it first
         if not 0 <= after_revision <= entry.generation.revision:
             raise invalid_field("after_revision", f"has not happened: the newest is {entry.generation.revision}")
         stream = Stream(self._clock, check)
@@ -135,6 +137,9 @@ class Watches:
         """
         stream = Stream(self._clock, check)
         missing = await self._missing(tenant, wanted)
+        if any(self._service.live(tenant, name) is None for name in wanted.ids or ()):
+            # Their present state is read from the store, so their changes must not be announced after that.
+            await self._change_log.announced()
         start, lost = await self._start(tenant, resume)
         # Read both without an await in between, so that every change that is not in `live` has a later position.
         target = self._feed.position
@@ -239,6 +244,8 @@ class Watches:
         """Return the position to resume from, or None to start with the present; and whether changes were lost."""
         if resume is None:
             return None, False
+        if resume.position > self._feed.position:
+            await self._change_log.announced()  # another replica may have sent it first
         horizon = await self._change_log.horizon(tenant)
         kept = resume.epoch == self._change_log.epoch and horizon <= resume.position <= self._feed.position
         return (resume, False) if kept else (None, True)

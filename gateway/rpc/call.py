@@ -21,6 +21,10 @@ class Call:
     """The place that the call holds; None if calls are not limited."""
     forwarded: Mapping[str, str] = field(default_factory=dict)
     """The caller's headers that a submission passes on to Higgsfield."""
+    authorization: str = ""
+    """The credentials, with which a replica forwards the call; empty in a gateway that forwards none."""
+    of_replica: bool = False
+    """Whether another replica has forwarded the call, so that it must not be forwarded again."""
 
     @property
     def tenant(self) -> str:

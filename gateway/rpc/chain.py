@@ -1,5 +1,6 @@
 """The guard around each call, on every transport: it identifies the caller, counts calls and converts exceptions."""
 
+import hmac
 import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -55,10 +56,16 @@ class Chain:
         self._limits = limits
         self.start_span = start_span
         self.forwarded = forwarded
+        self.to_leader = False
+        """Whether calls may have to be forwarded to a leader, so that they need the caller's credentials."""
 
     def identify(self, method: str, authorization: str) -> Identity:
         """Return the caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
         return ANONYMOUS if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
+
+    def is_replica(self, secret: str) -> bool:
+        """Return whether a call with this text was forwarded by a replica."""
+        return self.access is not None and hmac.compare_digest(secret.encode(), self.access.replica_secret.encode())
 
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Return a factory for the guards of one method's calls."""
@@ -68,6 +75,8 @@ class Chain:
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
         """Convert an exception to the caller's error. A bug is logged, and the caller gets an incident number."""
+        if isinstance(error, RpcError):
+            return error  # of the replica that has answered
         if isinstance(error, GatewayError):
             if isinstance(error, BadRequestError):
                 self._telemetry.bad(error.bad)
@@ -116,10 +125,11 @@ class Guard:
             self._span = self._chain.start_span(system, self._method, traceparent)
             tracing.current.set(self._span)
 
-    async def call(self, authorization: str, remaining: float | None, peer: str = "") -> Call:
+    async def call(self, authorization: str, remaining: float | None, peer: str = "", *, replica: str = "") -> Call:
         """Identify the caller and take a place. Raises INVALID_CREDENTIALS, NOT_ALLOWED, GATEWAY_OVERLOADED.
 
         `peer` is the address of the caller, for log lines; "" for streams, which would have to remember it.
+        `replica` is the text with which another replica forwards calls.
         """
         identity = self._chain.identify(self._method, authorization)
         if peer:
@@ -129,7 +139,17 @@ class Guard:
         if self._entrance is not None:
             with tracing.step("admission"):
                 self._place = await self._entrance.enter(identity)
-        return Call(self._method, remaining, identity, self._chain.access, self._place, self._passed)
+        kept = authorization if self._chain.to_leader else ""
+        return Call(
+            self._method,
+            remaining,
+            identity,
+            self._chain.access,
+            self._place,
+            self._passed,
+            kept,
+            bool(replica) and self._chain.is_replica(replica),
+        )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -141,7 +161,7 @@ class Guard:
         elif isinstance(error, Exception):
             wire_form = self._chain.wire_form(error, self._method)
             self._ended(wire_form.code.name)
-            raise wire_form from error
+            raise wire_form from (None if wire_form is error else error)
         else:
             self._ended("CANCELLED")
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from enum import Enum
 
+from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import (
@@ -94,13 +95,25 @@ _MISSING = {Reason.NOT_FOUND: "generation_id", Reason.MODEL_UNKNOWN: "model_id"}
 
 
 class RpcError(Exception):
-    """The error of a call as transports send it: code, message and details."""
+    """The error of a call as transports send it: code, message and details.
+
+    A detail is a message, or an Any that has one, as another replica has sent it.
+    """
 
     def __init__(self, code: Code, message: str, details: tuple[Message, ...]) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.details = details
+
+
+def packed(detail: Message) -> Any:
+    """Return a detail as an Any."""
+    if isinstance(detail, Any):
+        return detail
+    found = Any()
+    found.Pack(detail)
+    return found
 
 
 def rpc_error(failure: Failure) -> RpcError:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
+from typing import Protocol
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -15,6 +16,7 @@ from gateway.generations.feed import Entry
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster
 from gateway.generations.model import Forecast, Generation, GenerationId, State
+from gateway.generations.reads import Reads
 from gateway.generations.service import Generations
 from gateway.generations.timeline import Timelines
 from gateway.generations.watch import Watches
@@ -35,58 +37,44 @@ FORECAST = 2
 MARGIN, MARGIN_SHARE = 0.1, 0.05
 
 
-class GenerationHandlers:
-    """Handles the RPCs of the service, independent of the transport."""
+class Polls(Protocol):
+    """Reads the state of a queued generation from Higgsfield before its next poll, for a caller that asks for it."""
+
+    async def refresh(self, entry: Entry) -> None:
+        """Return when the state is known, or soon if that takes too long."""
+
+    def ask(self, entry: Entry) -> None:
+        """Start to read the state."""
+
+
+class NoPolls:
+    """For a replica that serves callers and leaves all calls to Higgsfield to another one."""
+
+    async def refresh(self, entry: Entry) -> None:
+        """Return at once."""
+
+    def ask(self, entry: Entry) -> None:
+        """Do nothing."""
+
+
+class GenerationReads:
+    """Handles the RPCs that every replica answers itself, independent of the transport."""
 
     def __init__(
-        self,
-        generations: Generations,
-        watches: Watches,
-        forecasts: Forecaster,
-        timelines: Timelines,
-        archived: ArchivedFiles,
-        *,
-        follower: Follower,
-        adopter: Adopter,
+        self, generations: Reads, watches: Watches, forecasts: Forecaster, archived: ArchivedFiles, polls: Polls
     ) -> None:
         self._generations = generations
         self._watches = watches
         self._forecasts = forecasts
-        self._timelines = timelines
         self._archived = archived
-        self._follower = follower
-        self._adopter = adopter
-
-    async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
-        """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
-        doubted: list[Violation] = []
-        submission = convert.submission(request, doubted.extend, call.identity.key_id, call.forwarded)
-        wait_for = request.wait_for
-        wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
-        generation, replayed = await self._generations.submit(call.tenant, submission)
-        del request, submission  # the call may wait for an hour, so free the request
-        if wait_for != pb.WAIT_FOR_STORED:
-            enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
-            if not enough(generation) and call.may_wait():
-                generation = await self._generations.wait(call.tenant, generation.id, enough, wait)
-            if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
-                named = {**generation.failure.metadata, "generation_id": generation.id}
-                raise GatewayError(replace(generation.failure, metadata=named))
-        rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warnings(doubted))
-        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
-
-    async def adopt_generation(self, request: pb.AdoptGenerationRequest, call: Call) -> bytes:
-        """Adopt a request that was made without this gateway."""
-        generation, replayed = await self._adopter.adopt(call.tenant, convert.adoption(request))
-        rest = pb.AdoptGenerationResponse(replayed=replayed)
-        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
+        self._polls = polls
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
         """Return a generation, from memory if it has not ended. If it is queued, Higgsfield may be asked first."""
         entry = self._generations.live(call.tenant, GenerationId(request.id))
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
-        await self._follower.refresh(entry)
+        await self._polls.refresh(entry)
         include_input = call.identity.include_input
         archived = await self._archived.of([request.id]) if entry.generation.done else {}
         if archived:
@@ -120,11 +108,6 @@ class GenerationHandlers:
             answer.generations.append(generation_pb2.Generation.FromString(content))
         answer.next_page_token = page_tokens.page_token(last, filter_hash)
         return answer
-
-    async def cancel_generation(self, request: pb.CancelGenerationRequest, call: Call) -> bytes:
-        """Cancel a generation. Raises NOT_CANCELABLE if Higgsfield cannot stop it any more."""
-        generation = await self._generations.cancel(call.tenant, _id(request.id))
-        return wire.embedded(GENERATION, self._full(call, generation))
 
     async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:
         """Wait until a generation has ended, or for `wait_timeout`, and return it."""
@@ -197,31 +180,6 @@ class GenerationHandlers:
             heartbeats.reset()
             yield answer
 
-    async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
-        """Return the price of an input."""
-        given, _message = convert.checked_input(request.input)
-        doubted: list[Violation] = []
-        estimate = await self._generations.estimate(given, doubted.extend)
-        answer = pb.EstimateGenerationResponse(
-            description=estimate.description, extra=struct(estimate.extra), warnings=convert.warnings(doubted)
-        )
-        if estimate.credits or estimate.usd:
-            answer.cost.credits = estimate.credits
-            answer.cost.usd = estimate.usd
-        return answer
-
-    async def delete_generation(self, request: pb.DeleteGenerationRequest, call: Call) -> Message:
-        """Delete a generation that has ended."""
-        removed = await self._generations.delete(call.tenant, _id(request.id))
-        return pb.DeleteGenerationResponse(removed_upstream=removed)
-
-    async def explain_generation(self, request: pb.ExplainGenerationRequest, call: Call) -> Message:
-        """Return the timeline of a generation."""
-        entry, events = await self._timelines.read(call.tenant, _id(request.id))
-        answer = pb.ExplainGenerationResponse(events=[wire.event_message(event) for event in events])
-        answer.generation.MergeFromString(self._live(entry, include_input=False))
-        return answer
-
     async def _entry(self, call: Call, generation_id: str) -> Entry:
         """Return the entry of a generation that exists for the caller. Raises NOT_FOUND."""
         entry = await self._generations.entry(call.tenant, _id(generation_id))
@@ -256,11 +214,85 @@ class GenerationHandlers:
         """Have a generation polled whose watch begins, if it may have started."""
         entry = self._generations.live(call.tenant, generation_id)
         if entry is not None:
-            self._follower.ask(entry)
+            self._polls.ask(entry)
 
     def _forecast_of(self, generation_id: GenerationId, call: Call) -> Forecast | None:
         entry = self._generations.live(call.tenant, generation_id)
         return None if entry is None else self._forecasts.of(entry.generation)
+
+
+class GenerationHandlers(GenerationReads):
+    """Handles all RPCs of the service, with the gateway that does the work."""
+
+    def __init__(
+        self,
+        generations: Generations,
+        watches: Watches,
+        forecasts: Forecaster,
+        timelines: Timelines,
+        archived: ArchivedFiles,
+        *,
+        follower: Follower,
+        adopter: Adopter,
+    ) -> None:
+        super().__init__(generations, watches, forecasts, archived, follower)
+        self._service = generations
+        self._timelines = timelines
+        self._adopter = adopter
+
+    async def submit_generation(self, request: pb.SubmitGenerationRequest, call: Call) -> bytes:
+        """Submit a generation, then wait as `wait_for` asks, within `wait_timeout` and the call's deadline."""
+        doubted: list[Violation] = []
+        submission = convert.submission(request, doubted.extend, call.identity.key_id, call.forwarded)
+        wait_for = request.wait_for
+        wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
+        generation, replayed = await self._service.submit(call.tenant, submission)
+        del request, submission  # the call may wait for an hour, so free the request
+        if wait_for != pb.WAIT_FOR_STORED:
+            enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
+            if not enough(generation) and call.may_wait():
+                generation = await self._service.wait(call.tenant, generation.id, enough, wait)
+            if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
+                named = {**generation.failure.metadata, "generation_id": generation.id}
+                raise GatewayError(replace(generation.failure, metadata=named))
+        rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warnings(doubted))
+        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
+
+    async def adopt_generation(self, request: pb.AdoptGenerationRequest, call: Call) -> bytes:
+        """Adopt a request that was made without this gateway."""
+        generation, replayed = await self._adopter.adopt(call.tenant, convert.adoption(request))
+        rest = pb.AdoptGenerationResponse(replayed=replayed)
+        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
+
+    async def cancel_generation(self, request: pb.CancelGenerationRequest, call: Call) -> bytes:
+        """Cancel a generation. Raises NOT_CANCELABLE if Higgsfield cannot stop it any more."""
+        generation = await self._service.cancel(call.tenant, _id(request.id))
+        return wire.embedded(GENERATION, self._full(call, generation))
+
+    async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
+        """Return the price of an input."""
+        given, _message = convert.checked_input(request.input)
+        doubted: list[Violation] = []
+        estimate = await self._service.estimate(given, doubted.extend)
+        answer = pb.EstimateGenerationResponse(
+            description=estimate.description, extra=struct(estimate.extra), warnings=convert.warnings(doubted)
+        )
+        if estimate.credits or estimate.usd:
+            answer.cost.credits = estimate.credits
+            answer.cost.usd = estimate.usd
+        return answer
+
+    async def delete_generation(self, request: pb.DeleteGenerationRequest, call: Call) -> Message:
+        """Delete a generation that has ended."""
+        removed = await self._service.delete(call.tenant, _id(request.id))
+        return pb.DeleteGenerationResponse(removed_upstream=removed)
+
+    async def explain_generation(self, request: pb.ExplainGenerationRequest, call: Call) -> Message:
+        """Return the timeline of a generation."""
+        entry, events = await self._timelines.read(call.tenant, _id(request.id))
+        answer = pb.ExplainGenerationResponse(events=[wire.event_message(event) for event in events])
+        answer.generation.MergeFromString(self._live(entry, include_input=False))
+        return answer
 
 
 class _Heartbeats:

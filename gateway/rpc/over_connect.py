@@ -23,7 +23,7 @@ from protobuf.wkt import Any as ConnectAny
 from gateway.errors import GatewayError, printable
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Answer, Chain, Gathering, Guard, Stream, Unary
-from gateway.rpc.errors import RpcError
+from gateway.rpc.errors import RpcError, packed
 from gateway.rpc.over_grpc import method_name
 from gateway.rpc.requests import (
     DEEPEST,
@@ -283,9 +283,6 @@ def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
 def _connect_error(error: RpcError) -> ConnectError:
     name = "CANCELED" if error.code.name == "CANCELLED" else error.code.name
     details = [
-        ErrorDetail(
-            ConnectAny(type_url=f"type.googleapis.com/{detail.DESCRIPTOR.full_name}", value=detail.SerializeToString())
-        )
-        for detail in error.details
+        ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in map(packed, error.details)
     ]
     return ConnectError(ConnectCode[name], error.message, details)

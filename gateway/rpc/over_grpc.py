@@ -18,11 +18,15 @@ from gateway import failpoints
 from gateway.errors import invalid_field
 from gateway.rpc import limits
 from gateway.rpc.arrivals import Arrivals
-from gateway.rpc.chain import Answer, Chain, Conversation, Gathering, Stream, Unary
-from gateway.rpc.errors import RpcError
+from gateway.rpc.call import Call
+from gateway.rpc.chain import Answer, Chain, Conversation, Gathering, Guard, Stream, Unary
+from gateway.rpc.errors import RpcError, packed
 from gateway.rpc.requests import message_of
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
+FORWARDED = "hfgateway-forwarded"
+"""Metadata of a call that another replica has forwarded: a text that only replicas know."""
+STATUS_DETAILS = "grpc-status-details-bin"
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -70,7 +74,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         try:
             with guard() as entered:
                 entered.read("grpc", context.invocation_metadata)
-                call = await entered.call(_authorization(context), _remaining(context), context.peer())
+                call = await _enter(entered, context, context.peer())
                 answer = _serialised(await handler(_decoded(request_class, await _body(context, arrivals)), call))
                 failpoints.before("gRPC answer")
                 return answer
@@ -88,7 +92,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
         _end_with_a_failpoint(context)
         try:
             with guard() as entered:
-                call = await entered.call(_authorization(context), _remaining(context))
+                call = await _enter(entered, context)
                 raw = await _body(context, arrivals)
                 answers = handler(_decoded(request_class, raw), call)
                 call.waits(len(raw))
@@ -112,7 +116,7 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
         _end_with_a_failpoint(context)
         try:
             with guard() as entered:
-                call = await entered.call(_authorization(context), _remaining(context))
+                call = await _enter(entered, context)
                 answer = _serialised(await handler(_requests(request_class, context, arrivals), call))
                 failpoints.before("gRPC answer")
                 return answer
@@ -131,7 +135,7 @@ def _conversation(
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> AsyncIterator[bytes]:
         try:
             with guard() as entered:
-                call = await entered.call(_authorization(context), _remaining(context))
+                call = await _enter(entered, context)
                 async for answer in handler(_requests(request_class, context, arrivals), call):
                     yield _serialised(answer)
         except RpcError as error:
@@ -173,12 +177,15 @@ def _serialised(answer: Answer) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
-def _authorization(context: "grpc.aio.ServicerContext[bytes, bytes]") -> str:
-    authorization = ""
+async def _enter(entered: Guard, context: "grpc.aio.ServicerContext[bytes, bytes]", peer: str = "") -> Call:
+    """Enter a call with its credentials and deadline. Raises as `Guard.call` does."""
+    authorization = replica = ""
     for name, value in context.invocation_metadata() or ():
         if name == "authorization" and isinstance(value, str):
             authorization = value
-    return authorization
+        elif name == FORWARDED and isinstance(value, str):
+            replica = value
+    return await entered.call(authorization, _remaining(context), peer, replica=replica)
 
 
 def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | None:
@@ -196,5 +203,5 @@ async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcErr
 def _trailers(error: RpcError) -> tuple[tuple[str, bytes], ...]:
     status = Status(code=error.code.value, message=error.message)
     for detail in error.details:
-        status.details.add().Pack(detail)
-    return (("grpc-status-details-bin", status.SerializeToString()),)
+        status.details.append(packed(detail))
+    return ((STATUS_DETAILS, status.SerializeToString()),)

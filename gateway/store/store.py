@@ -1,5 +1,7 @@
 """The ports that an engine supplies: one for each need, all on the same durable state."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.access.identity import KeyStore
@@ -104,3 +106,43 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish the queued writes and release the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leader:
+    """The gateway that writes a store: its name for messages, and the address of its gRPC port; empty if unknown."""
+
+    name: str = "no gateway"
+    peer: str = ""
+
+
+class SharedStore(Store, Protocol):
+    """A store that several gateways have open. One of them, the leader, writes it; the others follow its log."""
+
+    @property
+    def leads(self) -> bool:
+        """Whether this gateway is the leader. It may be prepared for that only in a moment: see `follow`."""
+
+    @property
+    def leader(self) -> Leader:
+        """The leader, if it is another gateway."""
+
+    @property
+    def current(self) -> bool:
+        """Whether what was read and announced is new enough to be shown."""
+
+    async def begin(self, position: int) -> None:
+        """Announce the changes of other gateways after a position, which are stored already."""
+
+    async def follow(self, stale: Callable[[], None]) -> None:
+        """Announce the changes of other gateways until this one leads. Call `begin` before.
+
+        `stale` is called when `current` has become False. All changes of others have been announced when this returns,
+        and no listener is called any more. Raises StoreOpenError if this gateway cannot lead.
+        """
+
+    async def reachable_at(self, peer: str) -> None:
+        """Publish the address of this gateway's gRPC port for other ones. Call it as the leader."""
+
+    async def count_api_keys(self) -> tuple[int, int]:
+        """Return the numbers of all API keys and of the revoked ones, one of which grows with each change."""

@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.config import WEBHOOK_PATH
+from gateway.errors import GatewayError
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
 from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
@@ -37,6 +38,8 @@ BODY_WITHIN = 5.0
 STRANGERS = ""
 """The name under which the webhooks without a known token take places."""
 
+FORWARDED_HEADERS = frozenset(("webhook-id", "webhook-timestamp", "webhook-signature", DELIVERY_HEADER))
+"""The headers of a webhook that matter."""
 Receive = Callable[[Webhook], Awaitable[bool]]
 Read = Callable[[bytes], StatusReport | None]
 
@@ -120,6 +123,56 @@ def webhook_route(
         return PlainTextResponse("not found\n", status_code=404)
 
     return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
+
+
+Forward = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
+"""Takes the token of a webhook, its headers and its body, and returns the status and the body of the response."""
+
+
+def forwarding_route(known: Known, forward: Forward, door: Door, refused: type[Exception]) -> Route:
+    """Return the route of webhooks of a replica, which leaves them to the leader.
+
+    The leader verifies and stores a webhook before it answers. If `forward` raises GatewayError or
+    `refused`, Higgsfield has to deliver the webhook again.
+    """
+
+    async def receive_webhook(request: Request) -> Response:
+        token = request.path_params["token"]
+        try:
+            generation = await known.by_token(token_hash(token))
+            place = STRANGERS if generation is None else generation.id
+            if not door.enter(place):
+                return _later()
+            try:
+                async with asyncio.timeout(BODY_WITHIN):
+                    body = await _body(request)
+                if body is None:
+                    return PlainTextResponse("not found\n", status_code=404)
+                headers = {name: text for name, text in request.headers.items() if name in FORWARDED_HEADERS}
+                status, text = await forward(token, headers, body)
+                return Response(text, status, media_type="text/plain")
+            finally:
+                door.leave(place)
+        except (TimeoutError, ClientDisconnect, UnconfirmedError, GatewayError, refused):
+            return _later()
+
+    return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
+
+
+def forwarded(app: Route) -> Forward:
+    """Return the function that gives a forwarded webhook to the leader's route."""
+
+    async def receive(token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        async def message() -> dict[str, object]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        named = [(name.encode(), text.encode()) for name, text in headers.items()]
+        scope = {"type": "http", "method": "POST", "path": WEBHOOK_PATH + token, "headers": named, "query_string": b""}
+        request = Request({**scope, "path_params": {"token": token}}, message)
+        response = await app.endpoint(request)
+        return response.status_code, bytes(response.body)
+
+    return receive
 
 
 def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:

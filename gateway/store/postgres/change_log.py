@@ -7,14 +7,16 @@ from gateway.generations.stores import Listener, Saved
 from gateway.store.codec import at_revision, generation_of
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import LogWriter
+from gateway.store.postgres.tail import Tail
 
 
 class PostgresChangeLog(StorePart):
     """The methods are described in `gateway/generations/stores.py`."""
 
-    def __init__(self, database: Database, writer: LogWriter) -> None:
+    def __init__(self, database: Database, writer: LogWriter, tail: Tail) -> None:
         super().__init__(database)
         self._writer = writer
+        self._tail = tail
 
     @property
     def epoch(self) -> str:
@@ -24,7 +26,10 @@ class PostgresChangeLog(StorePart):
         self._database.listen(listener)
 
     async def announced(self) -> None:
-        await self._writer.announced()
+        if self._tail.following:
+            await self._tail.caught_up()
+        else:
+            await self._writer.announced()
 
     async def position(self) -> int:
         row = await self._one("read_position")

@@ -42,6 +42,7 @@ NO_FAULT_OF_THE_STATEMENT = frozenset({"25", "42", "53", "55", "57", "58", "XX"}
 NUL = "\0"
 """No text of PostgreSQL has this character, so nothing is found by a text with it."""
 CLOSED = "the store is closed"
+NOT_LEADING = "this gateway does not have the store"
 LEASE_LOST = "another gateway has taken over the store"
 UNREACHABLE = "the store's server cannot be reached"
 
@@ -55,6 +56,8 @@ class LeaseLostError(StoreError):
 
 class Database:
     """The pools of connections, and the statements. `fence` is the number of the lease, which every write names.
+
+    It is 0 before this gateway has taken the lease; then all writes are refused.
 
     `broken` is called once, when another gateway has taken the lease. `epoch` names this history of the store.
     """
@@ -148,9 +151,9 @@ class Database:
 
     def check_open(self) -> None:
         """Raise StoreError if writes are refused."""
-        if self._closed or self.trouble:
+        if self._closed or self.trouble or not self.fence:
             self.refused += 1
-            raise StoreError(self.trouble or CLOSED)
+            raise StoreError(self.trouble or (CLOSED if self._closed else NOT_LEADING))
 
     def check_fence(self, rows: Sequence[DictRow]) -> None:
         """Raise LeaseLostError if the rows of a write show that another gateway has the lease."""
@@ -158,12 +161,12 @@ class Database:
             self.lost()
             raise LeaseLostError(LEASE_LOST)
 
-    def lost(self) -> None:
+    def lost(self, why: str = LEASE_LOST) -> None:
         """Report that another gateway has the lease. This one can store nothing any more, and must end."""
         self.trouble = LEASE_LOST
         if self._broken is not None:
             broken, self._broken = self._broken, None
-            broken(LeaseLostError(LEASE_LOST))
+            broken(LeaseLostError(why))
 
     # -- Statements ----------------------------------------------------------------------------------------------------
 
@@ -247,6 +250,10 @@ class Database:
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each commit; see `ChangeLog.listen`."""
         self._listeners.append(listener)
+
+    def unlisten(self) -> None:
+        """Call none of the listeners any more."""
+        self._listeners = []
 
     def notify(self, saved: Sequence[Saved]) -> None:
         """Call the listeners."""

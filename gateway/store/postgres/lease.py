@@ -7,12 +7,15 @@ changes nothing, and a takeover waits for the writes that have begun.
 The holder sends a heartbeat every BEAT seconds. By the server's clock it is dead after DEAD seconds without one. It
 keeps the lease until another gateway takes it over, so an outage of the server alone ends no gateway.
 
-Another gateway stands by: it looks again every LOOK_AGAIN seconds, until the holder gives the lease back or is dead.
+Another gateway follows the log of the holder (`tail.py`), and takes the lease when the holder has given it back or is
+dead. A gateway that cannot serve yet, because the schema lacks migrations, stands by instead: it looks again every
+LOOK_AGAIN seconds.
 """
 
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import socket
 import time
@@ -47,6 +50,20 @@ class Lease:
         self._replica = uuid.uuid4()
         self._address = f"{socket.gethostname()}, process {os.getpid()}"
         self._beats: asyncio.Task[None] | None = None
+        self._confirmed = -math.inf
+
+    @property
+    def held(self) -> bool:
+        """Whether this gateway has taken the lease."""
+        return self._beats is not None
+
+    @property
+    def certain(self) -> bool:
+        """Whether no other gateway can have taken the lease: the last heartbeat that was stored is not older than DEAD.
+
+        It is measured from before the heartbeat was sent.
+        """
+        return time.monotonic() < self._confirmed + DEAD
 
     async def take(self, standby: Standby | None = None) -> bool:
         """Take the lease, and beat from now on. Returns whether the holder before gave it back itself.
@@ -54,30 +71,51 @@ class Lease:
         Waits for the death of a holder that has stopped beating. If the holder is alive, calls `standby` and waits for
         its end; without a `standby`, raises ServerError. Raises UnconfirmedError if the server fails before that.
         """
-        taken = await self._take() or await self._take_from_the_dead()
-        if not taken:
-            holder = await self._run("read_holder")
-            address = str(holder[0]["address"]) if holder else "it has just started"
+        taken = await self.take_soon()
+        if taken is None:
+            address = await self.holder()
             if standby is None:
                 raise ServerError(f"{self._store}: is in use by another gateway ({address})")
             await standby(address)
-            while not taken:
+            while taken is None:
                 await asyncio.sleep(LOOK_AGAIN)
                 with contextlib.suppress(UnconfirmedError):  # the server is away, so its holder cannot write either
-                    taken = await self._take()
+                    taken = await self.take_now()
+        return taken
+
+    async def take_soon(self) -> bool | None:
+        """Take the lease as `take_now` does, after waiting for the death of a holder that has stopped beating."""
+        taken = await self.take_now()
+        return await self._take_from_the_dead() if taken is None else taken
+
+    async def take_now(self) -> bool | None:
+        """Take the lease if it is free, and beat from now on; return None if another gateway has it.
+
+        Otherwise returns whether the holder before gave it back itself.
+        """
+        before = time.monotonic()
+        taken = await self._take()
+        if not taken:
+            return None
+        self._confirmed = before
         self._database.fence = taken[0]["fence"]
         self._beats = asyncio.create_task(self._beat())
         return bool(taken[0]["released"])
 
-    async def _take_from_the_dead(self) -> Sequence[DictRow]:
-        """Take the lease of a holder that does not beat while it is observed. Returns no row if it does."""
+    async def holder(self) -> str:
+        """Return the name of the gateway that has the lease, for messages."""
+        found = await self._run("read_holder")
+        return str(found[0]["address"]) if found else "it has just started"
+
+    async def _take_from_the_dead(self) -> bool | None:
+        """Take the lease of a holder that does not beat while it is observed. Returns None if it does."""
         first = await self._run("read_holder")
         give_up = time.monotonic() + DEAD + 2 * BEAT
         while time.monotonic() < give_up and await self._run("read_holder") == first:
-            if taken := await self._take():
+            if (taken := await self.take_now()) is not None:
                 return taken
             await asyncio.sleep(LOOK_AGAIN)
-        return []
+        return None
 
     async def _take(self) -> Sequence[DictRow]:
         about = {"replica": self._replica, "version": version("hfgateway"), "address": self._address}
@@ -105,9 +143,17 @@ class Lease:
         while True:
             await asyncio.sleep(BEAT)
             with contextlib.suppress(UnconfirmedError):  # without the server, no gateway can take the lease over
-                if not await self._run("beat", {"replica": self._replica, "fence": self._database.fence}):
-                    self._database.lost()
+                if not await self._beat_once():
                     return
+
+    async def _beat_once(self) -> bool:
+        """Send a heartbeat. Returns False if another gateway has taken the lease."""
+        before = time.monotonic()
+        if not await self._run("beat", {"replica": self._replica, "fence": self._database.fence}):
+            self._database.lost()
+            return False
+        self._confirmed = before
+        return True
 
     async def _run(self, name: str, values: Values | None = None) -> Sequence[DictRow]:
         return await self._database.run(self._database.reserved, name, values or {})

@@ -1,4 +1,4 @@
-"""The store on a PostgreSQL database, for one gateway at a time (docs/postgresql.md)."""
+"""The store on a PostgreSQL database, which one gateway at a time writes (docs/postgresql.md)."""
 
 import asyncio
 import contextlib
@@ -31,9 +31,11 @@ from gateway.store.postgres.keys import PostgresKeys
 from gateway.store.postgres.lease import DEAD, Lease, Standby
 from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
+from gateway.store.postgres.tail import Tail
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.usage import PostgresUsage
 from gateway.store.postgres.webhooks import PostgresWebhooks
+from gateway.store.store import Leader
 
 log = logging.getLogger(__name__)
 
@@ -47,19 +49,25 @@ LIMITS = {
 
 
 class PostgresStore:
-    """All ports to the store on one database. It holds the lease on it until `close`. Made by `open`."""
+    """All ports to the store on one database. Made by `open`, with the lease, or by `join`.
 
-    def __init__(self, database: Database, lease: Lease, others_send_for: float) -> None:
+    It is read without the lease, and written from the moment on in which this gateway has it, until `close`.
+    """
+
+    def __init__(self, database: Database, lease: Lease, url: str, shown: str) -> None:
         self.database = database
         self.lease = lease
-        self.others_send_for = others_send_for
-        self.upgrading: asyncio.Task[None] | None = None
+        self.others_send_for = 0.0
+        self._url = url
+        self._shown = shown
+        self._upgrading: asyncio.Task[None] | None = None
         """Applies the migrations that wait for the end of older gateways."""
         self._writer = writer = LogWriter(database)
+        self.tail = Tail(database, lease)
         self.health = PostgresHealth(database)
         self.claims = PostgresClaims(database, writer)
         self.generations = PostgresGenerations(database, writer)
-        self.change_log = PostgresChangeLog(database, writer)
+        self.change_log = PostgresChangeLog(database, writer, self.tail)
         self.deletions = PostgresDeletions(database, writer)
         self.webhooks = PostgresWebhooks(database)
         self.events = PostgresEvents(database)
@@ -94,39 +102,112 @@ class PostgresStore:
         await _prepare(url, shown)
         database = Database(url, connections, broken)
         lease = Lease(database, shown, migrations.newest())
-        try:
-            await database.open()
+        async with _opening(database, lease, shown) as undo:
             orderly = await lease.take(standby)
-            if not orderly:
-                await lease.await_attempts()
-            complete = await _prepare(url, shown, database.fence)  # a newer gateway may have changed the schema since
-            row = await database.one("read_meta", name="epoch")
-            assert row is not None
-            database.epoch = row["value"]
-            if not moving and await database.one("read_meta", name="moving") is not None:
-                again = "run hfgateway migrate sqlite-to-postgres again, until it is complete"
-                raise ServerError(f"{shown}: a store is being moved into it; {again}")
-        except BaseException as error:
-            await lease.give_back()
-            await database.close()
-            if isinstance(error, UnconfirmedError):
-                raise ServerError(f"{shown}: {error}; see the log") from error
-            raise
-        store = cls(database, lease, 0.0 if orderly else SEND_WITHIN)
-        if not complete:
-            store.upgrading = asyncio.create_task(_complete(url, shown, database.fence))
+            store = cls(database, lease, url, shown)
+            undo.push_async_callback(store._writer.close)
+            await store._led(orderly=orderly, moving=moving)
         return store
+
+    @classmethod
+    async def join(cls, url: str, shown: str, broken: Callable[[Exception], None], connections: int) -> Self:
+        """Open a store as `open` does, but without the lease if another gateway has it: see `leads`."""
+        await _prepare(url, shown)
+        database = Database(url, connections, broken)
+        lease = Lease(database, shown, migrations.newest())
+        async with _opening(database, lease, shown) as undo:
+            orderly = await lease.take_soon()
+            store = cls(database, lease, url, shown)
+            undo.push_async_callback(store._writer.close)
+            if orderly is None:
+                await store._read_meta()
+            else:
+                await store._led(orderly=orderly)
+        return store
+
+    @property
+    def leads(self) -> bool:
+        """Whether this gateway has the lease."""
+        return self.lease.held
+
+    @property
+    def leader(self) -> Leader:
+        """The gateway that has the lease, as the last read showed."""
+        return self.tail.leader
+
+    @property
+    def current(self) -> bool:
+        """Whether what was read and announced is new enough to be shown."""
+        return self.lease.certain or self.tail.fresh
+
+    async def begin(self, position: int) -> None:
+        """Announce the changes after a position. Raises UnconfirmedError."""
+        await self.tail.begin(position)
+
+    async def follow(self, stale: Callable[[], None]) -> None:
+        """Announce the changes of other gateways until this one has the lease, and prepare it for writes.
+
+        No listener is called any more when this returns. Raises ServerError.
+        """
+        orderly = await self.tail.run(stale)
+        self.database.unlisten()
+        await self._led(orderly=orderly)
+
+    async def _led(self, *, orderly: bool, moving: bool = False) -> None:
+        """Prepare a store whose lease was taken. Raises ServerError."""
+        self.others_send_for = 0.0 if orderly else SEND_WITHIN
+        if not orderly:
+            await self.lease.await_attempts()
+        fence = self.database.fence
+        complete = await _prepare(self._url, self._shown, fence)  # a newer gateway may have changed the schema since
+        await self._read_meta(moving=moving)
+        if not complete:
+            self._upgrading = asyncio.create_task(_complete(self._url, self._shown, fence))
+
+    async def _read_meta(self, *, moving: bool = False) -> None:
+        """Read what the store knows about itself. Raises ServerError if it cannot be used."""
+        row = await self.database.one("read_meta", name="epoch")
+        assert row is not None
+        self.database.epoch = row["value"]
+        if not moving and await self.database.one("read_meta", name="moving") is not None:
+            again = "run hfgateway migrate sqlite-to-postgres again, until it is complete"
+            raise ServerError(f"{self._shown}: a store is being moved into it; {again}")
+
+    async def reachable_at(self, peer: str) -> None:
+        """Publish the address at which other replicas reach this one, which has the lease. Raises UnconfirmedError."""
+        await self.database.write(None, "write_peer", {"peer": peer})
+
+    async def count_api_keys(self) -> tuple[int, int]:
+        """Return the numbers of all API keys and of the revoked ones."""
+        (row,) = await self.database.rows("count_api_keys")
+        return row["keys"], row["revoked"]
 
     async def close(self) -> None:
         """Finish the queued writes, give the lease back, and close all connections."""
         self.database.refuse_writes()
-        if self.upgrading is not None:
-            self.upgrading.cancel()
-            await asyncio.wait((self.upgrading,))
+        if self._upgrading is not None:
+            self._upgrading.cancel()
+            await asyncio.wait((self._upgrading,))
         await self._writer.close()
         await self.database.finish_writes()
         await self.lease.give_back()
         await self.database.close()
+
+
+@contextlib.asynccontextmanager
+async def _opening(database: Database, lease: Lease, shown: str) -> AsyncIterator[contextlib.AsyncExitStack]:
+    """Open the connections of a store. If the body fails, undo its steps, give the lease back and close them."""
+    undo = contextlib.AsyncExitStack()
+    try:
+        await database.open()
+        yield undo
+    except BaseException as error:
+        await undo.aclose()
+        await lease.give_back()
+        await database.close()
+        if isinstance(error, UnconfirmedError):
+            raise ServerError(f"{shown}: {error}; see the log") from error
+        raise
 
 
 async def examine(url: str, shown: str) -> str:

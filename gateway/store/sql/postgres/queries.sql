@@ -33,6 +33,32 @@ SELECT fence, released FROM taken;
 -- Read who has the lease, and its last heartbeat.
 SELECT replicas.replica, address, beat FROM lease JOIN replicas ON replicas.replica = lease.replica;
 
+-- name: write_peer
+-- Store the address at which other replicas reach the gRPC port of the holder of the lease, in place of earlier ones.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+old AS (DELETE FROM meta USING fenced WHERE name LIKE 'peer %' AND name <> 'peer ' || :fence::bigint),
+written AS (
+    INSERT INTO meta (name, value) SELECT 'peer ' || :fence::bigint, :peer::text FROM fenced
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING name
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: tail
+-- Read the changes of all tenants after a position, each with its generation if there still is one, and always one row
+-- with who has the lease: `vacant` if that one has given it back or is dead.
+SELECT log.position AS newest, meta.value AS epoch, coalesce(holder.address, '') AS holder,
+    coalesce((SELECT value FROM meta WHERE name = 'peer ' || lease.fence), '') AS peer,
+    holder.beat IS NULL OR holder.beat <= now() - make_interval(secs => :dead) AS vacant, change.*
+FROM log CROSS JOIN lease JOIN meta ON meta.name = 'epoch'
+LEFT JOIN replicas AS holder ON holder.replica = lease.replica
+LEFT JOIN LATERAL (
+    SELECT changes.position AS change_position, changes.tenant AS change_tenant, changes.generation_id,
+        changes.revision AS change_revision, changes.shown AS change_shown, generations.*
+    FROM changes LEFT JOIN generations ON generations.id = changes.generation_id
+    WHERE changes.position > :after ORDER BY changes.position LIMIT :limit
+) AS change ON true
+ORDER BY change_position;
+
 -- name: give_back
 -- Give the lease back at an orderly end.
 WITH left_over AS (DELETE FROM replicas WHERE replica = :replica)

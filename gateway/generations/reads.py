@@ -1,0 +1,76 @@
+"""Reads generations: live ones from memory, all others from the store. Every replica of a gateway has them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from gateway.errors import gateway_unavailable, generation_not_found
+from gateway.generations.feed import Entry, Feed
+from gateway.generations.model import Generation, GenerationId
+from gateway.generations.ports import Clock
+from gateway.generations.stores import ChangeLog, Filter, GenerationStore, UnconfirmedError
+
+T = TypeVar("T")
+
+
+class Reads:
+    """Reads generations of a tenant. Its methods raise GatewayError. `draining` ends calls that wait."""
+
+    def __init__(self, generations: GenerationStore, change_log: ChangeLog, feed: Feed, clock: Clock) -> None:
+        self._generations = generations
+        self._change_log = change_log
+        self._feed = feed
+        self._clock = clock
+        self.draining = False
+
+    async def get(self, tenant: str, generation_id: GenerationId) -> Generation:
+        """Return a generation. Raises NOT_FOUND."""
+        return (await self.entry(tenant, generation_id)).generation
+
+    def live(self, tenant: str, generation_id: GenerationId) -> Entry | None:
+        """Return the entry of a generation that has not ended; None otherwise."""
+        entry = self._feed.entries.get(generation_id)
+        return entry if entry is not None and entry.generation.spec.tenant == tenant else None
+
+    async def entry(self, tenant: str, generation_id: GenerationId) -> Entry:
+        """Return the live entry of a generation, or a new one from the store. Raises NOT_FOUND."""
+        entry = self.live(tenant, generation_id)
+        if entry is not None:
+            return entry
+        stored = await self._read(self._generations.get(tenant, generation_id))
+        if stored is not None and not stored.done and self.live(tenant, generation_id) is None:
+            # It was just committed. Only a live entry receives later changes, so wait until there is one.
+            await self._read(self._change_log.announced())
+            stored = await self._read(self._generations.get(tenant, generation_id))
+        if stored is None:
+            raise generation_not_found(generation_id)
+        return self.live(tenant, generation_id) or Entry(stored)
+
+    async def page(
+        self, tenant: str, wanted: Filter, before: str | None, limit: int
+    ) -> tuple[Sequence[Generation], str | None]:
+        """Return a page of generations; see `GenerationStore.page`."""
+        return await self._read(self._generations.page(tenant, wanted, before, limit))
+
+    async def wait(
+        self, tenant: str, generation_id: GenerationId, enough: Callable[[Generation], bool], seconds: float | None
+    ) -> Generation:
+        """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains."""
+        entry = await self.entry(tenant, generation_id)
+        until = None if seconds is None else self._clock.moment().steady + seconds
+        while not enough(entry.generation) and not self.draining:
+            left = None if until is None else until - self._clock.moment().steady
+            if left is not None and left <= 0:
+                break
+            signal = entry.signal()
+            try:
+                await self._clock.wait(signal, left)
+            finally:
+                entry.drop(signal)
+        return entry.generation
+
+    async def _read(self, access: Awaitable[T]) -> T:
+        """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""
+        try:
+            return await access
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store is not available") from error

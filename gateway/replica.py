@@ -1,0 +1,126 @@
+"""A gateway that serves reads and watches from the log that another one writes, until it leads itself."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.access.identity import Access, Signing
+from gateway.archive.archiver import ArchivedFiles
+from gateway.config import Settings
+from gateway.generations.feed import Feed
+from gateway.generations.forecast import Forecaster, RunTimes
+from gateway.generations.model import RunTime, run_time
+from gateway.generations.reads import Reads
+from gateway.generations.stores import Saved, UnconfirmedError
+from gateway.generations.watch import Watches
+from gateway.store.store import SharedStore
+
+KEYS_EVERY = 1.0
+"""Seconds between looks for new and revoked API keys."""
+OLDEST_KEYS = 2.0
+"""Seconds after which the known API keys are too old to accept a caller by them."""
+STORE_AWAY = "this replica cannot reach the store"
+
+
+class Freshness:
+    """Whether a gateway knows the present state of a shared store: of its changes, and of its API keys."""
+
+    def __init__(self, store: SharedStore) -> None:
+        self._store = store
+        self._keys_read = time.monotonic()
+        self.writes_keys = store.leads
+        """Whether this gateway itself makes all changes of the keys."""
+
+    def keys_read(self, at: float) -> None:
+        """Record that the keys are those of this time."""
+        self._keys_read = at
+
+    def current(self) -> bool:
+        """Return whether callers may be served."""
+        return self._store.current and (self.writes_keys or time.monotonic() < self._keys_read + OLDEST_KEYS)
+
+
+@dataclass
+class Replica:
+    """The parts of a gateway that serves while another one leads. Call `follow` once, then `drain` and `close`."""
+
+    settings: Settings
+    store: SharedStore
+    feed: Feed
+    access: Access
+    sign_on: Signing | None
+    freshness: Freshness
+    reads: Reads
+    watches: Watches
+    forecasts: Forecaster
+    archived: ArchivedFiles
+    run_times: RunTimes
+
+    async def begin(self) -> None:
+        """Read what is new since the parts were made. Raises UnconfirmedError."""
+        self.store.change_log.listen(self.feed.publish)
+        self.store.change_log.listen(self._learn)
+        await self.store.begin(self.feed.position)
+
+    async def follow(self) -> None:
+        """Follow the leader until this gateway leads. Raises StoreOpenError if it cannot."""
+        keys = [asyncio.create_task(self._follow_keys())]
+        if self.sign_on is not None:
+            keys.append(asyncio.create_task(self.sign_on.run()))
+        try:
+            await self.store.follow(self.feed.wake_all)
+            await self._read_keys(again=True)
+        finally:
+            for task in keys:
+                task.cancel()
+            await asyncio.gather(*keys, return_exceptions=True)
+        self.freshness.writes_keys = True
+
+    def drain(self) -> None:
+        """End the calls that wait, so that clients resume elsewhere."""
+        self.reads.draining = True
+        self.feed.wake_all()
+
+    async def close(self) -> None:
+        """Close the store."""
+        await self.store.close()
+
+    @property
+    def not_ready(self) -> str:
+        """Why the gateway is not ready for calls; empty if it is."""
+        if self.reads.draining:
+            return "draining"
+        return "" if self.freshness.current() else STORE_AWAY
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with a gateway that is ready; empty if nothing is known."""
+        return "" if self.store.leader.peer else "no replica leads at the moment"
+
+    def behind(self) -> float:
+        """Return the delay of its polls: it makes none."""
+        return 0.0
+
+    async def _follow_keys(self) -> None:
+        known = (-1, -1)
+        while True:
+            with contextlib.suppress(UnconfirmedError):
+                known = await self._read_keys(known)
+            await asyncio.sleep(KEYS_EVERY)
+
+    async def _read_keys(self, known: tuple[int, int] = (-1, -1), *, again: bool = False) -> tuple[int, int]:
+        """Take over the stored keys if their numbers have changed, and return these. Raises UnconfirmedError."""
+        before = time.monotonic()
+        found = await self.store.count_api_keys()
+        if again or found != known:
+            self.access.replace(await self.store.keys.api_keys())
+        self.freshness.keys_read(before)
+        return found
+
+    def _learn(self, saved: Sequence[Saved]) -> None:
+        for one in saved:
+            ended = one.generation
+            if ended is not None and ended.done and (seconds := run_time(ended)) is not None:
+                self.run_times.learn(RunTime(ended.spec.model_id, ended.spec.traits, seconds))

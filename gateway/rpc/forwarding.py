@@ -1,0 +1,233 @@
+"""The handlers of a replica: it answers some RPCs itself, and forwards all others to the leader.
+
+A forwarded call has the caller's credentials and deadline. Its response and its error, with all details, pass
+unchanged. A call is forwarded once: a replica that gets one and does not lead refuses it, and the client retries.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf import any_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.rpc.status_pb2 import Status
+
+from gateway.errors import GatewayError, gateway_unavailable
+from gateway.rpc.call import Call
+from gateway.rpc.chain import Chain
+from gateway.rpc.errors import Code, RpcError
+from gateway.rpc.over_grpc import FORWARDED, STATUS_DETAILS, method_name
+
+T = TypeVar("T")
+
+READ_HERE = frozenset(
+    (
+        "GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations",
+        "CreateWatchToken",
+    )
+)  # fmt: skip
+"""The RPCs that a replica answers from its memory and from the store. CreateWatchToken only signs."""
+LED = frozenset(
+    (
+        "SubmitGeneration", "AdoptGeneration", "CancelGeneration", "EstimateGeneration", "DeleteGeneration",
+        "ExplainGeneration",
+        "UploadMedia", "CreateUpload",
+        "CreateCallback", "GetCallback", "ListCallbacks", "UpdateCallback", "DeleteCallback", "RotateCallbackSecret",
+        "TestCallback", "ListDeliveries", "RedeliverDelivery",
+        "ListModels", "GetModel", "WatchModels", "ListMotions", "ListSoulStyles", "ListPresets",
+        "CreateCharacter", "GetCharacter", "ListCharacters", "DeleteCharacter", "WatchCharacter",
+        "CreateSession", "GetSession", "SendMessage", "ListMessages", "InterruptSession", "WatchSession",
+        "CreateMedia", "ConfirmMedia",
+    )
+)  # fmt: skip
+"""The RPCs that only the leader answers, because they write, call Higgsfield, or read what only its memory has."""
+WEBHOOK_METHOD = "/hfgateway.Replicas/ReceiveWebhook"
+"""Forwards a webhook: the request is its body, metadata has the end of its path and its headers. The response is the
+status and the body for Higgsfield. It is no part of the API: only replicas may call it."""
+HEADER = "webhook-header-"
+"""The prefix of the names of these headers in metadata."""
+PATH = "webhook-path"
+WEBHOOK_WITHIN = 10.0
+RETRY_AFTER = 0.25
+"""Seconds after which a client retries a call that found no leader."""
+LEADER_LOST = "the leader cannot be reached: retry with the same idempotency_key"
+
+
+class ToLeader:
+    """The connection to the leader.
+
+    `peer` returns the address of its gRPC port, empty if no other gateway leads. `connect` opens a channel to it.
+    `secret` is known to replicas only.
+    """
+
+    def __init__(self, peer: Callable[[], str], connect: Callable[[str], grpc.aio.Channel], secret: str) -> None:
+        self._peer = peer
+        self._connect = connect
+        self._secret = secret
+        self._connected_to = ""
+        self._channel: grpc.aio.Channel | None = None
+
+    async def unary(self, method: str, request: bytes, call: Call) -> bytes:
+        """Forward a call with one response."""
+        return await _answer(self._open(call).unary_unary(method)(request, **self._about(call)))
+
+    async def gathering(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
+        """Forward a call with a stream of requests."""
+        return await _answer(self._open(call).stream_unary(method)(requests, **self._about(call)))
+
+    async def stream(self, method: str, request: bytes, call: Call) -> AsyncIterator[bytes]:
+        """Forward a call with a stream of responses."""
+        forwarded = self._open(call).unary_stream(method)(request, **self._about(call))
+        try:
+            while (answer := await _answer(forwarded.read())) is not grpc.aio.EOF:
+                yield answer
+        finally:
+            forwarded.cancel()
+
+    async def webhook(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        """Forward a webhook. Returns the status and the body of the response. Raises GatewayError or RpcError."""
+        call = Call(WEBHOOK_METHOD, WEBHOOK_WITHIN)
+        metadata = [(PATH, token), *((HEADER + name, text) for name, text in headers.items())]
+        answer = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
+        status, _, text = answer.partition(b" ")
+        return int(status), text
+
+    async def look_around(self) -> None:
+        """End the calls to a gateway that no longer leads, which may never answer them."""
+        if self._channel is not None and self._peer() != self._connected_to:
+            await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.close()
+
+    def _open(self, call: Call) -> grpc.aio.Channel:
+        """Return the channel to the leader. Raises GATEWAY_UNAVAILABLE."""
+        peer = self._peer()
+        if call.of_replica:
+            raise gateway_unavailable("this replica does not lead", retry_after=RETRY_AFTER)
+        if not peer:
+            raise gateway_unavailable("no replica leads at the moment", retry_after=RETRY_AFTER)
+        if self._channel is None or peer != self._connected_to:
+            self._channel, self._connected_to = self._connect(peer), peer
+        return self._channel
+
+    def _about(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+        metadata = [(FORWARDED, self._secret), *more, *call.forwarded.items()]
+        if call.authorization:
+            metadata.append(("authorization", call.authorization))
+        return {"metadata": metadata, "timeout": call.remaining}
+
+
+class Replicated:
+    """The handlers of a service on a replica, by the names of its RPCs.
+
+    `here` has those of READ_HERE. `caught_up` returns when this replica has seen what the leader has stored, so that a
+    caller finds here what it has written.
+    """
+
+    def __init__(
+        self, service: ServiceDescriptor, here: object, leader: ToLeader, caught_up: Callable[[], Awaitable[None]]
+    ) -> None:
+        self._leader = leader
+        self._caught_up = caught_up
+        for method in service.methods:
+            name = method_name(method)
+            handler = getattr(here, name) if method.name in READ_HERE else self._forwarded(service, method)
+            setattr(self, name, handler)
+
+    def _forwarded(self, service: ServiceDescriptor, method: MethodDescriptor) -> Any:
+        full_name, leader = f"/{service.full_name}/{method.name}", self._leader
+
+        async def unary(request: Message, call: Call) -> bytes:
+            call.may_wait()
+            answer = await leader.unary(full_name, request.SerializeToString(), call)
+            await self._caught_up()
+            return answer
+
+        async def gathering(requests: AsyncIterator[Message], call: Call) -> bytes:
+            return await leader.gathering(full_name, (one.SerializeToString() async for one in requests), call)
+
+        def stream(request: Message, call: Call) -> AsyncIterator[bytes]:
+            return leader.stream(full_name, request.SerializeToString(), call)
+
+        assert not (method.client_streaming and method.server_streaming)
+        if method.server_streaming:
+            return stream
+        return gathering if method.client_streaming else unary
+
+
+Webhook = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
+"""Takes the token, the headers and the body of a webhook. Returns the status and the body of the response."""
+
+
+def add_webhooks(server: grpc.aio.Server, receive: Webhook, chain: Chain) -> None:
+    """Accept webhooks that replicas forward."""
+
+    async def serve(body: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        metadata = {name: text for name, text in context.invocation_metadata() or () if isinstance(text, str)}
+        if not chain.is_replica(metadata.get(FORWARDED, "")):
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED)
+        headers = {name.removeprefix(HEADER): text for name, text in metadata.items() if name.startswith(HEADER)}
+        status, text = await receive(metadata.get(PATH, ""), headers, body)
+        return b"%d %s" % (status, text)
+
+    service, _, method = WEBHOOK_METHOD[1:].partition("/")
+    handlers = {method: grpc.unary_unary_rpc_method_handler(serve)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+class Switch:
+    """The handlers of a service, by the names of its RPCs. They can be replaced while calls arrive."""
+
+    def __init__(self, service: ServiceDescriptor, handlers: object) -> None:
+        self.handlers = handlers
+        for method in service.methods:
+            setattr(self, method_name(method), self._current(method_name(method)))
+
+    def _current(self, name: str) -> Callable[[Any, Call], Any]:
+        def call_current(request: Any, call: Call) -> Any:
+            return getattr(self.handlers, name)(request, call)
+
+        return call_current
+
+
+async def _answer(answer: Awaitable[T]) -> T:
+    """Await a response of the leader. Raises RpcError with its error, or GATEWAY_UNAVAILABLE if it is lost."""
+    try:
+        return await answer
+    except grpc.aio.AioRpcError as error:
+        raise passed(error) from None
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise _lost() from None  # the connection was closed, not the call
+
+
+def passed(error: grpc.aio.AioRpcError) -> Exception:
+    """Return the error of the leader for the caller."""
+    code = Code(error.code().value[0])
+    details = (error.trailing_metadata() or {}).get(STATUS_DETAILS)
+    if isinstance(details, bytes):
+        return RpcError(code, error.details() or "", tuple(map(_unpacked, Status.FromString(details).details)))
+    if code in {Code.UNAVAILABLE, Code.CANCELLED, Code.UNKNOWN}:
+        return _lost()
+    return RpcError(code, error.details() or "", ())
+
+
+def _lost() -> GatewayError:
+    return gateway_unavailable(LEADER_LOST, retry_after=RETRY_AFTER)
+
+
+def _unpacked(detail: any_pb2.Any) -> Message:
+    """Return a detail as the message that it has; as it is if this version does not know the message."""
+    try:
+        descriptor = descriptor_pool.Default().FindMessageTypeByName(detail.TypeName())
+        return message_factory.GetMessageClass(descriptor).FromString(detail.value)
+    except (KeyError, DecodeError):
+        return detail

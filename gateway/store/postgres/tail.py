@@ -1,0 +1,167 @@
+"""Follows the log of changes that another gateway writes, for a replica that serves without the lease.
+
+One statement reads what comes after the last known position, of all tenants, and who has the lease. It feeds the same
+listeners as a commit of this process does. Each position is read once and in order, because positions become visible in
+their order: a write locks the row with the last position until it is committed, and PostgreSQL makes a transaction
+visible before it releases its locks. So a statement that sees a position sees all lower ones. This also holds across a
+takeover, which waits for the writes of the holder before, and for a commit whose answer was lost: its repeat stores the
+positions of the first execution, if that stored nothing, or none.
+
+Positions may be missing: a deletion removes the changes of its generation, and appends its own.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable
+
+from psycopg.rows import DictRow
+
+from gateway.concurrency import give
+from gateway.generations.model import Change, GenerationId
+from gateway.generations.stores import Saved, StoreError, UnconfirmedError
+from gateway.store.codec import at_revision, generation_of
+from gateway.store.postgres.database import Database, LeaseLostError
+from gateway.store.postgres.lease import DEAD, Lease
+from gateway.store.store import Leader
+
+log = logging.getLogger(__name__)
+
+AGAIN = 0.004
+"""Seconds until the next read after one that found changes: more will come, and several make one read cheaper."""
+IDLE = 0.1
+"""Seconds until the next read after one that found none."""
+AFTER_AN_ERROR = 0.25
+MOST = 500
+"""Changes that one statement reads."""
+STALE = 2.0
+"""Seconds after which what was read is too old to be shown."""
+
+FORGOT = "the store was restored, or its server has lost commits"
+
+
+class Tail:
+    """The changes after a position. Call `begin`, then `run`, which returns when this gateway has taken the lease.
+
+    `leader` is the gateway that has it. `stale` is called when the last successful read is older than STALE.
+    """
+
+    def __init__(self, database: Database, lease: Lease) -> None:
+        self._database = database
+        self._lease = lease
+        self._position = 0
+        self._read_at = 0.0
+        """The time before the last successful read was sent."""
+        self._turns = 0
+        """The reads that have begun."""
+        self._waiting: list[tuple[int, asyncio.Future[None]]] = []
+        """Who waits for a read with at least this number."""
+        self._pause: asyncio.Future[None] | None = None
+        self.leader = Leader()
+        self.following = False
+        """Whether the changes of other processes are announced, from `begin` to the end of `run`."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether what was read is not too old to be shown."""
+        return time.monotonic() < self._read_at + STALE
+
+    async def begin(self, position: int) -> None:
+        """Read all changes after a position. Raises UnconfirmedError."""
+        self._position, self.following = position, True
+        while (await self._read())[1]:
+            pass
+
+    async def run(self, stale: Callable[[], None]) -> bool:
+        """Follow the log until this gateway has taken the lease, and return whether its holder gave it back itself.
+
+        All changes of the holders before have been read then. `stale` is called when the last read is too old.
+        """
+        was_fresh, found = True, False
+        while True:
+            await self._rest(AGAIN if found else IDLE)
+            try:
+                vacant, found = await self._read()
+                if vacant and (orderly := await self._lease.take_now()) is not None:
+                    break
+            except UnconfirmedError:
+                found = False
+                await asyncio.sleep(AFTER_AN_ERROR)
+            if was_fresh and not self.fresh:
+                log.warning("the changes of other replicas cannot be read; refusing calls until they can")
+                stale()
+            was_fresh = self.fresh
+        await self._finish()
+        return orderly
+
+    async def caught_up(self) -> None:
+        """Return when all changes have been announced that were stored before this call. Raises StoreError."""
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((self._turns + 1, done))
+        if self._pause is not None:
+            give(self._pause)
+        try:
+            async with asyncio.timeout(STALE):
+                await done
+        except TimeoutError:
+            raise StoreError("the changes of other replicas cannot be read") from None
+
+    async def _finish(self) -> None:
+        """Read the rest of the log, which only this gateway can write from now on."""
+        while True:
+            try:
+                if not (await self._read())[1]:
+                    self.following = False
+                    return
+            except UnconfirmedError:
+                await asyncio.sleep(AFTER_AN_ERROR)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, unless a caller of `caught_up` waits."""
+        if self._waiting:
+            return
+        self._pause = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._pause
+        self._pause = None
+
+    async def _read(self) -> tuple[bool, bool]:
+        """Read and announce what is new. Returns whether nobody has the lease, and whether there may be more."""
+        self._turns += 1
+        turn, before, database = self._turns, time.monotonic(), self._database
+        about = {"after": self._position, "limit": MOST, "dead": DEAD}
+        rows = await database.run(database.reserved, "tail", about)
+        state = rows[0]
+        if state["newest"] < self._position or state["epoch"] != database.epoch:
+            database.lost(FORGOT)
+            raise LeaseLostError(FORGOT)
+        changes = [row for row in rows if row["change_position"] is not None]
+        if changes:
+            database.notify([_saved(row) for row in changes])
+            self._position = changes[-1]["change_position"]
+        self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
+        self._read_at = before
+        database.mended()
+        if len(changes) < MOST:
+            self._give(turn)
+        return state["vacant"], bool(changes)
+
+    def _give(self, turn: int) -> None:
+        """Wake the callers that wait for this read or an earlier one."""
+        waiting, self._waiting = self._waiting, []
+        for number, done in waiting:
+            if number <= turn:
+                give(done)
+            else:
+                self._waiting.append((number, done))
+
+
+def _saved(row: DictRow) -> Saved:
+    """Return what the commit of a change has announced to its own process."""
+    name, generation = GenerationId(row["generation_id"]), None
+    if row["id"] is not None and row["change_shown"]:
+        generation = at_revision(generation_of(row), row["change_revision"], row["change_shown"])
+    change = Change(row["change_position"], row["change_tenant"], name, generation)
+    return Saved(name, generation, change)
