@@ -173,8 +173,8 @@ class Ports:
             from gateway.web.webhook import forwarded
 
             self._webhooks = forwarded(self._webhook_route(core))
-        await self.open_admin()
         await self.reachable()
+        await self.open_admin()
 
     async def reachable(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""

@@ -46,11 +46,15 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- name: tail
 -- Read the changes of all tenants after a position, each with its generation if there still is one, and always one row
 -- with who has the lease: `vacant` if that one has given it back or is dead.
-SELECT log.position AS newest, meta.value AS epoch, coalesce(holder.address, '') AS holder,
-    coalesce((SELECT value FROM meta WHERE name = 'peer ' || lease.fence), '') AS peer,
-    holder.beat IS NULL OR holder.beat <= now() - make_interval(secs => :dead) AS vacant, change.*
-FROM log CROSS JOIN lease JOIN meta ON meta.name = 'epoch'
-LEFT JOIN replicas AS holder ON holder.replica = lease.replica
+SELECT (SELECT position FROM log LIMIT 1) AS newest, (SELECT value FROM meta WHERE name = 'epoch') AS epoch,
+    coalesce(held.address, '') AS holder,
+    coalesce((SELECT value FROM meta WHERE name = 'peer ' || held.fence), '') AS peer,
+    held.beat IS NULL OR held.beat <= now() - make_interval(secs => :dead) AS vacant, change.*
+FROM (
+    -- The limit keeps the planner from taking a table without statistics for a large one.
+    SELECT lease.fence, replicas.address, replicas.beat
+    FROM lease LEFT JOIN replicas ON replicas.replica = lease.replica LIMIT 1
+) AS held
 LEFT JOIN LATERAL (
     SELECT changes.position AS change_position, changes.tenant AS change_tenant, changes.generation_id,
         changes.revision AS change_revision, changes.shown AS change_shown, generations.*
