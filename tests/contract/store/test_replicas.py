@@ -1,0 +1,303 @@
+"""Several gateways on one PostgreSQL database: one leads, all serve, and one of the others takes over."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from gateway.app import Gateway
+from gateway.config import read_settings
+from gateway.core import Core
+from gateway.rpc.forwarding import LED, READ_HERE
+from gateway.sandbox.clock import ManualClock
+from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.serving import PUBLIC_SERVICES
+from harness.checker import INVARIANTS
+from harness.history import Recorder, generation_fields, read, record_ledger
+from harness.violations import IndexedHistory
+from harness.watchers import Watchers, access_to
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
+from hfgateway_client import AsyncClient, RetryPolicy, soul
+from tests.app.command import environment
+from tests.durability.process import PATIENCE, READY
+from tests.support import forked
+from tests.support.addresses import free_address
+from tests.support.running import CREDENTIALS, eventually
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
+
+pytestmark = pytest.mark.toolchain("postgres")
+LEADS = re.compile("hfgateway: leads the replicas of its store")
+SECRET = "whsec_" + "QUJDREVGR0g" * 4
+RETRY = RetryPolicy(0.05, 0.25)
+
+
+def test_every_rpc_is_read_here_or_forwarded() -> None:
+    names = [method.name for service in PUBLIC_SERVICES for method in service.methods]
+    assert sorted(names) == sorted([*READ_HERE, *LED])
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    options = SandboxOptions(port=0, queue_seconds=1.0, image_seconds=1.0, webhook_secret=SECRET)
+    async with Sandbox(options, ManualClock()) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
+    return {
+        "HFGATEWAY_UPSTREAM_URL": sandbox.url,
+        "HFGATEWAY_STORE_URL": emptied,
+        "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
+        "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
+        "HFGATEWAY_POLL_MIN": "0.05",
+        "HFGATEWAY_POLL_MAX": "0.05",
+        "HFGATEWAY_DRAIN": "5",
+    }
+
+
+@asynccontextmanager
+async def gateways(settings: Mapping[str, str], *each: Mapping[str, str]) -> AsyncIterator[list[Gateway]]:
+    """Start gateways in this process, the first of which leads. `each` has further settings for each."""
+    async with AsyncExitStack() as stack:
+        started = []
+        for more in each:
+            one = Gateway(read_settings({**settings, **more}), CREDENTIALS)
+            await one.start()
+            stack.push_async_callback(one.stop)
+            started.append(one)
+        yield started
+
+
+async def fetched(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def to_the_end(client: AsyncClient, generation_id: str) -> list[int]:
+    async with asyncio.timeout(PATIENCE):
+        return [generation.revision async for generation in client.watch(generation_id)]
+
+
+# -- Any replica serves anything ---------------------------------------------------------------------------------------
+
+
+async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str, str]) -> None:
+    """Polls are too rare to report an end, so that the webhooks, which arrive at the second one, do."""
+    public = free_address()
+    rare = {"HFGATEWAY_POLL_MIN": "30", "HFGATEWAY_POLL_MAX": "30"}
+    webhooks = {"HFGATEWAY_PUBLIC_URL": f"http://{public}", "HFGATEWAY_WEBHOOK_SECRET": SECRET}
+    every = settings | rare | webhooks
+    async with (
+        gateways(every, {}, {"HFGATEWAY_WEBHOOK_ADDRESS": public}, {}) as (first, second, third),
+        AsyncClient(first.grpc_address) as a,
+        AsyncClient(second.grpc_address) as b,
+        AsyncClient(third.grpc_address) as c,
+    ):
+        submitted = (await b.submit(soul("a fox"), idempotency_key="fox")).generation
+        assert (await b.get(submitted.id)).id == submitted.id  # B has read what it has forwarded
+        watched = asyncio.create_task(to_the_end(c, submitted.id))
+        assert (await a.submit(soul("a fox"), idempotency_key="fox")).replayed
+        sandbox.state.clock.advance(5.0)
+        revisions = await watched
+        assert revisions == list(range(1, len(revisions) + 1))
+        story = await b.explain(submitted.id)
+        assert any("webhook: completed" in event.description for event in story.events)
+        assert [one.id for one in [one async for one in c.list()]] == [submitted.id]
+        assert len(sandbox.ledger.charges) == 1
+
+        waiting = (await c.submit(soul("a cat"))).generation
+        assert (await b.cancel(waiting.id)).done
+        assert (await c.wait(waiting.id)).done
+
+        for gateway in (first, second, third):
+            assert (await fetched(f"{gateway.http_address}/readyz"))[0] == 200
+            async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
+                stub = health_pb2_grpc.HealthStub(channel)
+                health = await stub.Check(health_pb2.HealthCheckRequest(service="hfgateway.v1.GenerationService"))
+                assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> None:
+    async def refused(gateway: Gateway, *metadata: tuple[str, str]) -> tuple[object, ...]:
+        async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                request = pb.CancelGenerationRequest(id="01a201e1-488e-7dc7-876e-f6f276cea2cd")
+                await GenerationServiceStub(channel).CancelGeneration(request, metadata=metadata)
+            error = raised.value
+            return error.code(), error.details(), error.trailing_metadata()
+
+    async with gateways(settings, {}, {}) as (leader, replica):
+        assert await refused(leader) == await refused(replica)
+        code, text, _ = await refused(replica, ("hfgateway-forwarded", replica.access.replica_secret))
+        assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "this replica does not lead")
+
+
+async def test_resume_tokens_are_valid_on_every_replica(sandbox: Sandbox, settings: dict[str, str]) -> None:
+    """The replica knows a token of the leader that is newer than its last look at the log."""
+    async with (
+        gateways(settings, {}, {}) as (leader, replica),
+        grpc.aio.insecure_channel(leader.grpc_address) as one,
+        grpc.aio.insecure_channel(replica.grpc_address) as other,
+        AsyncClient(leader.grpc_address) as client,
+    ):
+        for number in range(5):
+            known = (await client.submit(soul(f"fox {number}"))).generation
+            token = ""
+            async for message in GenerationServiceStub(one).WatchGenerations(pb.WatchGenerationsRequest()):
+                token = message.resume_token
+                if message.caught_up:
+                    break
+            stream = GenerationServiceStub(other).WatchGenerations(pb.WatchGenerationsRequest(resume_token=token))
+            async with asyncio.timeout(PATIENCE):
+                message = await stream.read()
+            assert (message.reset, message.caught_up) == (False, True)
+            stream.cancel()
+            watch = pb.WatchGenerationRequest(id=known.id, after_revision=(await client.get(known.id)).revision)
+            async with asyncio.timeout(PATIENCE):
+                await GenerationServiceStub(other).WatchGeneration(watch).read()
+
+
+async def test_keys_apply_on_every_replica(settings: dict[str, str]) -> None:
+    async with gateways(settings | {"HFGATEWAY_AUTH": "keys"}, {}, {}) as (leader, replica):
+        key, secret = await leader.access.create_key("team", "")
+        await eventually(lambda: len(replica.access.listed()) == 1)
+        async with AsyncClient(replica.grpc_address, api_key=secret) as client:
+            known = (await client.submit(soul("a fox"))).generation
+            watched = asyncio.create_task(to_the_end(client, known.id))
+            assert (await client.get(known.id)).id == known.id
+            await leader.access.revoke_key(key.id)
+            with pytest.raises(Exception, match="revoked"):
+                await watched
+            with pytest.raises(Exception, match="revoked"):
+                await client.get(known.id)
+
+
+async def test_a_replica_that_cannot_read_the_log_refuses_calls(
+    sandbox: Sandbox, settings: dict[str, str], postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot know what is true. It serves again when it has read what it has missed."""
+    from gateway.store.postgres import tail
+
+    monkeypatch.setattr(tail, "STALE", 0.5)
+    from harness.proxy import Proxy
+
+    async with Proxy() as proxy:
+        proxy.target = f"127.0.0.1:{postgres.port}"
+        behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
+        async with (
+            gateways(settings, {}, {"HFGATEWAY_STORE_URL": behind}) as (leader, replica),
+            AsyncClient(leader.grpc_address) as client,
+            AsyncClient(replica.grpc_address, retry=RETRY) as other,
+            grpc.aio.insecure_channel(replica.grpc_address) as channel,
+        ):
+            known = (await client.submit(soul("a fox"))).generation
+            watched = asyncio.create_task(to_the_end(other, known.id))
+            await other.get(known.id)
+            proxy.mute()
+            with pytest.raises(grpc.aio.AioRpcError) as raised:
+                while True:
+                    await GenerationServiceStub(channel).GetGeneration(pb.GetGenerationRequest(id=known.id))
+                    await asyncio.sleep(0.01)
+            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            assert (await fetched(f"{replica.http_address}/readyz"))[0] == 503
+            sandbox.state.clock.advance(5.0)
+            assert (await client.wait(known.id)).done
+            proxy.cut()
+            revisions = await watched
+            assert revisions == list(range(1, len(revisions) + 1))
+            assert (await other.get(known.id)).done
+
+
+# -- Takeover ----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def process(folder: Path, settings: Mapping[str, str]) -> AsyncIterator[tuple[forked.ForkedProcess, str]]:
+    """Start a gateway in a process; return it and its gRPC address. Kill it at the end."""
+    started = await forked.start("serve", environment=environment(folder, settings), log=folder / "log")
+    try:
+        yield started, (await line_of(started, READY))[1]
+    finally:
+        started.kill()
+        await started.wait()
+
+
+async def line_of(started: forked.ForkedProcess, form: re.Pattern[str]) -> re.Match[str]:
+    async with asyncio.timeout(PATIENCE):
+        line = (await started.stdout.readline()).decode()
+    found = form.search(line)
+    assert found, line
+    return found
+
+
+@pytest.mark.parametrize("end", ["kill", "terminate", "pause"])
+async def test_clients_of_the_others_see_no_error_when_the_leader_ends(
+    end: str, tmp_path: Path, sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    """They watch and submit meanwhile. A leader that was paused changes nothing when it wakes up, and ends."""
+    import signal
+
+    with Recorder(tmp_path / "history.jsonl") as recorder:
+        async with (
+            process(tmp_path, settings) as (leader, address),
+            process(tmp_path, settings) as (second, one),
+            process(tmp_path, settings) as (third, other),
+            AsyncClient(address, retry=RETRY) as client,
+            AsyncClient(one, retry=RETRY) as b,
+            AsyncClient(other, retry=RETRY) as c,
+            access_to(one, RETRY) as at_one,
+            access_to(other, RETRY) as at_other,
+        ):
+            names = [await submitted(recorder, client, number) for number in range(3)]
+            watchers = Watchers(recorder)
+            async with asyncio.TaskGroup() as together:
+                for name in names:
+                    together.create_task(watchers.client_watch(at_one, name))
+                    together.create_task(watchers.bare_watch(at_other, name))
+                together.create_task(watchers.client_watch_many(at_other, ids=names))
+                await eventually(lambda: watchers.received >= 3 * len(names))
+                match end:
+                    case "kill":
+                        leader.kill()
+                    case "terminate":
+                        leader.terminate()
+                    case _:
+                        leader.send_signal(signal.SIGSTOP)
+                more = await asyncio.gather(submitted(recorder, b, 3), submitted(recorder, c, 4))
+                heirs = [asyncio.create_task(line_of(heir, LEADS)) for heir in (second, third)]
+                await asyncio.wait(heirs, return_when=asyncio.FIRST_COMPLETED)
+                if end == "pause":
+                    leader.send_signal(signal.SIGCONT)
+                async with asyncio.timeout(PATIENCE):
+                    assert await leader.wait() == {"kill": -9, "terminate": 0, "pause": 74}[end]
+                sandbox.state.clock.advance(5.0)
+            for heir in heirs:
+                heir.cancel()
+            for name in (*names, *more):
+                async with asyncio.timeout(PATIENCE):
+                    final = await b.wait(name)
+                recorder.record("final", **generation_fields(final))
+        record_ledger(recorder, sandbox.state.describe(with_entries=True))
+    history = IndexedHistory(read(tmp_path / "history.jsonl"))
+    assert [str(found) for invariant in INVARIANTS for found in invariant(history)] == []
+
+
+async def submitted(recorder: Recorder, client: AsyncClient, number: int) -> str:
+    """Submit with the shipped client, record it, and return the id."""
+    recorder.record("submit", call=number, key=f"key-{number}", prompt=f"fox {number}")
+    answer = await client.submit(soul(f"fox {number}"), idempotency_key=f"key-{number}")
+    recorder.record("submitted", call=number, **generation_fields(answer.generation))
+    return answer.generation.id
