@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import aiohttp
 import grpc
@@ -16,7 +16,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
 from gateway.config import read_settings
-from gateway.core import Core
 from gateway.rpc.forwarding import LED, READ_HERE
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -133,8 +132,8 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
 async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> None:
     async def refused(gateway: Gateway, *metadata: tuple[str, str]) -> tuple[object, ...]:
         async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
+            request = pb.CancelGenerationRequest(id="01a201e1-488e-7dc7-876e-f6f276cea2cd")
             with pytest.raises(grpc.aio.AioRpcError) as raised:
-                request = pb.CancelGenerationRequest(id="01a201e1-488e-7dc7-876e-f6f276cea2cd")
                 await GenerationServiceStub(channel).CancelGeneration(request, metadata=metadata)
             error = raised.value
             return error.code(), error.details(), error.trailing_metadata()
@@ -207,11 +206,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             watched = asyncio.create_task(to_the_end(other, known.id))
             await other.get(known.id)
             proxy.mute()
-            with pytest.raises(grpc.aio.AioRpcError) as raised:
-                while True:
-                    await GenerationServiceStub(channel).GetGeneration(pb.GetGenerationRequest(id=known.id))
-                    await asyncio.sleep(0.01)
-            assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
+            await until_refused(channel, known.id)
             assert (await fetched(f"{replica.http_address}/readyz"))[0] == 503
             sandbox.state.clock.advance(5.0)
             assert (await client.wait(known.id)).done
@@ -219,6 +214,17 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             revisions = await watched
             assert revisions == list(range(1, len(revisions) + 1))
             assert (await other.get(known.id)).done
+
+
+async def until_refused(channel: grpc.aio.Channel, generation_id: str) -> None:
+    """Return when a generation cannot be read because the gateway is unavailable."""
+    while True:
+        try:
+            await GenerationServiceStub(channel).GetGeneration(pb.GetGenerationRequest(id=generation_id))
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is grpc.StatusCode.UNAVAILABLE
+            return
+        await asyncio.sleep(0.01)
 
 
 # -- Takeover ----------------------------------------------------------------------------------------------------------
