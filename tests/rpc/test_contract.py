@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.config import Address
 from gateway.rpc.chain import Chain
-from gateway.rpc.generations import GenerationHandlers
+from gateway.rpc.generations import GenerationHandlers, GenerationReads
 from gateway.rpc.over_connect import ConnectApp
 from gateway.rpc.over_grpc import add_service, method_name
 from gateway.serving import listen as _listen
@@ -30,7 +30,7 @@ CANARY = "canary-of-a-defect"
 
 
 def test_every_rpc_has_a_handler_and_every_handler_an_rpc() -> None:
-    handlers = {name for name in vars(GenerationHandlers) if not name.startswith("_")}
+    handlers = {name for part in (GenerationReads, GenerationHandlers) for name in vars(part) if name[0] != "_"}
     assert handlers == {method_name(method) for method in SERVICE.methods}
 
 
