@@ -301,6 +301,9 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     else:
         feed, access, sign_on = replica.feed, replica.access, replica.sign_on
         feed.replace(unfinished)
+    if isinstance(settings.store, PostgresUrl):
+        shared = cast(SharedStore, store)
+        feed.others = lambda: shared.others
     calls.entries = feed.entries
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
     characters = await _characters(base)

@@ -17,8 +17,8 @@ from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.watch import Watches
 from gateway.store.store import SharedStore
 
-KEYS_EVERY = 1.0
-"""Seconds between looks for new and revoked API keys."""
+ATTEND_EVERY = 1.0
+"""Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
 OLDEST_KEYS = 2.0
 """Seconds after which the known API keys are too old to accept a caller by them."""
 STORE_AWAY = "this replica cannot reach the store"
@@ -104,16 +104,16 @@ class Replica:
         return 0.0
 
     async def _follow_keys(self) -> None:
-        known = (-1, -1)
+        known = ""
         while True:
             with contextlib.suppress(UnconfirmedError):
                 known = await self._read_keys(known)
-            await asyncio.sleep(KEYS_EVERY)
+            await asyncio.sleep(ATTEND_EVERY)
 
-    async def _read_keys(self, known: tuple[int, int] = (-1, -1), *, again: bool = False) -> tuple[int, int]:
-        """Take over the stored keys if their numbers have changed, and return these. Raises UnconfirmedError."""
+    async def _read_keys(self, known: str = "", *, again: bool = False) -> str:
+        """Take over the stored keys if they have changed, and return their version. Raises UnconfirmedError."""
         before = time.monotonic()
-        found = await self.store.count_api_keys()
+        found = await self.store.attend()
         if again or found != known:
             self.access.replace(await self.store.keys.api_keys())
         self.freshness.keys_read(before)

@@ -6,7 +6,7 @@ newer than its position, from here or from the store.
 
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from gateway.concurrency import Signal, Signals
@@ -82,6 +82,8 @@ class Feed:
         self._recent: deque[Change] = deque(maxlen=RECENT)
         self._since = position
         self._tenants: dict[str, Signals] = {}
+        self.others: Callable[[], int] = lambda: 0
+        """Returns the number of replicas with watchers that this process does not know."""
 
     def replace(self, unfinished: Iterable[Generation]) -> None:
         """Take over the stored versions of all generations that have not ended. Entries with watchers are kept.
@@ -128,7 +130,9 @@ class Feed:
         self._tenants[tenant].drop(signal)
 
     def watched(self, entry: Entry) -> bool:
-        """Return whether a caller waits for changes of the entry."""
+        """Return whether a caller may wait for changes of the entry."""
+        if self.others():
+            return True
         signals = self._tenants.get(entry.generation.tenant)
         return entry.awaited or (signals is not None and signals.awaited)
 

@@ -14,6 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
+from gateway import tracing
 from gateway.errors import GatewayError, gateway_unavailable
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
@@ -120,6 +121,8 @@ class ToLeader:
         metadata = [(FORWARDED, self._secret), *more, *call.forwarded.items()]
         if call.authorization:
             metadata.append(("authorization", call.authorization))
+        if traced := tracing.traceparent():
+            metadata.append(("traceparent", traced))
         return {"metadata": metadata, "timeout": call.remaining}
 
 

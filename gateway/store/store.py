@@ -144,5 +144,9 @@ class SharedStore(Store, Protocol):
     async def reachable_at(self, peer: str) -> None:
         """Publish the address of this gateway's gRPC port for other ones. Call it as the leader."""
 
-    async def count_api_keys(self) -> tuple[int, int]:
-        """Return the numbers of all API keys and of the revoked ones, one of which grows with each change."""
+    async def attend(self) -> str:
+        """Show the leader that this gateway serves. Returns a text that changes with the API keys."""
+
+    @property
+    def others(self) -> int:
+        """The number of other gateways that serve, if this one leads."""

@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 BEAT = 0.5
 DEAD = 2.0
 LOOK_AGAIN = 0.15
+ATTENDING = 5.0
+"""Seconds after which a replica that has not shown that it serves no longer counts."""
 Standby = Callable[[str], Awaitable[None]]
 """Called when another gateway has the lease, with its address."""
 
@@ -46,11 +48,17 @@ class Lease:
     def __init__(self, database: Database, store: str, schema: str) -> None:
         self._database = database
         self._store = store
-        self._schema = schema
         self._replica = uuid.uuid4()
-        self._address = f"{socket.gethostname()}, process {os.getpid()}"
+        self._about = {
+            "replica": self._replica,
+            "version": version("hfgateway"),
+            "address": f"{socket.gethostname()}, process {os.getpid()}",
+            "schema": schema,
+        }
         self._beats: asyncio.Task[None] | None = None
         self._confirmed = -math.inf
+        self.others = 0
+        """The number of other replicas that serve, if this one has the lease."""
 
     @property
     def held(self) -> bool:
@@ -118,9 +126,12 @@ class Lease:
         return None
 
     async def _take(self) -> Sequence[DictRow]:
-        about = {"replica": self._replica, "version": version("hfgateway"), "address": self._address}
-        about["schema"] = self._schema
-        return await self._run("take", {**about, "dead": DEAD})
+        return await self._run("take", {**self._about, "dead": DEAD})
+
+    async def attend(self) -> str:
+        """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""
+        (row,) = await self._run("attend", self._about)
+        return str(row["keys"])
 
     async def give_back(self) -> None:
         """Give the lease back, so that the next gateway need not wait. Call it after the last write."""
@@ -149,9 +160,11 @@ class Lease:
     async def _beat_once(self) -> bool:
         """Send a heartbeat. Returns False if another gateway has taken the lease."""
         before = time.monotonic()
-        if not await self._run("beat", {"replica": self._replica, "fence": self._database.fence}):
+        about = {"replica": self._replica, "fence": self._database.fence, "attending": ATTENDING}
+        if not (rows := await self._run("beat", about)):
             self._database.lost()
             return False
+        self.others = rows[0]["others"]
         self._confirmed = before
         return True
 

@@ -177,10 +177,14 @@ class PostgresStore:
         """Publish the address at which other replicas reach this one, which has the lease. Raises UnconfirmedError."""
         await self.database.write(None, "write_peer", {"peer": peer})
 
-    async def count_api_keys(self) -> tuple[int, int]:
-        """Return the numbers of all API keys and of the revoked ones."""
-        (row,) = await self.database.rows("count_api_keys")
-        return row["keys"], row["revoked"]
+    async def attend(self) -> str:
+        """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""
+        return await self.lease.attend()
+
+    @property
+    def others(self) -> int:
+        """The number of other gateways that serve, if this one leads."""
+        return self.lease.others
 
     async def close(self) -> None:
         """Finish the queued writes, give the lease back, and close all connections."""

@@ -5,10 +5,21 @@
 -- The lease and the store itself --------------------------------------------------------------------------------------
 
 -- name: beat
--- Show that the holder of the lease lives. Updates no row if another one has taken the lease over.
+-- Show that the holder of the lease lives. Updates no row if another one has taken the lease over. Returns the number of
+-- other replicas that serve.
 UPDATE replicas SET beat = now()
 WHERE replica = :replica AND EXISTS (SELECT FROM lease WHERE lease.replica = :replica AND fence = :fence)
-RETURNING replica;
+RETURNING (
+    SELECT count(*) FROM replicas AS other
+    WHERE other.replica <> :replica AND other.beat > now() - make_interval(secs => :attending)
+) AS others;
+
+-- name: attend
+-- Show that a replica serves without the lease. Returns a text that changes with the API keys.
+INSERT INTO replicas (replica, beat, version, address, schema)
+VALUES (:replica, now(), :version, :address, :schema)
+ON CONFLICT (replica) DO UPDATE SET beat = now()
+RETURNING (SELECT concat_ws(' ', count(*), count(revoke_time), sum(expire_time)) FROM api_keys) AS keys;
 
 -- name: take
 -- Take the lease if it is free or its holder is dead, with a first heartbeat, and forget replicas that were dead for a
