@@ -27,6 +27,7 @@ from harness.watchers import Watchers, access_to
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, soul
+from tests.app.certificates import Authority
 from tests.app.command import environment
 from tests.durability.process import PATIENCE, READY
 from tests.support import forked
@@ -142,6 +143,26 @@ async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> 
         assert await refused(leader) == await refused(replica)
         code, text, _ = await refused(replica, ("hfgateway-forwarded", replica.access.replica_secret))
         assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "this replica does not lead")
+
+
+@pytest.mark.toolchain("openssl")
+async def test_replicas_with_one_certificate_trust_each_other(settings: dict[str, str], tmp_path: Path) -> None:
+    """Also if clients need a certificate of the same authority."""
+    authority = Authority.made(tmp_path)
+    pair = authority.signed("gateway")
+    tls = {
+        "HFGATEWAY_TLS_CERT": str(pair.cert),
+        "HFGATEWAY_TLS_KEY": str(pair.key),
+        "HFGATEWAY_TLS_CLIENT_CA": str(authority.cert),
+    }
+    trusted = grpc.ssl_channel_credentials(authority.cert.read_bytes(), pair.key.read_bytes(), pair.cert.read_bytes())
+    request = pb.EstimateGenerationRequest()
+    request.input.soul.prompt = "a fox"
+    async with (
+        gateways(settings | tls, {}, {}) as (_, replica),
+        grpc.aio.secure_channel(replica.grpc_address, trusted) as channel,
+    ):
+        assert float((await GenerationServiceStub(channel).EstimateGeneration(request)).cost.credits) > 0
 
 
 async def test_resume_tokens_are_valid_on_every_replica(sandbox: Sandbox, settings: dict[str, str]) -> None:
