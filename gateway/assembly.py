@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from gateway.access.identity import Access
+from gateway.access.identity import Access, Signing
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
 from gateway.agents.service import Agents
@@ -296,7 +296,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     unfinished = await store.generations.unfinished()
     if replica is None:
         feed = Feed(unfinished, await store.change_log.position())
-        sign_on = open_sign_on(settings, clock)
+        sign_on: Signing | None = open_sign_on(settings, clock)
         access = await _access(base, sign_on)
     else:
         feed, access, sign_on = replica.feed, replica.access, replica.sign_on
@@ -354,7 +354,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     )
 
 
-async def _access(base: _Base, sign_on: "SignOn | None") -> Access:
+async def _access(base: _Base, sign_on: Signing | None) -> Access:
     store, settings = base.store, base.settings
     current = Freshness(cast(SharedStore, store)).current if isinstance(settings.store, PostgresUrl) else _always
     keys, required = await store.keys.api_keys(), settings.auth == "keys"

@@ -71,7 +71,7 @@ class Replica:
             keys.append(asyncio.create_task(self.sign_on.run()))
         try:
             await self.store.follow(self.feed.wake_all)
-            await self._read_keys(again=True)
+            await self._read_keys()
         finally:
             for task in keys:
                 task.cancel()
@@ -110,11 +110,11 @@ class Replica:
                 known = await self._read_keys(known)
             await asyncio.sleep(ATTEND_EVERY)
 
-    async def _read_keys(self, known: str = "", *, again: bool = False) -> str:
+    async def _read_keys(self, known: str = "") -> str:
         """Take over the stored keys if they have changed, and return their version. Raises UnconfirmedError."""
         before = time.monotonic()
         found = await self.store.attend()
-        if again or found != known:
+        if found != known:
             self.access.replace(await self.store.keys.api_keys())
         self.freshness.keys_read(before)
         return found

@@ -45,7 +45,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     # The files of a line share a server.
     (
         "tests/contract/store/test_serve_postgres.py",
-        "tests/contract/store/test_standby.py",
+        "tests/contract/store/test_replicas.py",
         "tests/contract/store/test_postgres.py",
         "tests/contract/store/test_moving.py",
     ),
