@@ -97,7 +97,7 @@ async def assemble(
     async with contextlib.AsyncExitStack() as undo:
         store = await open_store(settings, broken, machine.writer)
         undo.push_async_callback(store.close)
-        core = await _core_of(_base(store, settings, credentials, machine), archive)
+        core = await _core_of(settings, _base(store, settings, credentials, machine), archive)
         undo.pop_all()
     return core
 
@@ -121,7 +121,7 @@ async def join(
         undo.push_async_callback(store.close)
         joined: Core | Replica
         if store.leads:
-            joined = await _core_of(_base(store, settings, credentials, machine), archive)
+            joined = await _core_of(settings, _base(store, settings, credentials, machine), archive)
         else:
             joined = await _replica(store, settings, machine)
         undo.pop_all()
@@ -135,7 +135,7 @@ async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> 
     """
     settings = replica.settings
     base = _base(replica.store, settings, credentials, machine)
-    return await _core_of(base, archive_storage(settings), replica)
+    return await _core_of(settings, base, archive_storage(settings), replica)
 
 
 async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> Replica:
@@ -283,11 +283,13 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
     return _Base(store, settings, clock, upstream, recorder, calls, await store.keys.token_secret())
 
 
-async def _core_of(base: Awaitable[_Base], archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
+async def _core_of(
+    settings: Settings, base: Awaitable[_Base], archive: ObjectStorage | None, replica: Replica | None = None
+) -> Core:
     try:
         return await _core(await base, archive, replica)
     except UnconfirmedError as error:
-        raise StoreOpenError(f"the store cannot be used: {error}") from error
+        raise StoreOpenError(f"{settings.store}: {error}") from error
 
 
 async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:

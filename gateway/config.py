@@ -550,6 +550,8 @@ def _check_together(settings: Settings) -> None:
             raise SettingError(PREFIX + "OIDC_ISSUER", "needs HFGATEWAY_AUTH=keys")
         if not settings.oidc_audience:
             raise SettingError(PREFIX + "OIDC_AUDIENCE", "is missing: tokens for other services must be refused")
+    if settings.replica_address is not None and not isinstance(settings.store, PostgresUrl):
+        raise SettingError(PREFIX + "REPLICA_ADDRESS", "needs a STORE_URL of a PostgreSQL server, which replicas share")
     _check_webhooks(settings)
     _check_tls(settings)
     if settings.poll_min > settings.poll_max:

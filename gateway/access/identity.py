@@ -72,7 +72,7 @@ class KeyStore(Protocol):
         """Return the secret that signs this store's watch tokens."""
 
 
-class Signing(Protocol):
+class Signing(Issuer, Protocol):
     """Keeps the keys of an issuer."""
 
     async def run(self) -> None:
