@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
 from gateway import tracing
-from gateway.errors import GatewayError, gateway_unavailable
+from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import Code, RpcError
@@ -118,7 +118,8 @@ class ToLeader:
         return self._channel
 
     def _about(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        metadata = [(FORWARDED, self._secret), *more, *call.forwarded.items()]
+        passed = [(name, text) for name, text in call.forwarded.items() if _is_metadata(text, name)]
+        metadata = [(FORWARDED, self._secret), *more, *passed]
         if call.authorization:
             metadata.append(("authorization", call.authorization))
         if traced := tracing.traceparent():
@@ -221,6 +222,13 @@ def passed(error: grpc.aio.AioRpcError) -> Exception:
     if code in {Code.UNAVAILABLE, Code.CANCELLED, Code.UNKNOWN}:
         return _lost()
     return RpcError(code, error.details() or "", ())
+
+
+def _is_metadata(text: str, name: str) -> bool:
+    """Return True if gRPC can send a header. Raises INVALID_INPUT as the leader would do for other characters."""
+    if not (text.isascii() and text.isprintable()):
+        raise invalid_field(f"metadata.{name}", "must be printable ASCII characters")
+    return True
 
 
 def _lost() -> GatewayError:
