@@ -14,6 +14,7 @@ SUBMIT, GET, LIST, CANCEL, WATCH = (
     f"/{_SERVICE}/{name}"
     for name in ("SubmitGeneration", "GetGeneration", "ListGenerations", "CancelGeneration", "WatchGeneration")
 )
+WATCH_MANY = f"/{_SERVICE}/WatchGenerations"
 KEEP, ANSWER, ECHO, PUBLISH, BARE_WATCH = (
     f"/Baseline/{name}" for name in ("Keep", "Answer", "Echo", "Publish", "Watch")
 )
