@@ -19,7 +19,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
 from gateway.replica import Replica
-from gateway.serving import Ports, listen, open_standby
+from gateway.serving import Ports, listen
 from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
 
@@ -54,8 +54,7 @@ class Gateway:
     async def start(self) -> None:
         """Open the store and the ports. If it raises SettingError or StoreOpenError, everything is closed again.
 
-        If another gateway has a database, this one serves as its replica, and leads when it can. While the schema of
-        the database is not its own, this waits as a standby, which serves only health checks.
+        If another gateway leads on a database, this one serves as a replica, and leads when it can.
         """
         try:
             await self._start()
@@ -67,14 +66,7 @@ class Gateway:
         self._traces = open_traces(self._settings)
         if self._traces is not None:
             self._exit.push_async_callback(asyncio.to_thread, self._traces.close)
-        async with contextlib.AsyncExitStack() as waiting:
-
-            async def stand_by(active: str) -> None:
-                address = await open_standby(self._settings, waiting, active)
-                line = f"hfgateway: standby on HTTP {address}, the active gateway is {active}"
-                announce(log, line, http=address, active=active)
-
-            joined = await join(self._settings, self._credentials, _store_broke, self._machine, stand_by)
+        joined = await join(self._settings, self._credentials, _store_broke, self._machine)
         if isinstance(joined, Core):
             self._exit.push_async_callback(joined.close)
             self._core = joined
@@ -181,7 +173,7 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
 
 
 async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:
-    """Start a gateway; return False if it is stopped before it has started, which a standby may wait for long."""
+    """Start a gateway; return False if it is stopped before it has started."""
     starting, stopping = asyncio.ensure_future(gateway.start()), asyncio.ensure_future(stop.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()

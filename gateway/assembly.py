@@ -68,8 +68,6 @@ if TYPE_CHECKING:
     from gateway.sign_on import SignOn
     from gateway.store.postgres.store import PostgresStore
 
-Standby = Callable[[str], Awaitable[None]]
-"""Called when another gateway has the store, with its address."""
 ClockFrom = Callable[[float], Clock]
 """Makes a clock from the latest stored steady time."""
 
@@ -103,21 +101,14 @@ async def assemble(
 
 
 async def join(
-    settings: Settings,
-    credentials: Credentials,
-    broken: Callable[[Exception], None],
-    machine: Machine,
-    standby: Standby,
+    settings: Settings, credentials: Credentials, broken: Callable[[Exception], None], machine: Machine
 ) -> Core | Replica:
-    """Do the same as `assemble`, but build a replica if another gateway has the store.
-
-    `standby` is that of `join_store`.
-    """
+    """Do the same as `assemble`, but build a replica if another gateway leads."""
     if not isinstance(settings.store, PostgresUrl):
         return await assemble(settings, credentials, broken, machine)
     archive = archive_storage(settings)
     async with contextlib.AsyncExitStack() as undo:
-        store = await join_store(settings, settings.store, broken, standby)
+        store = await join_store(settings, settings.store, broken)
         undo.push_async_callback(store.close)
         joined: Core | Replica
         if store.leads:
@@ -179,15 +170,9 @@ async def open_store(settings: Settings, broken: Callable[[Exception], None], wr
     return await _postgres().open(store.url, str(store), broken, settings.store_connections)
 
 
-async def join_store(
-    settings: Settings, store: PostgresUrl, broken: Callable[[Exception], None], standby: Standby
-) -> SharedStore:
-    """Open a store that other gateways may have open. Raises as `open_store` does.
-
-    If another gateway leads and the schema must be migrated, `standby` is called with its name, and this waits for its
-    end.
-    """
-    return await _postgres().join(store.url, str(store), broken, settings.store_connections, standby)
+async def join_store(settings: Settings, store: PostgresUrl, broken: Callable[[Exception], None]) -> SharedStore:
+    """Open a store that other gateways may have open. Raises as `open_store` does."""
+    return await _postgres().join(store.url, str(store), broken, settings.store_connections)
 
 
 def _postgres() -> "type[PostgresStore]":

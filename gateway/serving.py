@@ -416,24 +416,6 @@ def _peer_tls(certificates: Certificates) -> grpc.ChannelCredentials:
     return grpc.ssl_channel_credentials(loaded.cert, loaded.key, loaded.cert)
 
 
-async def open_standby(settings: Settings, exit_stack: contextlib.AsyncExitStack, active: str) -> str:
-    """Serve health checks on the HTTP port of a gateway that waits for another one; return the URL.
-
-    `active` is the address of the other gateway. Raises SettingError.
-    """
-    await asyncio.to_thread(_import_late)  # so that nothing has to be imported at a takeover
-    from gateway.web.server import WebServer
-    from gateway.web.standby import standby_app
-
-    listening = listen("HTTP_ADDRESS", settings.http_address)
-    exit_stack.callback(listening.close)
-    server = WebServer(standby_app(active), listening, certificates=_certificates(settings), most=connections().http)
-    await server.start()
-    exit_stack.push_async_callback(server.stop)
-    host, port = listening.getsockname()[:2]
-    return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
-
-
 def listen(name: str, address: Address) -> socket.socket:
     """Return a listening socket for the address of a setting. Raises SettingError."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET

@@ -8,8 +8,7 @@ The holder sends a heartbeat every BEAT seconds. By the server's clock it is dea
 keeps the lease until another gateway takes it over, so an outage of the server alone ends no gateway.
 
 Another gateway follows the log of the holder (`tail.py`), and takes the lease when the holder has given it back or is
-dead. A gateway that cannot serve yet, because the schema lacks migrations, stands by instead: it looks again every
-LOOK_AGAIN seconds.
+dead.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from importlib.metadata import version
 
 from psycopg.rows import DictRow
@@ -38,8 +37,6 @@ DEAD = 2.0
 LOOK_AGAIN = 0.15
 ATTENDING = 5.0
 """Seconds after which a replica that has not shown that it serves no longer counts."""
-Standby = Callable[[str], Awaitable[None]]
-"""Called when another gateway has the lease, with its address."""
 
 
 class Lease:
@@ -73,22 +70,11 @@ class Lease:
         """
         return time.monotonic() < self._confirmed + DEAD
 
-    async def take(self, standby: Standby | None = None) -> bool:
-        """Take the lease, and beat from now on. Returns whether the holder before gave it back itself.
-
-        Waits for the death of a holder that has stopped beating. If the holder is alive, calls `standby` and waits for
-        its end; without a `standby`, raises ServerError. Raises UnconfirmedError if the server fails before that.
-        """
+    async def take(self) -> bool:
+        """Take the lease as `take_soon` does. Raises ServerError if another gateway has it."""
         taken = await self.take_soon()
         if taken is None:
-            address = await self.holder()
-            if standby is None:
-                raise ServerError(f"{self._store}: is in use by another gateway ({address})")
-            await standby(address)
-            while taken is None:
-                await asyncio.sleep(LOOK_AGAIN)
-                with contextlib.suppress(UnconfirmedError):  # the server is away, so its holder cannot write either
-                    taken = await self.take_now()
+            raise ServerError(f"{self._store}: is in use by another gateway ({await self._holder()})")
         return taken
 
     async def take_soon(self) -> bool | None:
@@ -110,7 +96,7 @@ class Lease:
         self._beats = asyncio.create_task(self._beat())
         return bool(taken[0]["released"])
 
-    async def holder(self) -> str:
+    async def _holder(self) -> str:
         """Return the name of the gateway that has the lease, for messages."""
         found = await self._run("read_holder")
         return str(found[0]["address"]) if found else "it has just started"

@@ -28,7 +28,7 @@ from gateway.store.postgres.events import PostgresEvents
 from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
 from gateway.store.postgres.keys import PostgresKeys
-from gateway.store.postgres.lease import DEAD, Lease, Standby
+from gateway.store.postgres.lease import DEAD, Lease
 from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.tail import Tail
@@ -89,21 +89,19 @@ class PostgresStore:
         shown: str,
         broken: Callable[[Exception], None],
         connections: int,
-        standby: Standby | None = None,
         *,
         moving: bool = False,
     ) -> Self:
         """Check the server, take the lease, and bring the schema up to date. Raises ServerError.
 
-        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. If one
-        has it, `standby` is called, and this waits; see `Lease.take`. A database into which a store is being moved is
-        refused, except for the move itself.
+        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. A
+        database into which a store is being moved is refused, except for the move itself.
         """
         await _prepare(url, shown)
         database = Database(url, connections, broken)
         lease = Lease(database, shown, migrations.newest())
         async with _opening(database, lease, shown) as undo:
-            orderly = await lease.take(standby)
+            orderly = await lease.take()
             store = cls(database, lease, url, shown)
             undo.push_async_callback(store._writer.close)
             await store._led(orderly=orderly, moving=moving)
