@@ -60,7 +60,7 @@ class PostgresStore:
         self.others_send_for = 0.0
         self._url = url
         self._shown = shown
-        self._upgrading: asyncio.Task[None] | None = None
+        self.upgrading: asyncio.Task[None] | None = None
         """Applies the migrations that wait for the end of older gateways."""
         self._writer = writer = LogWriter(database)
         self.tail = Tail(database, lease)
@@ -160,7 +160,7 @@ class PostgresStore:
         complete = await _prepare(self._url, self._shown, fence)  # a newer gateway may have changed the schema since
         await self._read_meta(moving=moving)
         if not complete:
-            self._upgrading = asyncio.create_task(_complete(self._url, self._shown, fence))
+            self.upgrading = asyncio.create_task(_complete(self._url, self._shown, fence))
 
     async def _read_meta(self, *, moving: bool = False) -> None:
         """Read what the store knows about itself. Raises ServerError if it cannot be used."""
@@ -187,9 +187,9 @@ class PostgresStore:
     async def close(self) -> None:
         """Finish the queued writes, give the lease back, and close all connections."""
         self.database.refuse_writes()
-        if self._upgrading is not None:
-            self._upgrading.cancel()
-            await asyncio.wait((self._upgrading,))
+        if self.upgrading is not None:
+            self.upgrading.cancel()
+            await asyncio.wait((self.upgrading,))
         await self._writer.close()
         await self.database.finish_writes()
         await self.lease.give_back()

@@ -131,7 +131,7 @@ class Tail:
         """Read and announce what is new. Returns whether nobody has the lease, and whether there may be more."""
         self._turns += 1
         turn, before, database = self._turns, time.monotonic(), self._database
-        about = {"after": self._position, "limit": MOST, "dead": DEAD}
+        about = {"after_position": self._position, "limit": MOST, "dead": DEAD}
         rows = await database.run(database.reserved, "tail", about)
         state = rows[0]
         if state["newest"] < self._position or state["epoch"] != database.epoch:

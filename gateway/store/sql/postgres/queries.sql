@@ -70,7 +70,7 @@ LEFT JOIN LATERAL (
     SELECT changes.position AS change_position, changes.tenant AS change_tenant, changes.generation_id,
         changes.revision AS change_revision, changes.shown AS change_shown, generations.*
     FROM changes LEFT JOIN generations ON generations.id = changes.generation_id
-    WHERE changes.position > :after ORDER BY changes.position LIMIT :limit
+    WHERE changes.position > :after_position ORDER BY changes.position LIMIT :limit
 ) AS change ON true
 ORDER BY change_position;
 
