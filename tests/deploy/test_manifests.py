@@ -93,9 +93,7 @@ def test_kubernetes_manifests_are_valid() -> None:
 
 def test_every_kubernetes_manifest_is_applied() -> None:
     (kustomization,) = read_yaml(DEPLOY / "kubernetes" / "kustomization.yaml")
-    # The budget is for replicas that all serve.
-    applied = {*kustomization["resources"], "disruption-budget.yaml"}
-    assert {DEPLOY / "kubernetes" / name for name in applied} == set(KUBERNETES)
+    assert {DEPLOY / "kubernetes" / name for name in kustomization["resources"]} == set(KUBERNETES)
     assert [image["newTag"] for image in kustomization["images"]] == [(ROOT / "VERSION").read_text().strip()]
 
 
