@@ -9,6 +9,7 @@ repeat is not confirmed either, the outcome remains unknown.
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from gateway.generations.limits import LimitExceededError, UnpricedError
 from gateway.generations.model import Generation
 from gateway.generations.stores import Claim, Claimed, ClaimStore, GenerationStore, UnconfirmedError, UnknownCommitError
 
@@ -35,7 +36,14 @@ async def claim(claims: ClaimStore, wanted: Claim) -> Claimed:
     async def once() -> Claimed:
         return await claims.claim(wanted)
 
-    return await confirmed(once, once)
+    async def again() -> Claimed:
+        try:
+            return await once()
+        except (LimitExceededError, UnpricedError) as refused:
+            # The first commit may still come, so the refusal must not be shown.
+            raise UnconfirmedError from refused
+
+    return await confirmed(once, again)
 
 
 async def save(generations: GenerationStore, before: Generation, after: Generation, step: str) -> bool:

@@ -22,6 +22,7 @@ from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import GatewayProcess, stub
 from tests.support.commits import commits
+from tests.support.operator import ask
 from tests.support.running import PATIENCE, Running, eventually, name_of, run, sized, soul
 from tests.support.transports import RpcFailure
 
@@ -105,6 +106,20 @@ async def test_a_claim_is_read_back_if_its_answer_is_lost(tmp_path: Path, stored
         submitted = await running.submit(soul("a fox"))
         await running.finish(submitted.id)
         assert len(running.ledger.charges) == 1
+
+
+async def test_a_limit_that_refuses_the_repeat_of_a_lost_claim_is_no_refusal(tmp_path: Path) -> None:
+    """The first commit may still come, and then the generation is sent and charged."""
+    async with run(tmp_path) as running:
+        limits = admin_pb.SetLimitsRequest(tenant="default", limits=admin_pb.Limits(credits_per_day="0.05"))
+        await ask(running, "SetLimits", limits)
+
+        async def spend() -> None:
+            await running.submit(soul("an owl", wait_for=STORED))
+
+        lose_answers(running.gateway._core.store.claims, "claim", 1, stored=False, then=spend)
+        with pytest.raises(RpcFailure, match="UNAVAILABLE"):
+            await running.submit(soul("a fox"))
 
 
 async def test_calls_with_one_key_are_taken_in_their_order_even_if_an_answer_is_lost(tmp_path: Path) -> None:
