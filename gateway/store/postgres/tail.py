@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 AGAIN = 0.004
 """Seconds until the next read after one that found changes: more will come, and several make one read cheaper."""
 IDLE = 0.1
-"""Seconds until the next read after one that found none."""
+"""The most seconds until the next read. The pause doubles with each read that finds no change."""
 AFTER_AN_ERROR = 0.25
 MOST = 500
 """Changes that one statement reads."""
@@ -78,15 +78,15 @@ class Tail:
 
         All changes of the holders before have been read then. `stale` is called when the last read is too old.
         """
-        was_fresh, found = True, False
+        was_fresh, pause = True, AGAIN
         while True:
-            await self._rest(AGAIN if found else IDLE)
+            await self._rest(pause)
             try:
                 vacant, found = await self._read()
+                pause = AGAIN if found else min(2 * pause, IDLE)
                 if vacant and (orderly := await self._lease.take_now()) is not None:
                     break
             except UnconfirmedError:
-                found = False
                 await asyncio.sleep(AFTER_AN_ERROR)
             if was_fresh and not self.fresh:
                 log.warning("the changes of other replicas cannot be read; refusing calls until they can")
