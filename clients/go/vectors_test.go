@@ -85,6 +85,8 @@ var classes = map[string]error{
 	"NotDone":                    hfgateway.ErrNotDone,
 	"ResourceExhausted":          hfgateway.ErrResourceExhausted,
 	"QuotaExceeded":              hfgateway.ErrQuotaExceeded,
+	"BudgetExceeded":             hfgateway.ErrBudgetExceeded,
+	"PriceUnknown":               hfgateway.ErrPriceUnknown,
 	"InsufficientCredits":        hfgateway.ErrInsufficientCredits,
 	"UpstreamSaturated":          hfgateway.ErrUpstreamSaturated,
 	"GatewayOverloaded":          hfgateway.ErrGatewayOverloaded,

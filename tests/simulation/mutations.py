@@ -69,7 +69,7 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- Wrong wall clocks -------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 17, "wrong_wall_clock")
+@mutation("charged 2 times", 3290, "wrong_wall_clock")
 def repeat_window_uses_the_wall_clock() -> Iterator[None]:
     """The age of a submission from before a restart is measured with the wall clock alone, before it is repeated."""
 
@@ -220,7 +220,7 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
-@mutation("shown with outputs that were deleted", 668, "failing_disk")
+@mutation("shown with outputs that were deleted", 1985, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
