@@ -87,7 +87,7 @@ def key_age_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 9206, "wrong_wall_clock")
+@mutation("charged 2 times", 314790, "wrong_wall_clock")
 def first_post_precedes_the_known_time() -> Iterator[None]:
     """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 
