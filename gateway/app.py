@@ -89,8 +89,7 @@ class Gateway:
         if isinstance(joined, Core):
             await self._ports.reachable()
         self.http_address = await self._ports.open_http(listening)
-        if isinstance(joined, Core):
-            await self._ports.open_admin()
+        self.admin_address = await self._ports.open_admin()
 
     async def _follow(self, replica: Replica) -> None:
         """Follow the leader until this gateway leads, and lead."""
@@ -151,7 +150,8 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
         log.warning(
             "HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: a stop may leave submissions UNCERTAIN"
         )
-    if settings.tls_cert is None and not (settings.grpc_address.loopback and settings.http_address.loopback):
+    addresses = (settings.grpc_address, settings.http_address, settings.admin_address)
+    if settings.tls_cert is None and not all(address is None or address.loopback for address in addresses):
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
     raise_limit()
     make_default_folder(settings.store)

@@ -83,6 +83,7 @@ class Settings:
 
     grpc_address: Address
     http_address: Address
+    admin_address: Address | None
     upstream_url: str
     upstream_idempotency: str
     upstream_idempotency_window: float
@@ -407,6 +408,10 @@ _ROWS: dict[str, _Row] = {
     "HTTP_ADDRESS": _Row(
         "http_address", "127.0.0.1:8080", _address, "listen address of Connect, gRPC-Web, the live page and metrics"
     ),
+    "ADMIN_ADDRESS": _Row(
+        "admin_address", "", _optional_address,
+        "listen address of AdminService, for API keys with the scope admin; default: only the operator's socket",
+    ),
     "UPSTREAM_URL": _Row("upstream_url", "https://api.higgsfield.ai", _upstream_url, "Higgsfield's REST API"),
     "UPSTREAM_IDEMPOTENCY": _Row(
         "upstream_idempotency", "v2", _one_of("v2", "off"),
@@ -471,9 +476,11 @@ _ROWS: dict[str, _Row] = {
     "OIDC_AUDIENCE": _Row("oidc_audience", "", _word, "the audience (aud) that its tokens must have"),
     "OIDC_TENANT_CLAIM": _Row("oidc_tenant_claim", "tenant", _word, "the claim of its tokens that names the tenant"),
     "OIDC_SCOPE_CLAIM": _Row(
-        "oidc_scope_claim", "scope", _word, "the claim that contains hfgateway:read, hfgateway:submit, hfgateway:cancel"
+        "oidc_scope_claim", "scope", _word,
+        "the claim that contains hfgateway:read, hfgateway:submit, hfgateway:cancel, hfgateway:admin",
+
     ),
-    "TLS_CERT": _Row("tls_cert", "", _optional_file, "PEM file with the certificate chain of both ports"),
+    "TLS_CERT": _Row("tls_cert", "", _optional_file, "PEM file with the certificate chain of all ports"),
     "TLS_KEY": _Row("tls_key", "", _optional_file, "PEM file with the private key of TLS_CERT"),
     "TLS_CLIENT_CA": _Row(
         "tls_client_ca", "", _optional_file, "PEM file with the CA of client certificates, which it makes mandatory"
@@ -506,7 +513,7 @@ _ROWS: dict[str, _Row] = {
     "LOG_LEVEL": _Row("log_level", "info", _one_of("debug", "info", "warning", "error"), "lowest level that is logged"),
 }  # fmt: skip
 TABLE = frozenset(PREFIX + name for name in _ROWS)
-KNOWN = TABLE | {"HFGATEWAY_ADDRESS", "HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
+KNOWN = TABLE | {"HFGATEWAY_ADDRESS", "HFGATEWAY_ADMIN_SERVER", "HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
 """The settings, and the variables that are read elsewhere: by the client commands, and by `gateway.failpoints`."""
 
 

@@ -46,6 +46,11 @@ def _connections(settings: Settings) -> Iterator[str]:
                     f"{PREFIX}{name.upper()}: is public without TLS: set {PREFIX}TLS_CERT and {PREFIX}TLS_KEY, or"
                     " listen on the private address to which a proxy with TLS forwards"
                 )
+        if settings.admin_address is not None and not settings.admin_address.loopback:
+            yield (
+                f"{PREFIX}ADMIN_ADDRESS: would get keys for all tenants in plaintext: set {PREFIX}TLS_CERT and"
+                f" {PREFIX}TLS_KEY, or listen on a loopback address"
+            )
     for origin in settings.allowed_origins:
         if not origin.startswith("https:"):
             yield f"{PREFIX}ALLOWED_ORIGINS: must be https origins, because their pages get keys or watch tokens"

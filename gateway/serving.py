@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import importlib
+import logging
 import os
 import socket
 import tempfile
@@ -24,13 +25,14 @@ from gateway.mcp import INSTALL, needs_install
 from gateway.open_files import connections
 from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
+from gateway.rpc.admin_access import AddressChain, ReplicasChain
 from gateway.rpc.agents import AgentHandlers
 from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
 from gateway.rpc.errors import RpcError
-from gateway.rpc.forwarding import Replicated, Switch, ToLeader, Webhook, add_webhooks
+from gateway.rpc.forwarding import ForReplicas, Replicated, Switch, ToLeader, Webhook, add_webhooks
 from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
 from gateway.rpc.health import Health
 from gateway.rpc.limits import WEBHOOKS, Door, Limits
@@ -53,6 +55,8 @@ from hfgateway.v1 import (
 
 if TYPE_CHECKING:
     from gateway.open_telemetry import Traces
+
+log = logging.getLogger(__name__)
 
 SERVICE = generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"]
 TOKEN_SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
@@ -98,6 +102,8 @@ TO_LEADER = (
 """Options of the connection to the leader."""
 LOOK_AROUND = 0.25
 """Seconds between looks whether the connected gateway still leads."""
+OPERATORS = 100
+"""The most connections to the address of AdminService."""
 STOP_GRACE = 1.0
 """Seconds for responses that are being sent when the gRPC server stops."""
 
@@ -125,8 +131,11 @@ class Ports:
         self._to_leader: ToLeader | None = None
         self._webhooks: Webhook | None = None
         """Takes the webhooks that arrive here, and at a replica that leads from now on those of others."""
+        self._admin = Switch(ADMIN_SERVICE, None)
+        self._admin_chain = AddressChain(telemetry, serving.access, Limits(), start_span)
         if isinstance(serving, Core):
             self._served = _handlers(serving)
+            self._admin.handlers = _admin_handlers(serving)
         else:
             self._served = self._replicated(serving)
         self._generations = cast(GenerationReads, self._served[SERVICE])
@@ -135,7 +144,7 @@ class Ports:
 
     def _replicated(self, replica: Replica) -> dict[ServiceDescriptor, object]:
         """Return handlers that read here and forward the rest, until `lead` replaces them."""
-        self._chain.to_leader = True
+        self._chain.to_leader = self._admin_chain.to_leader = True
 
         def connect(peer: str) -> grpc.aio.Channel:
             if self._certificates is None:
@@ -155,6 +164,7 @@ class Ports:
         for service in PUBLIC_SERVICES:
             replicated = Replicated(service, here.get(service), leader, caught_up if service is SERVICE else nothing)
             self._switches[service] = Switch(service, replicated)
+        self._admin.handlers = Replicated(ADMIN_SERVICE, None, leader, nothing)
         following = asyncio.create_task(_follow_leader(leader))
         self._exit.callback(following.cancel)
         self._exit.push_async_callback(leader.close)
@@ -167,14 +177,15 @@ class Ports:
         """Serve a core in place of the replica that has become it."""
         for service, handlers in _handlers(core).items():
             self._switches[service].handlers = handlers
+        self._admin.handlers = _admin_handlers(core)
         self._serving = core
-        self._chain.to_leader = False
+        self._chain.to_leader = self._admin_chain.to_leader = False
         if self._settings.public_url is not None:
             from gateway.web.webhook import forwarded
 
             self._webhooks = forwarded(self._webhook_route(core))
         await self.reachable()
-        await self.open_admin()
+        self._point_to_socket()
 
     async def reachable(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
@@ -188,30 +199,37 @@ class Ports:
     async def open_grpc(self) -> str:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
-        most = ("grpc.max_allowed_incoming_connections", self._most.grpc)
-        server = grpc.aio.server(options=(*GRPC_OPTIONS, most))
+        server = _grpc_server(self._most.grpc)
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         _add_reflection(server, self._served, self._chain)
         if isinstance(settings.store, PostgresUrl) and settings.public_url is not None:
             add_webhooks(server, self._receive_forwarded, self._chain)
-        # If the port is in use, gRPC would log lines of its own.
-        check_free("GRPC_ADDRESS", settings.grpc_address)
-        try:
-            tls = None if self._certificates is None else _grpc_tls(self._certificates)
-            address = str(settings.grpc_address)
-            port = server.add_secure_port(address, tls) if tls else server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise SettingError(PREFIX + "GRPC_ADDRESS", f"{settings.grpc_address} cannot be used: in use?") from error
-        await server.start()
-        self._exit.push_async_callback(server.stop, STOP_GRACE)
+        if isinstance(settings.store, PostgresUrl):
+            from_replicas = ReplicasChain(self._telemetry, self._serving.access)
+            server.add_generic_rpc_handlers((ForReplicas(ADMIN_SERVICE, self._admin, from_replicas),))
+        port = await self._listen(server, "GRPC_ADDRESS", settings.grpc_address)
         self._peer = str(settings.replica_address or _own_address(settings.grpc_address.host, port))
         self._show()
         self._health.set(serving=True)
         following = asyncio.create_task(self._follow_health())
         self._exit.callback(following.cancel)
         return str(Address(settings.grpc_address.host, port))
+
+    async def _listen(self, server: grpc.aio.Server, name: str, address: Address) -> int:
+        """Start a gRPC server on the address of a setting; return its port. Raises SettingError."""
+        # If the port is in use, gRPC would log lines of its own.
+        check_free(name, address)
+        try:
+            tls = None if self._certificates is None else _grpc_tls(self._certificates)
+            bound = str(address)
+            port: int = server.add_secure_port(bound, tls) if tls else server.add_insecure_port(bound)
+        except RuntimeError as error:
+            raise SettingError(PREFIX + name, f"{address} cannot be used: in use?") from error
+        await server.start()
+        self._exit.push_async_callback(server.stop, STOP_GRACE)
+        return port
 
     async def open_http(self, listening: socket.socket) -> str:
         """Serve Connect, gRPC-Web, webhooks, the page and metrics on a listening socket; return the URL.
@@ -253,33 +271,45 @@ class Ports:
         host, port = listening.getsockname()[:2]
         return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
 
-    async def open_admin(self) -> None:
-        """Serve the operator on a Unix socket in a private folder. A file beside the store contains its address."""
+    async def open_admin(self) -> str:
+        """Serve the operator on a Unix socket in a private folder, and on an address if one is set; return the latter.
+
+        A file beside the store contains the address of the socket. Raises SettingError.
+        """
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
-        core = self._serving
-        assert isinstance(core, Core)
-        handlers = AdminHandlers(
-            resolver=core.resolver,
-            access=core.access,
-            characters=core.characters,
-            agents=core.agents,
-            budgets=core.budgets,
-            usage=core.store.usage,
-            clock=core.clock,
-        )
-        add_service(server, ADMIN_SERVICE, handlers, Chain(self._telemetry))
-        address = f"unix:{self._private_folder() / 'admin'}"
-        server.add_insecure_port(address)
+        add_service(server, ADMIN_SERVICE, self._admin, Chain(self._telemetry))
+        self._socket = f"unix:{self._private_folder() / 'admin'}"
+        server.add_insecure_port(self._socket)
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
+        self._exit.callback(self._remove_pointer)
+        if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
+            self._point_to_socket()
+        address = self._settings.admin_address
+        if address is None:
+            return ""
+        server = _grpc_server(OPERATORS)
+        add_service(server, ADMIN_SERVICE, self._admin, self._admin_chain)
+        served = Address(address.host, await self._listen(server, "ADMIN_ADDRESS", address))
+        log.info("AdminService has an address", extra={"address": str(served)})
+        return str(served)
+
+    def _point_to_socket(self) -> None:
+        """Write the address of the socket to the file beside the store."""
         pointer = admin_pointer(self._settings.store)
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = pointer.with_name(pointer.name + ".part")
-        part.write_text(address)
+        part.write_text(self._socket)
         # Replace atomically, so that a reader finds the complete address or no file.
         part.replace(pointer)
-        self._exit.callback(pointer.unlink, missing_ok=True)
+
+    def _remove_pointer(self) -> None:
+        """Remove the file, unless another replica on this machine has written it."""
+        pointer = admin_pointer(self._settings.store)
+        with contextlib.suppress(FileNotFoundError):
+            if pointer.read_text() == self._socket:
+                pointer.unlink()
 
     async def _open_mcp(self) -> list[Any]:
         """Start the MCP endpoint; return its route. Raises SettingError if its library is not installed."""
@@ -392,6 +422,23 @@ def _handlers(core: Core) -> dict[ServiceDescriptor, object]:
     }
 
 
+def _admin_handlers(core: Core) -> AdminHandlers:
+    return AdminHandlers(
+        resolver=core.resolver,
+        access=core.access,
+        characters=core.characters,
+        agents=core.agents,
+        budgets=core.budgets,
+        usage=core.store.usage,
+        clock=core.clock,
+    )
+
+
+def _grpc_server(most: int) -> grpc.aio.Server:
+    """Return a server for callers that are not trusted, with the most connections."""
+    return grpc.aio.server(options=(*GRPC_OPTIONS, ("grpc.max_allowed_incoming_connections", most)))
+
+
 async def _follow_leader(leader: ToLeader) -> None:
     """End the calls to a gateway that no longer leads."""
     while True:
@@ -446,6 +493,14 @@ def admin_pointer(store: Store) -> Path:
         return store.with_name(store.name + ".admin")
     name = hashlib.sha256(str(store).encode()).hexdigest()[:16]
     return default_store(os.environ).with_name(f"postgresql-{name}.admin")
+
+
+def socket_in_use(store: Store) -> bool:
+    """Return whether a gateway on this machine serves the operator's socket of a store."""
+    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
+        probe.connect(admin_pointer(store).read_text().removeprefix("unix:"))
+        return True
+    return False
 
 
 def _import_late() -> None:

@@ -31,7 +31,7 @@ LEEWAY = 30
 MOST_VERIFIED = 10_000
 """Verified tokens that are remembered, because a signature takes longer to verify than most calls; and unknown keys."""
 LARGEST_DOCUMENT = 1 << 20
-SCOPE = re.compile(r"hfgateway:(read|submit|cancel)")
+SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
 
 class SignOn:

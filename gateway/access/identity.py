@@ -132,7 +132,7 @@ class Access:
         WATCHING, or a key one that its scopes do not have.
         """
         self._check_current()
-        secret = authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
+        secret = _secret_of(authorization)
         if secret.startswith(tokens.PREFIX):
             identity = self._identify_token(secret)
             if rpc not in WATCHING:
@@ -140,15 +140,26 @@ class Access:
             return identity
         if not self._required:
             return ANONYMOUS
-        if not authorization:
+        return self._identify_caller(secret, scope_of(rpc))
+
+    def identify_admin(self, authorization: str) -> Identity:
+        """Return the identity of a caller of AdminService, who needs the scope ADMIN even if others need no key.
+
+        Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, NOT_ALLOWED.
+        """
+        self._check_current()
+        return self._identify_caller(_secret_of(authorization), Scope.ADMIN)
+
+    def _identify_caller(self, secret: str, needed: Scope) -> Identity:
+        if not secret:
             raise invalid_credentials("an API key is required: authorization: Bearer hfg_…")
-        identity = self._identify_caller(secret)
+        identity = self._identity_of(secret)
         self.check(identity)
-        if scope_of(rpc) not in identity.scopes:
-            raise not_allowed(f"the API key or token lacks the scope {scope_of(rpc)}")
+        if needed not in identity.scopes:
+            raise not_allowed(f"the API key or token lacks the scope {needed}")
         return identity
 
-    def _identify_caller(self, secret: str) -> Identity:
+    def _identity_of(self, secret: str) -> Identity:
         if self._issuer is not None and not secret.startswith(keys.PREFIX) and secret.count(".") == 2:
             return self._issuer.identify(secret)
         key = self._keys.get(keys.id_of(secret))
@@ -189,7 +200,7 @@ class Access:
     ) -> tuple[ApiKey, str]:
         """Create an API key; return it and its text, which cannot be read again. Raises INVALID_INPUT.
 
-        `expire_time` is wall time. Without scopes the key has all.
+        `expire_time` is wall time. Without scopes the key has those of ALL.
         """
         key, secret = keys.new_key(tenant, name, self._clock.moment().wall, scopes, expire_time)
         await self._tasks.finish(self._add(key))
@@ -281,6 +292,11 @@ class Access:
             await write(*values)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
+
+
+def _secret_of(authorization: str) -> str:
+    """Return the key or token of an `authorization` header; "" if it has none."""
+    return authorization[len(SCHEME) :].strip() if authorization[: len(SCHEME)].lower() == SCHEME else ""
 
 
 def invalid_credentials(message: str, **metadata: str) -> GatewayError:

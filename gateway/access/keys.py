@@ -40,7 +40,7 @@ def new_key(
     """Make a key for a tenant; return it and the text for the caller. Raises INVALID_INPUT.
 
     `wall` is the creation time, and `expire_time` the wall time from which the key is refused. Without scopes it has
-    all.
+    those of ALL.
     """
     wrong = []
     if expire_time is not None and expire_time <= wall:

@@ -9,9 +9,12 @@ class Scope(StrEnum):
     READ = "read"
     SUBMIT = "submit"
     CANCEL = "cancel"
+    ADMIN = "admin"
+    """All of AdminService, for the whole gateway. It permits no call of the other services."""
 
 
-ALL = frozenset(Scope)
+ALL = frozenset({Scope.READ, Scope.SUBMIT, Scope.CANCEL})
+"""All that a tenant may do: the scopes of a key that is created without any. ADMIN is only given by name."""
 CANCEL = frozenset({"CancelGeneration", "DeleteGeneration", "DeleteCharacter", "InterruptSession"})
 """The RPCs that end or remove something."""
 SUBMIT = frozenset(

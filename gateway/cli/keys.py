@@ -1,4 +1,4 @@
-"""`hfgateway keys`: manages API keys, through the running gateway of a store, or with --offline in the store itself."""
+"""`hfgateway keys`: manages API keys, through AdminService, or with --offline in the store itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gateway.cli import exits
+from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells
 from gateway.cli.progress import print_json
 
@@ -35,12 +36,13 @@ def _duration(text: str) -> float:
 
 @click.group()
 def keys() -> None:
-    """Create, list and revoke the API keys of the gateway that runs on the store in HFGATEWAY_STORE_URL."""
+    """Create, list and revoke the API keys of a gateway."""
 
 
-_offline = click.option(
-    "--offline", is_flag=True, help="Act on the store itself if no gateway runs on it. Creates it if there is none."
-)
+def _offline(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options that choose the gateway or the store."""
+    help_text = "Act on the store itself if no gateway runs on it. Creates it if there is none."
+    return click.option("--offline", is_flag=True, help=help_text)(operator_options(command))
 
 
 @keys.command()
@@ -50,25 +52,26 @@ _offline = click.option(
     "--scope",
     "scopes",
     multiple=True,
-    type=click.Choice(("read", "submit", "cancel")),
-    help="What its callers may do; can be repeated. Default: everything.",
+    type=click.Choice(("read", "submit", "cancel", "admin")),
+    help="What its callers may do; can be repeated. Default: everything except admin.",
 )
 @click.option("--expires-in", type=_duration, metavar="TIME", help="After which time it is refused, such as 90d.")
 @_offline
-def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in: float | None, offline: bool) -> int:
+def create(
+    *, operator: Operator, tenant: str, name: str, scopes: tuple[str, ...], expires_in: float | None, offline: bool
+) -> int:
     """Create a key and print it. It cannot be shown again."""
     from gateway.access.scopes import Scope
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    settings, address = _store(offline=offline)
+    settings = _settings_of_store(operator, offline=offline)
     expires = None if expires_in is None else time.time() + expires_in
-    if address is not None:
+    if settings is None:
         request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
         request.scopes.extend(pb.ApiKeyScope.Value(SCOPE + name.upper()) for name in scopes)
         if expires is not None:
             request.expire_time.FromMicroseconds(round(expires * 1e6))
-        secret = ask(address, lambda admin: admin.CreateApiKey(request, timeout=PATIENCE)).secret
+        secret = operator.ask(lambda admin: admin.CreateApiKey, request).secret
     else:
         wanted = [Scope(name) for name in scopes]
         _, secret = _on_store(settings, lambda access: access.create_key(tenant, name, wanted, expires))
@@ -82,16 +85,15 @@ def create(tenant: str, name: str, scopes: tuple[str, ...], expires_in: float | 
     "--overlap", type=_duration, default="24h", show_default=True, metavar="TIME", help="Until when ID is valid."
 )
 @_offline
-def rotate(key_id: str, overlap: float, offline: bool) -> int:
+def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> int:
     """Create and print a key like ID, which expires after the overlap."""
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    settings, address = _store(offline=offline)
-    if address is not None:
+    settings = _settings_of_store(operator, offline=offline)
+    if settings is None:
         request = pb.RotateApiKeyRequest(id=key_id)
         request.overlap.FromMicroseconds(round(overlap * 1e6))
-        secret = ask(address, lambda admin: admin.RotateApiKey(request, timeout=PATIENCE)).secret
+        secret = operator.ask(lambda admin: admin.RotateApiKey, request).secret
     else:
         _, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
     print(secret)
@@ -101,16 +103,14 @@ def rotate(key_id: str, overlap: float, offline: bool) -> int:
 @keys.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 @_offline
-def list_keys(as_json: bool, offline: bool) -> int:
+def list_keys(operator: Operator, as_json: bool, offline: bool) -> int:
     """List keys, a line for each: id, tenant, creation time, active, expired or revoked, name, scopes, expiry."""
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    settings, address = _store(offline=offline)
-    if address is not None:
-        found: Sequence[pb.ApiKey] = ask(
-            address, lambda admin: admin.ListApiKeys(pb.ListApiKeysRequest(), timeout=PATIENCE)
-        ).api_keys
+    settings = _settings_of_store(operator, offline=offline)
+    if settings is None:
+        request = pb.ListApiKeysRequest()
+        found: Sequence[pb.ApiKey] = operator.ask(lambda admin: admin.ListApiKeys, request).api_keys
     else:
         from gateway.rpc.admin import api_key_message
 
@@ -135,15 +135,14 @@ def list_keys(as_json: bool, offline: bool) -> int:
 @keys.command()
 @click.argument("key_id", metavar="ID")
 @_offline
-def revoke(key_id: str, offline: bool) -> int:
+def revoke(operator: Operator, key_id: str, offline: bool) -> int:
     """Revoke the key ID. Its calls, its watch tokens and their open streams end within seconds."""
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    settings, address = _store(offline=offline)
-    if address is not None:
+    settings = _settings_of_store(operator, offline=offline)
+    if settings is None:
         request = pb.RevokeApiKeyRequest(id=key_id)
-        ask(address, lambda admin: admin.RevokeApiKey(request, timeout=PATIENCE))
+        operator.ask(lambda admin: admin.RevokeApiKey, request)
     else:
         _on_store(settings, lambda access: access.revoke_key(key_id))
     echo(f"{key_id} revoked")
@@ -154,18 +153,22 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def _store(*, offline: bool) -> tuple[Settings, str | None]:
-    """Return the settings, and the address of the gateway that runs on their store; None if there is none. Prints both.
+def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
+    """Return the settings of a store that no gateway uses, to act on it; None if a gateway is to be asked.
 
     Without a gateway and without `offline`, that is printed and ends the command: a key in a store that no gateway
     uses is valid nowhere.
     """
     from gateway.cli.operator import in_use, read_valid_settings, running_gateway
 
+    if operator.connection.address:
+        if offline:
+            raise click.UsageError("use one of --admin-server and --offline")
+        return None
     settings = read_valid_settings()
     store = settings.store
-    address = running_gateway(store)
-    used = address is not None or in_use(store)
+    running = running_gateway(store) is not None
+    used = running or in_use(store)
     if not used and not offline:
         echo(f"hfgateway: no gateway runs on the store {store}", err=True)
         echo(
@@ -173,7 +176,7 @@ def _store(*, offline: bool) -> tuple[Settings, str | None]:
         )
         raise click.exceptions.Exit(exits.AWAY)
     echo(f"store: {store} ({'a' if used else 'no'} gateway runs on it)", err=True)
-    return settings, address
+    return None if running else settings
 
 
 def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) -> Answer:

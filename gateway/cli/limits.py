@@ -1,4 +1,4 @@
-"""`hfgateway limits`: budgets and limits of tenants, API keys and labels, through the running gateway of a store."""
+"""`hfgateway limits`: budgets and limits of tenants, API keys and labels, through AdminService."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells
 from gateway.cli.progress import print_json
 
@@ -19,7 +20,7 @@ _FIELDS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in
 
 @click.group()
 def limits() -> None:
-    """Set and show the limits of the gateway that runs on the store in HFGATEWAY_STORE_URL."""
+    """Set and show the limits of a gateway."""
 
 
 def _whose(command: Callable[..., int]) -> Callable[..., int]:
@@ -28,7 +29,7 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
         command
     )
     command = click.option("--key", metavar="ID", help="Only the API key ID of the tenant.")(command)
-    return click.option("--tenant", required=True, metavar="NAME", help="The tenant.")(command)
+    return click.option("--tenant", required=True, metavar="NAME", help="The tenant.")(operator_options(command))
 
 
 @limits.command(name="set")
@@ -39,9 +40,10 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--in-flight", metavar="N", help="Generations that have not ended.")
 @click.option("--share", metavar="PERCENT", help="Share of the account's concurrency. Only for tenants.")
 @click.option("--models", metavar="PREFIXES", help="The models that may be used: prefixes of ids, with commas.")
-def set_limits(tenant: str, key: str | None, label: str | None, share: str | None, **given: str | None) -> int:
+def set_limits(
+    operator: Operator, tenant: str, key: str | None, label: str | None, share: str | None, **given: str | None
+) -> int:
     """Set limits of a tenant, or of one of its keys or labels. Other limits stay; the value none removes one."""
-    from gateway.cli.operator import PATIENCE, ask_running
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     subject = _subject(key, label)
@@ -49,7 +51,7 @@ def set_limits(tenant: str, key: str | None, label: str | None, share: str | Non
     models = given.pop("models")
     if models is None and all(value is None for value in given.values()):
         raise click.UsageError("name at least one limit, such as --credits-per-day 100")
-    known = [one for one in _listed(tenant) if one.subject == subject]
+    known = [one for one in _listed(operator, tenant) if one.subject == subject]
     request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
     request.limits.CopyFrom(known[0].limits if known else pb.Limits())
     for name, value in given.items():
@@ -60,7 +62,7 @@ def set_limits(tenant: str, key: str | None, label: str | None, share: str | Non
     if models is not None:
         del request.limits.model_id_prefixes[:]
         request.limits.model_id_prefixes.extend([] if models == NONE else models.replace(",", " ").split())
-    answer = ask_running(lambda admin: admin.SetLimits(request, timeout=PATIENCE))
+    answer = operator.ask(lambda admin: admin.SetLimits, request)
     _show(answer.limits)
     return 0
 
@@ -68,12 +70,12 @@ def set_limits(tenant: str, key: str | None, label: str | None, share: str | Non
 @limits.command()
 @_whose
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(tenant: str, key: str | None, label: str | None, as_json: bool) -> int:
+def show(operator: Operator, tenant: str, key: str | None, label: str | None, as_json: bool) -> int:
     """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
     from gateway.cli import exits
 
     subject = _subject(key, label)
-    for one in _listed(tenant):
+    for one in _listed(operator, tenant):
         if one.subject == subject:
             print_json(one) if as_json else _show(one)
             return 0
@@ -84,9 +86,10 @@ def show(tenant: str, key: str | None, label: str | None, as_json: bool) -> int:
 @limits.command(name="list")
 @click.option("--tenant", default="", metavar="NAME", help="Only the limits of this tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
-def list_limits(tenant: str, as_json: bool) -> int:
+@operator_options
+def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
     """List all limits: tenant, subject, and what is used of each limit."""
-    for one in _listed(tenant):
+    for one in _listed(operator, tenant):
         if as_json:
             print_json(one)
         else:
@@ -98,14 +101,13 @@ def list_limits(tenant: str, as_json: bool) -> int:
 
 @limits.command()
 @_whose
-def clear(tenant: str, key: str | None, label: str | None) -> int:
+def clear(operator: Operator, tenant: str, key: str | None, label: str | None) -> int:
     """Remove all limits of a tenant, or of one of its keys or labels."""
-    from gateway.cli.operator import PATIENCE, ask_running
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     subject = _subject(key, label)
     request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
-    ask_running(lambda admin: admin.SetLimits(request, timeout=PATIENCE))
+    operator.ask(lambda admin: admin.SetLimits, request)
     echo(f"{subject} of {tenant}: no limits")
     return 0
 
@@ -127,12 +129,11 @@ def _number(name: str, value: str) -> int:
         raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number or none") from None
 
 
-def _listed(tenant: str) -> list[pb.LimitsOfSubject]:
-    from gateway.cli.operator import PATIENCE, ask_running
+def _listed(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     request = pb.ListLimitsRequest(tenant=tenant)
-    return list(ask_running(lambda admin: admin.ListLimits(request, timeout=PATIENCE)).limits)
+    return list(operator.ask(lambda admin: admin.ListLimits, request).limits)
 
 
 def _show(one: pb.LimitsOfSubject) -> None:

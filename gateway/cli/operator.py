@@ -1,21 +1,24 @@
-"""Connects the operator's commands to the running gateway of a store, over its admin socket."""
+"""Connects the operator's commands to AdminService: over the socket of a running gateway, or at an address."""
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
-import socket
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from gateway.cli import exits
+from gateway.cli.connection import Connection, connection_options
 from gateway.cli.output import echo
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from gateway.config import Settings, Store
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
@@ -46,15 +49,10 @@ def store_file(instead: str) -> Path:
 
 def in_use(store: Store) -> bool:
     """Return whether a gateway runs on a store; for a database of a server, whether one on this machine does."""
-    from gateway.serving import admin_pointer
+    from gateway.serving import socket_in_use
     from gateway.store import files
 
-    if isinstance(store, Path):
-        return files.in_use(store)
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-        probe.connect(admin_pointer(store).read_text().removeprefix("unix:"))
-        return True
-    return False
+    return files.in_use(store) if isinstance(store, Path) else socket_in_use(store)
 
 
 def running_gateway(store: Store) -> str | None:
@@ -70,25 +68,61 @@ def running_gateway(store: Store) -> str | None:
         return None
 
 
-def ask_running(call: Callable[[AdminServiceStub], Answer]) -> Answer:
-    """Make a call to the gateway of the configured store. Without one, that is printed and ends the command."""
-    store = read_valid_settings().store
-    address = running_gateway(store)
-    if address is None:
-        echo(f"hfgateway: no gateway runs on {store}", err=True)
-        raise click.exceptions.Exit(exits.AWAY)
-    return ask(address, call)
+@dataclass(frozen=True)
+class Operator:
+    """Makes calls to AdminService: at the address of a connection, or over the socket if that has no address."""
+
+    connection: Connection
+
+    def ask(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Message) -> Answer:
+        """Make a call, for example of `lambda admin: admin.SetLimits`. Its error is printed and ends the command.
+
+        If no gateway runs on the configured store, that is printed and ends the command, too.
+        """
+        if self.connection.address:
+            return ask(self.connection, rpc, request)
+        store = read_valid_settings().store
+        socket = running_gateway(store)
+        if socket is None:
+            echo(f"hfgateway: no gateway runs on {store}", err=True)
+            raise click.exceptions.Exit(exits.AWAY)
+        return ask(socket, rpc, request)
 
 
-def ask(address: str, call: Callable[[AdminServiceStub], Answer]) -> Answer:
-    """Make a call. Its error is printed and ends the command."""
+def operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a command for operators, which receives them as the argument `operator`."""
+    address = click.option(
+        "--admin-server",
+        "address",
+        envvar="HFGATEWAY_ADMIN_SERVER",
+        default="",
+        show_envvar=True,
+        metavar="HOST:PORT",
+        help="The HFGATEWAY_ADMIN_ADDRESS of a gateway. Default: the gateway of HFGATEWAY_STORE_URL, over its socket.",
+    )
+
+    @functools.wraps(command)
+    def with_operator(*arguments: Any, connection: Connection, **options: Any) -> Any:
+        return command(*arguments, operator=Operator(connection), **options)
+
+    return connection_options(address, "For --admin-server: an API key with the scope admin.")(with_operator)
+
+
+def ask(where: Connection | str, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Message) -> Answer:
+    """Make a call over a connection, or to the address of a socket. Its error is printed and ends the command."""
     import grpc
 
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+    from hfgateway_client.channel import channel_credentials
 
-    with grpc.insecure_channel(address) as channel:
+    address, key, credentials = where, "", None
+    if not isinstance(where, str):
+        address, key, credentials = where.address, where.api_key, channel_credentials(where.trust)
+    metadata = [("authorization", f"Bearer {key}")] if key else []
+    channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+    with channel:
         try:
-            return call(AdminServiceStub(channel))
+            return rpc(AdminServiceStub(channel))(request, timeout=PATIENCE, metadata=metadata)
         except grpc.RpcError as error:
             # A message names fields of the API; for this command they are options.
             message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")

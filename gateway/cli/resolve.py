@@ -1,13 +1,12 @@
-"""`hfgateway resolve`: resolves UNCERTAIN generations, through the running gateway of a store."""
+"""`hfgateway resolve`: resolves UNCERTAIN generations, through AdminService."""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli import exits
+from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo
 
 if TYPE_CHECKING:
@@ -20,23 +19,26 @@ if TYPE_CHECKING:
 @click.option("--lost", is_flag=True, help="The generation never ran, or its outcome will never be known.")
 @click.option("--resubmit", is_flag=True, help="Send the generation again with its key.")
 @click.option("--may-charge-twice", is_flag=True, help="With --resubmit: even if Higgsfield may not know the key.")
-def resolve(ids: tuple[str, ...], as_request: str | None, lost: bool, resubmit: bool, may_charge_twice: bool) -> int:
-    """Resolve the UNCERTAIN generations ID in the running gateway of the store that HFGATEWAY_STORE_URL names.
+@operator_options
+def resolve(
+    *,
+    operator: Operator,
+    ids: tuple[str, ...],
+    as_request: str | None,
+    lost: bool,
+    resubmit: bool,
+    may_charge_twice: bool,
+) -> int:
+    """Resolve the UNCERTAIN generations ID.
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """
-    from gateway.cli.operator import read_valid_settings, running_gateway
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     if sum((as_request is not None, lost, resubmit)) != 1 or (may_charge_twice and not resubmit):
         raise click.UsageError("use exactly one of --as-request, --lost and --resubmit")
     if as_request is not None and len(ids) > 1:
         raise click.UsageError("--as-request resolves only one generation")
-    store = read_valid_settings().store
-    address = running_gateway(store)
-    if address is None:
-        print(f"hfgateway: no gateway runs on {store}", file=sys.stderr)
-        return exits.AWAY
     for generation_id in ids:
         request = pb.ResolveGenerationRequest(id=generation_id)
         if as_request is not None:
@@ -45,13 +47,12 @@ def resolve(ids: tuple[str, ...], as_request: str | None, lost: bool, resubmit: 
             request.lost.SetInParent()
         else:
             request.resubmit.may_charge_twice = may_charge_twice
-        _resolve(address, request)
+        _resolve(operator, request)
     return 0
 
 
-def _resolve(address: str, request: pb.ResolveGenerationRequest) -> None:
-    from gateway.cli.operator import PATIENCE, ask
+def _resolve(operator: Operator, request: pb.ResolveGenerationRequest) -> None:
     from hfgateway_client import state_name
 
-    generation = ask(address, lambda admin: admin.ResolveGeneration(request, timeout=PATIENCE)).generation
+    generation = operator.ask(lambda admin: admin.ResolveGeneration, request).generation
     echo(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
-from gateway.cli import exits
+from gateway.cli.operator import Operator, operator_options
 from gateway.cli.progress import print_json
 
 
 @click.group()
 def unresolved() -> None:
-    """List and resolve characters and messages to agents without an outcome, in the gateway of HFGATEWAY_STORE_URL."""
+    """List and resolve characters and messages to agents without an outcome."""
 
 
 @unresolved.command(name="list")
 @click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
-def list_unresolved(as_json: bool) -> int:
+@operator_options
+def list_unresolved(operator: Operator, as_json: bool) -> int:
     """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    answer = ask(_gateway(), lambda admin: admin.ListUnresolved(pb.ListUnresolvedRequest(), timeout=PATIENCE))
+    answer = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
     if as_json:
         for entry in (*answer.characters, *answer.messages):
             print_json(entry)
@@ -40,9 +38,9 @@ def list_unresolved(as_json: bool) -> int:
 @click.argument("key")
 @click.option("--as-character", metavar="ID", help="The id of the character that was created.")
 @click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
-def character(tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
+@operator_options
+def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
     """Set the outcome of the character that TENANT requested with KEY."""
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
@@ -52,7 +50,7 @@ def character(tenant: str, key: str, as_character: str | None, not_taken: bool) 
         request.character_id = as_character
     else:
         request.not_taken.SetInParent()
-    ask(_gateway(), lambda admin: admin.ResolveCharacter(request, timeout=PATIENCE))
+    operator.ask(lambda admin: admin.ResolveCharacter, request)
     print("resolved")
     return 0
 
@@ -62,9 +60,9 @@ def character(tenant: str, key: str, as_character: str | None, not_taken: bool) 
 @click.argument("key")
 @click.option("--as-message", metavar="ID", help="The id of the message that was sent.")
 @click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
-def message(tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
+@operator_options
+def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
     """Set the outcome of the message to an agent that TENANT sent with KEY."""
-    from gateway.cli.operator import PATIENCE, ask
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
@@ -74,18 +72,6 @@ def message(tenant: str, key: str, as_message: str | None, not_taken: bool) -> i
         request.message_id = as_message
     else:
         request.not_taken.SetInParent()
-    ask(_gateway(), lambda admin: admin.ResolveMessage(request, timeout=PATIENCE))
+    operator.ask(lambda admin: admin.ResolveMessage, request)
     print("resolved")
     return 0
-
-
-def _gateway() -> str:
-    """Return the address of the admin socket. If no gateway runs, that is printed and ends the command."""
-    from gateway.cli.operator import read_valid_settings, running_gateway
-
-    store = read_valid_settings().store
-    address = running_gateway(store)
-    if address is None:
-        print(f"hfgateway: no gateway runs on {store}", file=sys.stderr)
-        raise click.exceptions.Exit(exits.AWAY)
-    return address

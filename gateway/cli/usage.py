@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import click
 
+from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo_cells
 from gateway.cli.progress import print_json
 
@@ -36,11 +37,18 @@ def _moment(text: str) -> float:
 @click.option("--by", "groups", multiple=True, metavar="GROUP", help=f"Group by {GROUPS}; can be repeated.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a line of names.")
 @click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@operator_options
 def usage(
-    *, since: float | None, until: float | None, tenant: str, groups: tuple[str, ...], as_csv: bool, as_json: bool
+    *,
+    operator: Operator,
+    since: float | None,
+    until: float | None,
+    tenant: str,
+    groups: tuple[str, ...],
+    as_csv: bool,
+    as_json: bool,
 ) -> int:
-    """Sum up generations, credits, waits and run times of the gateway that runs on the store in HFGATEWAY_STORE_URL."""
-    from gateway.cli.operator import PATIENCE, ask_running
+    """Sum up generations, credits, waits and run times of a gateway."""
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     request = pb.QueryUsageRequest(tenant=tenant, group_by=groups or ("day", "tenant"))
@@ -48,7 +56,7 @@ def usage(
         request.start_time.FromMicroseconds(round(since * 1e6))
     if until is not None:
         request.end_time.FromMicroseconds(round(until * 1e6))
-    answer = ask_running(lambda admin: admin.QueryUsage(request, timeout=PATIENCE))
+    answer = operator.ask(lambda admin: admin.QueryUsage, request)
     if as_json:
         for group in answer.groups:
             print_json(group)

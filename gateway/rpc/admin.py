@@ -26,11 +26,12 @@ SCOPES = {
     pb.API_KEY_SCOPE_READ: Scope.READ,
     pb.API_KEY_SCOPE_SUBMIT: Scope.SUBMIT,
     pb.API_KEY_SCOPE_CANCEL: Scope.CANCEL,
+    pb.API_KEY_SCOPE_ADMIN: Scope.ADMIN,
 }
 
 
 class AdminHandlers:
-    """Served on a socket that only the operator can open."""
+    """Served on a socket that only the operator can open, and on an address for keys with the scope ADMIN."""
 
     def __init__(
         self,

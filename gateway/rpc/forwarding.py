@@ -19,7 +19,7 @@ from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.over_grpc import FORWARDED, STATUS_DETAILS, method_name
+from gateway.rpc.over_grpc import FORWARDED, STATUS_DETAILS, bound_handlers, method_name
 
 T = TypeVar("T")
 
@@ -183,6 +183,22 @@ def add_webhooks(server: grpc.aio.Server, receive: Webhook, chain: Chain) -> Non
     service, _, method = WEBHOOK_METHOD[1:].partition("/")
     handlers = {method: grpc.unary_unary_rpc_method_handler(serve)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
+
+
+class ForReplicas:
+    """Serves a service to other replicas only. For others, its calls are not implemented."""
+
+    def __init__(self, service: ServiceDescriptor, handlers: object, chain: Chain) -> None:
+        self._chain = chain
+        bound = bound_handlers(service, handlers, chain)
+        self._served = grpc.method_handlers_generic_handler(service.full_name, bound)
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler | None":
+        """Return the handler of a call; None if it is not implemented."""
+        metadata = dict(handler_call_details.invocation_metadata or ())
+        if not self._chain.is_replica(str(metadata.get(FORWARDED, ""))):
+            return None
+        return self._served.service(handler_call_details)
 
 
 class Switch:

@@ -37,14 +37,15 @@ def method_name(method: MethodDescriptor) -> str:
 
 def add_service(server: grpc.aio.Server, service: ServiceDescriptor, handlers: object, chain: Chain) -> None:
     """Serve all RPCs of a service. Raises AttributeError if one has no handler."""
-    bound = _bound(service, handlers, chain)
+    bound = bound_handlers(service, handlers, chain)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, bound),))
     # Calls that arrive in bursts get their own queues in gRPC, so that a status call does not wait behind them.
     apart = {name: handler for name, handler in bound.items() if name in OWN_QUEUE}
     server.add_registered_method_handlers(service.full_name, apart)
 
 
-def _bound(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[str, grpc.RpcMethodHandler]:
+def bound_handlers(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[str, grpc.RpcMethodHandler]:
+    """Return gRPC's handlers of a service, by the names of its RPCs. Raises AttributeError if one has no handler."""
     bound = {}
     arrivals = Arrivals()
     for method in service.methods:

@@ -62,6 +62,7 @@ WRONG = {
         "gateway.example.invalid", "ftp://gateway.example.invalid", f"https://user:{SECRET}@gateway.example.invalid",
         "https://gateway.example.invalid?x=1",
     ],
+    "ADMIN_ADDRESS": ["50052", "nowhere"],
     "REPLICA_ADDRESS": ["50051", "127.0.0.1:50051"],
     "WEBHOOK_ADDRESS": ["127.0.0.1:8081", "nowhere"],
     "WEBHOOK_SECRET": [f"whsec_{SECRET}", SECRET],

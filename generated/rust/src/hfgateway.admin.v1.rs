@@ -176,7 +176,7 @@ pub struct CreateApiKeyRequest {
     /// A note for people, at most 100 printable characters.
     #[prost(string, tag = "2")]
     pub name: ::prost::alloc::string::String,
-    /// What callers with the key may do. Empty: everything.
+    /// What callers with the key may do. Empty: everything that a tenant may do, which is all but admin.
     #[prost(enumeration = "ApiKeyScope", repeated, tag = "3")]
     pub scopes: ::prost::alloc::vec::Vec<i32>,
     /// From when on the key is refused; in the future. Absent: it does not expire.
@@ -392,6 +392,8 @@ pub enum ApiKeyScope {
     Submit = 2,
     /// Calls that cancel, interrupt or delete generations, sessions and characters.
     Cancel = 3,
+    /// Every call of AdminService, for all tenants. It permits no call of the other services.
+    Admin = 4,
 }
 impl ApiKeyScope {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -404,6 +406,7 @@ impl ApiKeyScope {
             Self::Read => "API_KEY_SCOPE_READ",
             Self::Submit => "API_KEY_SCOPE_SUBMIT",
             Self::Cancel => "API_KEY_SCOPE_CANCEL",
+            Self::Admin => "API_KEY_SCOPE_ADMIN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -413,6 +416,7 @@ impl ApiKeyScope {
             "API_KEY_SCOPE_READ" => Some(Self::Read),
             "API_KEY_SCOPE_SUBMIT" => Some(Self::Submit),
             "API_KEY_SCOPE_CANCEL" => Some(Self::Cancel),
+            "API_KEY_SCOPE_ADMIN" => Some(Self::Admin),
             _ => None,
         }
     }
@@ -430,11 +434,13 @@ pub mod admin_service_client {
     use tonic::codegen::http::Uri;
     /// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
     ///
-    /// The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
-    /// It asks for no credentials. A field of a request is optional unless its comment says "Required".
+    /// The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
+    /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
+    /// token with the scope admin. A field of a request is optional unless its comment says "Required".
     ///
     /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    /// available, and INTERNAL (INTERNAL).
+    /// available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    /// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1028,11 +1034,13 @@ pub mod admin_service_server {
     }
     /// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
     ///
-    /// The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
-    /// It asks for no credentials. A field of a request is optional unless its comment says "Required".
+    /// The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
+    /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
+    /// token with the scope admin. A field of a request is optional unless its comment says "Required".
     ///
     /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    /// available, and INTERNAL (INTERNAL).
+    /// available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    /// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {
         inner: Arc<T>,

@@ -14,16 +14,20 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.config import read_settings
 from gateway.rpc.forwarding import LED, READ_HERE
+from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.serving import PUBLIC_SERVICES
+from gateway.serving import PUBLIC_SERVICES, admin_pointer
 from harness.checker import INVARIANTS
 from harness.history import Recorder, generation_fields, read, record_ledger
 from harness.violations import IndexedHistory
 from harness.watchers import Watchers, access_to
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, soul
@@ -128,6 +132,40 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
                 stub = health_pb2_grpc.HealthStub(channel)
                 health = await stub.Check(health_pb2.HealthCheckRequest(service="hfgateway.v1.GenerationService"))
                 assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_any_replica_serves_the_operator(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over its address with a key, and over its socket without. The leader's gRPC port is for replicas only."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    admin = {"HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:0"}
+    listing = admin_pb.ListApiKeysRequest()
+
+    async def keys(address: str, *metadata: tuple[str, str]) -> list[str] | str:
+        async with grpc.aio.insecure_channel(address) as channel:
+            try:
+                listed = await AdminServiceStub(channel).ListApiKeys(listing, metadata=metadata)
+            except grpc.aio.AioRpcError as error:
+                return error.code().name
+        return [key.tenant for key in listed.api_keys]
+
+    async with gateways(settings, admin, admin) as (first, second):
+        _, secret = await first.access.create_key("operators", "", [Scope.ADMIN])
+        with_key = ("authorization", f"Bearer {secret}")
+        await eventually(lambda: bool(second.access.listed()))
+        for gateway in (first, second):
+            assert await keys(gateway.admin_address, with_key) == ["operators"]
+            assert await keys(gateway.admin_address) == "UNAUTHENTICATED"
+            assert await keys(gateway._ports._socket) == ["operators"]
+            assert await keys(gateway.grpc_address, with_key) == "UNIMPLEMENTED"
+            assert await keys(gateway.grpc_address, with_key, (FORWARDED, "wrong")) == "UNIMPLEMENTED"
+        assert admin_pointer(first._settings.store).read_text() == first._ports._socket
+
+        await first.stop()
+        await eventually(lambda: second._replica is None and admin_pointer(second._settings.store).exists())
+        assert admin_pointer(second._settings.store).read_text() == second._ports._socket
+        assert await keys(second.admin_address, with_key) == ["operators"]
 
 
 async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> None:

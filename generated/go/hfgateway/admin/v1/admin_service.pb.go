@@ -36,6 +36,8 @@ const (
 	ApiKeyScope_API_KEY_SCOPE_SUBMIT ApiKeyScope = 2
 	// Calls that cancel, interrupt or delete generations, sessions and characters.
 	ApiKeyScope_API_KEY_SCOPE_CANCEL ApiKeyScope = 3
+	// Every call of AdminService, for all tenants. It permits no call of the other services.
+	ApiKeyScope_API_KEY_SCOPE_ADMIN ApiKeyScope = 4
 )
 
 // Enum value maps for ApiKeyScope.
@@ -45,12 +47,14 @@ var (
 		1: "API_KEY_SCOPE_READ",
 		2: "API_KEY_SCOPE_SUBMIT",
 		3: "API_KEY_SCOPE_CANCEL",
+		4: "API_KEY_SCOPE_ADMIN",
 	}
 	ApiKeyScope_value = map[string]int32{
 		"API_KEY_SCOPE_UNSPECIFIED": 0,
 		"API_KEY_SCOPE_READ":        1,
 		"API_KEY_SCOPE_SUBMIT":      2,
 		"API_KEY_SCOPE_CANCEL":      3,
+		"API_KEY_SCOPE_ADMIN":       4,
 	}
 )
 
@@ -983,7 +987,7 @@ type CreateApiKeyRequest struct {
 	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	// A note for people, at most 100 printable characters.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	// What callers with the key may do. Empty: everything.
+	// What callers with the key may do. Empty: everything that a tenant may do, which is all but admin.
 	Scopes []ApiKeyScope `protobuf:"varint,3,rep,packed,name=scopes,proto3,enum=hfgateway.admin.v1.ApiKeyScope" json:"scopes,omitempty"`
 	// From when on the key is refused; in the future. Absent: it does not expire.
 	ExpireTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
@@ -2231,12 +2235,13 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\bmean_run\x18\b \x01(\v2\x19.google.protobuf.DurationR\ameanRun\x1a:\n" +
 	"\fByStateEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01*x\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01*\x91\x01\n" +
 	"\vApiKeyScope\x12\x1d\n" +
 	"\x19API_KEY_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
 	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
-	"\x14API_KEY_SCOPE_CANCEL\x10\x032\x8b\t\n" +
+	"\x14API_KEY_SCOPE_CANCEL\x10\x03\x12\x17\n" +
+	"\x13API_KEY_SCOPE_ADMIN\x10\x042\x8b\t\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +

@@ -36,6 +36,8 @@ class _ApiKeyScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiKeySco
     """Calls that create or change something: submissions, uploads, characters, messages to agents, and callbacks."""
     API_KEY_SCOPE_CANCEL: _ApiKeyScope.ValueType  # 3
     """Calls that cancel, interrupt or delete generations, sessions and characters."""
+    API_KEY_SCOPE_ADMIN: _ApiKeyScope.ValueType  # 4
+    """Every call of AdminService, for all tenants. It permits no call of the other services."""
 
 class ApiKeyScope(_ApiKeyScope, metaclass=_ApiKeyScopeEnumTypeWrapper):
     """What callers with an API key may do. Other calls return PERMISSION_DENIED (NOT_ALLOWED)."""
@@ -48,6 +50,8 @@ API_KEY_SCOPE_SUBMIT: ApiKeyScope.ValueType  # 2
 """Calls that create or change something: submissions, uploads, characters, messages to agents, and callbacks."""
 API_KEY_SCOPE_CANCEL: ApiKeyScope.ValueType  # 3
 """Calls that cancel, interrupt or delete generations, sessions and characters."""
+API_KEY_SCOPE_ADMIN: ApiKeyScope.ValueType  # 4
+"""Every call of AdminService, for all tenants. It permits no call of the other services."""
 Global___ApiKeyScope: _TypeAlias = ApiKeyScope  # noqa: Y015
 
 @_typing.final
@@ -457,7 +461,7 @@ class CreateApiKeyRequest(_message.Message):
     """A note for people, at most 100 printable characters."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[Global___ApiKeyScope.ValueType]:
-        """What callers with the key may do. Empty: everything."""
+        """What callers with the key may do. Empty: everything that a tenant may do, which is all but admin."""
 
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp:

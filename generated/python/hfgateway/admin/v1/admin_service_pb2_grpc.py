@@ -28,11 +28,13 @@ if _version_not_supported:
 class AdminServiceStub(object):
     """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
-    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
-    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+    The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
+    that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
+    token with the scope admin. A field of a request is optional unless its comment says "Required".
 
     Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    available, and INTERNAL (INTERNAL).
+    available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
     def __init__(self, channel):
@@ -101,11 +103,13 @@ class AdminServiceStub(object):
 class AdminServiceServicer(object):
     """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
-    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
-    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+    The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
+    that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
+    token with the scope admin. A field of a request is optional unless its comment says "Required".
 
     Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    available, and INTERNAL (INTERNAL).
+    available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
     def ResolveGeneration(self, request, context):
@@ -312,11 +316,13 @@ def add_AdminServiceServicer_to_server(servicer, server):
 class AdminService(object):
     """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
 
-    The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
-    It asks for no credentials. A field of a request is optional unless its comment says "Required".
+    The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
+    that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
+    token with the scope admin. A field of a request is optional unless its comment says "Required".
 
     Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    available, and INTERNAL (INTERNAL).
+    available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
     @staticmethod

@@ -450,7 +450,7 @@ export declare type CreateApiKeyRequest = Message<"hfgateway.admin.v1.CreateApiK
   name: string;
 
   /**
-   * What callers with the key may do. Empty: everything.
+   * What callers with the key may do. Empty: everything that a tenant may do, which is all but admin.
    *
    * @generated from field: repeated hfgateway.admin.v1.ApiKeyScope scopes = 3;
    */
@@ -1026,6 +1026,13 @@ export enum ApiKeyScope {
    * @generated from enum value: API_KEY_SCOPE_CANCEL = 3;
    */
   CANCEL = 3,
+
+  /**
+   * Every call of AdminService, for all tenants. It permits no call of the other services.
+   *
+   * @generated from enum value: API_KEY_SCOPE_ADMIN = 4;
+   */
+  ADMIN = 4,
 }
 
 /**
@@ -1036,11 +1043,13 @@ export declare const ApiKeyScopeSchema: GenEnum<ApiKeyScope>;
 /**
  * Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
  *
- * The service listens on a separate socket that only the user of the gateway can open, and never on the public ports.
- * It asks for no credentials. A field of a request is optional unless its comment says "Required".
+ * The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
+ * that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
+ * token with the scope admin. A field of a request is optional unless its comment says "Required".
  *
  * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
- * available, and INTERNAL (INTERNAL).
+ * available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+ * PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
  *
  * @generated from service hfgateway.admin.v1.AdminService
  */
