@@ -20,6 +20,7 @@ from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
 from gateway.config import PREFIX, STORE_URL, WEBHOOK_PATH, PostgresUrl, SettingError, Settings
 from gateway.core import Core
+from gateway.errors import Violation
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter
 from gateway.generations.budgets import Budgets
@@ -38,7 +39,7 @@ from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
-from gateway.generations.service import Generations
+from gateway.generations.service import Generations, Refuses, Submission
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
@@ -294,13 +295,18 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     calls.entries = feed.entries
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
     characters = await _characters(base)
-    lifecycle = await _lifecycle(base, feed, catalogs, characters, access)
+    receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
+
+    def refuses(tenant: str, submission: Submission) -> Sequence[Violation]:
+        named = tenant_callbacks.violations(tenant, submission.callback_url)
+        return [*characters.violations(tenant, submission.given), *named]
+
+    lifecycle = await _lifecycle(base, feed, catalogs, access, refuses)
     agents = Agents(HiggsfieldAgents(upstream), store.agents, clock, _pace(settings), shared=settings.auth != "keys")
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
-    receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
     await _resume(base, lifecycle, unfinished)
     storage = HiggsfieldStorage(upstream, timeout=settings.upstream_timeout)
@@ -352,7 +358,7 @@ def _always() -> bool:
     return True
 
 
-async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Characters, access: Access) -> _Lifecycle:
+async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, access: Access, refuses: Refuses) -> _Lifecycle:
     store, settings, clock, upstream, *_ = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
@@ -390,7 +396,7 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, characters: Ch
         webhook_addresses=webhook_addresses,
         removals=removals,
         budgets=budgets,
-        refuses=characters.violations,
+        refuses=refuses,
     )
     poll_limit = PollLimit()
     follower = Follower(

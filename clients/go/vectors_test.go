@@ -707,6 +707,7 @@ func request(t *testing.T, client *hfgateway.Client, method string, text json.Ra
 		StartTimeout      *inSeconds `json:"start_timeout"`
 		FailWhenSaturated bool       `json:"fail_when_saturated"`
 		OutputsTTL        *inSeconds `json:"outputs_ttl"`
+		CallbackURL       string     `json:"callback_url"`
 		IncludeInput      bool       `json:"include_input"`
 		PageSize          int32      `json:"page_size"`
 		AfterRevision     int32      `json:"after_revision"`
@@ -739,7 +740,7 @@ func request(t *testing.T, client *hfgateway.Client, method string, text json.Ra
 			}
 			r.Labels, r.FailWhenSaturated = arguments.Labels, arguments.FailWhenSaturated
 			r.WaitTimeout, r.StartTimeout = arguments.WaitTimeout.message(), arguments.StartTimeout.message()
-			r.OutputsTtl = arguments.OutputsTTL.message()
+			r.OutputsTtl, r.CallbackUrl = arguments.OutputsTTL.message(), arguments.CallbackURL
 		}
 		_, err := client.Submit(ctx, message[pb.GenerationInput](t, arguments.Input), set)
 		return err

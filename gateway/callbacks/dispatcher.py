@@ -17,7 +17,7 @@ from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.generations.feed import Feed
-from gateway.generations.model import Change
+from gateway.generations.model import Change, Generation
 from gateway.generations.ports import Clock
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import ChangeLog, Saved, UnconfirmedError
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 MOST_WAITING = 1_000
 """Pending deliveries of one callback. Later changes stay in the log until there is room."""
 AT_ONCE = 4
-"""Concurrent attempts to one receiver; one during an outage."""
+"""Concurrent attempts of one callback; one during an outage."""
 MOST_AT_ONCE = 200
 """Concurrent attempts in total."""
 READ_AT_ONCE = 200
@@ -204,7 +204,7 @@ class Dispatcher:
 
     async def deliverable(self, delivery: Delivery) -> bool:
         """Return whether the revision of a delivery still exists. Raises UnconfirmedError."""
-        return await self._body(delivery) is not None
+        return await self._version(delivery) is not None
 
     async def run(self) -> None:
         """Create and send deliveries until canceled."""
@@ -330,14 +330,14 @@ class Dispatcher:
             queue.attempted(replace(delivery, next_at=self._clock.moment().steady + schedule.LONGEST_HOLD))
 
     async def _try_once(self, queue: CallbackQueue, delivery: Delivery) -> None:
-        body = await self._body(delivery)
-        if body is None:
+        version = await self._version(delivery)
+        if version is None:
             await self._store.drop_delivery(delivery)
             queue.attempted(replace(delivery, state=DeliveryState.FAILED))
             return
-        callback, moment = queue.callback, self._clock.moment()
+        callback, moment, body = queue.callback, self._clock.moment(), self._bodies.of(version)
         headers = signing.headers(delivery.id, moment.wall, body, callback.signing(moment.steady))
-        outcome = await self._receivers.post(callback.url, headers, body)
+        outcome = await self._receivers.post(callback.url or version.spec.callback_url, headers, body)
         if outcome.problem is None:
             self.delivered += 1
         else:
@@ -363,9 +363,9 @@ class Dispatcher:
         if result.callback.paused and not before.paused:
             log.warning("a callback was paused after failures of its receiver", extra={"callback": before.id})
 
-    async def _body(self, delivery: Delivery) -> bytes | None:
-        """Return the body of a delivery; None if the generation was deleted or the revision pruned."""
+    async def _version(self, delivery: Delivery) -> Generation | None:
+        """Return the version to deliver; None if the generation was deleted or the revision pruned."""
         versions = await self._change_log.history(delivery.generation_id, delivery.revision - 1, 1)
         if not versions or versions[0].revision != delivery.revision:
             return None
-        return self._bodies.of(versions[0])
+        return versions[0]

@@ -52,6 +52,8 @@ class Secret:
 class Callback:
     """A URL to which a tenant's changes are delivered. Names that end in `_time` are wall times, the others steady.
 
+    If `url` is "", each delivery goes to the URL that was given with the submission of its generation.
+
     `wanted` selects generations; only their final changes are delivered, unless `every_change`. `fingerprint` is that
     of the creating request. Changes up to `position` in the tenant's log have become deliveries.
 
@@ -81,7 +83,8 @@ class Callback:
 
     def wants(self, generation: Generation) -> bool:
         """Return whether this version of a generation is delivered."""
-        return (self.every_change or generation.done) and self.wanted.matches(generation)
+        url = self.url or generation.spec.callback_url
+        return bool(url) and (self.every_change or generation.done) and self.wanted.matches(generation)
 
     def healthy(self) -> "Callback":
         """Return the callback without its problem."""

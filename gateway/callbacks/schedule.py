@@ -2,7 +2,8 @@
 
 There are two kinds of failure. In an outage the whole receiver is unreachable or overloaded: nothing is sent to it for
 a while, then one delivery at a time until one succeeds, and no delivery is given up. Otherwise the receiver refuses
-this delivery: it is retried with growing pauses, and other deliveries are not affected.
+this delivery: it is retried with growing pauses, and other deliveries are not affected. For a callback without a URL,
+all failures are of the second kind.
 """
 
 from dataclasses import dataclass, replace
@@ -50,6 +51,10 @@ def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Mome
     if outcome.problem is None:
         recovered = callback.streak >= OUTAGE_AFTER
         return Result(callback.healthy(), replace(tried, state=DeliveryState.DELIVERED), recovered)
+    if not callback.url:  # its receivers differ, so that a failure only concerns the delivery
+        gone = outcome.problem is Problem.GONE
+        failed = replace(tried, state=DeliveryState.FAILED) if gone else _refused(tried, outcome, moment, chance)
+        return Result(callback, failed)
     failing = _failing(callback, outcome, moment, chance)
     if failing.streak >= OUTAGE_AFTER:
         return Result(failing, replace(tried, next_at=failing.held_until))

@@ -14,7 +14,7 @@ from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, invalid_field, printable
+from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, printable
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
@@ -99,10 +99,11 @@ class TenantCallbacks:
     ) -> tuple[Callback, str]:
         """Create a callback; return it and its secret.
 
-        If the idempotency key is known, return the existing callback and "". Raises INVALID_INPUT for the URL,
-        QUOTA_EXCEEDED, or IDEMPOTENCY_KEY_REUSED if the key belongs to a callback with other arguments.
+        Without a URL, deliveries go to the URLs of submissions. If the idempotency key is known, return the existing
+        callback and "". Raises INVALID_INPUT for the URL, QUOTA_EXCEEDED, or IDEMPOTENCY_KEY_REUSED if the key belongs
+        to a callback with other arguments.
         """
-        why = self._receivers.refusal(url)
+        why = self._receivers.refusal(url) if url else ""
         if why:
             raise invalid_field("url", why)
         requested = fingerprint(url, wanted, every_change=every_change)
@@ -136,6 +137,15 @@ class TenantCallbacks:
                 Failure(Reason.IDEMPOTENCY_KEY_REUSED, "the idempotency_key was used for another callback")
             )
         return known, ""
+
+    def violations(self, tenant: str, url: str) -> Sequence[Violation]:
+        """Return why a submission of the tenant cannot have this URL for its deliveries; "" is none."""
+        if not url:
+            return ()
+        why = self._receivers.refusal(url)
+        if not why and all(callback.url for callback in self._dispatcher.of(tenant)):
+            why = "needs a callback without a URL: create one with CallbackService"
+        return [Violation("callback_url", why)] if why else ()
 
     def get(self, tenant: str, callback_id: str) -> Callback:
         """Return a callback. Raises NOT_FOUND."""
@@ -211,9 +221,12 @@ class TenantCallbacks:
     async def test(self, tenant: str, callback_id: str) -> Tested:
         """Send one test delivery, which is not stored, and return its outcome.
 
-        Raises NOT_FOUND, or GATEWAY_OVERLOADED if too many tests are running.
+        Raises NOT_FOUND, INVALID_INPUT for a callback without a URL, or GATEWAY_OVERLOADED if too many tests are
+        running.
         """
         callback = self._queue(tenant, callback_id).callback
+        if not callback.url:
+            raise invalid_field("id", "the callback has no URL to test")
         if self._testing >= MOST_TESTS:
             raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, "too many tests are running", retryable=True))
         delivery_id = f"{callback.id}_test_{secrets.token_hex(8)}"

@@ -29,7 +29,7 @@ def callbacks() -> None:
 
 
 @callbacks.command()
-@click.argument("url", metavar="URL")
+@click.argument("url", metavar="[URL]", default="")
 @click.option("--every-change", is_flag=True, help="Send every change; default: only ends.")
 @click.option(
     "--state",
@@ -51,7 +51,7 @@ def callbacks() -> None:
 @_as_json
 @client_options
 def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) -> None:
-    """Send webhooks about matching generations to URL from now on.
+    """Send webhooks about matching generations to URL from now on. Without URL: to the one of each submission.
 
     Prints the id of the callback, and then the secret that verifies the signatures. The secret is shown only once.
     """
@@ -164,7 +164,8 @@ def _cells(callback: Callback) -> tuple[str, ...]:
     if callback.problem:
         since = _time(callback.problem_time)
         health += f", {_problem(callback.problem, callback.problem_http_status)} since {since}"
-    return callback.id, health, "every change" if callback.every_change else "ends", callback.url
+    reported = "every change" if callback.every_change else "ends"
+    return callback.id, health, reported, callback.url or "the URL of each submission"
 
 
 def _outcome(delivery: Delivery) -> str:

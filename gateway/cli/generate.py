@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="A label. May be repeated."
 )
+@click.option(
+    "--callback-url", metavar="URL", default="", help="Send signed webhooks here: see `hfgateway callbacks create`."
+)
 @follow_options
 @client_options
 def generate(
@@ -34,6 +37,7 @@ def generate(
     save: Path | None,
     key: str | None,
     labels: dict[str, str],
+    callback_url: str,
     timeout: float | None,
     as_json: bool,
 ) -> int:
@@ -66,7 +70,9 @@ def generate(
             # From here on, the command must say how to continue, however it ends.
             advice = again
             with showing(as_json=as_json) as show:
-                submission = client.submit(message, idempotency_key=key, labels=labels, wait_for="stored")
+                submission = client.submit(
+                    message, idempotency_key=key, labels=labels, callback_url=callback_url, wait_for="stored"
+                )
                 advice = watch_advice(submission.id)
                 warn(submission.warnings)
                 generation = follow(client, submission.generation, show, timeout)

@@ -155,7 +155,7 @@ class Spec:
     without this gateway, so model, input and times before the adoption are not known: see `adopt`. `traceparent` is the
     span of the call that submitted it; "" if that was not traced. `key_id` is the API key that submitted it. `price` is
     what budgets count for it, in millionths of a credit; None if none applied. The estimates are decimal texts for
-    callers.
+    callers. `callback_url` is the caller's URL for deliveries about it; "" if it gave none.
     """
 
     id: GenerationId
@@ -180,6 +180,7 @@ class Spec:
     price: int | None = None
     estimated_credits: str = ""
     estimated_usd: str = ""
+    callback_url: str = field(default="", repr=False)
 
     @property
     def told_by_webhook(self) -> bool:

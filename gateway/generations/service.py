@@ -62,7 +62,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Warn = Callable[[Sequence[Violation]], None]
 
-Refuses = Callable[[str, Input], Sequence[Violation]]
+Refuses = Callable[[str, "Submission"], Sequence[Violation]]
 
 MOST_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
@@ -94,6 +94,7 @@ class Submission:
     key_id: str = ""
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Headers that are sent to Higgsfield with it."""
+    callback_url: str = field(default="", repr=False)
     warn: Warn = _unheard
     """Called with possible problems of an input that is submitted nevertheless."""
 
@@ -122,7 +123,7 @@ class Generations(Reads):
         check: InputCheck | None = None,
         refuses: Refuses | None = None,
     ) -> None:
-        """`refuses` returns further problems of a tenant's input, without making a call."""
+        """`refuses` returns further problems of a tenant's submission, without making a call."""
         super().__init__(generations, change_log, feed, clock)
         self._claims = claims
         self._deletions = deletions
@@ -164,7 +165,7 @@ class Generations(Reads):
             return await self._submit(tenant, submission)
 
     async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
-        refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission.given)]
+        refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission)]
         if refused:
             return await self._taken_before(tenant, submission, invalid_input(refused))
         key = UpstreamKey(self._ids.next(self._clock.moment().wall))
@@ -334,6 +335,7 @@ class Generations(Reads):
             traceparent=tracing.traceparent(),
             traits=traits(submission.given, self._check.kind(prepared.model_id) if self._check else MediaKind.UNKNOWN),
             key_id=submission.key_id,
+            callback_url=submission.callback_url,
         )
         if price is not None:
             spec = replace(spec, price=price.millionths, estimated_credits=price.credits, estimated_usd=price.usd)
@@ -375,9 +377,9 @@ class Generations(Reads):
             Failure(Reason.GATEWAY_OVERLOADED, "the gateway's queue is full", retryable=True, retry_after=30.0)
         )
 
-    def _unusable(self, tenant: str, given: Input) -> Sequence[Violation]:
-        """Return the parts of an input that the tenant cannot use."""
-        return self._refuses(tenant, given) if self._refuses else ()
+    def _unusable(self, tenant: str, submission: Submission) -> Sequence[Violation]:
+        """Return the parts of a submission that the tenant cannot use."""
+        return self._refuses(tenant, submission) if self._refuses else ()
 
     async def _refused(self, given: Input, warn: Warn) -> Sequence[Violation]:
         """Return what the model's schema refuses; warn of what it only doubts."""

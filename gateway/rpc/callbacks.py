@@ -28,8 +28,6 @@ class CallbackHandlers:
         """Create a callback and return its secret; a replay returns no secret."""
         wrong: list[Violation] = []
         key = convert.idempotency_key(request.idempotency_key, "callback", wrong)
-        if not request.url:
-            wrong.append(Violation("url", "is required"))
         if wrong:
             raise invalid_input(wrong)
         callback, secret = await self._callbacks.create(

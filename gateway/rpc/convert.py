@@ -91,6 +91,7 @@ def submission(
         outputs_ttl,
         key_id,
         headers,
+        request.callback_url,
         warn,
     )
 

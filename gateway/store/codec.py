@@ -64,6 +64,7 @@ def spec_row(spec: Spec) -> dict[str, Any]:
         "price": spec.price,
         "estimated_credits": spec.estimated_credits,
         "estimated_usd": spec.estimated_usd,
+        "callback_url": spec.callback_url,
     }
 
 
@@ -92,6 +93,7 @@ def _spec_of(row: Row) -> Spec:
         price=row["price"],
         estimated_credits=row["estimated_credits"],
         estimated_usd=row["estimated_usd"],
+        callback_url=row["callback_url"],
     )
 
 

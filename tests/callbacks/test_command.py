@@ -51,6 +51,16 @@ async def test_the_command_covers_the_whole_life_of_a_callback(running: Running,
     assert (await command(running, "test", name))[0] == 3
 
 
+async def test_a_callback_without_a_url_is_listed_as_such(running: Running, receiver: Receiver) -> None:
+    code, (name, secret) = await command(running, "create")
+    assert code == 0
+    await finished(running, "a fox", callback_url=receiver.url)
+    (delivery,) = await settles(running, name, 1)
+    receiver.got[0].verify(secret)
+    assert await command(running, "list") == (0, [f"{name}\tactive\tends\tthe URL of each submission"])
+    assert await command(running, "deliveries", name) == (0, [f"{delivery.id}\tDELIVERED"])
+
+
 async def test_the_python_client_creates_callbacks_and_verifies_webhooks(running: Running, receiver: Receiver) -> None:
     def created() -> tuple[str, str]:
         with Client(running.gateway.grpc_address) as client:

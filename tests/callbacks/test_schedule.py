@@ -19,6 +19,7 @@ from gateway.headers import retry_after
 NOW = 1_700_000_000.0
 TAKEN = Outcome(http_status=204)
 REFUSED = Outcome(Problem.STATUS, 400)
+GONE = Outcome(Problem.GONE, 410)
 AWAY = Outcome(Problem.TIMEOUT)
 BUSY = Outcome(Problem.STATUS, 503, retry_after=7_200.0)
 OUTCOMES = st.sampled_from(
@@ -113,6 +114,18 @@ def test_two_distant_failures_are_not_a_failure_for_days() -> None:
 def test_410_pauses_a_callback_at_once() -> None:
     result = schedule.after(callback(), delivery(), Outcome(Problem.GONE, 410), moment(), 0.5)
     assert (result.callback.paused, result.delivery.state) == (True, DeliveryState.PENDING)
+
+
+@pytest.mark.parametrize("outcome", [REFUSED, AWAY, BUSY, GONE], ids=["refused", "away", "busy", "gone"])
+def test_no_failure_is_one_of_a_callback_without_a_url(outcome: Outcome) -> None:
+    one, waits = callback(url=""), delivery()
+    for _ in range(schedule.OUTAGE_AFTER):
+        result = schedule.after(one, waits, outcome, moment(), 0.5)
+        assert result.callback == one
+        waits = result.delivery
+        assert waits.state is (DeliveryState.FAILED if outcome is GONE else DeliveryState.PENDING)
+    if outcome is BUSY:
+        assert waits.next_at == NOW + 7_200.0
 
 
 @pytest.mark.parametrize(

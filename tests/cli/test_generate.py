@@ -43,7 +43,8 @@ async def test_progress_goes_to_stderr_and_links_to_stdout(gateway: ScriptedGate
     gateway.on("SubmitGeneration", submitted())
     gateway.on("WatchGeneration", [change("PENDING", 2, delay=full), change("COMPLETED", 3, outputs=OUTPUTS)])
 
-    ended = await hfgateway("generate", "a lighthouse", "-p", "seed=7", "-p", "version=v2", "--label", "order=7")
+    given = ("-p", "seed=7", "-p", "version=v2", "--label", "order=7", "--callback-url", "https://shop.example/hook")
+    ended = await hfgateway("generate", "a lighthouse", *given)
 
     assert (ended.code, ended.out) == (0, f"{URL}\n")
     assert "waits: Higgsfield is full" in ended.err
@@ -51,6 +52,7 @@ async def test_progress_goes_to_stderr_and_links_to_stdout(gateway: ScriptedGate
     (request,) = gateway.requests["SubmitGeneration"]
     assert (request.input.soul.prompt, request.input.soul.seed) == ("a lighthouse", 7)
     assert request.labels == {"order": "7"}
+    assert request.callback_url == "https://shop.example/hook"
 
 
 async def test_warnings_of_the_gateway_go_to_stderr(gateway: ScriptedGateway, hfgateway: Command) -> None:

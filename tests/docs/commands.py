@@ -43,6 +43,10 @@ NOT_RUN = {
     "hfgateway callbacks create https://shop.example/hooks/higgsfield --label team=red": (
         "tests/callbacks/test_command.py runs the command"
     ),
+    "hfgateway callbacks create": "the same",
+    'hfgateway generate "a lighthouse" --callback-url "https://shop.example/hooks/higgsfield?order=7"': (
+        "tests/cli/test_generate.py runs the command"
+    ),
     "hfgateway callbacks test 01a1f995-33a9-7975-b0a6-839650fe2c62": "the same",
     "hfgateway callbacks deliveries 01a1f995-33a9-7975-b0a6-839650fe2c62 --failed": "the same",
     "hfgateway upload start.png": "tests/cli/test_upload.py runs the command",

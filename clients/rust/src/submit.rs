@@ -72,6 +72,12 @@ impl Submit {
         self
     }
 
+    /// Sets where signed webhooks about it are sent. The tenant must have a callback without a URL. Default: none.
+    pub fn callback_url(mut self, url: impl Into<String>) -> Self {
+        self.request.callback_url = url.into();
+        self
+    }
+
     /// Limits the call, including retries. Default: the client's timeout for `submit`, and no limit for `generate`.
     ///
     /// The generation continues after a timeout.

@@ -205,6 +205,9 @@ fn submit(given: &mut Fields) -> Submit {
     if given.truth("fail_when_saturated") == Some(true) {
         submit = submit.fail_when_saturated();
     }
+    if let Some(url) = given.maybe_text("callback_url") {
+        submit = submit.callback_url(url);
+    }
     submit
 }
 
@@ -237,6 +240,7 @@ fn shown(request: &Seen) -> (&'static str, Value) {
                 .maybe("start_timeout", sent.start_timeout.as_ref().map(protojson::of_duration))
                 .plain("fail_when_saturated", sent.fail_when_saturated)
                 .maybe("outputs_ttl", sent.outputs_ttl.as_ref().map(protojson::of_duration))
+                .plain("callback_url", sent.callback_url.clone())
                 .done(),
         ),
         Seen::List(sent) => (

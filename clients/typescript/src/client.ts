@@ -146,6 +146,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       startTimeout: duration(options.startTimeoutMs),
       failWhenSaturated: options.failWhenSaturated ?? false,
       outputsTtl: duration(options.outputsTtlMs),
+      callbackUrl: options.callbackUrl ?? "",
     };
     const call = { signal, timeoutMs, extraMs: waitTimeoutMs };
     const response = await withKey(idempotencyKey, this.#calls.unary(RPC.submitGeneration, request, call));
@@ -454,8 +455,8 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
   }
 
   /**
-   * Creates a callback: the gateway delivers later events of generations to `url` by HTTP POST. The secret that signs
-   * them is returned only by this call.
+   * Creates a callback: the gateway delivers later events of generations to `url` by HTTP POST; if it is empty, to the
+   * `callbackUrl` of each submission. The secret that signs them is returned only by this call.
    *
    * @throws {@link GatewayError} with the key in `idempotencyKey`.
    */

@@ -942,6 +942,11 @@ pub struct SubmitGenerationRequest {
     /// Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
     #[prost(message, optional, tag = "8")]
     pub outputs_ttl: ::core::option::Option<::prost_types::Duration>,
+    /// The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
+    /// callback without a URL; its filter, every_change and secrets apply. The rules are those of
+    /// CreateCallbackRequest.url. No response contains this URL, and deleting the generation deletes it. Default: none.
+    #[prost(string, tag = "9")]
+    pub callback_url: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SubmitGenerationResponse {
@@ -2716,7 +2721,7 @@ pub struct Callback {
     /// The id, assigned by the gateway.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The URL that the gateway sends deliveries to.
+    /// The URL that the gateway sends deliveries to. Empty: the callback_url of each submission.
     #[prost(string, tag = "2")]
     pub url: ::prost::alloc::string::String,
     /// Which generations are reported. Empty: all of the tenant.
@@ -2784,8 +2789,8 @@ pub struct Delivery {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateCallbackRequest {
-    /// Required. The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed
-    /// only for networks that the operator has named.
+    /// The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
+    /// networks that the operator has named. Default: the callback_url of each submission.
     #[prost(string, tag = "1")]
     pub url: ::prost::alloc::string::String,
     /// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
@@ -2948,7 +2953,7 @@ pub enum DeliveryProblem {
     Status = 1,
     /// The response is a redirect, which the gateway does not follow.
     Redirect = 2,
-    /// The response is 410: the receiver wants no more deliveries. The callback is paused.
+    /// The response is 410: the receiver wants no more deliveries. A callback with a URL is paused.
     Gone = 3,
     /// There was no response within 15 s.
     Timeout = 4,
@@ -3059,6 +3064,10 @@ pub mod callback_service_client {
     ///
     /// Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     /// resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+    ///
+    /// URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    /// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    /// abandons only that delivery.
     ///
     /// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     #[derive(Debug, Clone)]
@@ -3327,6 +3336,7 @@ pub mod callback_service_client {
         /// call.
         ///
         /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
         ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
         ///
@@ -3520,6 +3530,7 @@ pub mod callback_service_server {
         /// call.
         ///
         /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
         ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
         ///
@@ -3581,6 +3592,10 @@ pub mod callback_service_server {
     ///
     /// Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     /// resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+    ///
+    /// URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    /// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    /// abandons only that delivery.
     ///
     /// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     #[derive(Debug)]

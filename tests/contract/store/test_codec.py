@@ -72,6 +72,7 @@ specs = st.builds(
     price=st.none() | counts,
     estimated_credits=texts,
     estimated_usd=texts,
+    callback_url=texts,
 )
 generations = st.builds(
     Generation,

@@ -90,6 +90,16 @@ async def test_a_claim_stores_the_generation_and_its_prepared_request(store: Sto
     assert await store.generations.request(claim.generation.id) == claim.request
 
 
+async def test_every_version_has_the_callback_url_of_its_submission(store: Store, engine: Engine) -> None:
+    url = "https://shop.example/hook?job=7"
+    ended = await completed(store, "request", callback_url=url)
+    await engine.close()
+
+    store = await engine.open()
+    versions = [*await store.change_log.history(ended.id, 0, 10), *(one.generation for one in await all_changes(store))]
+    assert {version.spec.callback_url for version in versions if version is not None} == {url}
+
+
 async def test_a_claim_can_include_the_marker_of_its_first_post(store: Store) -> None:
     marked = examples.marked(examples.generation())
     await store.claims.claim(examples.claim(marked))

@@ -19,7 +19,7 @@ class CallbackMethods:
 
     async def create_callback(
         self,
-        url: str,
+        url: str = "",
         *,
         every_change: bool = False,
         states: Iterable[StateName] = (),
@@ -36,7 +36,8 @@ class CallbackMethods:
 
         Args:
             url: The https URL of the receiver, without user name and password. At most 2,048 characters. http is
-                allowed only for networks that the operator of the gateway has named.
+                allowed only for networks that the operator of the gateway has named. Default: the ``callback_url`` of
+                each submission.
             every_change: Whether to report every change of a generation, and not only its end.
             states: Report only changes to these states, such as "COMPLETED". Default: all.
             model_ids: Report only generations of these models. Default: all.

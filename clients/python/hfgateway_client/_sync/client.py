@@ -135,6 +135,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
         start_timeout: float | None = None,
         fail_when_saturated: bool = False,
         outputs_ttl: float | None = None,
+        callback_url: str = "",
         timeout: float | None = None,
     ) -> Submission:
         """Submit a generation.
@@ -157,6 +158,8 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
                 waits in the gateway's queue.
             outputs_ttl: The time after which Higgsfield deletes the outputs, in whole seconds, at least 3600. Default:
                 the setting of the Higgsfield account.
+            callback_url: The URL that signed webhooks about this generation are sent to. The tenant must have a
+                callback without a URL, from `create_callback`. Default: none.
             timeout: The timeout of the call in seconds, without ``wait_timeout``, which is added to it. Default: the
                 timeout of the client.
 
@@ -184,6 +187,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             start_timeout=requests.duration(start_timeout),
             fail_when_saturated=fail_when_saturated,
             outputs_ttl=requests.duration(outputs_ttl),
+            callback_url=callback_url,
         )
         with attach_key(request.idempotency_key):
             # The timeout may be shorter than wait_timeout, so they are added.
@@ -202,6 +206,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
         start_timeout: float | None = None,
         fail_when_saturated: bool = False,
         outputs_ttl: float | None = None,
+        callback_url: str = "",
         timeout: float | None = None,
     ) -> Generation:
         """Submit a generation, wait for its end, and return it.
@@ -241,6 +246,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             start_timeout=start_timeout,
             fail_when_saturated=fail_when_saturated,
             outputs_ttl=outputs_ttl,
+            callback_url=callback_url,
             timeout=deadline.within(self._calls.timeout),
         )
         generation = submission.generation

@@ -128,7 +128,8 @@ given AS (
         :stray_request_id::text[], :held::boolean[], :fingerprint::bytea[], :update_time::double precision[],
         :request_account::text[], :request_origin::text[], :request_path::text[], :request_query::text[],
         :request_headers::text[], :request_body::bytea[], :request_key::text[], :request_kind::text[],
-        :key_id::text[], :price::bigint[], :estimated_credits::text[], :estimated_usd::text[], :subjects::text[],
+        :key_id::text[], :price::bigint[], :estimated_credits::text[], :estimated_usd::text[], :callback_url::text[],
+        :subjects::text[],
         :limited::boolean[], :day::text[], :minute::bigint[]
     ) WITH ORDINALITY AS given (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
@@ -136,7 +137,8 @@ given AS (
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, fingerprint, update_time,
         request_account, request_origin, request_path, request_query, request_headers, request_body, request_key,
-        request_kind, key_id, price, estimated_credits, estimated_usd, subjects, limited, day, minute, place
+        request_kind, key_id, price, estimated_credits, estimated_usd, callback_url, subjects, limited, day, minute,
+        place
     )
 ), asked AS (
     SELECT given.place, given.tenant, subject, given.price, given.limited
@@ -206,13 +208,13 @@ given AS (
         token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, key_id, price,
-        estimated_credits, estimated_usd, budget_day, write_id
+        estimated_credits, estimated_usd, callback_url, budget_day, write_id
     ) SELECT
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
         token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, key_id, price,
-        estimated_credits, estimated_usd, CASE WHEN price IS NOT NULL THEN now.day END, :write_id::uuid
+        estimated_credits, estimated_usd, callback_url, CASE WHEN price IS NOT NULL THEN now.day END, :write_id::uuid
     FROM new, now
 ), kept AS (
     INSERT INTO requests (generation_id, account, origin, path, query, headers, body, key, kind)

@@ -34,13 +34,14 @@ UPDATE keys SET orphaned = 1 WHERE generation_id = :generation_id;
 INSERT INTO generations (
     id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
     token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, key_id, price, estimated_credits,
-    estimated_usd, budget_day, version, revision, state, done, request_id, end_time, ended_at, shown,
+    estimated_usd, callback_url, budget_day, version, revision, state, done, request_id, end_time, ended_at, shown,
     owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested,
     polls, missing_since, stray_request_id, held
 ) VALUES (
     :id, :tenant, :model_id, :api, :account, :origin, :input, :labels, :idempotency_key, :create_time, :created_at,
     :weight, :token_hash, :start_by, :fail_when_saturated, :traits, :adopted, :traceparent, :key_id, :price,
-    :estimated_credits, :estimated_usd, :budget_day, :version, :revision, :state, :done, :request_id, :end_time, :ended_at, :shown,
+    :estimated_credits, :estimated_usd, :callback_url, :budget_day, :version, :revision, :state, :done, :request_id,
+    :end_time, :ended_at, :shown,
     :owner, :attempt, :send_by, :sent_at, :first_sent_at, :sends, :ambiguous, :not_before, :repeats_over,
     :cancel_requested, :polls, :missing_since, :stray_request_id, :held
 );

@@ -32,7 +32,7 @@ const (
 	DeliveryProblem_DELIVERY_PROBLEM_STATUS DeliveryProblem = 1
 	// The response is a redirect, which the gateway does not follow.
 	DeliveryProblem_DELIVERY_PROBLEM_REDIRECT DeliveryProblem = 2
-	// The response is 410: the receiver wants no more deliveries. The callback is paused.
+	// The response is 410: the receiver wants no more deliveries. A callback with a URL is paused.
 	DeliveryProblem_DELIVERY_PROBLEM_GONE DeliveryProblem = 3
 	// There was no response within 15 s.
 	DeliveryProblem_DELIVERY_PROBLEM_TIMEOUT DeliveryProblem = 4
@@ -158,7 +158,7 @@ type Callback struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id, assigned by the gateway.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The URL that the gateway sends deliveries to.
+	// The URL that the gateway sends deliveries to. Empty: the callback_url of each submission.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// Which generations are reported. Empty: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
@@ -419,8 +419,8 @@ func (x *Delivery) GetNextAttemptTime() *timestamppb.Timestamp {
 
 type CreateCallbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Required. The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed
-	// only for networks that the operator has named.
+	// The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
+	// networks that the operator has named. Default: the callback_url of each submission.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`

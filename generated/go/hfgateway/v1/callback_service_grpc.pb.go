@@ -55,6 +55,10 @@ const (
 // Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
 // resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 //
+// URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+// abandons only that delivery.
+//
 // The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type CallbackServiceClient interface {
 	// Creates a callback for changes from now on.
@@ -103,6 +107,7 @@ type CallbackServiceClient interface {
 	// call.
 	//
 	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
 	//   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
 	//
@@ -250,6 +255,10 @@ func (c *callbackServiceClient) RedeliverDelivery(ctx context.Context, in *Redel
 // Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
 // resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 //
+// URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+// abandons only that delivery.
+//
 // The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type CallbackServiceServer interface {
 	// Creates a callback for changes from now on.
@@ -298,6 +307,7 @@ type CallbackServiceServer interface {
 	// call.
 	//
 	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
 	//   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
 	//

@@ -109,7 +109,11 @@ type SubmitGenerationRequest struct {
 	FailWhenSaturated bool `protobuf:"varint,7,opt,name=fail_when_saturated,json=failWhenSaturated,proto3" json:"fail_when_saturated,omitempty"`
 	// The time after which Higgsfield deletes the outputs: at least 1 hour, in whole seconds. Default: the setting of the
 	// Higgsfield account. Not allowed for inputs that need Higgsfield's v1 API.
-	OutputsTtl    *durationpb.Duration `protobuf:"bytes,8,opt,name=outputs_ttl,json=outputsTtl,proto3" json:"outputs_ttl,omitempty"`
+	OutputsTtl *durationpb.Duration `protobuf:"bytes,8,opt,name=outputs_ttl,json=outputsTtl,proto3" json:"outputs_ttl,omitempty"`
+	// The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
+	// callback without a URL; its filter, every_change and secrets apply. The rules are those of
+	// CreateCallbackRequest.url. No response contains this URL, and deleting the generation deletes it. Default: none.
+	CallbackUrl   string `protobuf:"bytes,9,opt,name=callback_url,json=callbackUrl,proto3" json:"callback_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -198,6 +202,13 @@ func (x *SubmitGenerationRequest) GetOutputsTtl() *durationpb.Duration {
 		return x.OutputsTtl
 	}
 	return nil
+}
+
+func (x *SubmitGenerationRequest) GetCallbackUrl() string {
+	if x != nil {
+		return x.CallbackUrl
+	}
+	return ""
 }
 
 type SubmitGenerationResponse struct {
@@ -1690,7 +1701,7 @@ var File_hfgateway_v1_generation_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\n" +
-	"%hfgateway/v1/generation_service.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\x99\x04\n" +
+	"%hfgateway/v1/generation_service.proto\x12\fhfgateway.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18hfgateway/v1/error.proto\x1a\x1dhfgateway/v1/generation.proto\x1a#hfgateway/v1/generation_input.proto\"\xbc\x04\n" +
 	"\x17SubmitGenerationRequest\x123\n" +
 	"\x05input\x18\x01 \x01(\v2\x1d.hfgateway.v1.GenerationInputR\x05input\x12'\n" +
 	"\x0fidempotency_key\x18\x02 \x01(\tR\x0eidempotencyKey\x12I\n" +
@@ -1700,7 +1711,8 @@ const file_hfgateway_v1_generation_service_proto_rawDesc = "" +
 	"\rstart_timeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\fstartTimeout\x12.\n" +
 	"\x13fail_when_saturated\x18\a \x01(\bR\x11failWhenSaturated\x12:\n" +
 	"\voutputs_ttl\x18\b \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"outputsTtl\x1a9\n" +
+	"outputsTtl\x12!\n" +
+	"\fcallback_url\x18\t \x01(\tR\vcallbackUrl\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xaa\x01\n" +

@@ -34,7 +34,7 @@ class _DeliveryProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliv
     DELIVERY_PROBLEM_REDIRECT: _DeliveryProblem.ValueType  # 2
     """The response is a redirect, which the gateway does not follow."""
     DELIVERY_PROBLEM_GONE: _DeliveryProblem.ValueType  # 3
-    """The response is 410: the receiver wants no more deliveries. The callback is paused."""
+    """The response is 410: the receiver wants no more deliveries. A callback with a URL is paused."""
     DELIVERY_PROBLEM_TIMEOUT: _DeliveryProblem.ValueType  # 4
     """There was no response within 15 s."""
     DELIVERY_PROBLEM_CONNECTION: _DeliveryProblem.ValueType  # 5
@@ -54,7 +54,7 @@ DELIVERY_PROBLEM_STATUS: DeliveryProblem.ValueType  # 1
 DELIVERY_PROBLEM_REDIRECT: DeliveryProblem.ValueType  # 2
 """The response is a redirect, which the gateway does not follow."""
 DELIVERY_PROBLEM_GONE: DeliveryProblem.ValueType  # 3
-"""The response is 410: the receiver wants no more deliveries. The callback is paused."""
+"""The response is 410: the receiver wants no more deliveries. A callback with a URL is paused."""
 DELIVERY_PROBLEM_TIMEOUT: DeliveryProblem.ValueType  # 4
 """There was no response within 15 s."""
 DELIVERY_PROBLEM_CONNECTION: DeliveryProblem.ValueType  # 5
@@ -114,7 +114,7 @@ class Callback(_message.Message):
     id: _builtins.str
     """The id, assigned by the gateway."""
     url: _builtins.str
-    """The URL that the gateway sends deliveries to."""
+    """The URL that the gateway sends deliveries to. Empty: the callback_url of each submission."""
     every_change: _builtins.bool
     """Whether every change is reported. If not, only ends are."""
     paused: _builtins.bool
@@ -240,8 +240,8 @@ class CreateCallbackRequest(_message.Message):
     EVERY_CHANGE_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """Required. The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed
-    only for networks that the operator has named.
+    """The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
+    networks that the operator has named. Default: the callback_url of each submission.
     """
     every_change: _builtins.bool
     """Whether to report every change. Default: only ends."""

@@ -47,6 +47,10 @@ class CallbackServiceStub(object):
     Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
+    URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    abandons only that delivery.
+
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
@@ -124,6 +128,10 @@ class CallbackServiceServicer(object):
 
     Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    abandons only that delivery.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -205,6 +213,7 @@ class CallbackServiceServicer(object):
         call.
 
         Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
         - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
         - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
 
@@ -318,6 +327,10 @@ class CallbackService(object):
 
     Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    abandons only that delivery.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """

@@ -48,6 +48,10 @@ class CallbackServiceStub:
     Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
+    URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    abandons only that delivery.
+
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
 
@@ -108,6 +112,7 @@ class CallbackServiceStub:
     call.
 
     Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
       - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
 
@@ -155,6 +160,10 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
 
     Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    abandons only that delivery.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -213,6 +222,7 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
     call.
 
     Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
       - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
 
@@ -259,6 +269,10 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
+
+    URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+    abandons only that delivery.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -357,6 +371,7 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
         call.
 
         Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
           - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
           - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
 

@@ -85,6 +85,7 @@ class SubmitGenerationRequest(_message.Message):
     START_TIMEOUT_FIELD_NUMBER: _builtins.int
     FAIL_WHEN_SATURATED_FIELD_NUMBER: _builtins.int
     OUTPUTS_TTL_FIELD_NUMBER: _builtins.int
+    CALLBACK_URL_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
     """Required. 1 to 255 visible ASCII characters. Use one key for each generation that you want, such as a UUID or an
     order number, and the same key for every retry.
@@ -98,6 +99,11 @@ class SubmitGenerationRequest(_message.Message):
     """When the call returns. Default: WAIT_FOR_ACCEPTED."""
     fail_when_saturated: _builtins.bool
     """Whether to fail with UPSTREAM_SATURATED if Higgsfield is saturated, instead of queueing in the gateway."""
+    callback_url: _builtins.str
+    """The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
+    callback without a URL; its filter, every_change and secrets apply. The rules are those of
+    CreateCallbackRequest.url. No response contains this URL, and deleting the generation deletes it. Default: none.
+    """
     @_builtins.property
     def input(self) -> _generation_input_pb2.GenerationInput:
         """Required. The model and its parameters, at most 256 KiB."""
@@ -138,10 +144,11 @@ class SubmitGenerationRequest(_message.Message):
         start_timeout: _duration_pb2.Duration | None = ...,
         fail_when_saturated: _builtins.bool = ...,
         outputs_ttl: _duration_pb2.Duration | None = ...,
+        callback_url: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["input", b"input", "outputs_ttl", b"outputs_ttl", "start_timeout", b"start_timeout", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fail_when_saturated", b"fail_when_saturated", "idempotency_key", b"idempotency_key", "input", b"input", "labels", b"labels", "outputs_ttl", b"outputs_ttl", "start_timeout", b"start_timeout", "wait_for", b"wait_for", "wait_timeout", b"wait_timeout"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callback_url", b"callback_url", "fail_when_saturated", b"fail_when_saturated", "idempotency_key", b"idempotency_key", "input", b"input", "labels", b"labels", "outputs_ttl", b"outputs_ttl", "start_timeout", b"start_timeout", "wait_for", b"wait_for", "wait_timeout", b"wait_timeout"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,7 +27,7 @@ export declare type Callback = Message<"hfgateway.v1.Callback"> & {
   id: string;
 
   /**
-   * The URL that the gateway sends deliveries to.
+   * The URL that the gateway sends deliveries to. Empty: the callback_url of each submission.
    *
    * @generated from field: string url = 2;
    */
@@ -192,8 +192,8 @@ export declare const DeliverySchema: GenMessage<Delivery>;
  */
 export declare type CreateCallbackRequest = Message<"hfgateway.v1.CreateCallbackRequest"> & {
   /**
-   * Required. The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed
-   * only for networks that the operator has named.
+   * The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
+   * networks that the operator has named. Default: the callback_url of each submission.
    *
    * @generated from field: string url = 1;
    */
@@ -649,7 +649,7 @@ export enum DeliveryProblem {
   REDIRECT = 2,
 
   /**
-   * The response is 410: the receiver wants no more deliveries. The callback is paused.
+   * The response is 410: the receiver wants no more deliveries. A callback with a URL is paused.
    *
    * @generated from enum value: DELIVERY_PROBLEM_GONE = 3;
    */
@@ -751,6 +751,10 @@ export declare const DeliveryStateSchema: GenEnum<DeliveryState>;
  * Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
  * resumed, the gateway delivers what the callback missed, if it still keeps those changes.
  *
+ * URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+ * with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+ * abandons only that delivery.
+ *
  * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.CallbackService
@@ -851,6 +855,7 @@ export declare const CallbackService: GenService<{
    * call.
    *
    * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the callback has no URL.
    *   - NOT_FOUND (NOT_FOUND): the tenant has no callback with this id.
    *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): too many tests are under way.
    *

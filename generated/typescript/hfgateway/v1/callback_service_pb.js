@@ -202,6 +202,10 @@ export const DeliveryState = /*@__PURE__*/
  * Pausing. The gateway pauses a callback that responds with 410, and one that accepts nothing for 3 days. When it is
  * resumed, the gateway delivers what the callback missed, if it still keeps those changes.
  *
+ * URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
+ * with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
+ * abandons only that delivery.
+ *
  * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
  * @generated from service hfgateway.v1.CallbackService

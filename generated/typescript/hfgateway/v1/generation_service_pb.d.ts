@@ -84,6 +84,15 @@ export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenera
    * @generated from field: google.protobuf.Duration outputs_ttl = 8;
    */
   outputsTtl?: Duration | undefined;
+
+  /**
+   * The URL that deliveries for this generation are sent to, as CallbackService describes them. The tenant must have a
+   * callback without a URL; its filter, every_change and secrets apply. The rules are those of
+   * CreateCallbackRequest.url. No response contains this URL, and deleting the generation deletes it. Default: none.
+   *
+   * @generated from field: string callback_url = 9;
+   */
+  callbackUrl: string;
 };
 
 /**

@@ -67,6 +67,7 @@ abstract class CallbackRpcs {
    * neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
    * call.
    *
+   * @throws GatewayException.InvalidInput if the callback has no URL
    * @throws GatewayException.NotFound if the tenant has no callback with this id
    * @throws GatewayException.GatewayOverloaded if too many tests are under way
    */

@@ -77,6 +77,11 @@ public final class Submit {
     return with(request -> request.setOutputsTtl(Durations.of(ttl)));
   }
 
+  /** Sets where signed webhooks about it are sent. The tenant must have a callback without a URL. Default: none. */
+  public Submit callbackUrl(String url) {
+    return with(request -> request.setCallbackUrl(url));
+  }
+
   /**
    * Limits the call, including retries. Default: the client's timeout for {@code submit}, and no limit for
    * {@code generate}. The generation continues after a timeout.

@@ -196,7 +196,8 @@ class InputsTest {
             .given("wait_timeout", it -> submit[0] = submit[0].waitTimeout(seconds(it)))
             .given("start_timeout", it -> submit[0] = submit[0].startTimeout(seconds(it)))
             .given("fail_when_saturated", it -> submit[0] = submit[0].failWhenSaturated())
-            .given("outputs_ttl", it -> submit[0] = submit[0].outputsTtl(seconds(it)));
+            .given("outputs_ttl", it -> submit[0] = submit[0].outputsTtl(seconds(it)))
+            .given("callback_url", it -> submit[0] = submit[0].callbackUrl(it.getAsString()));
         yield () -> client.submit(submit[0]);
       }
       case "list" -> {
