@@ -163,12 +163,17 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
     )
 
 
-async def open_store(settings: Settings, broken: Callable[[Exception], None], writer: WriterFrom = Writer) -> Store:
-    """Open the store. Raises StoreOpenError, also if another gateway has it; SettingError if a library is missing."""
+async def open_store(
+    settings: Settings, broken: Callable[[Exception], None], writer: WriterFrom = Writer, *, declaring: bool = False
+) -> Store:
+    """Open the store. Raises StoreOpenError, also if another gateway has it; SettingError if a library is missing.
+
+    `declaring`: also a database that has lost commits, to declare it restored.
+    """
     if not isinstance(settings.store, PostgresUrl):
         return SqliteStore(settings.store, broken, writer)
     store = settings.store
-    return await _postgres().open(store.url, str(store), broken, settings.store_connections)
+    return await _postgres().open(store.url, str(store), broken, settings.store_connections, declaring=declaring)
 
 
 async def join_store(settings: Settings, store: PostgresUrl, broken: Callable[[Exception], None]) -> SharedStore:

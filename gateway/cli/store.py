@@ -102,7 +102,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
         raise StoreOpenError(f"{settings.store}: {error}")
 
     async def run() -> restore.Declared | None:
-        store = await open_store(settings, broken)
+        store = await open_store(settings, broken, declaring=restored)
         from gateway.store.postgres.restore import declare_restored  # psycopg is installed, or the store was not opened
         from gateway.store.postgres.store import PostgresStore
 

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
@@ -19,7 +20,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from gateway import failpoints
 from gateway.concurrency import OwnedTasks
-from gateway.generations.stores import Listener, Saved, StoreError, UnknownCommitError
+from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedError, UnknownCommitError
 from gateway.store import statements
 from gateway.store.postgres.errors import Outcome, outcome
 
@@ -35,6 +36,8 @@ CONNECT_LIMIT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
 RESERVED = 2
 """Connections of the pool that only the log and the heartbeat use, so that no number of reads can keep them waiting."""
+ASK_AGAIN = 0.25
+"""Seconds until the server is asked again whether it has lost commits."""
 REPEATS = 10
 """Repeats of a statement after a serialization failure or a deadlock."""
 NO_FAULT_OF_THE_STATEMENT = frozenset({"25", "42", "53", "55", "57", "58", "XX"})
@@ -44,6 +47,10 @@ NUL = "\0"
 CLOSED = "the store is closed"
 NOT_LEADING = "this gateway does not have the store"
 LEASE_LOST = "another gateway has taken over the store"
+RESTORED = "the store was restored"
+COMMITS_LOST = "the store's server has lost commits: stop all gateways and run hfgateway migrate --restored"
+NO_EPOCH = ""
+"""The epoch of a store that has lost commits, until an operator declares it restored."""
 UNREACHABLE = "the store's server cannot be reached"
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
@@ -51,7 +58,7 @@ Values = Mapping[str, object]
 
 
 class LeaseLostError(StoreError):
-    """Another gateway has the lease. Nothing was stored, and nothing ever will be by this one."""
+    """Another gateway has the lease, or commits were lost. Nothing was stored, and nothing ever will be by this one."""
 
 
 class Database:
@@ -59,13 +66,19 @@ class Database:
 
     It is 0 before this gateway has taken the lease; then all writes are refused.
 
-    `broken` is called once, when another gateway has taken the lease. `epoch` names this history of the store.
+    `broken` is called once, when another gateway has taken the lease, or the server has lost commits. `epoch` names
+    this history of the store, and `replica` this process.
     """
 
     def __init__(self, url: str, connections: int, broken: Callable[[Exception], None]) -> None:
         self.sql: Final = {name: _placeholders(sql) for name, sql in statements.load("postgres").items()}
+        self.replica: Final = uuid.uuid4()
         self.fence = 0
-        self.epoch = ""
+        self.epoch = NO_EPOCH
+        self.writes = 0
+        """The number of writes of the log that the server has acknowledged. It has lost commits if it knows fewer."""
+        self.beats = 0
+        """The same of the heartbeats of this process."""
         self.trouble = ""
         """Why the last refused write was refused, until `mended`; empty otherwise."""
         self.refused = 0
@@ -133,18 +146,18 @@ class Database:
         if step is not None:
             failpoints.before(step)
         try:
-            rows = await self.run(self._pool, name, {**values, "fence": self.fence}, lock)
+            rows = await self.run(self._pool, name, {**values, **self.condition}, lock)
         except UnknownCommitError as unknown:
             if not repeat:
                 raise
             try:
-                rows = await self.run(self._pool, name, {**values, "fence": self.fence}, lock)
+                rows = await self.run(self._pool, name, {**values, **self.condition}, lock)
             except StoreError:
                 raise unknown from None  # it says nothing about the first attempt
             except UnknownCommitError:
                 self.fails(UNREACHABLE)
                 raise
-        self.check_fence(rows)
+        await self.check_fence(rows)
         if step is not None:
             failpoints.after(step)
         return rows[0]
@@ -155,18 +168,42 @@ class Database:
             self.refused += 1
             raise StoreError(self.trouble or (CLOSED if self._closed else NOT_LEADING))
 
-    def check_fence(self, rows: Sequence[DictRow]) -> None:
-        """Raise LeaseLostError if the rows of a write show that another gateway has the lease."""
-        if not rows[0]["fenced"]:
-            self.lost()
-            raise LeaseLostError(LEASE_LOST)
+    @property
+    def condition(self) -> Values:
+        """The parameters by which a write changes nothing if another gateway has the lease, or commits were lost."""
+        return {"fence": self.fence, "writes": self.writes}
 
-    def lost(self, why: str = LEASE_LOST) -> None:
-        """Report that another gateway has the lease. This one can store nothing any more, and must end."""
+    async def check_fence(self, rows: Sequence[DictRow]) -> None:
+        """Raise LeaseLostError if the rows of a write show that it was not allowed."""
+        if not rows[0]["fenced"]:
+            raise await self.lost()
+        self.writes = max(self.writes, rows[0].get("writes") or 0)
+
+    async def lost(self) -> LeaseLostError:
+        """Find out why this gateway can no longer use the store, report and return it. The gateway must end.
+
+        If the server has lost commits, no gateway can lead from now on. Only this process may know it, so it asks until
+        the server answers.
+        """
         self.trouble = LEASE_LOST
+        error = LeaseLostError(await self._why_lost())
         if self._broken is not None:
             broken, self._broken = self._broken, None
-            broken(LeaseLostError(why))
+            broken(error)
+        return error
+
+    async def _why_lost(self) -> str:
+        about = {**self.condition, "replica": self.replica, "beats": self.beats, "epoch": self.epoch}
+        while not self._closed:
+            try:
+                (row,) = await self.run(self.reserved, "note_loss", about)
+            except UnconfirmedError:
+                await asyncio.sleep(ASK_AGAIN)
+                continue
+            if row["lost"] or row["epoch"] == NO_EPOCH:
+                return COMMITS_LOST
+            return LEASE_LOST if row["epoch"] == self.epoch else RESTORED
+        return LEASE_LOST
 
     # -- Statements ----------------------------------------------------------------------------------------------------
 

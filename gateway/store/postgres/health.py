@@ -21,10 +21,10 @@ class PostgresHealth(StorePart):
     async def probe(self) -> None:
         database = self._database
         for size in (PROBE_SIZE, 0):
-            about = {"bytes": size, "fence": database.fence}
+            about = {"bytes": size, **database.condition}
             try:
                 rows = await database.run(database.reserved, "write_probe", about)
             except UnknownCommitError:  # the connection may have ended long ago
                 rows = await database.run(database.reserved, "write_probe", about)
-            database.check_fence(rows)
+            await database.check_fence(rows)
         database.mended()

@@ -4,6 +4,10 @@ A gateway is a replica from its start to its end. It has the lease with a number
 holder changes. Every write locks the row of the lease and names the fence, so a gateway that was paused and replaced
 changes nothing, and a takeover waits for the writes that have begun.
 
+The writes of the log and the heartbeats are counted in the database. If it has fewer than it has acknowledged, a
+failover has lost commits: what was sent may look as if it was not. Then nobody leads until an operator has declared the
+store restored.
+
 The holder sends a heartbeat every BEAT seconds. By the server's clock it is dead after DEAD seconds without one. It
 keeps the lease until another gateway takes it over, so an outage of the server alone ends no gateway.
 
@@ -18,7 +22,6 @@ import math
 import os
 import socket
 import time
-import uuid
 from collections.abc import Sequence
 from importlib.metadata import version
 
@@ -45,9 +48,8 @@ class Lease:
     def __init__(self, database: Database, store: str, schema: str) -> None:
         self._database = database
         self._store = store
-        self._replica = uuid.uuid4()
         self._about = {
-            "replica": self._replica,
+            "replica": database.replica,
             "version": version("hfgateway"),
             "address": f"{socket.gethostname()}, process {os.getpid()}",
             "schema": schema,
@@ -92,7 +94,7 @@ class Lease:
         if not taken:
             return None
         self._confirmed = before
-        self._database.fence = taken[0]["fence"]
+        self._database.fence, self._database.beats = taken[0]["fence"], taken[0]["beats"]
         self._beats = asyncio.create_task(self._beat())
         return bool(taken[0]["released"])
 
@@ -124,7 +126,7 @@ class Lease:
         if self._beats is not None:
             self._beats.cancel()
             with contextlib.suppress(UnconfirmedError):
-                await self._run("give_back", {"replica": self._replica, "fence": self._database.fence})
+                await self._run("give_back", {"replica": self._database.replica, "fence": self._database.fence})
 
     async def await_attempts(self) -> None:
         """Wait until the holder before, should it wake up, can no longer order a training or message an agent.
@@ -144,12 +146,13 @@ class Lease:
                     return
 
     async def _beat_once(self) -> bool:
-        """Send a heartbeat. Returns False if another gateway has taken the lease."""
-        before = time.monotonic()
-        about = {"replica": self._replica, "fence": self._database.fence, "attending": ATTENDING}
+        """Send a heartbeat. Returns False if another gateway has taken the lease, or the server has lost commits."""
+        before, database = time.monotonic(), self._database
+        about = {**database.condition, "replica": database.replica, "beats": database.beats, "attending": ATTENDING}
         if not (rows := await self._run("beat", about)):
-            self._database.lost()
+            await database.lost()
             return False
+        database.beats = rows[0]["beats"]
         self.others = rows[0]["others"]
         self._confirmed = before
         return True

@@ -205,8 +205,8 @@ class LogWriter:
     async def _statement(self, jobs: Sequence[Job], write_id: uuid.UUID) -> Sequence[Stored]:
         database, kind = self._database, jobs[0].kind
         about = jobs[0].row if kind == DELETE else arrays([job.row for job in jobs], BOOLEANS) | {"write_id": write_id}
-        rows = await database.run(database.reserved, kind, {**about, "fence": database.fence})
-        database.check_fence(rows)
+        rows = await database.run(database.reserved, kind, {**about, **database.condition})
+        await database.check_fence(rows)
         return [
             Stored(
                 bool(row["saved"]) if kind == SAVE else row["position"] is not None,

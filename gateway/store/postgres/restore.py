@@ -12,7 +12,7 @@ async def declare_restored(store: PostgresStore) -> Declared:
     Raises UnconfirmedError. It can be repeated after an interruption.
     """
     database = store.database
-    await database.write(None, "write_epoch", {"epoch": secrets.token_hex(4)})
     held = await hold(store)
+    await database.write(None, "write_epoch", {"epoch": secrets.token_hex(4)})
     newest = await database.one("read_newest_change_time")
     return Declared(held, None if newest is None else newest["time"])

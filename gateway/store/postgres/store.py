@@ -21,7 +21,14 @@ from gateway.store.postgres.change_log import PostgresChangeLog
 from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
 from gateway.store.postgres.copies import PostgresCopies
-from gateway.store.postgres.database import CONNECT_LIMIT, LOCK_LIMIT, STATEMENT_LIMIT, Database
+from gateway.store.postgres.database import (
+    COMMITS_LOST,
+    CONNECT_LIMIT,
+    LOCK_LIMIT,
+    NO_EPOCH,
+    STATEMENT_LIMIT,
+    Database,
+)
 from gateway.store.postgres.deletions import PostgresDeletions
 from gateway.store.postgres.errors import ServerError, refused, unreachable
 from gateway.store.postgres.events import PostgresEvents
@@ -91,11 +98,13 @@ class PostgresStore:
         connections: int,
         *,
         moving: bool = False,
+        declaring: bool = False,
     ) -> Self:
         """Check the server, take the lease, and bring the schema up to date. Raises ServerError.
 
-        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. A
-        database into which a store is being moved is refused, except for the move itself.
+        `shown` is the URL without secrets, for messages. `broken` is called if another gateway takes the lease. Refused
+        are a database into which a store is being moved, unless `moving`, and one that has lost commits, unless
+        `declaring` it restored.
         """
         await _prepare(url, shown)
         database = Database(url, connections, broken)
@@ -104,7 +113,7 @@ class PostgresStore:
             orderly = await lease.take()
             store = cls(database, lease, url, shown)
             undo.push_async_callback(store._writer.close)
-            await store._led(orderly=orderly, moving=moving)
+            await store._led(orderly=orderly, moving=moving, declaring=declaring)
         return store
 
     @classmethod
@@ -151,22 +160,27 @@ class PostgresStore:
         self.database.unlisten()
         await self._led(orderly=orderly)
 
-    async def _led(self, *, orderly: bool, moving: bool = False) -> None:
+    async def _led(self, *, orderly: bool, moving: bool = False, declaring: bool = False) -> None:
         """Prepare a store whose lease was taken. Raises ServerError."""
         self.others_send_for = 0.0 if orderly else SEND_WITHIN
         if not orderly:
             await self.lease.await_attempts()
         fence = self.database.fence
         complete = await _prepare(self._url, self._shown, fence)  # a newer gateway may have changed the schema since
-        await self._read_meta(moving=moving)
+        await self._read_meta(moving=moving, declaring=declaring)
         if not complete:
             self.upgrading = asyncio.create_task(_complete(self._url, self._shown, fence))
 
-    async def _read_meta(self, *, moving: bool = False) -> None:
+    async def _read_meta(self, *, moving: bool = False, declaring: bool = False) -> None:
         """Read what the store knows about itself. Raises ServerError if it cannot be used."""
         row = await self.database.one("read_meta", name="epoch")
         assert row is not None
         self.database.epoch = row["value"]
+        if row["value"] == NO_EPOCH and not declaring:
+            raise ServerError(f"{self._shown}: {COMMITS_LOST}")
+        row = await self.database.one("read_writes")
+        assert row is not None
+        self.database.writes = max(self.database.writes, row["writes"])
         if not moving and await self.database.one("read_meta", name="moving") is not None:
             again = "run hfgateway migrate sqlite-to-postgres again, until it is complete"
             raise ServerError(f"{self._shown}: a store is being moved into it; {again}")
@@ -219,6 +233,9 @@ async def examine(url: str, shown: str) -> str:
         if not await _has_schema(connection):
             return "will get its schema at the first start"
         missing = await migrations.missing(connection, shown)
+        cursor = await connection.execute("SELECT FROM meta WHERE name = 'epoch' AND value = %s", [NO_EPOCH])
+        if await cursor.fetchone() is not None:
+            raise ServerError(f"{shown}: {COMMITS_LOST}")
         cursor = await connection.execute("SELECT address FROM lease JOIN replicas USING (replica)")
         holder = await cursor.fetchone()
     state = f"lacks {len(missing)} migrations, which the next start applies" if missing else "is up to date"

@@ -13,6 +13,7 @@ Positions may be missing: a deletion removes the changes of its generation, and 
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -37,8 +38,13 @@ MOST = 500
 """Changes that one statement reads."""
 STALE = 2.0
 """Seconds after which what was read is too old to be shown."""
+LEADER_FIRST = 5.0
+"""Seconds after an outage in which a replica does not take the lease of a silent leader.
 
-FORGOT = "the store was restored, or its server has lost commits"
+A leader that lives returns first, and finds what the server has lost: it knows the last commits.
+"""
+OUTAGE = 1.0
+"""Seconds without a read that are an outage."""
 
 
 class Tail:
@@ -53,6 +59,8 @@ class Tail:
         self._position = 0
         self._read_at = 0.0
         """The time before the last successful read was sent."""
+        self._down_at = -math.inf
+        """The time of the last failed or late read."""
         self._turns = 0
         """The reads that have begun."""
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
@@ -86,7 +94,10 @@ class Tail:
                 pause = AGAIN if found else min(2 * pause, IDLE)
                 if vacant and (orderly := await self._lease.take_now()) is not None:
                     break
+            except LeaseLostError:
+                raise
             except UnconfirmedError:
+                self._down_at = time.monotonic()
                 await asyncio.sleep(AFTER_AN_ERROR)
             if was_fresh and not self.fresh:
                 log.warning("the changes of other replicas cannot be read; refusing calls until they can")
@@ -128,25 +139,28 @@ class Tail:
         self._pause = None
 
     async def _read(self) -> tuple[bool, bool]:
-        """Read and announce what is new. Returns whether nobody has the lease, and whether there may be more."""
+        """Read and announce what is new. Returns whether the lease may be taken, and whether there may be more."""
         self._turns += 1
         turn, before, database = self._turns, time.monotonic(), self._database
         about = {"after_position": self._position, "limit": MOST, "dead": DEAD}
         rows = await database.run(database.reserved, "tail", about)
         state = rows[0]
-        if state["newest"] < self._position or state["epoch"] != database.epoch:
-            database.lost(FORGOT)
-            raise LeaseLostError(FORGOT)
+        if state["writes"] < database.writes or state["epoch"] != database.epoch:
+            raise await database.lost()
+        database.writes = state["writes"]
         changes = [row for row in rows if row["change_position"] is not None]
         if changes:
             database.notify([_saved(row) for row in changes])
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
+        if self.following and time.monotonic() > self._read_at + OUTAGE:
+            self._down_at = time.monotonic()
         self._read_at = before
         database.mended()
         if len(changes) < MOST:
             self._give(turn)
-        return state["vacant"], bool(changes)
+        silent_leader = state["holder"] and time.monotonic() < self._down_at + LEADER_FIRST
+        return state["vacant"] and not silent_leader, bool(changes)
 
     def _give(self, turn: int) -> None:
         """Wake the callers that wait for this read or an earlier one."""

@@ -1,15 +1,17 @@
 -- Every statement of the PostgreSQL store. Each has a name, a description, and named parameters, and is a transaction by
 -- itself. A statement that writes begins with `fenced`: it locks the lease against a takeover until the commit, and has
--- no row if another gateway has taken it over. Then it changes nothing, because every other part depends on that row.
+-- no row if another gateway has taken it over, or if the server lacks writes that it has acknowledged (`log.writes`).
+-- Then it changes nothing, because every other part depends on that row.
 
 -- The lease and the store itself --------------------------------------------------------------------------------------
 
 -- name: beat
--- Show that the holder of the lease lives. Updates no row if another one has taken the lease over. Returns the number of
--- other replicas that serve.
-UPDATE replicas SET beat = now()
-WHERE replica = :replica AND EXISTS (SELECT FROM lease WHERE lease.replica = :replica AND fence = :fence)
-RETURNING (
+-- Show that the holder of the lease lives. Updates no row if another one has taken the lease over, or if the server lacks
+-- writes or beats that it has acknowledged. Returns the number of beats, and the number of other replicas that serve.
+UPDATE replicas SET beat = now(), beats = beats + 1
+WHERE replica = :replica AND beats >= :beats AND (SELECT writes FROM log) >= :writes
+    AND EXISTS (SELECT FROM lease WHERE lease.replica = :replica AND fence = :fence)
+RETURNING beats, (
     SELECT count(*) FROM replicas AS other
     WHERE other.replica <> :replica AND other.beat > now() - make_interval(secs => :attending)
 ) AS others;
@@ -23,7 +25,7 @@ RETURNING (SELECT concat_ws(' ', count(*), count(revoke_time), sum(expire_time))
 
 -- name: take
 -- Take the lease if it is free or its holder is dead, with a first heartbeat, and forget replicas that were dead for a
--- day. Returns the next fence, and whether the last holder gave the lease back.
+-- day. Returns the next fence, whether the last holder gave the lease back, and the number of beats.
 WITH taken AS (
     UPDATE lease SET replica = :replica, fence = lease.fence + 1, released = false
     FROM lease AS before
@@ -36,9 +38,24 @@ joined AS (
     INSERT INTO replicas (replica, beat, version, address, schema)
     SELECT :replica::uuid, now(), :version::text, :address::text, :schema::text FROM taken
     ON CONFLICT (replica) DO UPDATE SET beat = now()
+    RETURNING beats
 ),
 old AS (DELETE FROM replicas USING taken WHERE beat < now() - interval '1 day')
-SELECT fence, released FROM taken;
+SELECT fence, released, beats FROM taken, joined;
+
+-- name: note_loss
+-- Find out whether the server lacks what it has acknowledged to this process. If so, end this history of the store: it
+-- has no epoch until an operator declares it restored, and nobody has the lease. Returns the epoch of before.
+WITH lost AS (
+    SELECT FROM meta, log, lease LEFT JOIN replicas ON replicas.replica = :replica
+    WHERE name = 'epoch' AND value = :epoch
+        AND (log.writes < :writes OR lease.fence < :fence OR replicas.beats < :beats)
+),
+ended AS (UPDATE meta SET value = '' FROM lost WHERE name = 'epoch' AND value = :epoch),
+vacated AS (
+    UPDATE lease SET replica = NULL, fence = greatest(fence, :fence) + 1, released = false FROM lost
+)
+SELECT EXISTS (SELECT FROM lost) AS lost, (SELECT value FROM meta WHERE name = 'epoch') AS epoch;
 
 -- name: read_holder
 -- Read who has the lease, and its last heartbeat.
@@ -46,7 +63,7 @@ SELECT replicas.replica, address, beat FROM lease JOIN replicas ON replicas.repl
 
 -- name: write_peer
 -- Store the address at which other replicas reach the gRPC port of the holder of the lease, in place of earlier ones.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 old AS (DELETE FROM meta USING fenced WHERE name LIKE 'peer %' AND name <> 'peer ' || :fence::bigint),
 written AS (
     INSERT INTO meta (name, value) SELECT 'peer ' || :fence::bigint, :peer::text FROM fenced
@@ -57,7 +74,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- name: tail
 -- Read the changes of all tenants after a position, each with its generation if there still is one, and always one row
 -- with who has the lease: `vacant` if that one has given it back or is dead.
-SELECT (SELECT position FROM log LIMIT 1) AS newest, (SELECT value FROM meta WHERE name = 'epoch') AS epoch,
+SELECT (SELECT writes FROM log LIMIT 1) AS writes, (SELECT value FROM meta WHERE name = 'epoch') AS epoch,
     coalesce(held.address, '') AS holder,
     coalesce((SELECT value FROM meta WHERE name = 'peer ' || held.fence), '') AS peer,
     held.beat IS NULL OR held.beat <= now() - make_interval(secs => :dead) AS vacant, change.*
@@ -90,13 +107,13 @@ SELECT value FROM meta WHERE name = :name;
 
 -- name: write_epoch
 -- Store the name of a new history of the store.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' RETURNING name)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: write_probe
 -- Write as many bytes as a submission may need, to find out whether the server has room for them.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO meta (name, value) SELECT 'probe', repeat('0', :bytes) FROM fenced
     ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING name
@@ -109,7 +126,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Claim idempotency keys for new generations, with their requests and first changes. A key that is used inserts nothing.
 -- A claim that does not fit into its limits inserts nothing either: `over` is 1 if it certainly exceeds one, 2 if it
 -- does so with the earlier claims of this statement, some of which may not be stored, and 3 if it lacks a price.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 given AS (
     SELECT given.*, given.request_id IS NOT NULL AND (
         EXISTS (SELECT FROM generations WHERE generations.request_id = given.request_id)
@@ -200,8 +217,9 @@ given AS (
     FROM added JOIN used USING (tenant, subject)
     WHERE limits.tenant = added.tenant AND limits.subject = added.subject RETURNING 1
 ), counter AS (
-    UPDATE log SET position = position + counted.number FROM (SELECT count(*) AS number FROM new) AS counted
-    WHERE counted.number > 0 RETURNING position - counted.number AS before
+    UPDATE log SET position = position + counted.number, writes = writes + 1
+    FROM (SELECT count(*) AS number FROM new) AS counted
+    WHERE counted.number > 0 RETURNING position - counted.number AS before, writes
 ), stored AS (
     INSERT INTO generations (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
@@ -225,14 +243,14 @@ given AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM new, counter
 )
-SELECT given.place, given.taken, refused.over, counter.before + new.turn AS position,
+SELECT given.place, given.taken, refused.over, counter.before + new.turn AS position, counter.writes,
     (SELECT count(*) FROM fenced) AS fenced
 FROM given LEFT JOIN new ON new.place = given.place LEFT JOIN refused ON refused.place = given.place
     LEFT JOIN counter ON true ORDER BY given.place;
 
 -- name: save
 -- Save new versions of generations with all that follows from them, unless another write changed a version.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 given AS (
     SELECT * FROM unnest(
         :id::text[], :version_before::bigint[], :tenant::text[], :account::text[], :idempotency_key::text[],
@@ -298,15 +316,18 @@ given AS (
             + CASE WHEN left(limits.day, 7) = left(due.day, 7) THEN due.month_spent ELSE 0 END
     FROM due WHERE limits.tenant = due.tenant AND limits.subject = due.subject RETURNING 1
 ), counter AS (
-    UPDATE log SET position = position + counted.number
+    UPDATE log SET position = position + counted.number, writes = writes + 1
     -- The limits are locked before the log, as in a claim.
-    FROM (SELECT count(*) FILTER (WHERE changes) AS number, (SELECT count(*) FROM used) AS used FROM saved) AS counted
-    WHERE counted.number > 0 AND counted.used >= 0 RETURNING position - counted.number AS before
+    FROM (
+        SELECT count(*) AS saved, count(*) FILTER (WHERE changes) AS number, (SELECT count(*) FROM used) AS used
+        FROM saved
+    ) AS counted
+    WHERE counted.saved > 0 AND counted.used >= 0 RETURNING position - counted.number AS before, writes
 ), logged AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM saved, counter WHERE changes
 )
-SELECT given.place, saved.place IS NOT NULL AS saved, counter.before + saved.turn AS position,
+SELECT given.place, saved.place IS NOT NULL AS saved, counter.before + saved.turn AS position, counter.writes,
     (SELECT count(*) FROM fenced) AS fenced
 FROM given LEFT JOIN saved USING (place) LEFT JOIN counter ON true ORDER BY given.place;
 
@@ -372,6 +393,10 @@ SELECT account, origin, path, query, headers, body, key, kind FROM requests WHER
 
 -- Changes, positions and deletions ------------------------------------------------------------------------------------
 
+-- name: read_writes
+-- Read the number of writes that must not be lost.
+SELECT writes FROM log;
+
 -- name: read_position
 -- Read the highest position that was ever assigned.
 SELECT position FROM log;
@@ -400,7 +425,7 @@ SELECT time FROM changes, log WHERE changes.position = log.position;
 
 -- name: delete
 -- Remove a generation with its content, and append its removal to the log.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 removed AS (DELETE FROM generations USING fenced WHERE id = :generation_id RETURNING id, tenant),
 raised AS (
     INSERT INTO tenants (tenant, horizon)
@@ -423,12 +448,13 @@ unconfirmed AS (
     INSERT INTO removals (generation_id, request_id, account, origin)
     SELECT id, :request_id::text, :account::text, :origin::text FROM removed WHERE :at_upstream
 ),
-counter AS (UPDATE log SET position = position + 1 FROM removed RETURNING position),
+counter AS (UPDATE log SET position = position + 1, writes = writes + 1 FROM removed RETURNING position, writes),
 logged AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, position, id, 0, '', :time::double precision FROM removed, counter
 )
-SELECT (SELECT count(*) FROM fenced) AS fenced, (SELECT position FROM counter) AS position;
+SELECT (SELECT count(*) FROM fenced) AS fenced, (SELECT position FROM counter) AS position,
+    (SELECT writes FROM counter) AS writes;
 
 -- name: read_removal_position
 -- Read the position of a generation's removal.
@@ -452,7 +478,7 @@ SELECT generation_id, request_id, account, origin FROM removals WHERE generation
 
 -- name: confirm_removal
 -- Record that Higgsfield removed the data of a deleted generation.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (DELETE FROM removals USING fenced WHERE generation_id = :generation_id RETURNING generation_id),
 marked AS (UPDATE keys SET deleted = 2 FROM fenced WHERE generation_id = :generation_id AND deleted = 1)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
@@ -468,7 +494,7 @@ SELECT EXISTS (SELECT FROM generations WHERE done AND ended_at < :ended_before)
 
 -- name: prune_generations
 -- Remove generations that ended before a steady time, the first to end first, with their content.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 removed AS (
     DELETE FROM generations USING fenced WHERE id IN (
         SELECT id FROM generations WHERE done AND ended_at < :ended_before ORDER BY ended_at, id LIMIT :limit
@@ -489,7 +515,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM removed
 
 -- name: prune_removal_changes
 -- Delete the changes that record old removals, and raise the horizons of their tenants.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (DELETE FROM changes USING fenced WHERE revision = 0 AND time < :ended_before RETURNING tenant, position),
 raised AS (
     INSERT INTO tenants (tenant, horizon) SELECT tenant, max(position) FROM written GROUP BY tenant
@@ -499,13 +525,13 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: prune_keys
 -- Delete the old keys that have no generation any more.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (DELETE FROM keys USING fenced WHERE orphaned AND used_at < :keys_before RETURNING key)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: prune_durations
 -- Keep the newest 300 run times of each model.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     DELETE FROM durations USING fenced WHERE id IN (
         SELECT id FROM (
@@ -519,7 +545,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: insert_webhook
 -- Store a webhook, unless it is a duplicate or the generation has too many.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO deliveries (generation_id, name, request_id, status, time)
     SELECT :generation_id::text, :name::text, :request_id::text, :status::text, :time::double precision FROM fenced
@@ -532,7 +558,7 @@ FROM written;
 
 -- name: finish_webhook
 -- Mark a webhook as processed. `again` frees its name, so that a duplicate is processed again.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE deliveries SET processed = true, name = name || :suffix::text FROM fenced
     WHERE generation_id = :generation_id AND name = :name RETURNING name
@@ -547,7 +573,7 @@ SELECT generation_id, name, request_id, status FROM deliveries WHERE NOT process
 
 -- name: insert_events
 -- Store events, in place of those with the same time. Ignores events of deleted generations.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 given AS (
     SELECT * FROM unnest(
         :generation_id::text[], :time::double precision[], :description::text[], :source::smallint[], :method::text[],
@@ -583,7 +609,7 @@ SELECT model_id, traits, seconds FROM durations ORDER BY id;
 
 -- name: replace_correction
 -- Store by how much the steady clock was ahead of Higgsfield's from a time on, and delete other corrections.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 forgotten AS (
     DELETE FROM corrections USING fenced WHERE since = ANY(:forget::double precision[]) AND since <> :since
 ),
@@ -611,7 +637,7 @@ SELECT account FROM accounts;
 
 -- name: replace_catalog
 -- Store a catalog in place of the previous one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO catalogs (account, origin, name, items, fetched_at, fetch_time)
     SELECT :account::text, :origin::text, :name::text, :items::text, :fetched_at::double precision,
@@ -633,7 +659,7 @@ LOCK TABLE limits IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: set_limits
 -- Replace the limits of a subject. Those of a new one begin with the use by the generations that are stored.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 matching AS (
     SELECT done, state, price, budget_day FROM generations
     WHERE tenant = :tenant::text
@@ -670,7 +696,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_limits
 -- Remove the limits of a subject.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1),
 changed AS (
     INSERT INTO meta (name, value) SELECT 'limits_version', '1' FROM fenced
@@ -719,7 +745,7 @@ GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
 
 -- name: insert_api_key
 -- Store a new API key as its hash.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO api_keys (id, tenant, name, hash, create_time, scopes, expire_time)
     SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision, :scopes::text,
@@ -731,7 +757,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: revoke_api_key
 -- Store when an API key was revoked. The first time is kept.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE api_keys SET revoke_time = coalesce(revoke_time, :revoke_time) FROM fenced WHERE id = :id RETURNING id
 )
@@ -739,7 +765,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: expire_api_key
 -- Store when an API key expires.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (UPDATE api_keys SET expire_time = :expire_time FROM fenced WHERE id = :id RETURNING id)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
@@ -751,7 +777,7 @@ SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FRO
 
 -- name: insert_callback
 -- Insert a new callback with its secrets. Inserts no row if the tenant has used the idempotency key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO callbacks (
         id, tenant, url, wanted, every_change, idempotency_key, fingerprint, create_time, position,
@@ -775,7 +801,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: update_callback
 -- Replace what can change in a callback and its secrets. With `due`, its pending deliveries are due then at the latest.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE callbacks SET
         wanted = :wanted, every_change = :every_change, position = :position, paused = :paused,
@@ -802,7 +828,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_callback
 -- Delete a callback with its secrets and deliveries.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (DELETE FROM callbacks USING fenced WHERE id = :callback_id RETURNING id),
 unsigned AS (DELETE FROM callback_secrets USING fenced WHERE callback_id = :callback_id),
 undelivered AS (DELETE FROM callback_deliveries USING fenced WHERE callback_id = :callback_id)
@@ -818,7 +844,7 @@ SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, nu
 
 -- name: take_deliveries
 -- Store new deliveries and the position of their callback, and delete those that were settled before a wall time.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (UPDATE callbacks SET position = :position FROM fenced WHERE id = :callback_id RETURNING id),
 settled AS (
     DELETE FROM callback_deliveries USING fenced
@@ -839,7 +865,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: update_delivery
 -- Replace what an attempt changes in a delivery.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE callback_deliveries SET
         next_at = :next_at, state = :state, attempts = :attempts, refusals = :refusals, problem = :problem::smallint,
@@ -853,7 +879,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- name: attempt_delivery
 -- Store a delivery after an attempt, and the health of its callback if it changed. With `due`, the pending deliveries
 -- that an unavailable receiver missed are due then at the latest.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE callback_deliveries SET
         next_at = CASE WHEN attempted THEN :next_at ELSE least(next_at, :due::double precision) END,
@@ -888,7 +914,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_delivery
 -- Delete one delivery of a callback.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     DELETE FROM callback_deliveries USING fenced
     WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision
@@ -917,7 +943,7 @@ ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
 
 -- name: insert_copies
 -- Plan copies of outputs or their previews, unless they are planned already or their generation was deleted.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 given AS (
     SELECT * FROM unnest(
         :generation_id::text[], :output::integer[], :preview::boolean[], :url::text[], :key::text[],
@@ -936,7 +962,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: assign_copies
 -- Assign the pending copies of other archives to this one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE archive_files SET archive = :archive FROM fenced WHERE state = 0 AND archive <> :archive
     RETURNING generation_id
@@ -966,7 +992,7 @@ WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
 
 -- name: keep_copy
 -- Record that a pending copy was made, and erase the URL of its source. If its generation is gone, the row is not needed.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 orphaned AS (
     DELETE FROM archive_files USING fenced
     WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state <> 3
@@ -986,7 +1012,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced,
 
 -- name: postpone_copy
 -- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 orphaned AS (
     DELETE FROM archive_files USING fenced
     WHERE generation_id = :generation_id AND output = :output AND preview = :preview
@@ -1007,7 +1033,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_copy
 -- Delete the row of a file that was removed from the archive.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     DELETE FROM archive_files USING fenced
     WHERE generation_id = :generation_id AND output = :output AND preview = :preview RETURNING generation_id
@@ -1027,7 +1053,7 @@ SELECT count(*) AS waiting FROM archive_files WHERE state IN (0, 3);
 
 -- name: insert_character
 -- Store an order before it is sent. Inserts no row if the tenant has used the idempotency key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO characters (
         id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at
@@ -1037,18 +1063,20 @@ written AS (
     FROM fenced
     ON CONFLICT (tenant, idempotency_key) DO UPDATE SET id = excluded.id WHERE characters.id = excluded.id
     RETURNING id
-)
-SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+),
+counter AS (UPDATE log SET writes = writes + 1 FROM written RETURNING writes)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written, (SELECT writes FROM counter) AS writes
+FROM written;
 
 -- name: bind_character
 -- Store the id of the character that an order created.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (UPDATE characters SET character_id = :character_id FROM fenced WHERE id = :id RETURNING id)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_unbound_character
 -- Delete an order that created no character, which frees its key.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (DELETE FROM characters USING fenced WHERE id = :id AND character_id IS NULL RETURNING id)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
@@ -1059,7 +1087,7 @@ FROM characters ORDER BY id;
 
 -- name: insert_removed_character
 -- Store that a character is to be deleted, or that Higgsfield has deleted it. The latter is never undone.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO removed_characters (account, character_id, tenant, gone)
     SELECT :account::text, :character_id::text, :tenant::text, :gone::boolean FROM fenced
@@ -1076,7 +1104,7 @@ SELECT account, character_id, tenant, gone FROM removed_characters;
 
 -- name: insert_agent_session
 -- Store a new session with its key. Inserts no row if the tenant has used the key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
     SELECT :tenant::text, :key::text, :fingerprint::bytea, :session_id::text, :after_message_id::text,
@@ -1097,15 +1125,17 @@ SELECT tenant FROM agent_sessions WHERE id = :session_id;
 
 -- name: insert_agent_key
 -- Claim a key for a message, before it is sent. Inserts no row if the tenant has used the key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
     SELECT :tenant::text, :key::text, :fingerprint::bytea, :session_id::text, :after_message_id::text,
         :used_at::double precision
     FROM fenced
     ON CONFLICT (tenant, key) DO NOTHING RETURNING key
-)
-SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+),
+counter AS (UPDATE log SET writes = writes + 1 FROM written RETURNING writes)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written, (SELECT writes FROM counter) AS writes
+FROM written;
 
 -- name: read_agent_key
 -- Read the record of a tenant's key.
@@ -1114,7 +1144,7 @@ WHERE tenant = :tenant AND key = :key;
 
 -- name: bind_agent_message
 -- Store Higgsfield's id of the message that was sent with a key.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     UPDATE agent_keys SET message_id = :message_id FROM fenced WHERE tenant = :tenant AND key = :key RETURNING key
 )
@@ -1122,7 +1152,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_unbound_agent_key
 -- Free the key of a message that Higgsfield did not accept.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     DELETE FROM agent_keys USING fenced WHERE tenant = :tenant AND key = :key AND message_id IS NULL RETURNING key
 )
@@ -1144,7 +1174,7 @@ WHERE message_id IS NULL AND fingerprint <> :session_fingerprint ORDER BY used_a
 
 -- name: insert_agent_media
 -- Store the tenant of a media slot.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO agent_media (tenant, id, created_at)
     SELECT :tenant::text, :id::text, :created_at::double precision FROM fenced
@@ -1166,7 +1196,7 @@ SELECT EXISTS (
 
 -- name: prune_agents
 -- Delete the old media slots, and the old keys of sessions and of messages that were sent.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     DELETE FROM agent_keys USING fenced
     WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint) RETURNING key
