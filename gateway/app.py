@@ -12,7 +12,7 @@ from gateway.access.identity import Access
 from gateway.assembly import ClockFrom, Machine, join, lead, open_traces
 from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
-from gateway.core_metrics import register_metrics
+from gateway.core_metrics import register_metrics, register_role
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
@@ -78,6 +78,7 @@ class Gateway:
                 await joined.begin()
             except UnconfirmedError as error:
                 raise StoreOpenError(f"{self._settings.store}: {error}") from error
+        register_role(lambda: self._core if self._replica is None else self._replica, self._telemetry)
         self._ports = Ports(joined, self._telemetry, self._traces, self._exit)
         listening = listen("HTTP_ADDRESS", self._settings.http_address)
         self._exit.callback(listening.close)

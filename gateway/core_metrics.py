@@ -1,10 +1,14 @@
 """Registers the metrics that are read from the parts of a running core."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 from gateway.archive.archiver import Archiver
+from gateway.config import PostgresUrl
 from gateway.core import Core
 from gateway.generations.stores import Saved
+from gateway.replica import Replica
+from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
 
 _Row = tuple[str, str, Callable[[], float]]
@@ -30,6 +34,30 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
     if core.archiver is not None:
         rows += _archive(core.archiver)
         telemetry.before_scrape(core.archiver.count_waiting)
+    _register(rows, telemetry)
+
+
+def register_role(serving: Callable[[], Core | Replica], telemetry: Telemetry) -> None:
+    """Register the metrics of a gateway among the replicas of its store. `serving` returns what it is now."""
+    began_leading = isinstance(serving(), Core)
+
+    def leads() -> bool:
+        return isinstance(serving(), Core)
+
+    def age() -> float:
+        now = serving()
+        return cast(SharedStore, now.store).age if isinstance(now.settings.store, PostgresUrl) else 0.0
+
+    rows: list[_Row] = [
+        ("leads", "1 if this gateway does all work and all writes of its store, else 0", leads),
+        ("takeovers_total", "Takeovers of the lead by this gateway", lambda: leads() and not began_leading),
+        ("log_position", "The newest change of the store that this gateway knows", lambda: serving().feed.position),
+        ("log_age_seconds", "Time since this gateway read the log or, if it leads, stored a heartbeat", age),
+    ]
+    _register(rows, telemetry)
+
+
+def _register(rows: Sequence[_Row], telemetry: Telemetry) -> None:
     for name, help_text, read in rows:
         register = telemetry.count if name.endswith("_total") else telemetry.watch
         register(f"hfgateway_{name.removesuffix('_total')}", help_text, read)

@@ -158,7 +158,9 @@ class Ports:
         async def nothing() -> None:
             pass
 
-        leader = self._to_leader = ToLeader(lambda: replica.store.leader.peer, connect, replica.access.replica_secret)
+        leader = self._to_leader = ToLeader(
+            lambda: replica.store.leader.peer, connect, replica.access.replica_secret, self._telemetry.forwarded
+        )
         generations = GenerationReads(replica.reads, replica.watches, replica.forecasts, replica.archived, NoPolls())
         here: dict[ServiceDescriptor, object] = {SERVICE: generations, TOKEN_SERVICE: TokenHandlers(replica.access)}
         for service in PUBLIC_SERVICES:

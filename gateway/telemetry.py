@@ -87,6 +87,10 @@ class Telemetry:
             "hfgateway_generations_ended_total", "Generations that ended", ["state", "tenant", "model"],
             registry=self.registry,
         )  # fmt: skip
+        self._forwarded = Counter(
+            "hfgateway_forwarded_calls_total", "Calls that this replica forwarded to the leader", ["code"],
+            registry=self.registry,
+        )  # fmt: skip
         self._tenants, self._models = _Label(), _Label()
 
     def calls(self, method: str) -> "MethodMetrics":
@@ -100,6 +104,10 @@ class Telemetry:
     def bad(self, reason: Bad) -> None:
         """Count a rejected request or connection."""
         self._bad.labels(reason.value).inc()
+
+    def forwarded(self, code: str) -> None:
+        """Count a call that was forwarded to the leader, by the code with which it ended."""
+        self._forwarded.labels(code).inc()
 
     def generation_ended(self, state: str, tenant: str, model_id: str) -> None:
         """Count a generation that reached a final state."""

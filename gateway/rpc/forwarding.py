@@ -5,7 +5,8 @@ unchanged. A call is forwarded once: a replica that gets one and does not lead r
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import grpc
@@ -60,38 +61,49 @@ class ToLeader:
     """The connection to the leader.
 
     `peer` returns the address of its gRPC port, empty if no other gateway leads. `connect` opens a channel to it.
-    `secret` is known to replicas only.
+    `secret` is known to replicas only. `ended` is called with the name of the code with which a call ends.
     """
 
-    def __init__(self, peer: Callable[[], str], connect: Callable[[str], grpc.aio.Channel], secret: str) -> None:
+    def __init__(
+        self,
+        peer: Callable[[], str],
+        connect: Callable[[str], grpc.aio.Channel],
+        secret: str,
+        ended: Callable[[str], None],
+    ) -> None:
         self._peer = peer
         self._connect = connect
         self._secret = secret
+        self._ended = ended
         self._connected_to = ""
         self._channel: grpc.aio.Channel | None = None
 
     async def unary(self, method: str, request: bytes, call: Call) -> bytes:
         """Forward a call with one response."""
-        return await _answer(self._open(call).unary_unary(method)(request, **self._about(call)))
+        with self._counted():
+            return await _answer(self._open(call).unary_unary(method)(request, **self._about(call)))
 
     async def gathering(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
         """Forward a call with a stream of requests."""
-        return await _answer(self._open(call).stream_unary(method)(requests, **self._about(call)))
+        with self._counted():
+            return await _answer(self._open(call).stream_unary(method)(requests, **self._about(call)))
 
     async def stream(self, method: str, request: bytes, call: Call) -> AsyncIterator[bytes]:
         """Forward a call with a stream of responses."""
-        forwarded = self._open(call).unary_stream(method)(request, **self._about(call))
-        try:
-            while (answer := await _answer(forwarded.read())) is not grpc.aio.EOF:
-                yield answer
-        finally:
-            forwarded.cancel()
+        with self._counted():
+            forwarded = self._open(call).unary_stream(method)(request, **self._about(call))
+            try:
+                while (answer := await _answer(forwarded.read())) is not grpc.aio.EOF:
+                    yield answer
+            finally:
+                forwarded.cancel()
 
     async def webhook(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Forward a webhook. Returns the status and the body of the response. Raises GatewayError or RpcError."""
         call = Call(WEBHOOK_METHOD, WEBHOOK_WITHIN)
         metadata = [(PATH, token), *((HEADER + name, text) for name, text in headers.items())]
-        answer = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
+        with self._counted():
+            answer = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
         status, _, text = answer.partition(b" ")
         return int(status), text
 
@@ -105,6 +117,21 @@ class ToLeader:
         channel, self._channel = self._channel, None
         if channel is not None:
             await channel.close()
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        code = Code.CANCELLED.name
+        try:
+            yield
+            code = Code.OK.name
+        except RpcError as error:
+            code = error.code.name
+            raise
+        except GatewayError:
+            code = Code.UNAVAILABLE.name
+            raise
+        finally:
+            self._ended(code)
 
     def _open(self, call: Call) -> grpc.aio.Channel:
         """Return the channel to the leader. Raises GATEWAY_UNAVAILABLE."""

@@ -131,6 +131,10 @@ class SharedStore(Store, Protocol):
     def current(self) -> bool:
         """Whether what was read and announced is new enough to be shown."""
 
+    @property
+    def age(self) -> float:
+        """Seconds since this gateway knew the present state: since it read the log, or as leader sent a heartbeat."""
+
     async def begin(self, position: int) -> None:
         """Announce the changes of other gateways after a position, which are stored already."""
 

@@ -56,8 +56,9 @@ async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Pat
     labels: defaultdict[str, set[str]] = defaultdict(set)
     for name, pairs in re.findall(r"^(\w+)(?:\{(.*)\})? \S+$", text, re.MULTILINE):
         labels[name] |= set(re.findall(r'(\w+)="', pairs))
-    # It is counted when a call is refused before it was read.
+    # They are counted when a call is refused before it was read, and when one is forwarded.
     labels["hfgateway_rpc_refused_total"] |= {"method"}
+    labels["hfgateway_forwarded_calls_total"] |= {"code"}
     assert 'hfgateway_upstream_calls_total{operation="submit",outcome="402"} 1.0' in text
     for expression in expressions():
         found = METRIC.findall(expression)

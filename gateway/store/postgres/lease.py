@@ -55,7 +55,8 @@ class Lease:
             "schema": schema,
         }
         self._beats: asyncio.Task[None] | None = None
-        self._confirmed = -math.inf
+        self.confirmed_at = -math.inf
+        """The time before the last heartbeat that was stored was sent."""
         self.others = 0
         """The number of other replicas that serve, if this one has the lease."""
 
@@ -66,11 +67,8 @@ class Lease:
 
     @property
     def certain(self) -> bool:
-        """Whether no other gateway can have taken the lease: the last heartbeat that was stored is not older than DEAD.
-
-        It is measured from before the heartbeat was sent.
-        """
-        return time.monotonic() < self._confirmed + DEAD
+        """Whether no other gateway can have taken the lease: the last stored heartbeat is not older than DEAD."""
+        return time.monotonic() < self.confirmed_at + DEAD
 
     async def take(self) -> bool:
         """Take the lease as `take_soon` does. Raises ServerError if another gateway has it."""
@@ -93,7 +91,7 @@ class Lease:
         taken = await self._take()
         if not taken:
             return None
-        self._confirmed = before
+        self.confirmed_at = before
         self._database.fence, self._database.beats = taken[0]["fence"], taken[0]["beats"]
         self._beats = asyncio.create_task(self._beat())
         return bool(taken[0]["released"])
@@ -154,7 +152,7 @@ class Lease:
             return False
         database.beats = rows[0]["beats"]
         self.others = rows[0]["others"]
-        self._confirmed = before
+        self.confirmed_at = before
         return True
 
     async def _run(self, name: str, values: Values | None = None) -> Sequence[DictRow]:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Self
 
@@ -146,6 +147,11 @@ class PostgresStore:
     def current(self) -> bool:
         """Whether what was read and announced is new enough to be shown."""
         return self.lease.certain or self.tail.fresh
+
+    @property
+    def age(self) -> float:
+        """Seconds since the last read of the log or, with the lease, the last heartbeat that was stored."""
+        return time.monotonic() - max(self.lease.confirmed_at, self.tail.read_at)
 
     async def begin(self, position: int) -> None:
         """Announce the changes after a position. Raises UnconfirmedError."""

@@ -57,7 +57,7 @@ class Tail:
         self._database = database
         self._lease = lease
         self._position = 0
-        self._read_at = 0.0
+        self.read_at = 0.0
         """The time before the last successful read was sent."""
         self._down_at = -math.inf
         """The time of the last failed or late read."""
@@ -73,7 +73,7 @@ class Tail:
     @property
     def fresh(self) -> bool:
         """Whether what was read is not too old to be shown."""
-        return time.monotonic() < self._read_at + STALE
+        return time.monotonic() < self.read_at + STALE
 
     async def begin(self, position: int) -> None:
         """Read all changes after a position. Raises UnconfirmedError."""
@@ -153,9 +153,9 @@ class Tail:
             database.notify([_saved(row) for row in changes])
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
-        if self.following and time.monotonic() > self._read_at + OUTAGE:
+        if self.following and time.monotonic() > self.read_at + OUTAGE:
             self._down_at = time.monotonic()
-        self._read_at = before
+        self.read_at = before
         database.mended()
         if len(changes) < MOST:
             self._give(turn)

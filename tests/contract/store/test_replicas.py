@@ -30,7 +30,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
-from hfgateway_client import AsyncClient, RetryPolicy, soul
+from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
 from tests.durability.process import PATIENCE, READY
@@ -90,6 +90,12 @@ async def fetched(url: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
+async def metrics(gateway: Gateway) -> dict[str, float]:
+    _, text = await fetched(f"{gateway.http_address}/metrics")
+    samples = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in samples}
+
+
 async def to_the_end(client: AsyncClient, generation_id: str) -> list[int]:
     async with asyncio.timeout(PATIENCE):
         return [generation.revision async for generation in client.watch(generation_id)]
@@ -121,6 +127,18 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
         assert any("webhook: completed" in event.description for event in story.events)
         assert [one.id for one in [one async for one in c.list()]] == [submitted.id]
         assert len(sandbox.ledger.charges) == 1
+
+        with pytest.raises(errors.NotFound):
+            await b.cancel("01a201e1-488e-7dc7-876e-f6f276cea2cd")
+        at_leader, at_replica = await metrics(first), await metrics(second)
+        assert (at_leader["hfgateway_leads"], at_replica["hfgateway_leads"]) == (1, 0)
+        assert at_replica["hfgateway_log_age_seconds"] < 2
+        assert at_replica["hfgateway_log_position"] == at_leader["hfgateway_log_position"] > 0
+        forwarded = {key: value for key, value in at_replica.items() if "forwarded_calls_total" in key}
+        assert forwarded == {
+            'hfgateway_forwarded_calls_total{code="OK"}': 3,  # a submission, a webhook, and the explanation
+            'hfgateway_forwarded_calls_total{code="NOT_FOUND"}': 1,
+        }
 
         waiting = (await c.submit(soul("a cat"))).generation
         assert (await b.cancel(waiting.id)).done
@@ -287,6 +305,19 @@ async def until_refused(channel: grpc.aio.Channel, generation_id: str) -> None:
 
 
 # -- Takeover ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
+    async with gateways(settings, {}):
+        heir = Gateway(read_settings(settings), CREDENTIALS)
+        await heir.start()
+    try:  # the leader has stopped
+        async with asyncio.timeout(PATIENCE):
+            while not (found := await metrics(heir))["hfgateway_leads"]:
+                await asyncio.sleep(0.02)
+        assert found["hfgateway_takeovers_total"] == 1
+    finally:
+        await heir.stop()
 
 
 @asynccontextmanager
