@@ -28,6 +28,8 @@ from gateway.higgsfield.request_context import send_gate
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.store.change_log import SqliteChangeLog
 from gateway.store.writer import Writer
+from tests.simulation.run import Plan
+from tests.simulation.world import DAY, HOUR
 
 Patch = Callable[[], AbstractContextManager[Any]]
 
@@ -45,18 +47,20 @@ class Mutation:
     """The seed from which on the defect is looked for. It is chosen near one that shows it."""
     themes: tuple[str, ...] = ()
     """The themes of the seeds that are run; if empty, all seeds are."""
+    focus: Callable[[Plan], None] = lambda _: None
+    """Changes the plans of these seeds, so that more of them show a rare defect."""
 
 
 MUTATIONS: list[Mutation] = []
 
 
 def mutation(
-    symptom: str, first_seed: int, *themes: str
+    symptom: str, first_seed: int, *themes: str, focus: Callable[[Plan], None] = lambda _: None
 ) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Iterator[None]]]:
     """Register the decorated generator as a mutation. It patches the code, yields once, and removes the patch."""
 
     def add(patch: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
-        MUTATIONS.append(Mutation(patch.__name__, contextlib.contextmanager(patch), symptom, first_seed, themes))
+        MUTATIONS.append(Mutation(patch.__name__, contextlib.contextmanager(patch), symptom, first_seed, themes, focus))
         return patch
 
     return add
@@ -69,7 +73,15 @@ def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
 # -- Wrong wall clocks -------------------------------------------------------------------------------------------------
 
 
-@mutation("charged 2 times", 3290, "wrong_wall_clock")
+def _crash_with_a_wrong_clock(planned: Plan) -> None:
+    """A process with a wall clock far behind crashes before the response to its submission is stored."""
+    planned.horizon, planned.initial_wall_skew, planned.max_downtime = 600.0, -20 * DAY, HOUR
+    planned.crashes, planned.targeted_ends, planned.upstream.response_lost = 1, 2.0, 0.8
+    planned.settings = replace(planned.settings, upstream_idempotency="v2")
+    planned.upstream.key_retention = planned.settings.upstream_idempotency_window + 240.0
+
+
+@mutation("charged 2 times", 190, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def repeat_window_uses_the_wall_clock() -> Iterator[None]:
     """The age of a submission from before a restart is measured with the wall clock alone, before it is repeated."""
 
@@ -87,7 +99,7 @@ def key_age_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 314790, "wrong_wall_clock")
+@mutation("charged 2 times", 250, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def first_post_precedes_the_known_time() -> Iterator[None]:
     """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 

@@ -303,8 +303,11 @@ def _template() -> Path:
     return path
 
 
-def simulate(seed: int, *, keep_trace: bool = False) -> Report:
-    """Run one seed and check the result. `keep_trace` keeps the lines of the trace for the report."""
+def simulate(seed: int, planned: Plan | None = None, *, keep_trace: bool = False) -> Report:
+    """Run one seed, with its own plan if none is given, and check the result.
+
+    `keep_trace` keeps the lines of the trace for the report.
+    """
     loop = SimulatedLoop(MAX_STEPS)
     world = World(seed, loop, keep_trace=keep_trace)
     folder = Path(_scratch().name) / "run"
@@ -312,7 +315,7 @@ def simulate(seed: int, *, keep_trace: bool = False) -> Report:
     folder.mkdir()
     collecting = gc.isenabled()
     gc.disable()  # a collection at a time that depends on earlier runs would break the replay
-    planned, template = plan(seed), _template()
+    planned, template = planned or plan(seed), _template()
     try:
         with simulated_environment(world, max(20.0, planned.horizon / 500)):
             simulation = _Simulation(world, planned, Disk(world, folder, template), folder)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+
 import pytest
 
 from tests.simulation.mutations import MUTATIONS, Mutation
@@ -15,12 +17,14 @@ MAX_SEEDS = 60
 def test_the_simulation_finds_the_mutation(mutation: Mutation) -> None:
     tried = 0
     for seed in range(mutation.first_seed, mutation.first_seed + 20_000):
-        if mutation.themes and plan(seed).theme not in mutation.themes:
+        planned = plan(seed)
+        if mutation.themes and planned.theme not in mutation.themes:
             continue
+        mutation.focus(planned)
         tried += 1
         assert tried <= MAX_SEEDS, f"{mutation.name} was not found"
         with mutation.patch():
-            found = [text for text in simulate(seed).violations if mutation.symptom in text]
+            found = [text for text in simulate(seed, deepcopy(planned)).violations if mutation.symptom in text]
         if found:
-            assert not simulate(seed).violations
+            assert not simulate(seed, planned).violations
             return
