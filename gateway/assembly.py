@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.access.identity import Access, Signing
 from gateway.addresses import LOOPBACK
@@ -18,9 +18,10 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
-from gateway.config import PREFIX, STORE_URL, WEBHOOK_PATH, PostgresUrl, SettingError, Settings
+from gateway.config import PREFIX, WEBHOOK_PATH, PostgresUrl, SettingError, Settings
 from gateway.core import Core
 from gateway.errors import Violation
+from gateway.extras import needed_by
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter
 from gateway.generations.budgets import Budgets
@@ -182,13 +183,8 @@ async def join_store(settings: Settings, store: PostgresUrl, broken: Callable[[E
 
 
 def _postgres() -> "type[PostgresStore]":
-    try:
+    with needed_by("STORE_URL", "postgresql", "psycopg", "psycopg_pool"):
         from gateway.store.postgres.store import PostgresStore  # imports psycopg, which costs 0.1 s
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"psycopg", "psycopg_pool"}:
-            raise
-        why = "needs a library that is not installed: pip install 'hfgateway[postgresql]'"
-        raise SettingError(STORE_URL, why) from error
     return PostgresStore
 
 
@@ -196,29 +192,25 @@ def open_traces(settings: Settings) -> "Traces | None":
     """Return the traces; None if they are off. Raises SettingError if their library is not installed."""
     if settings.traces == "off":
         return None
-    try:
+    with needed_by("TRACES", "traces", "opentelemetry"):
         from gateway.open_telemetry import Traces  # its import takes 0.2 s
 
         return Traces()
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "opentelemetry":
-            raise
-        why = "needs a library that is not installed: pip install 'hfgateway[traces]'"
-        raise SettingError(PREFIX + "TRACES", why) from error
 
 
 def open_sign_on(settings: Settings, clock: Clock) -> "SignOn | None":
     """Return the verifier of an issuer's tokens; None if there is no issuer. Raises SettingError."""
-    if settings.oidc is None:
+    if settings.oidc_issuer is None:
         return None
-    try:
+    with needed_by("OIDC_ISSUER", "oidc", "jwt", "cryptography"):
         from gateway.sign_on import SignOn
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"jwt", "cryptography"}:
-            raise
-        why = "needs a library that is not installed: pip install 'hfgateway[oidc]'"
-        raise SettingError(PREFIX + "OIDC_ISSUER", why) from error
-    return SignOn(settings.oidc, clock)
+    return SignOn(
+        settings.oidc_issuer,
+        settings.oidc_audience,
+        clock,
+        tenant_claim=settings.oidc_tenant_claim,
+        scope_claim=settings.oidc_scope_claim,
+    )
 
 
 def archive_storage(settings: Settings) -> ObjectStorage | None:
@@ -294,9 +286,8 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     else:
         feed, access, sign_on = replica.feed, replica.access, replica.sign_on
         feed.replace(unfinished)
-    if isinstance(settings.store, PostgresUrl):
-        shared = cast(SharedStore, store)
-        feed.others = lambda: shared.others
+    if isinstance(store, SharedStore):
+        feed.others = lambda: store.others
     calls.entries = feed.entries
     catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
     characters = await _characters(base)
@@ -354,7 +345,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
 
 async def _access(base: _Base, sign_on: Signing | None) -> Access:
     store, settings = base.store, base.settings
-    current = Freshness(cast(SharedStore, store)).current if isinstance(settings.store, PostgresUrl) else _always
+    current = Freshness(store).current if isinstance(store, SharedStore) else _always
     keys, required = await store.keys.api_keys(), settings.auth == "keys"
     return Access(store.keys, base.clock, keys, base.token_secret, required=required, issuer=sign_on, current=current)
 
@@ -488,14 +479,12 @@ async def _budgets(base: _Base, trusted_time: TrustedTime) -> Budgets:
         ttl=settings.price_cache,
         unknown_allowed=settings.unknown_price == "allow",
     )
-    version = await store.limits.limits_version()
     return Budgets(
         store=store.limits,
         clock=clock,
         trusted_time=trusted_time,
         prices=prices,
         stored=await store.limits.limits(),
-        version=version,
     )
 
 

@@ -62,16 +62,6 @@ class PostgresUrl:
         return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class OidcSettings:
-    """How tokens of an OpenID Connect issuer are checked, and the claims with the tenant and the scopes."""
-
-    issuer: str
-    audience: str
-    tenant_claim: str
-    scope_claim: str
-
-
 Store = Path | PostgresUrl
 """Where the gateway stores everything: a SQLite file, or a database of a PostgreSQL server."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -125,13 +115,6 @@ class Settings:
     log_format: str
     log_level: str
     warnings: tuple[str, ...] = field(default=())
-
-    @property
-    def oidc(self) -> OidcSettings | None:
-        """How tokens of an issuer are checked; None if none are accepted."""
-        if self.oidc_issuer is None:
-            return None
-        return OidcSettings(self.oidc_issuer, self.oidc_audience, self.oidc_tenant_claim, self.oidc_scope_claim)
 
     @property
     def upstream_is_local(self) -> bool:

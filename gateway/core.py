@@ -92,7 +92,7 @@ class Core:
 
     async def start(self) -> None:
         """Start all parts; they continue what an earlier process left."""
-        parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals, self.budgets)
+        parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals)
         for work in (*(part.run() for part in parts), self._prune(), self._heal()):
             self._run_until_drain(work)
         if self.archiver is not None:

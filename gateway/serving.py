@@ -19,9 +19,9 @@ from grpc_health.v1 import health, health_pb2_grpc
 from gateway.certificates import Certificates, Loaded
 from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings, Store, default_store
 from gateway.core import Core
+from gateway.extras import needed_by
 from gateway.generations.clock import SystemClock, rest
 from gateway.generations.stores import UnconfirmedError
-from gateway.mcp import INSTALL, needs_install
 from gateway.open_files import connections
 from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
@@ -31,7 +31,6 @@ from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
-from gateway.rpc.errors import RpcError
 from gateway.rpc.forwarding import ForReplicas, Replicated, Switch, ToLeader, Webhook, add_webhooks
 from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
 from gateway.rpc.health import Health
@@ -191,8 +190,8 @@ class Ports:
 
     async def reachable(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
-        if isinstance(self._settings.store, PostgresUrl):
-            await cast(SharedStore, self._serving.store).reachable_at(self._peer)
+        if isinstance(self._serving.store, SharedStore):
+            await self._serving.store.reachable_at(self._peer)
 
     def not_serving(self) -> None:
         """Report NOT_SERVING to health checks, because the gateway is about to stop."""
@@ -315,12 +314,8 @@ class Ports:
 
     async def _open_mcp(self) -> list[Any]:
         """Start the MCP endpoint; return its route. Raises SettingError if its library is not installed."""
-        try:
+        with needed_by("MCP", "mcp", "mcp", "mcp_types"):
             await asyncio.to_thread(importlib.import_module, "gateway.web.mcp")
-        except ModuleNotFoundError as error:
-            if not needs_install(error):
-                raise
-            raise SettingError(PREFIX + "MCP", f"needs a library that is not installed: {INSTALL}") from error
         from gateway.web.mcp import McpEndpoint
 
         endpoint = McpEndpoint(self._served, self._chain, self._serving.access, self._settings.allowed_origins)
@@ -365,7 +360,7 @@ class Ports:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook
             door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
-            route = forwarding_route(self._serving.store.generations, self._receive_webhook, door, RpcError)
+            route = forwarding_route(self._serving.store.generations, self._receive_webhook, door)
         if settings.webhook_address is None:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)

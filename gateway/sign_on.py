@@ -14,7 +14,7 @@ import jwt
 from gateway.access.identity import ISSUED, Identity, invalid_credentials
 from gateway.access.keys import TENANT
 from gateway.access.scopes import Scope
-from gateway.config import Address, OidcSettings
+from gateway.config import Address
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
 from gateway.generations.ports import Clock
@@ -35,11 +35,17 @@ SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
 
 class SignOn:
-    """Accepts the tokens of one issuer, for one audience. `run` must run."""
+    """Accepts the tokens of one issuer, for one audience. `run` must run.
 
-    def __init__(self, settings: OidcSettings, clock: Clock) -> None:
-        self._settings = settings
+    `tenant_claim` and `scope_claim` are the claims with the tenant and the scopes.
+    """
+
+    def __init__(self, issuer: str, audience: str, clock: Clock, *, tenant_claim: str, scope_claim: str) -> None:
+        self._issuer = issuer
+        self._audience = audience
         self._clock = clock
+        self._tenant_claim = tenant_claim
+        self._scope_claim = scope_claim
         self._keys: dict[str, jwt.PyJWK] | None = None
         self._asked: set[str] = set()
         self._absent: set[str] = set()
@@ -88,8 +94,8 @@ class SignOn:
                 token,
                 key,
                 algorithms=ALGORITHMS,
-                audience=self._settings.audience,
-                issuer=self._settings.issuer,
+                audience=self._audience,
+                issuer=self._issuer,
                 leeway=LEEWAY,
                 options={"require": ["exp", "iss", "aud"]},
             )
@@ -106,10 +112,10 @@ class SignOn:
             self._pause.set_result(None)
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
-        tenant = claims.get(self._settings.tenant_claim)
+        tenant = claims.get(self._tenant_claim)
         if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
-            raise invalid_credentials(f"the claim {self._settings.tenant_claim} of the token is not a tenant")
-        given = claims.get(self._settings.scope_claim, "")
+            raise invalid_credentials(f"the claim {self._tenant_claim} of the token is not a tenant")
+        given = claims.get(self._scope_claim, "")
         names = given.split() if isinstance(given, str) else given if isinstance(given, list) else []
         scopes = frozenset(Scope(found[1]) for name in names if (found := SCOPE.fullmatch(str(name))))
         subject = re.sub(r"[^\x20-\x7e]", "?", str(claims.get("sub", "")))[:100]
@@ -117,10 +123,9 @@ class SignOn:
         return Identity(tenant, ISSUED, subject, expire_time=expires, scopes=scopes)
 
     async def _fetch(self) -> dict[str, jwt.PyJWK]:
-        issuer = self._settings.issuer
         async with aiohttp.ClientSession() as session:
-            described = await _document(session, issuer.rstrip("/") + "/.well-known/openid-configuration")
-            if described.get("issuer") != issuer:
+            described = await _document(session, self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+            if described.get("issuer") != self._issuer:
                 raise ValueError("another issuer")
             url = str(described.get("jwks_uri", ""))
             parts = urlsplit(url)

@@ -1,16 +1,14 @@
 """The limits that this process knows, and what a submission needs for them: an allowed model, a price, a day.
 
 The store decides, in the commit that claims a submission. What is in memory only says whether a price has to be asked
-for before. It is read again every REFRESH_EVERY seconds if another process may have changed it, and if the store
-refuses a claim because it has no price.
+for before. It is read again if the store refuses a claim because it has no price: a change of limits whose commit had
+an unknown outcome may be stored.
 """
 
-import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
-from gateway.generations.clock import rest
 from gateway.generations.limits import TENANT, Demand, Exceeded, Limited, Limits, day_at, refusal, subjects
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
@@ -18,12 +16,9 @@ from gateway.generations.prices import Prices
 from gateway.generations.stores import LimitStore, UnconfirmedError
 from gateway.generations.trusted_time import TrustedTime
 
-REFRESH_EVERY = 1.0
-"""Seconds between looks for changes by other processes."""
-
 
 class Budgets:
-    """The limits of all tenants, in memory. `stored` are those of the store at `version`."""
+    """The limits of all tenants, in memory. `stored` are those of the store."""
 
     def __init__(
         self,
@@ -33,14 +28,12 @@ class Budgets:
         trusted_time: TrustedTime,
         prices: Prices,
         stored: Sequence[Limited],
-        version: int | None,
     ) -> None:
         self._store = store
         self._clock = clock
         self._trusted_time = trusted_time
         self.prices = prices
         self._limits: dict[str, dict[str, Limits]] = {}
-        self._version = version
         self._tasks = OwnedTasks()
         self._take_over(stored)
 
@@ -107,19 +100,9 @@ class Budgets:
     async def refresh(self) -> None:
         """Read the limits again. Raises GATEWAY_UNAVAILABLE."""
         try:
-            version = await self._store.limits_version()
             self._take_over(await self._store.limits())
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
-        self._version = version
-
-    async def run(self) -> None:
-        """Read limits that another process has changed."""
-        while self._version is not None:
-            await rest(self._clock, REFRESH_EVERY)
-            with contextlib.suppress(UnconfirmedError, GatewayError):
-                if await self._store.limits_version() != self._version:
-                    await self.refresh()
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""

@@ -190,7 +190,7 @@ class Generations(Reads):
         except UnpricedError:
             if price is not None or attempts > 1:
                 raise
-            # Another process has set a budget that this one does not know yet.
+            # A budget is stored whose commit had an unknown outcome.
             await self._budgets.refresh()
             return await self._submit(tenant, submission, attempts + 1)
 

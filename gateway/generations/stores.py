@@ -347,9 +347,6 @@ class LimitStore(Protocol):
     async def limits(self) -> Sequence[Limited]:
         """Return all limits with their use, sorted by tenant and subject."""
 
-    async def limits_version(self) -> int | None:
-        """Return a number that changes whenever limits change; None if no other process can change them."""
-
     async def uncertain_credits(self, tenant: str, subject: str) -> int:
         """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
 

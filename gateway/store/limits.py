@@ -51,9 +51,6 @@ class SqliteLimits(StorePart):
     async def limits(self) -> Sequence[Limited]:
         return [limited_of(row) for row in self._rows("read_limits")]
 
-    async def limits_version(self) -> None:
-        return None  # a file has one process
-
     async def uncertain_credits(self, tenant: str, subject: str) -> int:
         (row,) = self._rows("sum_uncertain", **_matching(tenant, subject))
         return int(row[0])

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gateway.access.identity import KeyStore
 from gateway.agents.ports import AgentStore
@@ -116,6 +116,7 @@ class Leader:
     peer: str = ""
 
 
+@runtime_checkable
 class SharedStore(Store, Protocol):
     """A store that several gateways have open. One of them, the leader, writes it; the others follow its log."""
 

@@ -25,6 +25,7 @@ from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
+from gateway.rpc.errors import RpcError
 from gateway.rpc.limits import Door
 from gateway.telemetry import Bad
 
@@ -79,26 +80,7 @@ def webhook_route(
     read at once. `bad` counts refused webhooks.
     """
 
-    async def receive_webhook(request: Request) -> Response:
-        try:
-            # The token is checked before the body is read, so that unknown tokens only take places of one another.
-            generation = await known.by_token(token_hash(request.path_params["token"]))
-            place = STRANGERS if generation is None else generation.id
-            if not door.enter(place):
-                return _later()
-            try:
-                return await take(request, generation)
-            finally:
-                door.leave(place)
-        except UnconfirmedError:
-            return _later()
-
-    async def take(request: Request, generation: Generation | None) -> Response:
-        try:
-            async with asyncio.timeout(BODY_WITHIN):
-                body = await _body(request)
-        except (TimeoutError, ClientDisconnect):
-            return PlainTextResponse("too slow\n", status_code=503)
+    async def take(request: Request, generation: Generation | None, body: bytes | None) -> Response:
         if body is not None and generation is None:
             generation = await adopted(body)
         if body is None or generation is None:
@@ -120,43 +102,33 @@ def webhook_route(
 
     def unknown() -> Response:
         bad(Bad.WEBHOOK)
-        return PlainTextResponse("not found\n", status_code=404)
+        return _not_found()
 
-    return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
+    return _route(known, door, take)
 
 
 Forward = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 """Takes the token of a webhook, its headers and its body, and returns the status and the body of the response."""
 
 
-def forwarding_route(known: Known, forward: Forward, door: Door, refused: type[Exception]) -> Route:
+def forwarding_route(known: Known, forward: Forward, door: Door) -> Route:
     """Return the route of webhooks of a replica, which leaves them to the leader.
 
-    The leader verifies and stores a webhook before it answers. If `forward` raises GatewayError or
-    `refused`, Higgsfield has to deliver the webhook again.
+    The leader verifies and stores a webhook before it answers. If `forward` raises GatewayError or RpcError, Higgsfield
+    has to deliver the webhook again.
     """
 
-    async def receive_webhook(request: Request) -> Response:
-        token = request.path_params["token"]
+    async def take(request: Request, _: Generation | None, body: bytes | None) -> Response:
+        if body is None:
+            return _not_found()
+        headers = {name: text for name, text in request.headers.items() if name in FORWARDED_HEADERS}
         try:
-            generation = await known.by_token(token_hash(token))
-            place = STRANGERS if generation is None else generation.id
-            if not door.enter(place):
-                return _later()
-            try:
-                async with asyncio.timeout(BODY_WITHIN):
-                    body = await _body(request)
-                if body is None:
-                    return PlainTextResponse("not found\n", status_code=404)
-                headers = {name: text for name, text in request.headers.items() if name in FORWARDED_HEADERS}
-                status, text = await forward(token, headers, body)
-                return Response(text, status, media_type="text/plain")
-            finally:
-                door.leave(place)
-        except (TimeoutError, ClientDisconnect, UnconfirmedError, GatewayError, refused):
+            status, text = await forward(request.path_params["token"], headers, body)
+        except (GatewayError, RpcError):
             return _later()
+        return Response(text, status, media_type="text/plain")
 
-    return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
+    return _route(known, door, take)
 
 
 def forwarded(app: Route) -> Forward:
@@ -173,6 +145,32 @@ def forwarded(app: Route) -> Forward:
         return response.status_code, bytes(response.body)
 
     return receive
+
+
+def _route(
+    known: Known, door: Door, take: Callable[[Request, Generation | None, bytes | None], Awaitable[Response]]
+) -> Route:
+    """Return a route that gives `take` each webhook with the generation of its token, and its body; None: too large."""
+
+    async def receive_webhook(request: Request) -> Response:
+        try:
+            # The token is checked before the body is read, so that unknown tokens only take places of one another.
+            generation = await known.by_token(token_hash(request.path_params["token"]))
+            place = STRANGERS if generation is None else generation.id
+            if not door.enter(place):
+                return _later()
+            try:
+                async with asyncio.timeout(BODY_WITHIN):
+                    body = await _body(request)
+                return await take(request, generation, body)
+            finally:
+                door.leave(place)
+        except UnconfirmedError:
+            return _later()
+        except (TimeoutError, ClientDisconnect):
+            return PlainTextResponse("too slow\n", status_code=503)
+
+    return Route(WEBHOOK_PATH + "{token}", receive_webhook, methods=["POST"])
 
 
 def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
@@ -228,6 +226,10 @@ async def _body(request: Request) -> bytes | None:
         if len(body) > LARGEST_BODY:
             return None
     return bytes(body)
+
+
+def _not_found() -> Response:
+    return PlainTextResponse("not found\n", status_code=404)
 
 
 def _later() -> Response:

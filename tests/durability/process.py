@@ -19,9 +19,6 @@ PATIENCE = 100.0
 READY = re.compile(r'hfgateway: gRPC on (\S+), HTTP on (\S+), store ([^"\n]+)')
 """The line with the addresses that it prints when it is ready."""
 
-STANDBY = "hfgateway: standby on "
-"""The line that it prints before that if another gateway is active."""
-
 
 class GatewayProcess:
     """A context manager that starts a gateway, waits until it is ready, and kills it at the end.
@@ -71,10 +68,7 @@ class GatewayProcess:
         await self.kill()
 
     async def start(self) -> None:
-        """Start, and wait until both ports are open; a standby waits for that until it takes over.
-
-        Raises AssertionError with the output if it fails.
-        """
+        """Start, and wait until both ports are open. Raises AssertionError with the output if it fails."""
         if self._launcher:
             self._process = await asyncio.create_subprocess_exec(
                 *self._launcher, "-m", "gateway", "serve", cwd=ROOT, env=self._environment,
@@ -85,8 +79,6 @@ class GatewayProcess:
         assert self._process.stdout is not None
         async with asyncio.timeout(PATIENCE):
             line = (await self._process.stdout.readline()).decode()
-            while STANDBY in line:
-                line = (await self._process.stdout.readline()).decode()
         ready = READY.search(line)
         if ready is None:
             raise AssertionError(f"the gateway did not start: {await self.errors()}")

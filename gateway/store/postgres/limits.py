@@ -24,10 +24,6 @@ class PostgresLimits(StorePart):
     async def limits(self) -> Sequence[Limited]:
         return [limited_of(row) for row in await self._rows("read_limits")]
 
-    async def limits_version(self) -> int:
-        row = await self._one("read_meta", name="limits_version")
-        return 0 if row is None else int(row["value"])
-
     async def uncertain_credits(self, tenant: str, subject: str) -> int:
         kind, name, value = parts(subject)
         row = await self._one("sum_uncertain", tenant=tenant, kind=kind, name=name, value=value)

@@ -688,20 +688,13 @@ matching AS (
         submissions_per_minute = excluded.submissions_per_minute, in_flight = excluded.in_flight,
         concurrency_share = excluded.concurrency_share, models = excluded.models
     RETURNING 1
-), changed AS (
-    INSERT INTO meta (name, value) SELECT 'limits_version', '1' FROM fenced
-    ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_limits
 -- Remove the limits of a subject.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
-written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1),
-changed AS (
-    INSERT INTO meta (name, value) SELECT 'limits_version', '1' FROM fenced
-    ON CONFLICT (name) DO UPDATE SET value = (meta.value::bigint + 1)::text
-)
+written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_limits
