@@ -25,7 +25,7 @@ from gateway.higgsfield.media import MediaSource
 from gateway.object_storage.from_url import object_storage
 from gateway.store.sqlite import SqliteStore
 from tests.archive.media import MediaServer
-from tests.archive.s3 import BUCKET, s3_server
+from tests.archive.s3 import BUCKET, IN_S3, s3_server
 from tests.contract.store import examples
 from tests.support.files import contents_below
 from tests.support.running import PATIENCE
@@ -198,7 +198,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, dict[st
         yield folder, variables
 
 
-@pytest.fixture(params=["folder", pytest.param("s3", marks=pytest.mark.toolchain("go"))])
+@pytest.fixture(params=["folder", IN_S3])
 def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     """A destination of each kind."""
     if request.param == "folder":

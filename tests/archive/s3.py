@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.conformance import toolbox
 from tests.support.addresses import free_address
 from tests.support.files import files_below
@@ -17,6 +19,8 @@ from tests.support.files import files_below
 ACCESS, SECRET = "archive-key", "archive-canary-secret"
 BUCKET = "outputs"
 READY_WITHIN = 20.0
+IN_S3 = pytest.param("s3", marks=[pytest.mark.toolchain("go"), pytest.mark.timeout(900)])
+"""A parameter for tests with the server. The first one builds it, which takes minutes on a slow machine."""
 
 
 @contextmanager

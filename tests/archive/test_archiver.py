@@ -15,14 +15,12 @@ from gateway.archive.model import Part, copies_of
 from gateway.generations.state import OUTPUTS_KEPT
 from gateway.higgsfield.media import CHUNK
 from tests.archive.conftest import Place, Stage, sha256
-from tests.archive.s3 import unfinished_uploads
+from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
 
 CONTENT = bytes(range(256)) * 1000
 FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
-S3_ONLY = pytest.mark.parametrize(
-    "place", [pytest.param("s3", marks=pytest.mark.toolchain("go"))], indirect=True
-)  # fmt: skip
+S3_ONLY = pytest.mark.parametrize("place", [IN_S3], indirect=True)
 
 
 async def test_outputs_are_copied_verified_and_recorded(stage: Stage) -> None:
