@@ -7,11 +7,12 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import grpc
 import pytest
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.access.scopes import Scope
@@ -28,6 +29,7 @@ from harness.violations import IndexedHistory
 from harness.watchers import Watchers, access_to
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+from hfgateway.v1 import callback_service_pb2, catalog_service_pb2, upload_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
@@ -37,6 +39,7 @@ from tests.durability.process import PATIENCE, READY
 from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.running import CREDENTIALS, eventually
+from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, open_transport
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -199,6 +202,146 @@ async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> 
         assert await refused(leader) == await refused(replica)
         code, text, _ = await refused(replica, ("hfgateway-forwarded", replica.access.replica_secret))
         assert (code, text) == (grpc.StatusCode.UNAVAILABLE, "this replica does not lead")
+
+
+# -- Every transport at a replica --------------------------------------------------------------------------------------
+
+
+ABSENT = "01a201e1-488e-7dc7-876e-f6f276cea2cd"
+CALLS: list[tuple[str, Message]] = [
+    ("GetGeneration", pb.GetGenerationRequest(id=ABSENT)),
+    ("SubmitGeneration", pb.SubmitGenerationRequest(idempotency_key="k")),
+    ("CancelGeneration", pb.CancelGenerationRequest(id=ABSENT)),
+    ("GetCallback", callback_service_pb2.GetCallbackRequest(id=ABSENT)),
+    ("ListPresets", catalog_service_pb2.ListPresetsRequest()),
+    ("WatchModels", catalog_service_pb2.WatchModelsRequest(after_revision=0)),
+    ("UploadMedia", upload_service_pb2.UploadMediaRequest(chunk=b"no header")),
+]
+"""RPCs of each kind: read here or forwarded; with one message or a stream of them, to and from the gateway."""
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+async def test_a_replica_answers_on_every_transport_as_the_leader_does(name: str, settings: dict[str, str]) -> None:
+    """Also with a deadline that passes, which every forwarded stream reaches."""
+
+    async def outcome(client: Transport, method: str, request: Message) -> tuple[object, ...]:
+        answers = []
+        try:
+            if METHODS[method].server_streaming:
+                answers.extend([answer async for answer in client.stream(method, request, timeout=1.0)])
+            else:
+                answers.append(await client.call(method, request, timeout=PATIENCE))
+        except RpcFailure as failure:
+            return (*answers, failure.code, failure.message, failure.details)
+        return tuple(answers)
+
+    async with gateways(settings | {"HFGATEWAY_AUTH": "keys"}, {}, {}) as (leader, replica):
+        _, secret = await leader.access.create_key("team", "")
+        await eventually(lambda: len(replica.access.listed()) == 1)
+        at_leader, at_replica, unknown = (
+            open_transport(name, gateway.grpc_address, gateway.http_address, authorization=authorization)
+            for gateway, authorization in ((leader, f"Bearer {secret}"), (replica, f"Bearer {secret}"), (replica, ""))
+        )
+        try:
+            for method, request in CALLS:
+                if name == "grpc-web" and METHODS[method].client_streaming:
+                    continue  # browsers cannot stream requests
+                assert await outcome(at_replica, method, request) == await outcome(at_leader, method, request)
+                assert "UNAUTHENTICATED" in await outcome(unknown, method, request)
+        finally:
+            for client in (at_leader, at_replica, unknown):
+                await client.close()
+
+
+@pytest.mark.parametrize("name", TRANSPORTS)
+async def test_a_generation_is_submitted_and_watched_at_a_replica_on_every_transport(
+    name: str, sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    request = pb.SubmitGenerationRequest(idempotency_key="fox")
+    request.input.soul.prompt = "a fox"
+    async with gateways(settings, {}, {}) as (leader, replica):
+        client = open_transport(name, replica.grpc_address, replica.http_address)
+        try:
+            made = (await client.call("SubmitGeneration", request)).generation
+            assert (await client.call("GetGeneration", pb.GetGenerationRequest(id=made.id))).generation.id == made.id
+            sandbox.state.clock.advance(5.0)
+            revisions = []
+            async with asyncio.timeout(PATIENCE):
+                async for seen in client.stream("WatchGeneration", pb.WatchGenerationRequest(id=made.id)):
+                    revisions.append(seen.generation.revision)
+            assert revisions == list(range(1, len(revisions) + 1))
+            assert seen.generation.outputs
+            models = client.stream("WatchModels", catalog_service_pb2.WatchModelsRequest())
+            reading = asyncio.create_task(anext(models))
+            await open_calls(leader, "WatchModels", 1)
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            await client.close()
+            await open_calls(leader, "WatchModels", 0)  # the leader learns that the client has left
+        finally:
+            await client.close()
+    assert len(sandbox.ledger.charges) == 1
+
+
+async def open_calls(gateway: Gateway, method: str, number: int) -> None:
+    """Return when a gateway serves this number of calls of a method."""
+    name = f'hfgateway_rpc_open{{method="/{METHODS[method].containing_service.full_name}/{method}"}}'
+    async with asyncio.timeout(PATIENCE):
+        while (await metrics(gateway)).get(name) != number:
+            await asyncio.sleep(0.02)
+
+
+async def test_events_are_served_at_a_replica(sandbox: Sandbox, settings: dict[str, str]) -> None:
+    """Also after the replica has forwarded the submission, and with a token that another one has signed."""
+    async with (
+        gateways(settings | {"HFGATEWAY_AUTH": "keys"}, {}, {}) as (leader, replica),
+        aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True)) as browser,
+    ):
+        _, secret = await leader.access.create_key("team", "")
+        await eventually(lambda: len(replica.access.listed()) == 1)
+        async with (
+            AsyncClient(leader.grpc_address, api_key=secret) as one,
+            AsyncClient(replica.grpc_address, api_key=secret) as other,
+        ):
+            made = (await other.submit(soul("a fox"))).generation
+            token = await one.create_watch_token(ids=[made.id])
+        headers = {"authorization": f"Bearer {token.token}"}
+        async with browser.post(f"{replica.http_address}/v1/session", headers=headers) as answer:
+            assert answer.status == 204
+        sandbox.state.clock.advance(5.0)
+        url = f"{replica.http_address}/v1/generations/{made.id}/events"
+        async with asyncio.timeout(PATIENCE), browser.get(url) as answer:
+            seen = re.findall(r"^id: (\d+)$", await answer.text(), flags=re.MULTILINE)
+        assert seen == [str(number) for number in range(1, len(seen) + 1)]
+        async with browser.get(url, headers={"last-event-id": seen[-1]}) as answer:
+            assert answer.status == 204
+
+
+async def test_mcp_is_served_at_a_replica(sandbox: Sandbox, settings: dict[str, str]) -> None:
+    from mcp import Client
+    from mcp.client.streamable_http import streamable_http_client
+
+    async with (
+        gateways(settings | {"HFGATEWAY_MCP": "on"}, {}, {}) as (_, replica),
+        Client(streamable_http_client(f"{replica.http_address}/mcp"), read_timeout_seconds=PATIENCE) as client,
+    ):
+
+        async def content(tool: str, arguments: dict[str, object]) -> dict[str, Any]:
+            result = await client.call_tool(tool, arguments)
+            assert isinstance(result.structured_content, dict)
+            return result.structured_content
+
+        fox = {"input": {"soul": {"prompt": "a fox"}}, "wait_seconds": 0, "idempotency_key": "fox"}
+        made = (await content("generate", fox))["generation"]["id"]
+        assert (await content("get_generation", {"id": made}))["generation"]["id"] == made
+        assert [one["id"] for one in (await content("list_generations", {}))["generations"]] == [made]
+        assert (await content("cancel_generation", {"id": ABSENT}))["error"]["reason"] == "NOT_FOUND"
+        waiting = asyncio.create_task(content("generate", fox | {"wait_seconds": 50}))
+        await open_calls(replica, "WatchGeneration", 1)
+        sandbox.state.clock.advance(5.0)
+        ended = (await waiting)["generation"]
+    assert (ended["id"], ended["state"]) == (made, "GENERATION_STATE_COMPLETED")
+    assert len(sandbox.ledger.charges) == 1
 
 
 @pytest.mark.toolchain("openssl")
