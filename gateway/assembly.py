@@ -4,7 +4,8 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gateway.access.identity import Access, Signing
 from gateway.addresses import LOOPBACK
@@ -58,6 +59,7 @@ from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.object_storage.from_url import object_storage
 from gateway.replica import Freshness, Replica
 from gateway.rpc.callback_bodies import JsonBodies
+from gateway.rpc.wire import input_json
 from gateway.store.database import WriterFrom
 from gateway.store.sqlite import SqliteStore
 from gateway.store.store import SharedStore, Store, StoreOpenError
@@ -70,6 +72,7 @@ if TYPE_CHECKING:
     from gateway.sign_on import SignOn
     from gateway.store.postgres.store import PostgresStore
 
+AnyStore = TypeVar("AnyStore", bound=Store)
 ClockFrom = Callable[[float], Clock]
 """Makes a clock from the latest stored steady time."""
 
@@ -172,14 +175,21 @@ async def open_store(
     `declaring`: also a database that has lost commits, to declare it restored.
     """
     if not isinstance(settings.store, PostgresUrl):
-        return SqliteStore(settings.store, broken, writer)
+        return _audited(SqliteStore(settings.store, broken, writer), settings)
     store = settings.store
-    return await _postgres().open(store.url, str(store), broken, settings.store_connections, declaring=declaring)
+    url, connections = store.url, settings.store_connections
+    return _audited(await _postgres().open(url, str(store), broken, connections, declaring=declaring), settings)
 
 
 async def join_store(settings: Settings, store: PostgresUrl, broken: Callable[[Exception], None]) -> SharedStore:
     """Open a store that other gateways may have open. Raises as `open_store` does."""
-    return await _postgres().join(store.url, str(store), broken, settings.store_connections)
+    return _audited(await _postgres().join(store.url, str(store), broken, settings.store_connections), settings)
+
+
+def _audited(store: AnyStore, settings: Settings) -> AnyStore:
+    """Set what a store records in its audit log."""
+    store.auditor.mode, store.auditor.input_of = settings.audit, input_json
+    return store
 
 
 def _postgres() -> "type[PostgresStore]":
@@ -278,6 +288,7 @@ async def _core_of(
 async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
     """Build a core, which takes over the feed and the keys of a replica."""
     store, settings, clock, upstream, recorder, calls, _ = base
+    await store.audit.record("gateway.start", {"audit": settings.audit, "version": version("hfgateway")})
     unfinished = await store.generations.unfinished()
     if replica is None:
         feed = Feed(unfinished, await store.change_log.position())

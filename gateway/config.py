@@ -95,6 +95,7 @@ class Settings:
     price_cache: float
     unknown_price: str
     auth: str
+    audit: str
     oidc_issuer: str | None
     oidc_audience: str
     oidc_tenant_claim: str
@@ -452,6 +453,10 @@ _ROWS: dict[str, _Row] = {
         "auth", "", _one_of("", "none", "keys"),
         "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "
         "there",
+    ),
+    "AUDIT": _Row(
+        "audit", "off", _one_of("off", "on", "inputs"),
+        "on: keep a tamper-evident log of submissions and administrative acts; inputs: with the inputs of submissions",
     ),
     "OIDC_ISSUER": _Row(
         "oidc_issuer", "", _issuer, "URL of an OpenID Connect issuer whose tokens are accepted as well as API keys"

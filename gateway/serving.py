@@ -428,6 +428,7 @@ def _admin_handlers(core: Core) -> AdminHandlers:
         budgets=core.budgets,
         usage=core.store.usage,
         clock=core.clock,
+        audit=core.store.audit,
     )
 
 

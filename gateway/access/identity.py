@@ -19,6 +19,8 @@ DEFAULT_TENANT = "default"
 SCHEME = "bearer "
 ISSUED = "issued"
 """The `key_id` of callers with a token of an issuer. Ids of API keys have another form."""
+OPERATOR_ID = "operator"
+"""The `key_id` of the caller on the operator's socket."""
 WATCHING = frozenset({"GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations"})
 """The RPCs that a watch token may call."""
 
@@ -42,8 +44,19 @@ class Identity:
     token: str = ""
     """The fingerprint of the watch token; "" for an API key."""
 
+    @property
+    def actor(self) -> str:
+        """Who the audit log says it is: "key:ID", "token:SUBJECT", "operator" on the socket, or "anonymous"."""
+        if self.key_id == ISSUED:
+            return f"token:{self.key_name}"
+        if self.key_id == OPERATOR_ID:
+            return OPERATOR_ID
+        return f"key:{self.key_id}" if self.key_id else "anonymous"
+
 
 ANONYMOUS = Identity(DEFAULT_TENANT)
+OPERATOR = Identity(DEFAULT_TENANT, OPERATOR_ID)
+"""The caller on the operator's socket."""
 
 
 class Issuer(Protocol):

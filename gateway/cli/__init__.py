@@ -44,6 +44,7 @@ COMMANDS = {
         "gateway.cli.limits:limits", "Set and show budgets and limits of tenants, keys and labels (operators)."
     ),
     "usage": Entry("gateway.cli.usage:usage", "Sum up what tenants have used, as a table or CSV (operators)."),
+    "audit": Entry("gateway.cli.audit:audit", "Export and verify the log of submissions and acts (operators)."),
     "callbacks": Entry(
         "gateway.cli.callbacks:callbacks", "Send signed webhooks about generations to your own servers."
     ),

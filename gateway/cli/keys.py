@@ -181,11 +181,12 @@ def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
 
 def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
     """Act on the store of a gateway that does not run. An error is printed and ends the command."""
-    from gateway.access.identity import Access
+    from gateway.access.identity import OPERATOR_ID, Access
     from gateway.assembly import open_store
     from gateway.config import SettingError, make_default_folder
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock
+    from gateway.generations.journal import Caller, caller
     from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:
@@ -200,6 +201,7 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) ->
         finally:
             await store.close()
 
+    caller.set(Caller("", "", OPERATOR_ID))
     make_default_folder(settings.store)
     try:
         return asyncio.run(run())

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -79,14 +80,47 @@ class Operator:
 
         If no gateway runs on the configured store, that is printed and ends the command, too.
         """
-        if self.connection.address:
-            return ask(self.connection, rpc, request)
-        store = read_valid_settings().store
-        socket = running_gateway(store)
-        if socket is None:
-            echo(f"hfgateway: no gateway runs on {store}", err=True)
-            raise click.exceptions.Exit(exits.AWAY)
-        return ask(socket, rpc, request)
+        with self._calling() as (admin, metadata):
+            return rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
+
+    def stream(
+        self, rpc: Callable[[AdminServiceStub], Callable[..., Iterable[Answer]]], request: Message
+    ) -> Iterator[Answer]:
+        """Make a call with a stream of responses; like `ask`, but for any time."""
+        with self._calling() as (admin, metadata):
+            yield from rpc(admin)(request, metadata=metadata)
+
+    @contextmanager
+    def _calling(self) -> Iterator[tuple[AdminServiceStub, list[tuple[str, str]]]]:
+        import grpc
+
+        from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+        from hfgateway_client.channel import channel_credentials
+
+        where = self.connection
+        credentials = channel_credentials(where.trust) if where.address else None
+        address = where.address or _socket()
+        metadata = [("authorization", f"Bearer {where.api_key}")] if where.address and where.api_key else []
+        channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        with channel:
+            try:
+                yield AdminServiceStub(channel), metadata
+            except grpc.RpcError as error:
+                # A message names fields of the API; for this command they are options.
+                message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
+                echo(f"hfgateway: {message}", err=True)
+                away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+                raise click.exceptions.Exit(exits.AWAY if away else exits.REFUSED) from None
+
+
+def _socket() -> str:
+    """Return the address of the socket of the configured store's gateway. Without one, that ends the command."""
+    store = read_valid_settings().store
+    address = running_gateway(store)
+    if address is None:
+        echo(f"hfgateway: no gateway runs on {store}", err=True)
+        raise click.exceptions.Exit(exits.AWAY)
+    return address
 
 
 def operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -106,26 +140,3 @@ def operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*arguments, operator=Operator(connection), **options)
 
     return connection_options(address, "For --admin-server: an API key with the scope admin.")(with_operator)
-
-
-def ask(where: Connection | str, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Message) -> Answer:
-    """Make a call over a connection, or to the address of a socket. Its error is printed and ends the command."""
-    import grpc
-
-    from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
-    from hfgateway_client.channel import channel_credentials
-
-    address, key, credentials = where, "", None
-    if not isinstance(where, str):
-        address, key, credentials = where.address, where.api_key, channel_credentials(where.trust)
-    metadata = [("authorization", f"Bearer {key}")] if key else []
-    channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
-    with channel:
-        try:
-            return rpc(AdminServiceStub(channel))(request, timeout=PATIENCE, metadata=metadata)
-        except grpc.RpcError as error:
-            # A message names fields of the API; for this command they are options.
-            message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
-            echo(f"hfgateway: {message}", err=True)
-            away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-            raise click.exceptions.Exit(exits.AWAY if away else exits.REFUSED) from None

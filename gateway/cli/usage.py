@@ -16,7 +16,7 @@ from gateway.cli.progress import print_json
 GROUPS = "day, tenant, key, model or label:NAME"
 
 
-def _moment(text: str) -> float:
+def moment(text: str) -> float:
     """Read a UTC date, or an age such as 7d, as seconds since the epoch."""
     from gateway.config import seconds
 
@@ -31,8 +31,8 @@ def _moment(text: str) -> float:
 
 
 @click.command()
-@click.option("--since", type=_moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: 30d.")
-@click.option("--until", type=_moment, metavar="WHEN", help="The same, not included. Default: now.")
+@click.option("--since", type=moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: 30d.")
+@click.option("--until", type=moment, metavar="WHEN", help="The same, not included. Default: now.")
 @click.option("--tenant", default="", metavar="NAME", help="Only this tenant.")
 @click.option("--by", "groups", multiple=True, metavar="GROUP", help=f"Group by {GROUPS}; can be repeated.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a line of names.")

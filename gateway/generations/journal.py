@@ -20,10 +20,11 @@ _WARNINGS = {
 
 
 class Caller(NamedTuple):
-    """Where a call came from: the name of its API key, and its network address."""
+    """Where a call came from: the name of its API key, its network address, and who the audit log says it was."""
 
     key: str
     peer: str
+    actor: str = ""
 
 
 caller: ContextVar[Caller | None] = ContextVar("caller", default=None)

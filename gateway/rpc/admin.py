@@ -1,9 +1,13 @@
 """The handlers of AdminService: the actions of an operator, for all tenants."""
 
+import asyncio
+from collections.abc import AsyncIterator
+
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
 from gateway.access.scopes import Scope
 from gateway.agents.service import Agents
+from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
 from gateway.errors import Violation, gateway_unavailable, invalid_field, invalid_input
 from gateway.generations.budgets import Budgets
@@ -19,6 +23,8 @@ from gateway.rpc.usage import answer_of, query_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1
+ENTRIES_AT_ONCE = 500
+"""Entries of the audit log that are read at once."""
 DAY = 86_400.0
 OVERLAP, LONGEST_OVERLAP = DAY, 30 * DAY
 """Seconds for which a key stays valid after its rotation: by default, and at most."""
@@ -43,6 +49,7 @@ class AdminHandlers:
         budgets: Budgets,
         usage: UsageStore,
         clock: Clock,
+        audit: AuditStore,
     ) -> None:
         self._resolver = resolver
         self._access = access
@@ -51,6 +58,7 @@ class AdminHandlers:
         self._budgets = budgets
         self._usage = usage
         self._clock = clock
+        self._audit = audit
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
@@ -133,6 +141,33 @@ class AdminHandlers:
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
         return answer_of(query, rows)
+
+    async def get_audit_head(self, _: pb.GetAuditHeadRequest, __: Call) -> pb.GetAuditHeadResponse:
+        """Return the number and the hash of the last entry of the audit log."""
+        head = await self._audit.audit_head()
+        return pb.GetAuditHeadResponse(sequence=head.sequence, hash=head.hash)
+
+    async def export_audit(self, request: pb.ExportAuditRequest, _: Call) -> AsyncIterator[pb.AuditEntry]:
+        """Stream the audit log."""
+        wrong: list[Violation] = []
+        since = wall_time(request, "start_time", wrong)
+        if request.after_sequence < 0:
+            wrong.append(Violation("after_sequence", "must not be negative"))
+        if wrong:
+            raise invalid_input(wrong)
+        last = (await self._audit.audit_head()).sequence
+        # The first row is the one before, for its hash.
+        number, previous = request.after_sequence, GENESIS
+        begun = since is None
+        while number <= last and (rows := await self._audit.audit_entries(number, ENTRIES_AT_ONCE)):
+            for entry in rows:
+                begun = begun or time_of(entry) >= (since or 0.0)
+                if begun and request.after_sequence < entry.sequence <= last:
+                    yield pb.AuditEntry(
+                        sequence=entry.sequence, text=entry.text, hash=entry.hash, previous_hash=previous
+                    )
+                number, previous = entry.sequence + 1, entry.hash
+            await asyncio.sleep(0)
 
     async def _resolve(self, request: pb.ResolveGenerationRequest) -> Generation:
         match request.WhichOneof("resolution"):

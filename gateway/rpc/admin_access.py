@@ -1,6 +1,6 @@
 """Who may call AdminService: keys with the scope admin on its address, and replicas on the leader's gRPC port."""
 
-from gateway.access.identity import ANONYMOUS, Identity
+from gateway.access.identity import OPERATOR, Identity
 from gateway.rpc.chain import Chain
 
 
@@ -18,4 +18,4 @@ class ReplicasChain(AddressChain):
 
     def identify(self, method: str, authorization: str) -> Identity:
         """Return the caller. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
-        return super().identify(method, authorization) if authorization else ANONYMOUS
+        return super().identify(method, authorization) if authorization else OPERATOR

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from gateway import tracing
-from gateway.access.identity import ANONYMOUS, Access, Identity
+from gateway.access.identity import OPERATOR, Access, Identity
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.journal import Caller, caller
 from gateway.generations.stores import UnconfirmedError
@@ -61,7 +61,7 @@ class Chain:
 
     def identify(self, method: str, authorization: str) -> Identity:
         """Return the caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
-        return ANONYMOUS if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
+        return OPERATOR if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
 
     def is_replica(self, secret: str) -> bool:
         """Return whether a call with this text was forwarded by a replica."""
@@ -133,7 +133,7 @@ class Guard:
         """
         identity = self._chain.identify(self._method, authorization)
         if peer:
-            caller.set(Caller(identity.key_name, peer))
+            caller.set(Caller(identity.key_name, peer, identity.actor))
         if self._span is not None:
             self._span.set("hfgateway.tenant", identity.tenant)
         if self._entrance is not None:

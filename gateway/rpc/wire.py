@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from google.protobuf import json_format
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.archive.model import ArchivedFile, Part
@@ -11,7 +12,7 @@ from gateway.generations.limits import SPENDS
 from gateway.generations.model import Event, Forecast, Generation, Output
 from gateway.rpc.errors import duration, failure_message
 from gateway.rpc.structs import struct
-from hfgateway.v1 import generation_pb2, generation_service_pb2
+from hfgateway.v1 import generation_input_pb2, generation_pb2, generation_service_pb2
 
 FORECAST_FIELD = generation_pb2.Generation.FORECAST_FIELD_NUMBER
 NOTHING_ARCHIVED: Mapping[Part, ArchivedFile] = MappingProxyType({})
@@ -52,6 +53,12 @@ def _input(generation: Generation) -> bytes:
     given = b"" if generation.spec.adopted else embedded(INPUT_FIELD, generation.spec.input)
     used = struct(generation.used_input)
     return given if used is None else given + embedded(USED_INPUT_FIELD, used.SerializeToString())
+
+
+def input_json(given: bytes) -> object:
+    """Return the JSON of a stored input."""
+    message = generation_input_pb2.GenerationInput.FromString(given)
+    return json_format.MessageToDict(message)
 
 
 def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:

@@ -12,7 +12,7 @@ from gateway.generations.stores import (
     Saved,
     StoreError,
 )
-from gateway.store import change_log, limits
+from gateway.store import audit, change_log, limits
 from gateway.store.codec import (
     generation_of,
     progress_row,
@@ -34,6 +34,7 @@ class SqliteClaims(StorePart):
     async def claim(self, claim: Claim) -> Claimed:
         spec = claim.generation.spec
         text = shown(claim.generation)
+        entry = self._auditor.claim(claim)
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
@@ -65,6 +66,7 @@ class SqliteClaims(StorePart):
             execute(connection, sql["insert_generation"], row)
             if claim.request is not None:
                 execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
+            audit.append(connection, sql, entry)
             change = change_log.append(connection, self._sql, claim.generation, text)
             return change, Saved(spec.id, claim.generation, change)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from gateway.generations.stores import Listener, Saved, StoreError
 from gateway.store import files, statements
+from gateway.store.auditor import Auditor
 from gateway.store.mark import Mark
 from gateway.store.writer import Writer
 
@@ -19,9 +20,9 @@ WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Ca
 class Database:
     """A SQLite file, which is open until `close`. A file has one process.
 
-    `path` is the file, `writer` commits, `sql` has the SQL of each statement by its name, and `epoch` names this
-    history of the store. The parameters are those of `SqliteStore`. Raises `files.StoreFileError` if the file cannot be
-    used.
+    `path` is the file, `writer` commits, `sql` has the SQL of each statement by its name, `auditor` makes the entries
+    of the audit log, and `epoch` names this history of the store. The parameters are those of `SqliteStore`. Raises
+    `files.StoreFileError` if the file cannot be used.
     """
 
     def __init__(self, path: Path, broken: Callable[[Exception], None], writer: WriterFrom, *, declared: bool) -> None:
@@ -37,6 +38,7 @@ class Database:
         except BaseException:
             self._lock.close()
             raise
+        self.auditor = Auditor()
         self._listeners: list[Listener] = []
         self.writer = writer(writing, self._notify, broken)
         if mark is not None:
@@ -77,6 +79,7 @@ class StorePart:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._writer = database.writer
+        self._auditor = database.auditor
         self._sql = database.sql
         self._rows = database.rows
         self._one = database.one

@@ -12,7 +12,7 @@ from gateway.generations.stores import (
     Removal,
     Saved,
 )
-from gateway.store import change_log
+from gateway.store import audit, change_log
 from gateway.store.database import StorePart
 from gateway.store.writer import Effect
 
@@ -26,6 +26,7 @@ class SqliteDeletions(StorePart):
     async def delete(self, generation: Generation, *, at_upstream: bool, steady: Steady) -> None:
         spec = generation.spec
         of = {"generation_id": spec.id}
+        entry = self._auditor.delete(generation)
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
@@ -40,6 +41,7 @@ class SqliteDeletions(StorePart):
             if at_upstream:
                 removal = {"request_id": generation.request_id, "account": spec.account, "origin": spec.origin}
                 connection.execute(sql["insert_removal"], of | removal)
+            audit.append(connection, sql, entry)
             change = change_log.append_removal(connection, self._sql, generation)
             return None, Saved(spec.id, None, change)
 

@@ -21,7 +21,7 @@ from gateway.generations.stores import (
     Saved,
     StoreError,
 )
-from gateway.store import change_log, limits
+from gateway.store import audit, change_log, limits
 from gateway.store.codec import (
     generation_of,
     progress_row,
@@ -45,6 +45,7 @@ class SqliteGenerations(StorePart):
 
     async def save(self, before: Generation, after: Generation, step: str = "save") -> bool:
         text = shown(after)
+        entry = self._auditor.save(before, after, step)
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
@@ -67,6 +68,7 @@ class SqliteGenerations(StorePart):
             seconds = None if before.done else run_time(after)
             if seconds is not None:
                 connection.execute(sql["insert_duration"], RunTime(spec.model_id, spec.traits, seconds)._asdict())
+            audit.append(connection, sql, entry)
             change = change_log.append(connection, self._sql, after, text) if after.revision > before.revision else None
             return True, Saved(after.id, after, change)
 

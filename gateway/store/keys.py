@@ -1,9 +1,10 @@
 """The port `KeyStore` on SQLite."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from gateway.access.keys import ApiKey
+from gateway.store import audit
 from gateway.store.database import StorePart
 from gateway.store.rows import api_key_of, api_key_row
 from gateway.store.writer import Effect
@@ -13,27 +14,23 @@ class SqliteKeys(StorePart):
     """The methods are described in `gateway/access/identity.py`."""
 
     async def add_api_key(self, key: ApiKey) -> None:
-        row = api_key_row(key)
-
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["insert_api_key"], row)
-            return None, None
-
-        await self._writer.write("api key", write)
+        await self._change("api key", "insert_api_key", api_key_row(key), self._auditor.key(key))
 
     async def revoke_api_key(self, key_id: str, wall: float) -> None:
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["revoke_api_key"], {"id": key_id, "revoke_time": wall})
-            return None, None
-
-        await self._writer.write("revocation", write)
+        entry = self._auditor.entry("key.revoke", wall, id=key_id)
+        await self._change("revocation", "revoke_api_key", {"id": key_id, "revoke_time": wall}, entry)
 
     async def expire_api_key(self, key_id: str, wall: float) -> None:
+        entry = self._auditor.expiry(key_id, wall)
+        await self._change("revocation", "expire_api_key", {"id": key_id, "expire_time": wall}, entry)
+
+    async def _change(self, step: str, name: str, row: Mapping[str, object], entry: str | None) -> None:
         def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["expire_api_key"], {"id": key_id, "expire_time": wall})
+            if connection.execute(self._sql[name], row).rowcount:
+                audit.append(connection, self._sql, entry)
             return None, None
 
-        await self._writer.write("revocation", write)
+        await self._writer.write(step, write)
 
     async def api_keys(self) -> Sequence[ApiKey]:
         return [api_key_of(row) for row in self._rows("read_api_keys")]

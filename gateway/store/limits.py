@@ -19,6 +19,7 @@ from gateway.generations.limits import (
 )
 from gateway.generations.model import ENDED, Generation, Spec, State
 from gateway.generations.stores import Claim
+from gateway.store import audit
 from gateway.store.codec import Row
 from gateway.store.database import StorePart
 from gateway.store.statements import execute
@@ -36,12 +37,17 @@ class SqliteLimits(StorePart):
 
     async def set_limits(self, tenant: str, subject: str, limits: Limits, day: str) -> None:
         named = {"tenant": tenant, "subject": subject}
+        entry = self._auditor.limits(tenant, subject, limits)
 
         def write(connection: sqlite3.Connection) -> Effect:
             if limits == Limits():
-                connection.execute(self._sql["delete_limits"], named)
+                if connection.execute(self._sql["delete_limits"], named).rowcount:
+                    audit.append(connection, self._sql, entry)
                 return None, None
             row = named | limits_row(limits)
+            if connection.execute(self._sql["has_limits"], row).fetchone():
+                return None, None
+            audit.append(connection, self._sql, entry)
             if connection.execute(self._sql["set_limits"], row).rowcount == 0:
                 connection.execute(self._sql["insert_limits"], row | self._counted(connection, tenant, subject, day))
             return None, None

@@ -17,7 +17,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.model import Generation
 from gateway.generations.state import Restored, advance, step
 from gateway.generations.stores import UnconfirmedError
-from gateway.store import files, mark
+from gateway.store import audit, auditor, files, mark
 from gateway.store.files import InUseError, StoreFileError
 from gateway.store.sqlite import SqliteStore
 from gateway.store.store import Store
@@ -105,10 +105,13 @@ def _exists(path: Path) -> None:
 
 async def _renew_epoch(store: SqliteStore) -> None:
     """Give the store a new epoch, which makes its mark and all resume tokens invalid."""
+    sql, epoch = store.database.sql, secrets.token_hex(4)
 
     def write(connection: sqlite3.Connection) -> Effect:
-        connection.execute(store.database.sql["delete_origin"])
-        connection.execute(store.database.sql["write_epoch"], {"epoch": secrets.token_hex(4)})
+        connection.execute(sql["delete_origin"])
+        connection.execute(sql["write_epoch"], {"epoch": epoch})
+        if connection.execute(sql["read_audit_head"]).fetchone():
+            audit.append(connection, sql, auditor.restored(epoch))
         return None, None
 
     await store.database.writer.write("new epoch", write)

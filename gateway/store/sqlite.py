@@ -6,6 +6,7 @@ from pathlib import Path
 from gateway.store.accounts import SqliteAccounts
 from gateway.store.agents import SqliteAgents
 from gateway.store.archive import SqliteCopies
+from gateway.store.audit import SqliteAudit
 from gateway.store.callbacks import SqliteCallbacks
 from gateway.store.catalogs import SqliteCatalogs
 from gateway.store.change_log import SqliteChangeLog
@@ -44,6 +45,7 @@ class SqliteStore:
         declared: bool = False,
     ) -> None:
         self.database = database = Database(path, broken, writer, declared=declared)
+        self.auditor = database.auditor
         self.health = SqliteHealth(database)
         self.claims = SqliteClaims(database)
         self.generations = SqliteGenerations(database)
@@ -53,6 +55,7 @@ class SqliteStore:
         self.events = SqliteEvents(database)
         self.accounts = SqliteAccounts(database)
         self.times = SqliteTimes(database)
+        self.audit = SqliteAudit(database)
         self.keys = SqliteKeys(database)
         self.limits = SqliteLimits(database)
         self.usage = SqliteUsage(database)

@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 from gateway.access.identity import KeyStore
 from gateway.agents.ports import AgentStore
 from gateway.archive.ports import CopyStore
+from gateway.audit import AuditStore
 from gateway.callbacks.ports import CallbackStore
 from gateway.catalog.ports import CatalogStore
 from gateway.characters.ports import CharacterStore
@@ -23,6 +24,7 @@ from gateway.generations.stores import (
     UsageStore,
     WebhookStore,
 )
+from gateway.store.auditor import Auditor
 
 
 class StoreOpenError(Exception):
@@ -71,6 +73,14 @@ class Store(Protocol):
     @property
     def times(self) -> TimeStore:
         """The steady time."""
+
+    @property
+    def auditor(self) -> Auditor:
+        """Makes the entries of the audit log."""
+
+    @property
+    def audit(self) -> AuditStore:
+        """The audit log."""
 
     @property
     def keys(self) -> KeyStore:

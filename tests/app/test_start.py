@@ -63,6 +63,7 @@ WRONG = {
         "https://gateway.example.invalid?x=1",
     ],
     "ADMIN_ADDRESS": ["50052", "nowhere"],
+    "AUDIT": ["yes", "input"],
     "REPLICA_ADDRESS": ["50051", "127.0.0.1:50051"],
     "WEBHOOK_ADDRESS": ["127.0.0.1:8081", "nowhere"],
     "WEBHOOK_SECRET": [f"whsec_{SECRET}", SECRET],

@@ -41,7 +41,7 @@ DO $$ DECLARE name text; BEGIN
         WHERE schemaname = 'public' AND tablename NOT IN ('migrations', 'meta', 'lease', 'log')
     LOOP EXECUTE 'DELETE FROM ' || name; END LOOP;
 END $$;
-UPDATE log SET position = 0;
+UPDATE log SET position = 0, audit_sequence = 0, audit_hash = decode(repeat('00', 32), 'hex');
 UPDATE lease SET replica = NULL, released = true;
 """
 """Faster than TRUNCATE, which makes new files."""

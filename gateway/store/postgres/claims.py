@@ -37,6 +37,7 @@ class PostgresClaims(StorePart):
             "day": "" if demand is None else demand.day,
             "minute": 0 if demand is None else demand.minute,
         }
+        row |= {"audit": self._auditor.claim(claim)}
         row |= {"fingerprint": claim.fingerprint, "update_time": generation.update_time}
         row |= {f"request_{name}": request[name] for name in NO_REQUEST}
         job = Job(

@@ -22,6 +22,7 @@ from gateway import failpoints
 from gateway.concurrency import OwnedTasks
 from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedError, UnknownCommitError
 from gateway.store import statements
+from gateway.store.auditor import Auditor
 from gateway.store.postgres.errors import Outcome, outcome
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Database:
     def __init__(self, url: str, connections: int, broken: Callable[[Exception], None]) -> None:
         self.sql: Final = {name: _placeholders(sql) for name, sql in statements.load("postgres").items()}
         self.replica: Final = uuid.uuid4()
+        self.auditor = Auditor()
         self.fence = 0
         self.epoch = NO_EPOCH
         self.writes = 0
@@ -310,6 +312,7 @@ class StorePart:
         self._rows = database.rows
         self._one = database.one
         self._write = database.write
+        self._auditor = database.auditor
 
 
 def arrays(rows: Sequence[Mapping[str, Any]], booleans: frozenset[str] = frozenset()) -> dict[str, list[Any]]:

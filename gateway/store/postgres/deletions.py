@@ -29,6 +29,7 @@ class PostgresDeletions(StorePart):
             "account": spec.account,
             "origin": spec.origin,
             "time": generation.ended_at or spec.created_at,
+            "audit": self._auditor.delete(generation),
         }
 
         def saved(position: int | None) -> Saved:

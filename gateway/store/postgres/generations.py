@@ -58,6 +58,7 @@ class PostgresGenerations(StorePart):
             "ended": ended,
             "released": released,
             "spent": spent,
+            "audit": self._auditor.save(before, after, step),
         }
         job = Job(SAVE, step, row, before.id, lambda position: change_log.saved(after, position if changes else None))
         try:

@@ -11,13 +11,15 @@ class PostgresKeys(StorePart):
     """The methods are described in `gateway/access/identity.py`."""
 
     async def add_api_key(self, key: ApiKey) -> None:
-        await self._write("api key", "insert_api_key", api_key_row(key))
+        await self._write("api key", "insert_api_key", api_key_row(key) | {"audit": self._auditor.key(key)})
 
     async def revoke_api_key(self, key_id: str, wall: float) -> None:
-        await self._write("revocation", "revoke_api_key", {"id": key_id, "revoke_time": wall})
+        entry = self._auditor.entry("key.revoke", wall, id=key_id)
+        await self._write("revocation", "revoke_api_key", {"id": key_id, "revoke_time": wall, "audit": entry})
 
     async def expire_api_key(self, key_id: str, wall: float) -> None:
-        await self._write("revocation", "expire_api_key", {"id": key_id, "expire_time": wall})
+        entry = self._auditor.expiry(key_id, wall)
+        await self._write("revocation", "expire_api_key", {"id": key_id, "expire_time": wall, "audit": entry})
 
     async def api_keys(self) -> Sequence[ApiKey]:
         return [api_key_of(row) for row in await self._rows("read_api_keys")]

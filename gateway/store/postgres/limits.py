@@ -11,7 +11,7 @@ class PostgresLimits(StorePart):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def set_limits(self, tenant: str, subject: str, limits: Limits, day: str) -> None:
-        named = {"tenant": tenant, "subject": subject}
+        named = {"tenant": tenant, "subject": subject, "audit": self._auditor.limits(tenant, subject, limits)}
         if limits == Limits():
             await self._write("limits", "delete_limits", named)
             return

@@ -310,6 +310,10 @@ class _Target:
                 await self._write(name, value)
             await self._connection.execute("UPDATE log SET position = %s", [source.position])
             await self._connection.execute(
+                "UPDATE log SET audit_sequence = sequence, audit_hash = hash FROM ("
+                "SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1) AS head"
+            )
+            await self._connection.execute(
                 "SELECT setval(pg_get_serial_sequence('durations', 'id'), max(id)) FROM durations"
             )
             await self._connection.execute("DELETE FROM meta WHERE name LIKE 'moving%%'", [])

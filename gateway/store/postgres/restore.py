@@ -2,6 +2,7 @@
 
 import secrets
 
+from gateway.store import auditor
 from gateway.store.postgres.store import PostgresStore
 from gateway.store.restore import Declared, hold
 
@@ -13,6 +14,7 @@ async def declare_restored(store: PostgresStore) -> Declared:
     """
     database = store.database
     held = await hold(store)
-    await database.write(None, "write_epoch", {"epoch": secrets.token_hex(4)})
+    epoch = secrets.token_hex(4)
+    await database.write(None, "write_epoch", {"epoch": epoch, "audit": auditor.restored(epoch)})
     newest = await database.one("read_newest_change_time")
     return Declared(held, None if newest is None else newest["time"])

@@ -16,6 +16,7 @@ from gateway.generations.stores import UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.accounts import PostgresAccounts
 from gateway.store.postgres.agents import PostgresAgents
+from gateway.store.postgres.audit import PostgresAudit
 from gateway.store.postgres.callbacks import PostgresCallbacks
 from gateway.store.postgres.catalogs import PostgresCatalogs
 from gateway.store.postgres.change_log import PostgresChangeLog
@@ -81,6 +82,8 @@ class PostgresStore:
         self.events = PostgresEvents(database)
         self.accounts = PostgresAccounts(database)
         self.times = PostgresTimes(database)
+        self.auditor = database.auditor
+        self.audit = PostgresAudit(database)
         self.keys = PostgresKeys(database)
         self.limits = PostgresLimits(database)
         self.usage = PostgresUsage(database)

@@ -329,6 +329,43 @@ pub struct ListLimitsResponse {
     #[prost(message, repeated, tag = "1")]
     pub limits: ::prost::alloc::vec::Vec<LimitsOfSubject>,
 }
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ExportAuditRequest {
+    /// Only entries with a greater number. 0: all.
+    #[prost(int64, tag = "1")]
+    pub after_sequence: i64,
+    /// Begin with the first entry at or after this time. Absent: with the first one. All later entries follow, because they
+    /// are a chain.
+    #[prost(message, optional, tag = "2")]
+    pub start_time: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// An entry of the audit log. Set by the gateway.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AuditEntry {
+    /// The number of the entry, counted from 1 without gaps.
+    #[prost(int64, tag = "1")]
+    pub sequence: i64,
+    /// The entry as JSON, in ASCII with sorted names and no spaces.
+    #[prost(string, tag = "2")]
+    pub text: ::prost::alloc::string::String,
+    /// The SHA-256 of previous_hash, of sequence as 8 bytes with the most significant one first, and of text.
+    #[prost(bytes = "vec", tag = "3")]
+    pub hash: ::prost::alloc::vec::Vec<u8>,
+    /// The hash of the entry before; 32 zero bytes for the first one.
+    #[prost(bytes = "vec", tag = "4")]
+    pub previous_hash: ::prost::alloc::vec::Vec<u8>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetAuditHeadRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetAuditHeadResponse {
+    /// The number of the last entry; 0 if there is none.
+    #[prost(int64, tag = "1")]
+    pub sequence: i64,
+    /// Its hash; 32 zero bytes if there is none.
+    #[prost(bytes = "vec", tag = "2")]
+    pub hash: ::prost::alloc::vec::Vec<u8>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryUsageRequest {
     /// Count generations that were submitted at or after this time. Absent: 30 days before end_time.
@@ -836,6 +873,65 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+        ///
+        /// Retry: safe. After an interruption, continue with after_sequence.
+        pub async fn export_audit(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ExportAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::AuditEntry>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/ExportAudit",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "ExportAudit"),
+                );
+            self.inner.server_streaming(req, path, codec).await
+        }
+        /// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+        /// no entry up to it was changed or removed.
+        ///
+        /// Retry: safe.
+        pub async fn get_audit_head(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetAuditHeadRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetAuditHeadResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/GetAuditHead",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "GetAuditHead"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
         /// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
         ///
@@ -1015,6 +1111,33 @@ pub mod admin_service_server {
             request: tonic::Request<super::ListLimitsRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListLimitsResponse>,
+            tonic::Status,
+        >;
+        /// Server streaming response type for the ExportAudit method.
+        type ExportAuditStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::AuditEntry, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+        ///
+        /// Retry: safe. After an interruption, continue with after_sequence.
+        async fn export_audit(
+            &self,
+            request: tonic::Request<super::ExportAuditRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::ExportAuditStream>,
+            tonic::Status,
+        >;
+        /// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+        /// no entry up to it was changed or removed.
+        ///
+        /// Retry: safe.
+        async fn get_audit_head(
+            &self,
+            request: tonic::Request<super::GetAuditHeadRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetAuditHeadResponse>,
             tonic::Status,
         >;
         /// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
@@ -1554,6 +1677,97 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListLimitsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/ExportAudit" => {
+                    #[allow(non_camel_case_types)]
+                    struct ExportAuditSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::ServerStreamingService<super::ExportAuditRequest>
+                    for ExportAuditSvc<T> {
+                        type Response = super::AuditEntry;
+                        type ResponseStream = T::ExportAuditStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ExportAuditRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::export_audit(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ExportAuditSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/GetAuditHead" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetAuditHeadSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::GetAuditHeadRequest>
+                    for GetAuditHeadSvc<T> {
+                        type Response = super::GetAuditHeadResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetAuditHeadRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::get_audit_head(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetAuditHeadSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

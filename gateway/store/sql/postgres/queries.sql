@@ -108,7 +108,13 @@ SELECT value FROM meta WHERE name = :name;
 -- name: write_epoch
 -- Store the name of a new history of the store.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
-written AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' RETURNING name)
+written AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' AND value <> :epoch RETURNING name),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE audit_sequence > 0 RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: write_probe
@@ -147,7 +153,7 @@ given AS (
         :request_headers::text[], :request_body::bytea[], :request_key::text[], :request_kind::text[],
         :key_id::text[], :price::bigint[], :estimated_credits::text[], :estimated_usd::text[], :callback_url::text[],
         :subjects::text[],
-        :limited::boolean[], :day::text[], :minute::bigint[]
+        :limited::boolean[], :day::text[], :minute::bigint[], :audit::text[]
     ) WITH ORDINALITY AS given (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
         token_hash, start_by, fail_when_saturated, traits, adopted, traceparent, version, revision, state, done,
@@ -155,7 +161,7 @@ given AS (
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, fingerprint, update_time,
         request_account, request_origin, request_path, request_query, request_headers, request_body, request_key,
         request_kind, key_id, price, estimated_credits, estimated_usd, callback_url, subjects, limited, day, minute,
-        place
+        audit, place
     )
 ), asked AS (
     SELECT given.place, given.tenant, subject, given.price, given.limited
@@ -217,9 +223,22 @@ given AS (
     FROM added JOIN used USING (tenant, subject)
     WHERE limits.tenant = added.tenant AND limits.subject = added.subject RETURNING 1
 ), counter AS (
-    UPDATE log SET position = position + counted.number, writes = writes + 1
-    FROM (SELECT count(*) AS number FROM new) AS counted
-    WHERE counted.number > 0 RETURNING position - counted.number AS before, writes
+    UPDATE log SET position = position + counted.number, writes = writes + 1,
+        audit_sequence = audit_sequence + cardinality(counted.texts), audit_before = audit_hash, audit_hash = coalesce(
+            (audit_chain(audit_sequence, audit_hash, counted.texts))[cardinality(counted.texts)], audit_hash
+        )
+    FROM (
+        SELECT count(*) AS number,
+            coalesce(array_agg(audit ORDER BY turn) FILTER (WHERE audit IS NOT NULL), '{}') AS texts
+        FROM new
+    ) AS counted
+    WHERE counted.number > 0
+    RETURNING position - counted.number AS before, writes,
+        audit_sequence - cardinality(counted.texts) AS audit_number, audit_before, counted.texts
+), audited AS (
+    INSERT INTO audit (sequence, text, hash)
+    SELECT audit_number + n, text, hash
+    FROM counter, unnest(texts, audit_chain(audit_number, audit_before, texts)) WITH ORDINALITY AS chain (text, hash, n)
 ), stored AS (
     INSERT INTO generations (
         id, tenant, model_id, api, account, origin, input, labels, idempotency_key, create_time, created_at, weight,
@@ -262,12 +281,12 @@ given AS (
         :sends::integer[], :ambiguous::boolean[], :not_before::double precision[], :repeats_over::boolean[],
         :cancel_requested::boolean[], :polls::integer[], :missing_since::double precision[],
         :stray_request_id::text[], :held::boolean[], :subjects::text[], :ended::smallint[], :released::bigint[],
-        :spent::bigint[]
+        :spent::bigint[], :audit::text[]
     ) WITH ORDINALITY AS given (
         id, version_before, tenant, account, idempotency_key, model_id, traits, settles, frees_key, latches, seconds,
         changes, update_time, version, revision, state, done, request_id, end_time, ended_at, shown, owner, attempt,
         send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested, polls,
-        missing_since, stray_request_id, held, subjects, ended, released, spent, place
+        missing_since, stray_request_id, held, subjects, ended, released, spent, audit, place
     )
 ), stored AS (
     UPDATE generations SET
@@ -316,13 +335,23 @@ given AS (
             + CASE WHEN left(limits.day, 7) = left(due.day, 7) THEN due.month_spent ELSE 0 END
     FROM due WHERE limits.tenant = due.tenant AND limits.subject = due.subject RETURNING 1
 ), counter AS (
-    UPDATE log SET position = position + counted.number, writes = writes + 1
+    UPDATE log SET position = position + counted.number, writes = writes + 1,
+        audit_sequence = audit_sequence + cardinality(counted.texts), audit_before = audit_hash, audit_hash = coalesce(
+            (audit_chain(audit_sequence, audit_hash, counted.texts))[cardinality(counted.texts)], audit_hash
+        )
     -- The limits are locked before the log, as in a claim.
     FROM (
-        SELECT count(*) AS saved, count(*) FILTER (WHERE changes) AS number, (SELECT count(*) FROM used) AS used
+        SELECT count(*) AS saved, count(*) FILTER (WHERE changes) AS number, (SELECT count(*) FROM used) AS used,
+            coalesce(array_agg(audit ORDER BY place) FILTER (WHERE audit IS NOT NULL), '{}') AS texts
         FROM saved
     ) AS counted
-    WHERE counted.saved > 0 AND counted.used >= 0 RETURNING position - counted.number AS before, writes
+    WHERE counted.saved > 0 AND counted.used >= 0
+    RETURNING position - counted.number AS before, writes,
+        audit_sequence - cardinality(counted.texts) AS audit_number, audit_before, counted.texts
+), audited AS (
+    INSERT INTO audit (sequence, text, hash)
+    SELECT audit_number + n, text, hash
+    FROM counter, unnest(texts, audit_chain(audit_number, audit_before, texts)) WITH ORDINALITY AS chain (text, hash, n)
 ), logged AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, counter.before + turn, id, revision, shown, update_time FROM saved, counter WHERE changes
@@ -448,7 +477,18 @@ unconfirmed AS (
     INSERT INTO removals (generation_id, request_id, account, origin)
     SELECT id, :request_id::text, :account::text, :origin::text FROM removed WHERE :at_upstream
 ),
-counter AS (UPDATE log SET position = position + 1, writes = writes + 1 FROM removed RETURNING position, writes),
+counter AS (
+    UPDATE log SET position = position + 1, writes = writes + 1,
+        audit_sequence = audit_sequence + CASE WHEN :audit::text IS NULL THEN 0 ELSE 1 END,
+        audit_hash = coalesce(
+            (audit_chain(audit_sequence, audit_hash, array_remove(ARRAY[:audit::text], NULL)))[1], audit_hash
+        )
+    FROM removed RETURNING position, writes, audit_sequence, audit_hash
+),
+audited AS (
+    INSERT INTO audit (sequence, text, hash)
+    SELECT audit_sequence, :audit::text, audit_hash FROM counter WHERE :audit::text IS NOT NULL
+),
 logged AS (
     INSERT INTO changes (tenant, position, generation_id, revision, shown, time)
     SELECT tenant, position, id, 0, '', :time::double precision FROM removed, counter
@@ -688,13 +728,31 @@ matching AS (
         submissions_per_minute = excluded.submissions_per_minute, in_flight = excluded.in_flight,
         concurrency_share = excluded.concurrency_share, models = excluded.models
     RETURNING 1
-)
+), different AS (
+    SELECT FROM written WHERE NOT EXISTS (
+        SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text
+            AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
+                IS NOT DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint,
+                    :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text)
+    )
+), numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM different WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_limits
 -- Remove the limits of a subject.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
-written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1)
+written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_limits
@@ -736,6 +794,25 @@ WHERE id >= :first_id::text AND create_time >= :since::double precision AND crea
     AND (:of_tenant::text = '' OR tenant = :of_tenant::text)
 GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6 LIMIT :most;
 
+-- name: read_audit_head
+-- Read the number and the hash of the last entry of the audit log.
+SELECT audit_sequence AS sequence, audit_hash AS hash FROM log;
+
+-- name: read_audit
+-- Read entries of the audit log in their order.
+SELECT sequence, text, hash FROM audit WHERE sequence >= :first ORDER BY sequence LIMIT :limit;
+
+-- name: insert_audit
+-- Append an entry to the audit log that is about no other change. `always`: also to an empty log.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM fenced WHERE audit_sequence > 0 OR :always::boolean RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM numbered;
+
 -- name: insert_api_key
 -- Store a new API key as its hash.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
@@ -744,22 +821,43 @@ written AS (
     SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision, :scopes::text,
         :expire_time::double precision
     FROM fenced
-    ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE api_keys.hash = excluded.hash RETURNING id
-)
+    ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE api_keys.hash = excluded.hash RETURNING id, xmax = 0 AS new
+),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE new AND :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: revoke_api_key
 -- Store when an API key was revoked. The first time is kept.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
-    UPDATE api_keys SET revoke_time = coalesce(revoke_time, :revoke_time) FROM fenced WHERE id = :id RETURNING id
-)
+    UPDATE api_keys SET revoke_time = :revoke_time FROM fenced WHERE id = :id AND revoke_time IS NULL RETURNING id
+),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: expire_api_key
 -- Store when an API key expires.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
-written AS (UPDATE api_keys SET expire_time = :expire_time FROM fenced WHERE id = :id RETURNING id)
+written AS (
+    UPDATE api_keys SET expire_time = :expire_time FROM fenced
+    WHERE id = :id AND expire_time IS DISTINCT FROM :expire_time RETURNING id
+),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_api_keys

@@ -314,6 +314,13 @@ SELECT * FROM limits WHERE tenant = :tenant AND subject IN (SELECT value FROM js
 -- Read all limits and their use.
 SELECT * FROM limits ORDER BY tenant, subject;
 
+-- name: has_limits
+-- Check whether a subject has exactly these limits.
+SELECT 1 FROM limits
+WHERE tenant = :tenant AND subject = :subject AND credits_per_day IS :credits_per_day
+    AND credits_per_month IS :credits_per_month AND submissions_per_minute IS :submissions_per_minute
+    AND in_flight IS :in_flight AND concurrency_share IS :concurrency_share AND models = :models;
+
 -- name: set_limits
 -- Replace the limits of a subject. What is used of them stays.
 UPDATE limits SET
@@ -404,15 +411,27 @@ VALUES (:id, :tenant, :name, :hash, :create_time, :scopes, :expire_time);
 
 -- name: revoke_api_key
 -- Store when an API key was revoked. The first time is kept.
-UPDATE api_keys SET revoke_time = coalesce(revoke_time, :revoke_time) WHERE id = :id;
+UPDATE api_keys SET revoke_time = :revoke_time WHERE id = :id AND revoke_time IS NULL;
 
 -- name: expire_api_key
 -- Store when an API key expires.
-UPDATE api_keys SET expire_time = :expire_time WHERE id = :id;
+UPDATE api_keys SET expire_time = :expire_time WHERE id = :id AND expire_time IS NOT :expire_time;
 
 -- name: read_api_keys
 -- Read all API keys, revoked ones included.
 SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FROM api_keys;
+
+-- name: read_audit_head
+-- Read the number and the hash of the last entry of the audit log.
+SELECT sequence, hash FROM audit WHERE sequence = (SELECT max(sequence) FROM audit);
+
+-- name: read_audit
+-- Read entries of the audit log in their order.
+SELECT sequence, text, hash FROM audit WHERE sequence >= :first ORDER BY sequence LIMIT :limit;
+
+-- name: insert_audit
+-- Append an entry to the audit log.
+INSERT INTO audit (sequence, text, hash) VALUES (:sequence, :text, :hash);
 
 -- name: read_token_secret
 -- Read the secret that signs this store's watch tokens.

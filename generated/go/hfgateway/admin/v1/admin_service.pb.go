@@ -1860,6 +1860,224 @@ func (x *ListLimitsResponse) GetLimits() []*LimitsOfSubject {
 	return nil
 }
 
+type ExportAuditRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only entries with a greater number. 0: all.
+	AfterSequence int64 `protobuf:"varint,1,opt,name=after_sequence,json=afterSequence,proto3" json:"after_sequence,omitempty"`
+	// Begin with the first entry at or after this time. Absent: with the first one. All later entries follow, because they
+	// are a chain.
+	StartTime     *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExportAuditRequest) Reset() {
+	*x = ExportAuditRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExportAuditRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExportAuditRequest) ProtoMessage() {}
+
+func (x *ExportAuditRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExportAuditRequest.ProtoReflect.Descriptor instead.
+func (*ExportAuditRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *ExportAuditRequest) GetAfterSequence() int64 {
+	if x != nil {
+		return x.AfterSequence
+	}
+	return 0
+}
+
+func (x *ExportAuditRequest) GetStartTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.StartTime
+	}
+	return nil
+}
+
+// An entry of the audit log. Set by the gateway.
+type AuditEntry struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the entry, counted from 1 without gaps.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// The entry as JSON, in ASCII with sorted names and no spaces.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// The SHA-256 of previous_hash, of sequence as 8 bytes with the most significant one first, and of text.
+	Hash []byte `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	// The hash of the entry before; 32 zero bytes for the first one.
+	PreviousHash  []byte `protobuf:"bytes,4,opt,name=previous_hash,json=previousHash,proto3" json:"previous_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuditEntry) Reset() {
+	*x = AuditEntry{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuditEntry) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuditEntry) ProtoMessage() {}
+
+func (x *AuditEntry) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
+func (*AuditEntry) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *AuditEntry) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *AuditEntry) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *AuditEntry) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *AuditEntry) GetPreviousHash() []byte {
+	if x != nil {
+		return x.PreviousHash
+	}
+	return nil
+}
+
+type GetAuditHeadRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuditHeadRequest) Reset() {
+	*x = GetAuditHeadRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuditHeadRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuditHeadRequest) ProtoMessage() {}
+
+func (x *GetAuditHeadRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuditHeadRequest.ProtoReflect.Descriptor instead.
+func (*GetAuditHeadRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{31}
+}
+
+type GetAuditHeadResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of the last entry; 0 if there is none.
+	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Its hash; 32 zero bytes if there is none.
+	Hash          []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetAuditHeadResponse) Reset() {
+	*x = GetAuditHeadResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetAuditHeadResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetAuditHeadResponse) ProtoMessage() {}
+
+func (x *GetAuditHeadResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetAuditHeadResponse.ProtoReflect.Descriptor instead.
+func (*GetAuditHeadResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetAuditHeadResponse) GetSequence() int64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *GetAuditHeadResponse) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
 type QueryUsageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Count generations that were submitted at or after this time. Absent: 30 days before end_time.
@@ -1877,7 +2095,7 @@ type QueryUsageRequest struct {
 
 func (x *QueryUsageRequest) Reset() {
 	*x = QueryUsageRequest{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[29]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1889,7 +2107,7 @@ func (x *QueryUsageRequest) String() string {
 func (*QueryUsageRequest) ProtoMessage() {}
 
 func (x *QueryUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[29]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1902,7 +2120,7 @@ func (x *QueryUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUsageRequest.ProtoReflect.Descriptor instead.
 func (*QueryUsageRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{29}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *QueryUsageRequest) GetStartTime() *timestamppb.Timestamp {
@@ -1943,7 +2161,7 @@ type QueryUsageResponse struct {
 
 func (x *QueryUsageResponse) Reset() {
 	*x = QueryUsageResponse{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2173,7 @@ func (x *QueryUsageResponse) String() string {
 func (*QueryUsageResponse) ProtoMessage() {}
 
 func (x *QueryUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2186,7 @@ func (x *QueryUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUsageResponse.ProtoReflect.Descriptor instead.
 func (*QueryUsageResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{30}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *QueryUsageResponse) GetGroups() []*UsageGroup {
@@ -2004,7 +2222,7 @@ type UsageGroup struct {
 
 func (x *UsageGroup) Reset() {
 	*x = UsageGroup{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[31]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2016,7 +2234,7 @@ func (x *UsageGroup) String() string {
 func (*UsageGroup) ProtoMessage() {}
 
 func (x *UsageGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[31]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2029,7 +2247,7 @@ func (x *UsageGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageGroup.ProtoReflect.Descriptor instead.
 func (*UsageGroup) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{31}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *UsageGroup) GetValues() []string {
@@ -2214,7 +2432,21 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x11ListLimitsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"Q\n" +
 	"\x12ListLimitsResponse\x12;\n" +
-	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"\xb8\x01\n" +
+	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"v\n" +
+	"\x12ExportAuditRequest\x12%\n" +
+	"\x0eafter_sequence\x18\x01 \x01(\x03R\rafterSequence\x129\n" +
+	"\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"u\n" +
+	"\n" +
+	"AuditEntry\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\x12#\n" +
+	"\rprevious_hash\x18\x04 \x01(\fR\fpreviousHash\"\x15\n" +
+	"\x13GetAuditHeadRequest\"F\n" +
+	"\x14GetAuditHeadResponse\x12\x1a\n" +
+	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xb8\x01\n" +
 	"\x11QueryUsageRequest\x129\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
@@ -2241,7 +2473,8 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
 	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
 	"\x14API_KEY_SCOPE_CANCEL\x10\x03\x12\x17\n" +
-	"\x13API_KEY_SCOPE_ADMIN\x10\x042\x8b\t\n" +
+	"\x13API_KEY_SCOPE_ADMIN\x10\x042\xd1\n" +
+	"\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
@@ -2253,7 +2486,9 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x12]\n" +
 	"\tSetLimits\x12$.hfgateway.admin.v1.SetLimitsRequest\x1a%.hfgateway.admin.v1.SetLimitsResponse\"\x03\x90\x02\x02\x12`\n" +
 	"\n" +
-	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01\x12`\n" +
+	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01\x12\\\n" +
+	"\vExportAudit\x12&.hfgateway.admin.v1.ExportAuditRequest\x1a\x1e.hfgateway.admin.v1.AuditEntry\"\x03\x90\x02\x010\x01\x12f\n" +
+	"\fGetAuditHead\x12'.hfgateway.admin.v1.GetAuditHeadRequest\x1a(.hfgateway.admin.v1.GetAuditHeadResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\n" +
 	"QueryUsage\x12%.hfgateway.admin.v1.QueryUsageRequest\x1a&.hfgateway.admin.v1.QueryUsageResponse\"\x03\x90\x02\x01B\x84\x01\n" +
 	"\x1cio.github.hfgateway.admin.v1B\x11AdminServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3"
@@ -2271,7 +2506,7 @@ func file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hfgateway_admin_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(ApiKeyScope)(0),                  // 0: hfgateway.admin.v1.ApiKeyScope
 	(*ResolveGenerationRequest)(nil),  // 1: hfgateway.admin.v1.ResolveGenerationRequest
@@ -2303,33 +2538,37 @@ var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*SetLimitsResponse)(nil),         // 27: hfgateway.admin.v1.SetLimitsResponse
 	(*ListLimitsRequest)(nil),         // 28: hfgateway.admin.v1.ListLimitsRequest
 	(*ListLimitsResponse)(nil),        // 29: hfgateway.admin.v1.ListLimitsResponse
-	(*QueryUsageRequest)(nil),         // 30: hfgateway.admin.v1.QueryUsageRequest
-	(*QueryUsageResponse)(nil),        // 31: hfgateway.admin.v1.QueryUsageResponse
-	(*UsageGroup)(nil),                // 32: hfgateway.admin.v1.UsageGroup
-	nil,                               // 33: hfgateway.admin.v1.UsageGroup.ByStateEntry
-	(*v1.Generation)(nil),             // 34: hfgateway.v1.Generation
-	(*timestamppb.Timestamp)(nil),     // 35: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 36: google.protobuf.Duration
+	(*ExportAuditRequest)(nil),        // 30: hfgateway.admin.v1.ExportAuditRequest
+	(*AuditEntry)(nil),                // 31: hfgateway.admin.v1.AuditEntry
+	(*GetAuditHeadRequest)(nil),       // 32: hfgateway.admin.v1.GetAuditHeadRequest
+	(*GetAuditHeadResponse)(nil),      // 33: hfgateway.admin.v1.GetAuditHeadResponse
+	(*QueryUsageRequest)(nil),         // 34: hfgateway.admin.v1.QueryUsageRequest
+	(*QueryUsageResponse)(nil),        // 35: hfgateway.admin.v1.QueryUsageResponse
+	(*UsageGroup)(nil),                // 36: hfgateway.admin.v1.UsageGroup
+	nil,                               // 37: hfgateway.admin.v1.UsageGroup.ByStateEntry
+	(*v1.Generation)(nil),             // 38: hfgateway.v1.Generation
+	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 40: google.protobuf.Duration
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	2,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
 	3,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
-	34, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	38, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
 	7,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
 	8,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
-	35, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
-	35, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
+	39, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
+	39, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
 	13, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
 	13, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
-	35, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
-	35, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
+	39, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
+	39, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
 	0,  // 11: hfgateway.admin.v1.ApiKey.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	35, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
+	39, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 13: hfgateway.admin.v1.CreateApiKeyRequest.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	35, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	39, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	14, // 15: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 16: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
-	36, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
+	40, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
 	14, // 18: hfgateway.admin.v1.RotateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 19: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	23, // 20: hfgateway.admin.v1.LimitsOfSubject.limits:type_name -> hfgateway.admin.v1.Limits
@@ -2337,39 +2576,44 @@ var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	23, // 22: hfgateway.admin.v1.SetLimitsRequest.limits:type_name -> hfgateway.admin.v1.Limits
 	25, // 23: hfgateway.admin.v1.SetLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
 	25, // 24: hfgateway.admin.v1.ListLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
-	35, // 25: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
-	35, // 26: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
-	32, // 27: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
-	33, // 28: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
-	36, // 29: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
-	36, // 30: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
-	1,  // 31: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	5,  // 32: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
-	9,  // 33: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
-	11, // 34: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
-	15, // 35: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	17, // 36: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	19, // 37: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
-	21, // 38: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	26, // 39: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
-	28, // 40: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
-	30, // 41: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
-	4,  // 42: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	6,  // 43: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
-	10, // 44: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
-	12, // 45: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
-	16, // 46: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	18, // 47: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	20, // 48: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
-	22, // 49: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	27, // 50: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
-	29, // 51: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
-	31, // 52: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
-	42, // [42:53] is the sub-list for method output_type
-	31, // [31:42] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	39, // 25: hfgateway.admin.v1.ExportAuditRequest.start_time:type_name -> google.protobuf.Timestamp
+	39, // 26: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
+	39, // 27: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
+	36, // 28: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
+	37, // 29: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
+	40, // 30: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
+	40, // 31: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
+	1,  // 32: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	5,  // 33: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	9,  // 34: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	11, // 35: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	15, // 36: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	17, // 37: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	19, // 38: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
+	21, // 39: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	26, // 40: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
+	28, // 41: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
+	30, // 42: hfgateway.admin.v1.AdminService.ExportAudit:input_type -> hfgateway.admin.v1.ExportAuditRequest
+	32, // 43: hfgateway.admin.v1.AdminService.GetAuditHead:input_type -> hfgateway.admin.v1.GetAuditHeadRequest
+	34, // 44: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
+	4,  // 45: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	6,  // 46: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	10, // 47: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	12, // 48: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	16, // 49: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	18, // 50: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	20, // 51: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
+	22, // 52: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	27, // 53: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
+	29, // 54: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
+	31, // 55: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.AuditEntry
+	33, // 56: hfgateway.admin.v1.AdminService.GetAuditHead:output_type -> hfgateway.admin.v1.GetAuditHeadResponse
+	35, // 57: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
+	45, // [45:58] is the sub-list for method output_type
+	32, // [32:45] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }
@@ -2397,7 +2641,7 @@ func file_hfgateway_admin_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_admin_v1_admin_service_proto_rawDesc), len(file_hfgateway_admin_v1_admin_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,8 @@ const (
 	AdminService_RevokeApiKey_FullMethodName      = "/hfgateway.admin.v1.AdminService/RevokeApiKey"
 	AdminService_SetLimits_FullMethodName         = "/hfgateway.admin.v1.AdminService/SetLimits"
 	AdminService_ListLimits_FullMethodName        = "/hfgateway.admin.v1.AdminService/ListLimits"
+	AdminService_ExportAudit_FullMethodName       = "/hfgateway.admin.v1.AdminService/ExportAudit"
+	AdminService_GetAuditHead_FullMethodName      = "/hfgateway.admin.v1.AdminService/GetAuditHead"
 	AdminService_QueryUsage_FullMethodName        = "/hfgateway.admin.v1.AdminService/QueryUsage"
 )
 
@@ -118,6 +120,15 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error)
+	// Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+	//
+	// Retry: safe. After an interruption, continue with after_sequence.
+	ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AuditEntry], error)
+	// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+	// no entry up to it was changed or removed.
+	//
+	// Retry: safe.
+	GetAuditHead(ctx context.Context, in *GetAuditHeadRequest, opts ...grpc.CallOption) (*GetAuditHeadResponse, error)
 	// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
 	// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
 	//
@@ -236,6 +247,35 @@ func (c *adminServiceClient) ListLimits(ctx context.Context, in *ListLimitsReque
 	return out, nil
 }
 
+func (c *adminServiceClient) ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AuditEntry], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_ExportAudit_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExportAuditRequest, AuditEntry]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportAuditClient = grpc.ServerStreamingClient[AuditEntry]
+
+func (c *adminServiceClient) GetAuditHead(ctx context.Context, in *GetAuditHeadRequest, opts ...grpc.CallOption) (*GetAuditHeadResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAuditHeadResponse)
+	err := c.cc.Invoke(ctx, AdminService_GetAuditHead_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) QueryUsage(ctx context.Context, in *QueryUsageRequest, opts ...grpc.CallOption) (*QueryUsageResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QueryUsageResponse)
@@ -332,6 +372,15 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error)
+	// Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+	//
+	// Retry: safe. After an interruption, continue with after_sequence.
+	ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[AuditEntry]) error
+	// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+	// no entry up to it was changed or removed.
+	//
+	// Retry: safe.
+	GetAuditHead(context.Context, *GetAuditHeadRequest) (*GetAuditHeadResponse, error)
 	// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
 	// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
 	//
@@ -379,6 +428,12 @@ func (UnimplementedAdminServiceServer) SetLimits(context.Context, *SetLimitsRequ
 }
 func (UnimplementedAdminServiceServer) ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListLimits not implemented")
+}
+func (UnimplementedAdminServiceServer) ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[AuditEntry]) error {
+	return status.Error(codes.Unimplemented, "method ExportAudit not implemented")
+}
+func (UnimplementedAdminServiceServer) GetAuditHead(context.Context, *GetAuditHeadRequest) (*GetAuditHeadResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAuditHead not implemented")
 }
 func (UnimplementedAdminServiceServer) QueryUsage(context.Context, *QueryUsageRequest) (*QueryUsageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method QueryUsage not implemented")
@@ -584,6 +639,35 @@ func _AdminService_ListLimits_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_ExportAudit_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ExportAuditRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(AdminServiceServer).ExportAudit(m, &grpc.GenericServerStream[ExportAuditRequest, AuditEntry]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AdminService_ExportAuditServer = grpc.ServerStreamingServer[AuditEntry]
+
+func _AdminService_GetAuditHead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAuditHeadRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).GetAuditHead(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_GetAuditHead_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).GetAuditHead(ctx, req.(*GetAuditHeadRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_QueryUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryUsageRequest)
 	if err := dec(in); err != nil {
@@ -650,10 +734,20 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _AdminService_ListLimits_Handler,
 		},
 		{
+			MethodName: "GetAuditHead",
+			Handler:    _AdminService_GetAuditHead_Handler,
+		},
+		{
 			MethodName: "QueryUsage",
 			Handler:    _AdminService_QueryUsage_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "ExportAudit",
+			Handler:       _AdminService_ExportAudit_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "hfgateway/admin/v1/admin_service.proto",
 }

@@ -93,6 +93,16 @@ class AdminServiceStub(object):
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.FromString,
                 _registered_method=True)
+        self.ExportAudit = channel.unary_stream(
+                '/hfgateway.admin.v1.AdminService/ExportAudit',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AuditEntry.FromString,
+                _registered_method=True)
+        self.GetAuditHead = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/GetAuditHead',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadResponse.FromString,
+                _registered_method=True)
         self.QueryUsage = channel.unary_unary(
                 '/hfgateway.admin.v1.AdminService/QueryUsage',
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageRequest.SerializeToString,
@@ -234,6 +244,25 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportAudit(self, request, context):
+        """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+
+        Retry: safe. After an interruption, continue with after_sequence.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAuditHead(self, request, context):
+        """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+        no entry up to it was changed or removed.
+
+        Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QueryUsage(self, request, context):
         """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
         the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
@@ -299,6 +328,16 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListLimits,
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.FromString,
                     response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.SerializeToString,
+            ),
+            'ExportAudit': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportAudit,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AuditEntry.SerializeToString,
+            ),
+            'GetAuditHead': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAuditHead,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadResponse.SerializeToString,
             ),
             'QueryUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryUsage,
@@ -585,6 +624,60 @@ class AdminService(object):
             '/hfgateway.admin.v1.AdminService/ListLimits',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsRequest.SerializeToString,
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListLimitsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportAudit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/ExportAudit',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AuditEntry.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAuditHead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/GetAuditHead',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadResponse.FromString,
             options,
             channel_credentials,
             insecure,

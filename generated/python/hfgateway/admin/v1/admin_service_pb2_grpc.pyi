@@ -124,6 +124,17 @@ class AdminServiceStub:
 
     Retry: safe.
     """
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _admin_service_pb2.AuditEntry]
+    """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+
+    Retry: safe. After an interruption, continue with after_sequence.
+    """
+    GetAuditHead: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetAuditHeadRequest, _admin_service_pb2.GetAuditHeadResponse]
+    """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+    no entry up to it was changed or removed.
+
+    Retry: safe.
+    """
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.QueryUsageRequest, _admin_service_pb2.QueryUsageResponse]
     """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
     the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
@@ -227,6 +238,17 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
     ListLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListLimitsRequest, _admin_service_pb2.ListLimitsResponse]  # type: ignore[assignment]
     """Lists all limits and what is used of them, sorted by tenant and subject.
+
+    Retry: safe.
+    """
+    ExportAudit: _aio.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _admin_service_pb2.AuditEntry]  # type: ignore[assignment]
+    """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+
+    Retry: safe. After an interruption, continue with after_sequence.
+    """
+    GetAuditHead: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetAuditHeadRequest, _admin_service_pb2.GetAuditHeadResponse]  # type: ignore[assignment]
+    """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+    no entry up to it was changed or removed.
 
     Retry: safe.
     """
@@ -390,6 +412,29 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListLimitsResponse, _abc.Awaitable[_admin_service_pb2.ListLimitsResponse]]:
         """Lists all limits and what is used of them, sorted by tenant and subject.
+
+        Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportAudit(
+        self,
+        request: _admin_service_pb2.ExportAuditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_admin_service_pb2.AuditEntry], _abc.AsyncIterator[_admin_service_pb2.AuditEntry]]:
+        """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+
+        Retry: safe. After an interruption, continue with after_sequence.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAuditHead(
+        self,
+        request: _admin_service_pb2.GetAuditHeadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.GetAuditHeadResponse, _abc.Awaitable[_admin_service_pb2.GetAuditHeadResponse]]:
+        """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+        no entry up to it was changed or removed.
 
         Retry: safe.
         """

@@ -866,6 +866,110 @@ export declare type ListLimitsResponse = Message<"hfgateway.admin.v1.ListLimitsR
 export declare const ListLimitsResponseSchema: GenMessage<ListLimitsResponse>;
 
 /**
+ * @generated from message hfgateway.admin.v1.ExportAuditRequest
+ */
+export declare type ExportAuditRequest = Message<"hfgateway.admin.v1.ExportAuditRequest"> & {
+  /**
+   * Only entries with a greater number. 0: all.
+   *
+   * @generated from field: int64 after_sequence = 1;
+   */
+  afterSequence: bigint;
+
+  /**
+   * Begin with the first entry at or after this time. Absent: with the first one. All later entries follow, because they
+   * are a chain.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 2;
+   */
+  startTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ExportAuditRequest.
+ * Use `create(ExportAuditRequestSchema)` to create a new message.
+ */
+export declare const ExportAuditRequestSchema: GenMessage<ExportAuditRequest>;
+
+/**
+ * An entry of the audit log. Set by the gateway.
+ *
+ * @generated from message hfgateway.admin.v1.AuditEntry
+ */
+export declare type AuditEntry = Message<"hfgateway.admin.v1.AuditEntry"> & {
+  /**
+   * The number of the entry, counted from 1 without gaps.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * The entry as JSON, in ASCII with sorted names and no spaces.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * The SHA-256 of previous_hash, of sequence as 8 bytes with the most significant one first, and of text.
+   *
+   * @generated from field: bytes hash = 3;
+   */
+  hash: Uint8Array;
+
+  /**
+   * The hash of the entry before; 32 zero bytes for the first one.
+   *
+   * @generated from field: bytes previous_hash = 4;
+   */
+  previousHash: Uint8Array;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.AuditEntry.
+ * Use `create(AuditEntrySchema)` to create a new message.
+ */
+export declare const AuditEntrySchema: GenMessage<AuditEntry>;
+
+/**
+ * @generated from message hfgateway.admin.v1.GetAuditHeadRequest
+ */
+export declare type GetAuditHeadRequest = Message<"hfgateway.admin.v1.GetAuditHeadRequest"> & {
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.GetAuditHeadRequest.
+ * Use `create(GetAuditHeadRequestSchema)` to create a new message.
+ */
+export declare const GetAuditHeadRequestSchema: GenMessage<GetAuditHeadRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.GetAuditHeadResponse
+ */
+export declare type GetAuditHeadResponse = Message<"hfgateway.admin.v1.GetAuditHeadResponse"> & {
+  /**
+   * The number of the last entry; 0 if there is none.
+   *
+   * @generated from field: int64 sequence = 1;
+   */
+  sequence: bigint;
+
+  /**
+   * Its hash; 32 zero bytes if there is none.
+   *
+   * @generated from field: bytes hash = 2;
+   */
+  hash: Uint8Array;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.GetAuditHeadResponse.
+ * Use `create(GetAuditHeadResponseSchema)` to create a new message.
+ */
+export declare const GetAuditHeadResponseSchema: GenMessage<GetAuditHeadResponse>;
+
+/**
  * @generated from message hfgateway.admin.v1.QueryUsageRequest
  */
 export declare type QueryUsageRequest = Message<"hfgateway.admin.v1.QueryUsageRequest"> & {
@@ -1205,6 +1309,31 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof ListLimitsRequestSchema;
     output: typeof ListLimitsResponseSchema;
+  },
+  /**
+   * Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
+   *
+   * Retry: safe. After an interruption, continue with after_sequence.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.ExportAudit
+   */
+  exportAudit: {
+    methodKind: "server_streaming";
+    input: typeof ExportAuditRequestSchema;
+    output: typeof AuditEntrySchema;
+  },
+  /**
+   * Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
+   * no entry up to it was changed or removed.
+   *
+   * Retry: safe.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.GetAuditHead
+   */
+  getAuditHead: {
+    methodKind: "unary";
+    input: typeof GetAuditHeadRequestSchema;
+    output: typeof GetAuditHeadResponseSchema;
   },
   /**
    * Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that

@@ -1,0 +1,115 @@
+"""`hfgateway audit`: exports and verifies the audit log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.operator import Operator, operator_options
+from gateway.cli.output import echo
+from gateway.cli.usage import moment
+
+if TYPE_CHECKING:
+    from gateway.audit import Entry, Head
+
+_SQLITE = b"SQLite format 3\0"
+
+
+@click.group()
+def audit() -> None:
+    """Export and verify the log of submissions and administrative acts (HFGATEWAY_AUDIT)."""
+
+
+@audit.command()
+@click.option("--since", type=moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: everything.")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="NUMBER", help="Only entries after this number.")
+@operator_options
+def export(operator: Operator, since: float | None, after: int) -> int:
+    """Print the entries as lines of JSON, oldest first."""
+    from gateway.audit import Entry, line
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.ExportAuditRequest(after_sequence=after)
+    if since is not None:
+        request.start_time.FromMicroseconds(round(since * 1e6))
+    for one in operator.stream(lambda admin: admin.ExportAudit, request):
+        sys.stdout.write(line(one.previous_hash, Entry(one.sequence, one.text, one.hash)) + "\n")
+    return 0
+
+
+@audit.command()
+@operator_options
+def head(operator: Operator) -> int:
+    """Print the number and the hash of the last entry, to keep elsewhere and to give to `verify --head` later."""
+    from gateway.audit import Head
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    answer = operator.ask(lambda admin: admin.GetAuditHead, pb.GetAuditHeadRequest())
+    echo(str(Head(answer.sequence, answer.hash)))
+    return 0
+
+
+def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[Head]:
+    from gateway.audit import Head
+
+    try:
+        return [Head.parse(text) for text in given]
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+@audit.command()
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="[FILE]")
+@click.option("--offline", is_flag=True, help="Verify the SQLite store of HFGATEWAY_STORE_URL instead of a file.")
+@click.option(
+    "--head", "heads", multiple=True, callback=_heads, metavar="NUMBER:HASH",
+    help="What `audit head` printed earlier: the log must contain it. Can be repeated.",
+)  # fmt: skip
+def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
+    """Check the entries of FILE, an export or a SQLite store, without a gateway.
+
+    Exit codes: 0 unchanged, with the new head on the last line; 1 changed, and the first entry that shows it is named;
+    2 usage; 3 FILE cannot be read.
+    """
+    from gateway.audit import BrokenChainError
+    from gateway.audit import verify as verified
+    from gateway.cli.operator import store_file
+    from gateway.store.files import StoreFileError
+
+    if (file is None) is not offline:
+        raise click.UsageError("name a FILE, or use --offline")
+    path = file or store_file("export the log with `hfgateway audit export`, and verify the export")
+    try:
+        result = verified(_entries(path), heads)
+    except BrokenChainError as error:
+        echo(f"hfgateway: {path}: {error}", err=True)
+        return exits.ENDED_OTHERWISE
+    except (StoreFileError, OSError, UnicodeDecodeError) as error:
+        echo(f"hfgateway: {error}", err=True)
+        return exits.REFUSED
+    if not result.first:
+        echo(f"{path}: no entries")
+        return 0
+    if result.first > 1 and not any(noted.sequence == result.first - 1 for noted in heads):
+        echo(f"The entries before {result.first} are not in it: give --head for entry {result.first - 1}", err=True)
+    echo(f"{path}: entries {result.first} to {result.head.sequence} are unchanged")
+    echo(str(result.head))
+    return 0
+
+
+def _entries(path: Path) -> Iterator[tuple[bytes, Entry]]:
+    from gateway.audit import read_export
+    from gateway.store.audit import stored
+
+    with path.open("rb") as file:
+        is_store = file.read(len(_SQLITE)) == _SQLITE
+    if is_store:
+        yield from stored(path)
+        return
+    with path.open(encoding="ascii") as lines:
+        yield from read_export(lines)

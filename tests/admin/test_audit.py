@@ -1,0 +1,155 @@
+"""The audit log of a gateway: who did what, without prompts and secrets, exported and verified by the commands."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.access.scopes import Scope
+from gateway.cli import exits
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.v1 import generation_service_pb2 as pb
+from tests.admin.conftest import submit_and_lose
+from tests.app.command import Finished, environment
+from tests.app.command import run as run_command
+from tests.support.operator import ask, command
+from tests.support.running import Running, run, soul
+
+TERMS = {"AUTH": "keys", "AUDIT": "on", "ADMIN_ADDRESS": "127.0.0.1:0", "UPSTREAM_IDEMPOTENCY": "off"}
+
+
+@pytest.fixture
+async def running(tmp_path: Path) -> AsyncIterator[Running]:
+    async with run(tmp_path, **TERMS) as started:
+        yield started
+
+
+async def offline(folder: Path, *arguments: str) -> Finished:
+    return await run_command("audit", "verify", *arguments, environment=environment(folder, {}))
+
+
+async def test_acts_have_entries_with_their_actors(running: Running, tmp_path: Path) -> None:
+    secret = (await command(running, "keys", "create", "--tenant", "red", "--name", "shop")).out.strip()
+    key_id = secret.split("_")[1]
+    shop = running.caller("grpc", secret)
+    fox = (await shop.call("SubmitGeneration", soul("a secret fox"))).generation
+    assert (await shop.call("SubmitGeneration", soul("a secret fox"))).replayed
+    await shop.call("CancelGeneration", pb.CancelGenerationRequest(id=fox.id))
+    await shop.call("DeleteGeneration", pb.DeleteGenerationRequest(id=fox.id))
+    _, admin = await running.gateway.access.create_key("operators", "", [Scope.ADMIN])
+    variables = {"HFGATEWAY_ADMIN_SERVER": running.gateway.admin_address, "HFGATEWAY_API_KEY": admin}
+    remote = environment(tmp_path, variables)
+    assert (await run_command("limits", "set", "--tenant", "red", "--in-flight", "3", environment=remote)).code == 0
+    assert (await run_command("keys", "revoke", key_id, environment=remote)).code == 0
+
+    exported = await run_command("audit", "export", environment=remote)
+    lines = exported.out.splitlines()
+    found = [json.loads(line)["entry"] for line in lines]
+    admin_id = admin.split("_")[1]
+    assert [(entry["act"], entry["actor"], entry.get("id")) for entry in found] == [
+        ("gateway.start", "gateway", None),
+        ("key.create", "operator", key_id),
+        ("generation.submit", f"key:{key_id}", fox.id),
+        ("generation.cancel", f"key:{key_id}", fox.id),
+        ("generation.delete", f"key:{key_id}", fox.id),
+        ("key.create", "gateway", admin_id),
+        ("limits.set", f"key:{admin_id}", "tenant"),
+        ("key.revoke", f"key:{admin_id}", key_id),
+    ]
+    assert {entry.get("tenant") for entry in found[2:5]} == {"red"}
+    assert not any(text in exported.out for text in ("secret fox", secret, admin))
+    assert (await command(running, "audit", "export")).out == exported.out
+
+    since = found[4]["time"]
+    part = await command(running, "audit", "export", "--since", since)
+    assert part.out.splitlines() == lines[4:]
+    assert (await command(running, "audit", "export", "--after", "6")).out.splitlines() == lines[6:]
+    assert (await command(running, "audit", "export", "--after", "8")).out == ""
+
+
+async def test_an_export_and_a_store_are_verified_without_the_gateway(running: Running, tmp_path: Path) -> None:
+    await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
+    noted = (await command(running, "audit", "head")).out.strip()
+    await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="blue"))
+    export = tmp_path / "audit.jsonl"
+    export.write_text((await command(running, "audit", "export")).out)
+    head = (await command(running, "audit", "head")).out.strip()
+    store = str(running.store_path)
+    for arguments in ((str(export),), (store,)):
+        done = await offline(tmp_path, *arguments, "--head", noted, "--head", head)
+        assert done.code == 0, done.err
+        assert done.out == f"{arguments[0]}: entries 1 to 3 are unchanged\n{head}\n"
+    whole = export.read_text()
+    export.write_text(whole.replace('"tenant":"red"', '"tenant":"blue"', 1))
+    broken = await offline(tmp_path, str(export))
+    assert (broken.code, broken.out) == (exits.ENDED_OTHERWISE, "")
+    assert broken.err == f"hfgateway: {export}: entry 2: was changed: it does not have its hash\n"
+    export.write_text("".join(whole.splitlines(keepends=True)[:2]))
+    assert (await offline(tmp_path, str(export))).code == 0  # only the noted head shows that the end is missing
+    assert "the log ends before it" in (await offline(tmp_path, str(export), "--head", head)).err
+    part = (await command(running, "audit", "export", "--after", "1")).out
+    export.write_text(part)
+    assert "The entries before 2 are not in it" in (await offline(tmp_path, str(export))).err
+
+    await running.stop_gateway()
+    variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{store}"}
+    done = await run_command("audit", "verify", "--offline", environment=environment(tmp_path, variables))
+    assert (done.code, done.out.splitlines()[-1]) == (0, head)
+    for wrong in ((), (store, "--offline"), (store, "--head", "7")):
+        assert (await offline(tmp_path, *wrong)).code == exits.USAGE
+
+
+async def test_inputs_are_kept_if_that_is_wanted(tmp_path: Path) -> None:
+    async with run(tmp_path, AUDIT="inputs") as running:
+        fox = await running.submit(soul("a fox"))
+        (_, entry) = await exported(running)
+        assert (entry["id"], entry["details"]["input"]) == (fox.id, {"soul": {"prompt": "a fox"}})
+        assert len(entry["details"]["input_sha256"]) == 64
+
+
+async def test_a_resolution_and_an_adoption_have_entries(tmp_path: Path) -> None:
+    async with run(tmp_path, AUDIT="on", UPSTREAM_IDEMPOTENCY="off") as running:
+        first = await submit_and_lose(running, "a fox")
+        assert (await command(running, "resolve", first.id, "--lost")).code == 0
+        request_id = running.ledger.charges[0].request_id
+        resolved = await command(running, "resolve", first.id, "--as-request", request_id)
+        assert resolved.code == 0, resolved.err
+        acts = [(entry["act"], entry["actor"]) for entry in await exported(running)]
+        assert acts == [
+            ("gateway.start", "gateway"), ("generation.submit", "anonymous"), ("generation.resolve", "operator"),
+            ("generation.resolve", "operator"), ("generation.resolve", "operator"),
+        ]  # fmt: skip
+
+
+async def exported(running: Running) -> list[dict[str, Any]]:
+    lines = (await command(running, "audit", "export")).out.splitlines()
+    return [json.loads(line)["entry"] for line in lines]
+
+
+async def test_a_restore_has_an_entry_and_a_noted_head_shows_what_it_lost(running: Running, tmp_path: Path) -> None:
+    await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
+    backup = tmp_path / "backup.db"
+    kept = (await command(running, "audit", "head")).out.strip()
+    assert (await command(running, "backup", str(backup))).code == 0
+    await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="blue"))
+    lost = (await command(running, "audit", "head")).out.strip()
+    variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{backup}"}
+    assert (await run_command("migrate", "--restored", environment=environment(tmp_path, variables))).code == 0
+    assert (await offline(tmp_path, str(backup), "--head", kept)).code == 0
+    broken = await offline(tmp_path, str(backup), "--head", kept, "--head", lost)
+    assert broken.code == exits.ENDED_OTHERWISE
+    assert "entry 3: is not the one whose hash was noted" in broken.err
+
+
+async def test_nothing_is_logged_by_default(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        await running.submit(soul("a fox"))
+        await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
+        assert await exported(running) == []
+        assert (await command(running, "audit", "head")).out == f"0:{'0' * 64}\n"
+        done = await offline(tmp_path, str(running.store_path))
+        assert (done.code, done.out) == (0, f"{running.store_path}: no entries\n")
