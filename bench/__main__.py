@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench import (
     attack,
+    audit,
     budgets,
     charges,
     crowd,
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "translation": translation.run,
     "postgresql": postgresql.run,
     "traces": traces.run,
+    "audit": audit.run,
     "budgets": budgets.run,
 }
 TIME_LIMITS = {"budgets": 3600.0, "charges": 2400.0, "crowd": 900.0, "goodput": 900.0}

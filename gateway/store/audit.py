@@ -27,7 +27,8 @@ def append(connection: sqlite3.Connection, sql: Mapping[str, str], text: str | N
         return
     number, previous = connection.execute(sql["read_audit_head"]).fetchone() or (0, GENESIS)
     number += 1
-    execute(connection, sql["insert_audit"], Entry(number, text, chained(previous, number, text))._asdict())
+    row = {"sequence": number, "text": text, "hash": chained(previous, number, text)}
+    execute(connection, sql["insert_audit"], row)
 
 
 class SqliteAudit(StorePart):

@@ -129,7 +129,7 @@ def writes() -> set[str]:
         for one in functions(path):
             for call in calls(one, "_writer.write"):
                 named = texts(call.args[0], one)
-                nothing = ast.unparse(call.args[0]) == "None" and one.name in ("probe", "announced")
+                nothing = ast.unparse(call.args[0]) == "None" and one.name in ("probe", "announced", "record")
                 named = set() if nothing else named
                 assert named or nothing or one.name == "save", f"{one.name} writes a step without a name"
                 found |= named
@@ -257,7 +257,10 @@ def test_every_response_is_sent_by_a_function_with_failpoints() -> None:
     adapter = "rpc/over_grpc.py"
     for kind in ("unary_unary", "unary_stream", "stream_unary", "stream_stream"):
         # The leader stores a forwarded webhook as its own route does, and Higgsfield repeats one without a response.
-        assert callers(f"grpc.{kind}_rpc_method_handler") <= {f"{adapter} _bound", "rpc/forwarding.py add_webhooks"}
+        assert callers(f"grpc.{kind}_rpc_method_handler") <= {
+            f"{adapter} bound_handlers",
+            "rpc/forwarding.py add_webhooks",
+        }
     for name in ("_unary", "_stream", "_gathering", "abort"):
         assert calls(function(adapter, name), "failpoints.before"), name
     for name in ("_unary", "_stream", "_gathering"):

@@ -20,4 +20,4 @@ class PostgresAudit(StorePart):
 
     async def record(self, act: str, details: Mapping[str, object]) -> None:
         row = {"audit": described(act, time.time(), "", "", details), "always": self._auditor.mode != "off"}
-        await self._write(None, "insert_audit", row, repeat=False)
+        await self._database.write(None, "insert_audit", row, repeat=False)

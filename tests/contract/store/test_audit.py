@@ -19,9 +19,10 @@ from gateway.generations.limits import Demand, LimitExceededError, Limits
 from gateway.generations.model import Generation, Source, State, Steady
 from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
+from gateway.generations.stores import UnknownCommitError
 from gateway.store.audit import stored
 from gateway.store.store import Store
-from tests.contract.store.conftest import Engine, SqliteEngine
+from tests.contract.store.conftest import Engine, PostgresEngine, SqliteEngine
 from tests.contract.store.examples import NOW, after, claim, generation, marked, report
 
 CALLER = Caller("the shop's", "peer", "key:k1")
@@ -156,6 +157,40 @@ async def test_inputs_are_stored_if_that_is_wanted(audited: Store) -> None:
     await audited.claims.claim(claim())
     (found,) = await entries(audited)
     assert found["details"]["input"] == {"prompt": "ä fox\x00", "size": ""}
+
+
+@pytest.mark.toolchain("postgres")
+async def test_a_statement_whose_answer_was_lost_is_recorded_once(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = PostgresEngine(emptied)
+    store = await engine.open()
+    try:
+        store.auditor.mode = "on"
+        database = store.audit._database  # type: ignore[attr-defined]
+        run, lost = database.run, set[str]()
+
+        async def losing(pool: Any, name: str, *values: Any) -> Any:
+            rows = await run(pool, name, *values)
+            if name in {"claim", "save", "delete", "insert_api_key", "revoke_api_key", "set_limits"} - lost:
+                lost.add(name)
+                raise UnknownCommitError("the answer was lost")
+            return rows
+
+        monkeypatch.setattr(database, "run", losing)
+        one = generation()
+        assert (await store.claims.claim(claim(one))).new
+        assert await store.generations.save(one, after(one, CancelAsked()), step(CancelAsked()))
+        await store.deletions.delete(one, at_upstream=False, steady=Steady(NOW))
+        await store.keys.add_api_key(ApiKey("k2", "red", "", b"\x00" * 32, NOW))
+        await store.keys.revoke_api_key("k2", NOW + 1)
+        await store.limits.set_limits("red", "tenant", Limits(in_flight=3), "")
+        assert len(lost) == 6
+        assert [act for act, _ in acts(await entries(store))] == [
+            "generation.submit", "generation.cancel", "generation.delete", "key.create", "key.revoke", "limits.set",
+        ]  # fmt: skip
+    finally:
+        await engine.close()
 
 
 # -- What a verification finds -----------------------------------------------------------------------------------------
