@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.access.scopes import Scope
 from gateway.app import Gateway
+from gateway.audit import chained
 from gateway.config import read_settings
 from gateway.rpc.forwarding import LED, READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
@@ -160,7 +162,7 @@ async def test_any_replica_serves_the_operator(
 ) -> None:
     """Over its address with a key, and over its socket without. The leader's gRPC port is for replicas only."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    admin = {"HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:0"}
+    admin = {"HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:0", "HFGATEWAY_AUDIT": "on"}
     listing = admin_pb.ListApiKeysRequest()
 
     async def keys(address: str, *metadata: tuple[str, str]) -> list[str] | str:
@@ -183,10 +185,17 @@ async def test_any_replica_serves_the_operator(
             assert await keys(gateway.grpc_address, with_key, (FORWARDED, "wrong")) == "UNIMPLEMENTED"
         assert admin_pointer(first._settings.store).read_text() == first._ports._socket
 
+        async with grpc.aio.insecure_channel(second._ports._socket) as channel:
+            found = [entry async for entry in AdminServiceStub(channel).ExportAudit(admin_pb.ExportAuditRequest())]
+        assert [json.loads(entry.text)["act"] for entry in found] == ["gateway.start", "key.create"]
+
         await first.stop()
         await eventually(lambda: second._replica is None and admin_pointer(second._settings.store).exists())
         assert admin_pointer(second._settings.store).read_text() == second._ports._socket
         assert await keys(second.admin_address, with_key) == ["operators"]
+        entries = await second._core.store.audit.audit_entries(1, 9)
+        assert [entry.sequence for entry in entries] == [1, 2, 3]
+        assert chained(entries[1].hash, 3, entries[2].text) == entries[2].hash  # the next leader continues the chain
 
 
 async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> None:
