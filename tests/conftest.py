@@ -23,6 +23,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
+from tests.support import new_stores
 from tests.support.canary import CanaryPlugin
 from tests.support.watchdog import Watchdog
 
@@ -275,6 +276,7 @@ def pytest_collection_finish() -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    new_stores.shorten()
     # Hooks in this file would apply to tests/ only. Registered plugins also apply to clients/python/tests.
     config.pluginmanager.register(OutsideWorldGuard(), "outside-world-guard")
     config.pluginmanager.register(CanaryPlugin(), "canary")

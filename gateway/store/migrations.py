@@ -52,11 +52,10 @@ def apply(connection: sqlite3.Connection, missing: Sequence[Traversable]) -> Non
     applied = [*_applied(connection), *(file.name for file in missing)]
     if not missing and _has_names(connection):
         return
-    script = "".join(file.read_text() for file in missing)
     names = ", ".join(f"('{name}')" for name in applied)
     connection.create_function("random_hex", 1, secrets.token_hex)
     connection.executescript(  # all parts come from the package, none from a caller
-        f"BEGIN EXCLUSIVE; {script} "  # noqa: S608
+        f"BEGIN EXCLUSIVE; {script(missing)} "  # noqa: S608
         "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID; "
         f"INSERT OR IGNORE INTO migrations VALUES {names}; "
         "INSERT OR IGNORE INTO meta VALUES ('epoch', random_hex(4)), ('token_secret', random_hex(32)); "
@@ -65,6 +64,11 @@ def apply(connection: sqlite3.Connection, missing: Sequence[Traversable]) -> Non
     failpoints.before("migration")
     connection.execute("COMMIT")
     failpoints.after("migration")
+
+
+def script(files: Sequence[Traversable]) -> str:
+    """Return the statements of migration files."""
+    return "".join(file.read_text() for file in files)
 
 
 def folder() -> Traversable:

@@ -26,6 +26,7 @@ from gateway import __main__, failpoints, telemetry
 from gateway.generations import state
 from gateway.generations.clock import SystemClock
 from tests.chaos.mistaken import MISTAKES
+from tests.support import new_stores
 from tests.support.canary import LEAKS, Canary
 
 ROOT = Path(__file__).parents[2]
@@ -41,6 +42,8 @@ AHEAD = "TEST_CLOCK_AHEAD"
 """An environment variable: the seconds by which the wall clock of the process is ahead."""
 LATE = "TEST_LATE_CONNECTIONS"
 """An environment variable. If it is set, connections to Higgsfield are always established after `send_by`."""
+
+new_stores.shorten()
 
 
 class ForkedProcess:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.store import files, migrations
+from tests.support import new_stores
 
 COUNTED = (
     "0001_pre_first.sql", "0002_pre_catalogs.sql", "0003_pre_characters.sql", "0004_pre_agents.sql",
@@ -76,6 +77,24 @@ def test_a_new_migration_is_applied_to_an_existing_store(tmp_path: Path, folder:
     files.prepare(path).close()
     assert applied(path) == names(folder)
     assert files.examine(path).schema == len(names(folder))
+
+
+def test_a_store_of_the_suite_is_like_a_migrated_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests create stores by the final statements of the schema."""
+
+    def content(path: Path) -> tuple[object, ...]:
+        files.prepare(path).close()
+        with closing(sqlite3.connect(path)) as store:
+            schema = store.execute("SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name").fetchall()
+            tables = [name for kind, name, *_ in schema if kind == "table" and name != "meta"]
+            rows = [store.execute(f"SELECT * FROM {name}").fetchall() for name in tables]
+            (meta,) = store.execute("SELECT group_concat(name) FROM meta")
+            return schema, rows, meta, applied(path)
+
+    assert migrations.script is new_stores.created
+    created = content(tmp_path / "created.db")
+    monkeypatch.setattr(migrations, "script", new_stores.migrated)
+    assert content(tmp_path / "migrated.db") == created
 
 
 def remove(name: str) -> Callable[[Path], None]:
