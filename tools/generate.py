@@ -47,6 +47,15 @@ GO_PLUGINS = (
     "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.12",
     "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
 )
+# The caches of every Go build in this repository, so that gRPC and the standard library are compiled once. Go finds
+# compiled packages by path, so a link to the caches is resolved. They stay writable, so that .cache can be deleted.
+GO_CACHES = CACHE.resolve() / "go"
+GO_ENVIRONMENT = {
+    "GOCACHE": str(GO_CACHES / "build"),
+    "GOMODCACHE": str(GO_CACHES / "mod"),
+    "GOFLAGS": "-modcacherw",
+    "GOWORK": "off",
+}
 # Required by the plugins' modules and by generated/go/go.mod.
 GO_MINIMUM = (1, 24)
 
@@ -154,7 +163,7 @@ def go_tools() -> Path:
             for plugin in GO_PLUGINS:
                 print(f"codegen: installing {plugin}", flush=True)
                 # The folder is outside of all modules, so `go install plugin@version` uses the plugin's own go.mod.
-                run("go", "install", plugin, env={"GOBIN": str(GO_TOOLS), "GOWORK": "off"}, cwd=CACHE)
+                run("go", "install", plugin, env={**GO_ENVIRONMENT, "GOBIN": str(GO_TOOLS)}, cwd=CACHE)
     return GO_TOOLS
 
 

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from tools import maven, typescript  # noqa: E402 - after sys.path
-from tools.generate import CACHE, GENERATED, RUST_TARGET, MissingToolchainError, StepFailedError, run  # noqa: E402
+from tools.generate import GENERATED, GO_ENVIRONMENT, RUST_TARGET, MissingToolchainError, StepFailedError, run  # noqa: E402
 
 DIST = ROOT / "dist"
 CLIENTS = ROOT / "clients"
@@ -81,10 +81,9 @@ def java(out: Path) -> None:
 
 def go(out: Path) -> None:
     """The two Go modules. Go publishes tags; a test installs a release of them."""
-    cache = {"GOCACHE": str(CACHE / "go" / "build"), "GOMODCACHE": str(CACHE / "go" / "mod"), "GOWORK": "off"}
     for module in (GENERATED / "go", CLIENTS / "go"):
-        run("go", "mod", "tidy", "-diff", cwd=module, env={**cache, "GOFLAGS": "-modcacherw"})
-        run("go", "vet", "./...", cwd=module, env={**cache, "GOFLAGS": "-modcacherw"})
+        run("go", "mod", "tidy", "-diff", cwd=module, env=GO_ENVIRONMENT)
+        run("go", "vet", "./...", cwd=module, env=GO_ENVIRONMENT)
     (out / "tags").write_text("".join(f"{tag}\n" for tag in GO_TAGS))
 
 

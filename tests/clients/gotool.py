@@ -10,14 +10,11 @@ from pathlib import Path
 from tools import generate
 
 CLIENT = generate.ROOT / "clients" / "go"
-# Go finds compiled packages by path, so a link to the caches must be resolved.
-CACHES = generate.CACHE.resolve() / "go"
+CACHES = generate.GO_CACHES
 ENVIRONMENT: Mapping[str, str] = {
-    "GOCACHE": str(CACHES / "build"),
-    "GOMODCACHE": str(CACHES / "mod"),
-    # The caches stay writable, so that .cache can be deleted; binaries need no commit id.
-    "GOFLAGS": "-modcacherw -buildvcs=false",
-    "GOWORK": "off",
+    **generate.GO_ENVIRONMENT,
+    # Binaries need no commit id.
+    "GOFLAGS": f"{generate.GO_ENVIRONMENT['GOFLAGS']} -buildvcs=false",
     "GOTOOLCHAIN": "local",
     "STATICCHECK_CACHE": str(CACHES / "staticcheck"),
 }

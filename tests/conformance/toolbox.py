@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 from tests.docs.markdown import ROOT
-from tools.generate import python_tools
+from tools.generate import GO_ENVIRONMENT, python_tools
 
 FOLDER = ROOT / ".cache" / "conformance"
 CONFORMANCE = "connectrpc.com/conformance@v1.0.6"
@@ -30,7 +30,7 @@ def program(name: str) -> Path:
     with _alone():
         if not (place / name).exists():
             # Outside of any module, so that `program@version` uses the program's own go.mod.
-            run("go", "install", target, cwd=FOLDER, GOBIN=str(place), GOWORK="off", GOFLAGS="")
+            run("go", "install", target, cwd=FOLDER, GOBIN=str(place), **GO_ENVIRONMENT)
     return place / name
 
 
@@ -58,7 +58,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **environment: str) -> str:
 
 
 def _generate(place: Path) -> None:
-    module = run("go", "mod", "download", "-json", CONFORMANCE, cwd=FOLDER, GOWORK="off", GOFLAGS="")
+    module = run("go", "mod", "download", "-json", CONFORMANCE, cwd=FOLDER, **GO_ENVIRONMENT)
     protos = Path(json.loads(module)["Dir"]) / "proto"
     sources = sorted(path.relative_to(protos) for path in protos.rglob("*.proto"))
     place.mkdir(parents=True, exist_ok=True)

@@ -157,7 +157,7 @@ def test_go_compiles_and_carries_a_message(tmp_path: Path) -> None:
     (module / "program").mkdir()
     (module / "program" / "main.go").write_text(GO_PROGRAM)
     # The committed go.mod and go.sum have to be enough.
-    environment = {"GOFLAGS": "-mod=readonly", "GOWORK": "off"}
+    environment = generate.GO_ENVIRONMENT | {"GOFLAGS": f"{generate.GO_ENVIRONMENT['GOFLAGS']} -mod=readonly"}
     generate.run("go", "vet", "./...", cwd=module, env=environment)
     # Go reports downloads before the output of the program.
     printed = generate.run("go", "run", "./program", cwd=module, env=environment)
