@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
+VERSION = version("hfgateway")
 BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 """The buckets of the duration of calls, in seconds."""
 LIMITS = [*map(floatToGoString, BOUNDS), "+Inf"]
@@ -66,7 +67,7 @@ class Telemetry:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         Gauge("hfgateway_build_info", "1, with the version as a label", ["version"], registry=self.registry).labels(
-            version("hfgateway")
+            VERSION
         ).set(1)
         self._calls = _Calls()
         self.registry.register(self._calls)

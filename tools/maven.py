@@ -128,9 +128,14 @@ def compile_client() -> Path:
     """
     with exclusive_build():
         mvn("--quiet", "test-compile")
-        classpath = os.pathsep.join(("target/classes", "target/test-classes", CLASSPATH.read_text().strip()))
-        BEHAVIOURS.write_text(f'{JVM_OPTIONS}\n-cp "{classpath}"\n')
+        write_arguments()
     return BEHAVIOURS
+
+
+def write_arguments() -> None:
+    """Write the argument file of a compiled client. The build must be exclusive."""
+    classpath = os.pathsep.join(("target/classes", "target/test-classes", CLASSPATH.read_text().strip()))
+    BEHAVIOURS.write_text(f'{JVM_OPTIONS}\n-cp "{classpath}"\n')
 
 
 if __name__ == "__main__":

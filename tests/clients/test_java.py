@@ -22,7 +22,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from tests.docs.markdown import Block, blocks
 from tests.durability.process import GatewayProcess
 from tools.generate import ROOT, python_tools, run
-from tools.maven import CLIENT, MAVEN_REPOSITORY, compile_client, exclusive_build, mvn
+from tools.maven import CLIENT, MAVEN_REPOSITORY, exclusive_build, mvn, write_arguments
 
 # The first run on a machine fetches Maven's plugins.
 pytestmark = [pytest.mark.toolchain("mvn"), pytest.mark.timeout(900)]
@@ -61,6 +61,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         # Tested and packed with the repository that all builds use: with another one, Maven compiles everything again.
         mvn("verify")
         mvn("install", *COMPILED, repository=farm)
+        write_arguments()
     return farm
 
 
@@ -140,7 +141,6 @@ def test_the_java_artifact_contains_exactly_the_client(repository: Path) -> None
 
 
 def test_500_asynchronous_watches_share_a_few_threads(repository: Path) -> None:
-    compile_client()
     program = ("java", "@target/behaviours.args", "io.github.hfgateway.behaviours.ManyWatches")
     out = run(sys.executable, "-m", "tests.clients.harness", f"--in={CLIENT}", *program)
     threads = re.search(r"^(\d+) threads$", out, re.MULTILINE)

@@ -21,10 +21,10 @@ def shorten() -> None:
     created(migrations._files())
 
 
-def created(missing: Sequence[Traversable]) -> str:
+def created(files: Sequence[Traversable]) -> str:
     """Replace `migrations.script`."""
-    script = migrated(missing)
-    return final(script) if missing and missing[0].name == migrations.COUNTED[0] else script
+    script = migrated(files)
+    return final(script) if files and files[0].name == migrations.COUNTED[0] else script
 
 
 @lru_cache

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from playwright.async_api import ConsoleMessage, Locator, Page, Response, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Locator, Page, Response, expect
 
 from tests.support.running import PATIENCE
 
@@ -57,13 +55,10 @@ class Tab:
 
 
 @asynccontextmanager
-async def browser_tab(**context: Any) -> AsyncIterator[Tab]:
-    """Open a tab; `context` are options of the browser's context."""
-    options = {"viewport": {"width": 1280, "height": 860}} | context
-    async with async_playwright() as playwright:
-        arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
-        try:
-            yield Tab(await browser.new_page(**options))
-        finally:
-            await browser.close()
+async def browser_tab(browser: Browser, **context: Any) -> AsyncIterator[Tab]:
+    """Open a tab in a new context; `context` are its options."""
+    page = await browser.new_page(**({"viewport": {"width": 1280, "height": 860}} | context))
+    try:
+        yield Tab(page)
+    finally:
+        await page.close()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import pytest
-from playwright.async_api import Route, expect
+from playwright.async_api import Browser, Route, expect
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import Moment
@@ -24,13 +23,11 @@ from tests.support.elsewhere import request_elsewhere
 from tests.support.running import DEFAULT_OPTIONS, Running, run, sized, soul
 from tests.web.page_tab import WITHIN, Tab, browser_tab
 
-pytestmark = [pytest.mark.toolchain("chromium"), pytest.mark.timeout(240)]
-
-
-@pytest.fixture
-async def tab() -> AsyncIterator[Tab]:
-    async with browser_tab() as tab:
-        yield tab
+pytestmark = [
+    pytest.mark.toolchain("chromium"),
+    pytest.mark.timeout(240),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 
 async def serve_ended(tab: Tab, like: generation_pb2.Generation, count: int) -> None:
@@ -86,9 +83,9 @@ async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Ta
         assert tab.complaints == []
 
 
-async def test_details_are_a_timeline_in_local_time_on_a_phone_too(tmp_path: Path) -> None:
+async def test_details_are_a_timeline_in_local_time_on_a_phone_too(tmp_path: Path, browser: Browser) -> None:
     phone = {"viewport": {"width": 390, "height": 844}, "timezone_id": "Asia/Tokyo", "locale": "en-GB"}
-    async with run(tmp_path) as running, browser_tab(**phone) as tab:
+    async with run(tmp_path) as running, browser_tab(browser, **phone) as tab:
         submitted = await running.submit(soul("a fox in the snow"))
         generation = await running.finish(submitted.id)
         await tab.page.goto(running.gateway.http_address)
@@ -235,8 +232,8 @@ RECORD_CHANGES = """() => {
 }"""
 
 
-async def test_a_card_copies_its_url_and_its_prompt(tmp_path: Path) -> None:
-    async with run(tmp_path) as running, browser_tab(permissions=["clipboard-read", "clipboard-write"]) as tab:
+async def test_a_card_copies_its_url_and_its_prompt(tmp_path: Path, browser: Browser) -> None:
+    async with run(tmp_path) as running, browser_tab(browser, permissions=["clipboard-read", "clipboard-write"]) as tab:
         generation = await running.finish((await running.submit(soul("a fox"))).id)
         await tab.page.goto(running.gateway.http_address)
         for name, text in (("URL", generation.outputs[0].url), ("prompt", "a fox")):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -11,19 +10,17 @@ from playwright.async_api import Locator, Request, Route, expect
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, run, soul
-from tests.web.page_tab import WITHIN, Tab, browser_tab
+from tests.web.page_tab import WITHIN, Tab
 
-pytestmark = [pytest.mark.toolchain("chromium"), pytest.mark.timeout(240)]
+pytestmark = [
+    pytest.mark.toolchain("chromium"),
+    pytest.mark.timeout(240),
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 SUBMIT = "**/*GenerationService/SubmitGeneration"
 SOUL = "higgsfield-ai/soul/standard"
 VIDEO = "bytedance/seedance-2.0/image-to-video"
-
-
-@pytest.fixture
-async def tab() -> AsyncIterator[Tab]:
-    async with browser_tab() as tab:
-        yield tab
 
 
 def dialog(tab: Tab) -> Locator:
