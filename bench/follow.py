@@ -62,9 +62,11 @@ async def _fill(folder: Path, origin: str, count: int) -> None:
     core = await _open(folder, origin)
     now = core.clock.moment()
 
+    account = core.upstream.default.account
+
     async def one(number: int) -> None:
         spec = Spec(
-            str(uuid4()), "default", "model", "v2", core.upstream.account, origin, b"input" * 20, {}, f"{number}",
+            str(uuid4()), "default", "model", "v2", account, origin, b"input" * 20, {}, f"{number}",
             now.wall, now.steady,
         )  # fmt: skip
         generation = Generation(

@@ -2,12 +2,13 @@
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gateway.access.identity import Access, Signing
+from gateway.accounts import AccountManager, Vault, decrypted
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
 from gateway.agents.service import Agents
@@ -23,7 +24,9 @@ from gateway.config import PREFIX, WEBHOOK_PATH, PostgresUrl, SettingError, Sett
 from gateway.core import Core
 from gateway.errors import Violation
 from gateway.extras import needed_by
+from gateway.generations.accounts import Accounts
 from gateway.generations.admission import Admission
+from gateway.generations.admissions import Admissions
 from gateway.generations.adopt import Adopter
 from gateway.generations.budgets import Budgets
 from gateway.generations.clock import SystemClock
@@ -34,20 +37,21 @@ from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.limits import millionths
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
-from gateway.generations.poll_limit import PollLimit
+from gateway.generations.poll_limit import PollLimit, PollLimits
 from gateway.generations.ports import Clock
 from gateway.generations.prices import Prices
 from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
-from gateway.generations.service import Generations, Refuses, Submission
+from gateway.generations.service import BoundTo, Generations, Refuses, Submission
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.generations.webhook_inbox import WebhookInbox
+from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs
 from gateway.higgsfield.characters import HiggsfieldCharacters
@@ -143,6 +147,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         stored, secret = await store.keys.api_keys(), await store.keys.token_secret()
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
+        decrypted(await store.accounts.credentials(), open_vault(settings))  # a wrong key is an error at the start
     except UnconfirmedError as error:
         raise StoreOpenError(f"{settings.store}: {error}") from error
     required = settings.auth == "keys"
@@ -151,7 +156,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
     access.on_revoke(feed.wake_all)
     reads = Reads(store.generations, store.change_log, feed, clock)
     # Only the leader knows which generations wait in front of others, so forecasts have no queue position here.
-    admission = Admission(settings.upstream_concurrency, lambda _: 0.0, access.several_tenants)
+    admissions = Admissions(Accounts(""), Admission)
     return Replica(
         settings=settings,
         store=store,
@@ -161,7 +166,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         freshness=freshness,
         reads=reads,
         watches=Watches(store.change_log, store.generations, feed, clock, reads),
-        forecasts=Forecaster(clock, admission, run_times, feed),
+        forecasts=Forecaster(clock, admissions, run_times, feed),
         archived=ArchivedFiles(store.copies),
         run_times=run_times,
     )
@@ -223,6 +228,16 @@ def open_sign_on(settings: Settings, clock: Clock) -> "SignOn | None":
     )
 
 
+def open_vault(settings: Settings) -> Vault | None:
+    """Return what encrypts credentials; None without a key. Raises SettingError."""
+    keys = settings.encryption_keys()
+    if not keys:
+        return None
+    with needed_by("ACCOUNTS_KEY", "accounts", "cryptography"):
+        from gateway.sealing import Sealing  # its import takes 0.1 s
+    return Sealing(keys)
+
+
 def archive_storage(settings: Settings) -> ObjectStorage | None:
     """Return the storage of the archive; None if it is not configured. Raises SettingError."""
     if settings.archive_url is None:
@@ -239,7 +254,8 @@ class _Base(NamedTuple):
     store: Store
     settings: Settings
     clock: Clock
-    upstream: HiggsfieldClient
+    accounts: Accounts
+    upstream: HiggsfieldAccounts
     recorder: Recorder
     calls: UpstreamCalls
     token_secret: bytes
@@ -248,7 +264,7 @@ class _Base(NamedTuple):
 class _Lifecycle(NamedTuple):
     """The parts that a generation passes through, from its submission to its end."""
 
-    admission: Admission
+    admissions: Admissions
     run_times: RunTimes
     rules: Rules
     trusted_time: TrustedTime
@@ -266,14 +282,19 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
     clock = machine.clock_from(await store.times.newest_steady())
     recorder = Recorder(store.events, clock)
     calls = UpstreamCalls(recorder)
-    upstream = HiggsfieldClient(
-        settings.upstream_url,
-        credentials,
-        timeout=settings.upstream_timeout,
-        on_call=calls.record,
-        transport=machine.transport,
-    )
-    return _Base(store, settings, clock, upstream, recorder, calls, await store.keys.token_secret())
+
+    def open_client(credentials: Credentials) -> HiggsfieldClient:
+        return HiggsfieldClient(
+            settings.upstream_url,
+            credentials,
+            timeout=settings.upstream_timeout,
+            on_call=calls.record,
+            transport=machine.transport,
+        )
+
+    accounts = Accounts(credentials.account)
+    upstream = HiggsfieldAccounts(accounts, credentials, open_client)
+    return _Base(store, settings, clock, accounts, upstream, recorder, calls, await store.keys.token_secret())
 
 
 async def _core_of(
@@ -287,7 +308,7 @@ async def _core_of(
 
 async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
     """Build a core, which takes over the feed and the keys of a replica."""
-    store, settings, clock, upstream, recorder, calls, _ = base
+    store, settings, clock, _, upstream, recorder, calls, _ = base
     await store.audit.record("gateway.start", {"audit": settings.audit, "version": version("hfgateway")})
     unfinished = await store.generations.unfinished()
     if replica is None:
@@ -300,7 +321,8 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     if isinstance(store, SharedStore):
         feed.others = lambda: store.others
     calls.entries = feed.entries
-    catalogs = Catalogs(HiggsfieldCatalogs(upstream), store.catalogs, clock)
+    catalogs = Catalogs(HiggsfieldCatalogs(upstream.default), store.catalogs, clock)
+    manager = await _manager(base, feed)
     characters = await _characters(base)
     receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
 
@@ -308,20 +330,28 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         named = tenant_callbacks.violations(tenant, submission.callback_url)
         return [*characters.violations(tenant, submission.given), *named]
 
-    lifecycle = await _lifecycle(base, feed, catalogs, access, refuses)
-    agents = Agents(HiggsfieldAgents(upstream), store.agents, clock, _pace(settings), shared=settings.auth != "keys")
+    lifecycle = await _lifecycle(base, feed, catalogs, access, refuses=refuses, bound_to=characters.account_for)
+    agents = Agents(
+        lambda tenant: HiggsfieldAgents(upstream.of_tenant(tenant)),
+        store.agents,
+        clock,
+        _pace(settings),
+        shared=settings.auth != "keys",
+    )
     for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
         access.on_revoke(wake)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
+    manager.on_change(lambda credentials: _look_again(credentials, feed, lifecycle))
     await _resume(base, lifecycle, unfinished)
-    storage = HiggsfieldStorage(upstream, timeout=settings.upstream_timeout)
+    storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout)
     return Core(
         settings=settings,
         store=store,
         clock=clock,
         upstream=upstream,
+        accounts=manager,
         recorder=recorder,
         calls=calls,
         feed=feed,
@@ -335,7 +365,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         follower=lifecycle.follower,
         webhook_inbox=lifecycle.webhook_inbox,
         watches=Watches(store.change_log, store.generations, feed, clock, lifecycle.service),
-        forecasts=Forecaster(clock, lifecycle.admission, lifecycle.run_times, feed),
+        forecasts=Forecaster(clock, lifecycle.admissions, lifecycle.run_times, feed),
         timelines=Timelines(store.events, store.change_log, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
@@ -365,8 +395,38 @@ def _always() -> bool:
     return True
 
 
-async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, access: Access, refuses: Refuses) -> _Lifecycle:
-    store, settings, clock, upstream, *_ = base
+async def _manager(base: _Base, feed: Feed) -> AccountManager:
+    """Return the manager of accounts, with the stored ones connected. Raises SettingError if a key is wrong."""
+
+    def in_flight(credentials: Collection[str]) -> int:
+        unfinished = (entry.generation for entry in feed.entries.values() if not entry.generation.done)
+        return sum(generation.spec.account in credentials for generation in unfinished)
+
+    manager = AccountManager(
+        store=base.store.accounts,
+        accounts=base.accounts,
+        connections=base.upstream,
+        vault=open_vault(base.settings),
+        clock=base.clock,
+        in_flight=in_flight,
+    )
+    await manager.load()
+    return manager
+
+
+def _look_again(credentials: Collection[str], feed: Feed, lifecycle: _Lifecycle) -> None:
+    """Plan the generations of credentials again, which were added or removed."""
+    lifecycle.admissions.tidy()
+    for entry in [*feed.entries.values()]:
+        if entry.generation.spec.account in credentials:
+            lifecycle.follower.look(entry.generation.id)
+    lifecycle.removals.wake()
+
+
+async def _lifecycle(
+    base: _Base, feed: Feed, catalogs: Catalogs, access: Access, *, refuses: Refuses, bound_to: BoundTo
+) -> _Lifecycle:
+    store, settings, clock, accounts, upstream, *_ = base
     trust = Trust()
     paces = Paces(settings.poll_min, settings.poll_max)
     run_times = RunTimes()
@@ -375,14 +435,19 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, access: Access
     run_times.learn_all(stored)
     trusted_time = await _trusted_time(base)
     budgets = await _budgets(base, trusted_time)
-    admission = Admission(settings.upstream_concurrency, paces.longest_run, access.several_tenants, share=budgets.share)
+    admissions = Admissions(
+        accounts,
+        lambda: Admission(
+            settings.upstream_concurrency, paces.longest_run, access.several_tenants, share=budgets.share
+        ),
+    )
     rules = _rules(settings, clock, store.others_send_for)
     sender = Sender(
         claims=store.claims,
         generations=store.generations,
         upstream=upstream,
         clock=clock,
-        admission=admission,
+        admissions=admissions,
         trusted_time=trusted_time,
     )
     webhook_addresses = WebhookAddresses(
@@ -395,22 +460,24 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, access: Access
         change_log=store.change_log,
         deletions=store.deletions,
         upstream=upstream,
+        accounts=accounts,
         clock=clock,
         feed=feed,
-        admission=admission,
+        admissions=admissions,
         sender=sender,
         check=catalogs,
         webhook_addresses=webhook_addresses,
         removals=removals,
         budgets=budgets,
         refuses=refuses,
+        bound_to=bound_to,
     )
-    poll_limit = PollLimit()
+    poll_limits = PollLimits(PollLimit)
     follower = Follower(
         upstream=upstream,
         clock=clock,
         feed=feed,
-        admission=admission,
+        admissions=admissions,
         sender=sender,
         service=service,
         rules=rules,
@@ -418,10 +485,10 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, access: Access
         run_times=run_times,
         trust=trust,
         trusted_time=trusted_time,
-        poll_limit=poll_limit,
+        poll_limits=poll_limits,
     )
     return _Lifecycle(
-        admission,
+        admissions,
         run_times,
         rules,
         trusted_time,
@@ -430,21 +497,22 @@ async def _lifecycle(base: _Base, feed: Feed, catalogs: Catalogs, access: Access
         sender,
         removals,
         service,
-        _adopter(base, service, sender, poll_limit),
+        _adopter(base, service, sender, poll_limits),
         follower,
         _webhook_inbox(base, feed, service, sender, trust),
     )
 
 
-def _adopter(base: _Base, service: Generations, sender: Sender, poll_limit: PollLimit) -> Adopter:
+def _adopter(base: _Base, service: Generations, sender: Sender, poll_limits: PollLimits) -> Adopter:
     return Adopter(
         claims=base.store.claims,
         generations=base.store.generations,
         upstream=base.upstream,
+        accounts=base.accounts,
         clock=base.clock,
         service=service,
         sender=sender,
-        poll_limit=poll_limit,
+        poll_limits=poll_limits,
         forget=base.recorder.forget,
     )
 
@@ -482,7 +550,7 @@ async def _trusted_time(base: _Base) -> TrustedTime:
 
 
 async def _budgets(base: _Base, trusted_time: TrustedTime) -> Budgets:
-    store, settings, clock, upstream, *_ = base
+    store, settings, clock, _, upstream, *_ = base
     prices = Prices(
         upstream,
         clock,
@@ -569,13 +637,14 @@ def _pace(settings: Settings) -> Pace:
 
 
 async def _characters(base: _Base) -> Characters:
-    store, upstream = base.store.characters, HiggsfieldCharacters(base.upstream)
+    store, accounts = base.store.characters, base.accounts
     creations, removals = await store.creations(), await store.removals()
     return Characters(
         store=store,
-        upstream=upstream,
+        upstream=lambda account: HiggsfieldCharacters(base.upstream.current(account)),
+        accounts=accounts,
         clock=base.clock,
-        registry=Registry(upstream.account, base.clock, creations, removals, shared=base.settings.auth != "keys"),
+        registry=Registry(accounts, base.clock, creations, removals, shared=base.settings.auth != "keys"),
         first_pause=base.settings.poll_min,
         longest_pause=base.settings.poll_max,
     )

@@ -81,6 +81,8 @@ class Settings:
     upstream_concurrency: int
     store: Store
     store_connections: int
+    accounts_keys: tuple[str, ...] = field(repr=False)
+    accounts_key_file: Path | None
     public_url: str | None
     replica_address: Address | None
     webhook_address: Address | None
@@ -116,6 +118,21 @@ class Settings:
     log_format: str
     log_level: str
     warnings: tuple[str, ...] = field(default=())
+
+    def encryption_keys(self) -> tuple[str, ...]:
+        """Return the keys that encrypt credentials in the store, the newest first. Raises SettingError."""
+        if self.accounts_key_file is None:
+            return self.accounts_keys
+        name = PREFIX + "ACCOUNTS_KEY_FILE"
+        try:
+            keys = _encryption_keys(self.accounts_key_file.read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(name, "cannot be read") from error
+        except ValueError as error:
+            raise SettingError(name, str(error)) from error
+        if not keys:
+            raise SettingError(name, "the file is empty")
+        return keys
 
     @property
     def upstream_is_local(self) -> bool:
@@ -246,6 +263,13 @@ def _webhook_secrets(text: str) -> tuple[str, ...]:
     if not all(re.fullmatch(form, secret) for secret in secrets):
         raise ValueError("must be whsec_ and base64; during a rotation two of them, separated by a comma")
     return secrets
+
+
+def _encryption_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(text.replace(",", " ").split())
+    if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
+        raise ValueError("must be keys of hfgateway accounts new-key, separated by commas")
+    return keys
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -412,6 +436,12 @@ _ROWS: dict[str, _Row] = {
         "store", "", _store,
         "the gateway's database: sqlite:///FILE or postgresql://..., by default hfgateway.db in the user's data folder",
     ),
+    "ACCOUNTS_KEY": _Row(
+        "accounts_keys", "", _encryption_keys,
+        "encrypts the credentials of Higgsfield accounts in the store: a key of hfgateway accounts new-key; during a "
+        "rotation several, the newest first",
+    ),
+    "ACCOUNTS_KEY_FILE": _Row("accounts_key_file", "", _optional_file, "a file with the value of ACCOUNTS_KEY"),
     "STORE_CONNECTIONS": _Row("store_connections", "10", _connections, "connections to a PostgreSQL server"),
     "REPLICA_ADDRESS": _Row(
         "replica_address", "", _optional_address,
@@ -547,6 +577,8 @@ def _check_together(settings: Settings) -> None:
             raise SettingError(PREFIX + "OIDC_AUDIENCE", "is missing: tokens for other services must be refused")
     if settings.replica_address is not None and not isinstance(settings.store, PostgresUrl):
         raise SettingError(PREFIX + "REPLICA_ADDRESS", "needs a STORE_URL of a PostgreSQL server, which replicas share")
+    if settings.accounts_keys and settings.accounts_key_file is not None:
+        raise SettingError(PREFIX + "ACCOUNTS_KEY_FILE", "is set as well as ACCOUNTS_KEY: set one of them")
     _check_webhooks(settings)
     _check_tls(settings)
     if settings.poll_min > settings.poll_max:

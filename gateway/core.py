@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.access.identity import Access, Signing
+from gateway.accounts import AccountManager
 from gateway.agents.service import Agents
 from gateway.archive.archiver import ArchivedFiles, Archiver
 from gateway.callbacks.dispatcher import Dispatcher
@@ -33,7 +34,7 @@ from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.generations.webhook_inbox import WebhookInbox
-from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.accounts import HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.store.store import Store
@@ -58,7 +59,8 @@ class Core:
     settings: Settings
     store: Store
     clock: Clock
-    upstream: HiggsfieldClient
+    upstream: HiggsfieldAccounts
+    accounts: AccountManager
     feed: Feed
     trusted_time: TrustedTime
     budgets: Budgets
@@ -122,6 +124,7 @@ class Core:
                 await self.tenant_callbacks.drained()
                 await self.access.drained()
                 await self.budgets.drained()
+                await self.accounts.drained()
         except TimeoutError:
             log.error("submissions are still in flight at the end of HFGATEWAY_DRAIN; the next start recovers them")
         await self.webhook_inbox.drained()
@@ -150,13 +153,13 @@ class Core:
             return "draining"
         if self.store.health.trouble:
             return self.store.health.trouble
-        refused = self.upstream.credentials_accepted is False and not self.upstream.credentials_were_accepted
-        return CREDENTIALS_REFUSED if refused else ""
+        return CREDENTIALS_REFUSED if self.upstream.none_was_accepted else ""
 
     @property
     def trouble(self) -> str:
         """What is wrong with a gateway that is ready; empty if nothing is known."""
-        return CREDENTIALS_REFUSED if self.upstream.credentials_accepted is False else ""
+        refused = self.upstream.refused
+        return CREDENTIALS_REFUSED + shown(refused) if refused else ""
 
     def behind(self) -> float:
         """Return the delay of status polls in seconds."""

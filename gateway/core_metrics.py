@@ -78,8 +78,8 @@ def _generations(core: Core) -> list[_Row]:
         ),
         (
             "upstream_credentials_refused",
-            "1 if Higgsfield's newest response refused the credentials, else 0",
-            lambda: core.upstream.credentials_accepted is False,
+            "1 if Higgsfield's newest response refused the credentials of an account, else 0",
+            lambda: bool(core.upstream.refused),
         ),
         ("store_writable", "1 if the store accepts writes, else 0", lambda: not health.trouble),
         ("store_writes_refused_total", "Writes that the store has refused", lambda: health.writes_refused),

@@ -13,7 +13,7 @@ COMMITS = (
     "accepted by submit", "accepted by webhook", "accepted by operator", "refused", "postponed", "ambiguous",
     "owner died", "reported by poll", "reported by webhook", "reported by cancel",
     "missing", "cancel asked", "expired by gateway", "expired by operator", "delivery", "webhook processed",
-    "delete", "removal", "prune", "record", "api key", "revocation", "limits", "correction",
+    "delete", "removal", "prune", "record", "api key", "revocation", "limits", "account", "correction",
     "callback", "callback changed", "deliveries taken", "delivery attempted", "delivery dropped", "redelivery",
     "archive planned", "archived", "archive postponed", "archive removed",
     "catalog",

@@ -82,7 +82,10 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
         STORE_URL: settings.store if isinstance(settings.store, Path) else None,
         f"{PREFIX}TLS_KEY": settings.tls_key,
         "HF_KEY_FILE": Path(key_file) if key_file else None,
-        "--config": config if settings.webhook_secrets or isinstance(settings.store, PostgresUrl) else None,
+        f"{PREFIX}ACCOUNTS_KEY_FILE": settings.accounts_key_file,
+        "--config": config
+        if settings.webhook_secrets or settings.accounts_keys or isinstance(settings.store, PostgresUrl)
+        else None,
     }
     for name, path in secrets.items():
         if path is not None and _others_can(path, stat.S_IRWXO):

@@ -427,6 +427,7 @@ def _admin_handlers(core: Core) -> AdminHandlers:
         agents=core.agents,
         budgets=core.budgets,
         usage=core.store.usage,
+        accounts=core.accounts,
         clock=core.clock,
         audit=core.store.audit,
     )

@@ -35,8 +35,11 @@ class Slot:
 class Storage(Protocol):
     """Higgsfield's storage. Its methods raise GatewayError."""
 
-    async def slot(self, content_type: str) -> Slot:
-        """Reserve a slot for one file. An INPUT_REFUSED error names the field `content_type`."""
+    async def slot(self, tenant: str, content_type: str) -> Slot:
+        """Reserve a slot for one file with a tenant's first account.
+
+        An INPUT_REFUSED error names the field `content_type`.
+        """
 
     async def put(self, slot: Slot, size: int, chunks: AsyncIterator[bytes]) -> None:
         """Upload `size` bytes to a slot. An error of `chunks` aborts the upload and is raised."""
@@ -67,31 +70,31 @@ class Uploads:
         self._storage = storage
         self._clock = clock
 
-    async def offer(self, content_type: str) -> Offered:
+    async def offer(self, tenant: str, content_type: str) -> Offered:
         """Reserve a slot to which the caller uploads a file directly."""
-        slot = await self._slot(content_type, "content_type")
+        slot = await self._slot(tenant, content_type, "content_type")
         now = self._clock.moment().wall
         return Offered(slot, now + slot.seconds, now + MEDIA_KEPT)
 
-    async def store(self, content_type: str, size: int | None, chunks: AsyncIterator[bytes]) -> Stored:
+    async def store(self, tenant: str, content_type: str, size: int | None, chunks: AsyncIterator[bytes]) -> Stored:
         """Upload a file to the storage. If the chunks do not have `size` bytes in total, no file is created.
 
         `size` None: unknown. Raises INVALID_INPUT for a wrong size or content type.
         """
         if size is not None and not 0 < size <= LARGEST_MEDIA:
             raise invalid_input([Violation("header.size", f"must be 1 to {LARGEST_MEDIA}")])
-        slot = await self._slot(content_type, "header.content_type")
+        slot = await self._slot(tenant, content_type, "header.content_type")
         if size is None:
             size = await self._spool_and_put(slot, chunks)
         else:
             await self._storage.put(slot, size, _exactly(size, chunks))
         return Stored(slot.url, size, self._clock.moment().wall + MEDIA_KEPT)
 
-    async def _slot(self, content_type: str, field_name: str) -> Slot:
+    async def _slot(self, tenant: str, content_type: str, field_name: str) -> Slot:
         if not _CONTENT_TYPE.fullmatch(content_type):
             raise invalid_input([Violation(field_name, "must be a media type in lower case, such as image/png")])
         try:
-            return await self._storage.slot(content_type)
+            return await self._storage.slot(tenant, content_type)
         except GatewayError as error:
             raise _with_field_name(error, field_name) from error
 

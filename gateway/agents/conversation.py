@@ -43,7 +43,12 @@ class Conversation:
     """
 
     def __init__(
-        self, session_id: str, api: AgentApi, clock: Clock, pace: Pace, corrected: Callable[[str, Transcript], Session]
+        self,
+        session_id: str,
+        api: Callable[[], AgentApi],
+        clock: Clock,
+        pace: Pace,
+        corrected: Callable[[str, Transcript], Session],
     ) -> None:
         self.watchers = 0
         self.changes = 0
@@ -155,7 +160,7 @@ class Conversation:
             await self._read(self._last_settled())
 
     async def _read(self, after: str) -> None:
-        transcript = await self._api.messages(self._id, after)
+        transcript = await self._api().messages(self._id, after)
         if self._would_lose(after, transcript.messages):
             raise upstream_unavailable("Higgsfield does not show the message yet; watch again", retry_after=1.0)
         self._read_at = self._clock.moment().steady

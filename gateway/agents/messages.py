@@ -42,7 +42,7 @@ from gateway.agents.model import (
     message_fingerprint,
     same_text,
 )
-from gateway.agents.ports import AgentApi, AgentStore
+from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
@@ -62,7 +62,7 @@ class Messages:
 
     def __init__(
         self,
-        api: AgentApi,
+        api: ApiOf,
         store: AgentStore,
         clock: Clock,
         accepted: Callable[[str, str], None],
@@ -106,7 +106,7 @@ class Messages:
             if message_id is None:
                 await self._store.free_agent_key(record)
                 return
-            later = (await self._api.messages(record.session_id, record.after)).messages
+            later = (await self._api(record.tenant).messages(record.session_id, record.after)).messages
             if not any(message.id == message_id and message.role is Role.USER for message in later):
                 raise invalid_field("message_id", "is not a later message of the user in that session")
             if not await self._store.bind_agent_message(record, message_id):
@@ -122,7 +122,7 @@ class Messages:
 
     async def _send(self, record: KeyRecord, text: str) -> Message:
         record = await self._mark(record)
-        outcome = await self._api.send(record.session_id, text)
+        outcome = await self._api(record.tenant).send(record.session_id, text)
         match outcome:
             case Sent(message_id, extra):
                 self._accepted(record.session_id, message_id)
@@ -142,7 +142,7 @@ class Messages:
     async def _mark(self, record: KeyRecord) -> KeyRecord:
         """Store the record with the newest message of the session."""
         known = await self._store.newest_agent_message(record.session_id)
-        newer = (await self._api.messages(record.session_id, known)).messages
+        newer = (await self._api(record.tenant).messages(record.session_id, known)).messages
         record = replace(record, after=newer[-1].id if newer else known)
         try:
             marked = await self._store_mark(record)
@@ -188,7 +188,7 @@ class Messages:
 
     async def _find(self, record: KeyRecord, text: str) -> Message | None:
         """Find the message in the session and bind the key to it; None if it is not there."""
-        transcript = await self._api.messages(record.session_id, record.after)
+        transcript = await self._api(record.tenant).messages(record.session_id, record.after)
         bound = await self._store.bound_agent_messages(record.session_id)
         for message in transcript.messages:
             if message.role is Role.USER and same_text(message.text, text) and message.id not in bound:
@@ -200,7 +200,7 @@ class Messages:
 
     async def _known(self, record: KeyRecord, message_id: str, text: str) -> Message:
         """Return the current state of the message of an earlier call."""
-        for message in (await self._api.messages(record.session_id, record.after)).messages:
+        for message in (await self._api(record.tenant).messages(record.session_id, record.after)).messages:
             if message.id == message_id:
                 return message
         return Message(message_id, Role.USER, MessageState.PROCESSING, text)

@@ -1,6 +1,6 @@
 """The ports of agents: Higgsfield's Agent API, and the store."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.agents.model import KeyRecord, MediaKind, Sent, Session, Slot, Transcript
@@ -27,6 +27,10 @@ class AgentApi(Protocol):
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
         """Return whether the file of a slot was uploaded."""
+
+
+ApiOf = Callable[[str], AgentApi]
+"""Returns the API with the credentials of a tenant's first account."""
 
 
 class AgentStore(Protocol):

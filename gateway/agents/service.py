@@ -21,7 +21,7 @@ from gateway.agents.model import (
     media_not_found,
     session_not_found,
 )
-from gateway.agents.ports import AgentApi, AgentStore
+from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, invalid_field
 from gateway.generations.ports import Clock
@@ -51,7 +51,7 @@ class Agents:
     required, so that there is one tenant.
     """
 
-    def __init__(self, api: AgentApi, store: AgentStore, clock: Clock, pace: Pace, *, shared: bool) -> None:
+    def __init__(self, api: ApiOf, store: AgentStore, clock: Clock, pace: Pace, *, shared: bool) -> None:
         self._api = api
         self._store = store
         self._clock = clock
@@ -86,7 +86,7 @@ class Agents:
         """Return the current state of a session."""
         await self._check(tenant, session_id)
         after = await self._store.newest_agent_message(session_id)
-        return self._corrected(after, await self._api.messages(session_id, after))
+        return self._corrected(after, await self._api(tenant).messages(session_id, after))
 
     async def send(self, tenant: str, session_id: str, text: str, key: str) -> tuple[Message, bool]:
         """Send a message once, even if the call is canceled; return it and whether the key was known.
@@ -108,12 +108,12 @@ class Agents:
         """Return all messages after one, oldest first; all of the session if `after` is ""."""
         await self._check(tenant, session_id)
         _check_message(after)
-        return (await self._api.messages(session_id, after)).messages
+        return (await self._api(tenant).messages(session_id, after)).messages
 
     async def interrupt(self, tenant: str, session_id: str) -> Session:
         """Stop the agent's current turn; return the session afterwards."""
         await self._check(tenant, session_id)
-        await self._api.interrupt(session_id)
+        await self._api(tenant).interrupt(session_id)
         self._accepted.pop(session_id, None)
         self._poll_soon(session_id)
         return await self.session(tenant, session_id)
@@ -129,7 +129,7 @@ class Agents:
         await self._check(tenant, session_id)
         _check_message(after)
         stream = Stream(self._clock, check)
-        conversation = self._join(session_id)
+        conversation = self._join(tenant, session_id)
         try:
             await conversation.open(after)
             seen, yielded_at = 0, self._clock.moment().steady
@@ -156,7 +156,7 @@ class Agents:
 
     async def create_media(self, tenant: str, extension: str, kind: MediaKind) -> Slot:
         """Create a slot for a file."""
-        slot = await self._api.create_media(extension, kind)
+        slot = await self._api(tenant).create_media(extension, kind)
         await self._store.keep_agent_media(tenant, slot.id, self._clock.moment().steady)
         return slot
 
@@ -166,7 +166,7 @@ class Agents:
             raise media_not_found(media_id)
         if not self._shared and not await self._store.has_agent_media(tenant, media_id):
             raise media_not_found(media_id)
-        if not await self._api.confirm_media(media_id, kind):
+        if not await self._api(tenant).confirm_media(media_id, kind):
             metadata = {"media_id": media_id, "state": "PENDING"}
             raise GatewayError(Failure(Reason.NOT_DONE, "the file was not uploaded yet", metadata=metadata))
 
@@ -192,7 +192,7 @@ class Agents:
 
     async def _create(self, tenant: str, key: str) -> Session | None:
         """Create and store a session; None if another call has used the key. The unused session costs nothing."""
-        session = await self._api.create_session()
+        session = await self._api(tenant).create_session()
         record = KeyRecord(tenant, key, SESSION, session.id)
         return session if await self._store.keep_agent_session(record, self._clock.moment().steady) else None
 
@@ -235,10 +235,10 @@ class Agents:
             return session
         return replace(session, state=SessionState.PROCESSING)
 
-    def _join(self, session_id: str) -> Conversation:
+    def _join(self, tenant: str, session_id: str) -> Conversation:
         conversation = self._conversations.get(session_id)
         if conversation is None or conversation.failure is not None:
-            conversation = Conversation(session_id, self._api, self._clock, self._pace, self._corrected)
+            conversation = Conversation(session_id, lambda: self._api(tenant), self._clock, self._pace, self._corrected)
             self._conversations[session_id] = conversation
         conversation.watchers += 1
         return conversation

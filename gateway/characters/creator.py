@@ -14,10 +14,18 @@ from weakref import WeakValueDictionary
 from gateway.characters import errors
 from gateway.characters.lookup import WINDOW, result_of
 from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
-from gateway.characters.ports import CharacterStore, CharacterTakenError, CharacterUpstream, Listing, Trained
+from gateway.characters.ports import (
+    CharacterStore,
+    CharacterTakenError,
+    CharacterUpstream,
+    Listing,
+    Trained,
+    UpstreamOf,
+)
 from gateway.characters.registry import Registry
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
+from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.store_backoff import until_stored
@@ -44,13 +52,15 @@ class Creator:
         self,
         *,
         store: CharacterStore,
-        upstream: CharacterUpstream,
+        upstream: UpstreamOf,
+        accounts: Accounts,
         clock: Clock,
         registry: Registry,
         changed: Callable[[], None],
     ) -> None:
         self._store = store
         self._upstream = upstream
+        self._accounts = accounts
         self._clock = clock
         self._registry = registry
         self._changed = changed
@@ -104,7 +114,7 @@ class Creator:
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
                 return
-            character = await errors.else_unavailable(self._upstream.find(plain_id(character_id)))
+            character = await errors.else_unavailable(self._upstream(creation.account).find(plain_id(character_id)))
             if character is None or not same_name(character.name, creation.name):
                 raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
             if character.id in self._registry.taken or character.id in creation.known:
@@ -122,7 +132,7 @@ class Creator:
         if self._registry.is_deleted(character_id):
             raise errors.key_reused(deleted=character_id)
         character = await errors.else_unavailable(
-            self._upstream.find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
+            self._upstream(creation.account).find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
         )
         if character is None and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
@@ -133,20 +143,22 @@ class Creator:
 
     async def _train(self, tenant: str, order: Order, fingerprint: bytes) -> Character:
         """Store a creation, then send its order."""
+        account = self._accounts.first(tenant)
         async with self._name_lock(order.name):
-            listing = await errors.else_unavailable(self._upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
-            await self._resolve_others(order.name, listing)
+            upstream = self._upstream(account)
+            listing = await errors.else_unavailable(upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            await self._resolve_others(order.name, account, listing)
             if self.draining:
                 raise gateway_unavailable("the gateway is shutting down; nothing was sent")
             now = self._clock.moment()
-            if any(self._may_still_appear(one, now.steady) for one in self._registry.by_name(order.name)):
+            if any(self._may_still_appear(one, now.steady) for one in self._registry.by_name(order.name, account)):
                 raise errors.name_not_free()
             creation = Creation(
                 id=self._ids.next(now.wall),
                 tenant=tenant,
                 key=order.key,
                 fingerprint=fingerprint,
-                account=self._upstream.account,
+                account=account,
                 name=order.name,
                 version=order.version,
                 known=frozenset(one.id for one in listing.characters if same_name(one.name, order.name)),
@@ -154,7 +166,7 @@ class Creator:
                 sent_at=now.steady,
             )
             await self._claim(creation)
-            return await self._send(creation, order)
+            return await self._send(creation, order, upstream)
 
     async def _claim(self, creation: Creation) -> None:
         try:
@@ -166,11 +178,11 @@ class Creator:
             raise gateway_unavailable("the store is not available; nothing was sent") from error
         self._registry.add(creation)
 
-    async def _send(self, creation: Creation, order: Order) -> Character:
+    async def _send(self, creation: Creation, order: Order, upstream: CharacterUpstream) -> Character:
         send_by = creation.sent_at + SEND_WITHIN
         outcome: Trained | NotTaken | NoAnswer
         try:
-            outcome = await self._upstream.train(order, lambda: self._clock.moment().steady < send_by)
+            outcome = await upstream.train(order, lambda: self._clock.moment().steady < send_by)
         except Exception:
             # A bug may have hidden the response, so the outcome counts as unknown.
             log.exception("creating a character failed because of a bug", extra=_log_fields(creation))
@@ -199,7 +211,7 @@ class Creator:
         for pause in LOOKS:
             await self._rest(pause)
             try:
-                listing = await self._upstream.listing()
+                listing = await self._upstream(creation.account).listing()
             except GatewayError:
                 continue
             character = self._result_of(creation, listing)
@@ -209,16 +221,17 @@ class Creator:
                 break
         raise errors.unresolved(response)
 
-    async def _resolve_others(self, name: str, listing: Listing) -> None:
-        """Bind open creations with a name to their characters in a list. Their calls must have ended."""
-        for creation in list(self._registry.by_name(name)):
+    async def _resolve_others(self, name: str, account: str, listing: Listing) -> None:
+        """Bind an account's open creations with a name to their characters in a list. Their calls must have ended."""
+        for creation in list(self._registry.by_name(name, account)):
             character = self._result_of(creation, listing) if creation.open else None
             if character is not None:
                 await self._bind(creation, character)
 
     def _result_of(self, creation: Creation, listing: Listing) -> Character | None:
         # Compare steady times, not ids: ids follow the wall clock, which may have been set back between two processes.
-        later = [one for one in self._registry.by_name(creation.name) if one.sent_at > creation.sent_at]
+        same_name = self._registry.by_name(creation.name, creation.account)
+        later = [one for one in same_name if one.sent_at > creation.sent_at]
         return result_of(creation, listing, self._registry.taken, later)
 
     async def _bind(self, creation: Creation, character: Character) -> Character:
@@ -237,8 +250,8 @@ class Creator:
         return creation.open and (now - creation.sent_at < WINDOW or not self._clock.agrees())
 
     def _require_account(self, creation: Creation) -> None:
-        if creation.account != self._upstream.account:
-            raise upstream_unavailable("the character belongs to another Higgsfield account than the configured one")
+        if self._accounts.name_of(creation.account) is None:
+            raise upstream_unavailable("the character belongs to a Higgsfield account that is not configured")
 
     def _name_lock(self, name: str) -> asyncio.Lock:
         return self._names.setdefault(plain_name(name), asyncio.Lock())

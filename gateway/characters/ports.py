@@ -53,11 +53,7 @@ class CharacterStore(Protocol):
 
 
 class CharacterUpstream(Protocol):
-    """Higgsfield's custom references. All methods but `train` raise GatewayError, usually UPSTREAM_UNAVAILABLE."""
-
-    @property
-    def account(self) -> str:
-        """The account, identified without a secret."""
+    """Custom references of one account. All methods but `train` raise GatewayError, usually UPSTREAM_UNAVAILABLE."""
 
     async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
         """POST an order once. Failures are returned, not raised.
@@ -73,3 +69,7 @@ class CharacterUpstream(Protocol):
 
     async def remove(self, character_id: str) -> bool:
         """Delete a character; False if Higgsfield does not know it."""
+
+
+UpstreamOf = Callable[[str], CharacterUpstream]
+"""Returns the characters of the account with the given credentials. Raises UPSTREAM_UNAVAILABLE if it is not known."""

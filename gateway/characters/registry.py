@@ -10,6 +10,7 @@ from uuid import UUID
 
 from gateway.characters.model import Character, CharacterState, Creation, Removal, plain_id, same_name
 from gateway.errors import Violation
+from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input, ModelInput, SoulInput, SoulVersion
 from gateway.generations.ports import Clock
 
@@ -24,7 +25,7 @@ VERSIONS = {SoulVersion.V1: "Soul 1", SoulVersion.V2: "Soul 2", SoulVersion.CINE
 
 
 class Registry:
-    """The characters of an account.
+    """The characters of all accounts.
 
     `shared`: all characters of the account may be used, also those that were not created through this gateway. It is
     set if API keys are not required, so that there is one tenant.
@@ -32,14 +33,14 @@ class Registry:
 
     def __init__(
         self,
-        account: str,
+        accounts: Accounts,
         clock: Clock,
         creations: Iterable[Creation],
         removals: Iterable[Removal],
         *,
         shared: bool,
     ) -> None:
-        self._account = account
+        self._accounts = accounts
         self._clock = clock
         self._shared = shared
         self._creations: dict[str, Creation] = {}
@@ -58,7 +59,7 @@ class Registry:
         """Add a stored creation."""
         self._creations[creation.id] = creation
         self._by_key[creation.tenant, creation.key] = creation.id
-        if creation.character_id and creation.account == self._account:
+        if creation.character_id:
             self._by_character[creation.character_id] = creation.id
 
     def bind(self, creation: Creation, character: Character) -> None:
@@ -76,9 +77,13 @@ class Registry:
         creation_id = self._by_key.get((tenant, key))
         return None if creation_id is None else self._creations[creation_id]
 
-    def by_name(self, name: str) -> Iterator[Creation]:
-        """Return the account's creations with a name, oldest first."""
-        return (one for one in self._creations.values() if one.account == self._account and same_name(one.name, name))
+    def by_name(self, name: str, account: str) -> Iterator[Creation]:
+        """Return an account's creations with a name, oldest first."""
+        return (
+            one
+            for one in self._creations.values()
+            if same_name(one.name, name) and self._accounts.same(one.account, account)
+        )
 
     @property
     def taken(self) -> frozenset[str]:
@@ -97,13 +102,38 @@ class Registry:
     # -- Characters --
 
     def exists_for(self, tenant: str, character_id: str) -> bool:
-        """Return whether a character is visible to a tenant. Those of other tenants are not."""
-        owner = self._owner(character_id)
-        return self._shared if owner is None else owner == tenant
+        """Return whether a character is visible to a tenant.
+
+        Those of other tenants are not, and those in an account that the tenant does not use any more.
+        """
+        creation = self._creation_of(character_id)
+        if creation is None:
+            return self._shared
+        return creation.tenant == tenant and self._accounts.name_of(creation.account) in self._accounts.pool(tenant)
+
+    def account_of(self, tenant: str, character_id: str) -> str:
+        """Return the newest credentials of a character's account; of one from elsewhere, of the tenant's first one."""
+        creation = self._creation_of(character_id)
+        current = None if creation is None else self._accounts.current(creation.account)
+        return current or self._accounts.first(tenant)
+
+    def account_for(self, tenant: str, given: Input) -> str | None:
+        """Return the newest credentials of the account whose character an input uses; None if it uses none."""
+        named: Iterable[str] = ()
+        if isinstance(given, SoulInput):
+            named = (given.character_id,) if given.character_id else ()
+        elif isinstance(given, ModelInput):
+            named = (
+                text
+                for at, text in _texts(given.parameters, "")
+                if at.endswith(".custom_reference_id") or plain_id(text) in self._by_character
+            )
+        used = next(iter(named), None)
+        return None if used is None else self.account_of(tenant, plain_id(used))
 
     def created_here(self, character_id: str) -> bool:
         """Return whether a character was created through this gateway."""
-        return character_id in self._by_character
+        return self._creation_of(character_id) is not None
 
     def removal(self, character_id: str) -> Removal | None:
         """Return the removal of a character, if one was requested."""
@@ -111,10 +141,9 @@ class Registry:
 
     def record_removal(self, removal: Removal) -> None:
         """Record a removal, requested or confirmed, after it was stored."""
-        if removal.account == self._account:
-            self._removals[removal.character_id] = removal
-            if removal.gone:
-                self._seen.pop(removal.character_id, None)
+        self._removals[removal.character_id] = removal
+        if removal.gone:
+            self._seen.pop(removal.character_id, None)
 
     def record_seen(self, character: Character) -> None:
         """Record a character that Higgsfield has just reported."""
@@ -126,8 +155,8 @@ class Registry:
 
     def may_not_show_yet(self, character_id: str) -> bool:
         """Return whether a character was created moments ago, so that a 404 is not conclusive yet."""
-        creation = self._by_character.get(character_id)
-        return creation is not None and self._clock.moment().steady - self._creations[creation].sent_at < SHOWN_AFTER
+        creation = self._creation_of(character_id)
+        return creation is not None and self._clock.moment().steady - creation.sent_at < SHOWN_AFTER
 
     def is_deleted(self, character_id: str) -> bool:
         """Return whether a character was deleted through this gateway."""
@@ -182,13 +211,19 @@ class Registry:
         return "the character's training has not ended yet" if in_training and believed else ""
 
     def _trained_for(self, character_id: str) -> SoulVersion | None:
-        if character_id in self._by_character:
-            return self._creations[self._by_character[character_id]].version
+        if (creation := self._creation_of(character_id)) is not None:
+            return creation.version
         return self._seen[character_id][0].version if character_id in self._seen else None
 
     def _owner(self, character_id: str) -> str | None:
-        creation = self._by_character.get(character_id)
-        return None if creation is None else self._creations[creation].tenant
+        creation = self._creation_of(character_id)
+        return None if creation is None else creation.tenant
+
+    def _creation_of(self, character_id: str) -> Creation | None:
+        """Return the creation of a character, if its account is known."""
+        found = self._by_character.get(character_id)
+        creation = None if found is None else self._creations[found]
+        return None if creation is None or self._accounts.name_of(creation.account) is None else creation
 
 
 def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:

@@ -6,10 +6,11 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from gateway.characters import errors
 from gateway.characters.creator import Creator
 from gateway.characters.model import Character, Creation, Order, Removal, plain_id
-from gateway.characters.ports import CharacterStore, CharacterUpstream
+from gateway.characters.ports import CharacterStore, CharacterUpstream, UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.characters.watch import CharacterWatches
 from gateway.errors import Violation, gateway_unavailable
+from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input
 from gateway.generations.ports import Clock
 from gateway.generations.stores import UnconfirmedError
@@ -28,7 +29,8 @@ class Characters:
         self,
         *,
         store: CharacterStore,
-        upstream: CharacterUpstream,
+        upstream: UpstreamOf,
+        accounts: Accounts,
         clock: Clock,
         registry: Registry,
         first_pause: float,
@@ -36,11 +38,15 @@ class Characters:
     ) -> None:
         self._store = store
         self._upstream = upstream
+        self._accounts = accounts
         self._clock = clock
         self._registry = registry
-        self._creator = Creator(store=store, upstream=upstream, clock=clock, registry=registry, changed=self._changed)
+        self._creator = Creator(
+            store=store, upstream=upstream, accounts=accounts, clock=clock, registry=registry, changed=self._changed
+        )
         self._watches = CharacterWatches(upstream, clock, registry, first=first_pause, longest=longest_pause)
-        self._listing: tuple[asyncio.Task[Sequence[Character]], float] | None = None
+        self._listings: dict[str, tuple[asyncio.Task[Sequence[Character]], float]] = {}
+        """The newest lists, by the names of their accounts."""
 
     async def create(self, tenant: str, order: Order) -> tuple[Character, bool]:
         """Train a character, once per key; return it and whether the key was known. See `Creator.create`."""
@@ -50,7 +56,11 @@ class Characters:
         """Return the current state of a character at Higgsfield. Raises NOT_FOUND or UPSTREAM_UNAVAILABLE."""
         character_id = self._existing(tenant, given)
         deleted = self._registry.is_deleted(character_id)
-        character = None if deleted else await errors.else_unavailable(self._upstream.find(character_id))
+        character = (
+            None
+            if deleted
+            else await errors.else_unavailable(self._upstream_of(tenant, character_id).find(character_id))
+        )
         if character is None and not deleted and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
         if character is None:
@@ -67,7 +77,8 @@ class Characters:
         """
         visible = [
             one
-            for one in await self._listed()
+            for name in self._accounts.pool(tenant)
+            for one in await self._listed(name)
             if self._registry.exists_for(tenant, one.id) and not self._registry.is_deleted(one.id)
         ]
         ordered = sorted(visible, key=_place, reverse=True)
@@ -84,9 +95,9 @@ class Characters:
         if removal is None:
             if not self._registry.created_here(character_id):
                 await self.get(tenant, given)  # raises NOT_FOUND; else a repeated call would succeed
-            removal = Removal(self._upstream.account, character_id, tenant)
+            removal = Removal(self._registry.account_of(tenant, character_id), character_id, tenant)
             await self._store_removal(removal)
-        await errors.else_unavailable(self._upstream.remove(character_id))
+        await errors.else_unavailable(self._upstream_of(tenant, character_id).remove(character_id))
         await self._store_removal(Removal(removal.account, character_id, removal.tenant, gone=True))
         self._changed()
         self._watches.deleted(character_id)
@@ -96,11 +107,18 @@ class Characters:
         character_id = self._existing(tenant, given)
         if self._registry.is_deleted(character_id):
             raise errors.character_not_found(given)
-        return self._watches.watch(character_id, check)
+        return self._watches.watch(character_id, self._registry.account_of(tenant, character_id), check)
 
     def violations(self, tenant: str, given: Input) -> Sequence[Violation]:
         """Return why an input cannot use its characters; see `Registry.violations`."""
         return self._registry.violations(tenant, given)
+
+    def account_for(self, tenant: str, given: Input) -> str | None:
+        """Return the credentials with which an input has to be sent, because it uses a character; None if it does not.
+
+        See `Registry.account_for`.
+        """
+        return self._registry.account_for(tenant, given)
 
     @property
     def open_count(self) -> int:
@@ -127,8 +145,8 @@ class Characters:
     async def drained(self) -> None:
         """Wait for the creations in progress."""
         await self._creator.drained()
-        if self._listing is not None:
-            await asyncio.wait([self._listing[0]])
+        if self._listings:
+            await asyncio.wait([task for task, _ in self._listings.values()])
 
     def _existing(self, tenant: str, given: str) -> str:
         """Return the normalized id of a character that the tenant can see. Raises NOT_FOUND."""
@@ -137,23 +155,27 @@ class Characters:
             raise errors.character_not_found(given)
         return character_id
 
-    async def _listed(self) -> Sequence[Character]:
-        """Return Higgsfield's list. All calls within LISTED_FOR seconds share one request."""
-        now = self._clock.moment().steady
-        if self._listing is None or now - self._listing[1] >= LISTED_FOR or _failed(self._listing[0]):
-            task = asyncio.create_task(self._read_list())
-            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
-            self._listing = (task, now)
-        return await errors.else_unavailable(asyncio.shield(self._listing[0]))
+    def _upstream_of(self, tenant: str, character_id: str) -> CharacterUpstream:
+        return self._upstream(self._registry.account_of(tenant, character_id))
 
-    async def _read_list(self) -> Sequence[Character]:
-        listing = await self._upstream.listing()
+    async def _listed(self, name: str) -> Sequence[Character]:
+        """Return Higgsfield's list of an account. All calls within LISTED_FOR seconds share one request."""
+        now = self._clock.moment().steady
+        known = self._listings.get(name)
+        if known is None or now - known[1] >= LISTED_FOR or _failed(known[0]):
+            task = asyncio.create_task(self._read_list(name))
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
+            known = self._listings[name] = (task, now)
+        return await errors.else_unavailable(asyncio.shield(known[0]))
+
+    async def _read_list(self, name: str) -> Sequence[Character]:
+        listing = await self._upstream(self._accounts.newest(name)).listing()
         for character in listing.characters:
             self._registry.record_seen(character)
         return listing.characters
 
     def _changed(self) -> None:
-        self._listing = None
+        self._listings.clear()
 
     async def _store_removal(self, removal: Removal) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable
 
 from gateway.characters import errors
 from gateway.characters.model import Character
-from gateway.characters.ports import CharacterUpstream
+from gateway.characters.ports import UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.concurrency import Signals
 from gateway.errors import Failure, GatewayError, Reason
@@ -55,9 +55,7 @@ class WatchedCharacter(Signals):
 class CharacterWatches:
     """All watches of characters. `first` and `longest` are the seconds between polls; `draining` ends all watches."""
 
-    def __init__(
-        self, upstream: CharacterUpstream, clock: Clock, registry: Registry, *, first: float, longest: float
-    ) -> None:
+    def __init__(self, upstream: UpstreamOf, clock: Clock, registry: Registry, *, first: float, longest: float) -> None:
         self._upstream = upstream
         self._clock = clock
         self._registry = registry
@@ -66,14 +64,16 @@ class CharacterWatches:
         self._watched: dict[str, WatchedCharacter] = {}
         self.draining = False
 
-    async def watch(self, character_id: str, check: Callable[[], None]) -> AsyncGenerator[Character | None, None]:
+    async def watch(
+        self, character_id: str, account: str, check: Callable[[], None]
+    ) -> AsyncGenerator[Character | None, None]:
         """Yield the current state, then every change until training ends; None after each 15 s without a change.
 
         `check` is called at every heartbeat and wake-up; an error that it raises ends the watch. Raises NOT_FOUND,
         UPSTREAM_UNAVAILABLE if the first poll fails, or INTERNAL.
         """
         stream = Stream(self._clock, check)
-        watched = self._join(character_id)
+        watched = self._join(character_id, account)
         timer = WaitTimer(HEARTBEAT)
         seen = 0
         try:
@@ -110,11 +110,11 @@ class CharacterWatches:
         for watched in self._watched.values():
             watched.wake()
 
-    def _join(self, character_id: str) -> WatchedCharacter:
+    def _join(self, character_id: str, account: str) -> WatchedCharacter:
         watched = self._watched.get(character_id)
         if watched is None:
             watched = self._watched[character_id] = WatchedCharacter()
-            watched.task = asyncio.create_task(self._poll(character_id, watched))
+            watched.task = asyncio.create_task(self._poll(character_id, account, watched))
         watched.watchers += 1
         return watched
 
@@ -133,19 +133,19 @@ class CharacterWatches:
         if watched.task is not None and watched.task is not asyncio.current_task():
             watched.task.cancel()
 
-    async def _poll(self, character_id: str, watched: WatchedCharacter) -> None:
+    async def _poll(self, character_id: str, account: str, watched: WatchedCharacter) -> None:
         try:
-            await self._poll_until_done(character_id, watched)
+            await self._poll_until_done(character_id, account, watched)
         except Exception:
             log.exception("watching a character failed because of a bug")
             error = GatewayError(Failure(Reason.INTERNAL, "the watch failed; watch again"))
             self._finish(character_id, watched, error)
 
-    async def _poll_until_done(self, character_id: str, watched: WatchedCharacter) -> None:
+    async def _poll_until_done(self, character_id: str, account: str, watched: WatchedCharacter) -> None:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await errors.else_unavailable(self._upstream.find(character_id))
+                character = await errors.else_unavailable(self._upstream(account).find(character_id))
                 if character is None and self._registry.may_not_show_yet(character_id):
                     raise errors.not_shown_yet()
             except GatewayError as error:

@@ -43,6 +43,9 @@ COMMANDS = {
     "limits": Entry(
         "gateway.cli.limits:limits", "Set and show budgets and limits of tenants, keys and labels (operators)."
     ),
+    "accounts": Entry(
+        "gateway.cli.accounts:accounts", "Add Higgsfield accounts, and assign them to tenants (operators)."
+    ),
     "usage": Entry("gateway.cli.usage:usage", "Sum up what tenants have used, as a table or CSV (operators)."),
     "audit": Entry("gateway.cli.audit:audit", "Export and verify the log of submissions and acts (operators)."),
     "callbacks": Entry(

@@ -61,7 +61,7 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--production", is_flag=True, help="Report settings that `serve --production` refuses.")
 def doctor(config: Path | None, as_json: bool, production: bool) -> int:
-    """Check settings, credentials, store, Higgsfield, clock, TLS and addresses. Changes nothing and costs nothing.
+    """Check settings, credentials, store, accounts, clock, TLS and addresses. Changes nothing and costs nothing.
 
     The exit code is 0 if a gateway can run, even with warnings, and 1 otherwise.
     """
@@ -106,6 +106,7 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
             findings += [Finding("production", PROBLEM, text) for text in refused]
         if credentials is not None:
             findings += asyncio.run(_upstream(settings, credentials))
+        findings += _accounts(settings)
         findings += _tls(settings)
         findings += asyncio.run(_addresses(settings))
     return findings
@@ -194,6 +195,74 @@ async def _archive(settings: Settings) -> list[Finding]:
     except TimeoutError:
         return [Finding("archive", PROBLEM, f"{url} does not answer", "check AWS_ENDPOINT_URL and the firewall")]
     return [Finding("archive", OK, f"{url} can be written and read")]
+
+
+# -- Accounts ----------------------------------------------------------------------------------------------------------
+
+
+def _accounts(settings: Settings) -> list[Finding]:
+    """Check that the credentials of added accounts can be decrypted, and that Higgsfield accepts them."""
+    from gateway.accounts import decrypted
+    from gateway.assembly import open_vault
+    from gateway.cli.operator import running_gateway
+    from gateway.config import SettingError
+    from gateway.higgsfield.credentials import parse_credentials
+    from gateway.store import files
+    from gateway.store.store import StoreOpenError
+
+    store = settings.store
+    try:
+        vault = open_vault(settings)
+        if not isinstance(store, Path):
+            from gateway.store.postgres.store import credentials
+
+            stored = asyncio.run(credentials(store.url, str(store)))
+        elif files.in_use(store):
+            socket = running_gateway(store)
+            return [] if socket is None else _accounts_of_gateway(socket)
+        else:
+            stored = files.credentials(store) if store.exists() else []
+        found = [(one.account, parse_credentials(text)) for one, text in decrypted(stored, vault) if text]
+    except SettingError as error:
+        return [Finding("accounts", PROBLEM, str(error), "see docs/accounts.md")]
+    except (StoreOpenError, ModuleNotFoundError):
+        return []  # the check of the store has reported it
+    return [asyncio.run(_account(settings, name, credentials)) for name, credentials in found]
+
+
+def _accounts_of_gateway(socket: str) -> list[Finding]:
+    """Let the running gateway check its accounts."""
+    import grpc
+
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+    from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+
+    try:
+        with grpc.insecure_channel(socket) as channel:
+            answer = AdminServiceStub(channel).ListAccounts(pb.ListAccountsRequest(check=True), timeout=60.0)
+    except grpc.RpcError:
+        return [Finding("accounts", WARNING, "the running gateway does not answer", "see its log")]
+    return [
+        _judge_credentials(account.name, one.accepted if one.HasField("accepted") else None)
+        for account in answer.accounts[1:]
+        for one in account.credentials
+        if not one.removed
+    ]
+
+
+async def _account(settings: Settings, name: str, credentials: Credentials) -> Finding:
+    """Ask Higgsfield with the credentials of an added account."""
+    *_, finding = [one for one in await _upstream(settings, credentials) if one.about == "higgsfield"]
+    return _judge_credentials(name, {OK: True, PROBLEM: False}.get(finding.status))
+
+
+def _judge_credentials(name: str, accepted: bool | None) -> Finding:
+    if accepted is None:
+        return Finding("accounts", WARNING, f"{name}: Higgsfield does not answer", "try again later")
+    if accepted:
+        return Finding("accounts", OK, f"{name}: Higgsfield accepts the credentials")
+    advice = f"run: hfgateway accounts rotate {name}"
+    return Finding("accounts", PROBLEM, f"{name}: Higgsfield refuses the credentials", advice)
 
 
 # -- Higgsfield and the clock ------------------------------------------------------------------------------------------

@@ -51,6 +51,9 @@ SILENCES = 5
 SLOWLY, SLOWLY_FOR, AT_ONCE = 100.0, 60.0, 10
 """Submissions per second, for this number of seconds after the gate has opened, and the size of a burst."""
 
+REFUSED_FOR = 600.0
+"""Seconds for which new submissions of a pool avoid an account that has refused its credentials or has no credits."""
+
 SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answer submissions", retryable=True)
 TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True)
 SHARE = Failure(Reason.UPSTREAM_SATURATED, "waiting: the tenant uses its share of the account", retryable=True)
@@ -106,6 +109,7 @@ class Admission:
         self._probe: GenerationId | None = None
         self._silences = 0
         self._slowly_until = self._next_at = 0.0
+        self._refused_until = 0.0
 
     def go_slowly(self, now: Steady) -> None:
         """Limit the rate of submissions for SLOWLY_FOR seconds, because many may have been waiting."""
@@ -139,6 +143,15 @@ class Admission:
             return
         if closed_by.reason is Reason.UPSTREAM_SATURATED and closed_by.retry_after is None:
             self._opens_at = 0.0
+
+    def forget(self, generation: Generation) -> None:
+        """Stop to count a generation, because its credentials were removed."""
+        name = generation.id
+        for counted in (self._running, self._accepted, self._started):
+            counted.pop(name, None)
+        self._has_started(generation.tenant, name)
+        if name in self._waits:
+            self._leave(name)
 
     def holds_up(self, tenant: str, weight: int, now: Steady) -> Failure | None:
         """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
@@ -219,6 +232,14 @@ class Admission:
             self.go_slowly(now)
         elif not usable and (self._closed_by is not None or self._silences >= SILENCES):
             self.close(generation_id, SILENT, now, PROBE_PAUSE)
+
+    def refuse(self, now: Steady) -> None:
+        """Record that the account refuses its credentials, or has no credits."""
+        self._refused_until = now + REFUSED_FOR
+
+    def is_refused(self, now: Steady) -> bool:
+        """Return whether other accounts are better for new submissions, because this one refuses them."""
+        return now < self._refused_until
 
     def wakes_at(self, now: Steady) -> float | None:
         """Return the time at which `next` may return another result without an event; None if there is none."""

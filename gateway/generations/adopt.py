@@ -11,10 +11,11 @@ from uuid import UUID
 
 from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, upstream_unavailable
 from gateway.generations import read_back
+from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids
 from gateway.generations.journal import state_changed
 from gateway.generations.model import Api, Generation, GenerationId, IdempotencyKey, RequestId, Spec, StatusReport, Wall
-from gateway.generations.poll_limit import PollLimit
+from gateway.generations.poll_limit import PollLimits
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, asked
@@ -43,19 +44,21 @@ class Adopter:
         claims: ClaimStore,
         generations: GenerationStore,
         upstream: Upstream,
+        accounts: Accounts,
         clock: Clock,
         service: Generations,
         sender: Sender,
-        poll_limit: PollLimit,
+        poll_limits: PollLimits,
         forget: Callable[[GenerationId], None],
     ) -> None:
         self._claims = claims
         self._generations = generations
         self._upstream = upstream
+        self._accounts = accounts
         self._clock = clock
         self._service = service
         self._sender = sender
-        self._poll_limit = poll_limit
+        self._poll_limits = poll_limits
         self._forget = forget
         self._ids = Ids()
         self._looking_up = 0
@@ -84,7 +87,7 @@ class Adopter:
             tenant=tenant,
             model_id="",
             api=adoption.api,
-            account=self._upstream.account,
+            account="",  # set when it is known
             origin=self._upstream.origin,
             input=b"",
             labels=adoption.labels,
@@ -95,7 +98,7 @@ class Adopter:
         )
         stored = False
         try:
-            report = await self._confirmed(spec, adoption.request_id)
+            spec, report = await self._confirmed(spec, adoption.request_id)
             # A batch of v1 takes as many places at Higgsfield as it has jobs.
             spec = replace(spec, weight=max(len(report.outputs), 1))
             generation = adopted(spec, report, self._clock.moment())
@@ -123,33 +126,44 @@ class Adopter:
         live = self._service.live(tenant, known.id)
         return known if live is None else live.generation
 
-    async def _confirmed(self, spec: Spec, request_id: RequestId) -> StatusReport:
-        """Return the status that proves that the request belongs to the account.
+    async def _confirmed(self, spec: Spec, request_id: RequestId) -> tuple[Spec, StatusReport]:
+        """Return the status that proves that the request belongs to an account of the tenant, and set that account."""
+        failure: GatewayError | None = None
+        for name in self._accounts.pool(spec.tenant):
+            spec = replace(spec, account=self._accounts.newest(name))
+            try:
+                report = await self._ask(spec, request_id)
+            except GatewayError as error:
+                failure = error
+            else:
+                if report is not None:
+                    return spec, report
+        raise failure or _unknown(Adoption(request_id, spec.api, spec.labels))
+
+    async def _ask(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
+        """Ask for the status; None if the account does not know the request.
 
         The call counts for the limit of status calls, so that adoptions cannot crowd out the polls.
         """
-        pause = self._poll_limit.holds_up(self._clock.moment().steady)
+        pause = self._poll_limits[spec.account].holds_up(self._clock.moment().steady)
         if pause:
             raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
         self._looking_up += 1
         try:
-            report = await asked(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            return await asked(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
         finally:
             self._looking_up -= 1
-        if report is None:
-            raise _unknown(Adoption(request_id, spec.api, spec.labels))
-        return report
 
     async def _look_up(self, spec: Spec, request_id: RequestId) -> StatusReport | None:
         try:
             report = await self._upstream.look_up(Generation(spec), request_id)
         except GatewayError as error:
-            self._poll_limit.refused(error.failure, self._clock.moment().steady)
+            self._poll_limits[spec.account].refused(error.failure, self._clock.moment().steady)
             raise
         except BaseException:
-            self._poll_limit.failed(self._clock.moment().steady)
+            self._poll_limits[spec.account].failed(self._clock.moment().steady)
             raise
-        self._poll_limit.answered(self._clock.moment().steady)
+        self._poll_limits[spec.account].answered(self._clock.moment().steady)
         return report
 
 

@@ -9,14 +9,16 @@ import heapq
 import logging
 import math
 import random
+from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.concurrency import OwnedTasks, Signals, Wakeup
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import due_steps
 from gateway.generations.admission import Admission
+from gateway.generations.admissions import Admissions
 from gateway.generations.clock import spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
@@ -29,10 +31,11 @@ from gateway.generations.model import (
     Source,
     State,
     StatusReport,
+    Steady,
     run_time,
 )
 from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust, is_stale
-from gateway.generations.poll_limit import PollLimit
+from gateway.generations.poll_limit import PollLimits
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -71,6 +74,17 @@ LOOK_AGAIN = 60.0
 """Seconds until the next attempt at a decision that was put off."""
 
 
+@dataclass(slots=True)
+class _Polls:
+    """The polls with the same credentials that are due, in the order of their times."""
+
+    due: dict[GenerationId, float] = field(default_factory=dict)
+    go_on: float = 0.0
+    """When the poll limit allows the next one."""
+    known_at: float | None = None
+    """When Higgsfield last knew a request that was sent with these credentials."""
+
+
 class Follower:
     """Runs until canceled; one for each process. `on_commit` must be called with every commit of the store."""
 
@@ -80,7 +94,7 @@ class Follower:
         upstream: Upstream,
         clock: Clock,
         feed: Feed,
-        admission: Admission,
+        admissions: Admissions,
         sender: Sender,
         service: Generations,
         rules: Rules,
@@ -88,12 +102,12 @@ class Follower:
         run_times: RunTimes,
         trust: Trust,
         trusted_time: TrustedTime,
-        poll_limit: PollLimit,
+        poll_limits: PollLimits,
     ) -> None:
         self._upstream = upstream
         self._clock = clock
         self._feed = feed
-        self._admission = admission
+        self._admissions = admissions
         self._sender = sender
         self._service = service
         self._rules = rules
@@ -101,23 +115,22 @@ class Follower:
         self._run_times = run_times
         self._trust = trust
         self._trusted_time = trusted_time
-        self._poll_limit = poll_limit
+        self._poll_limits = poll_limits
         self._backoff = StoreBackoff()
         self._heap: list[tuple[float, GenerationId]] = []
         self._due: dict[GenerationId, float] = {}
         self._busy: set[GenerationId] = set()
         self._put_off: dict[GenerationId, float] = {}
-        self._polls: dict[GenerationId, float] = {}
+        self._polls: dict[str, _Polls] = {}
+        """By the id of the credentials, so that no account waits for another one."""
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
         self._asked: dict[GenerationId, Signals] = {}
         """The callers that wait for a poll, by id."""
-        self._polls_go_on = 0.0
         self._answers_take = 0.0
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
         self._sleeps_until = 0.0
-        self._known_at: float | None = None
         self._suspected: dict[GenerationId, tuple[float, int]] = {}
         """By id: since when a generation may be LOST if its 404s go on, and how many there were."""
         self.stopped_sending = False
@@ -125,13 +138,13 @@ class Follower:
     def resume(self, unfinished: Sequence[Generation]) -> None:
         """Plan the generations that an earlier process left unfinished."""
         now = self._clock.moment().steady
-        if any(generation.waiting for generation in unfinished):
-            self._admission.go_slowly(now)
+        for account in {generation.spec.account for generation in unfinished if generation.waiting}:
+            self._admissions.of(account).go_slowly(now)
         for generation in unfinished:
             self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
-            if delay is not None and self._goes_to_this_account(generation):
-                self._admission.close(generation.id, delay, now, generation.not_before - now)
+            if delay is not None and self._is_reachable(generation):
+                self._admission(generation).close(generation.id, delay, now, generation.not_before - now)
             # Spread over one interval, so that not all are polled at once after a restart.
             entry = self._feed.entries[generation.id]
             entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
@@ -155,7 +168,7 @@ class Follower:
             if generation.done and generation.id in self._unpolled:
                 self._unpolled.discard(generation.id)
                 self._paces.spare_looks += 1
-            if generation.done or self._admission.waiting:
+            if generation.done or self._admission(generation).waiting:
                 self._wakeup.wake()  # the next one may be sent
 
     async def refresh(self, entry: Entry) -> None:
@@ -182,10 +195,10 @@ class Follower:
         elapsed = self._running_for(generation)
         if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
             return
-        if self.stopped_sending or self._polls or len(self._tasks) >= WORKERS or self._store_rests():
+        if self.stopped_sending or self._polls_of(generation).due or len(self._tasks) >= WORKERS or self._store_rests():
             return
         if name not in self._busy:
-            if self._poll_limit.holds_up(now):
+            if self._poll_limits[generation.spec.account].holds_up(now):
                 return
             self._start(name, self._poll(entry))
         self._asked[name] = Signals()
@@ -216,7 +229,7 @@ class Follower:
     @property
     def following(self) -> int:
         """The number of generations with a planned step."""
-        return len(self._due.keys() | self._polls.keys())
+        return len(self._due.keys() | {name for polls in self._polls.values() for name in polls.due})
 
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
@@ -225,16 +238,24 @@ class Follower:
         while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
             heapq.heappop(self._heap)  # outdated
         now = self._clock.moment().steady
-        waiting = (next(iter(self._polls.values()), now), self._heap[0][0] if self._heap else now)
-        return max(now - min(waiting), 0.0)
+        waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]
+        return max(now - min(*waiting, self._heap[0][0] if self._heap else now, now), 0.0)
 
     def _update_admission(self, generation: Generation) -> None:
-        """Report a generation to the admission, unless it belongs to another account."""
-        if self._goes_to_this_account(generation):
-            self._admission.track(generation)
+        """Report a generation to the admission of its account, unless its credentials are gone."""
+        if self._is_reachable(generation):
+            self._admission(generation).track(generation)
+        else:
+            self._admission(generation).forget(generation)
 
-    def _goes_to_this_account(self, generation: Generation) -> bool:
+    def _is_reachable(self, generation: Generation) -> bool:
         return self._upstream.reaches(generation.spec.account, generation.spec.origin)
+
+    def _admission(self, generation: Generation) -> Admission:
+        return self._admissions.of(generation.spec.account)
+
+    def _polls_of(self, generation: Generation) -> _Polls:
+        return self._polls.setdefault(generation.spec.account, _Polls())
 
     def _plan(self, generation: Generation) -> None:
         due = self._next_due(generation)
@@ -293,7 +314,7 @@ class Follower:
         send more after a start.
         """
         watched = self._is_covered(entry.generation) and self._feed.watched(entry)
-        if now < entry.look_at or now >= entry.poll_at or watched or self._admission.wants_starts:
+        if now < entry.look_at or now >= entry.poll_at or watched or self._admission(entry.generation).wants_starts:
             return False
         entry.look_at = now + LOOK_EVERY
         self._plan(entry.generation)
@@ -337,14 +358,15 @@ class Follower:
     def _admit(self) -> None:
         """Send the generations that the admission lets go."""
         while not self.stopped_sending and not self._store_rests():
-            name = self._admission.next(self._clock.moment().steady)
-            if name is None:
+            going = self._admissions.next(self._clock.moment().steady)
+            if going is None:
                 return
+            admission, name = going
             entry = self._feed.entries.get(name)
             due = None if entry is None else self._next_due(entry.generation)
             busy = name in self._busy or self._sender.attempts(name)  # the end of that lets it wait again
             if entry is None or due is None or due.step is not Step.SEND or busy:
-                self._admission.stays_behind(name)
+                admission.stays_behind(name)
                 continue
             self._start(name, self._mark_and_send(entry.generation))
 
@@ -359,28 +381,37 @@ class Follower:
             if entry is None or name in self._busy:
                 continue
             if entry.generation.state in FOLLOWED:
-                self._polls[name] = at
+                self._polls_of(entry.generation).due[name] = at
             else:
                 self._start(name, self._take(entry))
 
     def _start_polls(self) -> None:
-        """Start the polls that are due, in the order of their times, as far as the poll limit allows.
+        """Start the polls that are due, in the order of their times, as far as the poll limits allow.
 
-        The others stay in order, so that each is polled once before any is polled twice.
+        The others stay in order, so that each is polled once before any is polled twice. Accounts take turns.
         """
         now = self._clock.moment().steady
-        while self._polls and len(self._tasks) < WORKERS and not self._store_rests():
-            name = next(iter(self._polls))
-            entry = self._feed.entries.get(name)
-            put_off = entry is not None and (self._postpones_look(entry, now) or self._postpones_poll(entry))
-            if entry is not None and name not in self._busy and not put_off:
-                pause = self._poll_limit.holds_up(now)
-                if pause:
-                    self._polls_go_on = now + pause
-                    return
-                # Poll without another check: the poll limit has counted the call, and it may be the probe.
-                self._start(name, self._poll(entry))
-            del self._polls[name]
+        accounts = deque(account for account, polls in self._polls.items() if polls.due)
+        while accounts and len(self._tasks) < WORKERS and not self._store_rests():
+            account = accounts.popleft()
+            if self._start_poll(account, now) and self._polls[account].due:
+                accounts.append(account)
+
+    def _start_poll(self, account: str, now: Steady) -> bool:
+        """Start or put off the first poll of an account. Return whether its poll limit allows the next one."""
+        polls = self._polls[account]
+        name = next(iter(polls.due))
+        entry = self._feed.entries.get(name)
+        put_off = entry is not None and (self._postpones_look(entry, now) or self._postpones_poll(entry))
+        if entry is not None and name not in self._busy and not put_off:
+            pause = self._poll_limits[account].holds_up(now)
+            if pause:
+                polls.go_on = now + pause
+                return False
+            # Poll without another check: the poll limit has counted the call, and it may be the probe.
+            self._start(name, self._poll(entry))
+        del polls.due[name]
+        return True
 
     def _store_rests(self) -> bool:
         return self._backoff.ends(self._clock.moment().steady) is not None
@@ -478,10 +509,10 @@ class Follower:
         try:
             marked = await self._sender.mark_and_send(generation)
         except BaseException:
-            self._admission.stays_behind(generation.id)
+            self._admission(generation).stays_behind(generation.id)
             raise
         if marked is None:
-            self._admission.stays_behind(generation.id)
+            self._admission(generation).stays_behind(generation.id)
             self._put_off[generation.id] = PUT_OFF
 
     async def _poll(self, entry: Entry) -> None:
@@ -504,11 +535,11 @@ class Follower:
             self._poll_failed(entry, error.failure)
             return
         except Exception:
-            self._poll_limit.failed(self._clock.moment().steady)
+            self._poll_limits[generation.spec.account].failed(self._clock.moment().steady)
             raise
         finally:
             self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
-        self._poll_limit.answered(self._clock.moment().steady)
+        self._poll_limits[generation.spec.account].answered(self._clock.moment().steady)
         entry.errors = 0
         self._note_start(entry, report, began.steady, runs)
         entry.seen = runs
@@ -518,7 +549,7 @@ class Follower:
             self._delay_look(entry)
             await self._missing(generation)
             return
-        self._known_at = self._clock.moment().steady
+        self._polls_of(generation).known_at = self._clock.moment().steady
         if cancel and not generation.cancel_requested and report.state is State.CANCELED:
             report = replace(report, failure=NOT_STARTED)
         source = Source.CANCEL if cancel else Source.POLL
@@ -581,7 +612,7 @@ class Follower:
         if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
             log.error("Higgsfield refuses the credentials on a status call")
             pause = max(pause, self._paces.longest)
-        self._poll_limit.refused(failure, now)
+        self._poll_limits[entry.generation.spec.account].refused(failure, now)
         self._plan_poll(entry, max(pause, failure.retry_after or 0.0))
         self._delay_look(entry)
 
@@ -637,8 +668,9 @@ class Follower:
 
         If all requests become unknown at once, answers about the others may still arrive just after `since`.
         """
-        reaches = self._upstream.reaches(generation.spec.account, generation.spec.origin)
-        return reaches and self._known_at is not None and self._known_at - since >= GIVE_UP_MISSING / 2
+        known_at = self._polls_of(generation).known_at
+        reaches = self._is_reachable(generation)
+        return reaches and known_at is not None and known_at - since >= GIVE_UP_MISSING / 2
 
     def _idle_for(self) -> float | None:
         """Return the seconds until a step may be due; None if only an event can make one due."""
@@ -646,8 +678,8 @@ class Follower:
             return None
         wanted = (
             self._heap[0][0] if self._heap else None,
-            self._polls_go_on if self._polls else None,
             self._wakes_at(),
+            *(polls.go_on for polls in self._polls.values() if polls.due),
         )
         now = self._clock.moment().steady
         rests = self._backoff.ends(now)
@@ -657,7 +689,7 @@ class Follower:
         return max(min(times) - now, 0.0) if times else None
 
     def _wakes_at(self) -> float | None:
-        return None if self.stopped_sending else self._admission.wakes_at(self._clock.moment().steady)
+        return None if self.stopped_sending else self._admissions.wakes_at(self._clock.moment().steady)
 
 
 NOT_STARTED = Failure(

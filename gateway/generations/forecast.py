@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from statistics import NormalDist
 
-from gateway.generations.admission import Admission
+from gateway.generations.admissions import Admissions
 from gateway.generations.feed import Feed
 from gateway.generations.model import FOLLOWED, Basis, Forecast, Generation, RunTime
 from gateway.generations.ports import Clock
@@ -105,9 +105,9 @@ class RunTimes:
 class Forecaster:
     """Computes forecasts."""
 
-    def __init__(self, clock: Clock, admission: Admission, run_times: RunTimes, feed: Feed) -> None:
+    def __init__(self, clock: Clock, admissions: Admissions, run_times: RunTimes, feed: Feed) -> None:
         self._clock = clock
-        self._admission = admission
+        self._admissions = admissions
         self._run_times = run_times
         self._feed = feed
 
@@ -130,12 +130,13 @@ class Forecaster:
 
     def _waiting(self, generation: Generation) -> Forecast | None:
         """Assume that the generations ahead run in rounds of as many as may run at once."""
-        position = self._admission.position(generation.id)
+        admission = self._admissions.of(generation.spec.account)
+        position = admission.position(generation.id)
         if not position:
             return None
         similar, basis = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
         typical = similar.total(0.0) or 0.0
-        at_once = self._admission.limit(self._clock.moment().steady) or max(self._admission.running, 1)
+        at_once = admission.limit(self._clock.moment().steady) or max(admission.running, 1)
         rounds = 1 + (position - 1) // at_once + 1
         return Forecast(queue_position=position, remaining=typical * rounds, basis=basis)
 

@@ -1,10 +1,11 @@
-"""The rate limit and circuit breaker for the status calls of one account.
+"""The rate limit and circuit breaker for the status calls with the same credentials.
 
 A 429 halves the rate. It then grows by a tenth every ten seconds, until it no longer limits anything. After
 FAILURES_IN_A_ROW failures only one call is made at a time, as a probe, with growing pauses. When a probe succeeds,
 calls go on at a limited rate, so that they do not all come at once.
 """
 
+from collections import defaultdict
 from dataclasses import dataclass
 
 from gateway.errors import Failure, Reason
@@ -110,3 +111,7 @@ class PollLimit:
         if now - self._counted_since > GROWS_EVERY:
             self._counted_since, self._count = now, 0
         self._count += 1
+
+
+PollLimits = defaultdict[str, PollLimit]
+"""The limits by the id of the credentials."""

@@ -128,17 +128,13 @@ class Upstream(Protocol):
     """Higgsfield. A call about a generation uses the account and origin it was sent to, or raises GatewayError."""
 
     @property
-    def account(self) -> str:
-        """The name of the account for new submissions, without its secret."""
-
-    @property
     def origin(self) -> str:
         """The origin for new submissions."""
 
     def prepare(
-        self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
+        self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None, account: str
     ) -> Prepared:
-        """Return the exact request for an input. Makes no call.
+        """Return the exact request for an input, to be sent with an account's credentials. Makes no call.
 
         `key` is sent as idempotency key on v2. `outputs_ttl` is in seconds; None leaves it to Higgsfield.
         """
@@ -173,8 +169,8 @@ class Upstream(Protocol):
     async def delete(self, removal: Removal) -> None:
         """Remove the input and outputs of a request. Idempotent. Raises GatewayError unless Higgsfield confirms it."""
 
-    async def estimate(self, given: Input) -> Estimate:
-        """Return the price of an input. Raises GatewayError."""
+    async def estimate(self, given: Input, account: str) -> Estimate:
+        """Return the price of an input for an account. Raises GatewayError."""
 
     async def time(self) -> Wall | None:
         """Return the Date of a response, in seconds since the epoch; None if it had none. Raises GatewayError."""

@@ -87,7 +87,7 @@ class Prices:
     async def _ask(self, key: bytes, given: Input, prepared: Prepared) -> Price:
         price: Price | None = None
         try:
-            estimate = await self._upstream.estimate(given)
+            estimate = await self._upstream.estimate(given, prepared.request.account)
         except GatewayError as error:
             if error.failure.reason is not Reason.MODEL_UNKNOWN:  # which may only have no estimate
                 raise

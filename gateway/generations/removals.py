@@ -1,10 +1,12 @@
 """Removes the data of deleted generations from Higgsfield, and repeats what Higgsfield has not confirmed.
 
 A deletion is recorded in the commit that removes the generation here. DELETE is idempotent at Higgsfield, so it is
-repeated until it is confirmed, also after a restart: one request at a time, with growing pauses after failures.
+repeated until it is confirmed, also after a restart: one request at a time, with growing pauses after failures. The
+failure of one account does not delay the removals of another one.
 """
 
 import logging
+import random
 
 from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
@@ -50,12 +52,14 @@ class Removals:
             if not reachable:
                 await self._clock.wait(recorded, None)
                 await rest(self._clock, FIRST_PAUSE)  # the call that recorded it tries first
+            random.shuffle(reachable)  # so that one that always fails does not keep the others back
+            failed: set[str] = set()
             for removal in reachable:
-                if await self._repeat(removal):
-                    pause = FIRST_PAUSE
-                else:
-                    await rest(self._clock, spread(pause))
-                    pause = min(2 * pause, LONGEST_PAUSE)
+                if removal.account not in failed and not await self._repeat(removal):
+                    failed.add(removal.account)
+            if failed:
+                await rest(self._clock, spread(pause))
+            pause = min(2 * pause, LONGEST_PAUSE) if failed else FIRST_PAUSE
 
     async def _repeat(self, removal: Removal) -> bool:
         try:

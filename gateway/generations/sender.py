@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from gateway import tracing
 from gateway.concurrency import OwnedTasks
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Reason
 from gateway.generations import due_steps, read_back
-from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE, Admission
+from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE
+from gateway.generations.admissions import Admissions
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
 from gateway.generations.ports import (
@@ -64,7 +65,7 @@ class Sender:
         generations: GenerationStore,
         upstream: Upstream,
         clock: Clock,
-        admission: Admission,
+        admissions: Admissions,
         trusted_time: TrustedTime,
     ) -> None:
         self.owner = secrets.token_hex(8)
@@ -73,7 +74,7 @@ class Sender:
         self._generations = generations
         self._upstream = upstream
         self._clock = clock
-        self._admission = admission
+        self._admissions = admissions
         self._trusted_time = trusted_time
         self._observe: Observe
         self._let_go: Callable[[GenerationId], None]
@@ -92,7 +93,7 @@ class Sender:
 
     def latched_off(self, account: str) -> bool:
         """Return whether submissions of the account must not be repeated."""
-        return account in self._latched
+        return any(self._admissions.accounts.same(one, account) for one in self._latched)
 
     def attempts(self, generation_id: GenerationId) -> bool:
         """Return whether this process is making an attempt. A marker of this process without one led to no POST."""
@@ -160,7 +161,7 @@ class Sender:
     def _end_attempt(self, generation: Generation) -> None:
         """End an attempt that sent nothing."""
         self._attempts.discard(generation.id)
-        self._admission.stays_behind(generation.id)
+        self._admissions.of(generation.spec.account).stays_behind(generation.id)
         self._let_go(generation.id)
 
     async def _take_marker_back(self, generation: Generation, is_stored: Callable[[], Awaitable[bool]]) -> None:
@@ -203,10 +204,10 @@ class Sender:
             log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
             outcome = NoAnswer(UNRESOLVED, whole=False)
         if gate.closed and generation.marker is not None:
-            self._admission.stays_behind(generation.id)
+            self._admissions.of(generation.spec.account).stays_behind(generation.id)
             observation: Observation = Unsent(generation.marker)
         else:
-            self._update_admission(generation.id, outcome)
+            self._update_admission(generation, outcome)
             observation = self._judge(generation, outcome)
         after = await self._settle(generation, observation)
         # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
@@ -242,17 +243,19 @@ class Sender:
         pause = spread(max(due_steps.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
 
-    def _update_admission(self, generation_id: GenerationId, outcome: Outcome) -> None:
+    def _update_admission(self, generation: Generation, outcome: Outcome) -> None:
         """Report the outcome to the admission, because it concerns the whole account."""
-        now = self._clock.moment().steady
+        admission, now = self._admissions.of(generation.spec.account), self._clock.moment().steady
+        if isinstance(outcome, NotTaken) and (outcome.account or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS):
+            admission.refuse(now)
         if isinstance(outcome, NotTaken) and outcome.again:
             pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
-            self._admission.close(generation_id, outcome.failure, now, pause)
+            admission.close(generation.id, outcome.failure, now, pause)
         elif isinstance(outcome, NotTaken) and outcome.account:
             log.error("Higgsfield refuses the credentials: submissions wait until it accepts them")
-            self._admission.close(generation_id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
+            admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
-            self._admission.answered(generation_id, now, usable=not isinstance(outcome, NoAnswer))
+            admission.answered(generation.id, now, usable=not isinstance(outcome, NoAnswer))
 
     async def _settle(self, generation: Generation, observation: Observation) -> Generation:
         """Store the outcome, with as many attempts as it takes, so that no accepted request is lost."""

@@ -22,7 +22,8 @@ from gateway.errors import (
     upstream_unavailable,
 )
 from gateway.generations import read_back
-from gateway.generations.admission import Admission
+from gateway.generations.accounts import Accounts
+from gateway.generations.admissions import Admissions
 from gateway.generations.budgets import Budgets
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
@@ -63,6 +64,7 @@ T = TypeVar("T")
 Warn = Callable[[Sequence[Violation]], None]
 
 Refuses = Callable[[str, "Submission"], Sequence[Violation]]
+BoundTo = Callable[[str, Input], str | None]
 
 MOST_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
@@ -113,28 +115,35 @@ class Generations(Reads):
         change_log: ChangeLog,
         deletions: DeletionStore,
         upstream: Upstream,
+        accounts: Accounts,
         clock: Clock,
         feed: Feed,
-        admission: Admission,
+        admissions: Admissions,
         sender: Sender,
         webhook_addresses: WebhookAddresses,
         removals: Removals,
         budgets: Budgets,
         check: InputCheck | None = None,
         refuses: Refuses | None = None,
+        bound_to: BoundTo = lambda _, __: None,
     ) -> None:
-        """`refuses` returns further problems of a tenant's submission, without making a call."""
+        """`refuses` returns further problems of a tenant's submission, without making a call.
+
+        `bound_to` returns the credentials of the only account that can serve a tenant's input; None if any can.
+        """
         super().__init__(generations, change_log, feed, clock)
         self._claims = claims
         self._deletions = deletions
         self._upstream = upstream
-        self._admission = admission
+        self._accounts = accounts
+        self._admissions = admissions
         self._sender = sender
         self._webhook_addresses = webhook_addresses
         self._removals = removals
         self._budgets = budgets
         self._check = check
         self._refuses = refuses
+        self._bound_to = bound_to
         self._ids = Ids()
         self._submitting: WeakValueDictionary[tuple[str, IdempotencyKey], asyncio.Lock] = WeakValueDictionary()
         self.contradictions = 0
@@ -170,7 +179,9 @@ class Generations(Reads):
             return await self._taken_before(tenant, submission, invalid_input(refused))
         key = UpstreamKey(self._ids.next(self._clock.moment().wall))
         webhook, token_hash = self._webhook_addresses.new() or (None, None)
-        prepared = self._upstream.prepare(submission.given, key, submission.outputs_ttl, webhook)
+        prepared = self._upstream.prepare(
+            submission.given, key, submission.outputs_ttl, webhook, self._account(tenant, submission.given, key)
+        )
         whose = (tenant, submission.key_id, submission.labels)
         price: Price | None = None
         if self._budgets.limited(tenant):
@@ -237,14 +248,14 @@ class Generations(Reads):
             return generation
         raise not_cancelable(generation_id, generation.state.name, _why_not(generation))
 
-    async def estimate(self, given: Input, warn: Warn = _unheard) -> Estimate:
-        """Return the price of an input."""
+    async def estimate(self, tenant: str, given: Input, warn: Warn = _unheard) -> Estimate:
+        """Return the price of an input for the tenant's first account."""
         wrong = violations(given) or await self._refused(given, warn)
         if wrong:
             raise invalid_input(wrong)
         if (field := only_v1(given)) is not None:
             raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
-        return await asked(self._upstream.estimate(given), *ESTIMATE_REFUSALS)
+        return await asked(self._upstream.estimate(given, self._accounts.first(tenant)), *ESTIMATE_REFUSALS)
 
     async def delete(self, tenant: str, generation_id: GenerationId) -> bool:
         """Delete an ended generation, and its data at Higgsfield if possible. Return whether that was possible."""
@@ -339,10 +350,11 @@ class Generations(Reads):
         )
         if price is not None:
             spec = replace(spec, price=price.millionths, estimated_credits=price.credits, estimated_usd=price.usd)
-        held_up = self._admission.holds_up(tenant, prepared.weight, moment.steady)
+        admission = self._admissions.of(spec.account)
+        held_up = admission.holds_up(tenant, prepared.weight, moment.steady)
         generation = Generation(spec, delay=held_up, update_time=moment.wall)
         if held_up is None:
-            self._admission.goes_ahead(generation_id, tenant, prepared.weight, moment.steady)
+            admission.goes_ahead(generation_id, tenant, prepared.weight, moment.steady)
             marked = advance(generation, Marked(self._sender.owner), moment)
             assert marked is not None
             generation = marked
@@ -359,7 +371,7 @@ class Generations(Reads):
         saturated = held_up is not None and held_up.reason is Reason.UPSTREAM_SATURATED
         refuse_for_caller = submission.fail_when_saturated and saturated
         spec = claim.generation.spec
-        waiting, size = self._admission.waiting_of(spec.tenant), self._admission.bytes_of(spec.tenant)
+        waiting, size = self._admissions.waiting_of(spec.tenant), self._admissions.bytes_of(spec.tenant)
         if not refuse_for_caller and waiting < MOST_WAITING and size + len(spec.input) <= MOST_WAITING_BYTES:
             return
         if await self._read(self._claims.known(spec.tenant, spec.idempotency_key, claim.fingerprint)) is not None:
@@ -376,6 +388,16 @@ class Generations(Reads):
         raise GatewayError(
             Failure(Reason.GATEWAY_OVERLOADED, "the gateway's queue is full", retryable=True, retry_after=30.0)
         )
+
+    def _account(self, tenant: str, given: Input, generation_id: str) -> str:
+        """Return the credentials that a new generation is sent with."""
+        bound = self._bound_to(tenant, given)
+        if bound is not None:
+            return bound
+        candidates = self._accounts.candidates(tenant, generation_id)
+        now = self._clock.moment().steady
+        usable = (one for one in candidates if not self._admissions.of(one).is_refused(now))
+        return next(usable, candidates[0])
 
     def _unusable(self, tenant: str, submission: Submission) -> Sequence[Violation]:
         """Return the parts of a submission that the tenant cannot use."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from gateway.generations.accounts import Pool
 from gateway.generations.limits import Demand, Limited, Limits
 from gateway.generations.model import (
     Change,
@@ -311,8 +312,41 @@ class EventStore(Protocol):
         """Return the recorded events of a generation, oldest first."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCredentials:
+    """Credentials of an account that was added, as they are stored.
+
+    `tenant` is the only tenant that may use the account; "" for any. `sealed` is their encrypted text, empty once they
+    were removed.
+    """
+
+    id: str
+    account: str
+    tenant: str
+    sealed: bytes = field(repr=False)
+    create_time: Wall
+
+
 class AccountStore(Protocol):
-    """What was learned of accounts and their models from all generations."""
+    """Accounts, the pools of tenants, and what was learned of accounts and their models from all generations.
+
+    Writes raise UnconfirmedError, and have an effect once if they are repeated.
+    """
+
+    async def credentials(self) -> Sequence[StoredCredentials]:
+        """Return the credentials of all accounts, oldest first."""
+
+    async def keep_credentials(self, one: StoredCredentials) -> None:
+        """Store credentials, in place of those with the same id."""
+
+    async def delete_account(self, name: str) -> None:
+        """Delete all credentials of an account."""
+
+    async def pools(self) -> Mapping[str, Pool]:
+        """Return the accounts of all tenants that do not use the default one."""
+
+    async def keep_pool(self, tenant: str, pool: Pool) -> None:
+        """Store the accounts of a tenant in their order; without any, it uses the default one."""
 
     async def latched_accounts(self) -> frozenset[str]:
         """Return the accounts whose submissions are not repeated, because a second request showed that their

@@ -66,11 +66,6 @@ class HiggsfieldCharacters:
         self._client = client
         self._secrets = client.secrets
 
-    @property
-    def account(self) -> str:
-        """The name of the account."""
-        return self._client.account
-
     async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
         """POST a creation once, and return its outcome."""
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]

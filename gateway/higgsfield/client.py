@@ -1,4 +1,4 @@
-"""Implements `Upstream` with Higgsfield's REST API. Credentials are sent to the configured origin only."""
+"""Higgsfield's REST API with one account's credentials. They are sent to the configured origin only."""
 
 import asyncio
 import contextlib
@@ -55,7 +55,6 @@ from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.request_context import Gate, send_gate, sending
-from gateway.higgsfield.webhooks import read_delivery
 
 log = logging.getLogger(__name__)
 
@@ -219,14 +218,6 @@ class HiggsfieldClient:
         if report is None or report.request_id != request_id:
             raise upstream_unavailable("Higgsfield's status response could not be read")
         return report
-
-    def read_delivery(self, body: bytes) -> StatusReport | None:
-        """Parse the body of a v2 webhook; None if it is not one."""
-        return read_delivery(body, self._credentials.secrets)
-
-    def read_job_set(self, body: bytes) -> StatusReport | None:
-        """Parse the body of a v1 webhook; None if it is not a job set."""
-        return read_job_set(body, "", self._credentials.secrets)
 
     async def cancel(self, generation: Generation) -> None:
         """Ask Higgsfield to cancel the generation's request. The response proves nothing."""
@@ -435,7 +426,10 @@ class HiggsfieldClient:
         if accepted:
             log.info("Higgsfield accepts the credentials", extra={"account": self._account})
         else:
-            log.error("Higgsfield refuses the credentials; correct HF_KEY", extra={"account": self._account})
+            log.error(
+                "Higgsfield refuses the credentials; correct HF_KEY or rotate the account",
+                extra={"account": self._account},
+            )
 
     def when_dated(self, dated: Callable[[Wall | None], None]) -> None:
         """Call `dated` with the Date of responses, once per second, and with None if a call gets no response."""

@@ -51,10 +51,7 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
         if text and name == "HF_KEY_FILE":
             text = _content(text)
         if text:
-            key_id, colon, secret = text.partition(":")
-            if not (key_id and colon and secret):
-                raise CredentialsError(f"{name}: must be a key id and a secret, joined by ':'")
-            found[name] = Credentials(key_id, secret)
+            found[name] = _parsed(text, f"{name}: ")
     key_id = environment.get("HF_API_KEY", "").strip()
     for name in ("HF_API_SECRET", "HF_SECRET"):
         secret = environment.get(name, "").strip()
@@ -69,9 +66,27 @@ def read_credentials(environment: Mapping[str, str]) -> Credentials:
     if len(set(found.values())) > 1:
         raise CredentialsError(f"{' and '.join(found)}: hold different credentials; keep one of them")
     for name, credentials in found.items():
-        if not credentials.header.isascii() or not credentials.header.isprintable():
-            raise CredentialsError(f"{name}: must be visible ASCII characters")
+        _check(credentials, f"{name}: ")
     return next(iter(found.values()))
+
+
+def parse_credentials(text: str) -> Credentials:
+    """Read credentials from a text, `ID:SECRET`. Raises CredentialsError."""
+    credentials = _parsed(text.strip(), "")
+    _check(credentials, "")
+    return credentials
+
+
+def _parsed(text: str, about: str) -> Credentials:
+    key_id, colon, secret = text.partition(":")
+    if not (key_id and colon and secret):
+        raise CredentialsError(f"{about}must be a key id and a secret, joined by ':'")
+    return Credentials(key_id, secret)
+
+
+def _check(credentials: Credentials, about: str) -> None:
+    if not credentials.header.isascii() or not credentials.header.isprintable():
+        raise CredentialsError(f"{about}must be visible ASCII characters")
 
 
 def _content(file: str) -> str:

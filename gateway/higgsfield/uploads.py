@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
@@ -30,16 +30,19 @@ class _SlotAnswer(BaseModel):
 
 
 class HiggsfieldStorage:
-    """Implements `Storage`. `timeout` is the most seconds without progress, because a large file may take long."""
+    """Implements `Storage`. `client` returns the client for the slots of a tenant.
 
-    def __init__(self, client: HiggsfieldClient, *, timeout: float) -> None:
+    `timeout` is the most seconds without progress, because a large file may take long."""
+
+    def __init__(self, client: Callable[[str], HiggsfieldClient], *, timeout: float) -> None:
         self._client = client
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
 
-    async def slot(self, content_type: str) -> Slot:
+    async def slot(self, tenant: str, content_type: str) -> Slot:
         """Return an upload slot for one file. Raises GatewayError."""
-        body = await self._client.upload_slot(content_type)
+        client = self._client(tenant)
+        body = await client.upload_slot(content_type)
         try:
             answer = _SlotAnswer.model_validate_json(body)
         except ValidationError as error:
@@ -47,7 +50,7 @@ class HiggsfieldStorage:
         # An older service returns no headers: then only the content type was signed.
         signed = answer.upload_headers or {"Content-Type": content_type}
         headers = {name: value for name, value in signed.items() if _may_pass(name, value)}
-        if not all(fit_for_files(url, local=self._client.local) for url in (answer.upload_url, answer.public_url)):
+        if not all(fit_for_files(url, local=client.local) for url in (answer.upload_url, answer.public_url)):
             raise upstream_unavailable("Higgsfield's upload URL is not allowed")
         return Slot(answer.public_url, answer.upload_url, headers, _seconds(answer.upload_url))
 

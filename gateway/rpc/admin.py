@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
 from gateway.access.scopes import Scope
+from gateway.accounts import AccountManager
 from gateway.agents.service import Agents
 from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
@@ -16,6 +17,7 @@ from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
 from gateway.generations.stores import UnconfirmedError, UsageStore
 from gateway.rpc import wire
+from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
 from gateway.rpc.convert import seconds, wall_time
 from gateway.rpc.subject_limits import limits_message, limits_of
@@ -48,6 +50,7 @@ class AdminHandlers:
         agents: Agents,
         budgets: Budgets,
         usage: UsageStore,
+        accounts: AccountManager,
         clock: Clock,
         audit: AuditStore,
     ) -> None:
@@ -57,6 +60,7 @@ class AdminHandlers:
         self._agents = agents
         self._budgets = budgets
         self._usage = usage
+        self._accounts = accounts
         self._clock = clock
         self._audit = audit
 
@@ -141,6 +145,34 @@ class AdminHandlers:
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
         return answer_of(query, rows)
+
+    async def add_account(self, request: pb.AddAccountRequest, _: Call) -> pb.AddAccountResponse:
+        """Add a Higgsfield account."""
+        account = await self._accounts.add(request.name, request.credentials, request.tenant)
+        return pb.AddAccountResponse(account=account_message(account))
+
+    async def rotate_account(self, request: pb.RotateAccountRequest, _: Call) -> pb.RotateAccountResponse:
+        """Give an account new credentials."""
+        account = await self._accounts.rotate(request.name, request.credentials)
+        return pb.RotateAccountResponse(account=account_message(account))
+
+    async def list_accounts(self, request: pb.ListAccountsRequest, _: Call) -> pb.ListAccountsResponse:
+        """List the accounts and the assignments, without secrets."""
+        accounts, pools = await self._accounts.listed(check=request.check)
+        return pb.ListAccountsResponse(
+            accounts=map(account_message, accounts),
+            assignments=[assignment_message(tenant, pools[tenant]) for tenant in sorted(pools)],
+        )
+
+    async def remove_account(self, request: pb.RemoveAccountRequest, _: Call) -> pb.RemoveAccountResponse:
+        """Remove an account or its older credentials."""
+        await self._accounts.remove(request.name, only_old=request.only_old_credentials, force=request.force)
+        return pb.RemoveAccountResponse()
+
+    async def assign_accounts(self, request: pb.AssignAccountsRequest, _: Call) -> pb.AssignAccountsResponse:
+        """Set the accounts of a tenant."""
+        pool = await self._accounts.assign(request.tenant, [(one.name, one.weight or 1) for one in request.accounts])
+        return pb.AssignAccountsResponse(assignment=assignment_message(request.tenant, pool))
 
     async def get_audit_head(self, _: pb.GetAuditHeadRequest, __: Call) -> pb.GetAuditHeadResponse:
         """Return the number and the hash of the last entry of the audit log."""

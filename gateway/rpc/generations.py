@@ -273,7 +273,7 @@ class GenerationHandlers(GenerationReads):
         """Return the price of an input."""
         given, _message = convert.checked_input(request.input)
         doubted: list[Violation] = []
-        estimate = await self._service.estimate(given, doubted.extend)
+        estimate = await self._service.estimate(call.tenant, given, doubted.extend)
         answer = pb.EstimateGenerationResponse(
             description=estimate.description, extra=struct(estimate.extra), warnings=convert.warnings(doubted)
         )

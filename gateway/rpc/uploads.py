@@ -14,20 +14,20 @@ class UploadHandlers:
     def __init__(self, uploads: Uploads) -> None:
         self._uploads = uploads
 
-    async def upload_media(self, requests: AsyncIterator[pb.UploadMediaRequest], _: Call) -> pb.UploadMediaResponse:
+    async def upload_media(self, requests: AsyncIterator[pb.UploadMediaRequest], call: Call) -> pb.UploadMediaResponse:
         """Upload a file: a header, followed by its bytes in chunks."""
         first = await anext(requests, None)
         if first is None or first.WhichOneof("part") != "header":
             raise invalid_field("header", "must come first")
         size = first.header.size if first.header.HasField("size") else None
-        stored = await self._uploads.store(first.header.content_type, size, _chunks(requests))
+        stored = await self._uploads.store(call.tenant, first.header.content_type, size, _chunks(requests))
         answer = pb.UploadMediaResponse(url=stored.url, size=stored.size)
         answer.expire_time.FromMicroseconds(round(stored.expire_time * 1e6))
         return answer
 
-    async def create_upload(self, request: pb.CreateUploadRequest, _: Call) -> pb.CreateUploadResponse:
+    async def create_upload(self, request: pb.CreateUploadRequest, call: Call) -> pb.CreateUploadResponse:
         """Return a URL to which the client uploads a file directly."""
-        offered = await self._uploads.offer(request.content_type)
+        offered = await self._uploads.offer(call.tenant, request.content_type)
         slot = offered.slot
         answer = pb.CreateUploadResponse(url=slot.url, upload_url=slot.upload_url, upload_headers=slot.headers)
         answer.upload_expire_time.FromMicroseconds(round(offered.upload_expire_time * 1e6))

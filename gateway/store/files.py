@@ -5,12 +5,15 @@ import fcntl
 import logging
 import os
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from gateway.store import mark, migrations
+from gateway.generations.stores import StoredCredentials
+from gateway.store import mark, migrations, statements
 from gateway.store.mark import Doubt, Known
 from gateway.store.migrations import APPLICATION_ID, MigrationError
+from gateway.store.rows import credentials_of
 from gateway.store.store import StoreOpenError
 
 log = logging.getLogger(__name__)
@@ -146,6 +149,18 @@ def examine(path: Path, *, thoroughly: bool = False) -> Examined:
         with contextlib.closing(connect_examiner(path)) as connection:
             schema = _check(connection, path, "integrity_check" if thoroughly else "quick_check")
             return Examined(schema, mark.doubt(path, known(connection)))
+    except sqlite3.Error as error:
+        raise StoreFileError(f"{path}: {_described(error)}") from error
+
+
+def credentials(path: Path) -> Sequence[StoredCredentials]:
+    """Return the stored credentials of accounts without changing anything. Raises StoreFileError."""
+    try:
+        with contextlib.closing(connect_examiner(path)) as connection:
+            if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'credentials'").fetchone() is None:
+                return []
+            connection.row_factory = sqlite3.Row
+            return [credentials_of(row) for row in connection.execute(statements.load()["read_credentials"])]
     except sqlite3.Error as error:
         raise StoreFileError(f"{path}: {_described(error)}") from error
 

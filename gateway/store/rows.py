@@ -30,7 +30,7 @@ from gateway.catalog.model import (
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import MediaKind, State
-from gateway.generations.stores import Filter, StoreError
+from gateway.generations.stores import Filter, StoredCredentials, StoreError
 from gateway.store.codec import Row
 
 log = logging.getLogger(__name__)
@@ -80,6 +80,10 @@ def api_key_of(row: Row) -> ApiKey:
         frozenset(map(Scope, row["scopes"].split())),
         row["expire_time"],
     )
+
+
+def credentials_of(row: Row) -> StoredCredentials:
+    return StoredCredentials(row["id"], row["account"], row["tenant"], bytes(row["sealed"]), row["create_time"])
 
 
 def callback_row(callback: Callback) -> dict[str, object]:

@@ -239,7 +239,8 @@ async def test_a_resubmission_is_refused_while_an_attempt_may_be_open(
 async def test_a_resubmission_with_other_credentials_is_refused(start: Start) -> None:
     running = await start()
     uncertain = await submit_and_lose(running, "a fox")
-    running.gateway._core.upstream._account = "another"
+    clients = running.gateway._core.upstream._clients
+    clients["another"] = clients.pop(running.gateway._core.upstream.default.account)
     assert await refused(running, uncertain.id, **TWICE) == "id"
 
 

@@ -177,6 +177,33 @@ async def test_a_running_gateway_is_recognised_by_its_store_and_ports(doctor: Do
         assert await gateway.terminate() == 0
 
 
+async def test_the_credentials_of_each_account_are_checked(doctor: Doctor, tmp_path: Path) -> None:
+    key, secret = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc=", "films:films-secret"
+    variables = {"HFGATEWAY_ACCOUNTS_KEY": key}
+    doctor.sandbox.state.accounts[secret] = doctor.sandbox.state.accounts["sandbox:sandbox"]
+    (tmp_path / "films.key").write_text(secret)
+    accepts = ("ok", "films: Higgsfield accepts the credentials")
+    refuses = ("problem", "films: Higgsfield refuses the credentials")
+    async with GatewayProcess(tmp_path, doctor.sandbox.url, accounts_key=key) as gateway:
+        http_address = gateway.http_address.removeprefix("http://")
+        served = {"HFGATEWAY_GRPC_ADDRESS": gateway.address, "HFGATEWAY_HTTP_ADDRESS": http_address} | variables
+        given = environment(tmp_path, served)
+        added = await run("accounts", "add", "films", "--file", str(tmp_path / "films.key"), environment=given)
+        assert added.code == 0, added
+        assert (await doctor(served))["accounts"] == [accepts]
+        account = doctor.sandbox.state.accounts.pop(secret)
+        assert (await doctor(served))["accounts"] == [refuses]
+        assert await gateway.terminate() == 0
+    assert (await doctor(variables))["accounts"] == [refuses]
+    doctor.sandbox.state.accounts[secret] = account
+    assert (await doctor(variables))["accounts"] == [accepts]
+    (finding,) = (await doctor())["accounts"]
+    assert finding == (
+        "problem",
+        "HFGATEWAY_ACCOUNTS_KEY: is required: the store has encrypted credentials of accounts",
+    )
+
+
 async def test_a_port_used_by_another_program_is_a_problem(doctor: Doctor) -> None:
     address = doctor.sandbox.url.removeprefix("http://")
     found = await doctor({"HFGATEWAY_GRPC_ADDRESS": address, "HFGATEWAY_HTTP_ADDRESS": address})

@@ -106,7 +106,7 @@ async def test_refused_credentials_are_known_before_the_first_submission(tmp_pat
     assert (answer.status_code, answer.text) == (503, "Higgsfield refuses the credentials\n")
     assert "hfgateway_upstream_credentials_refused 1.0" in metrics
     (refused,) = [line for line in lines if line["level"] == "error"]
-    assert refused["message"] == "Higgsfield refuses the credentials; correct HF_KEY"
+    assert refused["message"] == "Higgsfield refuses the credentials; correct HF_KEY or rotate the account"
     assert "swordfish" not in json.dumps(lines)
 
 

@@ -57,6 +57,8 @@ WRONG = {
         f"postgresql://db.example.invalid/gateway#{SECRET}", "store.db", "sqlite:store.db", "sqlite:///",
         "mysql://db.example.invalid",
     ],
+    "ACCOUNTS_KEY": [SECRET, f"{SECRET},", "A" * 44],
+    "ACCOUNTS_KEY_FILE": ["no-such-file.key"],
     "STORE_CONNECTIONS": ["0", "2", "-1", "many"],
     "PUBLIC_URL": [
         "gateway.example.invalid", "ftp://gateway.example.invalid", f"https://user:{SECRET}@gateway.example.invalid",

@@ -33,6 +33,7 @@ LOST = "a fox [lost]"
 """A submission that is processed and charged, and whose response is lost."""
 BY_WEBHOOK = {"public_url": "http://{http}", "poll_min": "30", "poll_max": "30"}
 """Settings with which the gateway learns of ends by webhooks, because it hardly polls."""
+SECOND_ACCOUNT = "films:films-secret"
 NO_REPEATS = {"upstream_idempotency": "off"}
 UNRESOLVED = (errors.SubmissionUnresolved, errors.DeadlineExceeded)
 """The errors of a client whose retries cannot determine the outcome."""
@@ -321,6 +322,16 @@ async def keys_made_and_revoked(stage: Stage) -> None:
     assert made.secret not in str(stage.rows("SELECT hash FROM api_keys"))
 
 
+async def account_added_and_used(stage: Stage) -> None:
+    """Add an account, assign it, and generate with it."""
+    await stage.ask("AddAccount", admin_pb.AddAccountRequest(name="films", credentials=SECOND_ACCOUNT))
+    accounts = [admin_pb.WeightedAccount(name="films")]
+    await stage.ask("AssignAccounts", admin_pb.AssignAccountsRequest(tenant="default", accounts=accounts))
+    await completed(stage)
+    assert len(stage.sandbox.state.accounts[SECOND_ACCOUNT].generations) == 1
+    assert SECOND_ACCOUNT.encode() not in stage.rows("SELECT sealed FROM credentials")[0][0]
+
+
 async def limits_set_and_used(stage: Stage) -> None:
     """Set a budget, and spend it: it is charged once, and the sums are those of the generations."""
     limits = admin_pb.Limits(credits_per_day="0.05")
@@ -544,6 +555,12 @@ SCENARIOS = {
         agent_media_uploaded, (*around("agent media"), *all_of("agent media call", "agent confirm call")), charges=(0,)
     ),
     "API keys": Scenario(keys_made_and_revoked, around("api key", "revocation", "mark"), charges=(0,)),
+    "account": Scenario(
+        account_added_and_used,
+        around("account", "claim"),
+        settings={"accounts_key": "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc="},
+        options={"credentials": f"sandbox:sandbox {SECOND_ACCOUNT}"},
+    ),
     "limits": Scenario(limits_set_and_used, around("limits", "claim", "reported by poll")),
     "trained": Scenario(
         trained, (*around("character bound"), *all_of("character call", "characters call"))

@@ -61,7 +61,10 @@ async def in_flight(running: Timed, count: int) -> None:
 
     async def one(request_id: str) -> None:
         spec = replace(
-            examples.generation().spec, tenant="default", account=core.upstream.account, origin=running.sandbox.url
+            examples.generation().spec,
+            tenant="default",
+            account=core.upstream.default.account,
+            origin=running.sandbox.url,
         )
         now = core.clock.moment()
         report = StatusReport(request_id, "queued", State.QUEUED)
@@ -325,9 +328,9 @@ async def test_an_uncertain_generation_releases_its_slots_after_the_longest_run(
 
 async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1, image_seconds=30.0)
-    prepared = running.gateway._core.upstream.prepare
-    model_id = prepared(SoulInput("", width=1536, height=1152), "key", None, None).model_id
-    running.gateway._core.follower._paces.learn_all(RunTime(model_id, "", float(seconds)) for seconds in range(20, 60))
+    core = running.gateway._core
+    model_id = core.upstream.default.prepare(SoulInput("", width=1536, height=1152), "key", None, None).model_id
+    core.follower._paces.learn_all(RunTime(model_id, "", float(seconds)) for seconds in range(20, 60))
     running.plan(on="submit", kind="lost")
     await running.submit(sized("lost", 1, wait_for=pb.WAIT_FOR_STORED))
     await running.advance(1.0)

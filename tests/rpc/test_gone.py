@@ -27,7 +27,8 @@ def held(store: Path) -> Iterator[None]:
 
 
 async def test_a_submit_canceled_during_its_commit_loses_nothing(running: Running) -> None:
-    admission = running.gateway._core.service._admission
+    core = running.gateway._core
+    admission = core.service._admissions.of(core.upstream.default.account)
     with held(running.store_path):
         call = asyncio.create_task(running.submit(soul("gone", "gone")))
         await eventually(lambda: admission.running == 1)
@@ -59,7 +60,7 @@ async def assert_all_whole(running: Running, keys: list[str]) -> None:
         assert name_of(again.generation) == "QUEUED"
     summary = running.ledger.summary()
     assert summary["submissions_seen"] == summary["charge_count"] == len(keys)
-    assert running.gateway._core.service._admission.running == len(keys)
+    assert sum(admission.running for admission in running.gateway._core.service._admissions) == len(keys)
 
 
 async def test_a_deadline_at_any_moment_leaves_no_partial_submission(running: Running) -> None:

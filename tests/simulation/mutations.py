@@ -148,7 +148,9 @@ async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> 
 @mutation("LOST, although Higgsfield has its request", 160, "long_outage")
 def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
     """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
-    with replaced(Follower, "_others_answered", lambda self, generation, since: self._known_at is not None):
+    with replaced(
+        Follower, "_others_answered", lambda self, generation, since: self._polls_of(generation).known_at is not None
+    ):
         yield
 
 

@@ -4,15 +4,15 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Self
 
 import psycopg
 from psycopg import sql
-from psycopg.rows import TupleRow
+from psycopg.rows import TupleRow, dict_row
 
 from gateway.generations.state import SEND_WITHIN
-from gateway.generations.stores import UnconfirmedError
+from gateway.generations.stores import StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.accounts import PostgresAccounts
 from gateway.store.postgres.agents import PostgresAgents
@@ -44,6 +44,7 @@ from gateway.store.postgres.tail import Tail
 from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.usage import PostgresUsage
 from gateway.store.postgres.webhooks import PostgresWebhooks
+from gateway.store.rows import credentials_of
 from gateway.store.store import Leader
 
 log = logging.getLogger(__name__)
@@ -249,6 +250,17 @@ async def examine(url: str, shown: str) -> str:
         holder = await cursor.fetchone()
     state = f"lacks {len(missing)} migrations, which the next start applies" if missing else "is up to date"
     return f"{state}; its last gateway was {holder[0]}" if holder else f"{state}; no gateway runs on it"
+
+
+async def credentials(url: str, shown: str) -> Sequence[StoredCredentials]:
+    """Return the stored credentials of accounts without changing anything. Raises ServerError."""
+    async with _connected(url, shown) as connection:
+        cursor = await connection.execute("SELECT to_regclass('credentials') IS NOT NULL")
+        if await cursor.fetchone() != (True,):
+            return []
+        async with connection.cursor(row_factory=dict_row) as rows:
+            await rows.execute("SELECT * FROM credentials ORDER BY create_time, id")
+            return [credentials_of(row) for row in await rows.fetchall()]
 
 
 async def _prepare(url: str, shown: str, fence: int | None = None) -> bool:

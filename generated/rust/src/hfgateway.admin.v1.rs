@@ -366,6 +366,136 @@ pub struct GetAuditHeadResponse {
     #[prost(bytes = "vec", tag = "2")]
     pub hash: ::prost::alloc::vec::Vec<u8>,
 }
+/// Credentials of an account, without their secret. Set by the gateway.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AccountCredentials {
+    /// The id of the credentials in the gateway: a hash, not the key id at Higgsfield.
+    #[prost(string, tag = "1")]
+    pub id: ::prost::alloc::string::String,
+    /// When they were added. Absent for those of HF_KEY.
+    #[prost(message, optional, tag = "2")]
+    pub create_time: ::core::option::Option<::prost_types::Timestamp>,
+    /// Whether their secret was removed.
+    #[prost(bool, tag = "3")]
+    pub removed: bool,
+    /// Whether Higgsfield accepted them in its newest response to a call with them. Absent if there was none.
+    #[prost(bool, optional, tag = "4")]
+    pub accepted: ::core::option::Option<bool>,
+    /// The number of unfinished generations that need them.
+    #[prost(int64, tag = "5")]
+    pub in_flight: i64,
+}
+/// A Higgsfield account. Set by the gateway.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Account {
+    /// The name. "default" is the account of HF_KEY.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The only tenant that may use it. Empty: any tenant.
+    #[prost(string, tag = "2")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The credentials, newest first. New submissions use the first ones.
+    #[prost(message, repeated, tag = "3")]
+    pub credentials: ::prost::alloc::vec::Vec<AccountCredentials>,
+}
+/// An account of a tenant.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WeightedAccount {
+    /// Required. The name of the account.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// The share of the tenant's submissions that it gets, in relation to the other weights: 1 to 1000. Default: 1.
+    #[prost(int32, tag = "2")]
+    pub weight: i32,
+}
+/// The accounts of a tenant. Set by the gateway.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Assignment {
+    /// The tenant.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// Its accounts. Uploads, agents and new characters use the first one.
+    #[prost(message, repeated, tag = "2")]
+    pub accounts: ::prost::alloc::vec::Vec<WeightedAccount>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct AddAccountRequest {
+    /// Required. The name: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Required. The credentials, "KEY_ID:SECRET". The gateway never returns or logs them.
+    #[prost(string, tag = "2")]
+    pub credentials: ::prost::alloc::string::String,
+    /// The only tenant that may use the account. Empty: any tenant.
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AddAccountResponse {
+    /// The new account.
+    #[prost(message, optional, tag = "1")]
+    pub account: ::core::option::Option<Account>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RotateAccountRequest {
+    /// Required. The name of an account.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Required. The new credentials of the same Higgsfield account, "KEY_ID:SECRET".
+    #[prost(string, tag = "2")]
+    pub credentials: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RotateAccountResponse {
+    /// The account with its new credentials.
+    #[prost(message, optional, tag = "1")]
+    pub account: ::core::option::Option<Account>,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListAccountsRequest {
+    /// Whether to ask Higgsfield about all credentials first, which is free.
+    #[prost(bool, tag = "1")]
+    pub check: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListAccountsResponse {
+    /// The accounts; the default one is the first.
+    #[prost(message, repeated, tag = "1")]
+    pub accounts: ::prost::alloc::vec::Vec<Account>,
+    /// The accounts of tenants that do not use the default one, sorted by tenant.
+    #[prost(message, repeated, tag = "2")]
+    pub assignments: ::prost::alloc::vec::Vec<Assignment>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveAccountRequest {
+    /// Required. The name of an account.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Remove only the credentials that are older than the newest ones.
+    #[prost(bool, tag = "2")]
+    pub only_old_credentials: bool,
+    /// Remove them even if unfinished generations need them. Those are then not sent or repeated. They are followed with the
+    /// newest credentials of the account, or with those of the default one.
+    #[prost(bool, tag = "3")]
+    pub force: bool,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemoveAccountResponse {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AssignAccountsRequest {
+    /// Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+    #[prost(string, tag = "1")]
+    pub tenant: ::prost::alloc::string::String,
+    /// The accounts. Empty: the default account.
+    #[prost(message, repeated, tag = "2")]
+    pub accounts: ::prost::alloc::vec::Vec<WeightedAccount>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct AssignAccountsResponse {
+    /// The accounts of the tenant as they are now.
+    #[prost(message, optional, tag = "1")]
+    pub assignment: ::core::option::Option<Assignment>,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct QueryUsageRequest {
     /// Count generations that were submitted at or after this time. Absent: 30 days before end_time.
@@ -469,7 +599,7 @@ pub mod admin_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    /// Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
     ///
     /// The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -932,6 +1062,169 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
+        /// Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+        /// again. Higgsfield is asked whether it accepts them, which is free.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+        ///     the credentials, or the gateway has no key to encrypt them.
+        ///
+        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        pub async fn add_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AddAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/AddAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "AddAccount"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+        /// sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+        ///
+        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        pub async fn rotate_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RotateAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/RotateAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "RotateAccount"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Lists all accounts, without their secrets, and the accounts that tenants use.
+        ///
+        /// Retry: safe.
+        pub async fn list_accounts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAccountsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/ListAccounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "ListAccounts"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Removes an account, or the older credentials of one.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+        ///     the credentials.
+        ///
+        /// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        pub async fn remove_account(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemoveAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveAccountResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/RemoveAccount",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "RemoveAccount"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
+        /// Sets the accounts of a tenant. It takes effect with the next submission.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+        ///
+        /// Retry: safe.
+        pub async fn assign_accounts(
+            &mut self,
+            request: impl tonic::IntoRequest<super::AssignAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AssignAccountsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/hfgateway.admin.v1.AdminService/AssignAccounts",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("hfgateway.admin.v1.AdminService", "AssignAccounts"),
+                );
+            self.inner.unary(req, path, codec).await
+        }
         /// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
         /// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
         ///
@@ -1140,6 +1433,74 @@ pub mod admin_service_server {
             tonic::Response<super::GetAuditHeadResponse>,
             tonic::Status,
         >;
+        /// Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+        /// again. Higgsfield is asked whether it accepts them, which is free.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+        ///     the credentials, or the gateway has no key to encrypt them.
+        ///
+        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        async fn add_account(
+            &self,
+            request: tonic::Request<super::AddAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AddAccountResponse>,
+            tonic::Status,
+        >;
+        /// Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+        /// sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+        ///
+        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        async fn rotate_account(
+            &self,
+            request: tonic::Request<super::RotateAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RotateAccountResponse>,
+            tonic::Status,
+        >;
+        /// Lists all accounts, without their secrets, and the accounts that tenants use.
+        ///
+        /// Retry: safe.
+        async fn list_accounts(
+            &self,
+            request: tonic::Request<super::ListAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListAccountsResponse>,
+            tonic::Status,
+        >;
+        /// Removes an account, or the older credentials of one.
+        ///
+        /// Errors:
+        ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+        ///     the credentials.
+        ///
+        /// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        async fn remove_account(
+            &self,
+            request: tonic::Request<super::RemoveAccountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemoveAccountResponse>,
+            tonic::Status,
+        >;
+        /// Sets the accounts of a tenant. It takes effect with the next submission.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+        ///
+        /// Retry: safe.
+        async fn assign_accounts(
+            &self,
+            request: tonic::Request<super::AssignAccountsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::AssignAccountsResponse>,
+            tonic::Status,
+        >;
         /// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
         /// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
         ///
@@ -1155,7 +1516,7 @@ pub mod admin_service_server {
             tonic::Status,
         >;
     }
-    /// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    /// Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
     ///
     /// The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -1768,6 +2129,231 @@ pub mod admin_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = GetAuditHeadSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/AddAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct AddAccountSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::AddAccountRequest>
+                    for AddAccountSvc<T> {
+                        type Response = super::AddAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AddAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::add_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AddAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/RotateAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct RotateAccountSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RotateAccountRequest>
+                    for RotateAccountSvc<T> {
+                        type Response = super::RotateAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RotateAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::rotate_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RotateAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/ListAccounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListAccountsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::ListAccountsRequest>
+                    for ListAccountsSvc<T> {
+                        type Response = super::ListAccountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListAccountsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::list_accounts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListAccountsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/RemoveAccount" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemoveAccountSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::RemoveAccountRequest>
+                    for RemoveAccountSvc<T> {
+                        type Response = super::RemoveAccountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemoveAccountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::remove_account(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemoveAccountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/hfgateway.admin.v1.AdminService/AssignAccounts" => {
+                    #[allow(non_camel_case_types)]
+                    struct AssignAccountsSvc<T: AdminService>(pub Arc<T>);
+                    impl<
+                        T: AdminService,
+                    > tonic::server::UnaryService<super::AssignAccountsRequest>
+                    for AssignAccountsSvc<T> {
+                        type Response = super::AssignAccountsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::AssignAccountsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as AdminService>::assign_accounts(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = AssignAccountsSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

@@ -675,6 +675,49 @@ SELECT greatest(
 -- Read the accounts whose submissions must not be repeated.
 SELECT account FROM accounts;
 
+-- name: replace_credentials
+-- Store credentials of an account.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO credentials (id, account, tenant, sealed, create_time)
+    SELECT :id::text, :account::text, :tenant::text, :sealed::bytea, :create_time::double precision FROM fenced
+    ON CONFLICT (id) DO UPDATE SET
+        account = excluded.account, tenant = excluded.tenant, sealed = excluded.sealed,
+        create_time = excluded.create_time
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_account
+-- Delete all credentials of an account.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM credentials USING fenced WHERE account = :account::text RETURNING 1)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_credentials
+-- Read all credentials, oldest first.
+SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create_time, id;
+
+-- name: replace_pool
+-- Store the accounts of a tenant.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (
+    INSERT INTO pools (tenant, accounts) SELECT :tenant::text, :accounts::text FROM fenced
+    ON CONFLICT (tenant) DO UPDATE SET accounts = excluded.accounts
+    RETURNING 1
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: delete_pool
+-- Delete the accounts of a tenant.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+written AS (DELETE FROM pools USING fenced WHERE tenant = :tenant::text RETURNING 1)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: read_pools
+-- Read the accounts of all tenants.
+SELECT tenant, accounts FROM pools ORDER BY tenant;
+
 -- name: replace_catalog
 -- Store a catalog in place of the previous one.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),

@@ -295,6 +295,31 @@ INSERT INTO accounts (account, repeats_off) VALUES (:account, 1) ON CONFLICT (ac
 -- Read the accounts whose submissions must not be repeated.
 SELECT account FROM accounts WHERE repeats_off = 1;
 
+-- name: replace_credentials
+-- Store credentials of an account.
+INSERT OR REPLACE INTO credentials (id, account, tenant, sealed, create_time)
+VALUES (:id, :account, :tenant, :sealed, :create_time);
+
+-- name: delete_account
+-- Delete all credentials of an account.
+DELETE FROM credentials WHERE account = :account;
+
+-- name: read_credentials
+-- Read all credentials, oldest first.
+SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create_time, id;
+
+-- name: replace_pool
+-- Store the accounts of a tenant.
+INSERT OR REPLACE INTO pools (tenant, accounts) VALUES (:tenant, :accounts);
+
+-- name: delete_pool
+-- Delete the accounts of a tenant.
+DELETE FROM pools WHERE tenant = :tenant;
+
+-- name: read_pools
+-- Read the accounts of all tenants.
+SELECT tenant, accounts FROM pools ORDER BY tenant;
+
 -- name: replace_catalog
 -- Store a catalog in place of the previous one.
 INSERT OR REPLACE INTO catalogs (account, origin, name, items, fetched_at, fetch_time)

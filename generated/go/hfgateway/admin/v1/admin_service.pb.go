@@ -2078,6 +2078,767 @@ func (x *GetAuditHeadResponse) GetHash() []byte {
 	return nil
 }
 
+// Credentials of an account, without their secret. Set by the gateway.
+type AccountCredentials struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The id of the credentials in the gateway: a hash, not the key id at Higgsfield.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// When they were added. Absent for those of HF_KEY.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// Whether their secret was removed.
+	Removed bool `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	// Whether Higgsfield accepted them in its newest response to a call with them. Absent if there was none.
+	Accepted *bool `protobuf:"varint,4,opt,name=accepted,proto3,oneof" json:"accepted,omitempty"`
+	// The number of unfinished generations that need them.
+	InFlight      int64 `protobuf:"varint,5,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccountCredentials) Reset() {
+	*x = AccountCredentials{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccountCredentials) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccountCredentials) ProtoMessage() {}
+
+func (x *AccountCredentials) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccountCredentials.ProtoReflect.Descriptor instead.
+func (*AccountCredentials) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *AccountCredentials) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccountCredentials) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *AccountCredentials) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
+func (x *AccountCredentials) GetAccepted() bool {
+	if x != nil && x.Accepted != nil {
+		return *x.Accepted
+	}
+	return false
+}
+
+func (x *AccountCredentials) GetInFlight() int64 {
+	if x != nil {
+		return x.InFlight
+	}
+	return 0
+}
+
+// A Higgsfield account. Set by the gateway.
+type Account struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The name. "default" is the account of HF_KEY.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The only tenant that may use it. Empty: any tenant.
+	Tenant string `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The credentials, newest first. New submissions use the first ones.
+	Credentials   []*AccountCredentials `protobuf:"bytes,3,rep,name=credentials,proto3" json:"credentials,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *Account) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Account) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Account) GetCredentials() []*AccountCredentials {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+// An account of a tenant.
+type WeightedAccount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The name of the account.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// The share of the tenant's submissions that it gets, in relation to the other weights: 1 to 1000. Default: 1.
+	Weight        int32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WeightedAccount) Reset() {
+	*x = WeightedAccount{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WeightedAccount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WeightedAccount) ProtoMessage() {}
+
+func (x *WeightedAccount) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WeightedAccount.ProtoReflect.Descriptor instead.
+func (*WeightedAccount) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *WeightedAccount) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *WeightedAccount) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// The accounts of a tenant. Set by the gateway.
+type Assignment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The tenant.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// Its accounts. Uploads, agents and new characters use the first one.
+	Accounts      []*WeightedAccount `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Assignment) Reset() {
+	*x = Assignment{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Assignment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Assignment) ProtoMessage() {}
+
+func (x *Assignment) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Assignment.ProtoReflect.Descriptor instead.
+func (*Assignment) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Assignment) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *Assignment) GetAccounts() []*WeightedAccount {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+type AddAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The name: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Required. The credentials, "KEY_ID:SECRET". The gateway never returns or logs them.
+	Credentials string `protobuf:"bytes,2,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	// The only tenant that may use the account. Empty: any tenant.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddAccountRequest) Reset() {
+	*x = AddAccountRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddAccountRequest) ProtoMessage() {}
+
+func (x *AddAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddAccountRequest.ProtoReflect.Descriptor instead.
+func (*AddAccountRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *AddAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AddAccountRequest) GetCredentials() string {
+	if x != nil {
+		return x.Credentials
+	}
+	return ""
+}
+
+func (x *AddAccountRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+type AddAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The new account.
+	Account       *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddAccountResponse) Reset() {
+	*x = AddAccountResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddAccountResponse) ProtoMessage() {}
+
+func (x *AddAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddAccountResponse.ProtoReflect.Descriptor instead.
+func (*AddAccountResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *AddAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+type RotateAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The name of an account.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Required. The new credentials of the same Higgsfield account, "KEY_ID:SECRET".
+	Credentials   string `protobuf:"bytes,2,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAccountRequest) Reset() {
+	*x = RotateAccountRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAccountRequest) ProtoMessage() {}
+
+func (x *RotateAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAccountRequest.ProtoReflect.Descriptor instead.
+func (*RotateAccountRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *RotateAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RotateAccountRequest) GetCredentials() string {
+	if x != nil {
+		return x.Credentials
+	}
+	return ""
+}
+
+type RotateAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account with its new credentials.
+	Account       *Account `protobuf:"bytes,1,opt,name=account,proto3" json:"account,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RotateAccountResponse) Reset() {
+	*x = RotateAccountResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateAccountResponse) ProtoMessage() {}
+
+func (x *RotateAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateAccountResponse.ProtoReflect.Descriptor instead.
+func (*RotateAccountResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *RotateAccountResponse) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
+type ListAccountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether to ask Higgsfield about all credentials first, which is free.
+	Check         bool `protobuf:"varint,1,opt,name=check,proto3" json:"check,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccountsRequest) Reset() {
+	*x = ListAccountsRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccountsRequest) ProtoMessage() {}
+
+func (x *ListAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccountsRequest.ProtoReflect.Descriptor instead.
+func (*ListAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ListAccountsRequest) GetCheck() bool {
+	if x != nil {
+		return x.Check
+	}
+	return false
+}
+
+type ListAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The accounts; the default one is the first.
+	Accounts []*Account `protobuf:"bytes,1,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// The accounts of tenants that do not use the default one, sorted by tenant.
+	Assignments   []*Assignment `protobuf:"bytes,2,rep,name=assignments,proto3" json:"assignments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccountsResponse) Reset() {
+	*x = ListAccountsResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccountsResponse) ProtoMessage() {}
+
+func (x *ListAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccountsResponse.ProtoReflect.Descriptor instead.
+func (*ListAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ListAccountsResponse) GetAccounts() []*Account {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+func (x *ListAccountsResponse) GetAssignments() []*Assignment {
+	if x != nil {
+		return x.Assignments
+	}
+	return nil
+}
+
+type RemoveAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The name of an account.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Remove only the credentials that are older than the newest ones.
+	OnlyOldCredentials bool `protobuf:"varint,2,opt,name=only_old_credentials,json=onlyOldCredentials,proto3" json:"only_old_credentials,omitempty"`
+	// Remove them even if unfinished generations need them. Those are then not sent or repeated. They are followed with the
+	// newest credentials of the account, or with those of the default one.
+	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAccountRequest) Reset() {
+	*x = RemoveAccountRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAccountRequest) ProtoMessage() {}
+
+func (x *RemoveAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAccountRequest.ProtoReflect.Descriptor instead.
+func (*RemoveAccountRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *RemoveAccountRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RemoveAccountRequest) GetOnlyOldCredentials() bool {
+	if x != nil {
+		return x.OnlyOldCredentials
+	}
+	return false
+}
+
+func (x *RemoveAccountRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+type RemoveAccountResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveAccountResponse) Reset() {
+	*x = RemoveAccountResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveAccountResponse) ProtoMessage() {}
+
+func (x *RemoveAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveAccountResponse.ProtoReflect.Descriptor instead.
+func (*RemoveAccountResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{44}
+}
+
+type AssignAccountsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The accounts. Empty: the default account.
+	Accounts      []*WeightedAccount `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignAccountsRequest) Reset() {
+	*x = AssignAccountsRequest{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignAccountsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignAccountsRequest) ProtoMessage() {}
+
+func (x *AssignAccountsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignAccountsRequest.ProtoReflect.Descriptor instead.
+func (*AssignAccountsRequest) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *AssignAccountsRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *AssignAccountsRequest) GetAccounts() []*WeightedAccount {
+	if x != nil {
+		return x.Accounts
+	}
+	return nil
+}
+
+type AssignAccountsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The accounts of the tenant as they are now.
+	Assignment    *Assignment `protobuf:"bytes,1,opt,name=assignment,proto3" json:"assignment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignAccountsResponse) Reset() {
+	*x = AssignAccountsResponse{}
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignAccountsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignAccountsResponse) ProtoMessage() {}
+
+func (x *AssignAccountsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignAccountsResponse.ProtoReflect.Descriptor instead.
+func (*AssignAccountsResponse) Descriptor() ([]byte, []int) {
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AssignAccountsResponse) GetAssignment() *Assignment {
+	if x != nil {
+		return x.Assignment
+	}
+	return nil
+}
+
 type QueryUsageRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Count generations that were submitted at or after this time. Absent: 30 days before end_time.
@@ -2095,7 +2856,7 @@ type QueryUsageRequest struct {
 
 func (x *QueryUsageRequest) Reset() {
 	*x = QueryUsageRequest{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[33]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2868,7 @@ func (x *QueryUsageRequest) String() string {
 func (*QueryUsageRequest) ProtoMessage() {}
 
 func (x *QueryUsageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[33]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2881,7 @@ func (x *QueryUsageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUsageRequest.ProtoReflect.Descriptor instead.
 func (*QueryUsageRequest) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{33}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *QueryUsageRequest) GetStartTime() *timestamppb.Timestamp {
@@ -2161,7 +2922,7 @@ type QueryUsageResponse struct {
 
 func (x *QueryUsageResponse) Reset() {
 	*x = QueryUsageResponse{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[34]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2934,7 @@ func (x *QueryUsageResponse) String() string {
 func (*QueryUsageResponse) ProtoMessage() {}
 
 func (x *QueryUsageResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[34]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2947,7 @@ func (x *QueryUsageResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryUsageResponse.ProtoReflect.Descriptor instead.
 func (*QueryUsageResponse) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{34}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *QueryUsageResponse) GetGroups() []*UsageGroup {
@@ -2222,7 +2983,7 @@ type UsageGroup struct {
 
 func (x *UsageGroup) Reset() {
 	*x = UsageGroup{}
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[35]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2234,7 +2995,7 @@ func (x *UsageGroup) String() string {
 func (*UsageGroup) ProtoMessage() {}
 
 func (x *UsageGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[35]
+	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2247,7 +3008,7 @@ func (x *UsageGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UsageGroup.ProtoReflect.Descriptor instead.
 func (*UsageGroup) Descriptor() ([]byte, []int) {
-	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{35}
+	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *UsageGroup) GetValues() []string {
@@ -2446,7 +3207,54 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x13GetAuditHeadRequest\"F\n" +
 	"\x14GetAuditHeadResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x12\n" +
-	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xb8\x01\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"\xc6\x01\n" +
+	"\x12AccountCredentials\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12;\n" +
+	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12\x18\n" +
+	"\aremoved\x18\x03 \x01(\bR\aremoved\x12\x1f\n" +
+	"\baccepted\x18\x04 \x01(\bH\x00R\baccepted\x88\x01\x01\x12\x1b\n" +
+	"\tin_flight\x18\x05 \x01(\x03R\binFlightB\v\n" +
+	"\t_accepted\"\x7f\n" +
+	"\aAccount\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12H\n" +
+	"\vcredentials\x18\x03 \x03(\v2&.hfgateway.admin.v1.AccountCredentialsR\vcredentials\"=\n" +
+	"\x0fWeightedAccount\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x05R\x06weight\"e\n" +
+	"\n" +
+	"Assignment\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12?\n" +
+	"\baccounts\x18\x02 \x03(\v2#.hfgateway.admin.v1.WeightedAccountR\baccounts\"a\n" +
+	"\x11AddAccountRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vcredentials\x18\x02 \x01(\tR\vcredentials\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"K\n" +
+	"\x12AddAccountResponse\x125\n" +
+	"\aaccount\x18\x01 \x01(\v2\x1b.hfgateway.admin.v1.AccountR\aaccount\"L\n" +
+	"\x14RotateAccountRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12 \n" +
+	"\vcredentials\x18\x02 \x01(\tR\vcredentials\"N\n" +
+	"\x15RotateAccountResponse\x125\n" +
+	"\aaccount\x18\x01 \x01(\v2\x1b.hfgateway.admin.v1.AccountR\aaccount\"+\n" +
+	"\x13ListAccountsRequest\x12\x14\n" +
+	"\x05check\x18\x01 \x01(\bR\x05check\"\x91\x01\n" +
+	"\x14ListAccountsResponse\x127\n" +
+	"\baccounts\x18\x01 \x03(\v2\x1b.hfgateway.admin.v1.AccountR\baccounts\x12@\n" +
+	"\vassignments\x18\x02 \x03(\v2\x1e.hfgateway.admin.v1.AssignmentR\vassignments\"r\n" +
+	"\x14RemoveAccountRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x120\n" +
+	"\x14only_old_credentials\x18\x02 \x01(\bR\x12onlyOldCredentials\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force\"\x17\n" +
+	"\x15RemoveAccountResponse\"p\n" +
+	"\x15AssignAccountsRequest\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12?\n" +
+	"\baccounts\x18\x02 \x03(\v2#.hfgateway.admin.v1.WeightedAccountR\baccounts\"X\n" +
+	"\x16AssignAccountsResponse\x12>\n" +
+	"\n" +
+	"assignment\x18\x01 \x01(\v2\x1e.hfgateway.admin.v1.AssignmentR\n" +
+	"assignment\"\xb8\x01\n" +
 	"\x11QueryUsageRequest\x129\n" +
 	"\n" +
 	"start_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\x125\n" +
@@ -2473,8 +3281,7 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
 	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
 	"\x14API_KEY_SCOPE_CANCEL\x10\x03\x12\x17\n" +
-	"\x13API_KEY_SCOPE_ADMIN\x10\x042\xd1\n" +
-	"\n" +
+	"\x13API_KEY_SCOPE_ADMIN\x10\x042\xdf\x0e\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
@@ -2489,6 +3296,12 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01\x12\\\n" +
 	"\vExportAudit\x12&.hfgateway.admin.v1.ExportAuditRequest\x1a\x1e.hfgateway.admin.v1.AuditEntry\"\x03\x90\x02\x010\x01\x12f\n" +
 	"\fGetAuditHead\x12'.hfgateway.admin.v1.GetAuditHeadRequest\x1a(.hfgateway.admin.v1.GetAuditHeadResponse\"\x03\x90\x02\x01\x12`\n" +
+	"\n" +
+	"AddAccount\x12%.hfgateway.admin.v1.AddAccountRequest\x1a&.hfgateway.admin.v1.AddAccountResponse\"\x03\x90\x02\x02\x12i\n" +
+	"\rRotateAccount\x12(.hfgateway.admin.v1.RotateAccountRequest\x1a).hfgateway.admin.v1.RotateAccountResponse\"\x03\x90\x02\x02\x12f\n" +
+	"\fListAccounts\x12'.hfgateway.admin.v1.ListAccountsRequest\x1a(.hfgateway.admin.v1.ListAccountsResponse\"\x03\x90\x02\x01\x12i\n" +
+	"\rRemoveAccount\x12(.hfgateway.admin.v1.RemoveAccountRequest\x1a).hfgateway.admin.v1.RemoveAccountResponse\"\x03\x90\x02\x02\x12l\n" +
+	"\x0eAssignAccounts\x12).hfgateway.admin.v1.AssignAccountsRequest\x1a*.hfgateway.admin.v1.AssignAccountsResponse\"\x03\x90\x02\x02\x12`\n" +
 	"\n" +
 	"QueryUsage\x12%.hfgateway.admin.v1.QueryUsageRequest\x1a&.hfgateway.admin.v1.QueryUsageResponse\"\x03\x90\x02\x01B\x84\x01\n" +
 	"\x1cio.github.hfgateway.admin.v1B\x11AdminServiceProtoP\x01ZOgithub.com/hfgateway/hfgateway/generated/go/hfgateway/admin/v1;hfgatewayadminv1b\x06proto3"
@@ -2506,7 +3319,7 @@ func file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_hfgateway_admin_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_hfgateway_admin_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 51)
 var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(ApiKeyScope)(0),                  // 0: hfgateway.admin.v1.ApiKeyScope
 	(*ResolveGenerationRequest)(nil),  // 1: hfgateway.admin.v1.ResolveGenerationRequest
@@ -2542,33 +3355,47 @@ var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*AuditEntry)(nil),                // 31: hfgateway.admin.v1.AuditEntry
 	(*GetAuditHeadRequest)(nil),       // 32: hfgateway.admin.v1.GetAuditHeadRequest
 	(*GetAuditHeadResponse)(nil),      // 33: hfgateway.admin.v1.GetAuditHeadResponse
-	(*QueryUsageRequest)(nil),         // 34: hfgateway.admin.v1.QueryUsageRequest
-	(*QueryUsageResponse)(nil),        // 35: hfgateway.admin.v1.QueryUsageResponse
-	(*UsageGroup)(nil),                // 36: hfgateway.admin.v1.UsageGroup
-	nil,                               // 37: hfgateway.admin.v1.UsageGroup.ByStateEntry
-	(*v1.Generation)(nil),             // 38: hfgateway.v1.Generation
-	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),       // 40: google.protobuf.Duration
+	(*AccountCredentials)(nil),        // 34: hfgateway.admin.v1.AccountCredentials
+	(*Account)(nil),                   // 35: hfgateway.admin.v1.Account
+	(*WeightedAccount)(nil),           // 36: hfgateway.admin.v1.WeightedAccount
+	(*Assignment)(nil),                // 37: hfgateway.admin.v1.Assignment
+	(*AddAccountRequest)(nil),         // 38: hfgateway.admin.v1.AddAccountRequest
+	(*AddAccountResponse)(nil),        // 39: hfgateway.admin.v1.AddAccountResponse
+	(*RotateAccountRequest)(nil),      // 40: hfgateway.admin.v1.RotateAccountRequest
+	(*RotateAccountResponse)(nil),     // 41: hfgateway.admin.v1.RotateAccountResponse
+	(*ListAccountsRequest)(nil),       // 42: hfgateway.admin.v1.ListAccountsRequest
+	(*ListAccountsResponse)(nil),      // 43: hfgateway.admin.v1.ListAccountsResponse
+	(*RemoveAccountRequest)(nil),      // 44: hfgateway.admin.v1.RemoveAccountRequest
+	(*RemoveAccountResponse)(nil),     // 45: hfgateway.admin.v1.RemoveAccountResponse
+	(*AssignAccountsRequest)(nil),     // 46: hfgateway.admin.v1.AssignAccountsRequest
+	(*AssignAccountsResponse)(nil),    // 47: hfgateway.admin.v1.AssignAccountsResponse
+	(*QueryUsageRequest)(nil),         // 48: hfgateway.admin.v1.QueryUsageRequest
+	(*QueryUsageResponse)(nil),        // 49: hfgateway.admin.v1.QueryUsageResponse
+	(*UsageGroup)(nil),                // 50: hfgateway.admin.v1.UsageGroup
+	nil,                               // 51: hfgateway.admin.v1.UsageGroup.ByStateEntry
+	(*v1.Generation)(nil),             // 52: hfgateway.v1.Generation
+	(*timestamppb.Timestamp)(nil),     // 53: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),       // 54: google.protobuf.Duration
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	2,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
 	3,  // 1: hfgateway.admin.v1.ResolveGenerationRequest.resubmit:type_name -> hfgateway.admin.v1.Resubmit
-	38, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
+	52, // 2: hfgateway.admin.v1.ResolveGenerationResponse.generation:type_name -> hfgateway.v1.Generation
 	7,  // 3: hfgateway.admin.v1.ListUnresolvedResponse.characters:type_name -> hfgateway.admin.v1.UnresolvedCharacter
 	8,  // 4: hfgateway.admin.v1.ListUnresolvedResponse.messages:type_name -> hfgateway.admin.v1.UnresolvedMessage
-	39, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
-	39, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
+	53, // 5: hfgateway.admin.v1.UnresolvedCharacter.send_time:type_name -> google.protobuf.Timestamp
+	53, // 6: hfgateway.admin.v1.UnresolvedMessage.send_time:type_name -> google.protobuf.Timestamp
 	13, // 7: hfgateway.admin.v1.ResolveCharacterRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
 	13, // 8: hfgateway.admin.v1.ResolveMessageRequest.not_taken:type_name -> hfgateway.admin.v1.NotTaken
-	39, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
-	39, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
+	53, // 9: hfgateway.admin.v1.ApiKey.create_time:type_name -> google.protobuf.Timestamp
+	53, // 10: hfgateway.admin.v1.ApiKey.revoke_time:type_name -> google.protobuf.Timestamp
 	0,  // 11: hfgateway.admin.v1.ApiKey.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	39, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
+	53, // 12: hfgateway.admin.v1.ApiKey.expire_time:type_name -> google.protobuf.Timestamp
 	0,  // 13: hfgateway.admin.v1.CreateApiKeyRequest.scopes:type_name -> hfgateway.admin.v1.ApiKeyScope
-	39, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
+	53, // 14: hfgateway.admin.v1.CreateApiKeyRequest.expire_time:type_name -> google.protobuf.Timestamp
 	14, // 15: hfgateway.admin.v1.CreateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 16: hfgateway.admin.v1.ListApiKeysResponse.api_keys:type_name -> hfgateway.admin.v1.ApiKey
-	40, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
+	54, // 17: hfgateway.admin.v1.RotateApiKeyRequest.overlap:type_name -> google.protobuf.Duration
 	14, // 18: hfgateway.admin.v1.RotateApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	14, // 19: hfgateway.admin.v1.RevokeApiKeyResponse.api_key:type_name -> hfgateway.admin.v1.ApiKey
 	23, // 20: hfgateway.admin.v1.LimitsOfSubject.limits:type_name -> hfgateway.admin.v1.Limits
@@ -2576,44 +3403,63 @@ var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	23, // 22: hfgateway.admin.v1.SetLimitsRequest.limits:type_name -> hfgateway.admin.v1.Limits
 	25, // 23: hfgateway.admin.v1.SetLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
 	25, // 24: hfgateway.admin.v1.ListLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
-	39, // 25: hfgateway.admin.v1.ExportAuditRequest.start_time:type_name -> google.protobuf.Timestamp
-	39, // 26: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
-	39, // 27: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
-	36, // 28: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
-	37, // 29: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
-	40, // 30: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
-	40, // 31: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
-	1,  // 32: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	5,  // 33: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
-	9,  // 34: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
-	11, // 35: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
-	15, // 36: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	17, // 37: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	19, // 38: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
-	21, // 39: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	26, // 40: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
-	28, // 41: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
-	30, // 42: hfgateway.admin.v1.AdminService.ExportAudit:input_type -> hfgateway.admin.v1.ExportAuditRequest
-	32, // 43: hfgateway.admin.v1.AdminService.GetAuditHead:input_type -> hfgateway.admin.v1.GetAuditHeadRequest
-	34, // 44: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
-	4,  // 45: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	6,  // 46: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
-	10, // 47: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
-	12, // 48: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
-	16, // 49: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	18, // 50: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	20, // 51: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
-	22, // 52: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	27, // 53: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
-	29, // 54: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
-	31, // 55: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.AuditEntry
-	33, // 56: hfgateway.admin.v1.AdminService.GetAuditHead:output_type -> hfgateway.admin.v1.GetAuditHeadResponse
-	35, // 57: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
-	45, // [45:58] is the sub-list for method output_type
-	32, // [32:45] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	53, // 25: hfgateway.admin.v1.ExportAuditRequest.start_time:type_name -> google.protobuf.Timestamp
+	53, // 26: hfgateway.admin.v1.AccountCredentials.create_time:type_name -> google.protobuf.Timestamp
+	34, // 27: hfgateway.admin.v1.Account.credentials:type_name -> hfgateway.admin.v1.AccountCredentials
+	36, // 28: hfgateway.admin.v1.Assignment.accounts:type_name -> hfgateway.admin.v1.WeightedAccount
+	35, // 29: hfgateway.admin.v1.AddAccountResponse.account:type_name -> hfgateway.admin.v1.Account
+	35, // 30: hfgateway.admin.v1.RotateAccountResponse.account:type_name -> hfgateway.admin.v1.Account
+	35, // 31: hfgateway.admin.v1.ListAccountsResponse.accounts:type_name -> hfgateway.admin.v1.Account
+	37, // 32: hfgateway.admin.v1.ListAccountsResponse.assignments:type_name -> hfgateway.admin.v1.Assignment
+	36, // 33: hfgateway.admin.v1.AssignAccountsRequest.accounts:type_name -> hfgateway.admin.v1.WeightedAccount
+	37, // 34: hfgateway.admin.v1.AssignAccountsResponse.assignment:type_name -> hfgateway.admin.v1.Assignment
+	53, // 35: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
+	53, // 36: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
+	50, // 37: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
+	51, // 38: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
+	54, // 39: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
+	54, // 40: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
+	1,  // 41: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	5,  // 42: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	9,  // 43: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	11, // 44: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	15, // 45: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	17, // 46: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	19, // 47: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
+	21, // 48: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	26, // 49: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
+	28, // 50: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
+	30, // 51: hfgateway.admin.v1.AdminService.ExportAudit:input_type -> hfgateway.admin.v1.ExportAuditRequest
+	32, // 52: hfgateway.admin.v1.AdminService.GetAuditHead:input_type -> hfgateway.admin.v1.GetAuditHeadRequest
+	38, // 53: hfgateway.admin.v1.AdminService.AddAccount:input_type -> hfgateway.admin.v1.AddAccountRequest
+	40, // 54: hfgateway.admin.v1.AdminService.RotateAccount:input_type -> hfgateway.admin.v1.RotateAccountRequest
+	42, // 55: hfgateway.admin.v1.AdminService.ListAccounts:input_type -> hfgateway.admin.v1.ListAccountsRequest
+	44, // 56: hfgateway.admin.v1.AdminService.RemoveAccount:input_type -> hfgateway.admin.v1.RemoveAccountRequest
+	46, // 57: hfgateway.admin.v1.AdminService.AssignAccounts:input_type -> hfgateway.admin.v1.AssignAccountsRequest
+	48, // 58: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
+	4,  // 59: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	6,  // 60: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	10, // 61: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	12, // 62: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	16, // 63: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	18, // 64: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	20, // 65: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
+	22, // 66: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	27, // 67: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
+	29, // 68: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
+	31, // 69: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.AuditEntry
+	33, // 70: hfgateway.admin.v1.AdminService.GetAuditHead:output_type -> hfgateway.admin.v1.GetAuditHeadResponse
+	39, // 71: hfgateway.admin.v1.AdminService.AddAccount:output_type -> hfgateway.admin.v1.AddAccountResponse
+	41, // 72: hfgateway.admin.v1.AdminService.RotateAccount:output_type -> hfgateway.admin.v1.RotateAccountResponse
+	43, // 73: hfgateway.admin.v1.AdminService.ListAccounts:output_type -> hfgateway.admin.v1.ListAccountsResponse
+	45, // 74: hfgateway.admin.v1.AdminService.RemoveAccount:output_type -> hfgateway.admin.v1.RemoveAccountResponse
+	47, // 75: hfgateway.admin.v1.AdminService.AssignAccounts:output_type -> hfgateway.admin.v1.AssignAccountsResponse
+	49, // 76: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
+	59, // [59:77] is the sub-list for method output_type
+	41, // [41:59] is the sub-list for method input_type
+	41, // [41:41] is the sub-list for extension type_name
+	41, // [41:41] is the sub-list for extension extendee
+	0,  // [0:41] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }
@@ -2635,13 +3481,14 @@ func file_hfgateway_admin_v1_admin_service_proto_init() {
 		(*ResolveMessageRequest_NotTaken)(nil),
 	}
 	file_hfgateway_admin_v1_admin_service_proto_msgTypes[22].OneofWrappers = []any{}
+	file_hfgateway_admin_v1_admin_service_proto_msgTypes[33].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hfgateway_admin_v1_admin_service_proto_rawDesc), len(file_hfgateway_admin_v1_admin_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   51,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

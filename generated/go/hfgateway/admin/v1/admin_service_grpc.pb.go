@@ -31,6 +31,11 @@ const (
 	AdminService_ListLimits_FullMethodName        = "/hfgateway.admin.v1.AdminService/ListLimits"
 	AdminService_ExportAudit_FullMethodName       = "/hfgateway.admin.v1.AdminService/ExportAudit"
 	AdminService_GetAuditHead_FullMethodName      = "/hfgateway.admin.v1.AdminService/GetAuditHead"
+	AdminService_AddAccount_FullMethodName        = "/hfgateway.admin.v1.AdminService/AddAccount"
+	AdminService_RotateAccount_FullMethodName     = "/hfgateway.admin.v1.AdminService/RotateAccount"
+	AdminService_ListAccounts_FullMethodName      = "/hfgateway.admin.v1.AdminService/ListAccounts"
+	AdminService_RemoveAccount_FullMethodName     = "/hfgateway.admin.v1.AdminService/RemoveAccount"
+	AdminService_AssignAccounts_FullMethodName    = "/hfgateway.admin.v1.AdminService/AssignAccounts"
 	AdminService_QueryUsage_FullMethodName        = "/hfgateway.admin.v1.AdminService/QueryUsage"
 )
 
@@ -38,7 +43,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+// Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 //
 // The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
 // that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -129,6 +134,44 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	GetAuditHead(ctx context.Context, in *GetAuditHeadRequest, opts ...grpc.CallOption) (*GetAuditHeadResponse, error)
+	// Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+	// again. Higgsfield is asked whether it accepts them, which is free.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+	//     the credentials, or the gateway has no key to encrypt them.
+	//
+	// Retry: safe. A repeated call with the same credentials changes nothing.
+	AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error)
+	// Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+	// sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+	//
+	// Retry: safe. A repeated call with the same credentials changes nothing.
+	RotateAccount(ctx context.Context, in *RotateAccountRequest, opts ...grpc.CallOption) (*RotateAccountResponse, error)
+	// Lists all accounts, without their secrets, and the accounts that tenants use.
+	//
+	// Retry: safe.
+	ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error)
+	// Removes an account, or the older credentials of one.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+	//     the credentials.
+	//
+	// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+	RemoveAccount(ctx context.Context, in *RemoveAccountRequest, opts ...grpc.CallOption) (*RemoveAccountResponse, error)
+	// Sets the accounts of a tenant. It takes effect with the next submission.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+	//
+	// Retry: safe.
+	AssignAccounts(ctx context.Context, in *AssignAccountsRequest, opts ...grpc.CallOption) (*AssignAccountsResponse, error)
 	// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
 	// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
 	//
@@ -276,6 +319,56 @@ func (c *adminServiceClient) GetAuditHead(ctx context.Context, in *GetAuditHeadR
 	return out, nil
 }
 
+func (c *adminServiceClient) AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddAccountResponse)
+	err := c.cc.Invoke(ctx, AdminService_AddAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RotateAccount(ctx context.Context, in *RotateAccountRequest, opts ...grpc.CallOption) (*RotateAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RotateAccountResponse)
+	err := c.cc.Invoke(ctx, AdminService_RotateAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) ListAccounts(ctx context.Context, in *ListAccountsRequest, opts ...grpc.CallOption) (*ListAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAccountsResponse)
+	err := c.cc.Invoke(ctx, AdminService_ListAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) RemoveAccount(ctx context.Context, in *RemoveAccountRequest, opts ...grpc.CallOption) (*RemoveAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveAccountResponse)
+	err := c.cc.Invoke(ctx, AdminService_RemoveAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *adminServiceClient) AssignAccounts(ctx context.Context, in *AssignAccountsRequest, opts ...grpc.CallOption) (*AssignAccountsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AssignAccountsResponse)
+	err := c.cc.Invoke(ctx, AdminService_AssignAccounts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *adminServiceClient) QueryUsage(ctx context.Context, in *QueryUsageRequest, opts ...grpc.CallOption) (*QueryUsageResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QueryUsageResponse)
@@ -290,7 +383,7 @@ func (c *adminServiceClient) QueryUsage(ctx context.Context, in *QueryUsageReque
 // All implementations must embed UnimplementedAdminServiceServer
 // for forward compatibility.
 //
-// Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+// Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 //
 // The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
 // that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -381,6 +474,44 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	GetAuditHead(context.Context, *GetAuditHeadRequest) (*GetAuditHeadResponse, error)
+	// Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+	// again. Higgsfield is asked whether it accepts them, which is free.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+	//     the credentials, or the gateway has no key to encrypt them.
+	//
+	// Retry: safe. A repeated call with the same credentials changes nothing.
+	AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error)
+	// Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+	// sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+	//
+	// Retry: safe. A repeated call with the same credentials changes nothing.
+	RotateAccount(context.Context, *RotateAccountRequest) (*RotateAccountResponse, error)
+	// Lists all accounts, without their secrets, and the accounts that tenants use.
+	//
+	// Retry: safe.
+	ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error)
+	// Removes an account, or the older credentials of one.
+	//
+	// Errors:
+	//   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+	//     the credentials.
+	//
+	// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+	RemoveAccount(context.Context, *RemoveAccountRequest) (*RemoveAccountResponse, error)
+	// Sets the accounts of a tenant. It takes effect with the next submission.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+	//
+	// Retry: safe.
+	AssignAccounts(context.Context, *AssignAccountsRequest) (*AssignAccountsResponse, error)
 	// Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
 	// the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
 	//
@@ -434,6 +565,21 @@ func (UnimplementedAdminServiceServer) ExportAudit(*ExportAuditRequest, grpc.Ser
 }
 func (UnimplementedAdminServiceServer) GetAuditHead(context.Context, *GetAuditHeadRequest) (*GetAuditHeadResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAuditHead not implemented")
+}
+func (UnimplementedAdminServiceServer) AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddAccount not implemented")
+}
+func (UnimplementedAdminServiceServer) RotateAccount(context.Context, *RotateAccountRequest) (*RotateAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RotateAccount not implemented")
+}
+func (UnimplementedAdminServiceServer) ListAccounts(context.Context, *ListAccountsRequest) (*ListAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAccounts not implemented")
+}
+func (UnimplementedAdminServiceServer) RemoveAccount(context.Context, *RemoveAccountRequest) (*RemoveAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveAccount not implemented")
+}
+func (UnimplementedAdminServiceServer) AssignAccounts(context.Context, *AssignAccountsRequest) (*AssignAccountsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AssignAccounts not implemented")
 }
 func (UnimplementedAdminServiceServer) QueryUsage(context.Context, *QueryUsageRequest) (*QueryUsageResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method QueryUsage not implemented")
@@ -668,6 +814,96 @@ func _AdminService_GetAuditHead_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AdminService_AddAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AddAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AddAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AddAccount(ctx, req.(*AddAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RotateAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RotateAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RotateAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RotateAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RotateAccount(ctx, req.(*RotateAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_ListAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).ListAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_ListAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).ListAccounts(ctx, req.(*ListAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_RemoveAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).RemoveAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_RemoveAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).RemoveAccount(ctx, req.(*RemoveAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _AdminService_AssignAccounts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AssignAccountsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AdminServiceServer).AssignAccounts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AdminService_AssignAccounts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AdminServiceServer).AssignAccounts(ctx, req.(*AssignAccountsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AdminService_QueryUsage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QueryUsageRequest)
 	if err := dec(in); err != nil {
@@ -736,6 +972,26 @@ var AdminService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAuditHead",
 			Handler:    _AdminService_GetAuditHead_Handler,
+		},
+		{
+			MethodName: "AddAccount",
+			Handler:    _AdminService_AddAccount_Handler,
+		},
+		{
+			MethodName: "RotateAccount",
+			Handler:    _AdminService_RotateAccount_Handler,
+		},
+		{
+			MethodName: "ListAccounts",
+			Handler:    _AdminService_ListAccounts_Handler,
+		},
+		{
+			MethodName: "RemoveAccount",
+			Handler:    _AdminService_RemoveAccount_Handler,
+		},
+		{
+			MethodName: "AssignAccounts",
+			Handler:    _AdminService_AssignAccounts_Handler,
 		},
 		{
 			MethodName: "QueryUsage",

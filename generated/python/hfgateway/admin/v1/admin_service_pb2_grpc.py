@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -103,6 +103,31 @@ class AdminServiceStub(object):
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadRequest.SerializeToString,
                 response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadResponse.FromString,
                 _registered_method=True)
+        self.AddAccount = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/AddAccount',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AddAccountRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AddAccountResponse.FromString,
+                _registered_method=True)
+        self.RotateAccount = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/RotateAccount',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateAccountRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateAccountResponse.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/ListAccounts',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.RemoveAccount = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/RemoveAccount',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RemoveAccountRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RemoveAccountResponse.FromString,
+                _registered_method=True)
+        self.AssignAccounts = channel.unary_unary(
+                '/hfgateway.admin.v1.AdminService/AssignAccounts',
+                request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AssignAccountsRequest.SerializeToString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AssignAccountsResponse.FromString,
+                _registered_method=True)
         self.QueryUsage = channel.unary_unary(
                 '/hfgateway.admin.v1.AdminService/QueryUsage',
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageRequest.SerializeToString,
@@ -111,7 +136,7 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -263,6 +288,69 @@ class AdminServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AddAccount(self, request, context):
+        """Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+        again. Higgsfield is asked whether it accepts them, which is free.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+        the credentials, or the gateway has no key to encrypt them.
+
+        Retry: safe. A repeated call with the same credentials changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RotateAccount(self, request, context):
+        """Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+        sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): there is no account with this name.
+        - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+
+        Retry: safe. A repeated call with the same credentials changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """Lists all accounts, without their secrets, and the accounts that tenants use.
+
+        Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RemoveAccount(self, request, context):
+        """Removes an account, or the older credentials of one.
+
+        Errors:
+        - NOT_FOUND (NOT_FOUND): there is no account with this name.
+        - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+        the credentials.
+
+        Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AssignAccounts(self, request, context):
+        """Sets the accounts of a tenant. It takes effect with the next submission.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+
+        Retry: safe.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def QueryUsage(self, request, context):
         """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
         the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
@@ -339,6 +427,31 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadRequest.FromString,
                     response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadResponse.SerializeToString,
             ),
+            'AddAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.AddAccount,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AddAccountRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AddAccountResponse.SerializeToString,
+            ),
+            'RotateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateAccount,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateAccountRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateAccountResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListAccountsRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'RemoveAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.RemoveAccount,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RemoveAccountRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RemoveAccountResponse.SerializeToString,
+            ),
+            'AssignAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.AssignAccounts,
+                    request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AssignAccountsRequest.FromString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AssignAccountsResponse.SerializeToString,
+            ),
             'QueryUsage': grpc.unary_unary_rpc_method_handler(
                     servicer.QueryUsage,
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.QueryUsageRequest.FromString,
@@ -353,7 +466,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -678,6 +791,141 @@ class AdminService(object):
             '/hfgateway.admin.v1.AdminService/GetAuditHead',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadRequest.SerializeToString,
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.GetAuditHeadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AddAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/AddAccount',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AddAccountRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AddAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/RotateAccount',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateAccountRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RotateAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/ListAccounts',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListAccountsRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RemoveAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/RemoveAccount',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RemoveAccountRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.RemoveAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AssignAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/hfgateway.admin.v1.AdminService/AssignAccounts',
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AssignAccountsRequest.SerializeToString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AssignAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,

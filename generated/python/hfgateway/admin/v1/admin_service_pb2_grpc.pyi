@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -135,6 +135,49 @@ class AdminServiceStub:
 
     Retry: safe.
     """
+    AddAccount: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.AddAccountRequest, _admin_service_pb2.AddAccountResponse]
+    """Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+    again. Higgsfield is asked whether it accepts them, which is free.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+        the credentials, or the gateway has no key to encrypt them.
+
+    Retry: safe. A repeated call with the same credentials changes nothing.
+    """
+    RotateAccount: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RotateAccountRequest, _admin_service_pb2.RotateAccountResponse]
+    """Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+    sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no account with this name.
+      - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+
+    Retry: safe. A repeated call with the same credentials changes nothing.
+    """
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]
+    """Lists all accounts, without their secrets, and the accounts that tenants use.
+
+    Retry: safe.
+    """
+    RemoveAccount: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RemoveAccountRequest, _admin_service_pb2.RemoveAccountResponse]
+    """Removes an account, or the older credentials of one.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no account with this name.
+      - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+        the credentials.
+
+    Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+    """
+    AssignAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.AssignAccountsRequest, _admin_service_pb2.AssignAccountsResponse]
+    """Sets the accounts of a tenant. It takes effect with the next submission.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+
+    Retry: safe.
+    """
     QueryUsage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.QueryUsageRequest, _admin_service_pb2.QueryUsageResponse]
     """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
     the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
@@ -147,7 +190,7 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -252,6 +295,49 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     Retry: safe.
     """
+    AddAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.AddAccountRequest, _admin_service_pb2.AddAccountResponse]  # type: ignore[assignment]
+    """Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+    again. Higgsfield is asked whether it accepts them, which is free.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+        the credentials, or the gateway has no key to encrypt them.
+
+    Retry: safe. A repeated call with the same credentials changes nothing.
+    """
+    RotateAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RotateAccountRequest, _admin_service_pb2.RotateAccountResponse]  # type: ignore[assignment]
+    """Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+    sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no account with this name.
+      - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+
+    Retry: safe. A repeated call with the same credentials changes nothing.
+    """
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    """Lists all accounts, without their secrets, and the accounts that tenants use.
+
+    Retry: safe.
+    """
+    RemoveAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RemoveAccountRequest, _admin_service_pb2.RemoveAccountResponse]  # type: ignore[assignment]
+    """Removes an account, or the older credentials of one.
+
+    Errors:
+      - NOT_FOUND (NOT_FOUND): there is no account with this name.
+      - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+        the credentials.
+
+    Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+    """
+    AssignAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.AssignAccountsRequest, _admin_service_pb2.AssignAccountsResponse]  # type: ignore[assignment]
+    """Sets the accounts of a tenant. It takes effect with the next submission.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+
+    Retry: safe.
+    """
     QueryUsage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.QueryUsageRequest, _admin_service_pb2.QueryUsageResponse]  # type: ignore[assignment]
     """Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that
     the gateway still keeps (HFGATEWAY_RETENTION), without deleted ones.
@@ -263,7 +349,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -435,6 +521,79 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_admin_service_pb2.GetAuditHeadResponse, _abc.Awaitable[_admin_service_pb2.GetAuditHeadResponse]]:
         """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
         no entry up to it was changed or removed.
+
+        Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def AddAccount(
+        self,
+        request: _admin_service_pb2.AddAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.AddAccountResponse, _abc.Awaitable[_admin_service_pb2.AddAccountResponse]]:
+        """Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+        again. Higgsfield is asked whether it accepts them, which is free.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+            the credentials, or the gateway has no key to encrypt them.
+
+        Retry: safe. A repeated call with the same credentials changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def RotateAccount(
+        self,
+        request: _admin_service_pb2.RotateAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RotateAccountResponse, _abc.Awaitable[_admin_service_pb2.RotateAccountResponse]]:
+        """Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+        sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): there is no account with this name.
+          - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+
+        Retry: safe. A repeated call with the same credentials changes nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _admin_service_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.ListAccountsResponse, _abc.Awaitable[_admin_service_pb2.ListAccountsResponse]]:
+        """Lists all accounts, without their secrets, and the accounts that tenants use.
+
+        Retry: safe.
+        """
+
+    @_abc_1.abstractmethod
+    def RemoveAccount(
+        self,
+        request: _admin_service_pb2.RemoveAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.RemoveAccountResponse, _abc.Awaitable[_admin_service_pb2.RemoveAccountResponse]]:
+        """Removes an account, or the older credentials of one.
+
+        Errors:
+          - NOT_FOUND (NOT_FOUND): there is no account with this name.
+          - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+            the credentials.
+
+        Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        """
+
+    @_abc_1.abstractmethod
+    def AssignAccounts(
+        self,
+        request: _admin_service_pb2.AssignAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_service_pb2.AssignAccountsResponse, _abc.Awaitable[_admin_service_pb2.AssignAccountsResponse]]:
+        """Sets the accounts of a tenant. It takes effect with the next submission.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
 
         Retry: safe.
         """

@@ -970,6 +970,366 @@ export declare type GetAuditHeadResponse = Message<"hfgateway.admin.v1.GetAuditH
 export declare const GetAuditHeadResponseSchema: GenMessage<GetAuditHeadResponse>;
 
 /**
+ * Credentials of an account, without their secret. Set by the gateway.
+ *
+ * @generated from message hfgateway.admin.v1.AccountCredentials
+ */
+export declare type AccountCredentials = Message<"hfgateway.admin.v1.AccountCredentials"> & {
+  /**
+   * The id of the credentials in the gateway: a hash, not the key id at Higgsfield.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * When they were added. Absent for those of HF_KEY.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 2;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * Whether their secret was removed.
+   *
+   * @generated from field: bool removed = 3;
+   */
+  removed: boolean;
+
+  /**
+   * Whether Higgsfield accepted them in its newest response to a call with them. Absent if there was none.
+   *
+   * @generated from field: optional bool accepted = 4;
+   */
+  accepted?: boolean | undefined;
+
+  /**
+   * The number of unfinished generations that need them.
+   *
+   * @generated from field: int64 in_flight = 5;
+   */
+  inFlight: bigint;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.AccountCredentials.
+ * Use `create(AccountCredentialsSchema)` to create a new message.
+ */
+export declare const AccountCredentialsSchema: GenMessage<AccountCredentials>;
+
+/**
+ * A Higgsfield account. Set by the gateway.
+ *
+ * @generated from message hfgateway.admin.v1.Account
+ */
+export declare type Account = Message<"hfgateway.admin.v1.Account"> & {
+  /**
+   * The name. "default" is the account of HF_KEY.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The only tenant that may use it. Empty: any tenant.
+   *
+   * @generated from field: string tenant = 2;
+   */
+  tenant: string;
+
+  /**
+   * The credentials, newest first. New submissions use the first ones.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.AccountCredentials credentials = 3;
+   */
+  credentials: AccountCredentials[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.Account.
+ * Use `create(AccountSchema)` to create a new message.
+ */
+export declare const AccountSchema: GenMessage<Account>;
+
+/**
+ * An account of a tenant.
+ *
+ * @generated from message hfgateway.admin.v1.WeightedAccount
+ */
+export declare type WeightedAccount = Message<"hfgateway.admin.v1.WeightedAccount"> & {
+  /**
+   * Required. The name of the account.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * The share of the tenant's submissions that it gets, in relation to the other weights: 1 to 1000. Default: 1.
+   *
+   * @generated from field: int32 weight = 2;
+   */
+  weight: number;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.WeightedAccount.
+ * Use `create(WeightedAccountSchema)` to create a new message.
+ */
+export declare const WeightedAccountSchema: GenMessage<WeightedAccount>;
+
+/**
+ * The accounts of a tenant. Set by the gateway.
+ *
+ * @generated from message hfgateway.admin.v1.Assignment
+ */
+export declare type Assignment = Message<"hfgateway.admin.v1.Assignment"> & {
+  /**
+   * The tenant.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * Its accounts. Uploads, agents and new characters use the first one.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.WeightedAccount accounts = 2;
+   */
+  accounts: WeightedAccount[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.Assignment.
+ * Use `create(AssignmentSchema)` to create a new message.
+ */
+export declare const AssignmentSchema: GenMessage<Assignment>;
+
+/**
+ * @generated from message hfgateway.admin.v1.AddAccountRequest
+ */
+export declare type AddAccountRequest = Message<"hfgateway.admin.v1.AddAccountRequest"> & {
+  /**
+   * Required. The name: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Required. The credentials, "KEY_ID:SECRET". The gateway never returns or logs them.
+   *
+   * @generated from field: string credentials = 2;
+   */
+  credentials: string;
+
+  /**
+   * The only tenant that may use the account. Empty: any tenant.
+   *
+   * @generated from field: string tenant = 3;
+   */
+  tenant: string;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.AddAccountRequest.
+ * Use `create(AddAccountRequestSchema)` to create a new message.
+ */
+export declare const AddAccountRequestSchema: GenMessage<AddAccountRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.AddAccountResponse
+ */
+export declare type AddAccountResponse = Message<"hfgateway.admin.v1.AddAccountResponse"> & {
+  /**
+   * The new account.
+   *
+   * @generated from field: hfgateway.admin.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.AddAccountResponse.
+ * Use `create(AddAccountResponseSchema)` to create a new message.
+ */
+export declare const AddAccountResponseSchema: GenMessage<AddAccountResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.RotateAccountRequest
+ */
+export declare type RotateAccountRequest = Message<"hfgateway.admin.v1.RotateAccountRequest"> & {
+  /**
+   * Required. The name of an account.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Required. The new credentials of the same Higgsfield account, "KEY_ID:SECRET".
+   *
+   * @generated from field: string credentials = 2;
+   */
+  credentials: string;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.RotateAccountRequest.
+ * Use `create(RotateAccountRequestSchema)` to create a new message.
+ */
+export declare const RotateAccountRequestSchema: GenMessage<RotateAccountRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.RotateAccountResponse
+ */
+export declare type RotateAccountResponse = Message<"hfgateway.admin.v1.RotateAccountResponse"> & {
+  /**
+   * The account with its new credentials.
+   *
+   * @generated from field: hfgateway.admin.v1.Account account = 1;
+   */
+  account?: Account | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.RotateAccountResponse.
+ * Use `create(RotateAccountResponseSchema)` to create a new message.
+ */
+export declare const RotateAccountResponseSchema: GenMessage<RotateAccountResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ListAccountsRequest
+ */
+export declare type ListAccountsRequest = Message<"hfgateway.admin.v1.ListAccountsRequest"> & {
+  /**
+   * Whether to ask Higgsfield about all credentials first, which is free.
+   *
+   * @generated from field: bool check = 1;
+   */
+  check: boolean;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ListAccountsRequest.
+ * Use `create(ListAccountsRequestSchema)` to create a new message.
+ */
+export declare const ListAccountsRequestSchema: GenMessage<ListAccountsRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.ListAccountsResponse
+ */
+export declare type ListAccountsResponse = Message<"hfgateway.admin.v1.ListAccountsResponse"> & {
+  /**
+   * The accounts; the default one is the first.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.Account accounts = 1;
+   */
+  accounts: Account[];
+
+  /**
+   * The accounts of tenants that do not use the default one, sorted by tenant.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.Assignment assignments = 2;
+   */
+  assignments: Assignment[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.ListAccountsResponse.
+ * Use `create(ListAccountsResponseSchema)` to create a new message.
+ */
+export declare const ListAccountsResponseSchema: GenMessage<ListAccountsResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.RemoveAccountRequest
+ */
+export declare type RemoveAccountRequest = Message<"hfgateway.admin.v1.RemoveAccountRequest"> & {
+  /**
+   * Required. The name of an account.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Remove only the credentials that are older than the newest ones.
+   *
+   * @generated from field: bool only_old_credentials = 2;
+   */
+  onlyOldCredentials: boolean;
+
+  /**
+   * Remove them even if unfinished generations need them. Those are then not sent or repeated. They are followed with the
+   * newest credentials of the account, or with those of the default one.
+   *
+   * @generated from field: bool force = 3;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.RemoveAccountRequest.
+ * Use `create(RemoveAccountRequestSchema)` to create a new message.
+ */
+export declare const RemoveAccountRequestSchema: GenMessage<RemoveAccountRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.RemoveAccountResponse
+ */
+export declare type RemoveAccountResponse = Message<"hfgateway.admin.v1.RemoveAccountResponse"> & {
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.RemoveAccountResponse.
+ * Use `create(RemoveAccountResponseSchema)` to create a new message.
+ */
+export declare const RemoveAccountResponseSchema: GenMessage<RemoveAccountResponse>;
+
+/**
+ * @generated from message hfgateway.admin.v1.AssignAccountsRequest
+ */
+export declare type AssignAccountsRequest = Message<"hfgateway.admin.v1.AssignAccountsRequest"> & {
+  /**
+   * Required. The tenant: 1 to 63 characters of a-z, 0-9, "-", "_", beginning with a letter or a digit.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * The accounts. Empty: the default account.
+   *
+   * @generated from field: repeated hfgateway.admin.v1.WeightedAccount accounts = 2;
+   */
+  accounts: WeightedAccount[];
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.AssignAccountsRequest.
+ * Use `create(AssignAccountsRequestSchema)` to create a new message.
+ */
+export declare const AssignAccountsRequestSchema: GenMessage<AssignAccountsRequest>;
+
+/**
+ * @generated from message hfgateway.admin.v1.AssignAccountsResponse
+ */
+export declare type AssignAccountsResponse = Message<"hfgateway.admin.v1.AssignAccountsResponse"> & {
+  /**
+   * The accounts of the tenant as they are now.
+   *
+   * @generated from field: hfgateway.admin.v1.Assignment assignment = 1;
+   */
+  assignment?: Assignment | undefined;
+};
+
+/**
+ * Describes the message hfgateway.admin.v1.AssignAccountsResponse.
+ * Use `create(AssignAccountsResponseSchema)` to create a new message.
+ */
+export declare const AssignAccountsResponseSchema: GenMessage<AssignAccountsResponse>;
+
+/**
  * @generated from message hfgateway.admin.v1.QueryUsageRequest
  */
 export declare type QueryUsageRequest = Message<"hfgateway.admin.v1.QueryUsageRequest"> & {
@@ -1145,7 +1505,7 @@ export enum ApiKeyScope {
 export declare const ApiKeyScopeSchema: GenEnum<ApiKeyScope>;
 
 /**
- * Resolves unknown outcomes and manages API keys and limits, for the operator of one gateway and across all tenants.
+ * Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
  *
  * The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
  * that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -1334,6 +1694,84 @@ export declare const AdminService: GenService<{
     methodKind: "unary";
     input: typeof GetAuditHeadRequestSchema;
     output: typeof GetAuditHeadResponseSchema;
+  },
+  /**
+   * Adds a Higgsfield account. Its credentials are stored encrypted, with HFGATEWAY_ACCOUNTS_KEY, and are never shown
+   * again. Higgsfield is asked whether it accepts them, which is free.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
+   *     the credentials, or the gateway has no key to encrypt them.
+   *
+   * Retry: safe. A repeated call with the same credentials changes nothing.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.AddAccount
+   */
+  addAccount: {
+    methodKind: "unary";
+    input: typeof AddAccountRequestSchema;
+    output: typeof AddAccountResponseSchema;
+  },
+  /**
+   * Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
+   * sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
+   *
+   * Retry: safe. A repeated call with the same credentials changes nothing.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.RotateAccount
+   */
+  rotateAccount: {
+    methodKind: "unary";
+    input: typeof RotateAccountRequestSchema;
+    output: typeof RotateAccountResponseSchema;
+  },
+  /**
+   * Lists all accounts, without their secrets, and the accounts that tenants use.
+   *
+   * Retry: safe.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.ListAccounts
+   */
+  listAccounts: {
+    methodKind: "unary";
+    input: typeof ListAccountsRequestSchema;
+    output: typeof ListAccountsResponseSchema;
+  },
+  /**
+   * Removes an account, or the older credentials of one.
+   *
+   * Errors:
+   *   - NOT_FOUND (NOT_FOUND): there is no account with this name.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
+   *     the credentials.
+   *
+   * Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.RemoveAccount
+   */
+  removeAccount: {
+    methodKind: "unary";
+    input: typeof RemoveAccountRequestSchema;
+    output: typeof RemoveAccountResponseSchema;
+  },
+  /**
+   * Sets the accounts of a tenant. It takes effect with the next submission.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): there is no such account, or it belongs to another tenant.
+   *
+   * Retry: safe.
+   *
+   * @generated from rpc hfgateway.admin.v1.AdminService.AssignAccounts
+   */
+  assignAccounts: {
+    methodKind: "unary";
+    input: typeof AssignAccountsRequestSchema;
+    output: typeof AssignAccountsResponseSchema;
   },
   /**
    * Sums up what was used: generations by state, credits, waits and run times, in groups. It reads the generations that

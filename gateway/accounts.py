@@ -1,0 +1,332 @@
+"""The operator's use cases of Higgsfield accounts: add, rotate, remove and assign them (docs/accounts.md).
+
+Credentials are stored encrypted. Nothing shows them again: they leave this module only for the client that uses them.
+"""
+
+import logging
+import re
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gateway.access.keys import is_tenant
+from gateway.concurrency import OwnedTasks
+from gateway.config import PREFIX, SettingError
+from gateway.errors import (
+    Failure,
+    GatewayError,
+    Reason,
+    Violation,
+    gateway_unavailable,
+    invalid_field,
+    invalid_input,
+)
+from gateway.generations.accounts import DEFAULT, Account, Accounts, Pool
+from gateway.generations.model import Wall
+from gateway.generations.ports import Clock
+from gateway.generations.stores import AccountStore, StoredCredentials, UnconfirmedError
+
+log = logging.getLogger(__name__)
+
+KEY = PREFIX + "ACCOUNTS_KEY"
+LARGEST_WEIGHT = 1000
+MOST_CREDENTIALS = 1000
+"""Credentials of all accounts together; each has a client in memory."""
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+
+
+class Vault(Protocol):
+    """Encrypts credentials with the keys of the settings."""
+
+    def seal(self, text: str) -> bytes:
+        """Return the encrypted text."""
+
+    def open(self, sealed: bytes) -> str | None:
+        """Return a text that was encrypted with one of the keys; None if it was not."""
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Return whether a text was encrypted with the first key."""
+
+
+class Connections(Protocol):
+    """The clients of all credentials. Credentials are a text, `ID:SECRET`."""
+
+    def identify(self, text: str) -> str:
+        """Return the id of credentials. Raises ValueError, without the text, if they are malformed."""
+
+    async def refuses(self, text: str) -> bool:
+        """Ask Higgsfield, and return whether it refuses credentials; False if it does not respond."""
+
+    def connect(self, text: str) -> None:
+        """Open a client."""
+
+    async def disconnect(self, credentials: str) -> None:
+        """Close the client of credentials."""
+
+    def accepted(self, credentials: str) -> bool | None:
+        """Return whether Higgsfield's newest response accepts credentials; None if it is not known."""
+
+    async def check_credentials(self) -> None:
+        """Let Higgsfield respond to all credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsState:
+    """Credentials as an operator sees them. `create_time` is None for those of the environment.
+
+    `accepted`: whether Higgsfield accepted them in its newest response; None if it is not known.
+    """
+
+    id: str
+    create_time: Wall | None
+    removed: bool
+    accepted: bool | None
+    in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """An account as an operator sees it, with its credentials, newest first."""
+
+    name: str
+    tenant: str
+    credentials: Sequence[CredentialsState]
+
+
+class AccountManager:
+    """Changes accounts in the store and in memory. The methods raise GatewayError. Call `load` first.
+
+    `in_flight` returns the number of unfinished generations of some credentials.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: AccountStore,
+        accounts: Accounts,
+        connections: Connections,
+        vault: Vault | None,
+        clock: Clock,
+        in_flight: Callable[[Collection[str]], int],
+    ) -> None:
+        self._store = store
+        self._accounts = accounts
+        self._connections = connections
+        self._vault = vault
+        self._clock = clock
+        self._in_flight = in_flight
+        self._on_change: list[Callable[[Collection[str]], None]] = []
+        self._stored: list[StoredCredentials] = []
+        self._pools: dict[str, Pool] = {}
+        self._tasks = OwnedTasks()
+
+    async def load(self) -> None:
+        """Decrypt and connect the stored credentials. Raises SettingError if a key is missing or wrong.
+
+        Those that were encrypted with an older key are encrypted with the first one.
+        """
+        self._pools = {**await self._store.pools()}
+        for one, text in decrypted(await self._store.credentials(), self._vault):
+            kept = one
+            if text:
+                assert self._vault is not None
+                if self._connections.identify(text) != one.id:
+                    raise SettingError(KEY, f"decrypts other credentials than those of the account {one.account}")
+                self._connections.connect(text)
+                if not self._vault.is_current(one.sealed):
+                    kept = replace(one, sealed=self._vault.seal(text))
+                    await self._store.keep_credentials(kept)
+                    log.info("credentials encrypted with the new key", extra={"account": one.account})
+            self._stored.append(kept)
+        self._publish()
+
+    def on_change(self, act: Callable[[Collection[str]], None]) -> None:
+        """Call `act` with the ids of credentials that were added or removed, after each such change."""
+        self._on_change.append(act)
+
+    async def add(self, name: str, text: str, tenant: str) -> AccountState:
+        """Add an account with its first credentials. With a `tenant`, only that one may use it."""
+        return await self._tasks.finish(self._add(name, text, tenant))
+
+    async def rotate(self, name: str, text: str) -> AccountState:
+        """Add credentials to an account. New submissions use them at once; the older ones stay until `remove`."""
+        return await self._tasks.finish(self._rotate(name, text))
+
+    async def remove(self, name: str, *, only_old: bool, force: bool) -> None:
+        """Remove an account, or with `only_old` the secrets of its older credentials.
+
+        It is refused while unfinished generations need them, unless with `force`, and while a tenant uses the account.
+        """
+        await self._tasks.finish(self._remove(name, only_old=only_old, force=force))
+
+    async def assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
+        """Set the accounts of a tenant, as names and weights; without any, it uses the default account."""
+        return await self._tasks.finish(self._assign(tenant, pool))
+
+    async def listed(self, *, check: bool) -> tuple[Sequence[AccountState], Mapping[str, Pool]]:
+        """Return all accounts and the accounts of tenants. With `check`, Higgsfield is asked about the credentials."""
+        if check:
+            await self._connections.check_credentials()
+        return [self._state(name) for name in self._accounts.by_name], self._pools
+
+    async def drained(self) -> None:
+        """Wait until all changes that were started have finished."""
+        await self._tasks.drained()
+
+    async def _add(self, name: str, text: str, tenant: str) -> AccountState:
+        wrong = []
+        if not _NAME.fullmatch(name):
+            wrong.append(Violation("name", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
+        elif name in self._accounts.by_name and not self._has(name, tenant, text):
+            wrong.append(Violation("name", "is the name of an account already"))
+        if tenant and not is_tenant(tenant):
+            wrong.append(Violation("tenant", "is not the name of a tenant"))
+        if wrong:
+            raise invalid_input(wrong)
+        if name not in self._accounts.by_name:
+            await self._keep(name, text, tenant)
+        return self._state(name)
+
+    async def _rotate(self, name: str, text: str) -> AccountState:
+        account = self._existing(name)
+        if not self._has(name, account.tenant, text):
+            await self._keep(name, text, account.tenant)
+        return self._state(name)
+
+    def _has(self, name: str, tenant: str, text: str) -> bool:
+        """Return whether an account has these newest credentials: then an earlier call has stored them."""
+        newest = next((one for one in self._stored if one.id == self._accounts.newest(name)), None)
+        if newest is None or self._vault is None or not newest.sealed:
+            return False
+        return newest.tenant == tenant and self._vault.open(newest.sealed) == text.strip()
+
+    async def _keep(self, name: str, text: str, tenant: str) -> None:
+        """Check, encrypt and store credentials, and use them."""
+        text = text.strip()
+        if self._vault is None:
+            raise invalid_field("credentials", f"cannot be stored without an encryption key: set {KEY}")
+        if len(self._stored) >= MOST_CREDENTIALS:
+            raise invalid_field("credentials", f"cannot be stored: there are {MOST_CREDENTIALS} already")
+        try:
+            credentials = self._connections.identify(text)
+        except ValueError as error:
+            raise invalid_field("credentials", str(error)) from None
+        known = self._accounts.name_of(credentials)
+        if known is not None:
+            raise invalid_field("credentials", f"belong to the account {known} already")
+        if await self._connections.refuses(text):
+            raise invalid_field("credentials", "are refused by Higgsfield")
+        newest = max((one.create_time for one in self._stored if one.account == name), default=0.0)
+        create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
+        one = StoredCredentials(credentials, name, tenant, self._vault.seal(text), create_time)
+        await self._write(lambda: self._store.keep_credentials(one))
+        self._stored.append(one)
+        self._connections.connect(text)
+        self._publish()
+        self._changed([credentials])
+
+    async def _remove(self, name: str, *, only_old: bool, force: bool) -> None:
+        account = self._existing(name)
+        if not only_old and (tenants := [tenant for tenant, pool in self._pools.items() if name in pool]):
+            raise invalid_field("name", f"is used by the tenant {tenants[0]}: assign other accounts first")
+        gone = account.credentials[1:] if only_old else account.credentials
+        needed = self._in_flight(gone)
+        if needed and not force:
+            raise invalid_field("name", f"has credentials that {needed} unfinished generations need: wait, or force it")
+        if only_old:
+            for place, one in enumerate(self._stored):
+                if one.id in gone and one.sealed:
+                    retired = replace(one, sealed=b"")
+                    await self._write(lambda retired=retired: self._store.keep_credentials(retired))  # type: ignore[misc]
+                    self._stored[place] = retired
+        else:
+            await self._write(lambda: self._store.delete_account(name))
+            self._stored = [one for one in self._stored if one.account != name]
+        self._publish()
+        for credentials in gone:
+            await self._connections.disconnect(credentials)
+        self._changed(gone)
+
+    async def _assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
+        wrong = [] if is_tenant(tenant) else [Violation("tenant", "is not the name of a tenant")]
+        for place, (name, weight) in enumerate(pool):
+            account = self._accounts.by_name.get(name)
+            if account is None:
+                wrong.append(Violation(f"accounts[{place}].name", "is not the name of an account"))
+            elif account.tenant not in {"", tenant}:
+                wrong.append(Violation(f"accounts[{place}].name", "belongs to another tenant"))
+            if not 1 <= weight <= LARGEST_WEIGHT:
+                wrong.append(Violation(f"accounts[{place}].weight", f"must be 1 to {LARGEST_WEIGHT}"))
+        names = [name for name, _ in pool]
+        if len(set(names)) < len(names):
+            wrong.append(Violation("accounts", "must have each account once"))
+        if wrong:
+            raise invalid_input(wrong)
+        assigned = dict(pool)
+        await self._write(lambda: self._store.keep_pool(tenant, assigned))
+        self._pools.pop(tenant, None)
+        if assigned:
+            self._pools[tenant] = assigned
+        self._publish()
+        return assigned
+
+    def _existing(self, name: str) -> Account:
+        """Return an account that was added. Raises NOT_FOUND, or INVALID_INPUT for the default one."""
+        account = self._accounts.by_name.get(name)
+        if account is None:
+            raise GatewayError(Failure(Reason.NOT_FOUND, "no such account"))
+        if name == DEFAULT:
+            raise invalid_field("name", "is the account of HF_KEY, which only a restart changes")
+        return account
+
+    def _state(self, name: str) -> AccountState:
+        account = self._accounts.by_name[name]
+        stored = {one.id: one for one in self._stored}
+        return AccountState(
+            name,
+            account.tenant,
+            [
+                CredentialsState(
+                    id,
+                    stored[id].create_time if id in stored else None,
+                    id in stored and not stored[id].sealed,
+                    self._connections.accepted(id),
+                    self._in_flight([id]),
+                )
+                for id in account.credentials
+            ],
+        )
+
+    def _publish(self) -> None:
+        """Make the present state valid for all parts of the gateway."""
+        found: dict[str, Account] = {}
+        for one in sorted(self._stored, key=lambda one: one.create_time):
+            newer = found.get(one.account)
+            found[one.account] = Account(one.account, (one.id, *(newer.credentials if newer else ())), one.tenant)
+        self._accounts.replace([*found.values()], self._pools)
+
+    def _changed(self, credentials: Collection[str]) -> None:
+        for act in self._on_change:
+            act(credentials)
+
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await write()
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store did not confirm the change: make it again") from error
+
+
+def decrypted(stored: Sequence[StoredCredentials], vault: Vault | None) -> Sequence[tuple[StoredCredentials, str]]:
+    """Return credentials with their texts; "" for those that were removed. Raises SettingError."""
+    found = []
+    for one in stored:
+        text = ""
+        if one.sealed:
+            if vault is None:
+                raise SettingError(KEY, "is required: the store has encrypted credentials of accounts")
+            opened = vault.open(one.sealed)
+            if opened is None:
+                raise SettingError(KEY, f"does not decrypt the credentials of the account {one.account}")
+            text = opened
+        found.append((one, text))
+    return found

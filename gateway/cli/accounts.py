@@ -1,0 +1,154 @@
+"""`hfgateway accounts`: several Higgsfield accounts, through the running gateway of a store."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING
+
+import click
+
+from gateway.cli.operator import operator_options
+from gateway.cli.output import echo, echo_cells
+from gateway.cli.progress import print_json
+
+if TYPE_CHECKING:
+    from gateway.cli.operator import Operator
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+
+@click.group()
+def accounts() -> None:
+    """Add, rotate and remove Higgsfield accounts, and assign them to tenants."""
+
+
+_credentials = click.option(
+    "--file",
+    "credentials",
+    type=click.File(),
+    default="-",
+    help="A file with the credentials, KEY_ID:SECRET. Default: the standard input.",
+)
+
+
+@accounts.command()
+@operator_options
+@click.argument("name")
+@click.option("--tenant", default="", metavar="NAME", help="Only this tenant may use the account.")
+@_credentials
+def add(operator: Operator, name: str, tenant: str, credentials: IO[str]) -> int:
+    """Add the account NAME. Its credentials are stored encrypted and cannot be shown again."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.AddAccountRequest(name=name, tenant=tenant, credentials=_read(credentials))
+    _show(operator.ask(lambda admin: admin.AddAccount, request).account)
+    return 0
+
+
+@accounts.command()
+@operator_options
+@click.argument("name")
+@_credentials
+def rotate(operator: Operator, name: str, credentials: IO[str]) -> int:
+    """Give the account NAME new credentials. Generations that were sent before keep the old ones."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.RotateAccountRequest(name=name, credentials=_read(credentials))
+    _show(operator.ask(lambda admin: admin.RotateAccount, request).account)
+    return 0
+
+
+@accounts.command(name="list")
+@operator_options
+@click.option("--check", is_flag=True, help="Ask Higgsfield first whether it accepts the credentials, which is free.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
+    """List the accounts with a line for each credentials, and the accounts of tenants."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    answer = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))
+    if as_json:
+        print_json(answer)
+        return 0
+    for account in answer.accounts:
+        _show(account)
+    for one in answer.assignments:
+        echo(f"tenant {one.tenant}: " + " ".join(f"{account.name}={account.weight}" for account in one.accounts))
+    return 0
+
+
+@accounts.command()
+@operator_options
+@click.argument("name")
+@click.option("--old", is_flag=True, help="Only the credentials before the newest ones, after a rotation.")
+@click.option("--force", is_flag=True, help="Even if unfinished generations need them.")
+def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
+    """Remove the account NAME, or its old credentials."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.RemoveAccountRequest(name=name, only_old_credentials=old, force=force)
+    operator.ask(lambda admin: admin.RemoveAccount, request)
+    echo(f"{name}: {'old credentials' if old else 'account'} removed")
+    return 0
+
+
+@accounts.command()
+@operator_options
+@click.option("--tenant", required=True, metavar="NAME", help="The tenant.")
+@click.option(
+    "--account", "chosen", multiple=True, required=True, metavar="NAME[=WEIGHT]", help="An account; can be repeated."
+)
+def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
+    """Let a tenant use an account, or several by their weights. The first is also for uploads, agents, characters."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    request = pb.AssignAccountsRequest(tenant=tenant)
+    for one in chosen:
+        name, equals, weight = one.partition("=")
+        if equals and not weight.isdecimal():
+            raise click.BadParameter("must be NAME or NAME=WEIGHT, for example films=3", param_hint="--account")
+        request.accounts.add(name=name, weight=int(weight or 1) or -1)
+    operator.ask(lambda admin: admin.AssignAccounts, request)
+    return 0
+
+
+@accounts.command()
+@operator_options
+@click.option("--tenant", required=True, metavar="NAME", help="The tenant.")
+def unassign(operator: Operator, tenant: str) -> int:
+    """Let a tenant use the default account again."""
+    from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+    operator.ask(lambda admin: admin.AssignAccounts, pb.AssignAccountsRequest(tenant=tenant))
+    return 0
+
+
+@accounts.command(name="new-key")
+def new_key() -> int:
+    """Print a new key for HFGATEWAY_ACCOUNTS_KEY."""
+    import base64
+    import secrets
+
+    print(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    return 0
+
+
+def _read(credentials: IO[str]) -> str:
+    if credentials is sys.stdin and sys.stdin.isatty():
+        text: str = click.prompt("KEY_ID:SECRET", hide_input=True, err=True)
+        return text
+    return credentials.read(10_000).strip()
+
+
+def _show(account: pb.Account) -> None:
+    for one in account.credentials:
+        at = datetime.fromtimestamp(one.create_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+        if one.removed:
+            state = "removed"
+        elif one.HasField("accepted"):
+            state = "accepted" if one.accepted else "refused"
+        else:
+            state = "not checked"
+        of = f"tenant {account.tenant}" if account.tenant else ""
+        added = at if one.HasField("create_time") else "HF_KEY"
+        echo_cells((account.name, one.id, added, state, f"{one.in_flight} in flight", of))

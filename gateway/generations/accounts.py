@@ -1,0 +1,84 @@
+"""The Higgsfield accounts that this process knows, and which of them a tenant uses. docs/accounts.md specifies it.
+
+An account has one or more credentials, of which the newest is used for new submissions. Credentials are identified by a
+hash of their key id. A generation keeps the id of the credentials that it is sent with (`Spec.account`).
+"""
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+DEFAULT = "default"
+"""The account of the environment's credentials. Tenants without an assignment use it."""
+
+Pool = Mapping[str, int]
+"""The weights of a tenant's accounts, by name. The first one is the tenant's account for everything but generations."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account. `credentials` are their ids, newest first, including those that were removed.
+
+    If `tenant` is set, only that tenant may use it.
+    """
+
+    name: str
+    credentials: tuple[str, ...]
+    tenant: str = ""
+
+
+class Accounts:
+    """All accounts and the pools of tenants, in memory. `default` is the id of the environment's credentials."""
+
+    def __init__(self, default: str) -> None:
+        self._default = Account(DEFAULT, (default,))
+        self._pools: Mapping[str, Pool] = {}
+        self.replace((), {})
+
+    def replace(self, accounts: Sequence[Account], pools: Mapping[str, Pool]) -> None:
+        """Replace all accounts but the default one, and all pools."""
+        self.by_name = {one.name: one for one in (self._default, *accounts)}
+        self._names = {id: one.name for one in self.by_name.values() for id in one.credentials}
+        self._pools = pools
+
+    def name_of(self, credentials: str) -> str | None:
+        """Return the account of credentials; None if they are not known."""
+        return self._names.get(credentials)
+
+    def newest(self, name: str) -> str:
+        """Return the newest credentials of an account."""
+        return self.by_name[name].credentials[0]
+
+    def current(self, credentials: str) -> str | None:
+        """Return the newest credentials of the account with these credentials; None if they are not known."""
+        name = self.name_of(credentials)
+        return None if name is None else self.newest(name)
+
+    def pool(self, tenant: str) -> Pool:
+        """Return the accounts of a tenant."""
+        return self._pools.get(tenant) or {DEFAULT: 1}
+
+    def first(self, tenant: str) -> str:
+        """Return the newest credentials of a tenant's first account."""
+        return self.newest(next(iter(self.pool(tenant))))
+
+    def candidates(self, tenant: str, generation_id: str) -> Sequence[str]:
+        """Return the newest credentials of each of a tenant's accounts, in the order in which a generation tries them.
+
+        The order depends only on the id and the weights: each account is first for its share of the ids.
+        """
+        pool = self.pool(tenant)
+        if len(pool) == 1:
+            return [self.newest(name) for name in pool]
+        return [self.newest(name) for name in sorted(pool, key=lambda name: _draw(name, generation_id) / pool[name])]
+
+    def same(self, one: str, other: str) -> bool:
+        """Return whether two credentials belong to the same account."""
+        return one == other or ((name := self.name_of(one)) is not None and name == self.name_of(other))
+
+
+def _draw(name: str, generation_id: str) -> float:
+    """Return an exponentially distributed number. Divided by weights, the smallest is each one's by its weight."""
+    drawn = int.from_bytes(hashlib.sha256(f"{name} {generation_id}".encode()).digest()[:8])
+    return -math.log((drawn + 1) / (1 << 64))

@@ -1,0 +1,56 @@
+"""The admissions of all accounts. Each account has its own queue, gate and limit."""
+
+from collections.abc import Callable, Iterator
+
+from gateway.generations.accounts import Accounts
+from gateway.generations.admission import Admission
+from gateway.generations.model import GenerationId, Steady
+
+
+class Admissions:
+    """One admission for each account, made when it is first needed."""
+
+    def __init__(self, accounts: Accounts, make: Callable[[], Admission]) -> None:
+        self.accounts = accounts
+        self._make = make
+        self._by_name: dict[str, Admission] = {}
+
+    def of(self, credentials: str) -> Admission:
+        """Return the admission of the account with these credentials."""
+        name = self.accounts.name_of(credentials) or credentials
+        found = self._by_name.get(name)
+        if found is None:
+            found = self._by_name[name] = self._make()
+        return found
+
+    def tidy(self) -> None:
+        """Forget the accounts that were removed."""
+        self._by_name = {name: one for name, one in self._by_name.items() if name in self.accounts.by_name}
+
+    def next(self, now: Steady) -> tuple[Admission, GenerationId] | None:
+        """Return the id to send next, and the admission that lets it go; see `Admission.next`."""
+        for admission in self._by_name.values():
+            generation_id = admission.next(now)
+            if generation_id is not None:
+                return admission, generation_id
+        return None
+
+    def wakes_at(self, now: Steady) -> float | None:
+        """Return the time at which `next` may return another result without an event; None if there is none."""
+        return min((at for one in self if (at := one.wakes_at(now)) is not None), default=None)
+
+    @property
+    def waiting(self) -> int:
+        """The number of waiting generations."""
+        return sum(one.waiting for one in self)
+
+    def waiting_of(self, tenant: str) -> int:
+        """Return the number of waiting generations of a tenant."""
+        return sum(one.waiting_of(tenant) for one in self)
+
+    def bytes_of(self, tenant: str) -> int:
+        """Return the size of their inputs in bytes."""
+        return sum(one.bytes_of(tenant) for one in self)
+
+    def __iter__(self) -> Iterator[Admission]:
+        return iter(self._by_name.values())

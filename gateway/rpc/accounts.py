@@ -1,0 +1,23 @@
+"""Converts Higgsfield accounts and the accounts of tenants."""
+
+from gateway.accounts import AccountState
+from gateway.generations.accounts import Pool
+from hfgateway.admin.v1 import admin_service_pb2 as pb
+
+
+def account_message(account: AccountState) -> pb.Account:
+    """Return the message for an account, which holds no secret."""
+    message = pb.Account(name=account.name, tenant=account.tenant)
+    for one in account.credentials:
+        credentials = message.credentials.add(
+            id=one.id, removed=one.removed, accepted=one.accepted, in_flight=one.in_flight
+        )
+        if one.create_time is not None:
+            credentials.create_time.FromMicroseconds(round(one.create_time * 1e6))
+    return message
+
+
+def assignment_message(tenant: str, pool: Pool) -> pb.Assignment:
+    """Return the message for the accounts of a tenant."""
+    weighted = [pb.WeightedAccount(name=name, weight=weight) for name, weight in pool.items()]
+    return pb.Assignment(tenant=tenant, accounts=weighted)

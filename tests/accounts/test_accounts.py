@@ -1,0 +1,248 @@
+"""Several Higgsfield accounts: which one a tenant's generations are sent with, and that they stay with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from gateway.config import SettingError
+from hfgateway.admin.v1 import admin_service_pb2 as pb
+from hfgateway.v1 import generation_service_pb2 as generations
+from tests.accounts.conftest import (
+    ADS,
+    FILMS,
+    KEY,
+    MAIN,
+    NEWER,
+    Start,
+    accepted,
+    add,
+    assign,
+    assignment,
+    caller,
+    finish,
+    listed,
+    rotate,
+    sent,
+    submit,
+)
+from tests.support.operator import ask, refused
+from tests.support.running import Running, soul
+from tests.support.transports import RpcFailure, Transport
+
+OTHER_KEY = "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="
+STORED = generations.WAIT_FOR_STORED
+
+
+async def refusal(caller: Transport, prompt: str) -> str:
+    """Submit, and return the reason with which Higgsfield refuses."""
+    with pytest.raises(RpcFailure) as raised:
+        await accepted(caller, prompt)
+    return raised.value.reason
+
+
+async def test_tenants_use_their_accounts_and_others_the_default_one(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    shop, other = await caller(running, "shop"), await caller(running, "other")
+    fox = await accepted(shop, "a fox")
+    await accepted(other, "an owl")
+    assert (sent(running, FILMS), sent(running, MAIN)) == (["a fox"], ["an owl"])
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+    await assign(running, "shop")
+    await accepted(shop, "a hen")
+    assert sent(running, MAIN) == ["a hen", "an owl"]
+
+
+async def test_the_weights_of_a_pool_decide(start: Start) -> None:
+    running = await start(concurrency_limit=200)
+    await add(running, "films", FILMS)
+    await add(running, "ads", ADS)
+    await assign(running, "shop", films=3, ads=1)
+    shop = await caller(running, "shop")
+    await asyncio.gather(*(accepted(shop, f"{number}") for number in range(120)))
+    counts = len(sent(running, FILMS)), len(sent(running, ADS))
+    assert sum(counts) == 120
+    assert 70 <= counts[0] <= 110, counts  # by chance, once in 10,000 runs
+    assert sent(running, MAIN) == []
+
+
+async def test_a_repeated_key_finds_its_generation_after_the_pool_has_changed(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    first = await submit(shop, soul("a fox", "key"))
+    await assign(running, "shop", ads=1)
+    again = await submit(shop, soul("a fox", "key"))
+    assert again.id == first.id
+    assert (sent(running, FILMS), sent(running, ADS)) == (["a fox"], [])
+
+
+async def test_a_rotation_leaves_generations_with_their_credentials(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    before = await accepted(shop, "before")
+    account = await rotate(running, "films", NEWER)
+    assert [one.in_flight for one in account.credentials] == [0, 1]
+    after = await accepted(shop, "after")
+    assert (sent(running, FILMS), sent(running, NEWER)) == (["before"], ["after"])
+
+    old = pb.RemoveAccountRequest(name="films", only_old_credentials=True)
+    assert await refused(running, "RemoveAccount", old) == "INVALID_ARGUMENT"
+    assert await finish(running, shop, before.id) == "COMPLETED"
+    assert await finish(running, shop, after.id) == "COMPLETED"
+    await ask(running, "RemoveAccount", old)
+    films = next(one for one in (await listed(running)).accounts if one.name == "films")
+    assert [one.removed for one in films.credentials] == [False, True]
+    await accepted(shop, "last")
+    assert sent(running, NEWER) == ["after", "last"]
+
+
+async def test_a_restart_follows_the_generations_of_all_credentials(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    await assign(running, "agency", ads=1)
+    secrets = {tenant: await running.key(tenant) for tenant in ("shop", "agency")}
+    submitted = {}
+    for tenant, secret in secrets.items():
+        submitted[tenant] = await accepted(running.caller("grpc", secret), f"of {tenant}")
+    await rotate(running, "films", NEWER)
+    await running.stop_gateway()
+    await running.start_gateway()
+    for tenant, secret in secrets.items():
+        assert await finish(running, running.caller("grpc", secret), submitted[tenant].id) == "COMPLETED"
+    await accepted(running.caller("grpc", secrets["shop"]), "later")
+    assert sent(running, NEWER) == ["later"]
+    assert running.ledger.summary()["charge_count"] == 3
+
+
+async def test_refused_credentials_of_an_account_hold_up_no_other_one(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    await assign(running, "agency", ads=1)
+    await assign(running, "both", films=1, ads=1)
+    shop, agency, both = [await caller(running, tenant) for tenant in ("shop", "agency", "both")]
+    running.sandbox.state.change({"account": "films", "credentials": "films:revoked-at-higgsfield"})
+    assert await refusal(shop, "refused") == "UPSTREAM_CREDENTIALS_REFUSED"
+    waits = await submit(shop, soul("waits", wait_for=STORED))
+    assert waits.delay.reason
+    owl = await accepted(agency, "an owl")
+    for number in range(8):  # the gate of films would let none of them through
+        await accepted(both, f"{number}")
+    assert len(sent(running, ADS)) == 9
+    assert await finish(running, agency, owl.id) == "COMPLETED"
+    states = {one.name: [c.accepted for c in one.credentials] for one in (await listed(running)).accounts}
+    assert states["films"] == [False]
+    assert states["ads"] == [True]
+
+
+async def test_a_pool_avoids_an_account_without_credits(running: Running) -> None:
+    await assign(running, "shop", films=1, ads=1)
+    shop = await caller(running, "shop")
+    running.sandbox.state.change({"account": "films", "credits": "0"})
+    agency = await caller(running, "agency")
+    await assign(running, "agency", films=1)
+    assert await refusal(agency, "first") == "INSUFFICIENT_CREDITS"
+    for number in range(12):
+        await accepted(shop, f"{number}")
+    assert len(sent(running, ADS)) == 12
+
+
+async def test_an_account_of_a_tenant_is_for_that_tenant_only(running: Running) -> None:
+    await add(running, "own", NEWER, tenant="shop")
+    assert await refused(running, "AssignAccounts", assignment("agency", own=1)) == "INVALID_ARGUMENT"
+    await assign(running, "shop", own=1)
+    await accepted(await caller(running, "shop"), "a fox")
+    assert sent(running, NEWER) == ["a fox"]
+
+
+async def test_what_cannot_be_stored_is_refused(running: Running) -> None:
+    wrong = (
+        ("films", NEWER, ""), ("Films", NEWER, ""), ("", NEWER, ""), ("x", "", ""), ("x", "no colon", ""),
+        ("x", FILMS, ""), ("x", MAIN, ""), ("x", NEWER, "No Tenant"), ("x", "newer:wrong-secret", ""),
+    )  # fmt: skip
+    for name, credentials, tenant in wrong:
+        request = pb.AddAccountRequest(name=name, credentials=credentials, tenant=tenant)
+        assert await refused(running, "AddAccount", request) == "INVALID_ARGUMENT", request
+    for pool in ({"none": 1}, {"films": 0}, {"films": 1001}):
+        request = assignment("shop", **pool)
+        if not pool.get("films", 1):
+            request.accounts[0].weight = -1
+        assert await refused(running, "AssignAccounts", request) == "INVALID_ARGUMENT", pool
+    twice = pb.AssignAccountsRequest(tenant="shop", accounts=[pb.WeightedAccount(name="films")] * 2)
+    assert await refused(running, "AssignAccounts", twice) == "INVALID_ARGUMENT"
+    assert await refused(running, "RotateAccount", pb.RotateAccountRequest(name="no", credentials=NEWER)) == "NOT_FOUND"
+    for request in (pb.RotateAccountRequest(name="default", credentials=NEWER),):
+        assert await refused(running, "RotateAccount", request) == "INVALID_ARGUMENT"
+    assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="default")) == "INVALID_ARGUMENT"
+    assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="no")) == "NOT_FOUND"
+    assert [one.name for one in (await listed(running)).accounts] == ["default", "films", "ads"]
+
+
+async def test_a_repeated_call_changes_nothing(running: Running) -> None:
+    before = await listed(running)
+    await add(running, "films", FILMS)
+    await rotate(running, "ads", f" {ADS}\n")
+    assert await listed(running) == before
+    owned = pb.AddAccountRequest(name="films", credentials=FILMS, tenant="shop")
+    assert await refused(running, "AddAccount", owned) == "INVALID_ARGUMENT"
+    other = pb.RotateAccountRequest(name="films", credentials="films:other-secret")
+    assert await refused(running, "RotateAccount", other) == "INVALID_ARGUMENT"
+
+
+async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    fox = await accepted(shop, "a fox")
+    remove = pb.RemoveAccountRequest(name="films")
+    assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", force=True)) == (
+        "INVALID_ARGUMENT"  # the tenant would use the default account without having been asked
+    )
+    await assign(running, "shop")
+    assert await refused(running, "RemoveAccount", remove) == "INVALID_ARGUMENT"
+    remove.force = True
+    await ask(running, "RemoveAccount", remove)
+    with pytest.raises(RpcFailure) as raised:
+        await shop.call("CancelGeneration", generations.CancelGenerationRequest(id=fox.id))
+    assert raised.value.reason == "NOT_CANCELABLE"  # the default account does not know its request
+    await add(running, "again", FILMS)
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+
+
+async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_start(running: Running) -> None:
+    with closing(sqlite3.connect(running.store_path)) as store:
+        content = "\n".join(store.iterdump())
+    assert "films" in content
+    assert "films-secret" not in content
+    await running.stop_gateway()
+    stored = (
+        running.store_path.read_bytes() + running.store_path.with_name("store.db-wal").read_bytes()
+        if (running.store_path.with_name("store.db-wal").exists())
+        else running.store_path.read_bytes()
+    )
+    assert b"films-secret" not in stored
+    for key, why in (("", "is required"), (OTHER_KEY, "does not decrypt the credentials of the account films")):
+        running._settings["ACCOUNTS_KEY"] = key  # type: ignore[index]
+        with pytest.raises(SettingError, match=why) as raised:
+            await running.start_gateway()
+        assert str(raised.value).startswith("HFGATEWAY_ACCOUNTS_KEY: ")
+    # A new key in front encrypts all credentials again at the start; then the old one is not needed.
+    for key in (f"{OTHER_KEY},{KEY}", OTHER_KEY):
+        running._settings["ACCOUNTS_KEY"] = key  # type: ignore[index]
+        await running.start_gateway()
+        assert [one.name for one in (await listed(running, check=True)).accounts] == ["default", "films", "ads"]
+        await running.stop_gateway()
+    await running.start_gateway()
+
+
+async def test_a_gateway_without_a_key_stores_no_credentials(start: Start) -> None:
+    running = await start(ACCOUNTS_KEY="")
+    request = pb.AddAccountRequest(name="films", credentials=FILMS)
+    assert await refused(running, "AddAccount", request) == "INVALID_ARGUMENT"
+
+
+async def test_no_answer_has_a_secret(running: Running) -> None:
+    await rotate(running, "films", NEWER)
+    answers = [str(await listed(running, check=True)), await running.metrics(), json.dumps(str(running.gateway._core))]
+    for secret in ("films-secret", "ads-secret"):
+        assert not [one for one in answers if secret in one]

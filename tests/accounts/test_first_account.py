@@ -1,0 +1,75 @@
+"""Characters, agents and uploads use the first account of a tenant, and a generation follows its character."""
+
+from __future__ import annotations
+
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents
+from hfgateway.v1 import character_service_pb2 as characters
+from hfgateway.v1 import generation_input_pb2 as inputs
+from hfgateway.v1 import upload_service_pb2 as uploads
+from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, rotate, sent, submit
+from tests.support.running import Running, soul
+from tests.support.transports import RpcFailure, Transport
+
+
+def order(name: str) -> characters.CreateCharacterRequest:
+    return characters.CreateCharacterRequest(
+        name=name,
+        image_urls=["https://example.invalid/a.jpg"],
+        version=inputs.SOUL_VERSION_V1,
+        idempotency_key=f"key-of-{name}",
+    )
+
+
+async def portrait(by: Transport, character_id: str, prompt: str) -> None:
+    request = soul(prompt)
+    request.input.soul.character_id = character_id
+    request.input.soul.version = inputs.SOUL_VERSION_V1
+    await submit(by, request)
+
+
+async def test_generations_follow_their_character(running: Running) -> None:
+    await assign(running, "shop", films=1, ads=9)
+    shop = await caller(running, "shop")
+    anna = (await shop.call("CreateCharacter", order("Anna"))).character
+    running.clock.advance(600)
+    await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
+    for number in range(6):
+        await portrait(shop, anna.id, f"{number}")
+    assert len(sent(running, FILMS)) == 6
+    listed = await shop.call("ListCharacters", characters.ListCharactersRequest())
+    assert [one.id for one in listed.characters] == [anna.id]
+    # The order of the pool does not matter for a character that exists; without its account it is not found.
+    await assign(running, "shop", ads=1, films=1)
+    await portrait(shop, anna.id, "after")
+    assert len(sent(running, FILMS)) == 7
+    await assign(running, "shop", ads=1)
+    try:
+        await portrait(shop, anna.id, "not found")
+    except RpcFailure as refused:
+        assert refused.fields == ["input.soul.character_id"]
+    else:
+        raise AssertionError("the character was used")
+    assert sent(running, ADS) == []
+
+
+async def test_agents_and_uploads_use_the_first_account(running: Running) -> None:
+    await assign(running, "shop", films=1, ads=9)
+    shop = await caller(running, "shop")
+    for number in range(3):
+        await shop.call("CreateSession", agents.CreateSessionRequest(idempotency_key=f"{number}"))
+        await shop.call("CreateUpload", uploads.CreateUploadRequest(content_type="image/png"))
+    counts = {one: len(running.sandbox.state.accounts[one].agents.sessions) for one in (FILMS, ADS, MAIN)}
+    assert counts == {FILMS: 3, ADS: 0, MAIN: 0}
+
+
+async def test_characters_stay_after_a_rotation(start: Start) -> None:
+    running = await start(credentials=f"{MAIN} {FILMS} {NEWER}")
+    await add(running, "films", FILMS)
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    anna = (await shop.call("CreateCharacter", order("Anna"))).character
+    state = running.sandbox.state
+    state.accounts[NEWER] = state.accounts[FILMS]  # two API keys of one account
+    await rotate(running, "films", NEWER)
+    found = await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
+    assert found.character.id == anna.id
