@@ -57,6 +57,9 @@ const sent: SubmitGenerationRequest = create(SubmitGenerationRequestSchema, {
 });
 const received = fromBinary(SubmitGenerationRequestSchema, toBinary(SubmitGenerationRequestSchema, sent));
 if (!equals(SubmitGenerationRequestSchema, sent, received)) throw new Error("not the same");
+// @ts-expect-error A wrong type is refused, so the types are real.
+const wrong: SubmitGenerationRequest = create(SubmitGenerationRequestSchema, { idempotencyKey: 1 });
+if (wrong === sent) throw new Error("the same");
 const state: number = GenerationState.PENDING;
 console.log(state, `/${GenerationService.typeName}/${GenerationService.method.submitGeneration.name}`);
 """
@@ -187,10 +190,6 @@ def test_typescript_type_checks_and_carries_a_message(typescript_project: Path) 
     generate.run(tsc, *strict, program, cwd=typescript_project)
     printed = generate.run("node", "program.js", cwd=typescript_project)
     assert printed.strip() == "1 /hfgateway.v1.GenerationService/SubmitGeneration"
-    # A wrong type is refused, so the types are real.
-    program.write_text(TYPESCRIPT_PROGRAM.replace('idempotencyKey: "k"', "idempotencyKey: 1"))
-    with pytest.raises(generate.StepFailedError, match="is not assignable to type 'string"):
-        generate.run(tsc, *strict, program, cwd=typescript_project)
 
 
 @pytest.mark.toolchain("cargo")
