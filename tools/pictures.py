@@ -83,9 +83,10 @@ def process(
         running.wait(TIMEOUT)
 
 
-def picture_page(folder: Path) -> None:
-    """Start a sandbox and a gateway, submit generations, and save a screenshot of the live page."""
-    environment = clean_environment() | {"PYTHONPATH": str(ROOT)}
+@contextmanager
+def gateway(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """Run a sandbox and a gateway; yield the sandbox's URL, and the gateway's gRPC address and URL."""
+    environment = clean_environment() | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
     sandbox = process(folder, SANDBOX_READY, environment, "sandbox", "--port", "0", "--time-scale", "4")
     with sandbox as (upstream,):
         settings = {
@@ -99,9 +100,15 @@ def picture_page(folder: Path) -> None:
             "HFGATEWAY_POLL_MAX": "0.5",
         }
         with process(folder, GATEWAY_READY, environment | settings, "serve") as (address, url):
-            with Client(address) as client:
-                generate(client, upstream)
-            save_page(url)
+            yield upstream, address, url
+
+
+def picture_page(folder: Path) -> None:
+    """Submit generations to a gateway, and save a screenshot of the live page."""
+    with gateway(folder) as (upstream, address, url):
+        with Client(address) as client:
+            generate(client, upstream)
+        save_page(url)
 
 
 def generate(client: Client, upstream: str) -> None:

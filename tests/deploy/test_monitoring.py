@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import time
 from collections import defaultdict
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import aiohttp
@@ -14,7 +17,8 @@ from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway_client import AsyncClient, errors, soul
 from tests.docs.markdown import anchors
-from tests.durability.process import GatewayProcess
+from tests.durability.process import PATIENCE, GatewayProcess
+from tools import dashboard
 from tools.deployment import read_yaml
 from tools.generate import run
 
@@ -70,6 +74,31 @@ async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Pat
             known |= labels[name]
         for group in GROUPED.findall(expression):
             assert set(re.split(r",\s*", group)) <= known | FROM_PROMETHEUS, expression
+
+
+@pytest.mark.toolchain("prometheus")
+async def test_every_panel_of_the_dashboard_shows_the_data_of_a_running_gateway(tmp_path: Path) -> None:
+    """Evaluate the queries of all panels in a Prometheus that scrapes the gateway."""
+    async with (
+        Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url) as gateway,
+        AsyncClient(gateway.address) as client,
+        aiohttp.ClientSession() as session,
+    ):
+        with dashboard.prometheus(tmp_path, gateway.http_address) as api:
+            empty = {panel["title"]: panel for panel in dashboard.panels()}
+            with suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE), aclosing(client.watch_many()) as watch:
+                    await anext(watch)
+                    while empty:
+                        await client.generate(soul("a fox"))
+                        async with session.get(
+                            f"{gateway.http_address}/healthz", headers={"Host": "elsewhere.example"}
+                        ):
+                            now = time.time()
+                        found = [name for name in empty if dashboard.series(api, empty[name], now - 60, now)]
+                        empty = {name: panel for name, panel in empty.items() if name not in found}
+            assert list(empty) == []
 
 
 def test_every_alert_has_a_page_that_says_what_to_do() -> None:
