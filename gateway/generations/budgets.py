@@ -83,10 +83,7 @@ class Budgets:
 
     async def listed(self) -> Sequence[Limited]:
         """Return all limits, with their use at present."""
-        try:
-            stored = await self._store.limits()
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
+        stored = await self.refresh()
         now = self.demand(self._clock.moment())
         return [Limited(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
 
@@ -97,12 +94,14 @@ class Budgets:
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
-    async def refresh(self) -> None:
-        """Read the limits again. Raises GATEWAY_UNAVAILABLE."""
+    async def refresh(self) -> Sequence[Limited]:
+        """Read the limits again, and return them. Raises GATEWAY_UNAVAILABLE."""
         try:
-            self._take_over(await self._store.limits())
+            stored = await self._store.limits()
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
+        self._take_over(stored)
+        return stored
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
@@ -114,7 +113,6 @@ class Budgets:
             await self._store.set_limits(tenant, subject, limits, self.demand(self._clock.moment()).day)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store did not confirm the limits: set them again") from error
-        await self.refresh()
         found = (one for one in await self.listed() if (one.tenant, one.subject) == (tenant, subject))
         return next(found, Limited(tenant, subject, Limits()))
 

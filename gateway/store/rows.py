@@ -4,8 +4,10 @@ As in `codec.py`, one function returns the columns of a value by name, and anoth
 """
 
 import asyncio
+import functools
 import json
 import logging
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -72,18 +74,24 @@ def api_key_row(key: ApiKey) -> dict[str, object]:
 def api_key_of(row: Row) -> ApiKey:
     return ApiKey(
         row["id"],
-        row["tenant"],
+        sys.intern(row["tenant"]),
         row["name"],
         row["hash"],
         row["create_time"],
         row["revoke_time"],
-        frozenset(map(Scope, row["scopes"].split())),
+        _scopes_of(row["scopes"]),
         row["expire_time"],
     )
 
 
 def credentials_of(row: Row) -> StoredCredentials:
     return StoredCredentials(row["id"], row["account"], row["tenant"], bytes(row["sealed"]), row["create_time"])
+
+
+@functools.cache
+def _scopes_of(text: str) -> frozenset[Scope]:
+    """Return one set for all keys with these scopes, because there may be 100,000 keys."""
+    return frozenset(map(Scope, text.split()))
 
 
 def callback_row(callback: Callback) -> dict[str, object]:
