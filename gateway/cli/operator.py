@@ -101,7 +101,11 @@ class Operator:
         credentials = channel_credentials(where.trust) if where.address else None
         address = where.address or _socket()
         metadata = [("authorization", f"Bearer {where.api_key}")] if where.address and where.api_key else []
-        channel = grpc.secure_channel(address, credentials) if credentials else grpc.insecure_channel(address)
+        options = [("grpc.max_receive_message_length", -1)]  # a list of 100,000 keys is larger than the usual 4 MiB
+        if credentials:
+            channel = grpc.secure_channel(address, credentials, options)
+        else:
+            channel = grpc.insecure_channel(address, options)
         with channel:
             try:
                 yield AdminServiceStub(channel), metadata

@@ -10,7 +10,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from gateway.access import keys
 from gateway.cli import exits
+from gateway.store.sqlite import SqliteStore
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.app.command import Finished, environment, run
@@ -80,6 +82,17 @@ async def test_keys_can_be_created_before_the_gateway_runs(tmp_path: Path) -> No
                 except grpc.aio.AioRpcError as error:
                     code = error.code()
                 assert code == answer
+
+
+async def test_a_list_may_be_larger_than_grpcs_usual_limit(tmp_path: Path) -> None:
+    path, number = tmp_path / "store.db", 10_000
+    store = SqliteStore(path, lambda _: None)
+    made = [keys.new_key("red", "🦊" * keys.LONGEST_NAME, 1.0)[0] for _ in range(number)]
+    await asyncio.gather(*map(store.keys.add_api_key, made))
+    await store.close()
+    async with GatewayProcess(tmp_path, "http://127.0.0.1:9", auth="keys"):
+        listed = await hfgateway(path, "list")
+    assert (listed.code, len(listed.out.splitlines())) == (0, number)
 
 
 async def test_keys_and_revocations_survive_a_restart(running: Running) -> None:
