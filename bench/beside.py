@@ -23,7 +23,12 @@ async def compared(
         for name, scene in scenes.items()
         for what, callers in (
             ("Submit", scene.submitting(model, IN_FLIGHT)),
-            ("Get", scene.to_gateway.callers(GET, await _get_request(scene), IN_FLIGHT)),
+            (
+                "Get",
+                scene.to_gateway.callers(
+                    GET, [await _get_request(scene, key) for key in scene.to_gateway.keys], IN_FLIGHT
+                ),
+            ),
         )
     }
     for (name, _), callers in loads.items():
@@ -46,8 +51,8 @@ async def compared(
     ]  # fmt: skip
 
 
-async def _get_request(scene: Scene) -> Callable[[], bytes]:
-    answer = await scene.to_gateway.unary(SUBMIT)(with_key(model_submission()))
+async def _get_request(scene: Scene, key: int) -> Callable[[], bytes]:
+    answer = await scene.to_gateway.unary(SUBMIT, key)(with_key(model_submission()))
     name = pb.SubmitGenerationResponse.FromString(answer).generation.id
     request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
     return lambda: request

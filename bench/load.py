@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -17,6 +18,7 @@ CALLS_PER_CHANNEL = 90
 _OPTIONS = (("grpc.use_local_subchannel_pool", 1),)
 
 Call = Callable[[], Awaitable[object]]
+Request = Callable[[], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +71,28 @@ class Load:
 
 
 class Channels:
-    """Connections to one server, enough for `calls` concurrent calls. Requests and responses are bytes."""
+    """Connections to one server, enough for `calls` concurrent calls. Requests and responses are bytes.
 
-    def __init__(self, address: str, calls: int) -> None:
-        needed = -(-calls // CALLS_PER_CHANNEL)
+    Callers take turns with the connections, and with the `api_keys` if there are any.
+    """
+
+    def __init__(
+        self, address: str, calls: int, api_keys: Sequence[str] = (), *, calls_each: int = CALLS_PER_CHANNEL
+    ) -> None:
+        needed = -(-calls // calls_each)
         self._channels = [grpc.aio.insecure_channel(address, options=_OPTIONS) for _ in range(needed)]
+        self._metadata: list[Any] = [(("authorization", f"Bearer {key}"),) for key in api_keys] or [()]
+        self.keys = range(len(self._metadata))
 
-    def unary(self, method: str) -> Any:
-        """Return a unary method on the first channel."""
-        return self._channels[0].unary_unary(method)
+    def unary(self, method: str, number: int = 0) -> Any:
+        """Return a unary method as the caller of this number calls it."""
+        call = self._channels[number % len(self._channels)].unary_unary(method)
+        return functools.partial(call, metadata=self._metadata[number % len(self._metadata)])
 
-    def callers(self, method: str, request: Callable[[], bytes], in_flight: int) -> list[Call]:
-        """Return `in_flight` callers of a unary method, distributed over the channels."""
-        methods = [channel.unary_unary(method) for channel in self._channels]
-        return [_caller(methods[index % len(methods)], request) for index in range(in_flight)]
+    def callers(self, method: str, request: Request | Sequence[Request], in_flight: int) -> list[Call]:
+        """Return `in_flight` callers of a unary method, with one request, or one for each key."""
+        requests = [request] if callable(request) else request
+        return [_caller(self.unary(method, number), requests[number % len(requests)]) for number in range(in_flight)]
 
     def streams(self, method: str, request: bytes, count: int) -> list[Any]:
         """Open `count` streams, distributed over the channels."""
@@ -95,9 +105,9 @@ class Channels:
 
 
 @contextlib.asynccontextmanager
-async def channels(server: Server, calls: int) -> AsyncIterator[Channels]:
-    """Open channels for `calls` concurrent calls, and close them at the end."""
-    opened = Channels(server.address, calls)
+async def channels(server: Server, calls: int, *terms: Any, **more: Any) -> AsyncIterator[Channels]:
+    """Open channels for `calls` concurrent calls, and close them at the end. `Channels` has the arguments."""
+    opened = Channels(server.address, calls, *terms, **more)
     try:
         yield opened
     finally:
@@ -106,8 +116,15 @@ async def channels(server: Server, calls: int) -> AsyncIterator[Channels]:
 
 async def drive(callers: Sequence[Call], seconds: float, server: Server) -> Load:
     """Let each caller call repeatedly for `seconds`; return the rate, and the CPU time of `server` for each call."""
-    end = time.perf_counter() + seconds
-    return await _load(callers, lambda: time.perf_counter() < end, server)
+    end: float | None = None
+
+    def more() -> bool:
+        nonlocal end
+        now = time.perf_counter()
+        end = now + seconds if end is None else end  # on a busy machine, the first call may begin late
+        return now < end
+
+    return await _load(callers, more, server)
 
 
 async def count(callers: Sequence[Call], calls: int, server: Server) -> Load:
@@ -143,5 +160,5 @@ async def alternating(calls: dict[str, Call], rounds: int) -> dict[str, float]:
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
-def _caller(method: Any, request: Callable[[], bytes]) -> Call:
+def _caller(method: Any, request: Request) -> Call:
     return lambda: method(request())

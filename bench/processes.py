@@ -26,17 +26,17 @@ class Server:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.address = ""
+        self.address = self.http_address = ""
 
     async def ready(self) -> None:
         """Wait for the line with its address; raises RuntimeError if the process prints another line or ends."""
         assert self._process.stdout is not None
         async with asyncio.timeout(READY_WITHIN):
             line = (await self._process.stdout.readline()).decode()
-        found = _ADDRESS.search(line)
-        if found is None:
+        found = _ADDRESS.findall(line)
+        if not found:
             raise RuntimeError(f"a process under test did not start: {line.strip() or 'no output'}")
-        self.address = found[1]
+        self.address, self.http_address = found[0], found[-1]
 
     async def ask(self, line: str) -> str:
         """Write a line to its stdin and return the next line of its stdout."""

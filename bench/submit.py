@@ -9,7 +9,7 @@ import functools
 import json
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import httpx
 from bench import processes
 from bench.calls import ECHO, FIELDS, MODEL, PROMPT, SUBMIT, model_submission, soul_submission, with_key
 from bench.figures import Figure, at_least, at_most, excess, ratio
-from bench.load import Call, Channels, Effort, alternating, channels, count, drive
+from bench.load import CALLS_PER_CHANNEL, Call, Channels, Effort, alternating, channels, count, drive
 from bench.processes import Server
 from gateway.higgsfield.transport import AioTransport
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -44,6 +44,9 @@ async def run(effort: Effort) -> list[Figure]:
             figures += await part(stage, effort)
     async with scene(HFGATEWAY_UPSTREAM_CONCURRENCY="1") as stage:
         return figures + await _queued(stage, effort)
+
+
+Prepare = Callable[[Path], Awaitable[Sequence[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +85,24 @@ class Scene:
 
 
 @contextlib.asynccontextmanager
-async def scene(**terms: str) -> AsyncIterator[Scene]:
-    """Run the processes. `terms` are variables of the gateway's environment."""
+async def scene(
+    prepare: Prepare | None = None, *, calls_each: int = CALLS_PER_CHANNEL, **terms: str
+) -> AsyncIterator[Scene]:
+    """Run the processes. `terms` are variables of the gateway's environment.
+
+    `prepare` fills the gateway's store before, and returns the API keys of the callers. `calls_each` is the number of
+    callers on a connection.
+    """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        api_keys = [] if prepare is None else await prepare(folder / "gateway.db")
         async with (
             processes.running(processes.UPSTREAM) as higgsfield,
             processes.running(
                 processes.GATEWAY, processes.gateway_settings(higgsfield.address, folder) | terms
             ) as gateway,
             processes.running(processes.BASELINE) as bare,
-            channels(gateway, MOST) as to_gateway,
+            channels(gateway, MOST, api_keys, calls_each=calls_each) as to_gateway,
             channels(bare, MOST) as to_bare,
         ):
             yield Scene(higgsfield, gateway, bare, to_gateway, to_bare, folder)
