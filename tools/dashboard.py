@@ -44,7 +44,7 @@ Series = list[tuple[str, list[tuple[float, float]]]]
 
 
 def panels() -> list[Any]:
-    """Return the panels of the dashboard. Each has one query."""
+    """Return the panels of the dashboard. Their "targets" are queries."""
     found: list[Any] = json.loads(DASHBOARD.read_text())["panels"]
     return found
 
@@ -77,9 +77,8 @@ def prometheus(folder: Path, url: str) -> Iterator[httpx.Client]:
         running.wait(TIMEOUT)
 
 
-def series(client: httpx.Client, panel: Any, start: float, end: float) -> Series:
-    """Return the results of the query of a panel between two times, in seconds since the epoch."""
-    (target,) = panel["targets"]
+def series(client: httpx.Client, target: Any, start: float, end: float) -> Series:
+    """Return the results of a query of a panel between two times, in seconds since the epoch."""
     asked: dict[str, Any] = {"query": target["expr"], "start": start, "end": end, "step": max(1.0, (end - start) / 120)}
     answer = client.get("/api/v1/query_range", params=asked).raise_for_status()
     found: Series = []
@@ -177,7 +176,10 @@ def main() -> int:
             load(address, url, LOAD_SECONDS)
             end = time.time()
             start = end - DRAWN_SECONDS
-            pictures = [drawn(panel, series(client, panel, start, end), start, end) for panel in panels()]
+            pictures = []
+            for panel in panels():
+                found = [one for target in panel["targets"] for one in series(client, target, start, end)]
+                pictures.append(drawn(panel, found, start, end))
     height = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in panels()) * ROW
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="-{GAP} -{GAP} {24 * COLUMN + GAP} {height + GAP}"'
     ground = f'<rect x="-{GAP}" y="-{GAP}" width="100%" height="100%" fill="#111217"/>'

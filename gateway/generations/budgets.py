@@ -83,9 +83,7 @@ class Budgets:
 
     async def listed(self) -> Sequence[Limited]:
         """Return all limits, with their use at present."""
-        stored = await self.refresh()
-        now = self.demand(self._clock.moment())
-        return [Limited(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
+        return self._at_present(await self._read())
 
     async def uncertain(self, one: Limited) -> int:
         """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
@@ -96,12 +94,19 @@ class Budgets:
 
     async def refresh(self) -> Sequence[Limited]:
         """Read the limits again, and return them. Raises GATEWAY_UNAVAILABLE."""
-        try:
-            stored = await self._store.limits()
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
+        stored = await self._read()
         self._take_over(stored)
         return stored
+
+    async def _read(self) -> Sequence[Limited]:
+        try:
+            return await self._store.limits()
+        except UnconfirmedError as error:
+            raise gateway_unavailable("the store is not available") from error
+
+    def _at_present(self, stored: Sequence[Limited]) -> Sequence[Limited]:
+        now = self.demand(self._clock.moment())
+        return [Limited(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
@@ -113,8 +118,8 @@ class Budgets:
             await self._store.set_limits(tenant, subject, limits, self.demand(self._clock.moment()).day)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store did not confirm the limits: set them again") from error
-        found = (one for one in await self.listed() if (one.tenant, one.subject) == (tenant, subject))
-        return next(found, Limited(tenant, subject, Limits()))
+        found = [one for one in await self.refresh() if (one.tenant, one.subject) == (tenant, subject)]
+        return next(iter(self._at_present(found)), Limited(tenant, subject, Limits()))
 
     def _applying(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> Iterator[tuple[str, Limits]]:
         known = self._limits.get(tenant)

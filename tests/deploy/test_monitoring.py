@@ -27,6 +27,8 @@ METRIC = re.compile(r"\b((?:hfgateway|process)_\w+)(?:\{([^}]*)\})?")
 GROUPED = re.compile(r"\bby \(([^)]*)\)")
 FROM_PROMETHEUS = {"job", "instance"}
 """Labels that Prometheus adds to what it scrapes."""
+WITHOUT_DATA = {"sum by (code) (rate(hfgateway_forwarded_calls_total[5m]))": "a gateway without replicas forwards none"}
+"""Queries of the dashboard that return nothing from one gateway, with the reasons."""
 
 
 def expressions() -> list[str]:
@@ -77,8 +79,8 @@ async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Pat
 
 
 @pytest.mark.toolchain("prometheus")
-async def test_every_panel_of_the_dashboard_shows_the_data_of_a_running_gateway(tmp_path: Path) -> None:
-    """Evaluate the queries of all panels in a Prometheus that scrapes the gateway."""
+async def test_every_query_of_the_dashboard_returns_data_of_a_running_gateway(tmp_path: Path) -> None:
+    """Evaluate the queries in a Prometheus that scrapes the gateway."""
     async with (
         Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
         GatewayProcess(tmp_path, sandbox.url) as gateway,
@@ -86,7 +88,8 @@ async def test_every_panel_of_the_dashboard_shows_the_data_of_a_running_gateway(
         aiohttp.ClientSession() as session,
     ):
         with dashboard.prometheus(tmp_path, gateway.http_address) as api:
-            empty = {panel["title"]: panel for panel in dashboard.panels()}
+            targets = [target for panel in dashboard.panels() for target in panel["targets"]]
+            empty = {target["expr"]: target for target in targets if target["expr"] not in WITHOUT_DATA}
             with suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE), aclosing(client.watch_many()) as watch:
                     await anext(watch)
@@ -96,8 +99,8 @@ async def test_every_panel_of_the_dashboard_shows_the_data_of_a_running_gateway(
                             f"{gateway.http_address}/healthz", headers={"Host": "elsewhere.example"}
                         ):
                             now = time.time()
-                        found = [name for name in empty if dashboard.series(api, empty[name], now - 60, now)]
-                        empty = {name: panel for name, panel in empty.items() if name not in found}
+                        found = [query for query in empty if dashboard.series(api, empty[query], now - 60, now)]
+                        empty = {query: target for query, target in empty.items() if query not in found}
             assert list(empty) == []
 
 
