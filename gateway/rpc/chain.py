@@ -137,8 +137,7 @@ class Guard:
         if self._span is not None:
             self._span.set("hfgateway.tenant", identity.tenant)
         if self._entrance is not None:
-            with tracing.step("admission"):
-                self._place = await self._entrance.enter(identity)
+            self._place = await self._entrance.enter(identity)
         kept = authorization if self._chain.to_leader else ""
         return Call(
             self._method,

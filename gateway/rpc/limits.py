@@ -18,6 +18,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from gateway import tracing
 from gateway.access.identity import Identity
 from gateway.errors import Failure, GatewayError, Reason
 
@@ -168,7 +169,8 @@ class Pool:
         if future is None:
             return None
         try:
-            await future
+            with tracing.step("admission"):
+                await future
         except asyncio.CancelledError:
             if future in account.queue:
                 account.leave_queue(future)

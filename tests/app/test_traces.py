@@ -12,8 +12,11 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from gateway.rpc import limits
+from gateway.rpc.limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
+from tests.support.commits import commits
 from tests.support.running import PATIENCE, Running, public_url, run, soul
 from tests.support.transports import RpcFailure
 
@@ -89,7 +92,7 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
         await running.start_running(generation_id)
         await running.finish(generation_id)
         submission, ended, webhook = [await collector.span(name) for name in (SUBMIT, GENERATED, WEBHOOK)]
-        parts = {name: await collector.span(name) for name in ("admission", "store submission", "POST submit")}
+        parts = {name: await collector.span(name) for name in ("store submission", "POST submit")}
 
     assert (submission.trace_id, submission.parent_span_id) == (TRACE, PARENT)
     assert submission.kind == Span.SPAN_KIND_SERVER
@@ -119,6 +122,23 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
     logged = [line for line in caplog.records if getattr(line, "generation_id", "") == generation_id]
     assert logged
     assert {getattr(line, "trace_id", None) for line in logged if hasattr(line, "state")} == {TRACE.hex()}
+
+
+async def test_a_call_that_waits_for_a_place_has_a_span_for_that(
+    tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "WORKING", Bounds(token=1, tenant=1, total=1))
+    async with run(tmp_path, TRACES="otlp") as running:
+        with commits("claim") as claims:
+            claims.hold()
+            async with asyncio.TaskGroup() as together:
+                together.create_task(submit(running))
+                await claims.reached()
+                together.create_task(submit(running))
+                await running.metric_becomes("hfgateway_queued_submits", 1)
+                claims.release()
+    waited = await collector.span("admission")  # the other call has none
+    assert waited.parent_span_id in {span.span_id for span in collector.spans if span.name == SUBMIT}
 
 
 async def test_a_restart_keeps_the_trace_of_a_generation(tmp_path: Path, collector: Collector) -> None:
