@@ -135,7 +135,7 @@ class AccountManager:
                 self._connections.connect(text)
                 if not self._vault.is_current(one.sealed):
                     kept = replace(one, sealed=self._vault.seal(text))
-                    await self._store.keep_credentials(kept)
+                    await self._store.seal_credentials(one.id, kept.sealed)
                     log.info("credentials encrypted with the new key", extra={"account": one.account})
             self._stored.append(kept)
         self._publish()
@@ -237,7 +237,7 @@ class AccountManager:
             for place, one in enumerate(self._stored):
                 if one.id in gone and one.sealed:
                     retired = replace(one, sealed=b"")
-                    await self._write(lambda retired=retired: self._store.keep_credentials(retired))  # type: ignore[misc]
+                    await self._write(lambda id=one.id: self._store.seal_credentials(id, b""))  # type: ignore[misc]
                     self._stored[place] = retired
         else:
             await self._write(lambda: self._store.delete_account(name))

@@ -126,7 +126,8 @@ class Registry:
             named = (
                 text
                 for at, text in _texts(given.parameters, "")
-                if at.endswith(".custom_reference_id") or plain_id(text) in self._by_character
+                if at.endswith(".custom_reference_id")
+                or (len(text) in ID_LENGTHS and plain_id(text) in self._by_character)
             )
         used = next(iter(named), None)
         return None if used is None else self.account_of(tenant, plain_id(used))

@@ -9,7 +9,7 @@ import heapq
 import logging
 import math
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -121,7 +121,7 @@ class Follower:
         self._due: dict[GenerationId, float] = {}
         self._busy: set[GenerationId] = set()
         self._put_off: dict[GenerationId, float] = {}
-        self._polls: dict[str, _Polls] = {}
+        self._polls: defaultdict[str, _Polls] = defaultdict(_Polls)
         """By the id of the credentials, so that no account waits for another one."""
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
@@ -255,7 +255,7 @@ class Follower:
         return self._admissions.of(generation.spec.account)
 
     def _polls_of(self, generation: Generation) -> _Polls:
-        return self._polls.setdefault(generation.spec.account, _Polls())
+        return self._polls[generation.spec.account]
 
     def _plan(self, generation: Generation) -> None:
         due = self._next_due(generation)

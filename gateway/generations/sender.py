@@ -252,7 +252,10 @@ class Sender:
             pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
             admission.close(generation.id, outcome.failure, now, pause)
         elif isinstance(outcome, NotTaken) and outcome.account:
-            log.error("Higgsfield refuses the credentials: submissions wait until it accepts them")
+            log.error(
+                "Higgsfield refuses the credentials: submissions wait until it accepts them",
+                extra={"account": generation.spec.account},
+            )
             admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
             admission.answered(generation.id, now, usable=not isinstance(outcome, NoAnswer))

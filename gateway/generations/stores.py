@@ -337,7 +337,10 @@ class AccountStore(Protocol):
         """Return the credentials of all accounts, oldest first."""
 
     async def keep_credentials(self, one: StoredCredentials) -> None:
-        """Store credentials, in place of those with the same id."""
+        """Store credentials of an account, unless it has them."""
+
+    async def seal_credentials(self, credentials: str, sealed: bytes) -> None:
+        """Replace the encrypted text of credentials; an empty one removes their secret."""
 
     async def delete_account(self, name: str) -> None:
         """Delete all credentials of an account."""

@@ -1,5 +1,6 @@
 """Implements `Upstream` for several accounts: each call uses the credentials that it names."""
 
+import asyncio
 from collections.abc import Callable
 
 from gateway.errors import GatewayError, upstream_unavailable
@@ -138,8 +139,7 @@ class HiggsfieldAccounts:
 
     async def check_credentials(self) -> None:
         """Check the credentials of all accounts; see `HiggsfieldClient.check_credentials`."""
-        for client in [*self._clients.values()]:
-            await client.check_credentials()
+        await asyncio.gather(*(client.check_credentials() for client in self._clients.values()))
 
     @property
     def refused(self) -> list[str]:

@@ -7,10 +7,11 @@ from typing import Final
 
 from gateway.access.keys import ApiKey
 from gateway.audit import canonical
+from gateway.generations.accounts import Pool
 from gateway.generations.journal import caller
 from gateway.generations.limits import Limits
 from gateway.generations.model import Generation, State
-from gateway.generations.stores import Claim
+from gateway.generations.stores import Claim, StoredCredentials
 
 SAVED: Final = {
     "cancel asked": "generation.cancel",
@@ -83,6 +84,16 @@ class Auditor:
         given = {name: getattr(limits, name) for name in Limits.__dataclass_fields__}
         details = {name: value for name, value in given.items() if value not in (None, ())}
         return self.entry("limits.set", time.time(), id=subject, tenant=tenant, details=details)
+
+    def credentials(self, one: StoredCredentials) -> str | None:
+        """Describe credentials that were added to an account."""
+        details = {"credentials": one.id}
+        return self.entry("account.add", one.create_time, id=one.account, tenant=one.tenant, details=details)
+
+    def pool(self, tenant: str, pool: Pool) -> str | None:
+        """Describe the accounts that a tenant uses from now on."""
+        act = "account.assign" if pool else "account.unassign"
+        return self.entry(act, time.time(), tenant=tenant, details={"accounts": pool} if pool else None)
 
     def entry(
         self, act: str, wall: float, *, id: str = "", tenant: str = "", details: Mapping[str, object] | None = None

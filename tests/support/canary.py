@@ -1,8 +1,9 @@
 """Searches all outputs of the gateways that the suite starts for secrets, and fails the test in which one appears.
 
-A gateway process knows its own secrets: Higgsfield's credentials, webhook secrets and the database's password, from its
-environment. API keys, watch tokens and the paths of webhooks are recognized by their forms, which a log line never has
-whole. Its log lines, its standard output and its metrics are searched as they are written.
+A gateway process knows its own secrets from its environment: Higgsfield's credentials, webhook secrets, the keys of
+stored credentials and the database's password. API keys, watch tokens and the paths of webhooks are recognized by their
+forms, which a log line never has whole. Its log lines, its standard output and its metrics are searched as they are
+written.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ SHORTEST = 8
 def secrets(environment: Mapping[str, str]) -> set[str]:
     """Return the secrets in the environment of a gateway."""
     found = {environment.get(name, "") for name in VARIABLES}
-    found |= set(environment.get("HFGATEWAY_WEBHOOK_SECRET", "").replace(",", " ").split())
+    for name in ("HFGATEWAY_WEBHOOK_SECRET", "HFGATEWAY_ACCOUNTS_KEY"):
+        found |= set(environment.get(name, "").replace(",", " ").split())
     password = urlsplit(environment.get("HFGATEWAY_STORE_URL", "")).password
     if password:
         found.add(f":{password}@")

@@ -18,12 +18,17 @@ async def test_credentials_are_kept_replaced_and_deleted_by_account(store: Store
     for one in (SECOND, OTHER, FIRST):
         await store.accounts.keep_credentials(one)
     assert await store.accounts.credentials() == [FIRST, OTHER, SECOND]
+    await store.accounts.keep_credentials(replace(FIRST, sealed=b"sealed again", create_time=Wall(9.0)))
+    assert await store.accounts.credentials() == [FIRST, OTHER, SECOND]
+    await store.accounts.seal_credentials(SECOND.id, b"new")
+    moved = replace(SECOND, account="other", sealed=b"moved")
+    await store.accounts.keep_credentials(moved)
+    await store.accounts.keep_credentials(replace(SECOND, sealed=b"new"))
     removed = replace(FIRST, sealed=b"")
-    await store.accounts.keep_credentials(removed)
-    await store.accounts.keep_credentials(removed)
+    await store.accounts.seal_credentials(FIRST.id, b"")
     await engine.close()
     accounts = (await engine.open()).accounts
-    assert await accounts.credentials() == [removed, OTHER, SECOND]
+    assert await accounts.credentials() == [removed, OTHER, replace(SECOND, sealed=b"new")]
     await accounts.delete_account("films")
     await accounts.delete_account("films")
     assert await accounts.credentials() == [OTHER]

@@ -16,10 +16,10 @@ from gateway.access.keys import ApiKey
 from gateway.audit import GENESIS, BrokenChainError, Entry, Head, chained, line, read_export, verify
 from gateway.generations.journal import Caller, caller
 from gateway.generations.limits import Demand, LimitExceededError, Limits
-from gateway.generations.model import Generation, Source, State, Steady
+from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
-from gateway.generations.stores import UnknownCommitError
+from gateway.generations.stores import StoredCredentials, UnknownCommitError
 from gateway.store.audit import stored
 from gateway.store.store import Store
 from tests.contract.store.conftest import Engine, PostgresEngine, SqliteEngine
@@ -125,6 +125,27 @@ async def test_keys_and_limits(audited: Store) -> None:
     ]  # fmt: skip
     assert found[0]["details"] == {"name": "the shop's", "scopes": ["cancel", "read", "submit"]}
     assert found[3]["details"] == {"in_flight": 3, "models": ["acme/"]}
+
+
+async def test_accounts(audited: Store) -> None:
+    one = StoredCredentials("id-1", "films", "red", b"sealed", Wall(NOW))
+    for _ in range(2):
+        await audited.accounts.keep_credentials(one)
+        await audited.accounts.seal_credentials("id-1", b"sealed with a new key")
+        await audited.accounts.keep_pool("red", {"films": 3, "ads": 1})
+    await audited.accounts.seal_credentials("id-1", b"")
+    await audited.accounts.keep_credentials(replace(one, id="id-2"))
+    for _ in range(2):
+        await audited.accounts.keep_pool("red", {})
+        await audited.accounts.delete_account("films")
+    found = await entries(audited)
+    assert [entry["act"] for entry in found] == [
+        "account.add", "account.assign", "account.retire", "account.add", "account.unassign", "account.remove",
+    ]  # fmt: skip
+    assert [entry.get("id", "") for entry in found] == ["films", "", "id-1", "films", "", "films"]
+    assert found[0]["details"] == {"credentials": "id-1"}
+    assert found[1]["details"] == {"accounts": {"films": 3, "ads": 1}}
+    assert (found[1]["tenant"], found[4]["tenant"]) == ("red", "red")
 
 
 async def test_a_deletion_has_an_entry(audited: Store) -> None:

@@ -675,43 +675,83 @@ SELECT greatest(
 -- Read the accounts whose submissions must not be repeated.
 SELECT account FROM accounts;
 
--- name: replace_credentials
--- Store credentials of an account.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+-- name: keep_credentials
+-- Store credentials of an account, unless the account has them.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO credentials (id, account, tenant, sealed, create_time)
     SELECT :id::text, :account::text, :tenant::text, :sealed::bytea, :create_time::double precision FROM fenced
     ON CONFLICT (id) DO UPDATE SET
         account = excluded.account, tenant = excluded.tenant, sealed = excluded.sealed,
         create_time = excluded.create_time
+    WHERE (credentials.account, credentials.tenant) <> (excluded.account, excluded.tenant)
     RETURNING 1
-)
+),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: seal_credentials
+-- Replace the encrypted text of credentials.
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+written AS (
+    UPDATE credentials SET sealed = :sealed::bytea FROM fenced
+    WHERE id = :id::text AND sealed <> :sealed::bytea RETURNING 1
+),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_account
 -- Delete all credentials of an account.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
-written AS (DELETE FROM credentials USING fenced WHERE account = :account::text RETURNING 1)
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+written AS (DELETE FROM credentials USING fenced WHERE account = :account::text RETURNING 1),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_credentials
 -- Read all credentials, oldest first.
 SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create_time, id;
 
--- name: replace_pool
+-- name: keep_pool
 -- Store the accounts of a tenant.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 written AS (
     INSERT INTO pools (tenant, accounts) SELECT :tenant::text, :accounts::text FROM fenced
-    ON CONFLICT (tenant) DO UPDATE SET accounts = excluded.accounts
+    ON CONFLICT (tenant) DO UPDATE SET accounts = excluded.accounts WHERE pools.accounts <> excluded.accounts
     RETURNING 1
-)
+),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_pool
 -- Delete the accounts of a tenant.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence FOR SHARE),
-written AS (DELETE FROM pools USING fenced WHERE tenant = :tenant::text RETURNING 1)
+WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+written AS (DELETE FROM pools USING fenced WHERE tenant = :tenant::text RETURNING 1),
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_pools

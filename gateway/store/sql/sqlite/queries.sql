@@ -295,10 +295,17 @@ INSERT INTO accounts (account, repeats_off) VALUES (:account, 1) ON CONFLICT (ac
 -- Read the accounts whose submissions must not be repeated.
 SELECT account FROM accounts WHERE repeats_off = 1;
 
--- name: replace_credentials
--- Store credentials of an account.
-INSERT OR REPLACE INTO credentials (id, account, tenant, sealed, create_time)
-VALUES (:id, :account, :tenant, :sealed, :create_time);
+-- name: keep_credentials
+-- Store credentials of an account, unless the account has them.
+INSERT INTO credentials (id, account, tenant, sealed, create_time)
+VALUES (:id, :account, :tenant, :sealed, :create_time)
+ON CONFLICT (id) DO UPDATE SET
+    account = excluded.account, tenant = excluded.tenant, sealed = excluded.sealed, create_time = excluded.create_time
+WHERE (credentials.account, credentials.tenant) <> (excluded.account, excluded.tenant);
+
+-- name: seal_credentials
+-- Replace the encrypted text of credentials.
+UPDATE credentials SET sealed = :sealed WHERE id = :id AND sealed <> :sealed;
 
 -- name: delete_account
 -- Delete all credentials of an account.
@@ -308,9 +315,10 @@ DELETE FROM credentials WHERE account = :account;
 -- Read all credentials, oldest first.
 SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create_time, id;
 
--- name: replace_pool
+-- name: keep_pool
 -- Store the accounts of a tenant.
-INSERT OR REPLACE INTO pools (tenant, accounts) VALUES (:tenant, :accounts);
+INSERT INTO pools (tenant, accounts) VALUES (:tenant, :accounts)
+ON CONFLICT (tenant) DO UPDATE SET accounts = excluded.accounts WHERE pools.accounts <> excluded.accounts;
 
 -- name: delete_pool
 -- Delete the accounts of a tenant.
