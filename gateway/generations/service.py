@@ -391,10 +391,12 @@ class Generations(Reads):
 
     def _account(self, tenant: str, given: Input, generation_id: str) -> str:
         """Return the credentials that a new generation is sent with."""
+        candidates = self._accounts.candidates(tenant, generation_id)
+        if len(candidates) == 1:
+            return candidates[0]
         bound = self._bound_to(tenant, given)
         if bound is not None:
             return bound
-        candidates = self._accounts.candidates(tenant, generation_id)
         now = self._clock.moment().steady
         usable = (one for one in candidates if not self._admissions.of(one).is_refused(now))
         return next(usable, candidates[0])
