@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gateway import failpoints
 from gateway.access.keys import ApiKey
 from gateway.audit import GENESIS, BrokenChainError, Entry, Head, chained, line, read_export, verify
 from gateway.generations.journal import Caller, caller
@@ -21,6 +22,7 @@ from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
 from gateway.generations.stores import StoredCredentials, UnknownCommitError
 from gateway.store.audit import stored
+from gateway.store.auditor import SAVED
 from gateway.store.store import Store
 from tests.contract.store.conftest import Engine, PostgresEngine, SqliteEngine
 from tests.contract.store.examples import NOW, after, claim, generation, marked, report
@@ -61,7 +63,7 @@ async def test_a_submission_has_an_entry_and_a_repeat_has_none(audited: Store) -
     conflict = claim(fingerprint=b"another", idempotency_key="key-1")
     assert (await audited.claims.claim(conflict)).conflict
     found = await entries(audited)
-    assert sorted(acts(found)) == sorted(("generation.submit", one.generation.id) for one in wanted)
+    assert acts(found) == [("generation.submit", one.generation.id) for one in wanted]
     first = found[0]
     assert (first["actor"], first["tenant"]) == ("key:k1", wanted[0].generation.tenant)
     of = next(one for one in wanted if one.generation.id == first["id"])
@@ -105,6 +107,10 @@ async def test_changes_by_callers_have_entries_and_those_of_the_gateway_have_non
     ]  # fmt: skip
     assert [entry["details"]["state"] for entry in found[3:6]] == ["PENDING", "LOST", "UNCERTAIN"]
     assert [entry["actor"] for entry in found[5:]] == ["key:k1", "gateway"]
+
+
+def test_the_steps_of_callers_exist() -> None:
+    assert {f"before {one}" for one in SAVED} <= failpoints.PLACES
 
 
 async def test_keys_and_limits(audited: Store) -> None:
@@ -263,6 +269,8 @@ def test_each_change_of_an_export_is_found() -> None:
     assert broken(lines[3:], Head(1, whole[0][1].hash)).endswith("is missing: before the first entry")
     assert broken([*lines[:3], lines[3].replace(":", ": ", 1), lines[4]]).startswith("entry 4: its line was changed")
     assert broken([*lines[:3], "nothing\n"]) == "line 4 is not an entry"
+    foreign = line(bytes(range(32)), Entry(3, "{}", chained(bytes(range(32)), 3, "{}"))) + "\n"
+    assert broken([*lines[:2], foreign, *lines[3:]]) == "entry 3: the hash before it is not that of entry 2"
     rewritten = chain(6)  # a whole new chain, which is consistent with itself
     text = '{"act":"another"}'
     other = Entry(5, text, chained(rewritten[4][0], 5, text))
