@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from gateway.access.identity import Access, Signing
@@ -309,7 +308,6 @@ async def _core_of(
 async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
     """Build a core, which takes over the feed and the keys of a replica."""
     store, settings, clock, _, upstream, recorder, calls, _ = base
-    await store.audit.record("gateway.start", {"audit": settings.audit, "version": version("hfgateway")})
     unfinished = await store.generations.unfinished()
     if replica is None:
         feed = Feed(unfinished, await store.change_log.position())
@@ -348,6 +346,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout)
     return Core(
         settings=settings,
+        audited=settings.audit != "off" or (await store.audit.audit_head()).sequence > 0,
         store=store,
         clock=clock,
         upstream=upstream,

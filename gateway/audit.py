@@ -49,7 +49,7 @@ class AuditStore(Protocol):
         """Return entries in their order, beginning with the number `first`."""
 
     async def record(self, act: str, details: Mapping[str, object]) -> None:
-        """Append an entry about the gateway itself, if the audit is on, or was on before."""
+        """Append an entry about the gateway itself, even if the audit is off."""
 
 
 class BrokenChainError(Exception):

@@ -5,6 +5,7 @@ import contextlib
 import logging
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Any
 
 from gateway.access.identity import Access, Signing
@@ -28,6 +29,7 @@ from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
+from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
@@ -57,6 +59,8 @@ class Core:
     """All parts of a gateway but its ports. Call `start`, `drain` and `close` once each, in this order."""
 
     settings: Settings
+    audited: bool
+    """Whether the start is recorded in the audit log: if it is on, or has entries."""
     store: Store
     clock: Clock
     upstream: HiggsfieldAccounts
@@ -101,6 +105,8 @@ class Core:
             self._run_until_drain(self.archiver.run())
         if self.sign_on is not None:
             self._run_until_drain(self.sign_on.run())
+        if self.audited:
+            self._run_until_drain(self._record_start())
         await self.webhook_inbox.resume()
 
     async def drain(self) -> None:
@@ -183,6 +189,12 @@ class Core:
             if self.store.health.trouble:
                 with contextlib.suppress(UnconfirmedError):
                     await self.store.health.probe()
+
+    async def _record_start(self) -> None:
+        """Record the start in the audit log, as soon as the store can be written."""
+        details = {"audit": self.settings.audit, "version": version("hfgateway")}
+        record = self.store.audit.record
+        await until_stored(self.clock, "the start of the gateway", lambda: record("gateway.start", details))
 
     async def _prune(self) -> None:
         """Remove generations and keys that are older than their retention, every PRUNE_EVERY seconds."""

@@ -48,6 +48,8 @@ class Evidence:
     ended_at: float = 0.0
     wrong_sums: list[str] = field(default_factory=list)
     """What is wrong with the sums of budgets."""
+    wrong_audit: list[str] = field(default_factory=list)
+    """What is wrong with the audit log."""
     unreported_hangs: list[float] = field(default_factory=list)
     """Times at which the disk had hung for more than a minute, and the gateway was ready nevertheless."""
     most_commits: int = 0
@@ -90,6 +92,7 @@ class _Checker:
             for wrong in self._check_watcher(view):
                 yield f"watcher of {view.tenant}: {wrong}"
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
+        yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
         yield from self._check_gateway()
 
     # -- One key -------------------------------------------------------------------------------------------------------

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import os
 import random
 import shutil
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from gateway.audit import BrokenChainError, verify
 from gateway.config import Settings, read_settings
 from gateway.generations.limits import day_at
 from gateway.generations.model import State
 from gateway.store import files
+from gateway.store.audit import stored
 from tests.simulation.books import PRICE_OF_V1, Books, set_budgets
 from tests.simulation.callers import Adopter, Caller, CallerBehaviour, Watcher
 from tests.simulation.checker import Evidence, violations
@@ -401,6 +406,8 @@ class _Simulation:
             await self.world.sleep(1.0)  # the stream of one has just ended, because it was old
         self.evidence.ended_at = world.now
         self._measure()
+        if self.plan.settings.audit == "on":
+            self._check_audit()
         if self.plan.budget:
             self.books.compare(self.higgsfield.ledger, world.now)
         serving.cancel()
@@ -566,6 +573,25 @@ class _Simulation:
                 reader.close()
             if not open_ones:
                 return
+
+    def _check_audit(self) -> None:
+        """Compare the submissions in the audit log with the generations in the store."""
+        wrong = self.evidence.wrong_audit
+        try:
+            found = list(stored(self.disk.path))
+            verify(found)
+        except BrokenChainError as error:
+            wrong.append(str(error))
+            return
+        contents = [json.loads(entry.text) for _, entry in found]
+        submitted = Counter(content["id"] for content in contents if content["act"] == "generation.submit")
+        wrong += [f"{name} was submitted {count} times" for name, count in submitted.items() if count > 1]
+        with closing(sqlite3.connect(self.disk.path)) as reader:
+            kept = {name for (name,) in reader.execute("SELECT id FROM generations WHERE NOT adopted")}
+        gone = {content["id"] for content in contents if content["act"] == "generation.delete"}
+        wrong += [f"{name} has no entry" for name in sorted(kept - submitted.keys())]
+        if self.plan.settings.retention > SETTLE_TIME + self.plan.horizon:  # otherwise some are removed by their age
+            wrong += [f"{name} has an entry, and is not stored" for name in sorted(submitted.keys() - kept - gone)]
 
     def _measure(self) -> None:
         instance = self.server.instance

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from tests.simulation.command import REPLAY, failures
+from tests.simulation.run import plan, simulate
 
 SEEDS, CHUNK = 200, 50
+AUDITED = 50
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
@@ -15,3 +19,11 @@ def test_no_seed_violates_an_invariant(first: int) -> None:
         f"{REPLAY} {one.seed}: {text}" for one in failures(range(first, first + CHUNK)) for text in one.violations
     ]
     assert not failed, "\n".join(failed)
+
+
+@pytest.mark.parametrize("first", range(0, AUDITED, CHUNK // 2))
+def test_the_audit_log_has_the_submissions_that_are_stored(first: int) -> None:
+    for seed in range(first, first + CHUNK // 2):
+        planned = plan(seed)
+        planned.settings = replace(planned.settings, audit="on")
+        assert not simulate(seed, planned).violations, f"seed {seed}"

@@ -19,5 +19,5 @@ class PostgresAudit(StorePart):
         return [Entry(**row) for row in await self._rows("read_audit", first=first, limit=limit)]
 
     async def record(self, act: str, details: Mapping[str, object]) -> None:
-        row = {"audit": described(act, time.time(), "", "", details), "always": self._auditor.mode != "off"}
+        row = {"audit": described(act, time.time(), "", "", details)}
         await self._database.write(None, "insert_audit", row, repeat=False)

@@ -167,7 +167,8 @@ async def test_the_log_goes_on_after_a_restart_and_shows_when_it_was_off(engine:
     for mode in ("off", "on", "off", "on"):
         store = await engine.open()
         store.auditor.mode = mode
-        await store.audit.record("gateway.start", {"audit": mode})
+        if mode == "on" or (await store.audit.audit_head()).sequence:
+            await store.audit.record("gateway.start", {"audit": mode})
         await store.claims.claim(claim())
         found = await entries(store)
         await engine.close()

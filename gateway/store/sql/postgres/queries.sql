@@ -886,12 +886,12 @@ SELECT audit_sequence AS sequence, audit_hash AS hash FROM log;
 SELECT sequence, text, hash FROM audit WHERE sequence >= :first ORDER BY sequence LIMIT :limit;
 
 -- name: insert_audit
--- Append an entry to the audit log that is about no other change. `always`: also to an empty log.
+-- Append an entry to the audit log that is about no other change.
 WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
 numbered AS (
     UPDATE log SET audit_sequence = audit_sequence + 1,
         audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM fenced WHERE audit_sequence > 0 OR :always::boolean RETURNING audit_sequence, audit_hash
+    FROM fenced RETURNING audit_sequence, audit_hash
 ),
 audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM numbered;
