@@ -1032,8 +1032,8 @@ pub mod admin_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-        /// no entry up to it was changed or removed.
+        /// Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+        /// to it was changed or removed.
         ///
         /// Retry: safe.
         pub async fn get_audit_head(
@@ -1422,8 +1422,8 @@ pub mod admin_service_server {
             tonic::Response<Self::ExportAuditStream>,
             tonic::Status,
         >;
-        /// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-        /// no entry up to it was changed or removed.
+        /// Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+        /// to it was changed or removed.
         ///
         /// Retry: safe.
         async fn get_audit_head(

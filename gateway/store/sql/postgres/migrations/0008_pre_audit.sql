@@ -5,7 +5,7 @@ CREATE TABLE audit (
     text text NOT NULL,
     hash bytea NOT NULL
 );
--- The last entry, and the hash before the last statement that appended some. Its row is locked by who appends.
+-- The last entry, and the hash before the last batch of entries. A statement that appends locks the row.
 ALTER TABLE log
     ADD COLUMN audit_sequence bigint NOT NULL DEFAULT 0,
     ADD COLUMN audit_hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),

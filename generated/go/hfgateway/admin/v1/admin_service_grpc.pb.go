@@ -129,8 +129,8 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe. After an interruption, continue with after_sequence.
 	ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AuditEntry], error)
-	// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-	// no entry up to it was changed or removed.
+	// Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+	// to it was changed or removed.
 	//
 	// Retry: safe.
 	GetAuditHead(ctx context.Context, in *GetAuditHeadRequest, opts ...grpc.CallOption) (*GetAuditHeadResponse, error)
@@ -469,8 +469,8 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe. After an interruption, continue with after_sequence.
 	ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[AuditEntry]) error
-	// Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-	// no entry up to it was changed or removed.
+	// Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+	// to it was changed or removed.
 	//
 	// Retry: safe.
 	GetAuditHead(context.Context, *GetAuditHeadRequest) (*GetAuditHeadResponse, error)

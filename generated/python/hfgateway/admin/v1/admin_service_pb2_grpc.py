@@ -279,8 +279,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetAuditHead(self, request, context):
-        """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-        no entry up to it was changed or removed.
+        """Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+        to it was changed or removed.
 
         Retry: safe.
         """

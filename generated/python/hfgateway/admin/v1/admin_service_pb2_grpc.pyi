@@ -130,8 +130,8 @@ class AdminServiceStub:
     Retry: safe. After an interruption, continue with after_sequence.
     """
     GetAuditHead: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.GetAuditHeadRequest, _admin_service_pb2.GetAuditHeadResponse]
-    """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-    no entry up to it was changed or removed.
+    """Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+    to it was changed or removed.
 
     Retry: safe.
     """
@@ -290,8 +290,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe. After an interruption, continue with after_sequence.
     """
     GetAuditHead: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.GetAuditHeadRequest, _admin_service_pb2.GetAuditHeadResponse]  # type: ignore[assignment]
-    """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-    no entry up to it was changed or removed.
+    """Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+    to it was changed or removed.
 
     Retry: safe.
     """
@@ -519,8 +519,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.GetAuditHeadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.GetAuditHeadResponse, _abc.Awaitable[_admin_service_pb2.GetAuditHeadResponse]]:
-        """Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-        no entry up to it was changed or removed.
+        """Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+        to it was changed or removed.
 
         Retry: safe.
         """

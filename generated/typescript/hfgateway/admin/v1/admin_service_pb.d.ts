@@ -1683,8 +1683,8 @@ export declare const AdminService: GenService<{
     output: typeof AuditEntrySchema;
   },
   /**
-   * Returns the number and the hash of the last entry of the audit log. Whoever keeps them elsewhere can prove later that
-   * no entry up to it was changed or removed.
+   * Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
+   * to it was changed or removed.
    *
    * Retry: safe.
    *
