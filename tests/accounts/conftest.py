@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -89,10 +90,11 @@ async def accepted(caller: Transport, prompt: str) -> Generation:
 async def finish(running: Running, caller: Transport, generation_id: str) -> str:
     """Advance the sandbox's clock, and return the state in which a generation ends."""
     running.clock.advance(60)
-    async for answer in caller.stream("WatchGeneration", generations.WatchGenerationRequest(id=generation_id)):
-        if answer.HasField("generation") and answer.generation.done:
-            return name_of(answer.generation)
-    raise AssertionError(f"the watch ended early, within {PATIENCE} s")
+    async with asyncio.timeout(PATIENCE):
+        async for answer in caller.stream("WatchGeneration", generations.WatchGenerationRequest(id=generation_id)):
+            if answer.HasField("generation") and answer.generation.done:
+                return name_of(answer.generation)
+    raise AssertionError("the watch ended early")
 
 
 def sent(running: Running, credentials: str) -> list[str]:
