@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from pathlib import Path
 
 import pytest
 
@@ -241,3 +242,18 @@ async def test_no_output_has_a_secret(running: Running, caplog: pytest.LogCaptur
     assert "refuses the credentials" in caplog.text
     for secret in ("films-secret", "ads-secret", KEY):
         assert not [one for one in (*answers, settings) if secret in one]
+
+
+async def test_the_key_can_be_in_a_file(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "accounts.key"
+    file.write_text(f"{KEY}\n")
+    running = await start(ACCOUNTS_KEY="", ACCOUNTS_KEY_FILE=file)
+    await add(running, "films", FILMS)
+    await running.stop_gateway()
+    for content, why in (("", "the file is empty"), (f"{KEY[:-1]}", "must be keys")):
+        file.write_text(content)
+        with pytest.raises(SettingError, match=f"HFGATEWAY_ACCOUNTS_KEY_FILE: {why}"):
+            await running.start_gateway()
+    file.write_text(f"{OTHER_KEY} {KEY}")
+    await running.start_gateway()
+    assert [one.name for one in (await listed(running)).accounts] == ["default", "films"]
