@@ -123,6 +123,10 @@ chaos: setup ## run two short storms of faults, kills and cut connections, and c
 soak: setup ## run two long storms with 10,000 submissions in total, for at most 20 minutes
 	@$(BIN)/python -m chaos run --storms 2 --seconds 300 --submissions 5000 --settle 150
 
+.PHONY: soak-replicas
+soak-replicas: setup ## kill one of three replicas every 10 s under load, and check the history; MINUTES=10 GENERATIONS=100000 WATCHERS=10000 set its size
+	@$(BIN)/python -m tests.contract.store.soak_replicas
+
 .PHONY: simulate
 simulate: setup ## run the deterministic simulation; SEEDS=1000 sets the number of seeds, SEEDS=5000-9999 their range
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),1000)

@@ -14,6 +14,7 @@ NOT_RUN = {
     "python -m tests.simulation --replay 901": "tests/simulation/test_replay.py does the same in its process",
     "make chaos": "runs `python -m chaos`; tests/chaos does so for a shorter time",
     "make soak": "the same, for up to 20 minutes",
+    "make soak-replicas MINUTES=2 GENERATIONS=2000 WATCHERS=200": "needs minutes; test_replicas.py kills leaders, too",
     'hfgateway keys create --tenant shop --name "order service"': "tests/access/test_keys.py runs the command",
     "hfgateway keys list": "the same",
     "docker build -f deploy/container/Containerfile -t hfgateway .": "`make container-check` builds it with Buildah",

@@ -34,9 +34,12 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 class Load:
-    """Clients that each submit a generation, watch it to its end and submit the next one. Made by `load`."""
+    """Clients that each submit a generation, watch it to its end and submit the next one. Made by `load`.
 
-    def __init__(self, recorder: Recorder, address: str) -> None:
+    `beside` is a load on another gateway with the same recorder.
+    """
+
+    def __init__(self, recorder: Recorder, address: str, beside: Load | None = None) -> None:
         self.retries = 0
         self.ended = 0
         self.client = AsyncClient(
@@ -45,8 +48,8 @@ class Load:
         self._over = False
         self._recorder = recorder
         self._access = Access(self.client, None)
-        self._watchers = Watchers(recorder)
-        self._calls = itertools.count(1)
+        self._watchers = Watchers(recorder) if beside is None else beside._watchers
+        self._calls = itertools.count(1) if beside is None else beside._calls
 
     async def more(self, number: int = 1) -> None:
         """Return when this number of generations have ended that were submitted after this call."""
@@ -86,11 +89,19 @@ class Load:
 
     async def submit_and_watch(self, key: str) -> None:
         """Submit a generation with this key, and watch it to its end."""
+        await self.watch(await self.submit(key))
+
+    async def submit(self, key: str) -> str:
+        """Submit a generation with this key, and return its id."""
         call, prompt = next(self._calls), f"picture {key}"
         self._recorder.record("submit", call=call, key=key, prompt=prompt)
         submission = await self.client.submit(soul(prompt), idempotency_key=key)
         self._recorder.record("submitted", call=call, **generation_fields(submission.generation))
-        await self._watchers.client_watch(self._access, submission.generation.id)
+        return submission.generation.id
+
+    async def watch(self, generation_id: str) -> None:
+        """Watch a generation to its end."""
+        await self._watchers.client_watch(self._access, generation_id)
         self.ended += 1
 
     def _retry(self) -> None:
