@@ -28,6 +28,7 @@ from bench import (
     postgresql,
     processes,
     restart,
+    scale,
     start,
     submit,
     traces,
@@ -59,8 +60,9 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "audit": audit.run,
     "budgets": budgets.run,
     "company": company.run,
+    "scale": scale.run,
 }
-TIME_LIMITS = {"budgets": 3600.0, "charges": 2400.0, "company": 900.0, "crowd": 900.0, "goodput": 900.0}
+TIME_LIMITS = {"budgets": 3600.0, "charges": 2400.0, "company": 900.0, "crowd": 900.0, "goodput": 900.0, "scale": 600.0}
 DEFAULT_TIME_LIMIT = 300.0
 """The time limit of a benchmark in seconds, if TIME_LIMITS has none."""
 

@@ -7,6 +7,7 @@ It accepts every submission, and generations do not end by themselves:
   constant; after `PUT /ended/1` every generation is completed.
 - A cancel call is accepted and has no effect.
 - `GET /requests` lists the requests since the last such call, with their webhook URLs.
+- `GET /calls` returns the number of submissions and status calls.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ class Higgsfield:
     def __init__(self) -> None:
         self.delay = self.steady = self.ended = 0.0
         self._steps = count(1)
+        self._calls = 0
         self._requests: list[tuple[str, str]] = []
 
     def answer(self, method: str, path: str) -> tuple[bytes, float]:
@@ -35,6 +37,8 @@ class Higgsfield:
             return b"{}", 0.0
         if path.endswith("/cancel"):
             return b"{}", 0.0
+        if path == "/calls":
+            return str(self._calls).encode(), 0.0
         if path == "/requests":
             requests, self._requests = self._requests, []
             return json.dumps(requests).encode(), 0.0
@@ -42,6 +46,7 @@ class Higgsfield:
             return b'{"items": []}', 0.0
         if path.startswith("/estimate/"):
             return b'{"type": "estimate", "credits": "0.050", "usd": "0.004"}', 0.0
+        self._calls += 1
         if method == "GET" and self.ended:
             return _status("completed", parts[2]), 0.0
         if method == "GET":
