@@ -179,7 +179,7 @@ class AdminHandlers:
         head = await self._audit.audit_head()
         return pb.GetAuditHeadResponse(sequence=head.sequence, hash=head.hash)
 
-    async def export_audit(self, request: pb.ExportAuditRequest, _: Call) -> AsyncIterator[pb.AuditEntry]:
+    async def export_audit(self, request: pb.ExportAuditRequest, _: Call) -> AsyncIterator[pb.ExportAuditResponse]:
         """Stream the audit log."""
         wrong: list[Violation] = []
         since = wall_time(request, "start_time", wrong)
@@ -195,7 +195,7 @@ class AdminHandlers:
             for entry in rows:
                 begun = begun or time_of(entry) >= (since or 0.0)
                 if begun and request.after_sequence < entry.sequence <= last:
-                    yield pb.AuditEntry(
+                    yield pb.ExportAuditResponse(
                         sequence=entry.sequence, text=entry.text, hash=entry.hash, previous_hash=previous
                     )
                 number, previous = entry.sequence + 1, entry.hash

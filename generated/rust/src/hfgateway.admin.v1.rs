@@ -341,7 +341,7 @@ pub struct ExportAuditRequest {
 }
 /// An entry of the audit log. Set by the gateway.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct AuditEntry {
+pub struct ExportAuditResponse {
     /// The number of the entry, counted from 1 without gaps.
     #[prost(int64, tag = "1")]
     pub sequence: i64,
@@ -1010,7 +1010,7 @@ pub mod admin_service_client {
             &mut self,
             request: impl tonic::IntoRequest<super::ExportAuditRequest>,
         ) -> std::result::Result<
-            tonic::Response<tonic::codec::Streaming<super::AuditEntry>>,
+            tonic::Response<tonic::codec::Streaming<super::ExportAuditResponse>>,
             tonic::Status,
         > {
             self.inner
@@ -1408,7 +1408,7 @@ pub mod admin_service_server {
         >;
         /// Server streaming response type for the ExportAudit method.
         type ExportAuditStream: tonic::codegen::tokio_stream::Stream<
-                Item = std::result::Result<super::AuditEntry, tonic::Status>,
+                Item = std::result::Result<super::ExportAuditResponse, tonic::Status>,
             >
             + std::marker::Send
             + 'static;
@@ -2060,7 +2060,7 @@ pub mod admin_service_server {
                         T: AdminService,
                     > tonic::server::ServerStreamingService<super::ExportAuditRequest>
                     for ExportAuditSvc<T> {
-                        type Response = super::AuditEntry;
+                        type Response = super::ExportAuditResponse;
                         type ResponseStream = T::ExportAuditStream;
                         type Future = BoxFuture<
                             tonic::Response<Self::ResponseStream>,

@@ -1916,7 +1916,7 @@ func (x *ExportAuditRequest) GetStartTime() *timestamppb.Timestamp {
 }
 
 // An entry of the audit log. Set by the gateway.
-type AuditEntry struct {
+type ExportAuditResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The number of the entry, counted from 1 without gaps.
 	Sequence int64 `protobuf:"varint,1,opt,name=sequence,proto3" json:"sequence,omitempty"`
@@ -1930,20 +1930,20 @@ type AuditEntry struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *AuditEntry) Reset() {
-	*x = AuditEntry{}
+func (x *ExportAuditResponse) Reset() {
+	*x = ExportAuditResponse{}
 	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *AuditEntry) String() string {
+func (x *ExportAuditResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*AuditEntry) ProtoMessage() {}
+func (*ExportAuditResponse) ProtoMessage() {}
 
-func (x *AuditEntry) ProtoReflect() protoreflect.Message {
+func (x *ExportAuditResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_hfgateway_admin_v1_admin_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -1955,33 +1955,33 @@ func (x *AuditEntry) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use AuditEntry.ProtoReflect.Descriptor instead.
-func (*AuditEntry) Descriptor() ([]byte, []int) {
+// Deprecated: Use ExportAuditResponse.ProtoReflect.Descriptor instead.
+func (*ExportAuditResponse) Descriptor() ([]byte, []int) {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{30}
 }
 
-func (x *AuditEntry) GetSequence() int64 {
+func (x *ExportAuditResponse) GetSequence() int64 {
 	if x != nil {
 		return x.Sequence
 	}
 	return 0
 }
 
-func (x *AuditEntry) GetText() string {
+func (x *ExportAuditResponse) GetText() string {
 	if x != nil {
 		return x.Text
 	}
 	return ""
 }
 
-func (x *AuditEntry) GetHash() []byte {
+func (x *ExportAuditResponse) GetHash() []byte {
 	if x != nil {
 		return x.Hash
 	}
 	return nil
 }
 
-func (x *AuditEntry) GetPreviousHash() []byte {
+func (x *ExportAuditResponse) GetPreviousHash() []byte {
 	if x != nil {
 		return x.PreviousHash
 	}
@@ -3197,9 +3197,8 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x12ExportAuditRequest\x12%\n" +
 	"\x0eafter_sequence\x18\x01 \x01(\x03R\rafterSequence\x129\n" +
 	"\n" +
-	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"u\n" +
-	"\n" +
-	"AuditEntry\x12\x1a\n" +
+	"start_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tstartTime\"~\n" +
+	"\x13ExportAuditResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x03R\bsequence\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x12\n" +
 	"\x04hash\x18\x03 \x01(\fR\x04hash\x12#\n" +
@@ -3281,7 +3280,7 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x12API_KEY_SCOPE_READ\x10\x01\x12\x18\n" +
 	"\x14API_KEY_SCOPE_SUBMIT\x10\x02\x12\x18\n" +
 	"\x14API_KEY_SCOPE_CANCEL\x10\x03\x12\x17\n" +
-	"\x13API_KEY_SCOPE_ADMIN\x10\x042\xdf\x0e\n" +
+	"\x13API_KEY_SCOPE_ADMIN\x10\x042\xe8\x0e\n" +
 	"\fAdminService\x12u\n" +
 	"\x11ResolveGeneration\x12,.hfgateway.admin.v1.ResolveGenerationRequest\x1a-.hfgateway.admin.v1.ResolveGenerationResponse\"\x03\x90\x02\x02\x12l\n" +
 	"\x0eListUnresolved\x12).hfgateway.admin.v1.ListUnresolvedRequest\x1a*.hfgateway.admin.v1.ListUnresolvedResponse\"\x03\x90\x02\x01\x12r\n" +
@@ -3293,8 +3292,8 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\fRevokeApiKey\x12'.hfgateway.admin.v1.RevokeApiKeyRequest\x1a(.hfgateway.admin.v1.RevokeApiKeyResponse\"\x03\x90\x02\x02\x12]\n" +
 	"\tSetLimits\x12$.hfgateway.admin.v1.SetLimitsRequest\x1a%.hfgateway.admin.v1.SetLimitsResponse\"\x03\x90\x02\x02\x12`\n" +
 	"\n" +
-	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01\x12\\\n" +
-	"\vExportAudit\x12&.hfgateway.admin.v1.ExportAuditRequest\x1a\x1e.hfgateway.admin.v1.AuditEntry\"\x03\x90\x02\x010\x01\x12f\n" +
+	"ListLimits\x12%.hfgateway.admin.v1.ListLimitsRequest\x1a&.hfgateway.admin.v1.ListLimitsResponse\"\x03\x90\x02\x01\x12e\n" +
+	"\vExportAudit\x12&.hfgateway.admin.v1.ExportAuditRequest\x1a'.hfgateway.admin.v1.ExportAuditResponse\"\x03\x90\x02\x010\x01\x12f\n" +
 	"\fGetAuditHead\x12'.hfgateway.admin.v1.GetAuditHeadRequest\x1a(.hfgateway.admin.v1.GetAuditHeadResponse\"\x03\x90\x02\x01\x12`\n" +
 	"\n" +
 	"AddAccount\x12%.hfgateway.admin.v1.AddAccountRequest\x1a&.hfgateway.admin.v1.AddAccountResponse\"\x03\x90\x02\x02\x12i\n" +
@@ -3352,7 +3351,7 @@ var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*ListLimitsRequest)(nil),         // 28: hfgateway.admin.v1.ListLimitsRequest
 	(*ListLimitsResponse)(nil),        // 29: hfgateway.admin.v1.ListLimitsResponse
 	(*ExportAuditRequest)(nil),        // 30: hfgateway.admin.v1.ExportAuditRequest
-	(*AuditEntry)(nil),                // 31: hfgateway.admin.v1.AuditEntry
+	(*ExportAuditResponse)(nil),       // 31: hfgateway.admin.v1.ExportAuditResponse
 	(*GetAuditHeadRequest)(nil),       // 32: hfgateway.admin.v1.GetAuditHeadRequest
 	(*GetAuditHeadResponse)(nil),      // 33: hfgateway.admin.v1.GetAuditHeadResponse
 	(*AccountCredentials)(nil),        // 34: hfgateway.admin.v1.AccountCredentials
@@ -3447,7 +3446,7 @@ var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	22, // 66: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
 	27, // 67: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
 	29, // 68: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
-	31, // 69: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.AuditEntry
+	31, // 69: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.ExportAuditResponse
 	33, // 70: hfgateway.admin.v1.AdminService.GetAuditHead:output_type -> hfgateway.admin.v1.GetAuditHeadResponse
 	39, // 71: hfgateway.admin.v1.AdminService.AddAccount:output_type -> hfgateway.admin.v1.AddAccountResponse
 	41, // 72: hfgateway.admin.v1.AdminService.RotateAccount:output_type -> hfgateway.admin.v1.RotateAccountResponse

@@ -128,7 +128,7 @@ type AdminServiceClient interface {
 	// Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
 	//
 	// Retry: safe. After an interruption, continue with after_sequence.
-	ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AuditEntry], error)
+	ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAuditResponse], error)
 	// Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
 	// to it was changed or removed.
 	//
@@ -290,13 +290,13 @@ func (c *adminServiceClient) ListLimits(ctx context.Context, in *ListLimitsReque
 	return out, nil
 }
 
-func (c *adminServiceClient) ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[AuditEntry], error) {
+func (c *adminServiceClient) ExportAudit(ctx context.Context, in *ExportAuditRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ExportAuditResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	stream, err := c.cc.NewStream(ctx, &AdminService_ServiceDesc.Streams[0], AdminService_ExportAudit_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[ExportAuditRequest, AuditEntry]{ClientStream: stream}
+	x := &grpc.GenericClientStream[ExportAuditRequest, ExportAuditResponse]{ClientStream: stream}
 	if err := x.ClientStream.SendMsg(in); err != nil {
 		return nil, err
 	}
@@ -307,7 +307,7 @@ func (c *adminServiceClient) ExportAudit(ctx context.Context, in *ExportAuditReq
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type AdminService_ExportAuditClient = grpc.ServerStreamingClient[AuditEntry]
+type AdminService_ExportAuditClient = grpc.ServerStreamingClient[ExportAuditResponse]
 
 func (c *adminServiceClient) GetAuditHead(ctx context.Context, in *GetAuditHeadRequest, opts ...grpc.CallOption) (*GetAuditHeadResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -468,7 +468,7 @@ type AdminServiceServer interface {
 	// Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
 	//
 	// Retry: safe. After an interruption, continue with after_sequence.
-	ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[AuditEntry]) error
+	ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[ExportAuditResponse]) error
 	// Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
 	// to it was changed or removed.
 	//
@@ -560,7 +560,7 @@ func (UnimplementedAdminServiceServer) SetLimits(context.Context, *SetLimitsRequ
 func (UnimplementedAdminServiceServer) ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListLimits not implemented")
 }
-func (UnimplementedAdminServiceServer) ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[AuditEntry]) error {
+func (UnimplementedAdminServiceServer) ExportAudit(*ExportAuditRequest, grpc.ServerStreamingServer[ExportAuditResponse]) error {
 	return status.Error(codes.Unimplemented, "method ExportAudit not implemented")
 }
 func (UnimplementedAdminServiceServer) GetAuditHead(context.Context, *GetAuditHeadRequest) (*GetAuditHeadResponse, error) {
@@ -790,11 +790,11 @@ func _AdminService_ExportAudit_Handler(srv interface{}, stream grpc.ServerStream
 	if err := stream.RecvMsg(m); err != nil {
 		return err
 	}
-	return srv.(AdminServiceServer).ExportAudit(m, &grpc.GenericServerStream[ExportAuditRequest, AuditEntry]{ServerStream: stream})
+	return srv.(AdminServiceServer).ExportAudit(m, &grpc.GenericServerStream[ExportAuditRequest, ExportAuditResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type AdminService_ExportAuditServer = grpc.ServerStreamingServer[AuditEntry]
+type AdminService_ExportAuditServer = grpc.ServerStreamingServer[ExportAuditResponse]
 
 func _AdminService_GetAuditHead_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetAuditHeadRequest)

@@ -920,7 +920,7 @@ class ExportAuditRequest(_message.Message):
 Global___ExportAuditRequest: _TypeAlias = ExportAuditRequest  # noqa: Y015
 
 @_typing.final
-class AuditEntry(_message.Message):
+class ExportAuditResponse(_message.Message):
     """An entry of the audit log. Set by the gateway."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -951,7 +951,7 @@ class AuditEntry(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+Global___ExportAuditResponse: _TypeAlias = ExportAuditResponse  # noqa: Y015
 
 @_typing.final
 class GetAuditHeadRequest(_message.Message):

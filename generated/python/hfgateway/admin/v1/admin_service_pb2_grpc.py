@@ -96,7 +96,7 @@ class AdminServiceStub(object):
         self.ExportAudit = channel.unary_stream(
                 '/hfgateway.admin.v1.AdminService/ExportAudit',
                 request_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditRequest.SerializeToString,
-                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AuditEntry.FromString,
+                response_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditResponse.FromString,
                 _registered_method=True)
         self.GetAuditHead = channel.unary_unary(
                 '/hfgateway.admin.v1.AdminService/GetAuditHead',
@@ -420,7 +420,7 @@ def add_AdminServiceServicer_to_server(servicer, server):
             'ExportAudit': grpc.unary_stream_rpc_method_handler(
                     servicer.ExportAudit,
                     request_deserializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditRequest.FromString,
-                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AuditEntry.SerializeToString,
+                    response_serializer=hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditResponse.SerializeToString,
             ),
             'GetAuditHead': grpc.unary_unary_rpc_method_handler(
                     servicer.GetAuditHead,
@@ -763,7 +763,7 @@ class AdminService(object):
             target,
             '/hfgateway.admin.v1.AdminService/ExportAudit',
             hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditRequest.SerializeToString,
-            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.AuditEntry.FromString,
+            hfgateway_dot_admin_dot_v1_dot_admin__service__pb2.ExportAuditResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -124,7 +124,7 @@ class AdminServiceStub:
 
     Retry: safe.
     """
-    ExportAudit: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _admin_service_pb2.AuditEntry]
+    ExportAudit: _grpc.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _admin_service_pb2.ExportAuditResponse]
     """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
 
     Retry: safe. After an interruption, continue with after_sequence.
@@ -284,7 +284,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     Retry: safe.
     """
-    ExportAudit: _aio.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _admin_service_pb2.AuditEntry]  # type: ignore[assignment]
+    ExportAudit: _aio.UnaryStreamMultiCallable[_admin_service_pb2.ExportAuditRequest, _admin_service_pb2.ExportAuditResponse]  # type: ignore[assignment]
     """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
 
     Retry: safe. After an interruption, continue with after_sequence.
@@ -507,7 +507,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _admin_service_pb2.ExportAuditRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_admin_service_pb2.AuditEntry], _abc.AsyncIterator[_admin_service_pb2.AuditEntry]]:
+    ) -> _typing.Union[_abc.Iterator[_admin_service_pb2.ExportAuditResponse], _abc.AsyncIterator[_admin_service_pb2.ExportAuditResponse]]:
         """Streams the audit log, oldest entry first, up to the entry that is the last one when the call arrives.
 
         Retry: safe. After an interruption, continue with after_sequence.

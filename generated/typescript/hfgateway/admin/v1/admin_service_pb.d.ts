@@ -894,9 +894,9 @@ export declare const ExportAuditRequestSchema: GenMessage<ExportAuditRequest>;
 /**
  * An entry of the audit log. Set by the gateway.
  *
- * @generated from message hfgateway.admin.v1.AuditEntry
+ * @generated from message hfgateway.admin.v1.ExportAuditResponse
  */
-export declare type AuditEntry = Message<"hfgateway.admin.v1.AuditEntry"> & {
+export declare type ExportAuditResponse = Message<"hfgateway.admin.v1.ExportAuditResponse"> & {
   /**
    * The number of the entry, counted from 1 without gaps.
    *
@@ -927,10 +927,10 @@ export declare type AuditEntry = Message<"hfgateway.admin.v1.AuditEntry"> & {
 };
 
 /**
- * Describes the message hfgateway.admin.v1.AuditEntry.
- * Use `create(AuditEntrySchema)` to create a new message.
+ * Describes the message hfgateway.admin.v1.ExportAuditResponse.
+ * Use `create(ExportAuditResponseSchema)` to create a new message.
  */
-export declare const AuditEntrySchema: GenMessage<AuditEntry>;
+export declare const ExportAuditResponseSchema: GenMessage<ExportAuditResponse>;
 
 /**
  * @generated from message hfgateway.admin.v1.GetAuditHeadRequest
@@ -1680,7 +1680,7 @@ export declare const AdminService: GenService<{
   exportAudit: {
     methodKind: "server_streaming";
     input: typeof ExportAuditRequestSchema;
-    output: typeof AuditEntrySchema;
+    output: typeof ExportAuditResponseSchema;
   },
   /**
    * Returns the number and the hash of the last entry of the audit log. Kept elsewhere, they prove later that no entry up
