@@ -177,6 +177,9 @@ class _Span:
     def set(self, name: str, value: str | int) -> None:
         self._span.set_attribute(name, value)
 
+    def event(self, name: str) -> None:
+        self._span.add_event(name)
+
     def end(self, error: str = "") -> None:
         if error:
             _fail(self._span, error)

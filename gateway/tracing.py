@@ -19,6 +19,9 @@ class Span(Protocol):
     def set(self, name: str, value: str | int) -> None:
         """Set an attribute."""
 
+    def event(self, name: str) -> None:
+        """Note that something happens now."""
+
     def end(self, error: str = "") -> None:
         """End the span; `error` is a low-cardinality name of what failed."""
 
@@ -37,6 +40,13 @@ def traceparent() -> str:
     """Return the current span in the form of W3C Trace Context, or ""."""
     span = current.get()
     return "" if span is None else span.traceparent
+
+
+def event(name: str) -> None:
+    """Note in the current span, if there is one, that something happens now."""
+    span = current.get()
+    if span is not None:
+        span.event(name)
 
 
 def trace_id(traceparent: str) -> str:

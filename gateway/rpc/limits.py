@@ -169,8 +169,7 @@ class Pool:
         if future is None:
             return None
         try:
-            with tracing.step("admission"):
-                await future
+            await future
         except asyncio.CancelledError:
             if future in account.queue:
                 account.leave_queue(future)
@@ -178,6 +177,7 @@ class Pool:
             elif not future.cancelled():
                 self.leave(account)  # it already has a place
             raise
+        tracing.event("admitted")
         return account
 
     def try_enter(self, identity: Identity, places: int) -> Account | None:
