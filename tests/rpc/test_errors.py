@@ -702,7 +702,7 @@ def _normalised(compared: object, case: Case) -> str:
     """Return the text without the parts that differ between two calls or between the two decoders."""
     text = str(compared).replace(case.transport, "*")
     failures = [compared] if isinstance(compared, RpcFailure) else []
-    for name in ("generation_id", "incident"):
+    for name in ("generation_id", "incident", "resets_at"):
         for value in _values(compared, name):
             text = text.replace(value, f"<{name}>")
     if failures and "incident" in text:
