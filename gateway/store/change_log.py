@@ -1,5 +1,6 @@
 """The port `ChangeLog` on SQLite, and how other parts append to the log."""
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 
@@ -10,6 +11,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.stores import (
     Listener,
+    StoreError,
 )
 from gateway.store.codec import (
     at_revision,
@@ -30,8 +32,9 @@ class SqliteChangeLog(StorePart):
         self._database.listen(listener)
 
     async def announced(self) -> None:
-        # Writes are announced in their order, so an empty write is announced after all earlier ones.
-        await self._writer.write(None, lambda _: (None, None))
+        # Writes end in their order, so all earlier ones have been announced when an empty write ends, even if refused.
+        with contextlib.suppress(StoreError):
+            await self._writer.write(None, lambda _: (None, None))
 
     async def position(self) -> int:
         row = self._one("read_position")

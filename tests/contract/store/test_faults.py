@@ -118,6 +118,7 @@ async def test_writes_to_a_locked_file_are_refused_together_until_it_is_released
             refused = await asyncio.gather(*map(store.claims.claim, claims), return_exceptions=True)
             assert {type(one) for one in refused} == {StoreError}
             assert await store.generations.get("tenant", before.generation_id) == before.generation
+            await store.change_log.announced()  # watches begin with it
         assert all(one.new for one in await asyncio.gather(*map(store.claims.claim, claims)))
     finally:
         await store.close()
