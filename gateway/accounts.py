@@ -35,13 +35,13 @@ MOST_CREDENTIALS = 1000
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
-class Vault(Protocol):
+class Encryption(Protocol):
     """Encrypts credentials with the keys of the settings."""
 
-    def seal(self, text: str) -> bytes:
+    def encrypt(self, text: str) -> bytes:
         """Return the encrypted text."""
 
-    def open(self, sealed: bytes) -> str | None:
+    def decrypt(self, sealed: bytes) -> str | None:
         """Return a text that was encrypted with one of the keys; None if it was not."""
 
     def is_current(self, sealed: bytes) -> bool:
@@ -105,14 +105,14 @@ class AccountManager:
         store: AccountStore,
         accounts: Accounts,
         connections: Connections,
-        vault: Vault | None,
+        encryption: Encryption | None,
         clock: Clock,
         in_flight: Callable[[Collection[str]], int],
     ) -> None:
         self._store = store
         self._accounts = accounts
         self._connections = connections
-        self._vault = vault
+        self._encryption = encryption
         self._clock = clock
         self._in_flight = in_flight
         self._on_change: list[Callable[[Collection[str]], None]] = []
@@ -126,15 +126,15 @@ class AccountManager:
         Those that were encrypted with an older key are encrypted with the first one.
         """
         self._pools = {**await self._store.pools()}
-        for one, text in decrypted(await self._store.credentials(), self._vault):
+        for one, text in decrypted(await self._store.credentials(), self._encryption):
             kept = one
             if text:
-                assert self._vault is not None
+                assert self._encryption is not None
                 if self._connections.identify(text) != one.id:
                     raise SettingError(KEY, f"decrypts other credentials than those of the account {one.account}")
                 self._connections.connect(text)
-                if not self._vault.is_current(one.sealed):
-                    kept = replace(one, sealed=self._vault.seal(text))
+                if not self._encryption.is_current(one.sealed):
+                    kept = replace(one, sealed=self._encryption.encrypt(text))
                     await self._store.seal_credentials(one.id, kept.sealed)
                     log.info("credentials encrypted with the new key", extra={"account": one.account})
             self._stored.append(kept)
@@ -196,14 +196,14 @@ class AccountManager:
     def _has(self, name: str, tenant: str, text: str) -> bool:
         """Return whether an account has these newest credentials: then an earlier call has stored them."""
         newest = next((one for one in self._stored if one.id == self._accounts.newest(name)), None)
-        if newest is None or self._vault is None or not newest.sealed:
+        if newest is None or self._encryption is None or not newest.sealed:
             return False
-        return newest.tenant == tenant and self._vault.open(newest.sealed) == text.strip()
+        return newest.tenant == tenant and self._encryption.decrypt(newest.sealed) == text.strip()
 
     async def _keep(self, name: str, text: str, tenant: str) -> None:
         """Check, encrypt and store credentials, and use them."""
         text = text.strip()
-        if self._vault is None:
+        if self._encryption is None:
             raise invalid_field("credentials", f"cannot be stored without an encryption key: set {KEY}")
         if len(self._stored) >= MOST_CREDENTIALS:
             raise invalid_field("credentials", f"cannot be stored: there are {MOST_CREDENTIALS} already")
@@ -218,7 +218,7 @@ class AccountManager:
             raise invalid_field("credentials", "are refused by Higgsfield")
         newest = max((one.create_time for one in self._stored if one.account == name), default=0.0)
         create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
-        one = StoredCredentials(credentials, name, tenant, self._vault.seal(text), create_time)
+        one = StoredCredentials(credentials, name, tenant, self._encryption.encrypt(text), create_time)
         await self._write(lambda: self._store.keep_credentials(one))
         self._stored.append(one)
         self._connections.connect(text)
@@ -316,15 +316,17 @@ class AccountManager:
             raise gateway_unavailable("the store did not confirm the change: make it again") from error
 
 
-def decrypted(stored: Sequence[StoredCredentials], vault: Vault | None) -> Sequence[tuple[StoredCredentials, str]]:
+def decrypted(
+    stored: Sequence[StoredCredentials], encryption: Encryption | None
+) -> Sequence[tuple[StoredCredentials, str]]:
     """Return credentials with their texts; "" for those that were removed. Raises SettingError."""
     found = []
     for one in stored:
         text = ""
         if one.sealed:
-            if vault is None:
+            if encryption is None:
                 raise SettingError(KEY, "is required: the store has encrypted credentials of accounts")
-            opened = vault.open(one.sealed)
+            opened = encryption.decrypt(one.sealed)
             if opened is None:
                 raise SettingError(KEY, f"does not decrypt the credentials of the account {one.account}")
             text = opened

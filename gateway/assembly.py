@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from gateway.access.identity import Access, Signing
-from gateway.accounts import AccountManager, Vault, decrypted
+from gateway.access.identity import Access, Issuer
+from gateway.accounts import AccountManager, Encryption, decrypted
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
 from gateway.agents.service import Agents
@@ -71,8 +71,8 @@ from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
 if TYPE_CHECKING:
+    from gateway.oidc import OidcIssuer
     from gateway.open_telemetry import Traces
-    from gateway.sign_on import SignOn
     from gateway.store.postgres.store import PostgresStore
 
 AnyStore = TypeVar("AnyStore", bound=Store)
@@ -146,12 +146,12 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         stored, secret = await store.keys.api_keys(), await store.keys.token_secret()
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
-        decrypted(await store.accounts.credentials(), open_vault(settings))  # a wrong key is an error at the start
+        decrypted(await store.accounts.credentials(), open_encryption(settings))  # a wrong key is an error at the start
     except UnconfirmedError as error:
         raise StoreOpenError(f"{settings.store}: {error}") from error
     required = settings.auth == "keys"
-    sign_on = open_sign_on(settings, clock)
-    access = Access(store.keys, clock, stored, secret, required=required, issuer=sign_on, current=freshness.current)
+    issuer = open_issuer(settings, clock)
+    access = Access(store.keys, clock, stored, secret, required=required, issuer=issuer, current=freshness.current)
     access.on_revoke(feed.wake_all)
     reads = Reads(store.generations, store.change_log, feed, clock)
     # Only the leader knows which generations wait in front of others, so forecasts have no queue position here.
@@ -161,7 +161,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         store=store,
         feed=feed,
         access=access,
-        sign_on=sign_on,
+        issuer=issuer,
         freshness=freshness,
         reads=reads,
         watches=Watches(store.change_log, store.generations, feed, clock, reads),
@@ -212,13 +212,13 @@ def open_traces(settings: Settings) -> "Traces | None":
         return Traces()
 
 
-def open_sign_on(settings: Settings, clock: Clock) -> "SignOn | None":
+def open_issuer(settings: Settings, clock: Clock) -> "OidcIssuer | None":
     """Return the verifier of an issuer's tokens; None if there is no issuer. Raises SettingError."""
     if settings.oidc_issuer is None:
         return None
     with needed_by("OIDC_ISSUER", "oidc", "jwt", "cryptography"):
-        from gateway.sign_on import SignOn
-    return SignOn(
+        from gateway.oidc import OidcIssuer
+    return OidcIssuer(
         settings.oidc_issuer,
         settings.oidc_audience,
         clock,
@@ -227,14 +227,14 @@ def open_sign_on(settings: Settings, clock: Clock) -> "SignOn | None":
     )
 
 
-def open_vault(settings: Settings) -> Vault | None:
+def open_encryption(settings: Settings) -> Encryption | None:
     """Return what encrypts credentials; None without a key. Raises SettingError."""
     keys = settings.encryption_keys()
     if not keys:
         return None
     with needed_by("ACCOUNTS_KEY", "accounts", "cryptography"):
-        from gateway.sealing import Sealing  # its import takes 0.1 s
-    return Sealing(keys)
+        from gateway.encryption import FernetEncryption  # its import takes 0.1 s
+    return FernetEncryption(keys)
 
 
 def archive_storage(settings: Settings) -> ObjectStorage | None:
@@ -311,10 +311,10 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     unfinished = await store.generations.unfinished()
     if replica is None:
         feed = Feed(unfinished, await store.change_log.position())
-        sign_on: Signing | None = open_sign_on(settings, clock)
-        access = await _access(base, sign_on)
+        issuer: Issuer | None = open_issuer(settings, clock)
+        access = await _access(base, issuer)
     else:
-        feed, access, sign_on = replica.feed, replica.access, replica.sign_on
+        feed, access, issuer = replica.feed, replica.access, replica.issuer
         feed.replace(unfinished)
     if isinstance(store, SharedStore):
         feed.others = lambda: store.others
@@ -368,7 +368,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         timelines=Timelines(store.events, store.change_log, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
-        sign_on=sign_on,
+        issuer=issuer,
         storage=storage,
         uploads=Uploads(storage, clock),
         receivers=receivers,
@@ -383,11 +383,11 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     )
 
 
-async def _access(base: _Base, sign_on: Signing | None) -> Access:
+async def _access(base: _Base, issuer: Issuer | None) -> Access:
     store, settings = base.store, base.settings
     current = Freshness(store).current if isinstance(store, SharedStore) else _always
     keys, required = await store.keys.api_keys(), settings.auth == "keys"
-    return Access(store.keys, base.clock, keys, base.token_secret, required=required, issuer=sign_on, current=current)
+    return Access(store.keys, base.clock, keys, base.token_secret, required=required, issuer=issuer, current=current)
 
 
 def _always() -> bool:
@@ -405,7 +405,7 @@ async def _manager(base: _Base, feed: Feed) -> AccountManager:
         store=base.store.accounts,
         accounts=base.accounts,
         connections=base.upstream,
-        vault=open_vault(base.settings),
+        encryption=open_encryption(base.settings),
         clock=base.clock,
         in_flight=in_flight,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from gateway.access.identity import Access, Signing
+from gateway.access.identity import Access, Issuer
 from gateway.accounts import AccountManager
 from gateway.agents.service import Agents
 from gateway.archive.archiver import ArchivedFiles, Archiver
@@ -82,7 +82,7 @@ class Core:
     timelines: Timelines
     resolver: Resolver
     access: Access
-    sign_on: Signing | None
+    issuer: Issuer | None
     storage: HiggsfieldStorage
     uploads: Uploads
     receivers: HttpReceivers
@@ -103,8 +103,8 @@ class Core:
             self._run_until_drain(work)
         if self.archiver is not None:
             self._run_until_drain(self.archiver.run())
-        if self.sign_on is not None:
-            self._run_until_drain(self.sign_on.run())
+        if self.issuer is not None:
+            self._run_until_drain(self.issuer.run())
         if self.audited:
             self._run_until_drain(self._record_start())
         await self.webhook_inbox.resume()

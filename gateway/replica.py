@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from gateway.access.identity import Access, Signing
+from gateway.access.identity import Access, Issuer
 from gateway.archive.archiver import ArchivedFiles
 from gateway.config import Settings
 from gateway.generations.feed import Feed
@@ -50,7 +50,7 @@ class Replica:
     store: SharedStore
     feed: Feed
     access: Access
-    sign_on: Signing | None
+    issuer: Issuer | None
     freshness: Freshness
     reads: Reads
     watches: Watches
@@ -67,8 +67,8 @@ class Replica:
     async def follow(self) -> None:
         """Follow the leader until this gateway leads. Raises StoreOpenError if it cannot."""
         keys = [asyncio.create_task(self._follow_keys())]
-        if self.sign_on is not None:
-            keys.append(asyncio.create_task(self.sign_on.run()))
+        if self.issuer is not None:
+            keys.append(asyncio.create_task(self.issuer.run()))
         try:
             await self.store.follow(self.feed.wake_all)
             await self._read_keys()

@@ -46,7 +46,7 @@ class Identity:
 
     @property
     def actor(self) -> str:
-        """Who the audit log says it is: "key:ID", "token:SUBJECT", "operator" on the socket, or "anonymous"."""
+        """The caller's name in the audit log: "key:ID", "token:SUBJECT", "operator" on the socket, or "anonymous"."""
         if self.key_id == ISSUED:
             return f"token:{self.key_name}"
         if self.key_id == OPERATOR_ID:
@@ -64,6 +64,9 @@ class Issuer(Protocol):
 
     def identify(self, token: str) -> Identity:
         """Return the identity of the bearer. Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE."""
+
+    async def run(self) -> None:
+        """Fetch the keys with which the issuer signs, until canceled."""
 
 
 class KeyStore(Protocol):
@@ -83,13 +86,6 @@ class KeyStore(Protocol):
 
     async def token_secret(self) -> bytes:
         """Return the secret that signs this store's watch tokens."""
-
-
-class Signing(Issuer, Protocol):
-    """Keeps the keys of an issuer."""
-
-    async def run(self) -> None:
-        """Fetch them until canceled."""
 
 
 class Access:
@@ -122,7 +118,7 @@ class Access:
         self._keys = {key.id: key for key in stored}
         self._token_secret = token_secret
         self.replica_secret = hmac.digest(token_secret, b"replicas", "sha256").hex()
-        """The text with which replicas of this gateway recognize calls of one another."""
+        """The secret that replicas of this gateway send with the calls that they forward."""
         self._required = required
         self._current = current
         self._on_revoke: list[Callable[[], None]] = []

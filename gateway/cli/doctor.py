@@ -203,7 +203,7 @@ async def _archive(settings: Settings) -> list[Finding]:
 def _accounts(settings: Settings) -> list[Finding]:
     """Check that the credentials of added accounts can be decrypted, and that Higgsfield accepts them."""
     from gateway.accounts import decrypted
-    from gateway.assembly import open_vault
+    from gateway.assembly import open_encryption
     from gateway.cli.operator import running_gateway
     from gateway.config import SettingError
     from gateway.higgsfield.credentials import parse_credentials
@@ -212,7 +212,7 @@ def _accounts(settings: Settings) -> list[Finding]:
 
     store = settings.store
     try:
-        vault = open_vault(settings)
+        encryption = open_encryption(settings)
         if not isinstance(store, Path):
             from gateway.store.postgres.store import credentials
 
@@ -222,7 +222,7 @@ def _accounts(settings: Settings) -> list[Finding]:
             return [] if socket is None else _accounts_of_gateway(socket)
         else:
             stored = files.credentials(store) if store.exists() else []
-        found = [(one.account, parse_credentials(text)) for one, text in decrypted(stored, vault) if text]
+        found = [(one.account, parse_credentials(text)) for one, text in decrypted(stored, encryption) if text]
     except SettingError as error:
         return [Finding("accounts", PROBLEM, str(error), "see docs/accounts.md")]
     except (StoreOpenError, ModuleNotFoundError):

@@ -16,7 +16,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from gateway import sign_on
+from gateway import oidc
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.running import Running, eventually, run, soul
@@ -36,6 +36,7 @@ class Issuer:
         self.keys: dict[str, Any] = {"one": RSA}
         self.url = ""
         self.named = ""
+        self.padding = ""
         self.fetched = self.described = 0
 
     async def __aenter__(self) -> Issuer:
@@ -63,7 +64,7 @@ class Issuer:
         for name, key in self.keys.items():
             kind = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"
             found.append({**json.loads(kinds[kind].to_jwk(key.public_key())), "kid": name, "use": "sig"})
-        return web.json_response({"keys": found})
+        return web.json_response({"keys": found, "padding": self.padding})
 
     def token(self, *, key: Any = RSA, name: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
         """Return a token; a claim that is None is left out."""
@@ -87,7 +88,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 @pytest.fixture
 async def running(tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    monkeypatch.setattr(sign_on, "FETCH_AGAIN", 0.05)
+    monkeypatch.setattr(oidc, "FETCH_AGAIN", 0.05)
     async with run(tmp_path, AUTH="keys", OIDC_ISSUER=issuer.url, OIDC_AUDIENCE=AUDIENCE) as started:
         yield started
 
@@ -169,6 +170,23 @@ async def test_a_new_key_of_the_issuer_is_fetched_and_an_old_one_forgotten(runni
     assert await code(old, "ListGenerations", LIST) == "UNAUTHENTICATED"
 
 
+async def test_keys_that_arrive_in_parts_are_read(running: Running, issuer: Issuer) -> None:
+    issuer.keys, issuer.padding = {"two": EC}, "x" * (300 << 10)  # more than a socket returns at once
+    client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
+    assert await code(client, "ListGenerations", LIST) == "OK"
+
+
+async def test_keys_over_the_size_limit_are_not_read(running: Running, issuer: Issuer) -> None:
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+    before, issuer.keys, issuer.padding = issuer.fetched, {"two": EC}, "x" * oidc.LARGEST_DOCUMENT
+    client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
+
+    while issuer.fetched < before + 2:
+        with pytest.raises(RpcFailure, match="UNAVAILABLE"):
+            await client.call("ListGenerations", LIST)
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+
+
 async def test_another_issuer_at_the_address_is_not_believed(running: Running, issuer: Issuer) -> None:
     assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
     before, issuer.named, issuer.keys = issuer.described, "https://another.example", {"two": EC}
@@ -186,7 +204,7 @@ async def test_a_watch_token_lives_no_longer_than_the_token_that_created_it(runn
     assert await code(client, "ListGenerations", LIST) == "OK"
     request = token_pb.CreateWatchTokenRequest(filter={"labels": {"a": "b"}}, ttl={"seconds": 3000})
     made = await client.call("CreateWatchToken", request)
-    assert made.expire_time.seconds == expires + sign_on.LEEWAY
+    assert made.expire_time.seconds == expires + oidc.LEEWAY
     assert await code(running.caller("grpc", made.token), "ListGenerations", LIST) == "OK"
 
 

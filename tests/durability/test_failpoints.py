@@ -239,11 +239,11 @@ def test_one_class_with_failpoints_sends_every_request() -> None:
         "higgsfield/uploads.py",
         "higgsfield/media.py",
         "callbacks_http/transport.py",
-        "sign_on.py",
+        "oidc.py",
     }
     assert callers("aiohttp.ClientSession") == {
         "higgsfield/transport.py _open", "higgsfield/uploads.py _opened", "higgsfield/media.py _opened",
-        "callbacks_http/transport.py post", "sign_on.py _fetch",
+        "callbacks_http/transport.py post", "oidc.py _fetch",
     }  # fmt: skip
     assert callers("_opened") == {"higgsfield/uploads.py put", "higgsfield/media.py open"}
     assert "request_class=_Request" in ast.unparse(function("higgsfield/transport.py", "_open"))

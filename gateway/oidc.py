@@ -1,4 +1,8 @@
-"""Verifies JSON Web Tokens of an OpenID Connect issuer, whose keys it fetches and keeps (docs/access.md)."""
+"""Verifies the JSON Web Tokens of an OpenID Connect issuer (docs/access.md).
+
+`Access` calls `identify` for each call with such a token. It makes no network call: `run` fetches the issuer's keys in
+the background. While they are not known, calls fail with UNAVAILABLE, which clients retry.
+"""
 
 import asyncio
 import json
@@ -22,19 +26,22 @@ from gateway.generations.ports import Clock
 log = logging.getLogger(__name__)
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Only signatures by private keys: with a shared secret, whoever can verify a token can also make one."""
+"""Only algorithms with private keys. With a shared secret, the gateway itself could sign tokens."""
 FETCH_EVERY, FETCH_AGAIN = 600.0, 10.0
 """Seconds between fetches of the issuer's keys, and the fewest between two that unknown keys or failures cause."""
 FETCH_WITHIN = 10.0
+"""Seconds for one fetch, of the issuer's configuration and its keys."""
 LEEWAY = 30
 """Seconds by which the issuer's clock may differ."""
 MOST_VERIFIED = 10_000
-"""Verified tokens that are remembered, because a signature takes longer to verify than most calls; and unknown keys."""
+"""The size of the cache of verified tokens, because a signature takes longer to verify than most calls. Also the most
+unknown key ids that one fetch looks for."""
 LARGEST_DOCUMENT = 1 << 20
+"""The most bytes of the issuer's configuration, and of its keys."""
 SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
 
-class SignOn:
+class OidcIssuer:
     """Accepts the tokens of one issuer, for one audience. `run` must run.
 
     `tenant_claim` and `scope_claim` are the claims with the tenant and the scopes.
@@ -47,9 +54,13 @@ class SignOn:
         self._tenant_claim = tenant_claim
         self._scope_claim = scope_claim
         self._keys: dict[str, jwt.PyJWK] | None = None
-        self._asked: set[str] = set()
+        """The issuer's keys by their ids; None before the first fetch has succeeded."""
+        self._wanted: set[str] = set()
+        """The unknown key ids of tokens that arrived since the last fetch began."""
         self._absent: set[str] = set()
+        """The key ids that the last fetch looked for and did not find."""
         self._pause: asyncio.Future[None] | None = None
+        """The wait for the next regular fetch. Its result ends it."""
         self._verified: dict[str, Identity] = {}
 
     def identify(self, token: str) -> Identity:
@@ -68,16 +79,16 @@ class SignOn:
     async def run(self) -> None:
         """Fetch the issuer's keys: at the start, regularly, and when a token names an unknown one."""
         while True:
-            asked, self._asked = self._asked, set()
+            wanted, self._wanted = self._wanted, set()
             try:
                 async with asyncio.timeout(FETCH_WITHIN):
                     self._keys = await self._fetch()
-                self._absent = asked - self._keys.keys()
+                self._absent = wanted - self._keys.keys()
                 self._verified.clear()
             except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError) as error:
                 log.warning("the keys of the issuer could not be fetched", extra={"error": type(error).__name__})
             await rest(self._clock, FETCH_AGAIN)
-            if self._keys is not None and not self._asked:
+            if self._keys is not None and not self._wanted:
                 self._pause = asyncio.get_running_loop().create_future()
                 await self._clock.wait(self._pause, FETCH_EVERY)
 
@@ -86,7 +97,7 @@ class SignOn:
             name = str(jwt.get_unverified_header(token).get("kid", ""))
             key = None if self._keys is None else self._keys.get(name)
             if key is None:
-                self._ask(name)
+                self._request_fetch(name)
                 if name in self._absent:
                     raise invalid_credentials("the token is signed with a key that its issuer does not have")
                 raise gateway_unavailable("the keys of the issuer are being fetched")
@@ -104,10 +115,10 @@ class SignOn:
             raise invalid_credentials(f"the token is not valid: {type(error).__name__}", **expired) from None
         return self._identity(claims)
 
-    def _ask(self, name: str) -> None:
-        """Fetch the keys again as soon as that is allowed, and find out whether the issuer has this one."""
-        if len(self._asked) < MOST_VERIFIED:
-            self._asked.add(name)
+    def _request_fetch(self, name: str) -> None:
+        """Have `run` fetch the keys as soon as FETCH_AGAIN allows, to find out whether the issuer has this one."""
+        if len(self._wanted) < MOST_VERIFIED:
+            self._wanted.add(name)
         if self._pause is not None and not self._pause.done():
             self._pause.set_result(None)
 
@@ -136,10 +147,15 @@ class SignOn:
 
 
 async def _document(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+    """Return a JSON object. Raises ValueError or aiohttp.ClientError."""
+    body = bytearray()
     async with session.get(url, allow_redirects=False, raise_for_status=True) as response:
-        body = await response.content.read(LARGEST_DOCUMENT)
-        if response.status != 200 or not response.content.at_eof():
+        if response.status != 200:
             raise ValueError("not a document")
+        async for part in response.content.iter_any():
+            body += part
+            if len(body) > LARGEST_DOCUMENT:
+                raise ValueError("too large")
     content = json.loads(body)
     if not isinstance(content, dict):
         raise ValueError("not an object")

@@ -1,22 +1,25 @@
-"""Encrypts what the store keeps of Higgsfield's credentials, with keys that are not in the store (docs/accounts.md)."""
+"""Encrypts the credentials of Higgsfield accounts before they are stored, with keys that are not in the store.
+
+docs/accounts.md specifies it. `gateway/accounts.py` uses it through its port `Encryption`.
+"""
 
 from collections.abc import Sequence
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 
-class Sealing:
-    """Encrypts with the first of some keys, and decrypts with each of them. Raises ValueError for a malformed key."""
+class FernetEncryption:
+    """Encrypts with the first key, and decrypts with any of them. Raises ValueError for a malformed key."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         self._keys = MultiFernet([Fernet(key) for key in keys])
         self._first = Fernet(keys[0])
 
-    def seal(self, text: str) -> bytes:
+    def encrypt(self, text: str) -> bytes:
         """Return the encrypted text."""
         return self._first.encrypt(text.encode())
 
-    def open(self, sealed: bytes) -> str | None:
+    def decrypt(self, sealed: bytes) -> str | None:
         """Return a text that was encrypted with one of the keys; None if it was not."""
         try:
             return self._keys.decrypt(sealed).decode()
