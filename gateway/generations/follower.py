@@ -23,6 +23,7 @@ from gateway.generations.clock import spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.forecast import RunTimes
+from gateway.generations.journal import caller
 from gateway.generations.model import (
     FOLLOWED,
     Generation,
@@ -529,6 +530,9 @@ class Follower:
                 due_steps.cancels_late_start(generation) and await self._has_waited(generation)
             )
             if cancel:
+                # The decision is the follower's, even if a caller's read has caused this poll: the audit log must not
+                # name that caller. The poll has a task of its own, so this changes no other context.
+                caller.set(None)
                 await self._upstream.cancel(generation)
             report = await self._upstream.status(generation)
         except GatewayError as error:

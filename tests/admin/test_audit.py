@@ -17,7 +17,8 @@ from tests.admin.conftest import submit_and_lose
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
 from tests.support.operator import ask, command
-from tests.support.running import Running, run, soul
+from tests.support.running import Running, name_of, run, soul
+from tests.support.timeline import run_timed
 
 TERMS = {"AUTH": "keys", "AUDIT": "on", "ADMIN_ADDRESS": "127.0.0.1:0", "UPSTREAM_IDEMPOTENCY": "off"}
 
@@ -123,6 +124,17 @@ async def test_a_resolution_and_an_adoption_have_entries(tmp_path: Path) -> None
             ("gateway.start", "gateway"), ("generation.submit", "anonymous"), ("generation.resolve", "operator"),
             ("generation.resolve", "operator"), ("generation.resolve", "operator"),
         ]  # fmt: skip
+
+
+async def test_a_cancellation_at_the_start_timeout_is_not_the_act_of_a_reader(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, queue_seconds=600.0, AUDIT="on", POLL_MIN="30", POLL_MAX="30") as running:
+        running.plan(on="cancel", kind="500")
+        fox = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED, start_timeout={"seconds": 2}))
+        await running.advance(5.0)
+        assert name_of(await running.get(fox.id)) == "CANCELED"  # this call caused the poll that cancels again
+        entries = await running.gateway._core.store.audit.audit_entries(1, 10)
+        acts = [json.loads(entry.text)["act"] for entry in entries]
+        assert acts == ["gateway.start", "generation.submit"]
 
 
 async def exported(running: Running) -> list[dict[str, Any]]:
