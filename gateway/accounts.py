@@ -3,11 +3,12 @@
 Credentials are stored encrypted. Nothing shows them again: they leave this module only for the client that uses them.
 """
 
+import asyncio
 import logging
 import re
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from gateway.access.keys import is_tenant
 from gateway.concurrency import OwnedTasks
@@ -27,6 +28,8 @@ from gateway.generations.ports import Clock
 from gateway.generations.stores import AccountStore, StoredCredentials, UnconfirmedError
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 KEY = PREFIX + "ACCOUNTS_KEY"
 LARGEST_WEIGHT = 1000
@@ -119,6 +122,7 @@ class AccountManager:
         self._stored: list[StoredCredentials] = []
         self._pools: dict[str, Pool] = {}
         self._tasks = OwnedTasks()
+        self._changing = asyncio.Lock()
 
     async def load(self) -> None:
         """Decrypt and connect the stored credentials. Raises SettingError if a key is missing or wrong.
@@ -146,22 +150,22 @@ class AccountManager:
 
     async def add(self, name: str, text: str, tenant: str) -> AccountState:
         """Add an account with its first credentials. With a `tenant`, only that one may use it."""
-        return await self._tasks.finish(self._add(name, text, tenant))
+        return await self._change(lambda: self._add(name, text, tenant))
 
     async def rotate(self, name: str, text: str) -> AccountState:
         """Add credentials to an account. New submissions use them at once; the older ones stay until `remove`."""
-        return await self._tasks.finish(self._rotate(name, text))
+        return await self._change(lambda: self._rotate(name, text))
 
     async def remove(self, name: str, *, only_old: bool, force: bool) -> None:
         """Remove an account, or with `only_old` the secrets of its older credentials.
 
         It is refused while unfinished generations need them, unless with `force`, and while a tenant uses the account.
         """
-        await self._tasks.finish(self._remove(name, only_old=only_old, force=force))
+        await self._change(lambda: self._remove(name, only_old=only_old, force=force))
 
     async def assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
         """Set the accounts of a tenant, as names and weights; without any, it uses the default account."""
-        return await self._tasks.finish(self._assign(tenant, pool))
+        return await self._change(lambda: self._assign(tenant, pool))
 
     async def listed(self, *, check: bool) -> tuple[Sequence[AccountState], Mapping[str, Pool]]:
         """Return all accounts and the accounts of tenants. With `check`, Higgsfield is asked about the credentials."""
@@ -172,6 +176,15 @@ class AccountManager:
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
         await self._tasks.drained()
+
+    async def _change(self, change: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make a change when the one before it has ended, so that each sees what it depends on."""
+
+        async def in_turn() -> T:
+            async with self._changing:
+                return await change()
+
+        return await self._tasks.finish(in_turn())
 
     async def _add(self, name: str, text: str, tenant: str) -> AccountState:
         wrong = []
@@ -219,7 +232,7 @@ class AccountManager:
         newest = max((one.create_time for one in self._stored if one.account == name), default=0.0)
         create_time = Wall(max(self._clock.moment().wall, newest + 0.001))  # the clock may have been set back
         one = StoredCredentials(credentials, name, tenant, self._encryption.encrypt(text), create_time)
-        await self._write(lambda: self._store.keep_credentials(one))
+        await self._confirmed(lambda: self._store.keep_credentials(one))
         self._stored.append(one)
         self._connections.connect(text)
         self._publish()
@@ -227,7 +240,9 @@ class AccountManager:
 
     async def _remove(self, name: str, *, only_old: bool, force: bool) -> None:
         account = self._existing(name)
-        if not only_old and (tenants := [tenant for tenant, pool in self._pools.items() if name in pool]):
+        # Not those in memory: an assignment whose outcome is unknown is in the store only.
+        pools = {} if only_old else await self._confirmed(self._store.pools)
+        if tenants := [tenant for tenant, pool in pools.items() if name in pool]:
             raise invalid_field("name", f"is used by the tenant {tenants[0]}: assign other accounts first")
         gone = account.credentials[1:] if only_old else account.credentials
         needed = self._in_flight(gone)
@@ -237,10 +252,10 @@ class AccountManager:
             for place, one in enumerate(self._stored):
                 if one.id in gone and one.sealed:
                     retired = replace(one, sealed=b"")
-                    await self._write(lambda id=one.id: self._store.seal_credentials(id, b""))  # type: ignore[misc]
+                    await self._confirmed(lambda id=one.id: self._store.seal_credentials(id, b""))  # type: ignore[misc]
                     self._stored[place] = retired
         else:
-            await self._write(lambda: self._store.delete_account(name))
+            await self._confirmed(lambda: self._store.delete_account(name))
             self._stored = [one for one in self._stored if one.account != name]
         self._publish()
         for credentials in gone:
@@ -263,7 +278,7 @@ class AccountManager:
         if wrong:
             raise invalid_input(wrong)
         assigned = dict(pool)
-        await self._write(lambda: self._store.keep_pool(tenant, assigned))
+        await self._confirmed(lambda: self._store.keep_pool(tenant, assigned))
         self._pools.pop(tenant, None)
         if assigned:
             self._pools[tenant] = assigned
@@ -309,9 +324,10 @@ class AccountManager:
         for act in self._on_change:
             act(credentials)
 
-    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
+    async def _confirmed(self, access: Callable[[], Awaitable[T]]) -> T:
+        """Access the store. Raises GatewayError if it does not confirm it."""
         try:
-            await write()
+            return await access()
         except UnconfirmedError as error:
             raise gateway_unavailable("the store did not confirm the change: make it again") from error
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway.accounts import AccountState
 from gateway.config import SettingError
+from gateway.errors import GatewayError
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generations
 from tests.accounts.conftest import (
@@ -206,6 +208,27 @@ async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> N
     assert raised.value.reason == "NOT_CANCELABLE"  # the default account does not know its request
     await add(running, "again", FILMS)
     assert await finish(running, shop, fox.id) == "COMPLETED"
+
+
+async def test_changes_at_once_are_made_one_after_another(start: Start) -> None:
+    running = await start()
+    manager = running.gateway._core.accounts
+    two = await asyncio.gather(manager.add("own", FILMS, ""), manager.add("own", ADS, ""), return_exceptions=True)
+    assert [type(one) for one in two] == [AccountState, GatewayError]
+    await add(running, "films", NEWER)
+    removed, assigned = await asyncio.gather(
+        manager.remove("films", only_old=False, force=False),
+        manager.assign("shop", [("films", 1)]),
+        return_exceptions=True,
+    )
+    assert removed is None
+    assert isinstance(assigned, GatewayError)
+
+
+async def test_an_account_is_not_removed_after_an_assignment_with_an_unknown_outcome(running: Running) -> None:
+    """The answer to the write was lost: the assignment is in the store, but not in memory."""
+    await running.gateway._core.store.accounts.keep_pool("shop", {"films": 1})
+    assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
 
 
 async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_start(running: Running) -> None:

@@ -19,7 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import chained
-from gateway.config import read_settings
+from gateway.config import SettingError, read_settings
 from gateway.rpc.forwarding import LED, READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
@@ -411,6 +411,34 @@ async def test_keys_apply_on_every_replica(settings: dict[str, str]) -> None:
                 await watched
             with pytest.raises(Exception, match="revoked"):
                 await client.get(known.id)
+
+
+async def test_the_next_leader_uses_the_accounts_that_an_operator_has_added_at_a_replica(
+    settings: dict[str, str], tmp_path: Path
+) -> None:
+    """It needs the key that encrypts them, and does not start without it."""
+    key = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc="
+    other = "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="
+    options = SandboxOptions(port=0, credentials="sandbox:sandbox films:films-secret")
+    async with Sandbox(options, ManualClock()) as sandbox:
+        settings["HFGATEWAY_UPSTREAM_URL"] = sandbox.url
+        settings["HFGATEWAY_ACCOUNTS_KEY"] = key
+        async with gateways(settings, {}, {}) as (first, second):
+            async with grpc.aio.insecure_channel(second._ports._socket) as channel:
+                operator = AdminServiceStub(channel)
+                await operator.AddAccount(admin_pb.AddAccountRequest(name="films", credentials="films:films-secret"))
+                account = admin_pb.WeightedAccount(name="films")
+                await operator.AssignAccounts(admin_pb.AssignAccountsRequest(tenant="default", accounts=[account]))
+            for wrong in ("", other):
+                with pytest.raises(SettingError, match="HFGATEWAY_ACCOUNTS_KEY"):
+                    async with gateways(settings | {"HFGATEWAY_ACCOUNTS_KEY": wrong}, {}):
+                        pass
+            async with AsyncClient(second.grpc_address, retry=RETRY) as client:
+                await client.submit(soul("a fox"), wait_for="accepted")
+                await first.stop()
+                await client.submit(soul("an owl"), wait_for="accepted")
+        prompts = [one.prompt for one in sandbox.state.accounts["films:films-secret"].generations.values()]
+        assert sorted(prompts) == ["a fox", "an owl"]
 
 
 async def test_a_replica_that_cannot_read_the_log_refuses_calls(
