@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 PARAMETER = re.compile(r"(?<!:):(\w+)")
 """A named parameter; `::` before a type is none."""
+_ENTRY = re.compile(r"^-- (name|fragment): (\w+)\n((?:-- .*\n)*)([^;]+);$", flags=re.MULTILINE)
+_FRAGMENT = re.compile(r"{(\w+)}")
 
 
 class Statement(NamedTuple):
@@ -19,11 +21,17 @@ class Statement(NamedTuple):
 
 
 def described(engine: str = "sqlite") -> dict[str, Statement]:
-    """Read the statements of an engine with their descriptions."""
+    """Read the statements of an engine with their descriptions. Fragments are inserted where statements name them."""
     text = (resources.files("gateway.store") / "sql" / engine / "queries.sql").read_text()
-    found = re.findall(r"^-- name: (\w+)\n((?:-- .*\n)*)([^;]+);$", text, flags=re.MULTILINE)
+    entries = _ENTRY.findall(text)
+    fragments = {name: sql for kind, name, _, sql in entries if kind == "fragment"}
     return {
-        name: Statement(comment.removeprefix("-- ").replace("\n-- ", " ").strip(), sql) for name, comment, sql in found
+        name: Statement(
+            comment.removeprefix("-- ").replace("\n-- ", " ").strip(),
+            _FRAGMENT.sub(lambda found: fragments[found[1]], sql),
+        )
+        for kind, name, comment, sql in entries
+        if kind == "name"
     }
 
 

@@ -1,7 +1,22 @@
 -- Every statement of the PostgreSQL store. Each has a name, a description, and named parameters, and is a transaction by
--- itself. A statement that writes begins with `fenced`: it locks the lease against a takeover until the commit, and has
--- no row if another gateway has taken it over, or if the server lacks writes that it has acknowledged (`log.writes`).
--- Then it changes nothing, because every other part depends on that row.
+-- itself. `{NAME}` in a statement is replaced by the fragment of that name.
+
+-- Fragments -----------------------------------------------------------------------------------------------------------
+
+-- fragment: fenced
+-- Every statement that writes begins with it: lock the lease against a takeover until the commit. There is no row if
+-- another gateway has taken it over, or if the server lacks writes that it has acknowledged (`log.writes`). Then the
+-- statement changes nothing, because every other part depends on that row.
+fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE);
+
+-- fragment: audited
+-- Append one entry to the audit log if it is on (`audit` is not NULL) and the statement has `written` a row.
+numbered AS (
+    UPDATE log SET audit_sequence = audit_sequence + 1,
+        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
+    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
+),
+audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered);
 
 -- The lease and the store itself --------------------------------------------------------------------------------------
 
@@ -63,7 +78,7 @@ SELECT replicas.replica, address, beat FROM lease JOIN replicas ON replicas.repl
 
 -- name: write_peer
 -- Store the address at which other replicas reach the gRPC port of the holder of the lease, in place of earlier ones.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 old AS (DELETE FROM meta USING fenced WHERE name LIKE 'peer %' AND name <> 'peer ' || :fence::bigint),
 written AS (
     INSERT INTO meta (name, value) SELECT 'peer ' || :fence::bigint, :peer::text FROM fenced
@@ -107,7 +122,7 @@ SELECT value FROM meta WHERE name = :name;
 
 -- name: write_epoch
 -- Store the name of a new history of the store.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' AND value <> :epoch RETURNING name),
 numbered AS (
     UPDATE log SET audit_sequence = audit_sequence + 1,
@@ -119,7 +134,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: write_probe
 -- Write as many bytes as a submission may need, to find out whether the server has room for them.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO meta (name, value) SELECT 'probe', repeat('0', :bytes) FROM fenced
     ON CONFLICT (name) DO UPDATE SET value = excluded.value RETURNING name
@@ -132,7 +147,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Claim idempotency keys for new generations, with their requests and first changes. A key that is used inserts nothing.
 -- A claim that does not fit into its limits inserts nothing either: `over` is 1 if it certainly exceeds one, 2 if it
 -- does so with the earlier claims of this statement, some of which may not be stored, and 3 if it lacks a price.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 given AS (
     SELECT given.*, given.request_id IS NOT NULL AND (
         EXISTS (SELECT FROM generations WHERE generations.request_id = given.request_id)
@@ -269,7 +284,7 @@ FROM given LEFT JOIN new ON new.place = given.place LEFT JOIN refused ON refused
 
 -- name: save
 -- Save new versions of generations with all that follows from them, unless another write changed a version.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 given AS (
     SELECT * FROM unnest(
         :id::text[], :version_before::bigint[], :tenant::text[], :account::text[], :idempotency_key::text[],
@@ -454,7 +469,7 @@ SELECT time FROM changes, log WHERE changes.position = log.position;
 
 -- name: delete
 -- Remove a generation with its content, and append its removal to the log.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 removed AS (DELETE FROM generations USING fenced WHERE id = :generation_id RETURNING id, tenant),
 raised AS (
     INSERT INTO tenants (tenant, horizon)
@@ -518,7 +533,7 @@ SELECT generation_id, request_id, account, origin FROM removals WHERE generation
 
 -- name: confirm_removal
 -- Record that Higgsfield removed the data of a deleted generation.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM removals USING fenced WHERE generation_id = :generation_id RETURNING generation_id),
 marked AS (UPDATE keys SET deleted = 2 FROM fenced WHERE generation_id = :generation_id AND deleted = 1)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
@@ -534,7 +549,7 @@ SELECT EXISTS (SELECT FROM generations WHERE done AND ended_at < :ended_before)
 
 -- name: prune_generations
 -- Remove generations that ended before a steady time, the first to end first, with their content.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 removed AS (
     DELETE FROM generations USING fenced WHERE id IN (
         SELECT id FROM generations WHERE done AND ended_at < :ended_before ORDER BY ended_at, id LIMIT :limit
@@ -555,7 +570,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM removed
 
 -- name: prune_removal_changes
 -- Delete the changes that record old removals, and raise the horizons of their tenants.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM changes USING fenced WHERE revision = 0 AND time < :ended_before RETURNING tenant, position),
 raised AS (
     INSERT INTO tenants (tenant, horizon) SELECT tenant, max(position) FROM written GROUP BY tenant
@@ -565,13 +580,13 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: prune_keys
 -- Delete the old keys that have no generation any more.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM keys USING fenced WHERE orphaned AND used_at < :keys_before RETURNING key)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: prune_durations
 -- Keep the newest 300 run times of each model.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     DELETE FROM durations USING fenced WHERE id IN (
         SELECT id FROM (
@@ -585,7 +600,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: insert_webhook
 -- Store a webhook, unless it is a duplicate or the generation has too many.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO deliveries (generation_id, name, request_id, status, time)
     SELECT :generation_id::text, :name::text, :request_id::text, :status::text, :time::double precision FROM fenced
@@ -598,7 +613,7 @@ FROM written;
 
 -- name: finish_webhook
 -- Mark a webhook as processed. `again` frees its name, so that a duplicate is processed again.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE deliveries SET processed = true, name = name || :suffix::text FROM fenced
     WHERE generation_id = :generation_id AND name = :name RETURNING name
@@ -613,7 +628,7 @@ SELECT generation_id, name, request_id, status FROM deliveries WHERE NOT process
 
 -- name: insert_events
 -- Store events, in place of those with the same time. Ignores events of deleted generations.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 given AS (
     SELECT * FROM unnest(
         :generation_id::text[], :time::double precision[], :description::text[], :source::smallint[], :method::text[],
@@ -649,7 +664,7 @@ SELECT model_id, traits, seconds FROM durations ORDER BY id;
 
 -- name: replace_correction
 -- Store by how much the steady clock was ahead of Higgsfield's from a time on, and delete other corrections.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 forgotten AS (
     DELETE FROM corrections USING fenced WHERE since = ANY(:forget::double precision[]) AND since <> :since
 ),
@@ -677,7 +692,7 @@ SELECT account FROM accounts;
 
 -- name: keep_credentials
 -- Store credentials of an account, unless the account has them.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO credentials (id, account, tenant, sealed, create_time)
     SELECT :id::text, :account::text, :tenant::text, :sealed::bytea, :create_time::double precision FROM fenced
@@ -687,39 +702,24 @@ written AS (
     WHERE (credentials.account, credentials.tenant) <> (excluded.account, excluded.tenant)
     RETURNING 1
 ),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: seal_credentials
 -- Replace the encrypted text of credentials.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE credentials SET sealed = :sealed::bytea FROM fenced
     WHERE id = :id::text AND sealed <> :sealed::bytea RETURNING 1
 ),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_account
 -- Delete all credentials of an account.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM credentials USING fenced WHERE account = :account::text RETURNING 1),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_credentials
@@ -728,30 +728,20 @@ SELECT id, account, tenant, sealed, create_time FROM credentials ORDER BY create
 
 -- name: keep_pool
 -- Store the accounts of a tenant.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO pools (tenant, accounts) SELECT :tenant::text, :accounts::text FROM fenced
     ON CONFLICT (tenant) DO UPDATE SET accounts = excluded.accounts WHERE pools.accounts <> excluded.accounts
     RETURNING 1
 ),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_pool
 -- Delete the accounts of a tenant.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM pools USING fenced WHERE tenant = :tenant::text RETURNING 1),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_pools
@@ -760,7 +750,7 @@ SELECT tenant, accounts FROM pools ORDER BY tenant;
 
 -- name: replace_catalog
 -- Store a catalog in place of the previous one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO catalogs (account, origin, name, items, fetched_at, fetch_time)
     SELECT :account::text, :origin::text, :name::text, :items::text, :fetched_at::double precision,
@@ -782,7 +772,7 @@ LOCK TABLE limits IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: set_limits
 -- Replace the limits of a subject. Those of a new one begin with the use by the generations that are stored.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 matching AS (
     SELECT done, state, price, budget_day FROM generations
     WHERE tenant = :tenant::text
@@ -828,14 +818,9 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_limits
 -- Remove the limits of a subject.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND subject = :subject::text RETURNING 1),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_limits
@@ -887,7 +872,7 @@ SELECT sequence, text, hash FROM audit WHERE sequence >= :first ORDER BY sequenc
 
 -- name: insert_audit
 -- Append an entry to the audit log that is about no other change.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 numbered AS (
     UPDATE log SET audit_sequence = audit_sequence + 1,
         audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
@@ -898,7 +883,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM numbere
 
 -- name: insert_api_key
 -- Store a new API key as its hash.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO api_keys (id, tenant, name, hash, create_time, scopes, expire_time)
     SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision, :scopes::text,
@@ -916,31 +901,21 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: revoke_api_key
 -- Store when an API key was revoked. The first time is kept.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE api_keys SET revoke_time = :revoke_time FROM fenced WHERE id = :id AND revoke_time IS NULL RETURNING id
 ),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: expire_api_key
 -- Store when an API key expires.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE api_keys SET expire_time = :expire_time FROM fenced
     WHERE id = :id AND expire_time IS DISTINCT FROM :expire_time RETURNING id
 ),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_api_keys
@@ -951,7 +926,7 @@ SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FRO
 
 -- name: insert_callback
 -- Insert a new callback with its secrets. Inserts no row if the tenant has used the idempotency key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO callbacks (
         id, tenant, url, wanted, every_change, idempotency_key, fingerprint, create_time, position,
@@ -975,7 +950,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: update_callback
 -- Replace what can change in a callback and its secrets. With `due`, its pending deliveries are due then at the latest.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE callbacks SET
         wanted = :wanted, every_change = :every_change, position = :position, paused = :paused,
@@ -1002,7 +977,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_callback
 -- Delete a callback with its secrets and deliveries.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM callbacks USING fenced WHERE id = :callback_id RETURNING id),
 unsigned AS (DELETE FROM callback_secrets USING fenced WHERE callback_id = :callback_id),
 undelivered AS (DELETE FROM callback_deliveries USING fenced WHERE callback_id = :callback_id)
@@ -1018,7 +993,7 @@ SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, nu
 
 -- name: take_deliveries
 -- Store new deliveries and the position of their callback, and delete those that were settled before a wall time.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (UPDATE callbacks SET position = :position FROM fenced WHERE id = :callback_id RETURNING id),
 settled AS (
     DELETE FROM callback_deliveries USING fenced
@@ -1039,7 +1014,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: update_delivery
 -- Replace what an attempt changes in a delivery.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE callback_deliveries SET
         next_at = :next_at, state = :state, attempts = :attempts, refusals = :refusals, problem = :problem::smallint,
@@ -1053,7 +1028,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- name: attempt_delivery
 -- Store a delivery after an attempt, and the health of its callback if it changed. With `due`, the pending deliveries
 -- that an unavailable receiver missed are due then at the latest.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE callback_deliveries SET
         next_at = CASE WHEN attempted THEN :next_at ELSE least(next_at, :due::double precision) END,
@@ -1088,7 +1063,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_delivery
 -- Delete one delivery of a callback.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     DELETE FROM callback_deliveries USING fenced
     WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision
@@ -1117,7 +1092,7 @@ ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
 
 -- name: insert_copies
 -- Plan copies of outputs or their previews, unless they are planned already or their generation was deleted.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 given AS (
     SELECT * FROM unnest(
         :generation_id::text[], :output::integer[], :preview::boolean[], :url::text[], :key::text[],
@@ -1136,7 +1111,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: assign_copies
 -- Assign the pending copies of other archives to this one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE archive_files SET archive = :archive FROM fenced WHERE state = 0 AND archive <> :archive
     RETURNING generation_id
@@ -1166,7 +1141,7 @@ WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
 
 -- name: keep_copy
 -- Record that a pending copy was made, and erase the URL of its source. If its generation is gone, the row is not needed.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 orphaned AS (
     DELETE FROM archive_files USING fenced
     WHERE generation_id = :generation_id AND output = :output AND preview = :preview AND state <> 3
@@ -1186,7 +1161,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced,
 
 -- name: postpone_copy
 -- Count a failed attempt and store the time of the next one; with `give_up`, a pending copy is given up.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 orphaned AS (
     DELETE FROM archive_files USING fenced
     WHERE generation_id = :generation_id AND output = :output AND preview = :preview
@@ -1207,7 +1182,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_copy
 -- Delete the row of a file that was removed from the archive.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     DELETE FROM archive_files USING fenced
     WHERE generation_id = :generation_id AND output = :output AND preview = :preview RETURNING generation_id
@@ -1227,7 +1202,7 @@ SELECT count(*) AS waiting FROM archive_files WHERE state IN (0, 3);
 
 -- name: insert_character
 -- Store an order before it is sent. Inserts no row if the tenant has used the idempotency key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO characters (
         id, tenant, idempotency_key, fingerprint, account, name, version, known, sent_date, sent_at
@@ -1244,13 +1219,13 @@ FROM written;
 
 -- name: bind_character
 -- Store the id of the character that an order created.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (UPDATE characters SET character_id = :character_id FROM fenced WHERE id = :id RETURNING id)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_unbound_character
 -- Delete an order that created no character, which frees its key.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (DELETE FROM characters USING fenced WHERE id = :id AND character_id IS NULL RETURNING id)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
@@ -1261,7 +1236,7 @@ FROM characters ORDER BY id;
 
 -- name: insert_removed_character
 -- Store that a character is to be deleted, or that Higgsfield has deleted it. The latter is never undone.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO removed_characters (account, character_id, tenant, gone)
     SELECT :account::text, :character_id::text, :tenant::text, :gone::boolean FROM fenced
@@ -1278,7 +1253,7 @@ SELECT account, character_id, tenant, gone FROM removed_characters;
 
 -- name: insert_agent_session
 -- Store a new session with its key. Inserts no row if the tenant has used the key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
     SELECT :tenant::text, :key::text, :fingerprint::bytea, :session_id::text, :after_message_id::text,
@@ -1299,7 +1274,7 @@ SELECT tenant FROM agent_sessions WHERE id = :session_id;
 
 -- name: insert_agent_key
 -- Claim a key for a message, before it is sent. Inserts no row if the tenant has used the key for another one.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO agent_keys (tenant, key, fingerprint, session_id, after_message_id, used_at)
     SELECT :tenant::text, :key::text, :fingerprint::bytea, :session_id::text, :after_message_id::text,
@@ -1318,7 +1293,7 @@ WHERE tenant = :tenant AND key = :key;
 
 -- name: bind_agent_message
 -- Store Higgsfield's id of the message that was sent with a key.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     UPDATE agent_keys SET message_id = :message_id FROM fenced WHERE tenant = :tenant AND key = :key RETURNING key
 )
@@ -1326,7 +1301,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- name: delete_unbound_agent_key
 -- Free the key of a message that Higgsfield did not accept.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     DELETE FROM agent_keys USING fenced WHERE tenant = :tenant AND key = :key AND message_id IS NULL RETURNING key
 )
@@ -1348,7 +1323,7 @@ WHERE message_id IS NULL AND fingerprint <> :session_fingerprint ORDER BY used_a
 
 -- name: insert_agent_media
 -- Store the tenant of a media slot.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     INSERT INTO agent_media (tenant, id, created_at)
     SELECT :tenant::text, :id::text, :created_at::double precision FROM fenced
@@ -1370,7 +1345,7 @@ SELECT EXISTS (
 
 -- name: prune_agents
 -- Delete the old media slots, and the old keys of sessions and of messages that were sent.
-WITH fenced AS (SELECT FROM lease WHERE fence = :fence AND (SELECT writes FROM log) >= :writes FOR SHARE),
+WITH {fenced},
 written AS (
     DELETE FROM agent_keys USING fenced
     WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint) RETURNING key
