@@ -1,10 +1,8 @@
 """Registers the metrics that are read from the parts of a running core."""
 
 from collections.abc import Callable, Sequence
-from typing import cast
 
 from gateway.archive.archiver import Archiver
-from gateway.config import PostgresUrl
 from gateway.core import Core
 from gateway.generations.stores import Saved
 from gateway.replica import Replica
@@ -45,8 +43,8 @@ def register_role(serving: Callable[[], Core | Replica], telemetry: Telemetry) -
         return isinstance(serving(), Core)
 
     def age() -> float:
-        now = serving()
-        return cast(SharedStore, now.store).age if isinstance(now.settings.store, PostgresUrl) else 0.0
+        store = serving().store
+        return store.age if isinstance(store, SharedStore) else 0.0
 
     rows: list[_Row] = [
         ("leads", "1 if this gateway does all work and all writes of its store, else 0", leads),

@@ -107,6 +107,7 @@ def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
         name, equals, weight = one.partition("=")
         if equals and not weight.isdecimal():
             raise click.BadParameter("must be NAME or NAME=WEIGHT, for example films=3", param_hint="--account")
+        # The message has no weight that was given as 0, so -1 stands for it, which the server refuses as well.
         request.accounts.add(name=name, weight=int(weight or 1) or -1)
     operator.ask(lambda admin: admin.AssignAccounts, request)
     return 0

@@ -614,7 +614,8 @@ class Follower:
         now = self._clock.moment().steady
         pause = self._gap(entry.generation, entry.errors)
         if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
-            log.error("Higgsfield refuses the credentials on a status call")
+            about = {"account": entry.generation.spec.account}
+            log.error("Higgsfield refuses the credentials on a status call", extra=about)
             pause = max(pause, self._paces.longest)
         self._poll_limits[entry.generation.spec.account].refused(failure, now)
         self._plan_poll(entry, max(pause, failure.retry_after or 0.0))
