@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -101,21 +101,22 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
 
 
 @keys.command(name="list")
+@click.option("--tenant", default="", metavar="NAME", help="Only the keys of a tenant.")
 @click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 @_offline
-def list_keys(operator: Operator, as_json: bool, offline: bool) -> int:
+def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> int:
     """List keys, a line for each: id, tenant, creation time, active, expired or revoked, name, scopes, expiry."""
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
-        request = pb.ListApiKeysRequest()
-        found: Sequence[pb.ApiKey] = operator.ask(lambda admin: admin.ListApiKeys, request).api_keys
+        pages = operator.pages(lambda admin: admin.ListApiKeys, pb.ListApiKeysRequest(tenant=tenant))
+        found: Iterable[pb.ApiKey] = (key for page in pages for key in page.api_keys)
     else:
         from gateway.rpc.admin import api_key_message
 
         async def listed(access: Access) -> Sequence[pb.ApiKey]:
-            return [api_key_message(key) for key in access.listed()]
+            return [api_key_message(key) for key in access.listed() if tenant in {"", key.tenant}]
 
         found = _on_store(settings, listed)
     for key in found:

@@ -132,8 +132,8 @@ def _number(name: str, value: str) -> int:
 def _listed(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    request = pb.ListLimitsRequest(tenant=tenant)
-    return list(operator.ask(lambda admin: admin.ListLimits, request).limits)
+    pages = operator.pages(lambda admin: admin.ListLimits, pb.ListLimitsRequest(tenant=tenant))
+    return [one for page in pages for one in page.limits]
 
 
 def _show(one: pb.LimitsOfSubject) -> None:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 PATIENCE = 90.0
 """Seconds for a call, which may have to wait for Higgsfield."""
+PAGE = 1000
+"""Items of a page, the most that AdminService returns."""
 
 
 def read_valid_settings() -> Settings:
@@ -83,6 +85,17 @@ class Operator:
         with self._calling() as (admin, metadata):
             return rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
 
+    def pages(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Any) -> Iterator[Answer]:
+        """Make a call for each page of a list, and yield the responses; like `ask`."""
+        request.page_size = PAGE
+        with self._calling() as (admin, metadata):
+            while True:
+                answer: Any = rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
+                yield answer
+                request.page_token = answer.next_page_token
+                if not request.page_token:
+                    return
+
     def stream(
         self, rpc: Callable[[AdminServiceStub], Callable[..., Iterable[Answer]]], request: Message
     ) -> Iterator[Answer]:
@@ -101,7 +114,7 @@ class Operator:
         credentials = channel_credentials(where.trust) if where.address else None
         address = where.address or _socket()
         metadata = [("authorization", f"Bearer {where.api_key}")] if where.address and where.api_key else []
-        options = [("grpc.max_receive_message_length", -1)]  # a list of 100,000 keys is larger than the usual 4 MiB
+        options = [("grpc.max_receive_message_length", -1)]  # the sums of many groups exceed the usual 4 MiB
         if credentials:
             channel = grpc.secure_channel(address, credentials, options)
         else:

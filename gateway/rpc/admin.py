@@ -12,6 +12,7 @@ from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
 from gateway.errors import Violation, gateway_unavailable, invalid_field, invalid_input
 from gateway.generations.budgets import Budgets
+from gateway.generations.limits import Limited
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
@@ -20,6 +21,7 @@ from gateway.rpc import wire
 from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
 from gateway.rpc.convert import seconds, wall_time
+from gateway.rpc.pages import Page
 from gateway.rpc.subject_limits import limits_message, limits_of
 from gateway.rpc.usage import answer_of, query_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
@@ -117,9 +119,13 @@ class AdminHandlers:
         key, secret = await self._access.rotate_key(request.id, overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
-    async def list_api_keys(self, _: pb.ListApiKeysRequest, __: Call) -> pb.ListApiKeysResponse:
-        """List all API keys, without their secrets."""
-        return pb.ListApiKeysResponse(api_keys=[api_key_message(key) for key in self._access.listed()])
+    async def list_api_keys(self, request: pb.ListApiKeysRequest, _: Call) -> pb.ListApiKeysResponse:
+        """Return a page of API keys, without their secrets, oldest first."""
+        page: Page[ApiKey] = Page(request, lambda key: (key.create_time, key.id))
+        answer = pb.ListApiKeysResponse()
+        keys = (key for key in self._access.listed() if request.tenant in {"", key.tenant})
+        answer.next_page_token = page.fill(answer.api_keys, keys, api_key_message)
+        return answer
 
     async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
         """Revoke an API key."""
@@ -133,9 +139,15 @@ class AdminHandlers:
         return pb.SetLimitsResponse(limits=limits_message(now, await self._budgets.uncertain(now)))
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
-        """List limits and what is used of them."""
-        found = [one for one in await self._budgets.listed() if request.tenant in {"", one.tenant}]
-        return pb.ListLimitsResponse(limits=[limits_message(one, await self._budgets.uncertain(one)) for one in found])
+        """Return a page of limits and what is used of them."""
+        page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
+        limits = [one for one in await self._budgets.listed() if request.tenant in {"", one.tenant}]
+        uncertain = {(one.tenant, one.subject): await self._budgets.uncertain(one) for one in page.of(limits)}
+        answer = pb.ListLimitsResponse()
+        answer.next_page_token = page.fill(
+            answer.limits, limits, lambda one: limits_message(one, uncertain[one.tenant, one.subject])
+        )
+        return answer
 
     async def query_usage(self, request: pb.QueryUsageRequest, _: Call) -> pb.QueryUsageResponse:
         """Sum up what was used."""

@@ -2,30 +2,25 @@
 
 import asyncio
 import contextlib
-import hashlib
-import json
-from collections.abc import AsyncGenerator, Callable, Sequence
-from typing import Any, TypeVar
-
-from google.protobuf.message import Message
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from gateway.catalog.merged import Entry, Models
 from gateway.catalog.model import Item, Lifecycle, Model, Motion, Preset, SoulStyle
 from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
-from gateway.rpc import page_tokens, wire
+from gateway.rpc import wire
 from gateway.rpc.call import Call
+from gateway.rpc.pages import Page
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 
-DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
-LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 PATIENCE = 5.0
 """Seconds for which a call waits for a catalog that was never fetched."""
 MARGIN, MARGIN_SHARE = 0.1, 0.05
 AT_ONCE = 10
 """Schemas that are converted before other tasks get a turn. Each takes most of a millisecond."""
-_T = TypeVar("_T", Model, Motion, SoulStyle, Preset)
+T = TypeVar("T", Model, Motion, SoulStyle, Preset)
 
 
 class CatalogHandlers:
@@ -41,15 +36,16 @@ class CatalogHandlers:
         """Return a page of models, sorted by id."""
         if request.output_kind not in generation_pb2.MediaKind.values():
             raise invalid_field("output_kind", "is not a value this gateway knows")
-        page = _Page(request)
+        page: Page[Model] = Page(request, _place)
         models = await self._models(call)
         wanted = int(request.output_kind)
         wall = self._catalogs.wall
-        items = [
+        shown = [
             one.model
             for one in models.by_id.values()
             if wanted in (0, one.model.kind) and (request.include_gone or one.lifecycle(wall) is not Lifecycle.GONE)
         ]
+        items = [*_matching(shown, request.query)]
         if request.include_schema:
             await self._make_schemas(page.of(items))
         answer = pb.ListModelsResponse()
@@ -93,15 +89,15 @@ class CatalogHandlers:
 
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
         """Return a page of motions, sorted by name."""
-        page = _Page(request)
+        page: Page[Motion] = Page(request, _place)
         listed = await self._catalogs.motions(_patience(call))
         answer = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
-        answer.next_page_token = page.fill(answer.motions, listed.items, _motion_message)
+        answer.next_page_token = page.fill(answer.motions, _matching(listed.items, request.query), _motion_message)
         return answer
 
     async def list_soul_styles(self, request: pb.ListSoulStylesRequest, call: Call) -> pb.ListSoulStylesResponse:
         """Return a page of the styles of one version of Soul, sorted by name."""
-        page = _Page(request)
+        page: Page[SoulStyle] = Page(request, _place)
         if request.version not in generation_input_pb2.SoulVersion.values():
             raise invalid_field("version", "is not a value this gateway knows")
         if request.version == generation_input_pb2.SOUL_VERSION_CINEMA:
@@ -109,15 +105,15 @@ class CatalogHandlers:
         second = request.version == generation_input_pb2.SOUL_VERSION_V2
         listed = await self._catalogs.soul_styles(_patience(call), second=second)
         answer = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
-        answer.next_page_token = page.fill(answer.soul_styles, listed.items, _style_message)
+        answer.next_page_token = page.fill(answer.soul_styles, _matching(listed.items, request.query), _style_message)
         return answer
 
     async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
         """Return a page of a model's presets, sorted by name."""
-        page = _Page(request)
+        page: Page[Preset] = Page(request, _place)
         listed = await self._catalogs.presets(_required("model_id", request.model_id), _patience(call))
         answer = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
-        answer.next_page_token = page.fill(answer.presets, listed.items, _preset_message)
+        answer.next_page_token = page.fill(answer.presets, _matching(listed.items, request.query), _preset_message)
         return answer
 
     async def _models(self, call: Call) -> Models:
@@ -164,64 +160,14 @@ class CatalogHandlers:
         )
 
 
-class _Page:
-    """The page of a sorted list that a request asks for. Raises INVALID_INPUT."""
-
-    def __init__(self, request: Any) -> None:
-        if request.page_size < 0:
-            raise invalid_field("page_size", "must not be negative")
-        self._size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        self._query = request.query.casefold()
-        self._bound_to = _others(request)
-        self._after = _read_place(page_tokens.read_page_token(request.page_token, self._bound_to))
-
-    def of(self, items: Sequence[_T]) -> list[_T]:
-        """Return the items of the page, and the first item of the next page if there is one."""
-        matching = (one for one in items if self._query in one.name.casefold())
-        found: list[_T] = []
-        for one in matching:
-            if self._after is None or _place(one) > self._after:
-                found.append(one)
-                if len(found) > self._size:
-                    break
-        return found
-
-    def fill(self, into: Any, items: Sequence[_T], message: Callable[[_T], Message]) -> str:
-        """Add the page's messages to a repeated field, and return the token of the next page."""
-        found = self.of(items)
-        total = 0
-        for number, one in enumerate(found):
-            made = message(one)
-            total += made.ByteSize()
-            if number == self._size or (total > LARGEST_PAGE_BYTES and number):
-                return page_tokens.page_token(json.dumps(_place(found[number - 1])), self._bound_to)
-            into.append(made)
-        return ""
+def _matching(items: Iterable[T], query: str) -> Iterator[T]:
+    """Return the items whose name contains a text, in any case."""
+    return (one for one in items if query.casefold() in one.name.casefold())
 
 
-def _place(item: Item) -> list[str]:
+def _place(item: Item) -> tuple[str, str]:
     """Return the sort key of an item."""
-    return [item.id, ""] if isinstance(item, Model) else [item.name.casefold(), item.id]
-
-
-def _read_place(text: str | None) -> list[str] | None:
-    if text is None:
-        return None
-    try:
-        name, item_id = json.loads(text)
-    except (ValueError, TypeError):
-        raise invalid_field("page_token", "was not issued by this gateway") from None
-    return [str(name), str(item_id)]
-
-
-def _others(request: Any) -> bytes:
-    """Return a hash of all fields of a request except its page token."""
-    plain = type(request)()
-    plain.CopyFrom(request)
-    plain.DiscardUnknownFields()
-    plain.ClearField("page_token")
-    content = plain.DESCRIPTOR.full_name.encode() + b"\0" + plain.SerializeToString(deterministic=True)
-    return hashlib.sha256(content).digest()[:8]
+    return (item.id, "") if isinstance(item, Model) else (item.name.casefold(), item.id)
 
 
 def _patience(call: Call) -> float:

@@ -13,11 +13,13 @@ import pytest
 from gateway.access import keys
 from gateway.cli import exits
 from gateway.store.sqlite import SqliteStore
+from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.app.command import Finished, environment, run
 from tests.durability.process import GatewayProcess
 from tests.support.commits import commits
+from tests.support.operator import ask, refused
 from tests.support.running import Running, soul
 from tests.support.transports import RpcFailure
 
@@ -84,15 +86,39 @@ async def test_keys_can_be_created_before_the_gateway_runs(tmp_path: Path) -> No
                 assert code == answer
 
 
-async def test_a_list_may_be_larger_than_grpcs_usual_limit(tmp_path: Path) -> None:
-    path, number = tmp_path / "store.db", 10_000
+async def test_a_list_has_all_keys_in_pages(tmp_path: Path) -> None:
+    """With the longest names, a page of 1,000 is as large as its limit in bytes allows."""
+    path = tmp_path / "store.db"
     store = SqliteStore(path, lambda _: None)
-    made = [keys.new_key("red", "🦊" * keys.LONGEST_NAME, 1.0)[0] for _ in range(number)]
+    made = [keys.new_key("red", "🦊" * keys.LONGEST_NAME, 1.0 + number // 7)[0] for number in range(10_000)]
+    made.append(keys.new_key("blue", "", 5.5)[0])
     await asyncio.gather(*map(store.keys.add_api_key, made))
     await store.close()
     async with GatewayProcess(tmp_path, "http://127.0.0.1:9", auth="keys"):
-        listed = await hfgateway(path, "list")
-    assert (listed.code, len(listed.out.splitlines())) == (0, number)
+        listed, blue = await hfgateway(path, "list"), await hfgateway(path, "list", "--tenant", "blue", "--json")
+    oldest_first = [key.id for key in sorted(made, key=lambda key: (key.create_time, key.id))]
+    assert (listed.code, [line.split()[0] for line in listed.out.splitlines()]) == (0, oldest_first)
+    assert [json.loads(line)["id"] for line in blue.out.splitlines()] == [made[-1].id]
+
+
+async def test_a_page_of_keys_begins_after_the_one_before(running: Running) -> None:
+    for _ in range(3):
+        await running.key("red")
+    first = await ask(running, "ListApiKeys", admin_pb.ListApiKeysRequest(page_size=2, tenant="red"))
+    token = first.next_page_token
+    request = admin_pb.ListApiKeysRequest(page_size=2, page_token=token, tenant="red")
+    second = await ask(running, "ListApiKeys", request)
+    everyone = [key.id for key in running.gateway.access.listed() if key.tenant == "red"]
+    assert [key.id for key in (*first.api_keys, *second.api_keys)] == everyone
+    assert (len(first.api_keys), second.next_page_token) == (2, "")
+    for wrong in (
+        admin_pb.ListApiKeysRequest(page_size=-1),
+        admin_pb.ListApiKeysRequest(page_size=2, page_token=token),
+        admin_pb.ListApiKeysRequest(page_token="x"),
+        admin_pb.ListLimitsRequest(page_size=2, page_token=token, tenant="red"),
+    ):
+        rpc = type(wrong).__name__.removesuffix("Request")
+        assert await refused(running, rpc, wrong) == "INVALID_ARGUMENT", wrong
 
 
 async def test_keys_and_revocations_survive_a_restart(running: Running) -> None:

@@ -45,6 +45,20 @@ async def refusal(caller: Transport, request: pb.SubmitGenerationRequest) -> Rpc
     return raised.value
 
 
+async def test_limits_are_listed_in_pages(running: Running) -> None:
+    for number in range(5):
+        await set_limits(running, f"t{number}", in_flight=number + 1)
+    found, request = [], admin_pb.ListLimitsRequest(page_size=2)
+    for _ in range(3):
+        page = await ask(running, "ListLimits", request)
+        found += [(one.tenant, one.limits.in_flight) for one in page.limits]
+        request.page_token = page.next_page_token
+    assert not request.page_token
+    assert found == [(f"t{number}", number + 1) for number in range(5)]
+    listed = await command(running, "limits", "list")
+    assert len(listed.out.splitlines()) == 5
+
+
 async def test_a_budget_is_reserved_settled_and_shown(running: Running) -> None:
     await set_limits(running, credits_per_day="0.1", credits_per_month="1.5")
     fox = await running.submit(soul("a fox"))

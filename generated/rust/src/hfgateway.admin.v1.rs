@@ -192,13 +192,26 @@ pub struct CreateApiKeyResponse {
     #[prost(string, tag = "2")]
     pub secret: ::prost::alloc::string::String,
 }
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct ListApiKeysRequest {}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListApiKeysRequest {
+    /// The largest number of keys in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most 2 MiB.
+    #[prost(int32, tag = "1")]
+    pub page_size: i32,
+    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+    #[prost(string, tag = "2")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Only the keys of this tenant. Empty: of all tenants.
+    #[prost(string, tag = "3")]
+    pub tenant: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListApiKeysResponse {
     /// The keys, oldest first.
     #[prost(message, repeated, tag = "1")]
     pub api_keys: ::prost::alloc::vec::Vec<ApiKey>,
+    /// The page_token of the next page. Empty after the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct RotateApiKeyRequest {
@@ -322,12 +335,21 @@ pub struct ListLimitsRequest {
     /// Only the limits of this tenant. Empty: of all tenants.
     #[prost(string, tag = "1")]
     pub tenant: ::prost::alloc::string::String,
+    /// The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListLimitsResponse {
     /// The limits, sorted by tenant and subject.
     #[prost(message, repeated, tag = "1")]
     pub limits: ::prost::alloc::vec::Vec<LimitsOfSubject>,
+    /// The page_token of the next page. Empty after the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ExportAuditRequest {
@@ -849,7 +871,10 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the API keys of all tenants, oldest first, including revoked ones.
+        /// Lists API keys, oldest first, including revoked ones.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
         ///
         /// Retry: safe.
         pub async fn list_api_keys(
@@ -974,7 +999,10 @@ pub mod admin_service_client {
                 .insert(GrpcMethod::new("hfgateway.admin.v1.AdminService", "SetLimits"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists all limits and what is used of them, sorted by tenant and subject.
+        /// Lists limits and what is used of them, sorted by tenant and subject.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
         ///
         /// Retry: safe.
         pub async fn list_limits(
@@ -1345,7 +1373,10 @@ pub mod admin_service_server {
             tonic::Response<super::CreateApiKeyResponse>,
             tonic::Status,
         >;
-        /// Lists the API keys of all tenants, oldest first, including revoked ones.
+        /// Lists API keys, oldest first, including revoked ones.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
         ///
         /// Retry: safe.
         async fn list_api_keys(
@@ -1396,7 +1427,10 @@ pub mod admin_service_server {
             tonic::Response<super::SetLimitsResponse>,
             tonic::Status,
         >;
-        /// Lists all limits and what is used of them, sorted by tenant and subject.
+        /// Lists limits and what is used of them, sorted by tenant and subject.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
         ///
         /// Retry: safe.
         async fn list_limits(

@@ -1108,7 +1108,13 @@ func (x *CreateApiKeyResponse) GetSecret() string {
 }
 
 type ListApiKeysRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The largest number of keys in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most 2 MiB.
+	PageSize int32 `protobuf:"varint,1,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only the keys of this tenant. Empty: of all tenants.
+	Tenant        string `protobuf:"bytes,3,opt,name=tenant,proto3" json:"tenant,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1143,10 +1149,33 @@ func (*ListApiKeysRequest) Descriptor() ([]byte, []int) {
 	return file_hfgateway_admin_v1_admin_service_proto_rawDescGZIP(), []int{16}
 }
 
+func (x *ListApiKeysRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListApiKeysRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListApiKeysRequest) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
 type ListApiKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The keys, oldest first.
-	ApiKeys       []*ApiKey `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
+	ApiKeys []*ApiKey `protobuf:"bytes,1,rep,name=api_keys,json=apiKeys,proto3" json:"api_keys,omitempty"`
+	// The page_token of the next page. Empty after the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1186,6 +1215,13 @@ func (x *ListApiKeysResponse) GetApiKeys() []*ApiKey {
 		return x.ApiKeys
 	}
 	return nil
+}
+
+func (x *ListApiKeysResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 type RotateApiKeyRequest struct {
@@ -1773,7 +1809,11 @@ func (x *SetLimitsResponse) GetLimits() *LimitsOfSubject {
 type ListLimitsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only the limits of this tenant. Empty: of all tenants.
-	Tenant        string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	Tenant string `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+	PageToken     string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1815,10 +1855,26 @@ func (x *ListLimitsRequest) GetTenant() string {
 	return ""
 }
 
+func (x *ListLimitsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListLimitsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
 type ListLimitsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The limits, sorted by tenant and subject.
-	Limits        []*LimitsOfSubject `protobuf:"bytes,1,rep,name=limits,proto3" json:"limits,omitempty"`
+	Limits []*LimitsOfSubject `protobuf:"bytes,1,rep,name=limits,proto3" json:"limits,omitempty"`
+	// The page_token of the next page. Empty after the last page.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1858,6 +1914,13 @@ func (x *ListLimitsResponse) GetLimits() []*LimitsOfSubject {
 		return x.Limits
 	}
 	return nil
+}
+
+func (x *ListLimitsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
 }
 
 type ExportAuditRequest struct {
@@ -3142,10 +3205,15 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"expireTime\"c\n" +
 	"\x14CreateApiKeyResponse\x123\n" +
 	"\aapi_key\x18\x01 \x01(\v2\x1a.hfgateway.admin.v1.ApiKeyR\x06apiKey\x12\x16\n" +
-	"\x06secret\x18\x02 \x01(\tR\x06secret\"\x14\n" +
-	"\x12ListApiKeysRequest\"L\n" +
+	"\x06secret\x18\x02 \x01(\tR\x06secret\"h\n" +
+	"\x12ListApiKeysRequest\x12\x1b\n" +
+	"\tpage_size\x18\x01 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tR\tpageToken\x12\x16\n" +
+	"\x06tenant\x18\x03 \x01(\tR\x06tenant\"t\n" +
 	"\x13ListApiKeysResponse\x125\n" +
-	"\bapi_keys\x18\x01 \x03(\v2\x1a.hfgateway.admin.v1.ApiKeyR\aapiKeys\"Z\n" +
+	"\bapi_keys\x18\x01 \x03(\v2\x1a.hfgateway.admin.v1.ApiKeyR\aapiKeys\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"Z\n" +
 	"\x13RotateApiKeyRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x123\n" +
 	"\aoverlap\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\aoverlap\"c\n" +
@@ -3189,11 +3257,15 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
 	"\x06limits\x18\x03 \x01(\v2\x1a.hfgateway.admin.v1.LimitsR\x06limits\"P\n" +
 	"\x11SetLimitsResponse\x12;\n" +
-	"\x06limits\x18\x01 \x01(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"+\n" +
+	"\x06limits\x18\x01 \x01(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"g\n" +
 	"\x11ListLimitsRequest\x12\x16\n" +
-	"\x06tenant\x18\x01 \x01(\tR\x06tenant\"Q\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x1b\n" +
+	"\tpage_size\x18\x02 \x01(\x05R\bpageSize\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\"y\n" +
 	"\x12ListLimitsResponse\x12;\n" +
-	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"v\n" +
+	"\x06limits\x18\x01 \x03(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"v\n" +
 	"\x12ExportAuditRequest\x12%\n" +
 	"\x0eafter_sequence\x18\x01 \x01(\x03R\rafterSequence\x129\n" +
 	"\n" +

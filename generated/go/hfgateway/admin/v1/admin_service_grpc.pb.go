@@ -94,7 +94,10 @@ type AdminServiceClient interface {
 	//
 	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
 	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
-	// Lists the API keys of all tenants, oldest first, including revoked ones.
+	// Lists API keys, oldest first, including revoked ones.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 	//
 	// Retry: safe.
 	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
@@ -121,7 +124,10 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
-	// Lists all limits and what is used of them, sorted by tenant and subject.
+	// Lists limits and what is used of them, sorted by tenant and subject.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 	//
 	// Retry: safe.
 	ListLimits(ctx context.Context, in *ListLimitsRequest, opts ...grpc.CallOption) (*ListLimitsResponse, error)
@@ -434,7 +440,10 @@ type AdminServiceServer interface {
 	//
 	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
 	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
-	// Lists the API keys of all tenants, oldest first, including revoked ones.
+	// Lists API keys, oldest first, including revoked ones.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 	//
 	// Retry: safe.
 	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
@@ -461,7 +470,10 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)
-	// Lists all limits and what is used of them, sorted by tenant and subject.
+	// Lists limits and what is used of them, sorted by tenant and subject.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 	//
 	// Retry: safe.
 	ListLimits(context.Context, *ListLimitsRequest) (*ListLimitsResponse, error)

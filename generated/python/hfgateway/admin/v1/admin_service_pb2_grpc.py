@@ -214,7 +214,10 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListApiKeys(self, request, context):
-        """Lists the API keys of all tenants, oldest first, including revoked ones.
+        """Lists API keys, oldest first, including revoked ones.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
         Retry: safe.
         """
@@ -261,7 +264,10 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListLimits(self, request, context):
-        """Lists all limits and what is used of them, sorted by tenant and subject.
+        """Lists limits and what is used of them, sorted by tenant and subject.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
         Retry: safe.
         """

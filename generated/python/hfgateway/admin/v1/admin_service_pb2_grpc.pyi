@@ -89,7 +89,10 @@ class AdminServiceStub:
     Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
     """
     ListApiKeys: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListApiKeysRequest, _admin_service_pb2.ListApiKeysResponse]
-    """Lists the API keys of all tenants, oldest first, including revoked ones.
+    """Lists API keys, oldest first, including revoked ones.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
     Retry: safe.
     """
@@ -120,7 +123,10 @@ class AdminServiceStub:
     Retry: safe.
     """
     ListLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListLimitsRequest, _admin_service_pb2.ListLimitsResponse]
-    """Lists all limits and what is used of them, sorted by tenant and subject.
+    """Lists limits and what is used of them, sorted by tenant and subject.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
     Retry: safe.
     """
@@ -249,7 +255,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
     """
     ListApiKeys: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListApiKeysRequest, _admin_service_pb2.ListApiKeysResponse]  # type: ignore[assignment]
-    """Lists the API keys of all tenants, oldest first, including revoked ones.
+    """Lists API keys, oldest first, including revoked ones.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
     Retry: safe.
     """
@@ -280,7 +289,10 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe.
     """
     ListLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListLimitsRequest, _admin_service_pb2.ListLimitsResponse]  # type: ignore[assignment]
-    """Lists all limits and what is used of them, sorted by tenant and subject.
+    """Lists limits and what is used of them, sorted by tenant and subject.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
     Retry: safe.
     """
@@ -442,7 +454,10 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListApiKeysRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListApiKeysResponse, _abc.Awaitable[_admin_service_pb2.ListApiKeysResponse]]:
-        """Lists the API keys of all tenants, oldest first, including revoked ones.
+        """Lists API keys, oldest first, including revoked ones.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
         Retry: safe.
         """
@@ -497,7 +512,10 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ListLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ListLimitsResponse, _abc.Awaitable[_admin_service_pb2.ListLimitsResponse]]:
-        """Lists all limits and what is used of them, sorted by tenant and subject.
+        """Lists limits and what is used of them, sorted by tenant and subject.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
 
         Retry: safe.
         """

@@ -499,6 +499,26 @@ export declare const CreateApiKeyResponseSchema: GenMessage<CreateApiKeyResponse
  * @generated from message hfgateway.admin.v1.ListApiKeysRequest
  */
 export declare type ListApiKeysRequest = Message<"hfgateway.admin.v1.ListApiKeysRequest"> & {
+  /**
+   * The largest number of keys in the response. 0 means 100, and more than 1,000 mean 1,000. A page has at most 2 MiB.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Only the keys of this tenant. Empty: of all tenants.
+   *
+   * @generated from field: string tenant = 3;
+   */
+  tenant: string;
 };
 
 /**
@@ -517,6 +537,13 @@ export declare type ListApiKeysResponse = Message<"hfgateway.admin.v1.ListApiKey
    * @generated from field: repeated hfgateway.admin.v1.ApiKey api_keys = 1;
    */
   apiKeys: ApiKey[];
+
+  /**
+   * The page_token of the next page. Empty after the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -839,6 +866,20 @@ export declare type ListLimitsRequest = Message<"hfgateway.admin.v1.ListLimitsRe
    * @generated from field: string tenant = 1;
    */
   tenant: string;
+
+  /**
+   * The largest number of subjects in the response. 0 means 100, and more than 1,000 mean 1,000.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The next_page_token of the previous page. Empty for the first page. It is valid only with the same other fields.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
 };
 
 /**
@@ -857,6 +898,13 @@ export declare type ListLimitsResponse = Message<"hfgateway.admin.v1.ListLimitsR
    * @generated from field: repeated hfgateway.admin.v1.LimitsOfSubject limits = 1;
    */
   limits: LimitsOfSubject[];
+
+  /**
+   * The page_token of the next page. Empty after the last page.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
 };
 
 /**
@@ -1600,7 +1648,10 @@ export declare const AdminService: GenService<{
     output: typeof CreateApiKeyResponseSchema;
   },
   /**
-   * Lists the API keys of all tenants, oldest first, including revoked ones.
+   * Lists API keys, oldest first, including revoked ones.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
    *
    * Retry: safe.
    *
@@ -1659,7 +1710,10 @@ export declare const AdminService: GenService<{
     output: typeof SetLimitsResponseSchema;
   },
   /**
-   * Lists all limits and what is used of them, sorted by tenant and subject.
+   * Lists limits and what is used of them, sorted by tenant and subject.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
    *
    * Retry: safe.
    *

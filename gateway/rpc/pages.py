@@ -1,0 +1,70 @@
+"""The page of a sorted list that a request asks for, by its `page_size` and `page_token`."""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from heapq import nsmallest
+from typing import Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+
+from gateway.errors import invalid_field
+from gateway.rpc import page_tokens
+
+DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
+LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+T = TypeVar("T")
+
+
+class Page(Generic[T]):
+    """A page of a list that is sorted by `place`, a unique key of texts and numbers.
+
+    Raises INVALID_INPUT for a negative `page_size`, and for a `page_token` of a request with other fields.
+    """
+
+    def __init__(self, request: Any, place: Callable[[T], tuple[str | float, ...]]) -> None:
+        if request.page_size < 0:
+            raise invalid_field("page_size", "must not be negative")
+        self._size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        self._place = place
+        self._bound_to = _others(request)
+        after = page_tokens.read_page_token(request.page_token, self._bound_to)
+        self._after = None if after is None else _read_place(after)
+
+    def of(self, items: Iterable[T]) -> Sequence[T]:
+        """Return the items of the page, and the first item of the next page if there is one."""
+        after = self._after
+        try:
+            left = items if after is None else [one for one in items if self._place(one) > after]
+        except TypeError:
+            raise invalid_field("page_token", "was not issued by this gateway") from None
+        return nsmallest(self._size + 1, left, key=self._place)
+
+    def fill(self, into: Any, items: Iterable[T], message: Callable[[T], Message]) -> str:
+        """Add the page's messages to a repeated field, and return the token of the next page."""
+        found = self.of(items)
+        total = 0
+        for number, one in enumerate(found):
+            made = message(one)
+            total += made.ByteSize()
+            if number == self._size or (total > LARGEST_PAGE_BYTES and number):
+                return page_tokens.page_token(json.dumps(self._place(found[number - 1])), self._bound_to)
+            into.append(made)
+        return ""
+
+
+def _read_place(text: str) -> tuple[str | float, ...]:
+    try:
+        return tuple(json.loads(text))
+    except (ValueError, TypeError):
+        raise invalid_field("page_token", "was not issued by this gateway") from None
+
+
+def _others(request: Any) -> bytes:
+    """Return a hash of all fields of a request except its page token."""
+    plain = type(request)()
+    plain.CopyFrom(request)
+    plain.DiscardUnknownFields()
+    plain.ClearField("page_token")
+    content = plain.DESCRIPTOR.full_name.encode() + b"\0" + plain.SerializeToString(deterministic=True)
+    return hashlib.sha256(content).digest()[:8]
