@@ -12,7 +12,7 @@ import statistics
 from bench.figures import Figure, at_most, value
 from gateway.generations.forecast import GUESSES, RunTimes
 from gateway.generations.model import GenerationId
-from gateway.generations.pace import MOST_LOOKS, Paces, Trust, is_stale
+from gateway.generations.pace import MOST_START_CHECKS, Paces, Trust, is_stale
 
 SEED = 20_261_121
 LEARNED, MEASURED = 300, 4000
@@ -61,8 +61,12 @@ def _watched(trace: Trace, source: random.Random) -> tuple[float, float, float]:
     for number, (queued, runs) in enumerate(trace):
         shown, looks, ends = math.inf, 0, queued + runs
         at = max(paces.starts_after("model"), paces.shortest)
-        while at < ends and shown == math.inf and (not looks or (looks < MOST_LOOKS and paces.spare_looks > 0)):
-            paces.spare_looks -= bool(looks)
+        while (
+            at < ends
+            and shown == math.inf
+            and (not looks or (looks < MOST_START_CHECKS and paces.spare_start_checks > 0))
+        ):
+            paces.spare_start_checks -= bool(looks)
             looks += 1
             started = at + CALL / 2 >= queued
             paces.learn_start("model", at, started=started)

@@ -418,7 +418,7 @@ def _look_again(credentials: Collection[str], feed: Feed, lifecycle: _Lifecycle)
     lifecycle.admissions.tidy()
     for entry in [*feed.entries.values()]:
         if entry.generation.spec.account in credentials:
-            lifecycle.follower.look(entry.generation.id)
+            lifecycle.follower.replan(entry.generation.id)
     lifecycle.removals.wake()
 
 
@@ -610,7 +610,7 @@ async def _resume(base: _Base, lifecycle: _Lifecycle, unfinished: Sequence[Gener
     """Hand over the generations that an earlier process left unfinished."""
     store = base.store
     lifecycle.sender.connect(
-        lifecycle.service.observe, lifecycle.follower.look, await store.accounts.latched_accounts()
+        lifecycle.service.observe, lifecycle.follower.replan, await store.accounts.accounts_without_repeats()
     )
     lifecycle.follower.resume(unfinished)
     lifecycle.sender.resume([*unfinished, *await store.generations.ended_with_stray()])

@@ -1,7 +1,8 @@
 """The Higgsfield accounts that this process knows, and which of them a tenant uses. docs/accounts.md specifies it.
 
-An account has one or more credentials, of which the newest is used for new submissions. Credentials are identified by a
-hash of their key id. A generation keeps the id of the credentials that it is sent with (`Spec.account`).
+An account has one or more sets of credentials, of which the newest is used for new submissions. A set of credentials
+has an id, a hash of its key id, which the parameters `credentials` of this module are. A generation keeps the id of the
+credentials that it is sent with (`Spec.account`).
 """
 
 import hashlib

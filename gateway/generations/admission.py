@@ -45,11 +45,11 @@ LONGEST_RUN = 900.0
 A value that is too short does no harm: Higgsfield refuses the submission, which costs nothing.
 """
 
-SILENCES = 5
+SILENT_IN_A_ROW = 5
 """The gate closes after this number of submissions in a row without a usable answer."""
 
-SLOWLY, SLOWLY_FOR, AT_ONCE = 100.0, 60.0, 10
-"""Submissions per second, for this number of seconds after the gate has opened, and the size of a burst."""
+RECOVERY_RATE, RECOVERY_FOR, RECOVERY_BURST = 100.0, 60.0, 10
+"""After the gate has opened: submissions per second, for how many seconds, and how many may be sent at once."""
 
 REFUSED_FOR = 600.0
 """Seconds for which new submissions of a pool avoid an account that has refused its credentials or has no credits."""
@@ -111,9 +111,9 @@ class Admission:
         self._slowly_until = self._next_at = 0.0
         self._refused_until = 0.0
 
-    def go_slowly(self, now: Steady) -> None:
-        """Limit the rate of submissions for SLOWLY_FOR seconds, because many may have been waiting."""
-        self._slowly_until = now + SLOWLY_FOR
+    def limit_rate(self, now: Steady) -> None:
+        """Limit the rate of submissions for RECOVERY_FOR seconds, because many may have been waiting."""
+        self._slowly_until = now + RECOVERY_FOR
 
     def track(self, generation: Generation) -> None:
         """Update the counts from a committed generation. If one ended, the next probe may be sent at once."""
@@ -153,8 +153,8 @@ class Admission:
         if name in self._waits:
             self._leave(name)
 
-    def holds_up(self, tenant: str, weight: int, now: Steady) -> Failure | None:
-        """Return why a new submission of a tenant would have to wait; None if it can be sent now."""
+    def delay_for(self, tenant: str, weight: int, now: Steady) -> Failure | None:
+        """Return the `Generation.delay` of a new submission that has to wait; None if it can be sent now."""
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
         if not self._within_share(tenant, weight, now):
@@ -164,7 +164,7 @@ class Admission:
         return TURN if self._queues or not self._room(weight, now) else None
 
     def next(self, now: Steady) -> GenerationId | None:
-        """Return the id to send next, or None. The caller marks and sends it, or calls `stays_behind`."""
+        """Return the id to send next, or None. The caller marks and sends it, or calls `release`."""
         if not self._queues or (self._closed_by is not None and (now < self._opens_at or self._probe is not None)):
             return None
         tenants = [one for one in self._queues if self._within_share(one, self._first_weight(one), now)]
@@ -181,22 +181,22 @@ class Admission:
         self._leave(name)
         if queue:
             self._queues[tenant] = self._queues.pop(tenant)  # behind the other tenants with its next turn
-        self.goes_ahead(name, tenant, weight, now)
+        self.reserve(name, tenant, weight, now)
         return name
 
-    def goes_ahead(self, generation_id: GenerationId, tenant: str, weight: int, now: Steady) -> None:
-        """Count a generation that is about to be sent as running. While the gate is closed it is the probe."""
+    def reserve(self, generation_id: GenerationId, tenant: str, weight: int, now: Steady) -> None:
+        """Reserve room for a generation that is about to be sent. While the gate is closed, it becomes the probe."""
         self._running[generation_id] = _Slot(tenant, weight)
         self._forget_late_starts(tenant, now)
         self._unstarted.setdefault(tenant, {})[generation_id] = (weight, now)
         self._turn = self._next_turn(tenant)
         self._turns[tenant] = self._turn + 1
-        self._next_at = max(self._next_at, now) + 1 / SLOWLY
+        self._next_at = max(self._next_at, now) + 1 / RECOVERY_RATE
         if self._closed_by is not None:
             self._probe = generation_id
 
-    def stays_behind(self, generation_id: GenerationId) -> None:
-        """Take back `goes_ahead`: the generation was not sent."""
+    def release(self, generation_id: GenerationId) -> None:
+        """Return the room that `reserve` took, because the generation was not sent."""
         slot = self._running.pop(generation_id, None)
         if slot is not None:
             self._has_started(slot.tenant, generation_id)
@@ -221,7 +221,7 @@ class Admission:
     def answered(self, generation_id: GenerationId, now: Steady, *, usable: bool) -> None:
         """Record the end of a submission. A usable answer to the probe opens the gate, even a refusal of its input.
 
-        SILENCES submissions in a row without a usable answer close the gate: more would only become uncertain too.
+        SILENT_IN_A_ROW submissions without a usable answer close the gate: more would only become uncertain, too.
         """
         probed = self._probe == generation_id
         if probed:
@@ -229,8 +229,8 @@ class Admission:
         self._silences = 0 if usable else self._silences + 1
         if probed and usable:
             self._closed_by = None
-            self.go_slowly(now)
-        elif not usable and (self._closed_by is not None or self._silences >= SILENCES):
+            self.limit_rate(now)
+        elif not usable and (self._closed_by is not None or self._silences >= SILENT_IN_A_ROW):
             self.close(generation_id, SILENT, now, PROBE_PAUSE)
 
     def refuse(self, now: Steady) -> None:
@@ -387,7 +387,7 @@ class Admission:
         if now >= self._slowly_until:
             self._next_at = 0.0
             return 0.0
-        return max(self._next_at - AT_ONCE / SLOWLY - now, 0.0)
+        return max(self._next_at - RECOVERY_BURST / RECOVERY_RATE - now, 0.0)
 
     def _count_started(self, generation: Generation) -> None:
         if generation.state is State.IN_PROGRESS:

@@ -145,7 +145,7 @@ class Adopter:
 
         The call counts for the limit of status calls, so that adoptions cannot crowd out the polls.
         """
-        pause = self._poll_limits[spec.account].holds_up(self._clock.moment().steady)
+        pause = self._poll_limits[spec.account].acquire(self._clock.moment().steady)
         if pause:
             raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
         self._looking_up += 1

@@ -62,13 +62,13 @@ def next_due(
     moment: Moment,
     *,
     reachable: bool = True,
-    latched_off: bool = False,
+    repeats_off: bool = False,
     attempting: bool = True,
 ) -> Due | None:
     """Return the next step for a generation; None if it has ended, is held, or is being sent by this process.
 
     `owner` is the name of this process. `reachable`: it can be sent with the current credentials and origin.
-    `latched_off`: repeats are off for its account. `attempting`: this process is making the attempt of its marker.
+    `repeats_off`: repeats are off for its account. `attempting`: this process is making the attempt of its marker.
     A poll is always due at once; the follower decides its time.
     """
     if generation.marker is not None and generation.marker.owner == owner:
@@ -86,7 +86,7 @@ def next_due(
             return None  # until an operator resolves it
         case State.UNCERTAIN:
             end = resolvable_until(generation, rules)
-            if reachable and may_repeat(generation, rules, moment, latched_off=latched_off):
+            if reachable and may_repeat(generation, rules, moment, repeats_off=repeats_off):
                 return Due(Step.SEND, generation.not_before)
             return Due(Step.GIVE_UP, end)
         case State.QUEUED | State.IN_PROGRESS:
@@ -94,7 +94,7 @@ def next_due(
     return None
 
 
-def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, latched_off: bool = False) -> bool:
+def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, repeats_off: bool = False) -> bool:
     """Return whether an UNCERTAIN generation may be sent again under its key, now or at `not_before`.
 
     The window starts with the first attempt. It counts as closed if the clock went back.
@@ -102,7 +102,7 @@ def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, latched_
     first = generation.first_sent_at
     return (
         rules.repeats
-        and not latched_off
+        and not repeats_off
         and not generation.repeats_over
         and generation.spec.api == "v2"
         and generation.sends <= MOST_REPEATS

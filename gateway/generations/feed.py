@@ -21,8 +21,12 @@ class Entry(Signals):
     """A live generation, with the signals of its watchers.
 
     `full` and `bare` cache its encoded message, with and without input, until it changes. `polls` counts its status
-    calls. `progress` is the most that a forecast has shown. `poll_at`, `look_at`, `looks`, `errors`, `seen`,
-    `reported_at` and `covered` belong to the follower.
+    calls. `progress` is the most that a forecast has shown.
+
+    All others belong to the follower. `poll_at` and `start_check_at` are the steady times of the next poll and of the
+    next poll for its start, and `start_checks` counts the latter. `errors` counts failed calls in a row. `seen` is the
+    run time in seconds at its last successful poll. `reported_at` is the steady time of its last poll. `covered`: the
+    next poll was planned because a webhook should report the end first.
     """
 
     __slots__ = (
@@ -31,13 +35,13 @@ class Entry(Signals):
         "errors",
         "full",
         "generation",
-        "look_at",
-        "looks",
         "poll_at",
         "polls",
         "progress",
         "reported_at",
         "seen",
+        "start_check_at",
+        "start_checks",
     )
 
     def __init__(self, generation: Generation) -> None:
@@ -48,8 +52,8 @@ class Entry(Signals):
         self.polls = generation.polls
         self.progress = 0.0
         self.poll_at = 0.0
-        self.look_at = math.inf
-        self.looks = 0
+        self.start_check_at = math.inf
+        self.start_checks = 0
         self.seen: float | None = 0.0
         self.errors = 0
         self.reported_at = -math.inf

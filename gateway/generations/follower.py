@@ -35,7 +35,7 @@ from gateway.generations.model import (
     Steady,
     run_time,
 )
-from gateway.generations.pace import MOST_LOOKS, POLL_EVERY, Paces, Trust, is_stale
+from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, Trust, is_stale
 from gateway.generations.poll_limit import PollLimits
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
@@ -65,13 +65,13 @@ SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PUT_OFF = 1.0
 """Seconds until the next attempt to mark a submission."""
-LOOK_EVERY = 2.0
+START_CHECK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
 ASKED_WITHIN = 2.0
 """The most seconds for which a caller waits for that check."""
 GRACE = 2.0
 """Seconds after a poll has found an end in which its webhook may still arrive."""
-LOOK_AGAIN = 60.0
+DECIDE_AGAIN = 60.0
 """Seconds until the next attempt at a decision that was put off."""
 
 
@@ -140,7 +140,7 @@ class Follower:
         """Plan the generations that an earlier process left unfinished."""
         now = self._clock.moment().steady
         for account in {generation.spec.account for generation in unfinished if generation.waiting}:
-            self._admissions.of(account).go_slowly(now)
+            self._admissions.of(account).limit_rate(now)
         for generation in unfinished:
             self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
@@ -168,7 +168,7 @@ class Follower:
                 self._learn(generation)
             if generation.done and generation.id in self._unpolled:
                 self._unpolled.discard(generation.id)
-                self._paces.spare_looks += 1
+                self._paces.spare_start_checks += 1
             if generation.done or self._admission(generation).waiting:
                 self._wakeup.wake()  # the next one may be sent
 
@@ -199,13 +199,13 @@ class Follower:
         if self.stopped_sending or self._polls_of(generation).due or len(self._tasks) >= WORKERS or self._store_rests():
             return
         if name not in self._busy:
-            if self._poll_limits[generation.spec.account].holds_up(now):
+            if self._poll_limits[generation.spec.account].acquire(now):
                 return
             self._start(name, self._poll(entry))
         self._asked[name] = Signals()
 
-    def look(self, generation_id: GenerationId) -> None:
-        """Plan a generation again after its attempt has ended."""
+    def replan(self, generation_id: GenerationId) -> None:
+        """Plan a generation again, because its attempt has ended or its credentials have changed."""
         entry = self._feed.entries.get(generation_id)
         if entry is not None:
             self._update_admission(entry.generation)
@@ -285,8 +285,8 @@ class Follower:
             at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
             self._plan_poll(entry, 0.0 if at_once else self._gap(generation, 0))
             self._unpolled.add(generation.id)
-            self._plan_look(entry)
-        at = min(entry.poll_at, entry.look_at) if generation.state is State.QUEUED else entry.poll_at
+            self._plan_start_check(entry)
+        at = min(entry.poll_at, entry.start_check_at) if generation.state is State.QUEUED else entry.poll_at
         if not due_steps.cancels_late_start(generation):
             return at
         # At its start_timeout it is polled in any case, and canceled.
@@ -298,26 +298,33 @@ class Follower:
         entry.poll_at = self._clock.moment().steady + pause
         entry.covered = self._is_covered(entry.generation)
 
-    def _plan_look(self, entry: Entry) -> None:
-        """Plan a poll for its start, because no webhook reports it. `_postpones_look` puts it off while not needed."""
+    def _plan_start_check(self, entry: Entry) -> None:
+        """Plan a poll for its start, which no webhook reports. `_postpones_start_check` delays it if not needed."""
         generation = entry.generation
-        entry.look_at = math.inf
-        may_look = not entry.looks or (entry.looks < MOST_LOOKS and self._paces.spare_looks > 0)
-        if generation.state is State.QUEUED and may_look:
-            self._paces.spare_looks -= bool(entry.looks)
+        entry.start_check_at = math.inf
+        may_check = not entry.start_checks or (
+            entry.start_checks < MOST_START_CHECKS and self._paces.spare_start_checks > 0
+        )
+        if generation.state is State.QUEUED and may_check:
+            self._paces.spare_start_checks -= bool(entry.start_checks)
             left = self._paces.starts_after(generation.spec.model_id) - self._running_for(generation)
-            entry.look_at = self._clock.moment().steady + max(left, self._paces.shortest)
+            entry.start_check_at = self._clock.moment().steady + max(left, self._paces.shortest)
 
-    def _postpones_look(self, entry: Entry, now: float) -> bool:
+    def _postpones_start_check(self, entry: Entry, now: float) -> bool:
         """Put off the poll for its start while it is not needed, unless another poll is due.
 
         It is needed while a caller watches a generation whose end only a webhook reports, and while the admission may
         send more after a start.
         """
         watched = self._is_covered(entry.generation) and self._feed.watched(entry)
-        if now < entry.look_at or now >= entry.poll_at or watched or self._admission(entry.generation).wants_starts:
+        if (
+            now < entry.start_check_at
+            or now >= entry.poll_at
+            or watched
+            or self._admission(entry.generation).wants_starts
+        ):
             return False
-        entry.look_at = now + LOOK_EVERY
+        entry.start_check_at = now + START_CHECK_EVERY
         self._plan(entry.generation)
         return True
 
@@ -367,7 +374,7 @@ class Follower:
             due = None if entry is None else self._next_due(entry.generation)
             busy = name in self._busy or self._sender.attempts(name)  # the end of that lets it wait again
             if entry is None or due is None or due.step is not Step.SEND or busy:
-                admission.stays_behind(name)
+                admission.release(name)
                 continue
             self._start(name, self._mark_and_send(entry.generation))
 
@@ -403,9 +410,9 @@ class Follower:
         polls = self._polls[account]
         name = next(iter(polls.due))
         entry = self._feed.entries.get(name)
-        put_off = entry is not None and (self._postpones_look(entry, now) or self._postpones_poll(entry))
+        put_off = entry is not None and (self._postpones_start_check(entry, now) or self._postpones_poll(entry))
         if entry is not None and name not in self._busy and not put_off:
-            pause = self._poll_limits[account].holds_up(now)
+            pause = self._poll_limits[account].acquire(now)
             if pause:
                 polls.go_on = now + pause
                 return False
@@ -431,7 +438,7 @@ class Follower:
             self._backoff.failed(self._clock.moment().steady)
         except Exception:
             log.exception("a step failed in the gateway", extra={"generation_id": name})
-            self._put_off[name] = LOOK_AGAIN
+            self._put_off[name] = DECIDE_AGAIN
         finally:
             self._busy.discard(name)
             if (asked := self._asked.pop(name, None)) is not None:
@@ -473,7 +480,7 @@ class Follower:
         if certain:
             await self._service.observe(generation, observation)
         else:
-            self._put_off[generation.id] = LOOK_AGAIN
+            self._put_off[generation.id] = DECIDE_AGAIN
 
     async def _has_waited(self, generation: Generation) -> bool:
         """Return whether its wait is certainly over. Does not need an answer from Higgsfield."""
@@ -488,7 +495,7 @@ class Follower:
         if remembered:
             await self._mark_and_send(generation)
         else:
-            self._put_off[generation.id] = ASK_EVERY if remembered is None else LOOK_AGAIN
+            self._put_off[generation.id] = ASK_EVERY if remembered is None else DECIDE_AGAIN
 
     def _next_due(self, generation: Generation) -> Due | None:
         spec = generation.spec
@@ -499,7 +506,7 @@ class Follower:
             self._sender.owner,
             moment,
             reachable=self._upstream.reaches(spec.account, spec.origin),
-            latched_off=self._sender.latched_off(spec.account),
+            repeats_off=self._sender.repeats_off(spec.account),
             attempting=self._sender.attempts(generation.id),
         )
 
@@ -510,10 +517,10 @@ class Follower:
         try:
             marked = await self._sender.mark_and_send(generation)
         except BaseException:
-            self._admission(generation).stays_behind(generation.id)
+            self._admission(generation).release(generation.id)
             raise
         if marked is None:
-            self._admission(generation).stays_behind(generation.id)
+            self._admission(generation).release(generation.id)
             self._put_off[generation.id] = PUT_OFF
 
     async def _poll(self, entry: Entry) -> None:
@@ -550,7 +557,7 @@ class Follower:
         entry.polled()
         self._plan_poll(entry, self._gap(generation, 0))
         if report is None:
-            self._delay_look(entry)
+            self._delay_start_check(entry)
             await self._missing(generation)
             return
         self._polls_of(generation).known_at = self._clock.moment().steady
@@ -574,11 +581,11 @@ class Follower:
         started = report.state is not State.QUEUED
         if report.state is not None and not entry.generation.spec.adopted:
             self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=started)
-        if at >= entry.look_at:
-            entry.look_at = math.inf
-            entry.looks += 1
+        if at >= entry.start_check_at:
+            entry.start_check_at = math.inf
+            entry.start_checks += 1
             if not started:
-                self._plan_look(entry)
+                self._plan_start_check(entry)
 
     def _miss_webhook(self) -> None:
         """Do not rely on webhooks, because a poll found an end first. If the probe did, poll the others after all."""
@@ -592,9 +599,9 @@ class Follower:
                 self._plan(entry.generation)
 
     @staticmethod
-    def _delay_look(entry: Entry) -> None:
+    def _delay_start_check(entry: Entry) -> None:
         """Put off the poll for its start to the next other poll, because this one did not show its state."""
-        entry.look_at = max(entry.look_at, entry.poll_at)
+        entry.start_check_at = max(entry.start_check_at, entry.poll_at)
 
     @staticmethod
     def _ran(entry: Entry, runs: float, late: float) -> float | None:
@@ -619,7 +626,7 @@ class Follower:
             pause = max(pause, self._paces.longest)
         self._poll_limits[entry.generation.spec.account].refused(failure, now)
         self._plan_poll(entry, max(pause, failure.retry_after or 0.0))
-        self._delay_look(entry)
+        self._delay_start_check(entry)
 
     def _gap(self, generation: Generation, errors: int) -> float:
         """Return the seconds until the next poll."""

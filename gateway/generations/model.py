@@ -132,8 +132,9 @@ class Marker:
 class PreparedRequest:
     """The exact request to POST for a generation. It is fixed by the claim, even if settings change later.
 
-    `account` names the Higgsfield account without its secret; `origin` is scheme, host and port. `kind` is the kind of
-    input it was made from, so that an error can name a refused field as the caller wrote it.
+    `account` is the id of the credentials that it must be sent with; `origin` is scheme, host and port. `key` is the
+    generation's id, which v2 receives as the idempotency key. `kind` is the kind of input it was made from, so that an
+    error can name a refused field as the caller wrote it.
     """
 
     account: str
@@ -148,39 +149,45 @@ class PreparedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """The part of a generation that never changes. `input` is the encoded message of the caller.
-
-    `token_hash` is the hash of the token in its webhook URL; only the prepared request has the token itself. `traits`
-    are the parts of the input that its run time depends on; see `inputs.traits`. `adopted`: its request was made
-    without this gateway, so model, input and times before the adoption are not known: see `adopt`. `traceparent` is the
-    span of the call that submitted it; "" if that was not traced. `key_id` is the API key that submitted it. `price` is
-    what budgets count for it, in millionths of a credit; None if none applied. The estimates are decimal texts for
-    callers. `callback_url` is the caller's URL for deliveries about it; "" if it gave none.
-    """
+    """The part of a generation that never changes. Times are steady unless their names end in `_time`."""
 
     id: GenerationId
     tenant: str
     model_id: str
+    """Higgsfield's model; "" if adopted, because Higgsfield's status does not name it."""
     api: Api
     account: str
+    """The id of the credentials that it is sent with, not the name of an account; see `accounts.py`."""
     origin: str
+    """The scheme, host and port that it is sent to."""
     input: bytes = field(repr=False)
+    """The encoded message of the caller."""
     labels: Mapping[str, str] = field(hash=False)
     idempotency_key: IdempotencyKey
     create_time: Wall
     created_at: Steady
     weight: int = 1
+    """The number of its outputs, which count in the concurrency limit."""
     token_hash: bytes | None = None
+    """The hash of the token in its webhook URL. Only the prepared request has the token itself."""
     start_by: Steady | None = None
+    """When its `start_timeout` is over; None without one."""
     fail_when_saturated: bool = False
     traits: str = ""
+    """The parts of the input that its run time depends on; see `inputs.traits`."""
     adopted: bool = False
+    """Whether its request was made without this gateway. Model, input and earlier times are then not known."""
     traceparent: str = ""
+    """The span of the call that submitted it; "" if that was not traced."""
     key_id: str = ""
+    """The id of the API key that submitted it; "" if none did."""
     price: int | None = None
+    """What budgets count for it, in millionths of a credit; None if no budget applied."""
     estimated_credits: str = ""
+    """The price for callers, a decimal number."""
     estimated_usd: str = ""
     callback_url: str = field(default="", repr=False)
+    """The caller's URL for deliveries about it; "" if it gave none."""
 
     @property
     def told_by_webhook(self) -> bool:
@@ -348,10 +355,10 @@ def frees_key(before: Generation, after: Generation) -> bool:
     return settles(before, after) and after.state is State.FAILED and after.accept_time is None
 
 
-def latches(before: Generation, after: Generation) -> bool:
-    """Return whether a second request shows that the account's idempotency keys are not honoured.
+def turns_repeats_off(before: Generation, after: Generation) -> bool:
+    """Return whether a change turns repeats off for its account: a second request shows that keys are not honoured.
 
-    For v1 it does not, because no key was sent.
+    For v1 it does not show that, because no key was sent.
     """
     second = bool(after.request_id and after.stray_request_id) and not before.stray_request_id
     return second and after.spec.api == "v2"

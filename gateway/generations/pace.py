@@ -28,10 +28,10 @@ BACKSTOP_SHARE = 0.95
 seconds."""
 BACKSTOP_EVERY = 60.0
 LATEST_BACKSTOP = 3600.0
-MOST_LOOKS = 2
-"""Status calls at most to notice the start of a generation whose end is reported by webhook."""
-SPARE_LOOKS = 5
-"""Second looks that a new process may make before others were saved; see `Paces.spare_looks`."""
+MOST_START_CHECKS = 2
+"""The most start checks of a generation: status calls to notice its start, because a webhook reports only its end."""
+SPARE_START_CHECKS = 5
+"""Second start checks that a new process may make before any was saved; see `Paces.spare_start_checks`."""
 SOONER, LATER = 0.99, 1.4
 """Factors of the expected queue time after a generation was found started or queued at that time. With these, 97 of 100
 are found started."""
@@ -91,14 +91,14 @@ class Trust:
 class Paces:
     """The histories and schedules of all models. `shortest` and `longest` bound the interval of polls in seconds.
 
-    `spare_looks` is the number of generations that ended without a status call, minus the number of second looks. A
-    second look is only made while it is positive, so that looks cost one call for each generation on average.
+    `spare_start_checks` is the number of generations that ended without a status call, minus the number of second start
+    checks. A second one is only made while it is positive, so that a generation costs one start check on average.
     """
 
     def __init__(self, shortest: float, longest: float) -> None:
         self.shortest = shortest
         self.longest = longest
-        self.spare_looks = SPARE_LOOKS
+        self.spare_start_checks = SPARE_START_CHECKS
         self._history: dict[str, deque[float]] = {}
         self._schedules: dict[str, Schedule] = {}
         self._news: dict[str, int] = {}

@@ -23,7 +23,7 @@ a minute."""
 
 @dataclass(slots=True)
 class PollLimit:
-    """Call `holds_up` before each status call, and `answered`, `failed` or `limited` after it.
+    """Call `acquire` before each status call, and `answered`, `refused` or `failed` after it.
 
     `rate` is in calls per second; None means no limit. All times are steady.
     """
@@ -39,8 +39,8 @@ class PollLimit:
     _counted_since: float = 0.0
     _count: int = 0
 
-    def holds_up(self, now: Steady) -> float:
-        """Return the seconds to wait before the next call. With 0 the call is counted and may be made."""
+    def acquire(self, now: Steady) -> float:
+        """Take a permit for a call, and return 0; or return the seconds until one may be free."""
         if now < self._closed_until:
             return self._closed_until - now
         if self.broken:

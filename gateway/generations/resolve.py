@@ -114,8 +114,8 @@ class Resolver:
 
     async def _is_safe(self, generation: Generation) -> bool:
         """Return whether Higgsfield certainly still knows the key."""
-        latched = self._sender.latched_off(generation.spec.account)
-        if not due_steps.may_repeat(generation, self._rules, self._clock.moment(), latched_off=latched):
+        repeats_off = self._sender.repeats_off(generation.spec.account)
+        if not due_steps.may_repeat(generation, self._rules, self._clock.moment(), repeats_off=repeats_off):
             return False
         first = generation.first_sent_at
         return first is not None and bool(await self._trusted_time.is_open(first, self._rules.window))

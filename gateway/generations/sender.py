@@ -77,23 +77,25 @@ class Sender:
         self._admissions = admissions
         self._trusted_time = trusted_time
         self._observe: Observe
-        self._let_go: Callable[[GenerationId], None]
-        self._latched: set[str] = set()
+        self._on_attempt_ended: Callable[[GenerationId], None]
+        self._repeats_off: set[str] = set()
         self._attempts: set[str] = set()
 
-    def connect(self, observe: Observe, let_go: Callable[[GenerationId], None], latched: frozenset[str]) -> None:
+    def connect(
+        self, observe: Observe, on_attempt_ended: Callable[[GenerationId], None], repeats_off: frozenset[str]
+    ) -> None:
         """Set the callbacks and the accounts for which Higgsfield was seen not to honour idempotency keys.
 
-        `observe` applies an observation. `let_go` is called with each generation whose attempt has ended, if it may be
-        sent again.
+        `observe` applies an observation. `on_attempt_ended` is called with the id of each generation whose attempt has
+        ended without an outcome that settles it, because it may be sent again.
         """
         self._observe = observe
-        self._let_go = let_go
-        self._latched |= latched
+        self._on_attempt_ended = on_attempt_ended
+        self._repeats_off |= repeats_off
 
-    def latched_off(self, account: str) -> bool:
-        """Return whether submissions of the account must not be repeated."""
-        return any(self._admissions.accounts.same(one, account) for one in self._latched)
+    def repeats_off(self, account: str) -> bool:
+        """Return whether ambiguous submissions with the account's keys must not be repeated; see `handle_stray`."""
+        return any(self._admissions.accounts.same(one, account) for one in self._repeats_off)
 
     def attempts(self, generation_id: GenerationId) -> bool:
         """Return whether this process is making an attempt. A marker of this process without one led to no POST."""
@@ -161,8 +163,8 @@ class Sender:
     def _end_attempt(self, generation: Generation) -> None:
         """End an attempt that sent nothing."""
         self._attempts.discard(generation.id)
-        self._admissions.of(generation.spec.account).stays_behind(generation.id)
-        self._let_go(generation.id)
+        self._admissions.of(generation.spec.account).release(generation.id)
+        self._on_attempt_ended(generation.id)
 
     async def _take_marker_back(self, generation: Generation, is_stored: Callable[[], Awaitable[bool]]) -> None:
         """Find out whether a marker was stored, and take it back. A drain waits for that.
@@ -204,7 +206,7 @@ class Sender:
             log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
             outcome = NoAnswer(UNRESOLVED, whole=False)
         if gate.closed and generation.marker is not None:
-            self._admissions.of(generation.spec.account).stays_behind(generation.id)
+            self._admissions.of(generation.spec.account).release(generation.id)
             observation: Observation = Unsent(generation.marker)
         else:
             self._update_admission(generation, outcome)
@@ -213,8 +215,8 @@ class Sender:
         # Only now, and not if `_settle` fails: an attempt that may have been sent must not look like none.
         self._attempts.discard(generation.id)
         if after.waiting:
-            self._let_go(generation.id)
-        await self.heed_stray(generation, after)
+            self._on_attempt_ended(generation.id)
+        await self.handle_stray(generation, after)
 
     def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
         """Return the observation for an outcome of the POST."""
@@ -277,19 +279,22 @@ class Sender:
             log.error("Higgsfield returned a request that belongs to another generation", extra=_ids(generation))
             return await self._settle(generation, Ambiguous(marker, UNRESOLVED, due_steps.PAUSE_AFTER_SILENCE))
 
-    async def heed_stray(self, before: Generation, after: Generation) -> None:
-        """Handle a second request of a generation, or one that was found after it had become LOST."""
+    async def handle_stray(self, before: Generation, after: Generation) -> None:
+        """If a change has stored a stray request, cancel it, and turn repeats off for the account.
+
+        A stray request is one that Higgsfield accepted for a generation that already has another request or has ended.
+        """
         if after.stray_request_id and after.stray_request_id != before.stray_request_id:
-            await self._take_back(after)
+            await self._cancel_stray(after)
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
-        """Cancel the second requests again that an earlier process may not have canceled."""
+        """Cancel the stray requests again that an earlier process may not have canceled."""
         for generation in unfinished:
             if generation.stray_request_id:
-                self.tasks.start(self._take_back(generation))
+                self.tasks.start(self._cancel_stray(generation))
 
-    async def _take_back(self, generation: Generation) -> None:
-        """Cancel the second request, if possible."""
+    async def _cancel_stray(self, generation: Generation) -> None:
+        """Cancel the stray request of a generation, if the generation has another one that counts."""
         stray = generation.stray_request_id
         named = _ids(generation) | {"request_id": generation.request_id, "second_request_id": stray}
         if not generation.request_id:
@@ -301,7 +306,7 @@ class Sender:
             return
         # The account's keys are not honoured: repeat no submission. The second id, which is stored, records that.
         log.critical("Higgsfield holds a second request for one generation; repeats are off from now on", extra=named)
-        self._latched.add(generation.spec.account)
+        self._repeats_off.add(generation.spec.account)
         try:
             await self._upstream.cancel_request(generation, stray)
         except GatewayError:

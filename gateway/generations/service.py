@@ -351,10 +351,10 @@ class Generations(Reads):
         if price is not None:
             spec = replace(spec, price=price.millionths, estimated_credits=price.credits, estimated_usd=price.usd)
         admission = self._admissions.of(spec.account)
-        held_up = admission.holds_up(tenant, prepared.weight, moment.steady)
-        generation = Generation(spec, delay=held_up, update_time=moment.wall)
-        if held_up is None:
-            admission.goes_ahead(generation_id, tenant, prepared.weight, moment.steady)
+        delay = admission.delay_for(tenant, prepared.weight, moment.steady)
+        generation = Generation(spec, delay=delay, update_time=moment.wall)
+        if delay is None:
+            admission.reserve(generation_id, tenant, prepared.weight, moment.steady)
             marked = advance(generation, Marked(self._sender.owner), moment)
             assert marked is not None
             generation = marked
@@ -367,8 +367,8 @@ class Generations(Reads):
 
         A known key is exempt, because it is no new work.
         """
-        held_up = claim.generation.delay
-        saturated = held_up is not None and held_up.reason is Reason.UPSTREAM_SATURATED
+        delay = claim.generation.delay
+        saturated = delay is not None and delay.reason is Reason.UPSTREAM_SATURATED
         refuse_for_caller = submission.fail_when_saturated and saturated
         spec = claim.generation.spec
         waiting, size = self._admissions.waiting_of(spec.tenant), self._admissions.bytes_of(spec.tenant)

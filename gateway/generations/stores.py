@@ -351,9 +351,11 @@ class AccountStore(Protocol):
     async def keep_pool(self, tenant: str, pool: Pool) -> None:
         """Store the accounts of a tenant in their order; without any, it uses the default one."""
 
-    async def latched_accounts(self) -> frozenset[str]:
-        """Return the accounts whose submissions are not repeated, because a second request showed that their
-        idempotency keys are not honoured."""
+    async def accounts_without_repeats(self) -> frozenset[str]:
+        """Return the ids of credentials whose submissions are not repeated.
+
+        A second request has shown that Higgsfield does not honour idempotency keys for them.
+        """
 
     async def run_times(self) -> Sequence[RunTime]:
         """Return the run times of each model's last few hundred ends, oldest first."""
@@ -399,7 +401,7 @@ class UsageStore(Protocol):
 
 
 class UnconfirmedError(Exception):
-    """The store did not confirm a read or a write. Catch it where it does not matter whether a write is stored."""
+    """The store did not confirm a read or a write. Catch it if it makes no difference whether a write is stored."""
 
 
 class StoreError(UnconfirmedError):

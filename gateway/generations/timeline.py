@@ -134,8 +134,8 @@ def _describe_change(before: Generation | None, after: Generation) -> str:
     if before is None and after.spec.adopted:
         return f"adopted, as request {after.request_id} of Higgsfield's {after.spec.api} API; {after.state.name}"
     if before is None:
-        held_up = f"; {after.delay.message}" if after.delay else ""
-        return f"stored, for model {after.spec.model_id}{held_up}"
+        delay = f"; {after.delay.message}" if after.delay else ""
+        return f"stored, for model {after.spec.model_id}{delay}"
     parts = []
     if after.request_id and not before.request_id:
         parts.append(f"accepted by Higgsfield as request {after.request_id}")

@@ -198,7 +198,7 @@ class WebhookInbox:
             after = await self._service.observe(generation, Accepted(report, Source.WEBHOOK))
         except RequestIdTakenError:
             return "foreign", False
-        await self._sender.heed_stray(generation, after)
+        await self._sender.handle_stray(generation, after)
         self._arrived(generation)
         if after.request_id != webhook.request_id:
             return "stray", False

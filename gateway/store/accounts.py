@@ -39,7 +39,7 @@ class SqliteAccounts(StorePart):
         row = {"tenant": tenant, "accounts": json.dumps([*pool.items()])}
         await self._execute("keep_pool" if pool else "delete_pool", row, self._auditor.pool(tenant, pool))
 
-    async def latched_accounts(self) -> frozenset[str]:
+    async def accounts_without_repeats(self) -> frozenset[str]:
         return frozenset(row["account"] for row in self._rows("read_accounts_without_repeats"))
 
     async def run_times(self) -> Sequence[RunTime]:

@@ -11,9 +11,9 @@ from gateway.generations.model import (
     RequestId,
     RunTime,
     frees_key,
-    latches,
     run_time,
     settles,
+    turns_repeats_off,
 )
 from gateway.generations.stores import (
     Filter,
@@ -62,7 +62,7 @@ class SqliteGenerations(StorePart):
             if frees_key(before, after):
                 key = {"tenant": spec.tenant, "key": spec.idempotency_key, "generation_id": spec.id}
                 connection.execute(sql["delete_key"], key)
-            if latches(before, after):
+            if turns_repeats_off(before, after):
                 connection.execute(sql["turn_repeats_off"], {"account": spec.account})
             limits.settle(connection, sql, before, after)
             seconds = None if before.done else run_time(after)

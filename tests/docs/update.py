@@ -76,8 +76,8 @@ def times() -> str:
         (_told(errors.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is respected"),
         (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next probe, unless `Retry-After` is longer"),
         (
-            _told(admission.SLOWLY_FOR),
-            "`SLOWLY_FOR`",
+            _told(admission.RECOVERY_FOR),
+            "`RECOVERY_FOR`",
             "after the gate opens, during which waiting submissions are sent at a limited rate",
         ),
         (

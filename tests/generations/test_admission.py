@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
     AHEAD,
-    AT_ONCE,
     PATIENCE,
     PROBE_PAUSE,
     QUIET,
-    SILENCES,
+    RECOVERY_BURST,
+    RECOVERY_FOR,
+    RECOVERY_RATE,
     SILENT,
-    SLOWLY,
-    SLOWLY_FOR,
+    SILENT_IN_A_ROW,
     TURN,
     Admission,
 )
@@ -137,20 +137,20 @@ def test_a_batch_larger_than_the_limit_is_sent_alone() -> None:
     assert room.send_due() == [1]
     room.end(1)
     assert room.send_due() == [2]
-    assert room.admission.holds_up("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == TURN
     room.end(2)
     assert room.send_due() == [3]
 
 
 def test_a_new_submission_never_overtakes_a_waiting_one() -> None:
     room = Room(limit=1)
-    assert room.admission.holds_up("tenant", 1, NOW) is None
+    assert room.admission.delay_for("tenant", 1, NOW) is None
     room.add(waiting(1))
-    assert room.admission.holds_up("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == TURN
     assert room.send_due() == [1]
-    assert room.admission.holds_up("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == TURN
     room.end(1)
-    assert room.admission.holds_up("tenant", 1, NOW) is None
+    assert room.admission.delay_for("tenant", 1, NOW) is None
 
 
 def test_a_canceled_generation_is_skipped() -> None:
@@ -167,7 +167,7 @@ def test_a_generation_not_sent_returns_its_slot_and_keeps_its_place() -> None:
     room.add(waiting(1), waiting(2))
     name = room.admission.next(NOW)
     assert name == "000001"
-    room.admission.stays_behind(name)
+    room.admission.release(name)
     room.track(waiting(1))
     assert room.send_due() == [1]
 
@@ -196,7 +196,7 @@ def closed(failure: Failure = FULL, opens_at: float = NOW + PROBE_PAUSE) -> Room
 def test_a_closed_gate_admits_nothing() -> None:
     room = closed()
     assert room.send_due(NOW + PROBE_PAUSE - 0.1) == []
-    assert room.admission.holds_up("tenant", 1, NOW) == FULL
+    assert room.admission.delay_for("tenant", 1, NOW) == FULL
     assert room.admission.wakes_at(NOW) == NOW + PROBE_PAUSE
 
 
@@ -204,11 +204,11 @@ def test_after_the_pause_one_probe_is_sent() -> None:
     room = closed()
     later = NOW + PROBE_PAUSE
     assert room.send_due(later) == [1]
-    assert room.admission.holds_up("tenant", 1, later) == FULL
+    assert room.admission.delay_for("tenant", 1, later) == FULL
     assert room.admission.wakes_at(NOW) is None  # only the probe's response can open the gate
     room.take(1)
     assert room.send_due(later) == [2, 3]
-    assert room.admission.holds_up("tenant", 1, later) is None
+    assert room.admission.delay_for("tenant", 1, later) is None
 
 
 def test_a_postponed_probe_closes_the_gate_again() -> None:
@@ -240,15 +240,15 @@ def test_an_opened_gate_limits_the_rate_for_a_minute() -> None:
     assert room.send_due(opened) == [1]
     room.admission.answered("000001", opened, usable=True)
     room.track(running(room.known["000001"]))
-    assert len(room.send_due(opened)) == AT_ONCE
-    assert room.admission.holds_up("tenant", 1, opened) == TURN
+    assert len(room.send_due(opened)) == RECOVERY_BURST
+    assert room.admission.delay_for("tenant", 1, opened) == TURN
     wakes_at = room.admission.wakes_at(opened)
     assert wakes_at is not None
-    assert opened < wakes_at <= opened + 1 / SLOWLY
-    for second in range(int(SLOWLY_FOR) - 1):
+    assert opened < wakes_at <= opened + 1 / RECOVERY_RATE
+    for second in range(int(RECOVERY_FOR) - 1):
         gone = sum(len(room.send_due(opened + second + part / 10)) for part in range(1, 11))
-        assert SLOWLY - 2 <= gone <= SLOWLY + 2
-    assert len(room.send_due(opened + SLOWLY_FOR)) > 10_000
+        assert RECOVERY_RATE - 2 <= gone <= RECOVERY_RATE + 2
+    assert len(room.send_due(opened + RECOVERY_FOR)) > 10_000
 
 
 def test_a_gate_that_never_closed_limits_no_rate() -> None:
@@ -259,19 +259,19 @@ def test_a_gate_that_never_closed_limits_no_rate() -> None:
 
 def test_several_timeouts_in_a_row_close_the_gate() -> None:
     room = Room()
-    room.add(*map(waiting, range(1, SILENCES + 1)))
-    assert len(room.send_due()) == SILENCES
-    for number in range(1, SILENCES + 1):
-        assert room.admission.holds_up("tenant", 1, NOW) is None
+    room.add(*map(waiting, range(1, SILENT_IN_A_ROW + 1)))
+    assert len(room.send_due()) == SILENT_IN_A_ROW
+    for number in range(1, SILENT_IN_A_ROW + 1):
+        assert room.admission.delay_for("tenant", 1, NOW) is None
         room.admission.answered(f"{number:06}", NOW, usable=False)
-    assert room.admission.holds_up("tenant", 1, NOW) == SILENT
-    assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) is None
+    assert room.admission.delay_for("tenant", 1, NOW) == SILENT
+    assert room.admission.delay_for("tenant", 1, NOW + PROBE_PAUSE) is None
 
 
 def test_a_shorter_pause_does_not_cut_a_longer_one() -> None:
     room = closed(FULL_FOR_LONG, NOW + 60.0)
     room.turn_away(1, AWAY, NOW + PROBE_PAUSE)
-    assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) == FULL_FOR_LONG
+    assert room.admission.delay_for("tenant", 1, NOW + PROBE_PAUSE) == FULL_FOR_LONG
     assert room.send_due(NOW + 60.0) == [1]
 
 
@@ -280,7 +280,7 @@ def test_a_probe_that_was_not_sent_is_replaced_by_the_next() -> None:
     later = NOW + PROBE_PAUSE
     name = room.admission.next(later)
     assert name == "000001"
-    room.admission.stays_behind(name)
+    room.admission.release(name)
     room.track(canceled(room.known[name]))
     assert room.send_due(later) == [2]
 
@@ -329,8 +329,8 @@ def test_a_closed_gate_without_waiting_generations_has_no_wake_up() -> None:
         room.track(canceled(room.known[f"{number:06}"]))
     assert room.admission.wakes_at(NOW) is None
     # The next submission after the pause is the probe.
-    assert room.admission.holds_up("tenant", 1, NOW) == FULL
-    assert room.admission.holds_up("tenant", 1, NOW + PROBE_PAUSE) is None
+    assert room.admission.delay_for("tenant", 1, NOW) == FULL
+    assert room.admission.delay_for("tenant", 1, NOW + PROBE_PAUSE) is None
 
 
 # -- The learned limit, and tenants ------------------------------------------------------------------------------------
@@ -351,7 +351,7 @@ def test_the_limit_named_by_higgsfield_is_used() -> None:
     room.end(0)
     assert room.send_due() == [4]
     room.take(4)
-    assert room.admission.holds_up("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == TURN
 
 
 def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
@@ -386,8 +386,8 @@ def test_tenants_take_turns() -> None:
 def test_a_tenant_that_comes_later_goes_before_the_next_of_one_that_was_just_sent() -> None:
     room = Room(limit=2)
     for number in (1, 2):  # sent directly, without a wait
-        assert room.admission.holds_up("tenant", 1, NOW) is None
-        room.admission.goes_ahead(f"{number:06}", "a", 1, NOW)
+        assert room.admission.delay_for("tenant", 1, NOW) is None
+        room.admission.reserve(f"{number:06}", "a", 1, NOW)
         room.add(marked(of_tenant("a", number)))
     room.add(*(of_tenant("a", number) for number in range(3, 11)), of_tenant("b", 11))
     assert room.admission.position("000011") == 1
@@ -421,8 +421,8 @@ def test_before_a_limit_is_known_the_first_of_several_tenants_does_not_fill_higg
     room = shared(*(of_tenant("a", number) for number in range(1, 11)))
     assert room.send_due() == [1, 2]
     assert room.admission.wants_starts
-    assert room.admission.holds_up("a", 1, NOW) == AHEAD
-    assert room.admission.holds_up("b", 1, NOW) is None
+    assert room.admission.delay_for("a", 1, NOW) == AHEAD
+    assert room.admission.delay_for("b", 1, NOW) is None
     room.add(of_tenant("b", 11))
     assert room.send_due() == [11], "another tenant does not wait for it"
 

@@ -20,7 +20,7 @@ NOW = 1_000.0
 
 def asks(limit: PollLimit, since: float, seconds: float, every: float = 0.01) -> int:
     """Return how many calls pass in that time under constant demand."""
-    return sum(limit.holds_up(since + number * every) == 0.0 for number in range(int(seconds / every)))
+    return sum(limit.acquire(since + number * every) == 0.0 for number in range(int(seconds / every)))
 
 
 def busy() -> PollLimit:
@@ -33,7 +33,7 @@ def busy() -> PollLimit:
 def broken(at: float = NOW) -> PollLimit:
     limit = PollLimit()
     for _ in range(FAILURES_IN_A_ROW):
-        assert limit.holds_up(at) == 0.0
+        assert limit.acquire(at) == 0.0
         limit.failed(at)
     return limit
 
@@ -43,7 +43,7 @@ def broken(at: float = NOW) -> PollLimit:
 
 def test_without_a_429_there_is_no_rate_limit() -> None:
     limit = PollLimit()
-    assert all(limit.holds_up(NOW) == 0.0 for _ in range(10_000))
+    assert all(limit.acquire(NOW) == 0.0 for _ in range(10_000))
     assert limit.rate is None
 
 
@@ -52,10 +52,10 @@ def test_a_429_halves_the_rate_and_retry_after_is_kept() -> None:
     limit.limited(NOW, retry_after=7.0)
     assert limit.rate is not None
     assert 45 <= limit.rate <= 55
-    assert limit.holds_up(NOW) == 7.0
-    assert limit.holds_up(NOW + 6.5) == 0.5
+    assert limit.acquire(NOW) == 7.0
+    assert limit.acquire(NOW + 6.5) == 0.5
     assert asks(limit, NOW + 6.0, 0.99) == 0
-    assert limit.holds_up(NOW + 7.0) == 0.0
+    assert limit.acquire(NOW + 7.0) == 0.0
 
 
 def test_repeated_429s_halve_the_rate_to_its_minimum() -> None:
@@ -70,7 +70,7 @@ def test_a_shorter_retry_after_does_not_cut_a_longer_one() -> None:
     limit = busy()
     limit.limited(NOW, retry_after=30.0)
     limit.limited(NOW + 1.0, retry_after=1.0)
-    assert limit.holds_up(NOW + 5.0) == 25.0
+    assert limit.acquire(NOW + 5.0) == 25.0
 
 
 def test_a_limited_rate_is_not_exceeded() -> None:
@@ -85,7 +85,7 @@ def test_the_rate_grows_back_until_it_is_unlimited() -> None:
     limit.limited(NOW, retry_after=1.0)
     rates = []
     for number in range(1, 200):
-        limit.holds_up(NOW + number * GROWS_EVERY)
+        limit.acquire(NOW + number * GROWS_EVERY)
         rates.append(limit.rate)
     bound = [rate for rate in rates if rate is not None]
     assert bound == sorted(bound)
@@ -99,10 +99,10 @@ def test_the_rate_grows_back_until_it_is_unlimited() -> None:
 def test_failures_in_a_row_allow_one_probe_at_a_time() -> None:
     limit = broken()
     assert limit.broken
-    assert limit.holds_up(NOW) == FIRST_BREAK
+    assert limit.acquire(NOW) == FIRST_BREAK
     later = NOW + FIRST_BREAK
-    assert limit.holds_up(later) == 0.0
-    assert all(limit.holds_up(later) > 0.0 for _ in range(100))
+    assert limit.acquire(later) == 0.0
+    assert all(limit.acquire(later) > 0.0 for _ in range(100))
 
 
 def test_a_response_resets_the_count_of_failures() -> None:
@@ -116,9 +116,9 @@ def test_a_response_resets_the_count_of_failures() -> None:
 def test_failed_probes_lengthen_the_pause_up_to_a_maximum() -> None:
     limit, now, pauses = broken(), NOW, []
     for _ in range(12):
-        pauses.append(limit.holds_up(now))
+        pauses.append(limit.acquire(now))
         now += pauses[-1]
-        assert limit.holds_up(now) == 0.0
+        assert limit.acquire(now) == 0.0
         limit.failed(now)
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (FIRST_BREAK, LONGEST_BREAK)
@@ -126,7 +126,7 @@ def test_failed_probes_lengthen_the_pause_up_to_a_maximum() -> None:
 
 def test_after_a_successful_probe_calls_resume_at_a_limited_rate() -> None:
     limit = broken()
-    assert limit.holds_up(NOW + FIRST_BREAK) == 0.0
+    assert limit.acquire(NOW + FIRST_BREAK) == 0.0
     limit.answered(NOW + FIRST_BREAK)
     assert not limit.broken
     assert asks(limit, NOW + FIRST_BREAK, 1.0, every=0.001) <= AFTER_A_BREAK + 1
@@ -148,10 +148,10 @@ def test_a_learned_rate_is_kept_across_an_outage() -> None:
 
 def test_a_probe_answered_with_429_ends_the_outage() -> None:
     limit = broken()
-    assert limit.holds_up(NOW + FIRST_BREAK) == 0.0
+    assert limit.acquire(NOW + FIRST_BREAK) == 0.0
     limit.limited(NOW + FIRST_BREAK, retry_after=3.0)
-    assert limit.holds_up(NOW + FIRST_BREAK + 2.0) == 1.0
-    assert limit.holds_up(NOW + FIRST_BREAK + 3.0) == 0.0
+    assert limit.acquire(NOW + FIRST_BREAK + 2.0) == 1.0
+    assert limit.acquire(NOW + FIRST_BREAK + 3.0) == 0.0
 
 
 events = st.lists(
@@ -167,14 +167,14 @@ def test_after_any_sequence_of_outcomes_a_call_passes_eventually(happened: list[
     for pause, event in happened:
         now += pause
         if event == "ask":
-            under_way += limit.holds_up(now) == 0.0
+            under_way += limit.acquire(now) == 0.0
         elif under_way:
             under_way -= 1
             limit.limited(now, 5.0) if event == "limited" else getattr(limit, event)(now)
     for _ in range(under_way):
         limit.failed(now)  # every call ends, and its outcome is reported
     waits = 0
-    while wait := limit.holds_up(now):
+    while wait := limit.acquire(now):
         waits += 1
         assert waits < 100, "no call passes any more"
         now += max(wait, 1e-3)  # the rest of a wait may be less than the clock's resolution

@@ -218,7 +218,7 @@ async def test_retries_of_simultaneous_submissions_are_spread(start: Start, rest
     running.plan(on="submit", kind="hang" if restart else "lost", times=count)
     service = running.gateway._core.service
     wanted = [Submission(SoulInput(f"fox {number}"), b"", f"fox-{number}", {}) for number in range(count)]
-    with patch("gateway.generations.admission.SILENCES", 1_000):
+    with patch("gateway.generations.admission.SILENT_IN_A_ROW", 1_000):
         await asyncio.gather(*(service.submit("default", one) for one in wanted))
         await eventually(lambda: len(running.ledger.submissions) + len(running.sandbox.state.plan) >= count)
         if restart:
@@ -251,7 +251,7 @@ async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Sta
     assert await all_accepted(running) <= WITHIN
     summary = running.ledger.summary()
     assert summary["charge_count"] == summary["submissions_seen"] == len(ids)
-    assert most_in_a_second(running) <= 1.3 * admission.SLOWLY
+    assert most_in_a_second(running) <= 1.3 * admission.RECOVERY_RATE
 
 
 async def test_pending_submissions_are_sent_gradually_after_a_restart(start: Start) -> None:
@@ -264,7 +264,7 @@ async def test_pending_submissions_are_sent_gradually_after_a_restart(start: Sta
     await running.start_gateway()
     assert await all_accepted(running) <= WITHIN
     assert running.ledger.summary()["charge_count"] == 300
-    assert most_in_a_second(running) <= 1.3 * admission.SLOWLY
+    assert most_in_a_second(running) <= 1.3 * admission.RECOVERY_RATE
 
 
 # -- Retry-After -------------------------------------------------------------------------------------------------------

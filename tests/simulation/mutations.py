@@ -157,7 +157,7 @@ def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
 @mutation("times in ten seconds", 20226)
 def failed_start_poll_repeats_at_once() -> Iterator[None]:
     """After an error the poll for a start is due at once, until Higgsfield reports the state again."""
-    with replaced(Follower, "_delay_look", lambda self, entry: None):
+    with replaced(Follower, "_delay_start_check", lambda self, entry: None):
         yield
 
 

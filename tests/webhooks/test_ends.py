@@ -77,7 +77,7 @@ LOSSES = (
 async def test_a_hundred_lost_responses_are_all_resolved_by_webhooks(
     start: Start, monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(admission, "SILENCES", 1_000)  # all are sent at once, so that the gate stays open
+    monkeypatch.setattr(admission, "SILENT_IN_A_ROW", 1_000)  # all are sent at once, so that the gate stays open
     running = await start(UPSTREAM_IDEMPOTENCY="off", UPSTREAM_TIMEOUT=2, credits=Decimal(10_000), **terms)
     requests = [soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED) for number in range(100)]
     for number in range(100):
@@ -98,7 +98,7 @@ async def test_a_hundred_lost_responses_are_all_resolved_by_webhooks(
 async def test_run_times_are_not_learned_from_resolved_uncertain_ones(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admission, "SILENCES", 1_000)
+    monkeypatch.setattr(admission, "SILENT_IN_A_ROW", 1_000)
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     requests = [soul(f"fox {number} [lost]", wait_for=pb.WAIT_FOR_STORED) for number in range(2 * pace.ENOUGH)]
     stored = await asyncio.gather(*map(running.submit, requests))

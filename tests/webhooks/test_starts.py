@@ -51,7 +51,7 @@ async def test_a_watch_shows_the_start_at_the_cost_of_about_one_poll(running: Ti
         async with aclosing(running.grpc.stream("WatchGeneration", request)) as watch:
             await anext(watch)
             history = await ended(running, name)
-        assert running.ledger.status_calls.total() - before <= pace.MOST_LOOKS
+        assert running.ledger.status_calls.total() - before <= pace.MOST_START_CHECKS
         assert [name_of(one) for one in history][-2:] == ["IN_PROGRESS", "COMPLETED"]
         started = history[-1].start_time.ToNanoseconds() - history[-1].accept_time.ToNanoseconds()
         assert QUEUED_FOR - STEP <= started / 1e9 <= QUEUED_FOR * pace.LATER + STEP
@@ -135,7 +135,7 @@ async def test_looks_for_starts_cost_one_call_for_each_generation(tmp_path: Path
             for number in range(COUNT):
                 await accepted(running, f"fox {number}")
             await running.advance(30.0)
-        assert COUNT < running.ledger.status_calls.total() <= COUNT + pace.SPARE_LOOKS
+        assert COUNT < running.ledger.status_calls.total() <= COUNT + pace.SPARE_START_CHECKS
 
 
 @pytest.mark.parametrize("kind", ["404", "500"])
@@ -145,4 +145,4 @@ async def test_a_failed_poll_for_a_start_is_not_repeated_at_once(running: Timed,
     async with aclosing(running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=name))) as watch:
         await anext(watch)
         await running.advance(QUEUED_FOR + 2.0)
-    assert 1 <= running.ledger.status_calls.total() <= pace.MOST_LOOKS
+    assert 1 <= running.ledger.status_calls.total() <= pace.MOST_START_CHECKS

@@ -36,7 +36,7 @@ class PostgresAccounts(StorePart):
         row = {"tenant": tenant, "accounts": json.dumps([*pool.items()]), "audit": self._auditor.pool(tenant, pool)}
         await self._write("account", "keep_pool" if pool else "delete_pool", row)
 
-    async def latched_accounts(self) -> frozenset[str]:
+    async def accounts_without_repeats(self) -> frozenset[str]:
         return frozenset([row["account"] for row in await self._rows("read_accounts_without_repeats")])
 
     async def run_times(self) -> Sequence[RunTime]:

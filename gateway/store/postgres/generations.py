@@ -12,9 +12,9 @@ from gateway.generations.model import (
     PreparedRequest,
     RequestId,
     frees_key,
-    latches,
     run_time,
     settles,
+    turns_repeats_off,
 )
 from gateway.generations.stores import Filter, RequestIdTakenError, StoreError
 from gateway.store.codec import generation_of, progress_row, request_of, shown
@@ -50,7 +50,7 @@ class PostgresGenerations(StorePart):
             "traits": spec.traits,
             "settles": settles(before, after),
             "frees_key": frees_key(before, after),
-            "latches": latches(before, after),
+            "turns_repeats_off": turns_repeats_off(before, after),
             "seconds": None if before.done else run_time(after),
             "changes": changes,
             "update_time": after.update_time,

@@ -593,7 +593,7 @@ async def test_a_second_request_turns_repeats_off_for_its_account_permanently(st
         known = await queued(store, f"first {len(await store.generations.unfinished())}", account=account)
         await saved(store, known, examples.after(known, Accepted(examples.report("second", State.QUEUED))))
     await engine.close()
-    assert await (await engine.open()).accounts.latched_accounts() == {"one", "two"}
+    assert await (await engine.open()).accounts.accounts_without_repeats() == {"one", "two"}
 
 
 async def test_a_late_request_of_a_lost_generation_does_not_turn_repeats_off(store: Store) -> None:
@@ -604,7 +604,7 @@ async def test_a_late_request_of_a_lost_generation_does_not_turn_repeats_off(sto
     lost = await saved(store, unknown, examples.after(unknown, Expired(examples.REFUSAL)))
     late = await saved(store, lost, examples.after(lost, Accepted(examples.report("late", State.QUEUED))))
     assert late.stray_request_id == "late"
-    assert await store.accounts.latched_accounts() == frozenset()
+    assert await store.accounts.accounts_without_repeats() == frozenset()
 
 
 def webhook(of: Generation, name: str) -> Webhook:

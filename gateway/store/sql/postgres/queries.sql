@@ -288,7 +288,7 @@ WITH {fenced},
 given AS (
     SELECT * FROM unnest(
         :id::text[], :version_before::bigint[], :tenant::text[], :account::text[], :idempotency_key::text[],
-        :model_id::text[], :traits::text[], :settles::boolean[], :frees_key::boolean[], :latches::boolean[],
+        :model_id::text[], :traits::text[], :settles::boolean[], :frees_key::boolean[], :turns_repeats_off::boolean[],
         :seconds::double precision[], :changes::boolean[], :update_time::double precision[], :version::bigint[],
         :revision::bigint[], :state::smallint[], :done::boolean[], :request_id::text[], :end_time::double precision[],
         :ended_at::double precision[], :shown::text[], :owner::text[], :attempt::integer[],
@@ -298,9 +298,9 @@ given AS (
         :stray_request_id::text[], :held::boolean[], :subjects::text[], :ended::smallint[], :released::bigint[],
         :spent::bigint[], :audit::text[]
     ) WITH ORDINALITY AS given (
-        id, version_before, tenant, account, idempotency_key, model_id, traits, settles, frees_key, latches, seconds,
-        changes, update_time, version, revision, state, done, request_id, end_time, ended_at, shown, owner, attempt,
-        send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested, polls,
+        id, version_before, tenant, account, idempotency_key, model_id, traits, settles, frees_key, turns_repeats_off,
+        seconds, changes, update_time, version, revision, state, done, request_id, end_time, ended_at, shown, owner,
+        attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before, repeats_over, cancel_requested, polls,
         missing_since, stray_request_id, held, subjects, ended, released, spent, audit, place
     )
 ), stored AS (
@@ -323,8 +323,8 @@ given AS (
     DELETE FROM keys USING saved
     WHERE keys.tenant = saved.tenant AND keys.key = saved.idempotency_key AND keys.generation_id = saved.id
         AND frees_key
-), latched AS (
-    INSERT INTO accounts (account) SELECT DISTINCT account FROM saved WHERE latches ON CONFLICT DO NOTHING
+), turned_off AS (
+    INSERT INTO accounts (account) SELECT DISTINCT account FROM saved WHERE turns_repeats_off ON CONFLICT DO NOTHING
 ), timed AS (
     INSERT INTO durations (model_id, traits, seconds)
     SELECT model_id, traits, seconds FROM saved WHERE seconds IS NOT NULL ORDER BY place
