@@ -27,6 +27,7 @@ from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
 from gateway.rpc.agents import AgentHandlers
+from gateway.rpc.call_limits import WEBHOOKS, CallLimits, WebhookLimit
 from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
@@ -34,7 +35,6 @@ from gateway.rpc.characters import CharacterHandlers
 from gateway.rpc.forwarding import ForReplicas, Replicated, Switch, ToLeader, Webhook, add_webhooks
 from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
 from gateway.rpc.health import Health
-from gateway.rpc.limits import WEBHOOKS, Door, Limits
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
 from gateway.rpc.uploads import UploadHandlers
@@ -99,9 +99,9 @@ TO_LEADER = (
     ("grpc.keepalive_time_ms", 15_000),
 )
 """Options of the connection to the leader."""
-LOOK_AROUND = 0.25
-"""Seconds between looks whether the connected gateway still leads."""
-OPERATORS = 100
+CHECK_LEADER_EVERY = 0.25
+"""Seconds between checks whether the connected gateway still leads."""
+ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
 STOP_GRACE = 1.0
 """Seconds for responses that are being sent when the gRPC server stops."""
@@ -122,7 +122,7 @@ class Ports:
         self._telemetry = telemetry
         self._traces = traces
         self._exit = exit_stack
-        self.limits = Limits(self._behind)
+        self.limits = CallLimits(self._behind)
         start_span = None if traces is None else traces.call
         self._chain = Chain(telemetry, serving.access, self.limits, start_span, serving.settings.forward_headers)
         self._certificates = _certificates(serving.settings)
@@ -131,7 +131,7 @@ class Ports:
         self._webhooks: Webhook | None = None
         """Takes the webhooks that arrive here, and at a replica that leads from now on those of others."""
         self._admin = Switch(ADMIN_SERVICE, None)
-        self._admin_chain = AddressChain(telemetry, serving.access, Limits(), start_span)
+        self._admin_chain = AddressChain(telemetry, serving.access, CallLimits(), start_span)
         if isinstance(serving, Core):
             self._served = _handlers(serving)
             self._admin.handlers = _admin_handlers(serving)
@@ -290,7 +290,7 @@ class Ports:
         address = self._settings.admin_address
         if address is None:
             return ""
-        server = _grpc_server(OPERATORS)
+        server = _grpc_server(ADMIN_CONNECTIONS)
         add_service(server, ADMIN_SERVICE, self._admin, self._admin_chain)
         served = Address(address.host, await self._listen(server, "ADMIN_ADDRESS", address))
         log.info("AdminService has an address", extra={"address": str(served)})
@@ -359,8 +359,8 @@ class Ports:
         else:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook
-            door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
-            route = forwarding_route(self._serving.store.generations, self._receive_webhook, door)
+            webhook_limit = WebhookLimit(WEBHOOKS, self._telemetry.refusals("webhook"))
+            route = forwarding_route(self._serving.store.generations, self._receive_webhook, webhook_limit)
         if settings.webhook_address is None:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)
@@ -381,10 +381,10 @@ class Ports:
             core.upstream.read_delivery,
             core.upstream.read_job_set,
         )
-        door = Door(WEBHOOKS, self._telemetry.refusals("webhook"))
+        webhook_limit = WebhookLimit(WEBHOOKS, self._telemetry.refusals("webhook"))
         inbox, traces = core.webhook_inbox, self._traces
         receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
-        return webhook_route(core.store.generations, receive, proofs, door, self._telemetry.bad)
+        return webhook_route(core.store.generations, receive, proofs, webhook_limit, self._telemetry.bad)
 
     async def _receive_webhook(self, path: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Receive a webhook that has arrived here."""
@@ -441,8 +441,8 @@ def _grpc_server(most: int) -> grpc.aio.Server:
 async def _follow_leader(leader: ToLeader) -> None:
     """End the calls to a gateway that no longer leads."""
     while True:
-        await asyncio.sleep(LOOK_AROUND)
-        await leader.look_around()
+        await asyncio.sleep(CHECK_LEADER_EVERY)
+        await leader.check_leader()
 
 
 def _own_address(host: str, port: int) -> Address:

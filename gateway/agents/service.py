@@ -145,10 +145,10 @@ class Agents:
                     return
                 if conversation.failure is not None:
                     raise conversation.failure
-                stream.look_around(draining=self._messages.draining)
+                stream.raise_if_over(draining=self._messages.draining)
                 await conversation.wait(yielded_at + HEARTBEAT - self._clock.moment().steady)
                 if conversation.changes == seen and self._clock.moment().steady - yielded_at >= HEARTBEAT:
-                    stream.look_around(draining=self._messages.draining)
+                    stream.raise_if_over(draining=self._messages.draining)
                     yield None
                     yielded_at = self._clock.moment().steady
         finally:

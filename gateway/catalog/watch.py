@@ -38,7 +38,7 @@ class ModelWatches:
                 signal = self._models.signal()  # before the list is read, so that no refresh is missed
                 try:
                     catalog = await self._models.current()
-                    stream.look_around(draining=self.draining)
+                    stream.raise_if_over(draining=self.draining)
                     if catalog is not None and position is None:
                         newest = revision_of(catalog.items)
                         position = newest if after is None else after if after <= newest else 0

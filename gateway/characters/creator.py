@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 SEND_WITHIN = 10.0
 """Seconds from the record to the first byte of the request; after that it is not sent."""
-LOOKS = (0.0, 0.5, 1.5)
+LOOKUP_PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each lookup after a lost response, while the caller waits. A repeated call looks again."""
 
 
@@ -208,7 +208,7 @@ class Creator:
             return await self._look_up(creation)
 
     async def _look_up(self, creation: Creation, response: Any = None) -> Character:
-        for pause in LOOKS:
+        for pause in LOOKUP_PAUSES:
             await self._rest(pause)
             try:
                 listing = await self._upstream(creation.account).listing()

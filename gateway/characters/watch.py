@@ -86,14 +86,14 @@ class CharacterWatches:
                     if character.done:
                         return
                     continue
-                stream.look_around(draining=self.draining)
+                stream.raise_if_over(draining=self.draining)
                 signal = watched.signal()
                 try:
                     await timer.wait(signal)
                 finally:
                     watched.drop(signal)
                 if seen == watched.changes and watched.end is None:
-                    stream.look_around(draining=self.draining)
+                    stream.raise_if_over(draining=self.draining)
                     yield None
         finally:
             timer.end()

@@ -59,7 +59,7 @@ class Stream:
         self._check = check
         self._until = clock.moment().steady + jittered(OLDEST_STREAM)
 
-    def look_around(self, *, draining: bool) -> None:
+    def raise_if_over(self, *, draining: bool) -> None:
         """Raise a GatewayError if the stream must end."""
         self._check()
         if draining:
@@ -114,14 +114,14 @@ class Watches:
                     continue
                 if entry.generation.done:
                     return
-                stream.look_around(draining=self._service.draining)
+                stream.raise_if_over(draining=self._service.draining)
                 signal = entry.signal()
                 try:
                     await timer.wait(signal)
                 finally:
                     entry.drop(signal)
                 if seen == entry.generation.revision:
-                    stream.look_around(draining=self._service.draining)
+                    stream.raise_if_over(draining=self._service.draining)
                     yield None
         finally:
             timer.end()
@@ -189,7 +189,7 @@ class Watches:
                 continue
             if wanted.ids is not None and not self._any_live(tenant, wanted):
                 return
-            stream.look_around(draining=self._service.draining)
+            stream.raise_if_over(draining=self._service.draining)
             signal = self._feed.signal(tenant)
             try:
                 await self._clock.wait(signal, said + tick - now)

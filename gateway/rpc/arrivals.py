@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gateway.rpc import limits
+from gateway.rpc import call_limits
 
 T = TypeVar("T")
 
@@ -23,7 +23,7 @@ class Arrivals:
         assert task is not None
         self._since[task] = loop.time()
         if self._timer is None:
-            self._timer = loop.call_later(limits.BODY_WITHIN, self._sweep)
+            self._timer = loop.call_later(call_limits.BODY_WITHIN, self._sweep)
         try:
             return await arrival
         except asyncio.CancelledError:
@@ -39,7 +39,7 @@ class Arrivals:
         self._timer = None
         while self._since:
             task, since = next(iter(self._since.items()))
-            if (due := since + limits.BODY_WITHIN) > loop.time():
+            if (due := since + call_limits.BODY_WITHIN) > loop.time():
                 self._timer = loop.call_at(due, self._sweep)
                 return
             del self._since[task]

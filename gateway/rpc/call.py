@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from gateway.access.identity import ANONYMOUS, Access, Identity
 from gateway.generations.model import Generation
 from gateway.generations.stores import Filter
-from gateway.rpc.limits import Place
+from gateway.rpc.call_limits import Place
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.journal import Caller, caller
 from gateway.generations.stores import UnconfirmedError
 from gateway.rpc.call import Call
+from gateway.rpc.call_limits import CallLimits, MethodLimit, Place
 from gateway.rpc.errors import RpcError, rpc_error
-from gateway.rpc.limits import Entrance, Limits, Place
 from gateway.rpc.requests import BadRequestError
 from gateway.telemetry import Bad, MethodMetrics, Telemetry
 
@@ -29,8 +29,8 @@ NO_HEADERS: Mapping[str, str] = {}
 Answer = Message | bytes
 Unary = Callable[[Any, Call], Awaitable[Answer]]
 Stream = Callable[[Any, Call], AsyncIterator[Answer]]
-Gathering = Callable[[AsyncIterator[Any], Call], Awaitable[Answer]]
-Conversation = Callable[[AsyncIterator[Any], Call], AsyncIterator[Answer]]
+ClientStream = Callable[[AsyncIterator[Any], Call], Awaitable[Answer]]
+BidiStream = Callable[[AsyncIterator[Any], Call], AsyncIterator[Answer]]
 
 
 class Chain:
@@ -43,7 +43,7 @@ class Chain:
         self,
         telemetry: Telemetry,
         access: Access | None = None,
-        limits: Limits | None = None,
+        limits: CallLimits | None = None,
         start_span: tracing.StartSpan | None = None,
         forwarded: frozenset[str] = frozenset(),
     ) -> None:
@@ -70,13 +70,13 @@ class Chain:
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Return a factory for the guards of one method's calls."""
         metrics, refusals = self._telemetry.calls(method), self._telemetry.refusals(method)
-        entrance = None if self._limits is None else self._limits.entrance(method, refusals)
-        return lambda: Guard(self, method, metrics, entrance)
+        limit = None if self._limits is None else self._limits.of_method(method, refusals)
+        return lambda: Guard(self, method, metrics, limit)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
         """Convert an exception to the caller's error. A bug is logged, and the caller gets an incident number."""
         if isinstance(error, RpcError):
-            return error  # of the replica that has answered
+            return error  # the leader's response to a forwarded call
         if isinstance(error, GatewayError):
             if isinstance(error, BadRequestError):
                 self._telemetry.bad(error.bad)
@@ -97,13 +97,13 @@ class Guard:
     Await `call` first, because no byte of a request may be read for an unknown caller, or without a place.
     """
 
-    __slots__ = ("_chain", "_entrance", "_method", "_metrics", "_passed", "_place", "_span", "_start")
+    __slots__ = ("_chain", "_limit", "_method", "_metrics", "_passed", "_place", "_span", "_start")
 
-    def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, entrance: Entrance | None) -> None:
+    def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, limit: MethodLimit | None) -> None:
         self._chain = chain
         self._method = method
         self._metrics = metrics
-        self._entrance = entrance
+        self._limit = limit
         self._place: Place | None = None
         self._span: tracing.Span | None = None
         self._passed: Mapping[str, str] = NO_HEADERS
@@ -136,8 +136,8 @@ class Guard:
             caller.set(Caller(identity.key_name, peer, identity.actor))
         if self._span is not None:
             self._span.set("hfgateway.tenant", identity.tenant)
-        if self._entrance is not None:
-            self._place = await self._entrance.enter(identity)
+        if self._limit is not None:
+            self._place = await self._limit.enter(identity)
         kept = authorization if self._chain.to_leader else ""
         return Call(
             self._method,

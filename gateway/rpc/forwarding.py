@@ -83,7 +83,7 @@ class ToLeader:
         with self._counted():
             return await _answer(self._open(call).unary_unary(method)(request, **self._about(call)))
 
-    async def gathering(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
+    async def client_stream(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
         """Forward a call with a stream of requests."""
         with self._counted():
             return await _answer(self._open(call).stream_unary(method)(requests, **self._about(call)))
@@ -107,7 +107,7 @@ class ToLeader:
         status, _, text = answer.partition(b" ")
         return int(status), text
 
-    async def look_around(self) -> None:
+    async def check_leader(self) -> None:
         """End the calls to a gateway that no longer leads, which may never answer them."""
         if self._channel is not None and self._peer() != self._connected_to:
             await self.close()
@@ -180,8 +180,8 @@ class Replicated:
             await self._caught_up()
             return answer
 
-        async def gathering(requests: AsyncIterator[Message], call: Call) -> bytes:
-            return await leader.gathering(full_name, (one.SerializeToString() async for one in requests), call)
+        async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:
+            return await leader.client_stream(full_name, (one.SerializeToString() async for one in requests), call)
 
         def stream(request: Message, call: Call) -> AsyncIterator[bytes]:
             return leader.stream(full_name, request.SerializeToString(), call)
@@ -189,7 +189,7 @@ class Replicated:
         assert not (method.client_streaming and method.server_streaming)
         if method.server_streaming:
             return stream
-        return gathering if method.client_streaming else unary
+        return client_stream if method.client_streaming else unary
 
 
 Webhook = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]

@@ -22,7 +22,7 @@ from protobuf.wkt import Any as ConnectAny
 
 from gateway.errors import GatewayError, printable
 from gateway.rpc.call import Call
-from gateway.rpc.chain import Answer, Chain, Gathering, Guard, Stream, Unary
+from gateway.rpc.chain import Answer, Chain, ClientStream, Guard, Stream, Unary
 from gateway.rpc.errors import RpcError, packed
 from gateway.rpc.over_grpc import method_name
 from gateway.rpc.requests import (
@@ -261,7 +261,7 @@ def _kind(method: MethodDescriptor) -> StreamType:
     return StreamType.SERVER_STREAM if method.server_streaming else StreamType.UNARY
 
 
-def _answered(handler: Unary | Gathering, output: type[Message]) -> Callable[..., Any]:
+def _answered(handler: Unary | ClientStream, output: type[Message]) -> Callable[..., Any]:
     """Return the function that serves an RPC with a single response, to one request or a stream of requests."""
 
     async def serve(request: Any, context: "RequestContext[Any, Any]") -> Encoded:

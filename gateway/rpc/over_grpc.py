@@ -16,10 +16,10 @@ from google.rpc.status_pb2 import Status
 
 from gateway import failpoints
 from gateway.errors import invalid_field
-from gateway.rpc import limits
+from gateway.rpc import call_limits
 from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import Call
-from gateway.rpc.chain import Answer, Chain, Conversation, Gathering, Guard, Stream, Unary
+from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
 from gateway.rpc.errors import RpcError, packed
 from gateway.rpc.requests import message_of
 
@@ -53,13 +53,13 @@ def bound_handlers(service: ServiceDescriptor, handlers: object, chain: Chain) -
         handler = getattr(handlers, method_name(method))
         request_class = GetMessageClass(method.input_type)
         if method.server_streaming and method.client_streaming:
-            conversed = _conversation(full_name, handler, request_class, chain, arrivals)
-            bound[method.name] = grpc.stream_stream_rpc_method_handler(conversed)
+            responses = _bidi_stream(full_name, handler, request_class, chain, arrivals)
+            bound[method.name] = grpc.stream_stream_rpc_method_handler(responses)
         elif method.server_streaming:
             served = _stream(full_name, handler, request_class, chain, arrivals)
             bound[method.name] = grpc.stream_stream_rpc_method_handler(served)
         elif method.client_streaming:
-            gathered = _gathering(full_name, handler, request_class, chain, arrivals)
+            gathered = _client_stream(full_name, handler, request_class, chain, arrivals)
             bound[method.name] = grpc.stream_unary_rpc_method_handler(gathered)
         else:
             answered = _unary(full_name, handler, request_class, chain, arrivals)
@@ -110,7 +110,9 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
     return serve
 
 
-def _gathering(method: str, handler: Gathering, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
+def _client_stream(
+    method: str, handler: ClientStream, request_class: type[Message], chain: Chain, arrivals: Arrivals
+) -> Any:
     guard = chain.guard(method)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
@@ -128,8 +130,8 @@ def _gathering(method: str, handler: Gathering, request_class: type[Message], ch
     return serve
 
 
-def _conversation(
-    method: str, handler: Conversation, request_class: type[Message], chain: Chain, arrivals: Arrivals
+def _bidi_stream(
+    method: str, handler: BidiStream, request_class: type[Message], chain: Chain, arrivals: Arrivals
 ) -> Any:
     guard = chain.guard(method)
 
@@ -151,7 +153,7 @@ async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arr
     try:
         return await arrivals.within(context.read())
     except TimeoutError:
-        raise invalid_field("request", f"did not arrive within {limits.BODY_WITHIN:g} s") from None
+        raise invalid_field("request", f"did not arrive within {call_limits.BODY_WITHIN:g} s") from None
 
 
 async def _requests(

@@ -25,8 +25,8 @@ from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
 from gateway.higgsfield.v1 import DELIVERY_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
+from gateway.rpc.call_limits import WebhookLimit
 from gateway.rpc.errors import RpcError
-from gateway.rpc.limits import Door
 from gateway.telemetry import Bad
 
 log = logging.getLogger(__name__)
@@ -36,8 +36,8 @@ LARGEST_BODY = 256 * 1024
 BODY_WITHIN = 5.0
 """Seconds."""
 
-STRANGERS = ""
-"""The name under which the webhooks without a known token take places."""
+UNKNOWN_TOKEN = ""
+"""Takes the place of a generation's id in the limit for webhooks whose token is not known."""
 
 FORWARDED_HEADERS = frozenset(("webhook-id", "webhook-timestamp", "webhook-signature", DELIVERY_HEADER))
 """The headers of a webhook that matter."""
@@ -45,7 +45,7 @@ Receive = Callable[[Webhook], Awaitable[bool]]
 Read = Callable[[bytes], StatusReport | None]
 
 
-class Known(Protocol):
+class KnownGenerations(Protocol):
     """The generations that a webhook may be for. The methods raise UnconfirmedError."""
 
     async def by_token(self, token_hash: bytes) -> Generation | None:
@@ -71,12 +71,16 @@ class Proofs:
 
 
 def webhook_route(
-    known: Known, receive: Receive, proofs: Proofs, door: Door, bad: Callable[[Bad], None] = lambda _: None
+    known: KnownGenerations,
+    receive: Receive,
+    proofs: Proofs,
+    limit: WebhookLimit,
+    bad: Callable[[Bad], None] = lambda _: None,
 ) -> Route:
     """Return the route of webhooks.
 
     If signatures are configured, a webhook of the v2 API must be signed. With a stale signature it is not believed, and
-    only causes a status call. `known` finds generations, `receive` stores a webhook, and `door` limits how many are
+    only causes a status call. `known` finds generations, `receive` stores a webhook, and `limit` bounds how many are
     read at once. `bad` counts refused webhooks.
     """
 
@@ -90,7 +94,7 @@ def webhook_route(
         if webhook is None:
             return unknown()
         if not await receive(webhook):
-            return _later()
+            return _try_again()
         return PlainTextResponse("ok\n")
 
     async def adopted(body: bytes) -> Generation | None:
@@ -104,14 +108,14 @@ def webhook_route(
         bad(Bad.WEBHOOK)
         return _not_found()
 
-    return _route(known, door, take)
+    return _route(known, limit, take)
 
 
 Forward = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 """Takes the token of a webhook, its headers and its body, and returns the status and the body of the response."""
 
 
-def forwarding_route(known: Known, forward: Forward, door: Door) -> Route:
+def forwarding_route(known: KnownGenerations, forward: Forward, limit: WebhookLimit) -> Route:
     """Return the route of webhooks of a replica, which leaves them to the leader.
 
     The leader verifies and stores a webhook before it answers. If `forward` raises GatewayError or RpcError, Higgsfield
@@ -125,10 +129,10 @@ def forwarding_route(known: Known, forward: Forward, door: Door) -> Route:
         try:
             status, text = await forward(request.path_params["token"], headers, body)
         except (GatewayError, RpcError):
-            return _later()
+            return _try_again()
         return Response(text, status, media_type="text/plain")
 
-    return _route(known, door, take)
+    return _route(known, limit, take)
 
 
 def forwarded(app: Route) -> Forward:
@@ -148,7 +152,9 @@ def forwarded(app: Route) -> Forward:
 
 
 def _route(
-    known: Known, door: Door, take: Callable[[Request, Generation | None, bytes | None], Awaitable[Response]]
+    known: KnownGenerations,
+    limit: WebhookLimit,
+    take: Callable[[Request, Generation | None, bytes | None], Awaitable[Response]],
 ) -> Route:
     """Return a route that gives `take` each webhook with the generation of its token, and its body; None: too large."""
 
@@ -156,17 +162,17 @@ def _route(
         try:
             # The token is checked before the body is read, so that unknown tokens only take places of one another.
             generation = await known.by_token(token_hash(request.path_params["token"]))
-            place = STRANGERS if generation is None else generation.id
-            if not door.enter(place):
-                return _later()
+            place = UNKNOWN_TOKEN if generation is None else generation.id
+            if not limit.enter(place):
+                return _try_again()
             try:
                 async with asyncio.timeout(BODY_WITHIN):
                     body = await _body(request)
                 return await take(request, generation, body)
             finally:
-                door.leave(place)
+                limit.leave(place)
         except UnconfirmedError:
-            return _later()
+            return _try_again()
         except (TimeoutError, ClientDisconnect):
             return PlainTextResponse("too slow\n", status_code=503)
 
@@ -232,5 +238,5 @@ def _not_found() -> Response:
     return PlainTextResponse("not found\n", status_code=404)
 
 
-def _later() -> Response:
+def _try_again() -> Response:
     return PlainTextResponse("try again\n", status_code=503)

@@ -14,7 +14,7 @@ import pytest
 
 from gateway.access.scopes import Scope
 from gateway.cli import exits
-from gateway.rpc import limits
+from gateway.rpc import call_limits
 from gateway.rpc.requests import LARGEST_REQUEST
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -122,7 +122,7 @@ async def test_calls_are_limited_apart_from_those_of_other_ports(
     admin = await key(running, Scope.ADMIN)
     large = admin_pb.ListLimitsRequest(tenant="x" * LARGEST_REQUEST)
     assert await call(running, admin, "ListLimits", large) == "INVALID_ARGUMENT"
-    full = limits.Bounds(0, 0, 0)
+    full = call_limits.Bounds(0, 0, 0)
     pool = running.gateway._ports._admin_chain._limits.answers  # type: ignore[union-attr]
     monkeypatch.setattr(pool, "_most", full)
     monkeypatch.setattr(pool, "_most_queued", full)

@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
-from gateway.rpc import limits
-from gateway.rpc.limits import Bounds
+from gateway.rpc import call_limits
+from gateway.rpc.call_limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
 from tests.support.commits import commits
@@ -135,7 +135,7 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
 async def test_a_call_that_waits_for_a_place_shows_when_it_has_got_one(
     tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "WORKING", Bounds(token=1, tenant=1, total=1))
+    monkeypatch.setattr(call_limits, "WORKING", Bounds(token=1, tenant=1, total=1))
     async with run(tmp_path, TRACES="otlp") as running:
         with commits("claim") as claims:
             claims.hold()

@@ -99,7 +99,7 @@ StartStudio = Callable[..., Awaitable[Studio]]
 
 @pytest.fixture(autouse=True)
 def _short_search_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.characters.creator.LOOKS", (0.0, 0.01, 0.01))
+    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0, 0.01, 0.01))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from gateway import serving
-from gateway.rpc.limits import WEBHOOKS_OF_ONE_TOKEN
+from gateway.rpc.call_limits import WEBHOOKS_OF_ONE_TOKEN
 from gateway.web import webhook
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
 from tests.support.running import PATIENCE, Running, eventually, public_url, soul

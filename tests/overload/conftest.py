@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gateway.rpc import limits
-from gateway.rpc.limits import Bounds, Limits
+from gateway.rpc import call_limits
+from gateway.rpc.call_limits import Bounds, CallLimits
 from tests.support.running import Running, run
 from tests.support.transports import TRANSPORTS, Transport
 
@@ -40,9 +40,9 @@ async def running(start: Start) -> Running:
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Limit concurrent calls to a few in gateways that start afterwards."""
-    monkeypatch.setattr(limits, "WORKING", WORKING)
-    monkeypatch.setattr(limits, "QUEUED", QUEUED)
-    monkeypatch.setattr(limits, "WAITING", WAITING)
+    monkeypatch.setattr(call_limits, "WORKING", WORKING)
+    monkeypatch.setattr(call_limits, "QUEUED", QUEUED)
+    monkeypatch.setattr(call_limits, "WAITING", WAITING)
 
 
 @pytest.fixture(params=TRANSPORTS)
@@ -57,6 +57,6 @@ def client(running: Running, transport: str) -> Transport:
     return running.transports[transport]
 
 
-def limits_of(running: Running) -> Limits:
+def limits_of(running: Running) -> CallLimits:
     """Return the gateway's limits, which count the calls in progress."""
     return running.gateway._ports.limits

@@ -15,8 +15,8 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.generations.follower import Follower
-from gateway.rpc import limits
-from gateway.rpc.limits import ASKS, RETRY, Pool
+from gateway.rpc import call_limits
+from gateway.rpc.call_limits import ASKS, RETRY, Pool
 from gateway.serving import PUBLIC_SERVICES, admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -161,7 +161,7 @@ async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, tr
 async def test_submissions_are_refused_while_the_gateway_is_late(
     start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = [limits.LATE + 0.1]
+    late = [call_limits.LATE + 0.1]
     monkeypatch.setattr(Follower, "behind", lambda _: late[0])
     running = await start()
     client = running.transports[transport]
@@ -171,7 +171,7 @@ async def test_submissions_are_refused_while_the_gateway_is_late(
     assert refused.value.has(RetryInfo)
     assert (await client.call("ListGenerations", pb.ListGenerationsRequest())).generations == []
     assert running.ledger.submissions == []
-    late[0] = limits.LATE
+    late[0] = call_limits.LATE
     assert not (await client.call("SubmitGeneration", soul("a bear", "order-1"))).replayed
     assert [charge.prompt for charge in running.ledger.charges] == ["a bear"]
 
@@ -190,7 +190,7 @@ async def test_unauthenticated_callers_hold_no_places(keyed: Running) -> None:
 
 
 async def test_a_request_that_does_not_arrive_in_time_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "BODY_WITHIN", 0.05)
+    monkeypatch.setattr(call_limits, "BODY_WITHIN", 0.05)
     running = await start()
     async with Withheld(running.gateway.grpc_address) as withheld:
         for method in requests():

@@ -8,7 +8,7 @@ import random
 import pytest
 
 from gateway.access.identity import Identity
-from gateway.rpc.limits import Account, Bounds, Pool
+from gateway.rpc.call_limits import Bounds, Holder, Pool
 
 FOX, WOLF = Identity("fox"), Identity("wolf")
 TOKEN = Identity("fox", token="browser")
@@ -27,7 +27,7 @@ class Callers:
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
         self.entered: list[str] = []
-        self.accounts: dict[str, Account] = {}
+        self.holders: dict[str, Holder] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
     async def call(self, name: str, identity: Identity) -> None:
@@ -35,13 +35,13 @@ class Callers:
         await settled()
 
     async def _enter(self, name: str, identity: Identity) -> None:
-        account = await self.pool.enter(identity)
-        assert account is not None
-        self.accounts[name] = account
+        holder = await self.pool.enter(identity)
+        assert holder is not None
+        self.holders[name] = holder
         self.entered.append(name)
 
     async def end(self, name: str) -> None:
-        self.pool.leave(self.accounts.pop(name))
+        self.pool.leave(self.holders.pop(name))
         await settled()
 
     async def give_up(self, name: str) -> None:
@@ -63,8 +63,8 @@ async def test_callers_take_turns_regardless_of_their_number_of_calls() -> None:
         await callers.call(f"f{number}", FOX)
     for number in range(2):
         await callers.call(f"w{number}", WOLF)
-    while callers.accounts:
-        await callers.end(next(iter(callers.accounts)))
+    while callers.holders:
+        await callers.end(next(iter(callers.holders)))
     assert callers.entered == ["f0", "f1", "f2", "w0", "f3", "w1", "f4", "f5"]
 
 
@@ -107,7 +107,7 @@ async def test_a_canceled_call_holds_no_place(moment: str) -> None:
         await callers.give_up("f1")
         await callers.end("f0")
     else:
-        callers.pool.leave(callers.accounts.pop("f0"))
+        callers.pool.leave(callers.holders.pop("f0"))
         await callers.give_up("f1")
     assert callers.entered == ["f0", "f2"]
     await callers.end("f2")
@@ -119,17 +119,17 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
     source = random.Random(seed)
     pool = Pool(Bounds(token=2, tenant=4, total=6), Bounds(token=3, tenant=8, total=12))
     identities = [Identity(tenant, token=token) for tenant in "abc" for token in ("", f"{tenant}1", f"{tenant}2")]
-    held: list[Account] = []
+    held: list[Holder] = []
     queued: list[asyncio.Task[None]] = []
 
     async def enter(identity: Identity) -> None:
-        account = await pool.enter(identity)
-        if account is not None:
-            held.append(account)
+        holder = await pool.enter(identity)
+        if holder is not None:
+            held.append(holder)
 
-    def check(account: Account) -> None:
-        assert 0 <= account.held <= account.most
-        assert 0 <= account.queued <= account.most_queued
+    def check(holder: Holder) -> None:
+        assert 0 <= holder.held <= holder.most
+        assert 0 <= holder.queued <= holder.most_queued
 
     for _ in range(500):
         step = source.random()
@@ -144,7 +144,7 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
             assert pool.total.held == len(held)
             assert pool.total.next() is None, "a call queues although there is a place for it"
         for identity in identities:
-            check(pool.account(identity))
+            check(pool.holder(identity))
     while queued:
         queued.pop().cancel()
     await settled()

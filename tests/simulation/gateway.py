@@ -16,7 +16,7 @@ from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
-from gateway.rpc.limits import WEBHOOKS, Door
+from gateway.rpc.call_limits import WEBHOOKS, WebhookLimit
 from gateway.serving import STOP_GRACE
 from gateway.store.files import StoreFileError
 from gateway.web.webhook import Proofs, webhook_route
@@ -110,8 +110,8 @@ class Server:
         proofs = Proofs(
             signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
         )
-        door = Door(WEBHOOKS, lambda: None)
-        route = webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, door)
+        limit = WebhookLimit(WEBHOOKS, lambda: None)
+        route = webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, limit)
         instance.deliver = route.endpoint
         instance.accepting = True
 

@@ -1,5 +1,8 @@
 """Limits concurrent calls, for every transport: of each watch token, of each tenant, and of all callers together.
 
+docs/overload.md describes the limits. The guard of a call (`chain.py`) takes and returns its place. Limits of what a
+tenant may submit are in `gateway/generations/limits.py`.
+
 A call takes a place in a pool before its request is read, and holds it until it ends:
 
 - `submits` for submissions, `opens` for watches;
@@ -37,7 +40,7 @@ WEBHOOKS_OF_ONE_TOKEN = 10
 BODY_WITHIN = 10.0
 """Seconds within which a request, or the next part of an upload, must arrive."""
 LATE = 5.0
-"""If status calls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
+"""If status polls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
 RETRY = (1.0, 3.0)
 """The range of retry delays in seconds for refused callers, over which they are spread."""
 _SPREAD = 32
@@ -60,12 +63,15 @@ WAITING = Bounds(token=1_000, tenant=12_000, total=24_000)
 """Places in `waits`, and calls that may queue in `opens`, because watches arrive in bursts."""
 
 
-class Account:
-    """The places that one caller holds in a pool. Those of a watch token count for its tenant, and all for the root."""
+class Holder:
+    """A caller that holds places in a pool: a watch token, its tenant as the parent, and all callers as the root.
+
+    A place counts for its holder and all ancestors.
+    """
 
     __slots__ = ("held", "key", "most", "most_queued", "parent", "queue", "queued", "turns")
 
-    def __init__(self, most: int, most_queued: int, parent: "Account | None" = None, key: str = "") -> None:
+    def __init__(self, most: int, most_queued: int, parent: "Holder | None" = None, key: str = "") -> None:
         self.most = most
         self.most_queued = most_queued
         self.parent = parent
@@ -73,44 +79,44 @@ class Account:
         self.held = 0
         self.queued = 0
         self.queue: OrderedDict[asyncio.Future[None], None] = OrderedDict()
-        self.turns: OrderedDict[Account, None] = OrderedDict()
-        """The children with queued calls, and the account itself if it has some, in the order of their turns."""
+        self.turns: OrderedDict[Holder, None] = OrderedDict()
+        """The children with queued calls, and the holder itself if it has some, in the order of their turns."""
 
-    def up(self) -> "Iterator[Account]":
-        """Yield the account and its ancestors."""
-        account: Account | None = self
-        while account is not None:
-            yield account
-            account = account.parent
+    def up(self) -> "Iterator[Holder]":
+        """Yield the holder and its ancestors."""
+        holder: Holder | None = self
+        while holder is not None:
+            yield holder
+            holder = holder.parent
 
     def take(self, places: int = 1) -> bool:
         """Take places and return True, or return False if that would exceed a limit on any level."""
-        account: Account | None = self
-        while account is not None:
-            if account.held + places > account.most:
+        holder: Holder | None = self
+        while holder is not None:
+            if holder.held + places > holder.most:
                 return False
-            account = account.parent
+            holder = holder.parent
         self.hold(places)
         return True
 
     def hold(self, places: int) -> None:
         """Take places without checking limits."""
-        account: Account | None = self
-        while account is not None:
-            account.held += places
-            account = account.parent
+        holder: Holder | None = self
+        while holder is not None:
+            holder.held += places
+            holder = holder.parent
 
     def enqueue(self) -> "asyncio.Future[None] | None":
         """Queue for a place. Returns None if a queue is full on any level."""
-        if any(account.queued >= account.most_queued for account in self.up()):
+        if any(holder.queued >= holder.most_queued for holder in self.up()):
             return None
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.queue[future] = None
         self.turns[self] = None
-        for account in self.up():
-            account.queued += 1
-            if account.parent is not None:
-                account.parent.turns[account] = None
+        for holder in self.up():
+            holder.queued += 1
+            if holder.parent is not None:
+                holder.parent.turns[holder] = None
         return future
 
     def leave_queue(self, future: "asyncio.Future[None]") -> None:
@@ -118,13 +124,13 @@ class Account:
         del self.queue[future]
         if not self.queue:
             del self.turns[self]
-        for account in self.up():
-            account.queued -= 1
-            if account.parent is not None and not account.queued:
-                del account.parent.turns[account]
+        for holder in self.up():
+            holder.queued -= 1
+            if holder.parent is not None and not holder.queued:
+                del holder.parent.turns[holder]
 
-    def next(self) -> "tuple[Account, asyncio.Future[None]] | None":
-        """Return the queued call that is next in turn for this account, and move the turn on. None if there is none."""
+    def next(self) -> "tuple[Holder, asyncio.Future[None]] | None":
+        """Return the queued call that is next in turn for this holder, and move the turn on. None if there is none."""
         if self.held >= self.most:
             return None
         for _ in range(len(self.turns)):
@@ -137,75 +143,75 @@ class Account:
 
 
 class Pool:
-    """The places of one kind. `total` is the root account."""
+    """The places of one kind. `total` is the root of the holders: all callers."""
 
     def __init__(self, most: Bounds, most_queued: Bounds) -> None:
         self._most = most
         self._most_queued = most_queued
-        self.total = Account(most.total, most_queued.total)
-        self._tenants: dict[str, Account] = {}
-        self._tokens: dict[str, Account] = {}
+        self.total = Holder(most.total, most_queued.total)
+        self._tenants: dict[str, Holder] = {}
+        self._tokens: dict[str, Holder] = {}
 
-    def account(self, identity: Identity) -> Account:
-        """Return the account of a caller."""
+    def holder(self, identity: Identity) -> Holder:
+        """Return the holder of a caller."""
         tenant = self._tenants.get(identity.tenant)
         if tenant is None:
-            tenant = Account(self._most.tenant, self._most_queued.tenant, self.total, identity.tenant)
+            tenant = Holder(self._most.tenant, self._most_queued.tenant, self.total, identity.tenant)
             self._tenants[identity.tenant] = tenant
         if not identity.token:
             return tenant
         token = self._tokens.get(identity.token)
         if token is None:
-            token = Account(self._most.token, self._most_queued.token, tenant, identity.token)
+            token = Holder(self._most.token, self._most_queued.token, tenant, identity.token)
             self._tokens[identity.token] = token
         return token
 
-    async def enter(self, identity: Identity) -> Account | None:
+    async def enter(self, identity: Identity) -> Holder | None:
         """Take a place, waiting in the queue if needed; None if the queue is full. Return the place with `leave`."""
-        account = self.account(identity)
-        if not account.queue and account.take():
-            return account
-        future = account.enqueue()
+        holder = self.holder(identity)
+        if not holder.queue and holder.take():
+            return holder
+        future = holder.enqueue()
         if future is None:
             return None
         try:
             await future
         except asyncio.CancelledError:
-            if future in account.queue:
-                account.leave_queue(future)
-                self._forget(account)
+            if future in holder.queue:
+                holder.leave_queue(future)
+                self._forget(holder)
             elif not future.cancelled():
-                self.leave(account)  # it already has a place
+                self.leave(holder)  # it already has a place
             raise
         tracing.event("admitted")
-        return account
+        return holder
 
-    def try_enter(self, identity: Identity, places: int) -> Account | None:
+    def try_enter(self, identity: Identity, places: int) -> Holder | None:
         """Take places without waiting. Returns None if there are not enough."""
-        account = self.account(identity)
-        if account.take(places):
-            return account
-        self._forget(account)
+        holder = self.holder(identity)
+        if holder.take(places):
+            return holder
+        self._forget(holder)
         return None
 
-    def leave(self, account: Account, places: int = 1) -> None:
+    def leave(self, holder: Holder, places: int = 1) -> None:
         """Return places. One is given to the next queued call."""
-        account.hold(-places)
-        self._forget(account)
+        holder.hold(-places)
+        self._forget(holder)
         while self.total.queued and (found := self.total.next()) is not None:
-            account, future = found
-            account.leave_queue(future)
+            holder, future = found
+            holder.leave_queue(future)
             if not future.cancelled():
-                account.hold(1)
+                holder.hold(1)
                 future.set_result(None)
                 return
 
-    def _forget(self, account: Account) -> None:
-        if account.key in self._tokens and not account.held and not account.queued:
-            del self._tokens[account.key]
+    def _forget(self, holder: Holder) -> None:
+        if holder.key in self._tokens and not holder.held and not holder.queued:
+            del self._tokens[holder.key]
 
 
-class Limits:
+class CallLimits:
     """The pools of a gateway."""
 
     def __init__(self, behind: Callable[[], float] = lambda: 0.0) -> None:
@@ -217,8 +223,8 @@ class Limits:
         self.answers = Pool(WORKING, QUEUED)
         self.waits = Pool(WAITING, Bounds(0, 0, 0))
 
-    def entrance(self, method: str, refused: Callable[[], None]) -> "Entrance":
-        """Return the entrance for a method, given by its full name. `refused` is called for each refused call."""
+    def of_method(self, method: str, refused: Callable[[], None]) -> "MethodLimit":
+        """Return the limit for a method, given by its full name. `refused` is called for each refused call."""
         name = method.rpartition("/")[2]
         if name == "SubmitGeneration":
             pool = self.submits
@@ -226,15 +232,15 @@ class Limits:
             pool = self.opens
         else:
             pool = self.asks if name in ASKS else self.answers
-        return Entrance(pool, self.waits, refused, self._behind if pool is self.submits else None)
+        return MethodLimit(pool, self.waits, refused, self._behind if pool is self.submits else None)
 
     def pools(self) -> Mapping[str, Pool]:
         """Return the pools by name."""
         return {name: pool for name, pool in vars(self).items() if isinstance(pool, Pool)}
 
 
-class Entrance:
-    """Lets calls of one method in, or refuses them."""
+class MethodLimit:
+    """Gives places to the calls of one method, or refuses them."""
 
     __slots__ = ("_behind", "_pool", "_refused", "waits")
 
@@ -250,10 +256,10 @@ class Entrance:
         """Take a place for a call, after queued ones. Raises GATEWAY_OVERLOADED."""
         if self._behind is not None and self._behind() > LATE:
             raise self.refusal(_LATE)
-        account = await self._pool.enter(identity)
-        if account is None:
+        holder = await self._pool.enter(identity)
+        if holder is None:
             raise self.refusal(_FULL)
-        return Place(self, self._pool, account)
+        return Place(self, self._pool, holder)
 
     def refusal(self, failures: Iterator[Failure]) -> GatewayError:
         """Count a refused call and return its error."""
@@ -264,34 +270,34 @@ class Entrance:
 class Place:
     """The place that a call holds."""
 
-    __slots__ = ("_account", "_entrance", "_places", "_pool")
+    __slots__ = ("_holder", "_limit", "_places", "_pool")
 
-    def __init__(self, entrance: Entrance, pool: Pool, account: Account) -> None:
-        self._entrance = entrance
+    def __init__(self, limit: MethodLimit, pool: Pool, holder: Holder) -> None:
+        self._limit = limit
         self._pool = pool
-        self._account = account
+        self._holder = holder
         self._places = 1
 
     def may_wait(self, identity: Identity, kept: int = 0) -> bool:
         """Exchange the place for one in `waits`, or several if many bytes are `kept`; return False if it is full."""
-        waits, places = self._entrance.waits, 1 + kept // KEPT
-        account = waits.try_enter(identity, places)
-        if account is None:
+        waits, places = self._limit.waits, 1 + kept // KEPT
+        holder = waits.try_enter(identity, places)
+        if holder is None:
             return False
-        self._pool.leave(self._account)
-        self._pool, self._account, self._places = waits, account, places
+        self._pool.leave(self._holder)
+        self._pool, self._holder, self._places = waits, holder, places
         return True
 
     def wait(self, identity: Identity, kept: int) -> None:
-        """Do the same, but raise GATEWAY_OVERLOADED if `waits` is full."""
+        """Exchange the place as `may_wait` does, but raise GATEWAY_OVERLOADED if `waits` is full."""
         if not self.may_wait(identity, kept):
-            raise self._entrance.refusal(_FULL)
+            raise self._limit.refusal(_FULL)
 
     def leave(self) -> None:
-        self._pool.leave(self._account, self._places)
+        self._pool.leave(self._holder, self._places)
 
 
-class Door:
+class WebhookLimit:
     """Limits the webhooks that are read concurrently: for each generation, and in total."""
 
     def __init__(self, most: int, refused: Callable[[], None]) -> None:
