@@ -1,4 +1,4 @@
-"""Loads the TLS certificates of both ports, and reloads them when their files change, without a restart.
+"""Loads the TLS certificates of all ports, and reloads them when their files change, without a restart.
 
 A renewal replaces the certificate and the key one after the other. Until they match again, new handshakes use the
 previous pair. Open connections are not affected.

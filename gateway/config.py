@@ -501,7 +501,8 @@ _ROWS: dict[str, _Row] = {
     "TLS_CERT": _Row("tls_cert", "", _optional_file, "PEM file with the certificate chain of all ports"),
     "TLS_KEY": _Row("tls_key", "", _optional_file, "PEM file with the private key of TLS_CERT"),
     "TLS_CLIENT_CA": _Row(
-        "tls_client_ca", "", _optional_file, "PEM file with the CA of client certificates, which it makes mandatory"
+        "tls_client_ca", "", _optional_file,
+        "PEM file with the CA of client certificates, which it makes mandatory, except at WEBHOOK_ADDRESS",
     ),
     "DRAIN": _Row("drain", "75", seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
     "ALLOWED_ORIGINS": _Row("allowed_origins", "", _origins, "web origins that may call from a browser"),

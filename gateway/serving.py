@@ -365,7 +365,13 @@ class Ports:
             return [route]
         listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)
         self._exit.callback(listening.close)
-        server = WebServer(webhook_app([route]), listening, most=self._most.webhooks, bad=self._telemetry.bad)
+        server = WebServer(
+            webhook_app([route]),
+            listening,
+            certificates=_certificates(settings, ask_clients=False),  # Higgsfield has no client certificate
+            most=self._most.webhooks,
+            bad=self._telemetry.bad,
+        )
         await server.start()
         self._exit.push_async_callback(server.stop)
         return []
@@ -509,10 +515,11 @@ def _import_late() -> None:
     import gateway.web.server  # noqa: F401
 
 
-def _certificates(settings: Settings) -> Certificates | None:
+def _certificates(settings: Settings, *, ask_clients: bool = True) -> Certificates | None:
+    """Return the certificates of a port; None without TLS. With `ask_clients`, clients need one of TLS_CLIENT_CA."""
     if settings.tls_cert is None or settings.tls_key is None:
         return None
-    return Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+    return Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca if ask_clients else None)
 
 
 def _grpc_tls(certificates: Certificates) -> grpc.ServerCredentials:

@@ -12,7 +12,7 @@ session. The POST has one of three outcomes:
   session's messages after the recorded one. A user's message with this text that belongs to no other key is the one. If
   there is none, the call fails with SUBMISSION_UNRESOLVED; the same key looks it up again and never sends it.
 
-Why the lookup is sound: a store belongs to one process, and a lock per session covers the reading of the newest
+Why the lookup is sound: one process at a time writes a store, and a lock per session covers the reading of the newest
 message, the record, the POST and its outcome. So no other message of this gateway can come between the newest message
 and the POST. A message that the lookup finds is either the right one, or the same text in the same session from
 elsewhere: from another program with the account, or from another key whose outcome is also unknown. These cannot be

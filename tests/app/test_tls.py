@@ -16,6 +16,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority, Pair
 from tests.durability.process import GatewayProcess, stub
+from tests.support.addresses import free_address
 
 pytestmark = pytest.mark.toolchain("openssl")
 ESTIMATE = "/hfgateway.v1.GenerationService/EstimateGeneration"
@@ -101,6 +102,19 @@ async def test_with_a_client_ca_only_clients_with_its_certificate_are_served(
         price = await over_grpc(process.address, authority.cert, known)
         assert float(price) > 0
         assert await over_connect(process.http_address, authority.cert, known) == price
+
+
+async def test_a_separate_webhook_port_serves_tls_and_asks_for_no_client_certificate(
+    authority: Authority, tmp_path: Path
+) -> None:
+    clients, address = Authority.made(tmp_path, "clients"), free_address()
+    terms = {"webhook_address": address, "public_url": f"https://{address}", "tls_client_ca": str(clients.cert)}
+    async with gateway(tmp_path, authority.signed("gateway"), **terms):
+        context = ssl.create_default_context(cafile=str(authority.cert))
+        async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+            assert (await client.post(f"https://{address}/webhooks/higgsfield/unknown")).status_code == 404
+            with pytest.raises(httpx.TransportError):
+                await client.post(f"http://{address}/webhooks/higgsfield/unknown")
 
 
 def replace(pair: Pair, renewed: Pair) -> None:
