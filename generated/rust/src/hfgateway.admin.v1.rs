@@ -621,7 +621,8 @@ pub mod admin_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    /// Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    /// the operator of a gateway and across all tenants.
     ///
     /// The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -1550,7 +1551,8 @@ pub mod admin_service_server {
             tonic::Status,
         >;
     }
-    /// Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    /// Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    /// the operator of a gateway and across all tenants.
     ///
     /// The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a

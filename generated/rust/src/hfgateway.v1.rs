@@ -530,13 +530,12 @@ pub struct Generation {
     #[prost(message, optional, tag = "8")]
     pub delay: ::core::option::Option<Failure>,
     /// Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
-    /// started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
-    /// although CancelGeneration tries it.
+    /// started. False for a queued generation of Higgsfield's v1 API: Higgsfield documents no cancellation for it, although
+    /// CancelGeneration tries it.
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
     /// The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-    /// adopted. A new
-    /// forecast does not create a revision; see forecast_interval in the requests of watches.
+    /// adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
     #[prost(message, optional, tag = "10")]
     pub forecast: ::core::option::Option<Forecast>,
     /// The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
@@ -1476,8 +1475,8 @@ pub mod generation_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-        /// 2 s, so that `state` and `cancelable` are true.
+        /// Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+        /// most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -1696,8 +1695,7 @@ pub mod generation_service_client {
                 );
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-        /// nothing.
+        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -1886,8 +1884,8 @@ pub mod generation_service_server {
             tonic::Response<super::AdoptGenerationResponse>,
             tonic::Status,
         >;
-        /// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-        /// 2 s, so that `state` and `cancelable` are true.
+        /// Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+        /// most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -2007,8 +2005,7 @@ pub mod generation_service_server {
             tonic::Response<Self::WatchGenerationsStream>,
             tonic::Status,
         >;
-        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-        /// nothing.
+        /// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

@@ -335,12 +335,11 @@ type Generation struct {
 	// What the generation waits for. Set only in PENDING and UNCERTAIN. The generation has not failed.
 	Delay *Failure `protobuf:"bytes,8,opt,name=delay,proto3" json:"delay,omitempty"`
 	// Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
-	// started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
-	// although CancelGeneration tries it.
+	// started. False for a queued generation of Higgsfield's v1 API: Higgsfield documents no cancellation for it, although
+	// CancelGeneration tries it.
 	Cancelable bool `protobuf:"varint,9,opt,name=cancelable,proto3" json:"cancelable,omitempty"`
 	// The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-	// adopted. A new
-	// forecast does not create a revision; see forecast_interval in the requests of watches.
+	// adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
 	Forecast *Forecast `protobuf:"bytes,10,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	// The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
 	// used_input.

@@ -100,8 +100,8 @@ type GenerationServiceClient interface {
 	//
 	// Retry: safe. The call returns the same generation.
 	AdoptGeneration(ctx context.Context, in *AdoptGenerationRequest, opts ...grpc.CallOption) (*AdoptGenerationResponse, error)
-	// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-	// 2 s, so that `state` and `cancelable` are true.
+	// Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+	// most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -170,8 +170,7 @@ type GenerationServiceClient interface {
 	//
 	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(ctx context.Context, in *WatchGenerationsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchGenerationsResponse], error)
-	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-	// nothing.
+	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -413,8 +412,8 @@ type GenerationServiceServer interface {
 	//
 	// Retry: safe. The call returns the same generation.
 	AdoptGeneration(context.Context, *AdoptGenerationRequest) (*AdoptGenerationResponse, error)
-	// Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-	// 2 s, so that `state` and `cancelable` are true.
+	// Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+	// most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -483,8 +482,7 @@ type GenerationServiceServer interface {
 	//
 	// Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
 	WatchGenerations(*WatchGenerationsRequest, grpc.ServerStreamingServer[WatchGenerationsResponse]) error
-	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-	// nothing.
+	// Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

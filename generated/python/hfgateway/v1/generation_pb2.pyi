@@ -279,8 +279,8 @@ class Generation(_message.Message):
     """
     cancelable: _builtins.bool
     """Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
-    started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
-    although CancelGeneration tries it.
+    started. False for a queued generation of Higgsfield's v1 API: Higgsfield documents no cancellation for it, although
+    CancelGeneration tries it.
     """
     idempotency_key: _builtins.str
     """The client's idempotency key. Empty if adopted."""
@@ -301,8 +301,7 @@ class Generation(_message.Message):
     @_builtins.property
     def forecast(self) -> Global___Forecast:
         """The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-        adopted. A new
-        forecast does not create a revision; see forecast_interval in the requests of watches.
+        adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
         """
 
     @_builtins.property

@@ -99,8 +99,8 @@ class GenerationServiceStub:
     Retry: safe. The call returns the same generation.
     """
     GetGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.GetGenerationRequest, _generation_service_pb2.GetGenerationResponse]
-    """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-    2 s, so that `state` and `cancelable` are true.
+    """Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+    most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -175,8 +175,7 @@ class GenerationServiceStub:
     Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
     """
     EstimateGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateGenerationRequest, _generation_service_pb2.EstimateGenerationResponse]
-    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-    nothing.
+    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -286,8 +285,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     Retry: safe. The call returns the same generation.
     """
     GetGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetGenerationRequest, _generation_service_pb2.GetGenerationResponse]  # type: ignore[assignment]
-    """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-    2 s, so that `state` and `cancelable` are true.
+    """Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+    most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -362,8 +361,7 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     Retry: safe. To resume without a gap, set resume_token to the last one received, with the same filter.
     """
     EstimateGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateGenerationRequest, _generation_service_pb2.EstimateGenerationResponse]  # type: ignore[assignment]
-    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-    nothing.
+    """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no
@@ -488,8 +486,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.GetGenerationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.GetGenerationResponse, _abc.Awaitable[_generation_service_pb2.GetGenerationResponse]]:
-        """Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-        2 s, so that `state` and `cancelable` are true.
+        """Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+        most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
 
         Errors:
           - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -600,8 +598,7 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _generation_service_pb2.EstimateGenerationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.EstimateGenerationResponse, _abc.Awaitable[_generation_service_pb2.EstimateGenerationResponse]]:
-        """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-        nothing.
+        """Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

@@ -85,8 +85,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
 
   /**
    * Whether CancelGeneration is expected to succeed. GetGeneration asks Higgsfield first if the generation may have
-   * started. False for a queued generation of Higgsfield's v1 API, because its cancellation is not documented there,
-   * although CancelGeneration tries it.
+   * started. False for a queued generation of Higgsfield's v1 API: Higgsfield documents no cancellation for it, although
+   * CancelGeneration tries it.
    *
    * @generated from field: bool cancelable = 9;
    */
@@ -94,8 +94,7 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
 
   /**
    * The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-   * adopted. A new
-   * forecast does not create a revision; see forecast_interval in the requests of watches.
+   * adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
    *
    * @generated from field: hfgateway.v1.Forecast forecast = 10;
    */

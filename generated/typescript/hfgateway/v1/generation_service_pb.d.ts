@@ -983,8 +983,8 @@ export declare const GenerationService: GenService<{
     output: typeof AdoptGenerationResponseSchema;
   },
   /**
-   * Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most
-   * 2 s, so that `state` and `cancelable` are true.
+   * Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for at
+   * most 2 s, so that `state` and `cancelable` are current. A replica that does not lead returns what it knows.
    *
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
@@ -1101,8 +1101,7 @@ export declare const GenerationService: GenService<{
     output: typeof WatchGenerationsResponseSchema;
   },
   /**
-   * Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves
-   * nothing.
+   * Validates an input as SubmitGeneration does, and returns its price. The call charges and reserves nothing.
    *
    * Errors:
    *   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, or the input needs Higgsfield's v1 API, which has no

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class AdminServiceStub(object):
-    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    the operator of a gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -136,7 +137,8 @@ class AdminServiceStub(object):
 
 
 class AdminServiceServicer(object):
-    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    the operator of a gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -472,7 +474,8 @@ def add_AdminServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AdminService(object):
-    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    the operator of a gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a

@@ -27,7 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AdminServiceStub:
-    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    the operator of a gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -196,7 +197,8 @@ class AdminServiceStub:
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
-    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    the operator of a gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
@@ -361,7 +363,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Resolves unknown outcomes and manages API keys, limits and Higgsfield accounts, for the operator of one gateway and across all tenants.
+    """Resolves unknown outcomes, manages API keys, limits and Higgsfield accounts, and reports usage and the audit log, for
+    the operator of a gateway and across all tenants.
 
     The service listens on a separate socket that only the user of the gateway can open, and on HFGATEWAY_ADMIN_ADDRESS if
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
