@@ -111,7 +111,7 @@ async def assemble(
 async def join(
     settings: Settings, credentials: Credentials, broken: Callable[[Exception], None], machine: Machine
 ) -> Core | Replica:
-    """Do the same as `assemble`, but build a replica if another gateway leads."""
+    """Open the store and build the core, or a replica if another gateway leads. Raises as `assemble` does."""
     if not isinstance(settings.store, PostgresUrl):
         return await assemble(settings, credentials, broken, machine)
     archive = archive_storage(settings)
@@ -228,7 +228,7 @@ def open_issuer(settings: Settings, clock: Clock) -> "OidcIssuer | None":
 
 
 def open_encryption(settings: Settings) -> Encryption | None:
-    """Return what encrypts credentials; None without a key. Raises SettingError."""
+    """Return the encryption of stored credentials; None without a key. Raises SettingError."""
     keys = settings.encryption_keys()
     if not keys:
         return None
@@ -341,7 +341,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
-    manager.on_change(lambda credentials: _look_again(credentials, feed, lifecycle))
+    manager.on_change(lambda credentials: _replan(credentials, feed, lifecycle))
     await _resume(base, lifecycle, unfinished)
     storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout)
     return Core(
@@ -413,8 +413,8 @@ async def _manager(base: _Base, feed: Feed) -> AccountManager:
     return manager
 
 
-def _look_again(credentials: Collection[str], feed: Feed, lifecycle: _Lifecycle) -> None:
-    """Plan the generations of credentials again, which were added or removed."""
+def _replan(credentials: Collection[str], feed: Feed, lifecycle: _Lifecycle) -> None:
+    """Plan the generations of credentials again, because these were added or removed."""
     lifecycle.admissions.tidy()
     for entry in [*feed.entries.values()]:
         if entry.generation.spec.account in credentials:

@@ -1,4 +1,8 @@
-"""The audit log: a chain of entries, each with a hash of itself and of the entry before (docs/audit.md)."""
+"""The audit log: a chain of entries, each with a hash of itself and of the entry before (docs/audit.md).
+
+The stores append the entries that `gateway/store/auditor.py` makes. `hfgateway audit verify` checks exports and store
+files with this module, without a gateway.
+"""
 
 import hashlib
 import json

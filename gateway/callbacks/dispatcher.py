@@ -160,7 +160,7 @@ class Dispatcher:
         self.delivered = self.failed = self.skipped = 0
 
     async def resume(self, callbacks: Sequence[Callback]) -> None:
-        """Add the stored callbacks at the start."""
+        """Add the stored callbacks at the start. Raises UnconfirmedError."""
         for callback in callbacks:
             await self.add(callback)
 

@@ -78,15 +78,21 @@ class Budgets:
         return refusal(exceeded, self._clock.moment().steady if known is None else known)
 
     async def set(self, tenant: str, subject: str, limits: Limits) -> Limited:
-        """Replace the limits of a subject, even if the call is canceled; `Limits()` removes them."""
+        """Replace the limits of a subject, even if the call is canceled; `Limits()` removes them.
+
+        Returns them with their use. Raises GATEWAY_UNAVAILABLE.
+        """
         return await self._tasks.finish(self._set(tenant, subject, limits))
 
     async def listed(self) -> Sequence[Limited]:
-        """Return all limits, with their use at present."""
+        """Return all limits, with their use at present. Raises GATEWAY_UNAVAILABLE."""
         return self._at_present(await self._read())
 
     async def uncertain(self, one: Limited) -> int:
-        """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
+        """Return how much of a subject's reserved credits belongs to UNCERTAIN generations, in millionths.
+
+        Raises GATEWAY_UNAVAILABLE.
+        """
         try:
             return await self._store.uncertain_credits(one.tenant, one.subject)
         except UnconfirmedError as error:

@@ -103,7 +103,7 @@ class RunTimes:
 
 
 class Forecaster:
-    """Computes forecasts."""
+    """Computes the forecast of a generation each time it is shown."""
 
     def __init__(self, clock: Clock, admissions: Admissions, run_times: RunTimes, feed: Feed) -> None:
         self._clock = clock

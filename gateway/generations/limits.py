@@ -1,7 +1,10 @@
 """Limits of tenants, API keys and labels: what they allow, what is used, and the decision about one submission.
 
+docs/budgets.md specifies them. The store applies these functions in the commits of claims and of changes.
+
 Credits are whole millionths, so that no sum is ever rounded. A *subject* is what a limit is about, as text: "tenant",
-"key:ID" or "label:NAME=VALUE". A submission is a matter of its tenant, its key and each of its labels.
+"key:ID" or "label:NAME=VALUE". The subjects of a submission are its tenant, its key and each of its labels, and the
+limits of all of them apply.
 
 The use of a subject is a sum over the generations that match it: those in flight, and the prices of those that were
 submitted in the present day and month. The store keeps the sum beside the limit and changes it in the commits that
@@ -54,10 +57,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What is used of the limits of a subject.
+    """What is used of the limits of a subject. Credits are millionths.
 
-    `submissions` counts those of `minute`, the number of a minute since the epoch. `day` is a UTC date as text, ""
-    before the first one. The month is that of the day.
+    `submissions` counts those of `minute`, the number of a minute since the epoch. `running` counts generations that
+    have not ended. `day` is a UTC date as text, "" before the first one. The month is that of the day. Credits are
+    reserved by a submission, and spent or released when its generation ends.
     """
 
     minute: int = 0

@@ -53,8 +53,8 @@ class WebhookAddress:
 
 
 @dataclass(frozen=True, slots=True)
-class Took:
-    """Higgsfield accepted the submission."""
+class Taken:
+    """Higgsfield accepted the submission, and returned its request or job set."""
 
     report: StatusReport
 
@@ -90,7 +90,7 @@ class NoAnswer:
     request_id: str = ""
 
 
-Outcome = Took | NotTaken | NoAnswer
+Outcome = Taken | NotTaken | NoAnswer
 
 
 @dataclass(frozen=True, slots=True)

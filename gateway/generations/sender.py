@@ -20,7 +20,7 @@ from gateway.generations.ports import (
     NoAnswer,
     NotTaken,
     Outcome,
-    Took,
+    Taken,
     Upstream,
 )
 from gateway.generations.state import (
@@ -223,7 +223,7 @@ class Sender:
         marker = generation.marker
         assert marker is not None
         match outcome:
-            case Took(report):
+            case Taken(report):
                 return Accepted(receipt(report))
             case NotTaken(failure, again=True):
                 pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause

@@ -78,8 +78,8 @@ ESTIMATE_REFUSALS = (
 """The reasons with which Higgsfield may refuse an estimate; EstimateGeneration documents them."""
 
 
-def _unheard(_: Sequence[Violation]) -> None:
-    """Ignore warnings."""
+def _ignore(_: Sequence[Violation]) -> None:
+    """Discard warnings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Submission:
     headers: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Headers that are sent to Higgsfield with it."""
     callback_url: str = field(default="", repr=False)
-    warn: Warn = _unheard
+    warn: Warn = _ignore
     """Called with possible problems of an input that is submitted nevertheless."""
 
 
@@ -248,7 +248,7 @@ class Generations(Reads):
             return generation
         raise not_cancelable(generation_id, generation.state.name, _why_not(generation))
 
-    async def estimate(self, tenant: str, given: Input, warn: Warn = _unheard) -> Estimate:
+    async def estimate(self, tenant: str, given: Input, warn: Warn = _ignore) -> Estimate:
         """Return the price of an input for the tenant's first account."""
         wrong = violations(given) or await self._refused(given, warn)
         if wrong:

@@ -104,7 +104,7 @@ class Recorder:
 
 
 class Timelines:
-    """Reads timelines."""
+    """Reads the timelines of generations, for `ExplainGeneration`."""
 
     def __init__(self, events: EventStore, change_log: ChangeLog, service: Reads, recorder: Recorder) -> None:
         self._events = events

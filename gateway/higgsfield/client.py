@@ -33,7 +33,7 @@ from gateway.generations.ports import (
     NoAnswer,
     Outcome,
     Prepared,
-    Took,
+    Taken,
     WebhookAddress,
 )
 from gateway.generations.stores import Removal
@@ -183,7 +183,7 @@ class HiggsfieldClient:
         if 200 <= answer.status < 300:
             report = self._read_receipt(answer, v1=request.kind in v1.KINDS)
             if report is not None:
-                return Took(report)
+                return Taken(report)
             named = read_request_id(answer.body) or read_request_id(answer.body, "id")
             return NoAnswer(unresolved(answer, self._credentials.secrets), whole=False, request_id=named)
         return judge_submission(answer, request.kind, self._credentials.secrets)

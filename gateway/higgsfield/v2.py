@@ -37,7 +37,7 @@ def model_id(given: Input) -> str:
 
 
 def kind(given: Input) -> InputKind:
-    """Return the kind of an input, as named in `GenerationInput`."""
+    """Return the kind of an input, as named in `GenerationInput`. Raises ValueError for Speak, which v2 lacks."""
     match given:
         case SoulInput():
             return InputKind.SOUL
@@ -50,7 +50,10 @@ def kind(given: Input) -> InputKind:
 
 
 def body(given: Input) -> bytes:
-    """Return the JSON body: the fields of the model. Fields that are not set are omitted, because null differs."""
+    """Return the JSON body: the fields of the model. Raises ValueError for Speak, which v2 does not have.
+
+    Fields that are not set are omitted, because null has another meaning.
+    """
     match given:
         case SoulInput():
             fields = _soul(given)

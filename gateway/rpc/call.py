@@ -50,7 +50,7 @@ class Call:
             self.place.wait(self.identity, kept)
 
     def may_wait(self) -> bool:
-        """Do the same as `waits`, but return False if the caller has too many waiting calls."""
+        """Exchange the place as `waits` does, but return False if the caller has too many waiting calls."""
         return self.place is None or self.place.may_wait(self.identity)
 
     def check(self) -> None:

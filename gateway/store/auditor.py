@@ -13,19 +13,21 @@ from gateway.generations.limits import Limits
 from gateway.generations.model import Generation, State
 from gateway.generations.stores import Claim, StoredCredentials
 
-SAVED: Final = {
+ACTS: Final = {
     "cancel asked": "generation.cancel",
     "reported by cancel": "generation.cancel",
     "accepted by operator": "generation.resolve",
     "expired by operator": "generation.resolve",
 }
-"""The acts by the steps of generations that callers cause."""
+"""The acts in the audit log, by the steps of generations (`state.step`) that a caller or an operator causes."""
 
 
 class Auditor:
-    """Makes the entries of the audit log. Its methods return the text of an entry; None if there is none to write.
+    """Makes the entries of the audit log, each of which the store writes in the commit of its change.
 
-    `mode` is the setting: "off", "on" or "inputs". `input_of` returns the JSON of a stored input.
+    The methods return the text of an entry; None if there is none to write. The actor is the caller that the current
+    task serves (`journal.caller`). `mode` is the setting: "off", "on" or "inputs". `input_of` returns the JSON of a
+    stored input.
     """
 
     def __init__(self) -> None:
@@ -52,7 +54,7 @@ class Auditor:
         """Describe a new version of a generation, if a caller has caused it."""
         if self.mode == "off" or caller.get() is None:
             return None
-        act = SAVED.get(step)
+        act = ACTS.get(step)
         if act is None and step == "marked" and before.state is State.UNCERTAIN:
             act = "generation.resolve"  # the operator sends it again
         if act is None:

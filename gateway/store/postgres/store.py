@@ -16,13 +16,13 @@ from gateway.generations.stores import StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.accounts import PostgresAccounts
 from gateway.store.postgres.agents import PostgresAgents
+from gateway.store.postgres.archive import PostgresCopies
 from gateway.store.postgres.audit import PostgresAudit
 from gateway.store.postgres.callbacks import PostgresCallbacks
 from gateway.store.postgres.catalogs import PostgresCatalogs
 from gateway.store.postgres.change_log import PostgresChangeLog
 from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
-from gateway.store.postgres.copies import PostgresCopies
 from gateway.store.postgres.database import (
     COMMITS_LOST,
     CONNECT_LIMIT,

@@ -22,7 +22,7 @@ from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
 from gateway.generations.stores import StoredCredentials, UnknownCommitError
 from gateway.store.audit import stored
-from gateway.store.auditor import SAVED
+from gateway.store.auditor import ACTS
 from gateway.store.store import Store
 from tests.contract.store.conftest import Engine, PostgresEngine, SqliteEngine
 from tests.contract.store.examples import NOW, after, claim, generation, marked, report
@@ -110,7 +110,7 @@ async def test_changes_by_callers_have_entries_and_those_of_the_gateway_have_non
 
 
 def test_the_steps_of_callers_exist() -> None:
-    assert {f"before {one}" for one in SAVED} <= failpoints.PLACES
+    assert {f"before {one}" for one in ACTS} <= failpoints.PLACES
 
 
 async def test_keys_and_limits(audited: Store) -> None:

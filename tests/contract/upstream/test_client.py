@@ -15,7 +15,7 @@ from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
-from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Took
+from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Taken
 from gateway.generations.stores import Removal
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
@@ -52,7 +52,7 @@ def generation(client: HiggsfieldClient, request_id: str) -> Generation:
 
 async def accepted(client: HiggsfieldClient) -> Generation:
     outcome = await submit(client)
-    assert isinstance(outcome, Took)
+    assert isinstance(outcome, Taken)
     return generation(client, outcome.report.request_id)
 
 
@@ -63,7 +63,7 @@ def removal(one: Generation) -> Removal:
 async def test_a_generation_is_submitted_polled_and_deleted() -> None:
     async with higgsfield(queue_seconds=0.01, image_seconds=0.01) as (sandbox, client):
         outcome = await submit(client)
-        assert isinstance(outcome, Took)
+        assert isinstance(outcome, Taken)
         assert outcome.report.state is State.QUEUED
         assert outcome.report.correlation_id
         one = generation(client, outcome.report.request_id)
@@ -83,8 +83,8 @@ async def test_one_key_is_one_charge() -> None:
     async with higgsfield() as (sandbox, client):
         first = await submit(client, key="same")
         second = await submit(client, key="same")
-        assert isinstance(first, Took)
-        assert isinstance(second, Took)
+        assert isinstance(first, Taken)
+        assert isinstance(second, Taken)
         assert first.report.request_id == second.report.request_id
         assert sandbox.ledger.summary()["charge_count"] == 1
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
-from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Took
+from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Taken
 from gateway.generations.state import TRANSITIONS, Accepted, Observation, Reported, advance
 from gateway.generations.stores import Removal
 from gateway.higgsfield.client import HiggsfieldClient
@@ -187,7 +187,7 @@ async def test_every_call_of_the_client_returns_a_result_or_raises_gateway_error
         for seed in range(250):
             one.answer = case(seed)
             outcome = await client.submit(request, lambda: True)
-            assert isinstance(outcome, Took | NotTaken | NoAnswer), seed
+            assert isinstance(outcome, Taken | NotTaken | NoAnswer), seed
             assert not isinstance(outcome, NotTaken) or outcome.reached, seed
             for name, (call, kind) in calls.items():
                 try:

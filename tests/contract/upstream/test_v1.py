@@ -35,7 +35,7 @@ from gateway.generations.model import (
     State,
     StatusReport,
 )
-from gateway.generations.ports import NoAnswer, NotTaken, Took, WebhookAddress
+from gateway.generations.ports import NoAnswer, NotTaken, Taken, WebhookAddress
 from gateway.generations.state import Accepted, Reported, advance
 from gateway.higgsfield import v1
 from gateway.higgsfield.jobsets import read_job_set, read_job_set_id
@@ -422,7 +422,7 @@ async def test_a_job_set_is_submitted_and_polled_to_its_end(given: Input) -> Non
     quick = {"queue_seconds": 0.01, "image_seconds": 0.01, "video_seconds": 0.01}
     async with higgsfield(**quick) as (sandbox, client):
         outcome = await submit(client, given)
-        assert isinstance(outcome, Took)
+        assert isinstance(outcome, Taken)
         one = of_v1(outcome.report.request_id, client.account)
         report = await client.status(one)
         while report is not None and report.state is not State.COMPLETED:
@@ -440,7 +440,7 @@ async def test_a_job_set_that_v1_does_not_serve_is_read_as_a_request(refusal: di
     quick = {"queue_seconds": 0.0, "image_seconds": 0.0, "serve_job_sets": bool(refusal)}
     async with higgsfield(**quick) as (sandbox, client):
         outcome = await submit(client, SIZED)
-        assert isinstance(outcome, Took)
+        assert isinstance(outcome, Taken)
         one = of_v1(outcome.report.request_id, client.account)
         if refusal:
             sandbox.state.plan.add([Fault.parse(refusal)])
@@ -448,7 +448,7 @@ async def test_a_job_set_that_v1_does_not_serve_is_read_as_a_request(refusal: di
         assert report is not None
         assert (report.request_id, report.state, len(report.outputs)) == (one.request_id, State.COMPLETED, 4)
         of_v2 = await submit(client)
-        assert isinstance(of_v2, Took)
+        assert isinstance(of_v2, Taken)
         assert await client.look_up(one, of_v2.report.request_id) is None
 
 
@@ -473,13 +473,13 @@ async def test_a_job_set_on_a_path_of_v2_is_followed_as_a_request() -> None:
         body = job_set(job(Q, 0)).decode()
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
         outcome = await submit(client)
-        assert isinstance(outcome, Took)
+        assert isinstance(outcome, Taken)
         assert (outcome.report.request_id, outcome.report.state) == (ID, State.QUEUED)
         for other in ({"id": ID}, {"id": ID, "jobs": []}):
             sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": json.dumps(other)})])
             assert isinstance(await submit(client), NoAnswer)
             sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": json.dumps(other)})])
-            assert isinstance(await submit(client, ModelInput("generate/kling-2-5", {}, "v1")), Took)
+            assert isinstance(await submit(client, ModelInput("generate/kling-2-5", {}, "v1")), Taken)
 
 
 @pytest.mark.parametrize("left_out", ["type", "input_params", "created_at"])
