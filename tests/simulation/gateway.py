@@ -21,12 +21,12 @@ from gateway.serving import STOP_GRACE
 from gateway.store.files import StoreFileError
 from gateway.web.webhook import Proofs, webhook_route
 from tests.simulation.disk import Disk
-from tests.simulation.higgsfield import SECRET, Higgsfield
+from tests.simulation.higgsfield import KEY_ID, SECRET, Higgsfield
 from tests.simulation.loop import Process, SimulatedTask
 from tests.simulation.world import World
 
 T = TypeVar("T")
-CREDENTIALS = Credentials("key", "secret")
+CREDENTIALS = Credentials(KEY_ID, "secret")
 PUBLIC_URL = "https://gateway.example"
 KILL_AFTER = 90.0
 """Seconds from SIGTERM until the machine kills the process. HFGATEWAY_DRAIN defaults to 75."""

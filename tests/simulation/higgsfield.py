@@ -25,6 +25,8 @@ from tests.simulation.world import DAY, HOUR, MINUTE, World
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
 WEBHOOK_RETRY_TIMES = (0.0, 5.0, 30.0, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOUR, 2 * HOUR)
 """Seconds after the end of a request at which its webhook is sent, until the gateway confirms or rejects it."""
+KEY_ID = "key"
+"""The id of the API key of the gateway's settings."""
 JSON = "application/json"
 MAX_STATUS_CALLS = 30
 """The limit of status calls for one request in ten seconds. A gateway that exceeds it polls in a busy loop."""
@@ -48,6 +50,8 @@ class Request:
     ends_at: float
     end: str
     """The final status, unless it is canceled."""
+    account: str = ""
+    """The account that was charged. The others know nothing of the request."""
     webhook: str = ""
     """The URL for its webhook; empty if there is none."""
     webhook_secret: str = ""
@@ -155,17 +159,19 @@ class Higgsfield:
         self.ledger = Ledger()
         self.on_submit: Callable[[], None] = lambda: None
         """Called when the gateway sends the first byte of a submission."""
+        self.refused_keys: set[str] = set()
+        """The ids of the API keys that are refused."""
         self._deliver = deliver
-        self._keys: dict[str, tuple[str, bytes, float]] = {}
+        self._keys: dict[tuple[str, str], tuple[str, bytes, float]] = {}
 
     def transport(self, headers: Mapping[str, str], tls: object) -> LateTransport:
         """Return a transport that takes the place of the gateway's HTTP transport."""
-        return _Transport(self)  # type: ignore[return-value]
+        return _Transport(self, headers)  # type: ignore[return-value]
 
     def request_elsewhere(self, prompt: str, api: str) -> Request:
         """Accept a request that was made without the gateway."""
         body: dict[str, object] = {"prompt": prompt}
-        return self._accept("", json.dumps({"params": body} if api == "v1" else body).encode())
+        return self._accept("", json.dumps({"params": body} if api == "v1" else body).encode(), KEY_ID)
 
     # -- The network ---------------------------------------------------------------------------------------------------
 
@@ -270,8 +276,12 @@ class Higgsfield:
 
     def _respond(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         query = target.partition("?")[2]
+        if _key_id(headers) in self.refused_keys:
+            return _reply(401, {"detail": "Invalid credentials"}, self._date())
         if request_id := _request_id_in(target):
-            return self._respond_about(self.ledger.requests.get(request_id), method)
+            request = self.ledger.requests.get(request_id)
+            known = request is not None and request.account == _account(headers)
+            return self._respond_about(request if known else None, method)
         if target.startswith("/estimate/"):
             return _reply(200, {"type": "estimate", "credits": price_of(_prompt(body)), "usd": "0.1"}, self._date())
         if method == "POST":
@@ -315,7 +325,7 @@ class Higgsfield:
 
     def _submit(self, query: str, headers: dict[str, str], body: bytes) -> Reply:
         world, behaviour, now, date = self.world, self.behaviour, self.world.now, self._date()
-        key = headers.get("idempotency-key", "")
+        key = (_key_id(headers), headers.get("idempotency-key", ""))  # nothing says that API keys share them
         if world.draw_fault(behaviour.refusal):
             status, detail = world.rng.choice(REFUSALS)
             return _reply(status, {"detail": detail}, date)
@@ -324,16 +334,17 @@ class Higgsfield:
             if known[1] != body:
                 return _reply(422, {"detail": "the key was used with other content"}, date)
             return self._status_response(self.ledger.requests[known[0]])
-        running = sum(one.status(now) in {"queued", "in_progress"} for one in self.ledger.requests.values())
+        mine = [one for one in self.ledger.requests.values() if one.account == _account(headers)]
+        running = sum(one.status(now) in {"queued", "in_progress"} for one in mine)
         if behaviour.concurrency_limit and running >= behaviour.concurrency_limit:
             detail = f"Maximum number of concurrent requests ({behaviour.concurrency_limit}) has been reached"
             return _reply(400, {"detail": detail}, date)
-        request = self._accept(query, body)
-        if key:
+        request = self._accept(query, body, _account(headers))
+        if key[1]:
             self._keys[key] = (request.id, body, now)
         return self._status_response(request)
 
-    def _accept(self, query: str, body: bytes) -> Request:
+    def _accept(self, query: str, body: bytes, account: str) -> Request:
         api, prompt = _api(body), _prompt(body)
         world, behaviour, rng = self.world, self.behaviour, self.world.rng
         starts_at = world.now + world.log_uniform(0.05, behaviour.max_queue_time)
@@ -346,6 +357,7 @@ class Higgsfield:
             starts_at=starts_at,
             ends_at=starts_at + world.log_uniform(behaviour.min_run_time, behaviour.max_run_time),
             end=end,
+            account=account,
         )
         if api == "v2":
             request.webhook = parse_qs(query).get("hf_webhook", [""])[0]
@@ -400,8 +412,9 @@ class Higgsfield:
 class _Transport:
     """Implements the interface of LateTransport on the simulated network."""
 
-    def __init__(self, higgsfield: Higgsfield) -> None:
+    def __init__(self, higgsfield: Higgsfield, headers: Mapping[str, str]) -> None:
         self._higgsfield = higgsfield
+        self._headers = headers
         self.real = self
 
     async def exchange(
@@ -415,7 +428,7 @@ class _Transport:
         connect: float,
         most: int,
     ) -> Reply:
-        return await self._higgsfield.exchange(method, target, headers, body, connect)
+        return await self._higgsfield.exchange(method, target, {**self._headers, **headers}, body, connect)
 
     async def aclose(self) -> None:
         """Do nothing: there is nothing to close."""
@@ -424,6 +437,16 @@ class _Transport:
 def price_of(prompt: str) -> str:
     """Return the credits of a request."""
     return f"{1 + len(prompt) % 2}.{sum(prompt.encode()) % 1000:03}"
+
+
+def _key_id(headers: Mapping[str, str]) -> str:
+    """Return the id of the API key of a call."""
+    return headers["Authorization"].removeprefix("Key ").partition(":")[0]
+
+
+def _account(headers: Mapping[str, str]) -> str:
+    """Return the account of a call. API keys whose ids differ only in their number have the same one."""
+    return _key_id(headers).partition("-")[0]
 
 
 def _api(body: bytes) -> str:

@@ -17,17 +17,19 @@ from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.inputs import SoulInput
-from gateway.generations.model import Generation, IdempotencyKey, State, Steady
+from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Claim, Claimed, ClaimStore, Correction, Removal, UnknownCommitError
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
+from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_gate
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.store.change_log import SqliteChangeLog
 from gateway.store.writer import Writer
+from tests.simulation.accounts import KEY
 from tests.simulation.run import Plan
 from tests.simulation.world import DAY, HOUR
 
@@ -301,6 +303,29 @@ def a_deleted_request_is_adopted_again() -> Iterator[None]:
     """The key of an adopted generation is another one each time, so that a deletion does not keep it used."""
     numbers = itertools.count()
     with replaced(adopt, "_key", lambda request_id: IdempotencyKey(f"adopted {next(numbers)}")):
+        yield
+
+
+# -- Accounts ----------------------------------------------------------------------------------------------------------
+
+
+def _rotate_often(planned: Plan) -> None:
+    """Responses are lost while the operator rotates credentials."""
+    planned.horizon, planned.upstream.response_lost, planned.upstream.concurrency_limit = 120.0, 0.5, 0
+    planned.caller.horizon, planned.caller_count = 60.0, 8
+    planned.accounts = True
+    planned.settings = replace(planned.settings, upstream_idempotency="v2", accounts_keys=(KEY,))
+
+
+@mutation("charged 2 times", 1, focus=_rotate_often)
+def a_repeat_uses_the_newest_credentials() -> Iterator[None]:
+    """A submission with an unknown outcome is repeated with the credentials that new submissions use."""
+    submit = HiggsfieldAccounts.submit
+
+    async def submit_with_newest(self: HiggsfieldAccounts, request: PreparedRequest, gate: Callable[[], bool]) -> Any:
+        return await submit(self, replace(request, account=self._accounts.current(request.account)), gate)
+
+    with replaced(HiggsfieldAccounts, "submit", submit_with_newest):
         yield
 
 

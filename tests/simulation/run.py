@@ -24,6 +24,7 @@ from gateway.generations.limits import day_at
 from gateway.generations.model import State
 from gateway.store import files
 from gateway.store.audit import stored
+from tests.simulation.accounts import KEY, Operator
 from tests.simulation.books import PRICE_OF_V1, Books, set_budgets
 from tests.simulation.callers import Adopter, Caller, CallerBehaviour, Watcher
 from tests.simulation.checker import Evidence, violations
@@ -108,6 +109,8 @@ class Plan:
     """The credits of each tenant for a month; empty if there is no budget."""
     adopters: int = 0
     """The number of callers that adopt a request instead of submitting one, beside the others."""
+    accounts: bool = False
+    """Whether there are two accounts, which an operator changes."""
     sigterm_share: float = 0.25
     """The probability that the end of a process at a chosen step is a SIGTERM. The others are crashes."""
 
@@ -118,6 +121,9 @@ BUDGETS_IN, BUDGETS_AT = 16, (6, 13)
 """Budgets are set in two of sixteen seeds, for the same reason."""
 LOST_IN, LOST_AT = 16, (3, 5, 9)
 """Answers to writes are lost in three of sixteen seeds, for the same reason."""
+
+ACCOUNTS_IN, ACCOUNTS_AT = 16, (1, 10)
+"""There are two accounts in two of sixteen seeds, for the same reason."""
 
 
 def plan(seed: int) -> Plan:
@@ -211,6 +217,10 @@ def plan(seed: int) -> Plan:
     if seed % BUDGETS_IN in BUDGETS_AT and not planned.restores:
         planned.budget = random.Random(seed).choice(("2.5", "4.001", "6"))
         planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
+    if seed % ACCOUNTS_IN in ACCOUNTS_AT:
+        planned.accounts = True
+        planned.settings = replace(planned.settings, accounts_keys=(KEY,))
+        planned.lost_answers = random.Random(seed).choice((0.0, 0.0, 0.05))
     return planned
 
 
@@ -392,6 +402,9 @@ class _Simulation:
         caller_tasks = [world.spawn(caller.run()) for caller in self.callers]
         for watcher in self.watchers:
             world.spawn(watcher.run())
+        if self.plan.accounts:
+            operator = Operator(world, self.server, self.higgsfield, horizon / 4, revokes=not self.plan.restores)
+            world.spawn(operator.run())
         await self.world.sleep(horizon)
         self._stop_faults()
         injecting.cancel()
