@@ -1,6 +1,7 @@
 """Holds in memory what is known of characters: their tenants, versions, and the states last seen at Higgsfield.
 
-Creations and removals are up to date, because a store belongs to one process. States may be outdated.
+Creations and removals are up to date, because only the process that writes the store makes them. States may be
+outdated.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

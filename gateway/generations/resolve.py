@@ -1,4 +1,4 @@
-"""The operator's ways to resolve an UNCERTAIN generation, one that Higgsfield may or may not run."""
+"""The use cases of `hfgateway resolve`: an operator resolves a generation that Higgsfield may or may not run."""
 
 from dataclasses import replace
 
@@ -14,6 +14,7 @@ from gateway.generations.model import (
     Source,
     State,
     StatusReport,
+    Wall,
 )
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
@@ -127,7 +128,7 @@ class Resolver:
             lost.spec,
             id=GenerationId(self._ids.next(moment.wall)),
             idempotency_key=_successor_key(lost),
-            create_time=moment.wall,
+            create_time=Wall(round(moment.wall, 6)),  # the precision that callers see and filter by
             created_at=moment.steady,
             token_hash=None,
             price=None,  # the lost generation has spent it
