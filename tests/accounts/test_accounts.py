@@ -101,6 +101,19 @@ async def test_a_rotation_leaves_generations_with_their_credentials(running: Run
     assert sent(running, NEWER) == ["after", "last"]
 
 
+async def test_leaked_credentials_can_be_revoked_at_once(running: Running) -> None:
+    """What was sent with them is then followed with the new ones of the account."""
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    fox = await accepted(shop, "a fox")
+    both = running.sandbox.state.accounts
+    both[NEWER] = both[FILMS]  # the new key of the same account
+    await rotate(running, "films", NEWER)
+    running.sandbox.state.change({"account": "films", "credentials": "films:revoked-at-higgsfield"})
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", only_old_credentials=True, force=True))
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+
+
 async def test_a_restart_follows_the_generations_of_all_credentials(running: Running) -> None:
     await assign(running, "shop", films=1)
     await assign(running, "agency", ads=1)
