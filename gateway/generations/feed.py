@@ -99,6 +99,8 @@ class Feed:
             entry = self.entries[generation.id] = before.get(generation.id) or Entry(generation)
             entry.update(generation)
             entry.polls = generation.polls
+        for name in before.keys() - self.entries.keys():
+            before[name].wake()
 
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
@@ -157,6 +159,8 @@ class Feed:
             self.entries[one.generation_id] = Entry(generation)
         if entry is not None and (generation is None or entry.generation.done):
             del self.entries[one.generation_id]
+            if not entry.generation.done:
+                self._miss_end(entry, one.change)
         if generation is None:
             self._forget(one.generation_id)
         if one.change is not None:
@@ -164,6 +168,15 @@ class Feed:
                 self._since = self._recent[0].position
             self._recent.append(one.change)
             self.position = one.change.position
+
+    def _miss_end(self, entry: Entry, removal: Change | None) -> None:
+        """Let the watchers of a generation notice its removal, if its end was removed before this replica read it.
+
+        Those who are behind the removal read from the store, and find the horizon raised.
+        """
+        entry.wake()
+        if removal is not None:
+            self._since = max(self._since, removal.position)
 
     def _forget(self, generation_id: GenerationId) -> None:
         """Forget a removed generation. Watchers that are behind read from the store, and find the horizon raised."""

@@ -58,6 +58,7 @@ class Reads:
         entry = await self.entry(tenant, generation_id)
         until = None if seconds is None else self._clock.moment().steady + seconds
         while not enough(entry.generation) and not self.draining:
+            self.raise_if_removed(entry)
             left = None if until is None else until - self._clock.moment().steady
             if left is not None and left <= 0:
                 break
@@ -67,6 +68,14 @@ class Reads:
             finally:
                 entry.drop(signal)
         return entry.generation
+
+    def raise_if_removed(self, entry: Entry) -> None:
+        """Raise GATEWAY_UNAVAILABLE if an entry gets no more changes, although its generation has not ended here.
+
+        A replica may read the removal of a generation without its end.
+        """
+        if not entry.generation.done and self._feed.entries.get(entry.generation.id) is not entry:
+            raise gateway_unavailable("the generation was removed: call again", retry_after=0.0)
 
     async def _read(self, access: Awaitable[T]) -> T:
         """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""

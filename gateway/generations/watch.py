@@ -115,6 +115,7 @@ class Watches:
                 if entry.generation.done:
                     return
                 stream.raise_if_over(draining=self._service.draining)
+                self._service.raise_if_removed(entry)
                 signal = entry.signal()
                 try:
                     await timer.wait(signal)

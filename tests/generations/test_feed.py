@@ -174,3 +174,16 @@ async def test_a_drain_wakes_all_waiters() -> None:
     signals = [feed.entries["id"].signal(), feed.signal("tenant"), feed.signal("another")]
     feed.wake_all()
     assert all(signal.done() for signal in signals)
+
+
+async def test_a_removal_without_the_end_wakes_waiters_and_sends_watchers_to_the_store() -> None:
+    """A replica reads the log after both, and the removal has removed the end."""
+    removed, other = live("removed"), live("other")
+    feed = Feed([removed, other], START)
+    entry = feed.entries["removed"]
+    waiter = entry.signal()
+    end, removal = START + 1, START + 3
+    feed.publish([saved(changed(other), START + 2), Saved("removed", None, Change(removal, "tenant", "removed", None))])
+    assert waiter.done()
+    assert positions(feed, end) is None
+    assert positions(feed, removal) == []

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.serving import PUBLIC_SERVICES, admin_pointer
+from gateway.store.postgres import tail
+from gateway.store.postgres.tail import Tail
 from harness.checker import INVARIANTS
 from harness.history import Recorder, generation_fields, read, record_ledger
 from harness.violations import IndexedHistory
@@ -396,6 +398,48 @@ async def test_resume_tokens_are_valid_on_every_replica(sandbox: Sandbox, settin
             watch = pb.WatchGenerationRequest(id=known.id, after_revision=(await client.get(known.id)).revision)
             async with asyncio.timeout(PATIENCE):
                 await GenerationServiceStub(other).WatchGeneration(watch).read()
+
+
+async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
+    sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The generation ends and is deleted while the replica reads nothing, and its changes are deleted with it."""
+    reading, rest = asyncio.Event(), Tail._rest
+    reading.set()
+
+    async def rests(self: Tail, seconds: float) -> None:
+        await rest(self, seconds)
+        await reading.wait()
+
+    monkeypatch.setattr(Tail, "_rest", rests)
+    monkeypatch.setattr(tail, "STALE", PATIENCE)
+    async with (
+        gateways(settings, {}, {}) as (first, second),
+        AsyncClient(first.grpc_address) as leader,
+        AsyncClient(second.grpc_address, retry=RETRY) as replica,
+        grpc.aio.insecure_channel(second.grpc_address) as channel,
+    ):
+        generation = (await replica.submit(soul("a fox"))).generation
+        of_all = GenerationServiceStub(channel).WatchGenerations(pb.WatchGenerationsRequest())
+        assert (await of_all.read()).generation.id == generation.id
+        of_one = asyncio.create_task(to_the_end(replica, generation.id))
+        waiting = asyncio.create_task(replica.wait(generation.id))
+        replicated = second._former
+        assert replicated is not None
+        await eventually(lambda: replicated.feed.entries[generation.id].awaited)
+        reading.clear()
+        sandbox.state.clock.advance(5.0)
+        async with asyncio.timeout(PATIENCE):
+            await leader.wait(generation.id)
+            await leader.delete(generation.id)
+            reading.set()
+            for ended in (of_one, waiting):
+                with pytest.raises(errors.NotFound):
+                    await ended
+            with suppress(grpc.aio.AioRpcError):
+                while True:
+                    await of_all.read()
+        assert await of_all.code() is grpc.StatusCode.UNAVAILABLE  # it resumes, and gets a reset
 
 
 async def test_keys_apply_on_every_replica(settings: dict[str, str]) -> None:
