@@ -131,6 +131,10 @@ soak-replicas: setup ## kill one of three replicas every 10 s under load, and ch
 simulate: setup ## run the deterministic simulation; SEEDS=1000 sets the number of seeds, SEEDS=5000-9999 their range
 	@$(BIN)/python -m tests.simulation $(or $(SEEDS),1000)
 
+.PHONY: simulate-replicas
+simulate-replicas: setup ## run the simulation of several replicas on PostgreSQL; SEEDS as for simulate, by default 100
+	@$(BIN)/python -m tests.simulation --replicas $(or $(SEEDS),100)
+
 .PHONY: lock
 lock: setup ## update all lock files; UPGRADE=1 also upgrades the locked versions
 	@for name in server dev codegen build deploy; do \

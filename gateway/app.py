@@ -9,11 +9,10 @@ import signal
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import ClockFrom, Machine, join, lead, open_traces
+from gateway.assembly import Machine, join, lead, open_traces
 from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
 from gateway.core_metrics import register_metrics, register_role
-from gateway.generations.clock import SystemClock
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.memory import trim_after_bursts
@@ -31,10 +30,10 @@ EXIT_STORE_BROKEN = 74
 class Gateway:
     """One gateway. Call `start` once and `stop` once; `grpc_address` and `http_address` are set by `start`."""
 
-    def __init__(self, settings: Settings, credentials: Credentials, clock_from: ClockFrom = SystemClock) -> None:
+    def __init__(self, settings: Settings, credentials: Credentials, machine: Machine | None = None) -> None:
         self._settings = settings
         self._credentials = credentials
-        self._machine = Machine(clock_from=clock_from)
+        self._machine = machine or Machine()
         self._telemetry = Telemetry()
         self._exit = contextlib.AsyncExitStack()
         self._core: Core

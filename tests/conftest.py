@@ -67,6 +67,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/app/test_doctor.py",),
     ("tests/simulation/test_simulation.py",),
     ("tests/simulation/test_mutations.py",),
+    ("tests/simulation/test_replicas.py",),
     ("tests/rpc/test_errors.py",),
     ("tests/tooling/test_conftest.py",),
     ("tests/watching/test_faults.py",),

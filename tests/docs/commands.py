@@ -11,6 +11,8 @@ NOT_RUN = {
     "make test": "runs this test",
     "make simulate SEEDS=1000": "runs `python -m tests.simulation`; tests/simulation does so with fewer seeds",
     "make simulate SEEDS=5000-9999": "the same",
+    "make simulate-replicas SEEDS=100": "the same with `--replicas`; test_replicas.py does so with fewer seeds",
+    "python -m tests.simulation --replicas --replay 11": "the same: test_replicas.py does it in its process",
     "python -m tests.simulation --replay 901": "tests/simulation/test_replay.py does the same in its process",
     "make chaos": "runs `python -m chaos`; tests/chaos does so for a shorter time",
     "make soak": "the same, for up to 20 minutes",

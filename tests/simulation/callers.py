@@ -18,7 +18,7 @@ from gateway.generations.model import Generation, RequestId
 from gateway.generations.service import Submission
 from gateway.generations.stores import Filter
 from gateway.generations.watch import Position
-from tests.simulation.gateway import NotConnectedError, Server
+from tests.simulation.gateway import Endpoint, NotConnectedError
 from tests.simulation.higgsfield import Higgsfield, Request
 from tests.simulation.world import HOUR, World
 
@@ -135,7 +135,7 @@ class CallerBehaviour:
 class Caller:
     """A caller that wants one generation, and repeats each call until there is a response."""
 
-    def __init__(self, world: World, server: Server, behaviour: CallerBehaviour, number: int) -> None:
+    def __init__(self, world: World, server: Endpoint, behaviour: CallerBehaviour, number: int) -> None:
         self.world = world
         self.server = server
         self.behaviour = behaviour
@@ -355,7 +355,7 @@ class Adopter(Caller):
     """A caller that makes its request at Higgsfield directly, and adopts it in place of each submission."""
 
     def __init__(
-        self, world: World, server: Server, behaviour: CallerBehaviour, number: int, higgsfield: Higgsfield
+        self, world: World, server: Endpoint, behaviour: CallerBehaviour, number: int, higgsfield: Higgsfield
     ) -> None:
         super().__init__(world, server, behaviour, number)
         self.history.adopts, self.history.start_timeout = True, None
@@ -380,7 +380,7 @@ class Adopter(Caller):
 class Watcher:
     """Watches all generations of a tenant until the end of the run."""
 
-    def __init__(self, world: World, server: Server, behaviour: CallerBehaviour, tenant: str) -> None:
+    def __init__(self, world: World, server: Endpoint, behaviour: CallerBehaviour, tenant: str) -> None:
         self.world = world
         self.server = server
         self.behaviour = behaviour

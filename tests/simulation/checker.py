@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from gateway.errors import Reason
 from gateway.generations.model import Generation, State
+from gateway.generations.state import SEND_WITHIN
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
 from tests.simulation.world import DAY
@@ -22,6 +23,18 @@ MAX_COMMITS = 600
 """The limit of attempted commits in ten seconds. A run has only a few generations."""
 MAX_TASKS, MAX_TIMERS = 40, 60
 """The limits of tasks and timers of an idle gateway with a few watchers."""
+
+
+@dataclass(frozen=True)
+class Takeover:
+    """A process that took the lease of a database at a true time."""
+
+    at: float
+    process: int
+    before: int | None
+    """The process that had it before; None if there was none."""
+    released: bool
+    """Whether that one had given it back."""
 
 
 @dataclass
@@ -59,6 +72,12 @@ class Evidence:
     """Tasks and timers at the end, when the gateway is idle."""
     finished: bool = True
     """False if the run was aborted by StepLimitError or DeadlockError."""
+    takeovers: Sequence[Takeover] = ()
+    """The processes that took the lease of a database, in their order."""
+    staleness: float = 0.0
+    """Seconds for which a replica may show what was replaced by another one, until `quiet_from`."""
+    quiet_from: float = float("inf")
+    """The time from which on replicas read the log more rarely."""
     uncertain_timeout: float = 0.0
     """HFGATEWAY_UNCERTAIN_TIMEOUT, in seconds."""
 
@@ -201,13 +220,15 @@ class _Checker:
     def _check_final_is_stable(self, history: History) -> Iterator[str]:
         if self.evidence.restores:
             return  # the restored store lacks what was shown after the copy was made
+        stale, quiet_from = self.evidence.staleness, self.evidence.quiet_from
         ended: dict[str, Observation] = {}
         content: dict[tuple[str, int], tuple[object, ...]] = {}
         for observation in history.observations:
             generation = observation.generation
             end = ended.get(generation.id)
             # A call that began before the final state was shown may return an earlier state.
-            later = end is not None and observation.method != "watch" and observation.called_at >= end.at
+            timely = observation.method != "watch" and observation.called_at < quiet_from
+            later = end is not None and timely and observation.called_at >= end.at + stale
             if end is not None and later and generation.state is not end.generation.state:
                 yield f"was shown as {end.generation.state.name}, and later as {generation.state.name}"
             if generation.done:
@@ -265,6 +286,7 @@ class _Checker:
 
     def _check_gateway(self) -> Iterator[str]:
         evidence = self.evidence
+        yield from self._check_fences()
         for number, terminated_at, ended_at in evidence.terminations:
             for post in self.ledger.posts:
                 if post.process == number and ended_at is not None and self._was_cut_by_drain(post, terminated_at):
@@ -283,6 +305,19 @@ class _Checker:
             yield f"{evidence.tasks_left} tasks are left while the gateway is idle"
         if evidence.timers_left > MAX_TIMERS:
             yield f"{evidence.timers_left} timers are left while the gateway is idle"
+
+    def _check_fences(self) -> Iterator[str]:
+        """A process sends only while it has the lease, or in the few seconds for which its successor waits."""
+        takeovers = self.evidence.takeovers
+        for post in self.ledger.posts if takeovers else ():
+            if post.sent_at is None:
+                continue
+            own = [one for one in takeovers if one.process == post.process and one.at <= post.sent_at]
+            after = [one for one in takeovers if own and one.at > own[-1].at and one.at < post.sent_at]
+            if not own:
+                yield f"process {post.process} sent {post.prompt} without the lease"
+            elif after and (late := post.sent_at - after[0].at) > (0.0 if after[0].released else SEND_WITHIN):
+                yield f"process {post.process} sent {post.prompt} {late:.1f} s after it was replaced"
 
     def _was_cut_by_drain(self, post: Post, terminated_at: float) -> bool:
         if post.aborted_at is None or not post.sent or post.aborted_at - post.started_at >= UPSTREAM_TIMEOUT - 1.0:

@@ -9,8 +9,12 @@ import multiprocessing
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from functools import partial
 
+from tests.simulation import run_replicas
+from tests.simulation.postgres import real_server
 from tests.simulation.run import Report, simulate
 
 CHUNK = 20
@@ -18,6 +22,7 @@ CHUNK = 20
 REPORT_INTERVAL = 30.0
 """Seconds between progress lines."""
 REPLAY = "python -m tests.simulation --replay"
+REPLAY_REPLICAS = "python -m tests.simulation --replicas --replay"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,11 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("seeds", nargs="?", default="1000", help="how many seeds from 0 on, or FIRST-LAST")
     parser.add_argument("--replay", type=int, metavar="SEED", help="run one seed and print everything that happened")
+    parser.add_argument("--replicas", action="store_true", help="several replicas on PostgreSQL, not one on SQLite")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     given = parser.parse_args(arguments)
-    if given.replay is not None:
-        return _replay(given.replay)
-    return _run(seeds(given.seeds), given.processes)
+    chosen = run_replicas.simulate if given.replicas else simulate
+    with real_server() if given.replicas else nullcontext():
+        if given.replay is not None:
+            return _replay(chosen(given.replay, keep_trace=True))
+        replay = REPLAY_REPLICAS if given.replicas else REPLAY
+        return _run(seeds(given.seeds), given.processes, chosen, replay)
 
 
 def seeds(text: str) -> range:
@@ -38,19 +47,19 @@ def seeds(text: str) -> range:
     return range(int(first), int(last) + 1) if dash else range(int(first))
 
 
-def failures(chosen: Iterable[int]) -> Iterator[Report]:
+def failures(chosen: Iterable[int], simulate: Callable[[int], Report] = simulate) -> Iterator[Report]:
     """Run the seeds and yield the report of each that failed."""
-    for report in map(_simulate, chosen):
+    for report in map(partial(_simulate, simulate), chosen):
         if report.violations:
             yield report
 
 
-def _run(chosen: range, processes: int) -> int:
+def _run(chosen: range, processes: int, simulate: Callable[[int], Report], replay: str) -> int:
     began = printed_at = time.monotonic()
     failed: list[Report] = []
     steps = 0
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for count, report in enumerate(pool.imap(_simulate, chosen, chunksize=CHUNK), 1):
+        for count, report in enumerate(pool.imap(partial(_simulate, simulate), chosen, chunksize=CHUNK), 1):
             steps += report.steps
             if report.violations:
                 failed.append(report)
@@ -62,11 +71,11 @@ def _run(chosen: range, processes: int) -> int:
                 print(f"{count} of {len(chosen)} seeds, {len(failed)} failed, {printed_at - began:.0f} s", flush=True)
     print(f"{len(chosen)} seeds, {steps} steps, {len(failed)} failed, {time.monotonic() - began:.0f} s")
     for report in failed[:20]:
-        print(f"replay: {REPLAY} {report.seed}")
+        print(f"replay: {replay} {report.seed}")
     return 1 if failed else 0
 
 
-def _simulate(seed: int) -> Report:
+def _simulate(simulate: Callable[[int], Report], seed: int) -> Report:
     if next(_count) % 200 == 0:
         gc.collect()
         gc.freeze()
@@ -76,12 +85,11 @@ def _simulate(seed: int) -> Report:
 _count = itertools.count()
 
 
-def _replay(seed: int) -> int:
-    report = simulate(seed, keep_trace=True)
+def _replay(report: Report) -> int:
     for line in report.trace:
         print(line)
     print(report.plan)
-    print(f"seed {seed}: {report.steps} steps, fingerprint {report.fingerprint}")
+    print(f"seed {report.seed}: {report.steps} steps, fingerprint {report.fingerprint}")
     for text in report.violations:
         print(f"    {text}")
     return 1 if report.violations else 0

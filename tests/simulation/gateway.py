@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from starlette.requests import Request
+from starlette.routing import Route
 
 from gateway.assembly import Machine, assemble
 from gateway.config import WEBHOOK_PATH, Settings
 from gateway.core import Core
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, gateway_unavailable
 from gateway.generations.clock import SystemClock
+from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.webhooks import Signatures
 from gateway.rpc.call_limits import WEBHOOKS, WebhookLimit
 from gateway.serving import STOP_GRACE
-from gateway.store.files import StoreFileError
+from gateway.store.store import StoreOpenError
 from gateway.web.webhook import Proofs, webhook_route
 from tests.simulation.disk import Disk
 from tests.simulation.higgsfield import KEY_ID, SECRET, Higgsfield
@@ -54,16 +57,30 @@ class Instance:
         """Done when the process has ended and everything that it had open is closed."""
 
 
-class Server:
-    """Starts and ends the processes of the gateway, and carries calls and webhooks to them."""
+class Endpoint(Protocol):
+    """Where callers connect."""
 
-    def __init__(self, world: World, disk: Disk, settings: Settings) -> None:
+    async def call(self, work: Callable[[Core], Awaitable[T]]) -> T:
+        """Make a call; see `Server.call`."""
+
+    def stream(self, work: Callable[[Core], AsyncIterator[T]]) -> AsyncIterator[T]:
+        """Open a stream; see `Server.stream`."""
+
+
+class Server:
+    """Starts and ends the processes of the gateway, and carries calls and webhooks to them.
+
+    `numbers` are those of its processes.
+    """
+
+    def __init__(self, world: World, settings: Settings, numbers: Iterator[int] | None = None) -> None:
         self.world = world
-        self.disk = disk
         self.settings = settings
+        self._numbers = numbers or itertools.count(1)
         self.higgsfield: Higgsfield
         self.instance: Instance | None = None
         self.process_count = 0
+        """The number of the newest process."""
         self.terminations: list[tuple[int, float, float | None]] = []
         """For each process that stopped after SIGTERM: its number, the true time of SIGTERM, and the true time of its
         end, or None if it did not stop by itself and was killed."""
@@ -79,7 +96,7 @@ class Server:
 
         `prepare` is called with the process before its first step.
         """
-        self.process_count += 1
+        self.process_count = next(self._numbers)
         process = Process(self.process_count)
         instance = self.instance = Instance(process)
         prepare(process)
@@ -88,32 +105,27 @@ class Server:
         await instance.ended
 
     async def _start(self, instance: Instance) -> None:
-        machine = Machine(
-            clock_from=lambda newest: SystemClock(newest, wall=self.world.wall, monotonic=self.world.steady),
-            writer=self.disk.writer,
-            transport=self.higgsfield.transport,
-        )
         try:
-            core = instance.core = await assemble(self.settings, CREDENTIALS, lambda _: self.crash(instance), machine)
-            await core.start()
-        except StoreFileError as error:
+            await self.open(instance)
+        except StoreOpenError as error:
             self.refused_starts.append(str(error))
             self.world.call_later(0.0, self._on_end, instance, "refused to start")
-            return
         except Exception as error:
             if instance.process.dead:
                 return  # the process crashed during the start
             self.world.defects.append(f"the start failed: {type(error).__name__}: {error}")
             self.world.call_later(0.0, self._on_end, instance, "failed to start")
-            return
-        signatures = Signatures((SECRET,)) if self.settings.webhook_secrets else None
-        proofs = Proofs(
-            signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set
-        )
-        limit = WebhookLimit(WEBHOOKS, lambda: None)
-        route = webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, limit)
-        instance.deliver = route.endpoint
-        instance.accepting = True
+
+    async def open(self, instance: Instance) -> None:
+        """Start the gateway of an instance. Raises StoreOpenError."""
+        raise NotImplementedError
+
+    async def close(self, instance: Instance) -> None:
+        """Stop the gateway of an instance."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Close what a process had open, after it has ended."""
 
     def crash(self, instance: Instance | None) -> None:
         """End the process of an instance at once, as `kill -9` does."""
@@ -134,16 +146,17 @@ class Server:
         self.world.call_later(KILL_AFTER, self._kill_if_running, instance)
 
     async def _stop(self, instance: Instance) -> None:
-        """Stop in the same order as `Gateway.stop`."""
-        await instance.core.drain()
+        await self.close(instance)
+        self.terminations.append((instance.process.number, instance.terminated_at or 0.0, self.world.now))
+        self.world.call_later(0.0, self._on_end, instance, "stopped")
+
+    async def end_calls(self, instance: Instance) -> None:
+        """Accept no connection any more, and end the open calls."""
         instance.accepting = False
         if instance.calls:
             await asyncio.wait(list(instance.calls), timeout=STOP_GRACE)
         for task in list(instance.calls):
             task.cancel()
-        await instance.core.close()
-        self.terminations.append((instance.process.number, instance.terminated_at or 0.0, self.world.now))
-        self.world.call_later(0.0, self._on_end, instance, "stopped")
 
     def _kill_if_running(self, instance: Instance) -> None:
         if not instance.ended.done():
@@ -156,26 +169,33 @@ class Server:
         self.world.record("process", instance.process.number, how)
         instance.process.dead = True
         self.instance = None
-        self.disk.release()
+        self.release()
         instance.process.kill()
-        for fail in list(instance.calls.values()):
-            fail(NotConnectedError("the process has ended"))
+        self.break_connections(instance, "the process has ended")
         instance.calls.clear()
         instance.ended.set_result(None)
 
     # -- Calls ---------------------------------------------------------------------------------------------------------
+
+    def break_connections(self, instance: Instance, why: str) -> None:
+        """Fail the open calls of an instance for their callers."""
+        for fail in list(instance.calls.values()):
+            fail(NotConnectedError(why))
 
     async def call(self, work: Callable[[Core], Awaitable[T]]) -> T:
         """Make a call over a connection with latency. If the calling task is canceled, so is the call.
 
         Raises GatewayError, or NotConnectedError.
         """
+        return await self._call(lambda instance: work(instance.core))
+
+    async def _call(self, work: Callable[[Instance], Awaitable[T]]) -> T:
         await self.world.sleep(self._latency())
         instance = self._accepting_instance()
         response: asyncio.Future[T] = self.world.loop.create_future()
 
         async def serve() -> T:
-            return await work(instance.core)
+            return await work(instance)
 
         task = self._start_call(instance, serve(), lambda error: _set_error(response, error))
         task.add_done_callback(lambda done: self._send_response(instance, done, response))
@@ -217,8 +237,7 @@ class Server:
         """Send a webhook to the gateway and return the HTTP status, or 0 without a response within ten seconds."""
         token = url.removeprefix(PUBLIC_URL + WEBHOOK_PATH)
 
-        async def deliver(_: Core) -> int:
-            instance = self._accepting_instance()
+        async def deliver(instance: Instance) -> int:
             scope = {
                 "type": "http",
                 "method": "POST",
@@ -236,7 +255,7 @@ class Server:
 
         try:
             async with asyncio.timeout(10.0):
-                return await self.call(deliver)
+                return await self._call(deliver)
         except (NotConnectedError, TimeoutError):
             return 0
 
@@ -269,6 +288,8 @@ class Server:
         if task.cancelled():
             return NotConnectedError("the server canceled the call")
         error = task.exception()
+        if isinstance(error, UnconfirmedError):
+            return gateway_unavailable("the store is not available")  # as `Chain.wire_form` does
         if error is not None and not isinstance(error, GatewayError):
             self.world.defects.append(f"a call failed in the gateway: {type(error).__name__}: {error}")
         return error
@@ -279,6 +300,42 @@ class Server:
 
     def _latency(self) -> float:
         return self.world.log_uniform(0.0002, 0.02)
+
+
+class SqliteServer(Server):
+    """A server whose store is a SQLite file on a simulated disk."""
+
+    def __init__(self, world: World, disk: Disk, settings: Settings) -> None:
+        super().__init__(world, settings)
+        self.disk = disk
+
+    async def open(self, instance: Instance) -> None:
+        machine = Machine(
+            clock_from=lambda newest: SystemClock(newest, wall=self.world.wall, monotonic=self.world.steady),
+            writer=self.disk.writer,
+            transport=self.higgsfield.transport,
+        )
+        core = instance.core = await assemble(self.settings, CREDENTIALS, lambda _: self.crash(instance), machine)
+        await core.start()
+        instance.deliver = received_webhooks(core).endpoint
+        instance.accepting = True
+
+    async def close(self, instance: Instance) -> None:
+        """Stop in the same order as `Gateway.stop`."""
+        await instance.core.drain()
+        await self.end_calls(instance)
+        await instance.core.close()
+
+    def release(self) -> None:
+        self.disk.release()
+
+
+def received_webhooks(core: Core) -> Route:
+    """Return the route of webhooks of a core."""
+    signatures = Signatures((SECRET,)) if core.settings.webhook_secrets else None
+    proofs = Proofs(signatures, core.webhook_addresses.proven, core.upstream.read_delivery, core.upstream.read_job_set)
+    limit = WebhookLimit(WEBHOOKS, lambda: None)
+    return webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, limit)
 
 
 class _Stream:

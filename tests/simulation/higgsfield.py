@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import partial
 from urllib.parse import parse_qs
 from uuid import UUID
 
@@ -19,7 +20,7 @@ import httpx
 from gateway.higgsfield.late_transport import LateTransport
 from gateway.higgsfield.request_context import send_gate, sending
 from gateway.higgsfield.transport import Reply
-from tests.simulation.loop import CURRENT_PROCESS
+from tests.simulation.loop import CURRENT_PROCESS, Process
 from tests.simulation.world import DAY, HOUR, MINUTE, World
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of twenty-four b").decode()
@@ -82,6 +83,8 @@ class Post:
     """The number of the process that made it."""
     sent: bool = False
     """Whether the gateway sent the first byte."""
+    sent_at: float | None = None
+    """When it did."""
     response_received: bool = False
     aborted_at: float | None = None
     """When the gateway canceled the call, if it did."""
@@ -185,15 +188,18 @@ class Higgsfield:
         world = self.world
         post = self._post(method, target, body)
         try:
-            await self._connect(connect)
+            process = CURRENT_PROCESS.get()
+            await self._connect(connect, process)
             gate = send_gate.get()
             if gate is not None and not gate():
                 raise httpx.ConnectTimeout("the send gate is closed")
             if post is not None:
-                post.sent = True
+                post.sent, post.sent_at = True, world.now
                 self.on_submit()
             response: asyncio.Future[Reply | None] = world.loop.create_future()
-            world.call_later(self._latency(), self._receive, method, target, dict(headers), body, response)
+            world.call_later(
+                self._latency(), partial(self._receive, process=process), method, target, dict(headers), body, response
+            )
             reply = await response
             if reply is None:
                 raise httpx.ReadError("the connection broke")
@@ -217,9 +223,12 @@ class Higgsfield:
         self.world.record("post", post.prompt)
         return post
 
-    async def _connect(self, connect: float) -> None:
+    async def _connect(self, connect: float, process: Process | None) -> None:
         world, behaviour = self.world, self.behaviour
         await self.world.sleep(self._latency())
+        if process is not None and process.cut_off:
+            await self.world.sleep(connect)
+            raise httpx.ConnectTimeout("no connection in time")
         if world.draw_fault(behaviour.hanging_lookup):
             await self.world.sleep(10 * HOUR)  # the connect timeout does not cover the lookup
         if behaviour.outage == "refuses" or world.draw_fault(behaviour.refused_connection):
@@ -239,12 +248,18 @@ class Higgsfield:
         headers: dict[str, str],
         body: bytes,
         response: asyncio.Future[Reply | None],
+        *,
+        process: Process | None,
     ) -> None:
         """Receive a call, even if the gateway no longer waits for the response."""
         world, behaviour = self.world, self.behaviour
         if method == "GET" and (request_id := _request_id_in(target)) in self.ledger.requests:
             self.ledger.count_status_call(request_id, world.now)
-        if behaviour.outage == "silent" or world.draw_fault(behaviour.no_response / 2):
+        if (
+            behaviour.outage == "silent"
+            or (process is not None and process.cut_off)
+            or world.draw_fault(behaviour.no_response / 2)
+        ):
             return
         if world.draw_fault(behaviour.request_lost):
             world.call_later(self._latency(), _resolve, response, None)

@@ -35,6 +35,12 @@ class Process:
         self.steps_left = -1
         """Steps until `on_steps_exhausted` is called; -1 means no limit."""
         self.on_steps_exhausted: Callable[[], None] = lambda: None
+        self.wall_skew: float | None = None
+        """Seconds by which its wall clock is ahead of the true time; None if it is that of the world."""
+        self.cut_off = False
+        """Whether nothing passes between it and Higgsfield."""
+        self._stopped: list[asyncio.Handle] | None = None
+        """The callbacks that have become ready since `stop`; None while it runs."""
         self.tasks: list[SimulatedTask] = []
         self._prune_at = 256
         self.context = copy_context()
@@ -55,6 +61,27 @@ class Process:
     def unfinished_tasks(self) -> list[SimulatedTask]:
         """Return the tasks that are not done, oldest first."""
         return [task for task in self.tasks if not task.done()]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether none of its callbacks runs until `resume`."""
+        return self._stopped is not None
+
+    def stop(self) -> None:
+        """Stop the process as SIGSTOP does."""
+        self._stopped = self._stopped or []
+
+    def resume(self) -> None:
+        """Let a stopped process go on. What has become ready meanwhile runs at once."""
+        ready, self._stopped = self._stopped or [], None
+        asyncio.get_running_loop()._ready.extend(ready)  # type: ignore[attr-defined]
+
+    def holds(self, handle: asyncio.Handle) -> bool:
+        """Keep a callback until the process is resumed. Returns False if it is not stopped."""
+        if self._stopped is None:
+            return False
+        self._stopped.append(handle)
+        return True
 
     def kill(self) -> None:
         """End the process as `kill -9` does: none of its callbacks runs again, and its tasks are discarded."""
@@ -127,6 +154,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         error = context.get("exception")
         if isinstance(error, RuntimeError) and str(error).startswith("aclose()"):
             return  # asyncio closes the generators of a killed process, which are suspended for ever
+        task = context.get("future")
+        owner = task.context.get(CURRENT_PROCESS) if isinstance(task, SimulatedTask) else None
+        if owner is not None and owner.dead:
+            return
         self.unhandled_errors.append(_describe(context))
 
     def timers(self) -> int:
@@ -142,13 +173,13 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             return
         process = handle._context.get(CURRENT_PROCESS)
         if process is not None:
-            if process.dead:
+            if process.dead or process.holds(handle):
                 return
             if process.steps_left >= 0:
                 process.steps_left -= 1
                 if process.steps_left < 0:
                     process.on_steps_exhausted()
-                    if process.dead:
+                    if process.dead or process.holds(handle):
                         return
         self.steps += 1
         if self.steps > self._max_steps or self.steps - self._window_start_steps > MAX_STEPS_PER_SECOND:

@@ -49,7 +49,7 @@ class Mutation:
     """The seed from which on the defect is looked for. It is chosen near one that shows it."""
     themes: tuple[str, ...] = ()
     """The themes of the seeds that are run; if empty, all seeds are."""
-    focus: Callable[[Plan], None] = lambda _: None
+    focus: Callable[[Any], None] = lambda _: None
     """Changes the plans of these seeds, so that more of them show a rare defect."""
 
 
@@ -57,12 +57,16 @@ MUTATIONS: list[Mutation] = []
 
 
 def mutation(
-    symptom: str, first_seed: int, *themes: str, focus: Callable[[Plan], None] = lambda _: None
+    symptom: str,
+    first_seed: int,
+    *themes: str,
+    focus: Callable[[Any], None] = lambda _: None,
+    among: list[Mutation] = MUTATIONS,
 ) -> Callable[[Callable[[], Iterator[None]]], Callable[[], Iterator[None]]]:
     """Register the decorated generator as a mutation. It patches the code, yields once, and removes the patch."""
 
     def add(patch: Callable[[], Iterator[None]]) -> Callable[[], Iterator[None]]:
-        MUTATIONS.append(Mutation(patch.__name__, contextlib.contextmanager(patch), symptom, first_seed, themes, focus))
+        among.append(Mutation(patch.__name__, contextlib.contextmanager(patch), symptom, first_seed, themes, focus))
         return patch
 
     return add

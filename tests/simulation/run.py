@@ -12,7 +12,7 @@ import sqlite3
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -29,7 +29,7 @@ from tests.simulation.books import PRICE_OF_V1, Books, set_budgets
 from tests.simulation.callers import Adopter, Caller, CallerBehaviour, Watcher
 from tests.simulation.checker import Evidence, violations
 from tests.simulation.disk import FULL, HANGS, READ_ONLY, Disk
-from tests.simulation.gateway import PUBLIC_URL, Server
+from tests.simulation.gateway import PUBLIC_URL, Endpoint, SqliteServer
 from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
 from tests.simulation.loop import DeadlockError, Process, SimulatedLoop, StepLimitError, discard_tasks
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
@@ -57,11 +57,8 @@ class Report:
 
 
 @dataclass
-class Plan:
-    """The parameters of a run, which the seed determines before the run begins. Times are in seconds.
-
-    Most runs have a few kinds of faults, and some have none.
-    """
+class Scenario:
+    """What a run is about, apart from the faults of the gateway's processes and its store. Times are in seconds."""
 
     caller_count: int
     caller: CallerBehaviour
@@ -69,6 +66,15 @@ class Plan:
     settings: Settings
     horizon: float
     """The time after which all faults stop."""
+
+
+@dataclass
+class Plan(Scenario):
+    """The parameters of a run, which the seed determines before the run begins. Times are in seconds.
+
+    Most runs have a few kinds of faults, and some have none.
+    """
+
     crashes: int
     """The number of processes, from the first on, that end at a random step."""
     targeted_ends: float
@@ -146,7 +152,7 @@ def plan(seed: int) -> Plan:
     window = rng.choice((120.0, 900.0))
     pace = horizon / 200 if long else 20.0
     settings = replace(
-        _settings(),
+        default_settings(),
         upstream_idempotency="v2" if repeats else "off",
         upstream_idempotency_window=window,
         upstream_concurrency=rng.choice((0, 0, 1, 2, 4)),
@@ -295,7 +301,8 @@ so chosen twice as often."""
 
 
 @cache
-def _settings() -> Settings:
+def default_settings() -> Settings:
+    """Return the settings of a gateway for which only the required ones are set."""
     return read_settings(
         {"HFGATEWAY_STORE_URL": "sqlite:////nowhere", "HFGATEWAY_UPSTREAM_URL": "https://higgsfield.example"}
     )
@@ -323,30 +330,40 @@ def simulate(seed: int, planned: Plan | None = None, *, keep_trace: bool = False
 
     `keep_trace` keeps the lines of the trace for the report.
     """
-    loop = SimulatedLoop(MAX_STEPS)
-    world = World(seed, loop, keep_trace=keep_trace)
+    world = World(seed, SimulatedLoop(MAX_STEPS), keep_trace=keep_trace)
     folder = Path(_scratch().name) / "run"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
+    planned, template = planned or plan(seed), _template()
+    environment = simulated_environment(world, max(20.0, planned.horizon / 500))
+    return run(world, planned, environment, lambda: _OneProcess(world, planned, Disk(world, folder, template)))
+
+
+def run(
+    world: World, planned: Scenario, environment: AbstractContextManager[None], begin: Callable[[], Simulation]
+) -> Report:
+    """Run a simulation in its environment, and check the result."""
+    loop = world.loop
     collecting = gc.isenabled()
     gc.disable()  # a collection at a time that depends on earlier runs would break the replay
-    planned, template = planned or plan(seed), _template()
     try:
-        with simulated_environment(world, max(20.0, planned.horizon / 500)):
-            simulation = _Simulation(world, planned, Disk(world, folder, template), folder)
+        with environment:
             try:
-                loop.run_until_complete(simulation.run())
-            except (StepLimitError, DeadlockError) as error:
-                simulation.evidence.finished = False
-                world.record(type(error).__name__)
-            simulation.close()
-            world.defects += loop.unhandled_errors
-            wrong = violations(simulation.evidence)
+                simulation = begin()
+                try:
+                    loop.run_until_complete(simulation.run())
+                except (StepLimitError, DeadlockError) as error:
+                    simulation.evidence.finished = False
+                    world.record(type(error).__name__)
+                simulation.close()
+                world.defects += loop.unhandled_errors
+                wrong = violations(simulation.evidence)
+            finally:
+                _close_loop(loop)
     finally:
-        _close_loop(loop)
         if collecting:
             gc.enable()
-    return Report(seed, wrong, world.fingerprint(), loop.steps, world.trace, repr(planned))
+    return Report(world.seed, wrong, world.fingerprint(), loop.steps, world.trace, repr(planned))
 
 
 def _close_loop(loop: SimulatedLoop) -> None:
@@ -358,30 +375,111 @@ def _close_loop(loop: SimulatedLoop) -> None:
     loop.close()
 
 
-class _Simulation:
-    def __init__(self, world: World, planned: Plan, disk: Disk, folder: Path) -> None:
+class Simulation:
+    """A run: callers use a gateway at an endpoint, while faults occur. Its subclasses have the gateway."""
+
+    def __init__(
+        self, world: World, scenario: Scenario, endpoint: Endpoint, higgsfield: Higgsfield, adopters: int = 0
+    ) -> None:
         self.world = world
-        self.plan = planned
-        self.disk = disk
-        self.server = Server(world, disk, replace(planned.settings, store=disk.path))
-        self.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
-        self.server.higgsfield = self.higgsfield
-        self.callers = [Caller(world, self.server, planned.caller, number) for number in range(planned.caller_count)]
-        self.callers += [
-            Adopter(world, self.server, planned.caller, planned.caller_count + number, self.higgsfield)
-            for number in range(planned.adopters)
-        ]
-        self.watchers = [Watcher(world, self.server, planned.caller, f"tenant-{number}") for number in range(2)]
+        self.higgsfield = higgsfield
+        self._horizon = scenario.horizon
+        count, behaviour = scenario.caller_count, scenario.caller
+        self.callers = [Caller(world, endpoint, behaviour, number) for number in range(count)]
+        self.callers += [Adopter(world, endpoint, behaviour, count + number, higgsfield) for number in range(adopters)]
+        self.watchers = [Watcher(world, endpoint, behaviour, f"tenant-{number}") for number in range(2)]
         self.evidence = Evidence(
             histories=[caller.history for caller in self.callers],
             views=[watcher.view for watcher in self.watchers],
-            ledger=self.higgsfield.ledger,
+            ledger=higgsfield.ledger,
             defects=world.defects,
-            terminations=self.server.terminations,
-            uncertain_timeout=planned.settings.uncertain_timeout,
-            drain=planned.settings.drain,
-            retention=planned.settings.retention,
+            uncertain_timeout=scenario.settings.uncertain_timeout,
+            drain=scenario.settings.drain,
+            retention=scenario.settings.retention,
         )
+
+    async def run(self) -> None:
+        """Run until everything has settled after the last fault."""
+        world = self.world
+        serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
+        _monitoring = world.spawn(self._monitor())
+        caller_tasks = [world.spawn(caller.run()) for caller in self.callers]
+        for watcher in self.watchers:
+            world.spawn(watcher.run())
+        self._begin()
+        await self.world.sleep(self._horizon)
+        self._stop_faults()
+        injecting.cancel()
+        await self._recover()
+        await asyncio.wait(caller_tasks, timeout=SETTLE_TIME)
+        await self._wait_until_settled()
+        for caller in self.callers:
+            await caller.get_final()
+        await self.world.sleep(HOUR)  # by then every watcher has reconnected
+        for _ in range(60):
+            if all(watcher.view.caught_up for watcher in self.watchers):
+                break
+            await self.world.sleep(1.0)  # the stream of one has just ended, because it was old
+        self.evidence.ended_at = world.now
+        self._measure()
+        serving.cancel()
+
+    def close(self) -> None:
+        """End the last processes, and complete the evidence."""
+        raise NotImplementedError
+
+    async def _serve(self) -> None:
+        """Run the processes of the gateway."""
+        raise NotImplementedError
+
+    async def _inject_faults(self) -> None:
+        """Run all faults that occur at random times."""
+        raise NotImplementedError
+
+    async def _monitor(self) -> None:
+        """Look from time to time at what the gateway does."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        """Start what else there is beside callers and watchers."""
+
+    def _stop_faults(self) -> None:
+        raise NotImplementedError
+
+    async def _recover(self) -> None:
+        """Wait until the gateway has recovered from the last fault, if that takes time."""
+
+    def _settled(self) -> bool:
+        """Return whether every generation in the store is in a final state."""
+        raise NotImplementedError
+
+    def _measure(self) -> None:
+        """Complete the evidence at the end of the run."""
+        raise NotImplementedError
+
+    async def _at_random_time(self, fault: Callable[[], Awaitable[None]], window: float = 0.8) -> None:
+        await self.world.sleep(self.world.rng.random() * self._horizon * window)
+        await fault()
+
+    async def _wait_until_settled(self) -> None:
+        """Return when every generation in the store is in a final state, or after SETTLE_TIME."""
+        until = self.world.now + SETTLE_TIME
+        while self.world.now < until:
+            await self.world.sleep(120.0)
+            if self._settled():
+                return
+
+
+class _OneProcess(Simulation):
+    """A gateway on SQLite: one process after another."""
+
+    def __init__(self, world: World, planned: Plan, disk: Disk) -> None:
+        self.plan = planned
+        self.disk = disk
+        self.server = SqliteServer(world, disk, replace(planned.settings, store=disk.path))
+        higgsfield = self.server.higgsfield = Higgsfield(world, planned.upstream, self.server.deliver_webhook)
+        super().__init__(world, planned, self.server, higgsfield, planned.adopters)
+        self.evidence.terminations = self.server.terminations
         self._crashes_left = planned.crashes
         world.wall_skew = planned.initial_wall_skew
         self._restore_undeclared = False
@@ -395,38 +493,13 @@ class _Simulation:
             disk.in_commit = self.books.check
             set_budgets(disk.path, planned.budget)
 
-    async def run(self) -> None:
-        world, horizon = self.world, self.plan.horizon
-        serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
-        _monitoring = world.spawn(self._monitor())
-        caller_tasks = [world.spawn(caller.run()) for caller in self.callers]
-        for watcher in self.watchers:
-            world.spawn(watcher.run())
+    def _begin(self) -> None:
         if self.plan.accounts:
-            operator = Operator(world, self.server, self.higgsfield, horizon / 4, revokes=not self.plan.restores)
-            world.spawn(operator.run())
-        await self.world.sleep(horizon)
-        self._stop_faults()
-        injecting.cancel()
-        await asyncio.wait(caller_tasks, timeout=SETTLE_TIME)
-        await self._wait_until_settled()
-        for caller in self.callers:
-            await caller.get_final()
-        await self.world.sleep(HOUR)  # by then every watcher has reconnected
-        for _ in range(60):
-            if all(watcher.view.caught_up for watcher in self.watchers):
-                break
-            await self.world.sleep(1.0)  # the stream of one has just ended, because it was old
-        self.evidence.ended_at = world.now
-        self._measure()
-        if self.plan.settings.audit == "on":
-            self._check_audit()
-        if self.plan.budget:
-            self.books.compare(self.higgsfield.ledger, world.now)
-        serving.cancel()
+            revokes, pause = not self.plan.restores, self.plan.horizon / 4
+            operator = Operator(self.world, self.server, self.higgsfield, pause, revokes=revokes)
+            self.world.spawn(operator.run())
 
     def close(self) -> None:
-        """End the last process, and complete the evidence."""
         instance = self.server.instance
         self.evidence.crashes += [(number, 0.0) for number, _, ended_at in self.server.terminations if ended_at is None]
         self.disk.release()
@@ -503,7 +576,6 @@ class _Simulation:
     # -- Faults --------------------------------------------------------------------------------------------------------
 
     async def _inject_faults(self) -> None:
-        """Run all faults that occur at random times."""
         world, planned = self.world, self.plan
         faults = [self._outage] * planned.outages + [self._disk_fault] * planned.disk_faults
         faults += [self._terminate] * planned.sigterms
@@ -511,12 +583,8 @@ class _Simulation:
             faults += [self._make_copy] * 5
         if planned.wall_clock_changes and world.rng.random() < 0.2:
             faults.append(self._change_wall_clock)
-        await asyncio.gather(*(self._at_random_time(fault) for fault in faults))
-
-    async def _at_random_time(self, fault: Callable[[], Awaitable[None]]) -> None:
-        window = self.plan.outage_window if fault == self._outage else 0.8
-        await self.world.sleep(self.world.rng.random() * self.plan.horizon * window)
-        await fault()
+        windows = [self.plan.outage_window if fault == self._outage else 0.8 for fault in faults]
+        await asyncio.gather(*map(self._at_random_time, faults, windows))
 
     async def _outage(self) -> None:
         behaviour, world = self.higgsfield.behaviour, self.world
@@ -553,7 +621,7 @@ class _Simulation:
         self.disk.commit_time = 0.001
 
     async def _monitor(self) -> None:
-        """Check from time to time whether the gateway reports a hanging disk, and count attempted commits."""
+        """Check whether the gateway reports a hanging disk, and count attempted commits."""
         world, disk, evidence = self.world, self.disk, self.evidence
         while True:
             await self.world.sleep(10.0 if world.faults_enabled and (disk.state or self.plan.horizon < HOUR) else 600.0)
@@ -569,23 +637,15 @@ class _Simulation:
 
     # -- The end -------------------------------------------------------------------------------------------------------
 
-    async def _wait_until_settled(self) -> None:
-        """Return when every generation in the store is in a final state, or after SETTLE_TIME."""
-        until = self.world.now + SETTLE_TIME
-        while self.world.now < until:
-            await self.world.sleep(120.0)
-            instance = self.server.instance
-            if instance is None or not instance.accepting:
-                continue
-            reader = sqlite3.connect(self.disk.path)
-            try:
-                # After a restore, UNCERTAIN generations are held until the operator decides.
-                held = f"AND state <> {State.UNCERTAIN.value}" if self.evidence.restores else ""
-                (open_ones,) = reader.execute(f"SELECT count(*) FROM generations WHERE done = 0 {held}").fetchone()
-            finally:
-                reader.close()
-            if not open_ones:
-                return
+    def _settled(self) -> bool:
+        instance = self.server.instance
+        if instance is None or not instance.accepting:
+            return False
+        with closing(sqlite3.connect(self.disk.path)) as reader:
+            # After a restore, UNCERTAIN generations are held until the operator decides.
+            held = f"AND state <> {State.UNCERTAIN.value}" if self.evidence.restores else ""
+            (open_ones,) = reader.execute(f"SELECT count(*) FROM generations WHERE done = 0 {held}").fetchone()
+        return not open_ones
 
     def _check_audit(self) -> None:
         """Compare the submissions in the audit log with the generations in the store."""
@@ -608,7 +668,10 @@ class _Simulation:
 
     def _measure(self) -> None:
         instance = self.server.instance
-        if instance is None:
-            return
-        self.evidence.tasks_left = len(instance.process.unfinished_tasks())
-        self.evidence.timers_left = self.world.loop.timers()
+        if instance is not None:
+            self.evidence.tasks_left = len(instance.process.unfinished_tasks())
+            self.evidence.timers_left = self.world.loop.timers()
+        if self.plan.settings.audit == "on":
+            self._check_audit()
+        if self.plan.budget:
+            self.books.compare(self.higgsfield.ledger, self.world.now)

@@ -8,8 +8,9 @@ import hashlib
 import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextvars import Context, copy_context
+from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -47,7 +48,9 @@ class World:
 
     def wall(self) -> float:
         """Return the wall clock of the simulated machine, in seconds since the Unix epoch."""
-        return self.loop.now + self.wall_skew
+        process = CURRENT_PROCESS.get()
+        own = None if process is None else process.wall_skew
+        return self.loop.now + (self.wall_skew if own is None else own)
 
     def steady(self) -> float:
         """Return the steady (monotonic) clock of the simulated machine, in seconds."""
@@ -106,11 +109,12 @@ class _ErrorLogHandler(logging.Handler):
 
 
 @contextlib.contextmanager
-def simulated_environment(world: World, check_interval: float) -> Iterator[None]:
+def simulated_environment(world: World, check_interval: float, more: Sequence[Any] = ()) -> Iterator[None]:
     """Replace the machine's random numbers and clocks with those of the world, and record errors of the gateway.
 
     `check_interval` is the time in seconds between two writes of buffered timeline records, and between two checks of a
     failed store. The real intervals are so short that they would take most of the steps of a run that simulates days.
+    `more` are further modules that read clocks.
     """
     rng = random.Random(world.seed ^ 0x5EED)
     random_state = random.getstate()
@@ -120,7 +124,7 @@ def simulated_environment(world: World, check_interval: float) -> Iterator[None]
     logger.addHandler(errors)
     logger.setLevel(logging.ERROR)
     logger.propagate = False
-    clock = mock.Mock(spec=["time", "perf_counter"], time=world.wall, perf_counter=world.steady)
+    clock = SimpleNamespace(time=world.wall, perf_counter=world.steady, monotonic=world.steady)
     try:
         with contextlib.ExitStack() as stack:
             patches: list[tuple[Any, str, Any]] = [
@@ -129,7 +133,7 @@ def simulated_environment(world: World, check_interval: float) -> Iterator[None]
                 (timeline, "FLUSH_EVERY", check_interval),
                 (core, "HEAL_EVERY", check_interval),
             ]
-            for module in _modules_with_clocks():
+            for module in (*_modules_with_clocks(), *more):
                 patches.append((module, "time", clock))
             for target, name, value in patches:
                 stack.enter_context(mock.patch.object(target, name, value))

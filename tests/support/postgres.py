@@ -62,9 +62,9 @@ class Server:
     All local connections are trusted, except those of the user "locked", who has the password "secret".
     """
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, parent: str | None = None, **settings: str) -> None:
         self._settings = SETTINGS | settings
-        self.folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="hfgateway-postgres-", dir=parent))
         # The server refuses to run as root. Debian's package has made a user for it.
         self.owner = ADMIN if os.geteuid() == 0 else None
         if self.owner:
@@ -166,9 +166,12 @@ class Server:
 
 
 @contextlib.contextmanager
-def running(**settings: str) -> Iterator[Server]:
-    """Start a server with the roles USER, an ordinary one, and "locked". `settings` replace some of SETTINGS."""
-    server = Server(**settings)
+def running(parent: str | None = None, **settings: str) -> Iterator[Server]:
+    """Start a server with the roles USER, an ordinary one, and "locked".
+
+    `parent` is the folder for its folder, by default that of temporary files. `settings` replace some of SETTINGS.
+    """
+    server = Server(parent, **settings)
     try:
         server.start()
         server.execute(f"CREATE ROLE {USER} LOGIN", "CREATE ROLE locked LOGIN PASSWORD 'secret'")

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from gateway.app import Gateway
-from gateway.assembly import ClockFrom
+from gateway.assembly import ClockFrom, Machine
 from gateway.config import read_settings
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import Wall
@@ -91,7 +91,7 @@ class Running:
             **self._settings,
         }
         settings = read_settings({f"HFGATEWAY_{name}": value for name, value in environment.items()})
-        self.gateway = Gateway(settings, self.credentials, self._clock_from)
+        self.gateway = Gateway(settings, self.credentials, Machine(clock_from=self._clock_from))
         await self.gateway.start()
         self._serving = True
         for name in TRANSPORTS:
