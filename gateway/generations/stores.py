@@ -40,7 +40,7 @@ class Claim:
     """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST.
 
     `request` is None if the generation must never be sent, because its request at Higgsfield exists already.
-    `demand` None: no limit refuses it, although it counts as in flight.
+    `demand` None: no limit refuses it, although it counts as in flight until it ends.
     """
 
     generation: Generation

@@ -83,8 +83,9 @@ def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Seq
     """Count a new generation in the limits that apply to it. Return the day for which its price is counted."""
     demand, price = claim.demand, claim.generation.spec.price
     if demand is None:
+        in_flight = 0 if claim.generation.done else 1
         for one in limited:
-            _store(connection, sql, one, replace(one.use, running=one.use.running + 1))
+            _store(connection, sql, one, replace(one.use, running=one.use.running + in_flight))
         return None
     uses = [one.use.at(demand.day, demand.minute) for one in limited]
     day = max((use.day for use in uses), default=demand.day)

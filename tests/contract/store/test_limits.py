@@ -18,11 +18,23 @@ from gateway.generations.limits import (
     Use,
 )
 from gateway.generations.model import Generation, State, Steady
-from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
 from gateway.generations.stores import Claim, Claimed
 from gateway.generations.usage import UsageQuery
 from gateway.store.store import Store
-from tests.contract.store.examples import NOW, REFUSAL, accepted, after, claim, marked, refused, report, reported
+from tests.contract.store.examples import (
+    NOW,
+    REFUSAL,
+    accepted,
+    after,
+    claim,
+    generation,
+    marked,
+    moment,
+    refused,
+    report,
+    reported,
+)
 
 DAY, NEXT_DAY, NEXT_MONTH = "2026-11-29", "2026-11-30", "2026-12-01"
 MINUTE = 29_000_000
@@ -174,6 +186,14 @@ async def test_a_claim_without_a_price_is_refused_only_by_a_budget(store: Store)
     found = claim(price=None)  # adopted: no limit refuses it
     await claimed(store, found)
     assert (await use(store)).running == 3
+
+
+async def test_an_adopted_request_that_has_ended_is_not_in_flight(store: Store) -> None:
+    await set_limits(store, in_flight=1)
+    for number, state in enumerate((State.COMPLETED, State.IN_PROGRESS, State.CANCELED)):
+        found = adopted(generation(adopted=True).spec, report(f"elsewhere {number}", state), moment())
+        await claimed(store, Claim(found, None, b"request"))
+    assert (await use(store)).running == 1
 
 
 async def test_sums_survive_deletion_and_retention(store: Store) -> None:

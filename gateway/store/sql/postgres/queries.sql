@@ -222,8 +222,8 @@ given AS (
     FROM given JOIN claimed ON claimed.tenant = given.tenant AND claimed.key = given.idempotency_key
         AND claimed.generation_id = given.id
 ), added AS (
-    SELECT asked.tenant, asked.subject, coalesce(sum(asked.price), 0)::bigint AS price, count(*) AS number,
-        count(*) FILTER (WHERE asked.limited) AS submitted
+    SELECT asked.tenant, asked.subject, coalesce(sum(asked.price), 0)::bigint AS price,
+        count(*) FILTER (WHERE NOT new.done) AS number, count(*) FILTER (WHERE asked.limited) AS submitted
     FROM asked JOIN new USING (place) GROUP BY asked.tenant, asked.subject
 ), reserved AS (
     UPDATE limits SET
