@@ -160,7 +160,8 @@ class WebhookInbox:
             return "gone", False
         if generation.request_id == webhook.request_id:
             return await self._own(generation, webhook)
-        if not generation.sends or generation.stray_request_id:
+        may_be_sent = generation.sends or generation.held  # held: maybe after the backup, which has no attempt then
+        if not may_be_sent or generation.stray_request_id:
             return "ignored", False
         return await self._bind(generation, webhook, last_try=last_try)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.generations import due_steps
 from gateway.generations.model import Generation as Stored
+from gateway.store import restore
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, Running, eventually, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
@@ -92,6 +95,29 @@ async def test_a_request_is_not_bound_to_two_generations(start: Start) -> None:
     await running.metric_becomes("hfgateway_webhooks_foreign_total", 1)
     assert name_of(await running.read(first.id)) == "UNCERTAIN"
     assert (await running.read(second.id)).upstream.request_id == request_of(running, "a fox")
+
+
+async def test_a_generation_that_was_sent_after_the_backup_is_bound(start: Start, tmp_path: Path) -> None:
+    """The restored store has no attempt of it, but Higgsfield runs it."""
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first = await running.submit(soul("a fox"))
+    waiting = await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
+    await running.stop_gateway()
+    backup = tmp_path / "backup.db"
+    restore.backup(running.store_path, backup)
+    await running.start_gateway()
+    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=first.id))
+    await running.until(waiting.id, "QUEUED")
+    await running.stop_gateway()
+    for end in ("-wal", "-shm"):
+        Path(f"{running.store_path}{end}").unlink(missing_ok=True)
+    shutil.copy(backup, running.store_path)
+    await restore.restored(running.store_path)
+    await running.start_gateway()
+    assert name_of(await running.read(waiting.id)) == "UNCERTAIN"
+    await post(path_of(running, "an owl"), webhook_body(request_of(running, "an owl")))
+    await running.metric_becomes("hfgateway_webhooks_bound_total", 1)
+    assert (await running.read(waiting.id)).upstream.request_id == request_of(running, "an owl")
 
 
 # -- A second request for one generation -------------------------------------------------------------------------------
