@@ -532,6 +532,7 @@ class Follower:
         entry.seen = None
         entry.reported_at = began.steady
         self._unpolled.discard(generation.id)
+        silent = False
         try:
             cancel = due_steps.wants_cancel(generation) or (
                 due_steps.cancels_late_start(generation) and await self._has_waited(generation)
@@ -540,7 +541,7 @@ class Follower:
                 # The decision is the follower's, even if a caller's read has caused this poll: the audit log must not
                 # name that caller. The poll has a task of its own, so this changes no other context.
                 caller.set(None)
-                await self._upstream.cancel(generation)
+                silent = not await self._cancel(generation)
             report = await self._upstream.status(generation)
         except GatewayError as error:
             self._poll_failed(entry, error.failure)
@@ -551,11 +552,11 @@ class Follower:
         finally:
             self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
         self._poll_limits[generation.spec.account].answered(self._clock.moment().steady)
-        entry.errors = 0
+        entry.errors = entry.errors + 1 if silent else 0
         self._note_start(entry, report, began.steady, runs)
         entry.seen = runs
         entry.polled()
-        self._plan_poll(entry, self._gap(generation, 0))
+        self._plan_poll(entry, self._gap(generation, entry.errors))
         if report is None:
             self._delay_start_check(entry)
             await self._missing(generation)
@@ -573,6 +574,15 @@ class Follower:
             raise
         if after.source is Source.POLL and after.state in WEBHOOK_ENDS and self._expects_webhook(after):
             self._miss_webhook()
+
+    async def _cancel(self, generation: Generation) -> bool:
+        """Ask Higgsfield to cancel, and return whether it responded. Only the status afterwards is conclusive."""
+        try:
+            await self._upstream.cancel(generation)
+        except GatewayError as error:
+            self._poll_limits[generation.spec.account].refused(error.failure, self._clock.moment().steady)
+            return False
+        return True
 
     def _note_start(self, entry: Entry, report: StatusReport | None, at: float, elapsed: float) -> None:
         """Learn from a poll of a queued generation, and plan the next poll for its start if it was still queued."""

@@ -144,6 +144,17 @@ async def test_a_cancel_whose_status_call_fails_is_unavailable_and_repeatable(
     assert name_of(await cancel(running.grpc, queued.id)) == "CANCELED"
 
 
+async def test_a_stored_cancel_that_gets_no_response_does_not_hide_the_end(running: Running) -> None:
+    running.plan(on="submit", delay=0.2)
+    running.plan(on="cancel", kind="reset", times=10**6)
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.charges))
+    with pytest.raises(RpcFailure) as raised:
+        await cancel(running.grpc, stored.id)
+    assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert (await running.finish(stored.id)).outputs
+
+
 async def test_a_cancel_frees_a_slot_for_the_next_generation(start: Start) -> None:
     running = await start(UPSTREAM_CONCURRENCY=1)
     first = await running.submit(soul("the first"))
