@@ -79,7 +79,9 @@ class Resolver:
         try:
             if generation.done:
                 return await self._successor(generation, report)
-            return await self._service.observe(generation, Accepted(report, Source.OPERATOR))
+            bound = await self._service.observe(generation, Accepted(report, Source.OPERATOR))
+            await self._sender.handle_stray(generation, bound)  # it may have got another request meanwhile
+            return bound
         except RequestIdTakenError:
             raise invalid_field("request_id", "belongs to another generation") from None
 

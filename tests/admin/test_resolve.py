@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any
 
@@ -101,6 +102,23 @@ async def test_an_unconfirmed_request_is_not_bound_during_an_outage(running: Run
         await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
     assert raised.value.code() is grpc.StatusCode.UNAVAILABLE
     assert await running.get(uncertain.id) == uncertain
+
+
+async def test_a_request_that_is_found_while_another_one_is_bound_is_canceled(start: Start) -> None:
+    running = await start(honour_keys=False, queue_seconds=1000.0, POLL_MIN=30, POLL_MAX=30, **public_url())
+    uncertain = await submit_and_lose(running, "a fox")
+    running.plan(on="submit", kind="500", processed=True)
+    await resolve(running, uncertain.id, **TWICE)
+    await eventually(lambda: len(running.ledger.charges) == 2)
+    first, second = (charge.request_id for charge in running.ledger.charges)
+    running.plan(on="status", delay=1.0)
+    finding = asyncio.create_task(resolve(running, uncertain.id, request_id=first))
+    await eventually(lambda: running.ledger.status_calls[first] == 1)
+    await post(path_of(running, "a fox"), webhook_body(second))
+    await running.until(uncertain.id, "QUEUED")
+    assert (await finding).upstream.request_id == second
+    await eventually(lambda: [one.request_id for one in running.ledger.refunds] == [first])
+    assert running.gateway._core.sender.repeats_off(running.gateway._core.upstream.default.account)
 
 
 # -- Requests found after LOST -----------------------------------------------------------------------------------------
