@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bench import beside, processes, submit
+from bench import beside, processes, replicas, submit
 from bench.figures import Figure, at_least, at_most, value
 from bench.load import Effort
 from bench.trials import servers
@@ -29,6 +29,8 @@ async def run(effort: Effort) -> list[Figure]:
             figures = await beside.compared(
                 ("PostgreSQL", postgresql), ("SQLite", sqlite), {"Submit": at_least(0.6), "Get": at_least(0.9)}, effort
             )
+    with servers.running(pooler=False) as server:
+        figures = [*figures, *await replicas.run(server.url(), effort)]
     taken = []
     for _ in range(effort.servers):
         with servers.running(pooler=False) as server:

@@ -7,6 +7,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import psycopg
 from bench import processes
 from bench.calls import ANSWER, GET, KEEP, SUBMIT, WATCH_MANY, model_submission, with_key
 from bench.figures import Figure, at_least, at_most, ratio, value
-from bench.load import Channels, Effort, channels, drive
+from bench.load import Channels, Effort, Load, channels, drive
 from hfgateway.v1 import generation_service_pb2 as pb
 
 IN_FLIGHT = 50
@@ -31,9 +32,10 @@ async def run(url: str, effort: Effort) -> list[Figure]:
             async with (
                 processes.running(processes.GATEWAY, settings) as leader,
                 processes.running(processes.GATEWAY, settings) as replica,
-                processes.running(processes.GATEWAY, settings),
+                processes.running(processes.GATEWAY, settings) as other,
                 channels(leader, IN_FLIGHT) as to_leader,
                 channels(replica, IN_FLIGHT) as to_replica,
+                channels(other, IN_FLIGHT) as to_other,
                 channels(bare, IN_FLIGHT) as to_bare,
             ):
                 idle = await _queries_per_second(url, 10 * effort.seconds)
@@ -45,18 +47,38 @@ async def run(url: str, effort: Effort) -> list[Figure]:
                     to_replica.callers(GET, lambda: request, IN_FLIGHT),
                     to_bare.callers(ANSWER, lambda: request, IN_FLIGHT),
                 )
-                ours, floor = [], []
+                half, other_half = gets[::2], to_other.callers(GET, lambda: request, IN_FLIGHT // 2)
+                ours, floor, both = list[Load](), list[Load](), list[tuple[Load, Load]]()
                 for _ in range(2 * effort.rounds):
-                    floor.append((await drive(answers, effort.seconds / 2, bare)).rate)
-                    ours.append((await drive(gets, effort.seconds / 2, replica)).rate)
+                    floor.append(await drive(answers, effort.seconds / 2, bare))
+                    ours.append(await drive(gets, effort.seconds / 2, replica))
+                    both.append(
+                        await asyncio.gather(
+                            drive(half, effort.seconds / 2, replica), drive(other_half, effort.seconds / 2, other)
+                        )
+                    )
                 late = await _lateness(to_leader, to_replica, effort)
     name = "from the leader's response to a watcher at a replica"
     return [
         value("queries of three idle gateways", "1/s", idle, at_most(30.0)),
-        ratio("Get from a replica, 50 in flight", "calls/s", ours, floor, at_least(0.85)),
+        ratio("Get from a replica, 50 in flight", "calls/s", _rates(ours), _rates(floor), at_least(0.85)),
+        ratio(
+            "the same, from two replicas together", "calls/s", [one.rate + two.rate for one, two in both], _rates(ours)
+        ),
+        ratio(
+            "the same, for each second that each has a processor",
+            "calls/s",
+            [1e6 / one.cpu + 1e6 / two.cpu for one, two in both],
+            [1e6 / one.cpu for one in ours],
+            at_least(1.6),
+        ),
         value(f"{name}, p50", "ms", 1000 * statistics.median(late), at_most(10.0)),
         value(f"{name}, p99", "ms", 1000 * late[len(late) * 99 // 100], at_most(50.0)),
     ]
+
+
+def _rates(loads: Sequence[Load]) -> list[float]:
+    return [load.rate for load in loads]
 
 
 async def _queries_per_second(url: str, seconds: float) -> float:
