@@ -34,8 +34,10 @@ COOKIE = "hfgateway_watch"
 RECONNECT_MS = 1000
 _STATUS = {
     Code.INVALID_ARGUMENT: 400, Code.UNAUTHENTICATED: 401, Code.PERMISSION_DENIED: 403, Code.NOT_FOUND: 404,
-    Code.RESOURCE_EXHAUSTED: 429, Code.UNAVAILABLE: 503,
+    Code.UNAVAILABLE: 503,
 }  # fmt: skip
+_PASSING = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
+"""The errors after which the same stream can be opened a moment later."""
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -63,7 +65,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
                     return Response(status_code=204, headers=_HEADERS)
                 stream = _stream(first, messages, opening.pop_all())
         except RpcError as error:
-            return _retry_later(error) if error.code is Code.RESOURCE_EXHAUSTED else _refused(error)
+            return _retry_later(error) if error.code in _PASSING else _refused(error)
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     async def session(request: Request) -> Response:

@@ -130,6 +130,20 @@ async def test_changes_are_streamed_live_until_a_drain(running: Running, browser
         assert (await anext(events(answer))).lines == {"retry": "1000"}
 
 
+async def test_a_stream_that_cannot_be_opened_now_is_opened_again_later(
+    running: Running, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An EventSource that gets an HTTP error stays closed, although the gateway may be back a second later."""
+    generation = await running.submit(soul("a fox"))
+    with monkeypatch.context() as away:
+        away.setattr(running.gateway.access, "_current", lambda: False)  # as a replica that cannot reach the store
+        async with browser.get(generation.id) as answer:
+            assert (answer.status, answer.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+            assert [event.lines async for event in events(answer)] == [{"retry": "1000"}]
+    async with browser.get(generation.id) as answer:
+        assert (await anext(aiter(e async for e in events(answer) if "event" in e.lines))).lines["event"] == "change"
+
+
 async def test_refused_streams_have_a_status_and_a_reason(running: Running, browser: Browser) -> None:
     async with browser.get("unknown") as answer:
         assert answer.status == 404
