@@ -78,7 +78,12 @@ _WAITS = frozenset(
 WAIT = 1.0
 """The default retry delay in seconds for the reasons above."""
 LARGEST_RESPONSE = 2 * 1024
-"""The most bytes of JSON of Higgsfield's response in the details of an error. Clients limit trailers to 8 KiB."""
+"""The most bytes of JSON of Higgsfield's response in the details of an error."""
+LONGEST_MESSAGE = 500
+"""The most characters of a message. Trailers contain it three times."""
+LARGEST_DETAILS = 4_800
+"""The most bytes of all details of an error. With them, in base64, the trailers stay below the 8 KiB to which clients
+limit them."""
 _RESOURCES = {
     "generation_id": "hfgateway.v1.Generation",
     "character_id": "hfgateway.v1.SoulCharacter",
@@ -118,7 +123,9 @@ def packed(detail: Message) -> Any:
 
 def rpc_error(failure: Failure) -> RpcError:
     """Return the error for a failure."""
-    return RpcError(CODES[failure.reason.name], failure.message, _details(failure))
+    if len(failure.message) > LONGEST_MESSAGE:
+        failure = replace(failure, message=f"{failure.message[: LONGEST_MESSAGE - 1]}…")
+    return RpcError(CODES[failure.reason.name], failure.message, _fitting(failure))
 
 
 def failure_message(failure: Failure) -> error_pb2.Failure:
@@ -144,6 +151,18 @@ def duration(seconds: float | None) -> Duration | None:
         return None
     whole = int(seconds)
     return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
+
+
+def _fitting(failure: Failure) -> tuple[Message, ...]:
+    """Return the details, without Higgsfield's response and with fewer violations if they would be too large."""
+    details = _details(failure)
+    while (size := sum(detail.ByteSize() for detail in details)) > LARGEST_DETAILS:
+        kept = len(failure.violations) * LARGEST_DETAILS // size if failure.response is None else None
+        if kept == len(failure.violations):
+            break
+        failure = replace(failure, response=None, violations=failure.violations[:kept])
+        details = _details(failure)
+    return details
 
 
 def _details(failure: Failure) -> tuple[Message, ...]:

@@ -728,6 +728,28 @@ def _settled_lines(text: str) -> Iterator[str]:
     return (line for line in text.splitlines() if "nanos:" not in line and "incident" not in line)
 
 
+WRONG_URLS = [f"ftp://files.example/{number}.png" for number in range(100)]
+MANY_WRONG = {
+    "labels": soul("a fox", labels={f"COLOR{number}": "red" for number in range(3000)}),
+    "request ids": ParseDict({"filter": {"upstreamRequestIds": ["x"] * 1000}}, pb.ListGenerationsRequest()),
+    "images": ParseDict({"input": {"dop": {"imageUrls": WRONG_URLS}}}, pb.EstimateGenerationRequest()),
+}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("request_", MANY_WRONG.values(), ids=MANY_WRONG)
+async def test_an_error_with_many_fields_fits_into_the_trailers_that_clients_accept(
+    shared: Running, request_: Message
+) -> None:
+    """A client that gets larger trailers reports RESOURCE_EXHAUSTED, and nothing of the gateway's error."""
+    with pytest.raises(RpcFailure) as raised:
+        await shared.grpc.call(request_.DESCRIPTOR.name.removesuffix("Request"), request_)
+    error = raised.value
+    assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+    assert len(error.fields) >= 10
+    assert error.message.endswith("…")
+
+
 @dataclass(frozen=True)
 class Held:
     """A response of Higgsfield that does not refuse: the submission returns OK, is delayed, and is then accepted."""
