@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from clients.python.tests.scripted_gateway import ScriptedGateway, generation, make_certificate, refusal
+from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, make_certificate, refusal
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, Client, TlsConfig, errors
@@ -115,6 +115,34 @@ async def test_a_client_that_has_reached_its_gateway_retries_every_failure_to_co
             await retried.wait()
             proxy.target = secured.address
             assert (await call).id == "g1"
+    await secured.stop()
+
+
+async def test_a_client_whose_first_call_is_a_watch_resumes_it_after_every_failure_to_connect(
+    gateway: ScriptedGateway, certificate: tuple[Path, Path]
+) -> None:
+    """A message shows that the options are right, long before its stream ends."""
+    cert, key = certificate
+    retried = asyncio.Event()
+    secured = ScriptedGateway()
+    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    secured.on("WatchGeneration", [change("QUEUED", 1), secured.hang], [change("COMPLETED", 2)])
+    async with Proxy() as proxy:
+        proxy.target = secured.address
+        async with AsyncClient(
+            proxy.address, tls=TlsConfig(ca=cert), on_retry=lambda _error, _delay: retried.set()
+        ) as client:
+            changes = client.watch("g1")
+            assert (await anext(changes)).revision == 1
+            proxy.target = gateway.address  # without TLS
+            proxy.cut()
+            rest = asyncio.create_task(anext(changes))
+            await retried.wait()  # of the cut
+            retried.clear()
+            again = asyncio.create_task(retried.wait())
+            await asyncio.wait({rest, again}, return_when=asyncio.FIRST_COMPLETED)
+            proxy.target = secured.address
+            assert (await rest).revision == 2
     await secured.stop()
 
 

@@ -120,6 +120,7 @@ class Calls(Attempts):
             call = self.start(request, deadline.left(), rpc=name_of(request))
             try:
                 async for message in call:
+                    self._reached = True
                     yield message
             finally:
                 call.cancel()

@@ -117,7 +117,9 @@ class Calls(Attempts):
         with self.attempt():
             call = self.start(request, deadline.left(), rpc=name_of(request))
             try:
-                yield from call
+                for message in call:
+                    self._reached = True
+                    yield message
             finally:
                 call.cancel()
 
