@@ -52,6 +52,6 @@ def upload_first(client: Client, input: AnyInput) -> GenerationInput:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if isinstance(input, LocalInput):
-        for source, url in zip(input.media, input.urls, strict=True):
+        for source, url in zip(input.media, input.urls.values(), strict=True):
             echo(f"uploaded {source!s} as {url}", err=True)
     return message

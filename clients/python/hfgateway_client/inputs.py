@@ -45,13 +45,13 @@ class LocalInput:
     def __init__(self, media: list[LocalMedia], build: Callable[[UrlOf], pb.GenerationInput]) -> None:
         self.media = media
         """The local media, in the order of their upload."""
-        self.urls: list[str] = []
-        """The URLs of the media that are uploaded: those of the first ``len(urls)`` items of ``media``."""
+        self.urls: dict[int, str] = {}
+        """The URLs of the media that are uploaded, by their places in ``media``."""
         self._build = build
 
     def message(self) -> pb.GenerationInput:
         """Return the input as a message. Call it only after all media are uploaded; see ``upload_media``."""
-        urls = iter(self.urls)
+        urls = iter(self.urls.values())
         return self._build(lambda value: next(urls) if is_local(value) else value)
 
 

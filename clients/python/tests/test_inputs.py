@@ -88,7 +88,7 @@ def test_an_input_with_local_media_becomes_a_message_after_their_upload(name: st
     input = build(MEDIA[media])
     assert isinstance(input, LocalInput)
     assert input.media == [MEDIA[media]] * count
-    input.urls += [f"u{number}" for number in range(1, count + 1)]
+    input.urls.update((number, f"u{number + 1}") for number in range(count))
     assert input.message() == input.message() == expected
 
 

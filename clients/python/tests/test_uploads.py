@@ -17,7 +17,7 @@ from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
 from hfgateway.v1.token_service_pb2 import CreateWatchTokenResponse
 from hfgateway.v1.upload_service_pb2 import CreateUploadResponse, UploadHeader, UploadMediaRequest, UploadMediaResponse
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
-from hfgateway_client import AsyncClient, Client, errors
+from hfgateway_client import AsyncClient, Client, dop, errors
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 
@@ -278,3 +278,28 @@ async def test_create_upload_and_create_watch_token_are_retried(gateway: Scripte
     assert (await client.create_upload("video/mp4")).upload_url == "https://media.test/put"
     assert (await client.create_watch_token(labels={"user": "5"}, ttl=60)).token == "hfw_test"
     assert [request.content_type for request in gateway.requests["CreateUpload"]] == ["video/mp4"] * 2
+
+
+@pytest.mark.parametrize("threads", [False, True], ids=["asyncio", "threads"])
+async def test_concurrent_calls_with_one_local_input_have_each_medium_in_its_place(
+    gateway: ScriptedGateway, threads: bool
+) -> None:
+    """A generation from the wrong picture would be charged, too."""
+    both, first = asyncio.Barrier(2), iter(range(2))
+
+    async def store(parts: list[UploadMediaRequest]) -> UploadMediaResponse:
+        if next(first, None) is not None:
+            await both.wait()  # both calls upload the first picture before either knows its URL
+        return UploadMediaResponse(url=f"https://media.test/{parts[1].chunk.decode()}")
+
+    gateway.unscripted["UploadMedia"] = store
+    input = dop("a fox runs", [b"GIF8 first", b"GIF8 second"])
+    if threads:
+        with Client(gateway.address) as client:
+            made = await asyncio.gather(*(asyncio.to_thread(client.upload_media, input) for _ in range(2)))
+    else:
+        async with AsyncClient(gateway.address) as client_:
+            made = await asyncio.gather(*(client_.upload_media(input) for _ in range(2)))
+    assert [list(one.dop.image_urls) for one in made] == 2 * [
+        ["https://media.test/GIF8 first", "https://media.test/GIF8 second"]
+    ]

@@ -81,9 +81,10 @@ class UploadMethods:
         """
         if not isinstance(input, LocalInput):
             return input
-        while len(input.urls) < len(input.media):
-            response = self.upload(input.media[len(input.urls)])
-            input.urls.append(response.url)
+        for place, source in enumerate(input.media):
+            if place not in input.urls:
+                response = self.upload(source)
+                input.urls.setdefault(place, response.url)  # another call with this input may have been faster
         return input.message()
 
     def create_upload(self, content_type: str) -> CreateUploadResponse:
