@@ -181,7 +181,22 @@ class Replicated:
             return answer
 
         async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:
-            return await leader.client_stream(full_name, (one.SerializeToString() async for one in requests), call)
+            broken: list[Exception] = []
+
+            async def read() -> AsyncIterator[bytes]:
+                try:
+                    async for one in requests:
+                        yield one.SerializeToString()
+                except Exception as error:
+                    broken.append(error)  # gRPC only cancels the call, as if the connection were lost
+                    raise
+
+            try:
+                return await leader.client_stream(full_name, read(), call)
+            except GatewayError:
+                if not broken:
+                    raise
+            raise broken[0]
 
         def stream(request: Message, call: Call) -> AsyncIterator[bytes]:
             return leader.stream(full_name, request.SerializeToString(), call)

@@ -219,7 +219,7 @@ async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> 
 
 
 ABSENT = "01a201e1-488e-7dc7-876e-f6f276cea2cd"
-CALLS: list[tuple[str, Message]] = [
+CALLS: list[tuple[str, Message | bytes]] = [
     ("GetGeneration", pb.GetGenerationRequest(id=ABSENT)),
     ("SubmitGeneration", pb.SubmitGenerationRequest(idempotency_key="k")),
     ("CancelGeneration", pb.CancelGenerationRequest(id=ABSENT)),
@@ -227,6 +227,7 @@ CALLS: list[tuple[str, Message]] = [
     ("ListPresets", catalog_service_pb2.ListPresetsRequest()),
     ("WatchModels", catalog_service_pb2.WatchModelsRequest(after_revision=0)),
     ("UploadMedia", upload_service_pb2.UploadMediaRequest(chunk=b"no header")),
+    ("UploadMedia", b"not a message"),
 ]
 """RPCs of each kind: read here or forwarded; with one message or a stream of them, to and from the gateway."""
 
@@ -235,7 +236,7 @@ CALLS: list[tuple[str, Message]] = [
 async def test_a_replica_answers_on_every_transport_as_the_leader_does(name: str, settings: dict[str, str]) -> None:
     """Also with a deadline that passes, which every forwarded stream reaches."""
 
-    async def outcome(client: Transport, method: str, request: Message) -> tuple[object, ...]:
+    async def outcome(client: Transport, method: str, request: Message | bytes) -> tuple[object, ...]:
         answers = []
         try:
             if METHODS[method].server_streaming:
