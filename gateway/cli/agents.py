@@ -43,8 +43,8 @@ def ask(
     """Send TEXT, and print the answer as it is written. On a terminal you can answer the agent's questions.
 
     Exit codes: 0 answered; 1 failed, or the agent asks a question without a terminal to answer it; 2 usage; 3 refused;
-    4 the gateway does not answer; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 130
-    Ctrl-C (the turn continues).
+    4 the gateway does not answer; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8
+    Higgsfield does not answer; 130 Ctrl-C (the turn continues).
     """
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     turn = talk.say(text, key)
@@ -100,7 +100,7 @@ class _Talk:
                 echo(f"The turn continues. {self._advice(text, key)}", err=True)
             raise click.exceptions.Exit(exits.INTERRUPTED) from None
         except click.exceptions.Exit as end:
-            if reached and self.session_id and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
+            if reached and self.session_id and end.exit_code in exits.UNKNOWN_OUTCOMES:
                 echo(f"The message may have been sent. {self._advice(text, key)}", err=True)
             raise
         finally:

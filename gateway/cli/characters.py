@@ -58,7 +58,8 @@ def create(
     """Train a character NAME from images, and print its id. Files are uploaded first.
 
     Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 the gateway does not answer;
-    5 unknown whether it was created; 6 still training after --timeout; 130 Ctrl-C (training continues).
+    5 unknown whether it was created; 6 still training after --timeout; 8 Higgsfield does not answer; 130 Ctrl-C
+    (training continues).
     """
     from hfgateway_client import new_idempotency_key
 
@@ -88,7 +89,7 @@ def create(
         echo(f"{advice}", err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
-        if advice and end.exit_code in (exits.AWAY, exits.UNRESOLVED):
+        if advice and end.exit_code in exits.UNKNOWN_OUTCOMES:
             echo(advice, err=True)
         raise
 

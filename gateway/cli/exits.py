@@ -18,6 +18,9 @@ NOT_SAVED = 7
 UPSTREAM_AWAY = 8
 INTERRUPTED = 130
 
+UNKNOWN_OUTCOMES = frozenset({AWAY, UNRESOLVED, UPSTREAM_AWAY})
+"""The codes of a call that may have created something. Its command then says how to continue with the same key."""
+
 
 def of_generation(generation: Generation) -> int:
     """Return the exit code for a generation."""
@@ -38,12 +41,12 @@ def of_generation(generation: Generation) -> int:
 
 def of_error(error: GatewayError) -> int:
     """Return the exit code for the error of a call."""
-    from hfgateway_client.errors import DeadlineExceeded, SubmissionUnresolved, Unavailable, UpstreamUnavailable
+    from hfgateway_client import errors
 
-    if isinstance(error, UpstreamUnavailable):
+    if isinstance(error, errors.UpstreamUnavailable):
         return UPSTREAM_AWAY
-    if isinstance(error, (Unavailable, DeadlineExceeded)):
+    if isinstance(error, (errors.Unavailable, errors.DeadlineExceeded)):
         return AWAY
-    if isinstance(error, SubmissionUnresolved):
-        return UNRESOLVED
-    return REFUSED
+    # A defect does not say what was done before it. Codes without a class, such as UNKNOWN, come from proxies.
+    defect = type(error) in {errors.InternalError, errors.GatewayError}
+    return UNRESOLVED if defect or isinstance(error, errors.SubmissionUnresolved) else REFUSED

@@ -85,7 +85,7 @@ def generate(
         echo(advice, err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
-        if end.exit_code in (exits.AWAY, exits.UNRESOLVED, exits.UPSTREAM_AWAY):
+        if end.exit_code in exits.UNKNOWN_OUTCOMES:
             echo(advice, err=True)
         raise
     code = conclude(generation, connection=connection, save=save, as_json=as_json)

@@ -125,6 +125,18 @@ async def test_an_unresolved_message_prints_the_command_to_repeat(gateway: Scrip
     assert "hfgateway agents ask --session s1 --key k 'a fox'" in ended.err
 
 
+async def test_a_message_whose_response_was_lost_prints_the_command_to_repeat(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    """The first response was lost, and then Higgsfield could not be asked for what the key has created."""
+    away = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "no usable response", retry_delay=60)
+    gateway.on("SendMessage", gateway.cut, away)
+    ended = await hfgateway("agents", "ask", "--session", "s1", "a fox")
+    assert ended.code == 8
+    key = gateway.requests["SendMessage"][0].idempotency_key
+    assert f"hfgateway agents ask --session s1 --key {key} 'a fox'" in ended.err
+
+
 async def test_a_chat_sends_each_line_of_stdin(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("CreateSession", CREATED)
     gateway.on("SendMessage", sent(), sent())

@@ -58,6 +58,18 @@ async def test_an_unresolved_creation_prints_the_command_to_repeat(
     assert f"hfgateway characters create 'Anna B' {URL} --key mine" in ended.err
 
 
+async def test_a_creation_whose_response_was_lost_prints_the_command_to_repeat(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    """The first response was lost, and then Higgsfield could not be asked for what the key has created."""
+    away = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "no usable response", retry_delay=60)
+    gateway.on("CreateCharacter", gateway.cut, away)
+    ended = await hfgateway("characters", "create", "Anna", URL)
+    assert ended.code == 8
+    key = gateway.requests["CreateCharacter"][0].idempotency_key
+    assert f"hfgateway characters create Anna {URL} --key {key}" in ended.err
+
+
 async def test_a_file_that_is_no_image_is_refused_before_any_upload(
     gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
 ) -> None:

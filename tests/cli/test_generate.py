@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -209,6 +210,20 @@ async def test_an_unresolved_submission_has_its_own_exit_code(gateway: ScriptedG
     ended = await hfgateway("generate", "x", "--key", "order-7")
 
     assert (ended.code, "--key order-7" in ended.err) == (5, True)
+
+
+@pytest.mark.parametrize(
+    "error", [refusal("INTERNAL", "INTERNAL", "incident 7"), replace(refusal("UNKNOWN", "UNSPECIFIED"), details=False)]
+)
+async def test_after_a_defect_the_submission_may_be_stored(
+    gateway: ScriptedGateway, hfgateway: Command, error: Refusal
+) -> None:
+    """It is not a refusal, after which a script would submit again with another key."""
+    gateway.on("SubmitGeneration", error)
+    ended = await hfgateway("generate", "a fox", "--key", "k1")
+    assert ended.code == 5
+    assert "may have been submitted" in ended.err
+    assert "--key k1" in ended.err
 
 
 async def test_ctrl_c_while_watching_prints_the_command_to_resume(gateway: ScriptedGateway, hfgateway: Command) -> None:
