@@ -7,14 +7,28 @@ to other traces, which have a link to that call: the call's `traceparent` is sto
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
 
 from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1 import trace_pb2 as otlp
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import Link, SpanKind, StatusCode, get_current_span, set_span_in_context
-from opentelemetry.trace import Span as OtelSpan
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    Tracer,
+    get_current_span,
+    set_span_in_context,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway import tracing
@@ -30,6 +44,12 @@ FLUSH_WITHIN = 3.0
 """Seconds for the export of the last spans when the gateway stops."""
 
 _W3C = TraceContextTextMapPropagator()
+_ROOT = Context()
+"""The context of a span without a parent."""
+_KINDS = {kind: otlp.Span.SpanKind.Value(f"SPAN_KIND_{kind.name}") for kind in SpanKind}
+_STATUS = {code: otlp.Status(code=otlp.Status.StatusCode.Value(f"STATUS_CODE_{code.name}")) for code in StatusCode}
+_LOCAL = otlp.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
+_REMOTE = _LOCAL | otlp.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 
 Receive = Callable[[Webhook], Awaitable[bool]]
 
@@ -41,17 +61,15 @@ class Traces:
         """OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure all of it."""
         resource = Resource.create({"service.name": "hfgateway"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
         self._tracer = self._provider.get_tracer("hfgateway")
         self.entries: Mapping[GenerationId, Entry] = {}
 
     def call(self, system: str, method: str, traceparent: str) -> tracing.Span:
         """Begin the span of a call; `system` is the RPC system, and `method` is /SERVICE/METHOD."""
-        attributes = {"rpc.system.name": system, "rpc.method": method[1:]}
-        span = self._tracer.start_span(
-            method[1:], _context_of(traceparent), kind=SpanKind.SERVER, attributes=attributes
-        )
-        return _Span(self, span)
+        name = method[1:]
+        attributes: dict[str, str | int] = {"rpc.system.name": system, "rpc.method": name}
+        return _Span(self._tracer, name, _context_of(traceparent), kind=SpanKind.SERVER, attributes=attributes)
 
     def upstream_call(self, operation: str, made: UpstreamCall, about: GenerationId | None) -> None:
         """Record a call to Higgsfield that has ended.
@@ -75,7 +93,7 @@ class Traces:
             attributes |= _request_attributes(entry.generation)
         span = self._tracer.start_span(
             f"{made.method} {operation}",
-            parent.context if isinstance(parent, _Span) else Context(),
+            parent.context if isinstance(parent, _Span) else _ROOT,
             kind=SpanKind.CLIENT,
             attributes=attributes,
             links=() if parent is not None or entry is None else _links(entry.generation),
@@ -90,23 +108,22 @@ class Traces:
 
         async def traced(webhook: Webhook) -> bool:
             entry = self.entries.get(webhook.generation_id)
-            span = self._tracer.start_span(
-                f"POST {WEBHOOK_PATH}{{token}}",
-                Context(),
-                kind=SpanKind.SERVER,
-                attributes={"http.request.method": "POST", "http.route": f"{WEBHOOK_PATH}{{token}}",
-                    "hfgateway.generation.id": webhook.generation_id, "hfgateway.webhook.status": webhook.status},
-                links=() if entry is None else _links(entry.generation),
-            )  # fmt: skip
-            token = tracing.current.set(_Span(self, span))
+            route = f"{WEBHOOK_PATH}{{token}}"
+            attributes: dict[str, str | int] = {
+                "http.request.method": "POST",
+                "http.route": route,
+                "hfgateway.generation.id": webhook.generation_id,
+                "hfgateway.webhook.status": webhook.status,
+            }
+            links = () if entry is None else _links(entry.generation)
+            span = _Span(self._tracer, f"POST {route}", _ROOT, kind=SpanKind.SERVER, attributes=attributes, links=links)
+            token = tracing.current.set(span)
             taken = False
             try:
                 taken = await receive(webhook)
             finally:
                 tracing.current.reset(token)
-                if not taken:
-                    _fail(span, "503")
-                span.end()
+                span.end("" if taken else "503")
             return taken
 
         return traced
@@ -131,12 +148,11 @@ class Traces:
                 "hfgateway.state": generation.state.name,
                 "hfgateway.source": generation.source.name.lower(),
                 "hfgateway.polls": generation.polls,
-            },
+            }
+            | ({"gen_ai.response.id": generation.request_id} if generation.request_id else {}),
             links=_links(generation),
             start_time=_nanoseconds(spec.create_time),
         )
-        if generation.request_id:
-            span.set_attribute("gen_ai.response.id", generation.request_id)
         for name, when in (("accepted", generation.accept_time), ("started", generation.start_time)):
             if when is not None:
                 span.add_event(name, timestamp=_nanoseconds(when))
@@ -151,44 +167,118 @@ class Traces:
         closing.start()
         closing.join(FLUSH_WITHIN)
 
-    def begin(self, name: str, parent: Context) -> OtelSpan:
-        """Begin a span inside another one."""
-        return self._tracer.start_span(name, parent)
-
 
 class _Span:
-    """A span of OpenTelemetry as `tracing.Span`."""
+    """A span of OpenTelemetry as `tracing.Span`.
 
-    __slots__ = ("_span", "_traces", "context")
+    The SDK creates it when another span or a header needs its id, or else at its end, with all attributes at once.
+    """
 
-    def __init__(self, traces: Traces, span: OtelSpan) -> None:
-        self._traces = traces
-        self._span = span
-        self.context = set_span_in_context(span, Context())
+    __slots__ = ("_attributes", "_kind", "_links", "_name", "_parent", "_span", "_start", "_tracer")
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        parent: Context,
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: dict[str, str | int] | None = None,
+        links: tuple[Link, ...] = (),
+    ) -> None:
+        self._tracer = tracer
+        self._name = name
+        self._parent = parent
+        self._kind = kind
+        self._attributes = {} if attributes is None else attributes
+        """The attributes that the SDK does not have yet."""
+        self._links = links
+        self._span: Span | None = None
+        self._start = time.time_ns()
+
+    @property
+    def context(self) -> Context:
+        return set_span_in_context(self._begun(), _ROOT)
 
     @property
     def traceparent(self) -> str:
-        context = self._span.get_span_context()
+        context = self._begun().get_span_context()
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
     def child(self, name: str) -> "_Span":
-        return _Span(self._traces, self._traces.begin(name, self.context))
+        return _Span(self._tracer, name, self.context)
 
     def set(self, name: str, value: str | int) -> None:
-        self._span.set_attribute(name, value)
-
-    def event(self, name: str) -> None:
-        self._span.add_event(name)
+        self._attributes[name] = value
 
     def end(self, error: str = "") -> None:
+        span = self._begun()
+        if self._attributes:
+            span.set_attributes(self._attributes)
         if error:
-            _fail(self._span, error)
-        self._span.end()
+            _fail(span, error)
+        span.end()
+
+    def _begun(self) -> Span:
+        if self._span is None:
+            self._span = self._tracer.start_span(
+                self._name, self._parent, self._kind, self._attributes, self._links, self._start
+            )
+            self._attributes = {}
+        return self._span
+
+
+class Exporter(OTLPSpanExporter):
+    """The SDK's exporter with an encoding of spans that takes a quarter of the time, because most attributes recur.
+
+    All spans are made in this module: they have one resource and one scope, and no trace state, and their events and
+    links have no attributes.
+    """
+
+    def _translate_data(self, data: Sequence[ReadableSpan]) -> ExportTraceServiceRequest:
+        request = encode_spans(data[:1])
+        spans = request.resource_spans[0].scope_spans[0].spans
+        del spans[:]
+        for span in data:
+            context, parent = span.context, span.parent
+            attributes: Any = span.attributes  # a mapping proxy, whose `copy` is faster than its `items`
+            made = spans.add(
+                trace_id=context.trace_id.to_bytes(16),
+                span_id=context.span_id.to_bytes(8),
+                flags=_LOCAL,
+                name=span.name,
+                kind=_KINDS[span.kind],
+                start_time_unix_nano=span.start_time,
+                end_time_unix_nano=span.end_time,
+                attributes=[_attribute(name, value) for name, value in attributes.copy().items()],
+                status=_STATUS[span.status.status_code],
+                dropped_attributes_count=span.dropped_attributes,
+            )
+            if parent is not None:
+                made.parent_span_id, made.flags = parent.span_id.to_bytes(8), _flags(parent)
+            for event in span.events:
+                made.events.add(name=event.name, time_unix_nano=event.timestamp)
+            for link in span.links:
+                trace_id, span_id = link.context.trace_id.to_bytes(16), link.context.span_id.to_bytes(8)
+                made.links.add(trace_id=trace_id, span_id=span_id, flags=_flags(link.context))
+        return request
+
+
+@lru_cache(maxsize=1024, typed=True)
+def _attribute(name: str, value: str | int) -> KeyValue:
+    if isinstance(value, str):
+        return KeyValue(key=name, value=AnyValue(string_value=value))
+    return KeyValue(key=name, value=AnyValue(int_value=value))
+
+
+def _flags(parent: SpanContext | None) -> int:
+    """Return whether the parent of a span, or the span of a link, is one of another process."""
+    return _REMOTE if parent is not None and parent.is_remote else _LOCAL
 
 
 def _context_of(traceparent: str) -> Context:
     """Return the context of a caller's span. An invalid one is ignored, as the specification demands."""
-    return _W3C.extract({"traceparent": traceparent}, Context()) if traceparent else Context()
+    return _W3C.extract({"traceparent": traceparent}, _ROOT) if traceparent else _ROOT
 
 
 def _links(generation: Generation) -> tuple[Link, ...]:
@@ -206,7 +296,7 @@ def _request_attributes(generation: Generation) -> dict[str, str | int]:
     }
 
 
-def _fail(span: OtelSpan, error: str) -> None:
+def _fail(span: Span, error: str) -> None:
     span.set_attribute("error.type", error)
     span.set_status(StatusCode.ERROR)
 

@@ -19,9 +19,6 @@ class Span(Protocol):
     def set(self, name: str, value: str | int) -> None:
         """Set an attribute."""
 
-    def event(self, name: str) -> None:
-        """Note that something happens now."""
-
     def end(self, error: str = "") -> None:
         """End the span; `error` is a low-cardinality name of what failed."""
 
@@ -42,11 +39,11 @@ def traceparent() -> str:
     return "" if span is None else span.traceparent
 
 
-def event(name: str) -> None:
-    """Note in the current span, if there is one, that something happens now."""
+def attribute(name: str, value: str | int) -> None:
+    """Set an attribute of the current span, if there is one."""
     span = current.get()
     if span is not None:
-        span.event(name)
+        span.set(name, value)
 
 
 def trace_id(traceparent: str) -> str:

@@ -17,6 +17,7 @@ Health checks and the operator's socket are not limited. The address of AdminSer
 import asyncio
 import itertools
 import random
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -171,7 +172,7 @@ class Pool:
         holder = self.holder(identity)
         if not holder.queue and holder.take():
             return holder
-        future = holder.enqueue()
+        future, began = holder.enqueue(), time.monotonic()
         if future is None:
             return None
         try:
@@ -183,7 +184,7 @@ class Pool:
             elif not future.cancelled():
                 self.leave(holder)  # it already has a place
             raise
-        tracing.event("admitted")
+        tracing.attribute("hfgateway.queued_ms", round(1000 * (time.monotonic() - began)))
         return holder
 
     def try_enter(self, identity: Identity, places: int) -> Holder | None:

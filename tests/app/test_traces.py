@@ -9,9 +9,18 @@ from pathlib import Path
 
 import grpc
 import pytest
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Link, SpanKind, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gateway.open_telemetry import Exporter
 from gateway.rpc import call_limits
 from gateway.rpc.call_limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -132,7 +141,7 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
     assert {getattr(line, "trace_id", None) for line in logged if hasattr(line, "state")} == {TRACE.hex()}
 
 
-async def test_a_call_that_waits_for_a_place_shows_when_it_has_got_one(
+async def test_a_call_that_waits_for_a_place_shows_for_how_long(
     tmp_path: Path, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(call_limits, "WORKING", Bounds(token=1, tenant=1, total=1))
@@ -146,7 +155,7 @@ async def test_a_call_that_waits_for_a_place_shows_when_it_has_got_one(
                 await running.metric_becomes("hfgateway_queued_submits", 1)
                 claims.release()
         calls = await collector.all_spans(SUBMIT, 2)
-    assert sorted([event.name for event in call.events] for call in calls) == [[], ["admitted"]]
+    assert sorted("hfgateway.queued_ms" in attributes(call) for call in calls) == [False, True]
 
 
 async def test_a_restart_keeps_the_trace_of_a_generation(tmp_path: Path, collector: Collector) -> None:
@@ -193,6 +202,27 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
             await running.finish(generation_id)
 
     assert len(running.ledger.charges) == 1
+
+
+def test_the_encoding_of_spans_is_that_of_the_sdk() -> None:
+    kept = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracer = provider.get_tracer("test")
+    remote = TraceContextTextMapPropagator().extract({"traceparent": CALLER}, Context())
+    for parent in (Context(), remote):
+        for kind in SpanKind:
+            link = Link(trace.get_current_span(remote).get_span_context())
+            span = tracer.start_span(
+                "a name", parent, kind, {"text": "1", "number": 1}, [link], start_time=1_000_000_007
+            )
+            child = tracer.start_span("a child", trace.set_span_in_context(span, parent))
+            child.set_status(StatusCode.ERROR)
+            child.end()
+            span.add_event("accepted", timestamp=1_000_000_007)
+            span.end()
+    spans = kept.get_finished_spans()
+    assert Exporter()._translate_data(spans) == encode_spans(spans)
 
 
 async def received(collector: Collector, count: int) -> list[Span]:
