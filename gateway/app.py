@@ -56,12 +56,17 @@ class Gateway:
         If another gateway leads on a database, this one serves as a replica, and leads when it can.
         """
         try:
-            await self._start()
+            joined = await self._join()
         except BaseException:
             await self._exit.aclose()
             raise
+        try:
+            await self._serve(joined)
+        except BaseException:
+            await self.stop()  # what an earlier process left may be under way already
+            raise
 
-    async def _start(self) -> None:
+    async def _join(self) -> Core | Replica:
         self._traces = open_traces(self._settings)
         if self._traces is not None:
             self._exit.push_async_callback(asyncio.to_thread, self._traces.close)
@@ -79,6 +84,9 @@ class Gateway:
                 raise StoreOpenError(f"{self._settings.store}: {error}") from error
         register_role(lambda: self._core if self._replica is None else self._replica, self._telemetry)
         self._ports = Ports(joined, self._telemetry, self._traces, self._exit)
+        return joined
+
+    async def _serve(self, joined: Core | Replica) -> None:
         listening = listen("HTTP_ADDRESS", self._settings.http_address)
         self._exit.callback(listening.close)
         if isinstance(joined, Core):

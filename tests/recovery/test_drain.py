@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
+import threading
 from pathlib import Path
 
 import aiohttp
 import grpc.aio
 import pytest
 
+from gateway import serving
 from gateway.generations import due_steps
 from gateway.generations.model import GenerationId, State
 from gateway.generations.stores import UnknownCommitError
@@ -79,6 +81,26 @@ async def test_a_disconnected_caller_is_still_served_when_the_store_fails(tmp_pa
             await eventually(lambda: bool(running.ledger.submissions))
         await running.finish(await only_one(running))
         assert len(running.ledger.charges) == 1
+
+
+async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with run(tmp_path, UPSTREAM_CONCURRENCY=1) as running:
+        await running.submit(soul("an owl"))
+        waiting = await running.submit(sized("a fox", wait_for=STORED))
+        await running.stop_gateway()
+        running._settings = {}  # without the limit it is sent at the start
+        running.plan(on="submit", delay=1.0)
+        loaded = threading.Event()
+        with monkeypatch.context() as slow:
+            slow.setattr(serving, "_import_late", lambda: loaded.wait(PATIENCE))
+            start = asyncio.create_task(running.start_gateway())
+            await eventually(lambda: any(charge.prompt == "a fox" for charge in running.ledger.charges))
+            await disconnect(start)  # as SIGTERM does
+            loaded.set()
+        await running.start_gateway()
+        assert name_of(await running.read(waiting.id)) == "QUEUED"
 
 
 def lose_answers(port: object, method: str, count: int, *, stored: bool, then=None, step: str = "") -> None:  # type: ignore[no-untyped-def]
