@@ -2,7 +2,15 @@
 
 from dataclasses import replace
 
-from gateway.errors import Failure, Reason, Violation, generation_not_found, invalid_field, invalid_input
+from gateway.errors import (
+    Failure,
+    Reason,
+    Violation,
+    gateway_unavailable,
+    generation_not_found,
+    invalid_field,
+    invalid_input,
+)
 from gateway.generations import due_steps, read_back
 from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
@@ -110,6 +118,8 @@ class Resolver:
             raise invalid_field("resubmit", "the attempt before may not be over yet: try again later")
         if not may_charge_twice and not await self._is_safe(generation):
             raise invalid_field("resubmit", "may be charged a second time: set may_charge_twice to accept that")
+        if self._service.draining:
+            raise gateway_unavailable("the gateway is shutting down")
         marked = await self._sender.mark_and_send(generation)
         if marked is None:
             raise invalid_field("id", "has changed concurrently: read it again")

@@ -24,7 +24,7 @@ from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import GatewayProcess, stub
 from tests.support.commits import commits
-from tests.support.operator import ask
+from tests.support.operator import ask, refused
 from tests.support.running import PATIENCE, Running, eventually, name_of, run, sized, soul
 from tests.support.transports import RpcFailure
 
@@ -216,6 +216,19 @@ async def test_an_operator_call_canceled_during_its_commit_still_sends(
                 marks.release()
         await running.finish(lost.id)
         assert len(running.ledger.charges) == 1
+
+
+async def test_an_operator_sends_nothing_during_a_drain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The drain may not wait for it any more: then its POST would be cut off."""
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    async with run(tmp_path, UPSTREAM_IDEMPOTENCY="off") as running:
+        running.plan(on="submit", kind="500", processed=True)
+        lost = await running.submit(soul("a fox", wait_for=STORED))
+        await running.until(lost.id, "UNCERTAIN")
+        await running.gateway._core.drain()
+        request = admin_pb.ResolveGenerationRequest(id=lost.id, resubmit={"may_charge_twice": True})
+        assert await refused(running, "ResolveGeneration", request) == "UNAVAILABLE"
+        assert len(running.ledger.submissions) == 1
 
 
 # -- SIGTERM, to a process ---------------------------------------------------------------------------------------------
