@@ -6,7 +6,8 @@ the order of positions.
 
 If the answer to a statement is lost, it is repeated until one arrives, before anything else is written. It is
 conditional on keys and versions, so it stores what the first one did not. What the first one stored carries its
-`write_id`. In this way every stored write is announced, even if its caller got an UnknownCommitError.
+`write_id`. In this way every stored write is announced, even if its caller got an UnknownCommitError. What waits behind
+it is refused, so that nothing is stored and sent later for callers that have left.
 """
 
 import asyncio
@@ -29,7 +30,8 @@ MOST_IN_A_STATEMENT = 128
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between repeats of a statement whose answer was lost."""
 KNOWN_WITHIN = 3.0
-"""Seconds after which the callers of such a statement get an UnknownCommitError. The repeats go on."""
+"""Seconds after which the callers of such a statement get an UnknownCommitError. The repeats go on, and the writes that
+wait behind it are refused."""
 ANSWER_LOST = "the answer to the commit was lost"
 OVER_TOGETHER, UNPRICED = 2, 3
 """Values of `Stored.over`. All others but 0 are a refusal."""
@@ -197,10 +199,18 @@ class LogWriter:
             if asyncio.get_running_loop().time() > known_until:
                 self._database.fails(UNREACHABLE)
                 _fail(jobs, UnknownCommitError(ANSWER_LOST))
+                self._refuse_waiting()
                 if self._closing:
                     raise UnknownCommitError(ANSWER_LOST)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _refuse_waiting(self) -> None:
+        """Refuse the writes that wait, because their callers would have left before they could be stored."""
+        refused = [job for job in self._jobs if job.kind != self._ANNOUNCED]
+        self._jobs = [job for job in self._jobs if job.kind == self._ANNOUNCED]
+        self._database.refused += len(refused)
+        _fail(refused, StoreError(UNREACHABLE))
 
     async def _statement(self, jobs: Sequence[Job], write_id: uuid.UUID) -> Sequence[Stored]:
         database, kind = self._database, jobs[0].kind

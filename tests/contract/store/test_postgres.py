@@ -157,10 +157,14 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
             return bool(await (await other.execute("SELECT FROM generations")).fetchall())
 
         await until(is_stored)
+    behind_it = asyncio.ensure_future(store.claims.claim(examples.claim()))
+    await asyncio.sleep(0)  # it is queued
     proxy.target = ""
     proxy.cut()
     with pytest.raises(UnknownCommitError):
         await task
+    with pytest.raises(StoreError):  # it must not be stored once its caller has left
+        await behind_it
     assert store.health.trouble
     with pytest.raises(StoreError):
         await store.claims.claim(examples.claim())
