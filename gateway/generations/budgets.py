@@ -5,6 +5,7 @@ for before. It is read again if the store refuses a claim because it has no pric
 an unknown outcome may be stored.
 """
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.concurrency import OwnedTasks
@@ -35,6 +36,7 @@ class Budgets:
         self.prices = prices
         self._limits: dict[str, dict[str, Limits]] = {}
         self._tasks = OwnedTasks()
+        self._refreshing = asyncio.Lock()
         self._take_over(stored)
 
     def limited(self, tenant: str) -> bool:
@@ -100,8 +102,9 @@ class Budgets:
 
     async def refresh(self) -> Sequence[Limited]:
         """Read the limits again, and return them. Raises GATEWAY_UNAVAILABLE."""
-        stored = await self._read()
-        self._take_over(stored)
+        async with self._refreshing:  # an older reading must not replace a newer one
+            stored = await self._read()
+            self._take_over(stored)
         return stored
 
     async def _read(self) -> Sequence[Limited]:

@@ -59,6 +59,30 @@ async def test_limits_are_listed_in_pages(running: Running) -> None:
     assert len(listed.out.splitlines()) == 5
 
 
+async def test_limits_that_are_set_together_all_apply(running: Running) -> None:
+    """The limits are read after each change, and a slow connection may return an older reading last."""
+    budgets = running.gateway._core.budgets
+    read, readings, release = budgets._store.limits, 0, asyncio.Event()
+
+    async def slow_at_first() -> Any:
+        nonlocal readings
+        readings += 1
+        late, found = readings == 1, await read()
+        if late:
+            await release.wait()
+        return found
+
+    budgets._store.limits = slow_at_first
+    first = asyncio.create_task(set_limits(running, in_flight=5))
+    await eventually(lambda: readings == 1)
+    second = asyncio.create_task(set_limits(running, subject="label:team=a", model_id_prefixes=["acme/"]))
+    await eventually(lambda: second.done() or bool(budgets._refreshing._waiters))
+    release.set()
+    await asyncio.gather(first, second)
+    over = await refusal(running.grpc, soul("a fox", labels={"team": "a"}))
+    assert (over.code, over.reason) == ("PERMISSION_DENIED", "NOT_ALLOWED")
+
+
 async def test_a_budget_is_reserved_settled_and_shown(running: Running) -> None:
     await set_limits(running, credits_per_day="0.1", credits_per_month="1.5")
     fox = await running.submit(soul("a fox"))
