@@ -148,7 +148,7 @@ def test_the_stubs_of_every_language_have_the_comments_of_messages_fields_and_rp
         for comment in (
             "The reason of a failure.",
             "Whether the same input may succeed later.",
-            "state` and `cancelable` are true.",
+            "state` and `cancelable` are current.",
         ):
             assert comment in text, (language, comment)
 

@@ -36,8 +36,9 @@ abstract class GenerationRpcs {
   }
 
   /**
-   * Returns a generation with its input. If it is queued and may have started, Higgsfield is asked first, for at most 2
-   * s, so that {@code state} and {@code cancelable} are true.
+   * Returns a generation with its input. If it is queued and may have started, the gateway asks Higgsfield first, for
+   * at most 2 s, so that {@code state} and {@code cancelable} are current. A replica that does not lead returns what it
+   * knows.
    *
    * @throws GatewayException.NotFound if the tenant has no generation with this id
    */
