@@ -6,11 +6,12 @@ responses, refuse, forget old keys and change the account's credentials, each a 
 The model only supplies the events.
 
 `explore` visits all reachable states, breadth first, and returns the shortest counterexample: two charges for one
-intent, a charged generation that is reported as free, or a generation that is stuck.
+intent, a charged generation that is reported as free, or a generation that is stuck. Processes are alike, so of two
+states that differ only in which process is which, it visits one.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -23,6 +24,8 @@ from gateway.generations.model import Api, Generation, Marker, Moment, Spec, Sta
 PAST, NOW, LATER = 1_000.0, 1_001.0, 5_000.0
 REFUSED = Failure(Reason.INPUT_REFUSED, "refused")
 ROUNDS = {"crashes": 1, "pauses": 1, "refusals": 1, "losses": 2, "expiries": 1, "switches": 1, "cancels": 1}
+BUDGET = {what: index for index, what in enumerate((*ROUNDS, "unconfirmed"))}
+"""The index in a world's budget of what the environment may do a few times."""
 
 
 class Job(NamedTuple):
@@ -73,7 +76,7 @@ class World(NamedTuple):
     charges: tuple[int, ...]
     known_keys: tuple[tuple[int, int, int], ...]
     submissions: int
-    budget: tuple[tuple[str, int], ...]
+    budget: tuple[int, ...]
     account: int = 0
     expired: bool = False
 
@@ -95,8 +98,7 @@ class Gateway:
 
 def start(processes: int = 2, unconfirmed: int = 0) -> World:
     """Return a world before any submission, in which `unconfirmed` markers may be stored without a confirmation."""
-    budget = tuple(sorted((ROUNDS | {"unconfirmed": unconfirmed}).items()))
-    return World((), True, (Process(),) * processes, (), (), (), 2, budget)
+    return World((), True, (Process(),) * processes, (), (), (), 2, (*ROUNDS.values(), unconfirmed))
 
 
 def explore(gateway: Gateway, world: World | None = None, bound: int = 2_000_000) -> tuple[int, str | None, list[str]]:
@@ -118,14 +120,30 @@ def explore(gateway: Gateway, world: World | None = None, bound: int = 2_000_000
         if count > bound:
             raise AssertionError("the model has grown beyond its bound")
         for event, there in ((event, _tidy(there)) for event, there in following):
-            if there not in came_from:
+            if not _seen(there, came_from):
                 came_from[there] = (here, event)
                 queue.append(there)
     return count, None, []
 
 
+def _seen(world: World, worlds: Container[World]) -> bool:
+    """Return true if the world is known, or the same world with the two processes interchanged."""
+    return world in worlds or (len(world.processes) == 2 and _mirrored(world) in worlds)
+
+
+def _mirrored(world: World) -> World:
+    """Return the same world with the two processes interchanged."""
+    jobs = tuple(
+        job if job.marker is None else job._replace(marker=(_OTHER[job.marker[0]], job.marker[1])) for job in world.jobs
+    )
+    wire = tuple(sorted(post._replace(owner=_OTHER[post.owner]) for post in world.wire))
+    return world._replace(jobs=jobs, processes=world.processes[::-1], wire=wire)
+
+
 def _tidy(world: World) -> World:
     """Drop responses that no process will read: worlds that differ only in those are equal."""
+    if not world.wire:
+        return world
     reading = {(_owner(i, p), p.attempt) for i, p in enumerate(world.processes) if p.up and p.doing == "waiting"}
     wire = tuple(sorted(post for post in world.wire if post.phase == "there" or (post.owner, post.attempt) in reading))
     return world if wire == world.wire else world._replace(wire=wire)
@@ -402,6 +420,11 @@ def _owner(index: int, process: Process) -> str:
     return f"p{index}-{process.life}"
 
 
+_LIVES = range(ROUNDS["crashes"] + 1)
+_OTHER = {f"p{index}-{life}": f"p{1 - index}-{life}" for index in range(2) for life in _LIVES}
+"""The same life of the other process, for each life of the two."""
+
+
 def _with(world: World, index: int, process: Process) -> World:
     return world._replace(processes=(*world.processes[:index], process, *world.processes[index + 1 :]))
 
@@ -427,11 +450,10 @@ def _sending(world: World) -> bool:
 
 
 def _spend(world: World, what: str) -> World | None:
-    budget = dict(world.budget)
-    if not budget[what]:
+    index, budget = BUDGET[what], world.budget
+    if not budget[index]:
         return None
-    budget[what] -= 1
-    return world._replace(budget=tuple(sorted(budget.items())))
+    return world._replace(budget=(*budget[:index], budget[index] - 1, *budget[index + 1 :]))
 
 
 def mistaken(**changes: Any) -> Gateway:
