@@ -127,14 +127,14 @@ async def _before_by_own_clock(self: TrustedTime, seconds: float, *, unanswered:
 # -- Callers that leave, and drains ------------------------------------------------------------------------------------
 
 
-@mutation("SIGTERM cut the submission", 726, "repeated_sigterm")
+@mutation("SIGTERM cut the submission", 1124, "repeated_sigterm")
 def drain_does_not_await_claims() -> Iterator[None]:
     """A claim that commits during a drain starts a submission, which the end of the process aborts."""
     with replaced(OwnedTasks, "finish", _run_in_the_call):
         yield
 
 
-@mutation("stuck in PENDING", 70, "failing_disk")
+@mutation("stuck in PENDING", 130, "failing_disk")
 def marker_without_submission_stays() -> Iterator[None]:
     """A caller leaves while its claim commits, and the marker is never removed."""
     with (
@@ -151,7 +151,7 @@ async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> 
 # -- Responses of Higgsfield -------------------------------------------------------------------------------------------
 
 
-@mutation("LOST, although Higgsfield has its request", 160, "long_outage")
+@mutation("LOST, although Higgsfield has its request", 488, "long_outage")
 def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
     """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
     with replaced(
@@ -194,7 +194,7 @@ def full_upstream_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but no byte of it was sent", 100)
+@mutation("but no byte of it was sent", 104)
 def hanging_lookup_counts_as_sent() -> Iterator[None]:
     """A submission whose DNS lookup hung becomes UNCERTAIN, although its send gate was never called."""
 
@@ -240,7 +240,7 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
-@mutation("shown with outputs that were deleted", 1985, "failing_disk")
+@mutation("shown with outputs that were deleted", 2523, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
@@ -256,7 +256,7 @@ def deletion_precedes_its_record() -> Iterator[None]:
         yield
 
 
-@mutation("still shows", 13)
+@mutation("still shows", 51)
 def deletion_does_not_raise_the_horizon() -> Iterator[None]:
     """A watcher that was disconnected during a deletion is never sent the removal."""
 
@@ -272,7 +272,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("no progress", 1890, "failing_disk")
+@mutation("no progress", 1346, "failing_disk")
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 
@@ -343,7 +343,7 @@ def days_begin_by_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("has reserved and spent", 6)
+@mutation("has reserved and spent", 13)
 def a_lost_generation_releases_its_price() -> Iterator[None]:
     """What may have been charged is given back."""
     with replaced(limits, "SPENDS", frozenset({State.COMPLETED})):
