@@ -125,19 +125,24 @@ async def test_every_method_requires_a_valid_key(running: Running, transport: st
             assert secret not in refused.message or not secret
 
 
+async def assert_unknown(client: Transport, method: str, named: Named, name: str) -> None:
+    """Assert that the method refuses another tenant's resource exactly as it refuses an unknown one."""
+    theirs = await refusal(client, method, named(name))
+    unknown = await refusal(client, method, named(UNKNOWN))
+    assert (method, theirs.code, theirs.reason) == (method, "NOT_FOUND", "NOT_FOUND")
+    assert (method, str(theirs.failure).replace(name, UNKNOWN)) == (method, str(unknown.failure))
+    assert (method, theirs.message) == (method, unknown.message)
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("method", NAMING)
-async def test_another_tenants_generation_is_reported_as_unknown(running: Running, transport: str, method: str) -> None:
+async def test_another_tenants_generation_is_reported_as_unknown(running: Running, transport: str) -> None:
     red, blue = await tenants(running, transport)
     generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
 
-    theirs = await refusal(blue, method, NAMING[method](generation.id))
-    unknown = await refusal(blue, method, NAMING[method](UNKNOWN))
-
-    assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
-    assert str(theirs.failure).replace(generation.id, UNKNOWN) == str(unknown.failure)
-    assert theirs.message == unknown.message
-    assert (await red.call("GetGeneration", pb.GetGenerationRequest(id=generation.id))).generation.id == generation.id
+    for method, named in NAMING.items():
+        await assert_unknown(blue, method, named, generation.id)
+        found = (await red.call("GetGeneration", pb.GetGenerationRequest(id=generation.id))).generation
+        assert (method, found.id) == (method, generation.id)
 
 
 def character(name: str) -> character_pb.CreateCharacterRequest:
@@ -153,17 +158,14 @@ NAMING_CHARACTERS: dict[str, Named] = {
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("method", NAMING_CHARACTERS)
-async def test_another_tenants_character_is_reported_as_unknown(running: Running, transport: str, method: str) -> None:
+async def test_another_tenants_character_is_reported_as_unknown(running: Running, transport: str) -> None:
     red, blue = await tenants(running, transport)
     made = (await red.call("CreateCharacter", character("Anna"))).character
 
-    theirs = await refusal(blue, method, NAMING_CHARACTERS[method](made.id))
-    unknown = await refusal(blue, method, NAMING_CHARACTERS[method](UNKNOWN))
-
-    assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
-    assert str(theirs.failure).replace(made.id, UNKNOWN) == str(unknown.failure)
-    assert (await red.call("GetCharacter", character_pb.GetCharacterRequest(id=made.id))).character.id == made.id
+    for method, named in NAMING_CHARACTERS.items():
+        await assert_unknown(blue, method, named, made.id)
+        found = (await red.call("GetCharacter", character_pb.GetCharacterRequest(id=made.id))).character
+        assert (method, found.id) == (method, made.id)
 
 
 async def test_one_key_of_two_tenants_creates_two_characters(running: Running) -> None:
@@ -177,15 +179,15 @@ async def test_one_key_of_two_tenants_creates_two_characters(running: Running) -
         assert [one.id for one in listed.characters] == [own.character.id]
 
 
-@pytest.mark.parametrize("method", ["GetGeneration", "DeleteGeneration", "WatchGeneration", "ExplainGeneration"])
-async def test_another_tenants_ended_generation_is_reported_as_unknown(running: Running, method: str) -> None:
+async def test_another_tenants_ended_generation_is_reported_as_unknown(running: Running) -> None:
     red, blue = await tenants(running)
     generation = (await red.call("SubmitGeneration", soul("a fox"))).generation
     running.clock.advance(60)
     await red.call("WaitGeneration", pb.WaitGenerationRequest(id=generation.id))
 
-    assert (await refusal(blue, method, NAMING[method](generation.id))).reason == "NOT_FOUND"
-    assert await answers_of(red, method, NAMING[method](generation.id))
+    for method in ("GetGeneration", "WatchGeneration", "ExplainGeneration", "DeleteGeneration"):
+        assert (await refusal(blue, method, NAMING[method](generation.id))).reason == "NOT_FOUND", method
+        assert await answers_of(red, method, NAMING[method](generation.id)), method
 
 
 async def callback_of(client: Transport, url: str = "http://127.0.0.1:9/hook") -> callback_pb.Callback:
@@ -195,18 +197,14 @@ async def callback_of(client: Transport, url: str = "http://127.0.0.1:9/hook") -
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("method", NAMING_CALLBACKS)
-async def test_another_tenants_callback_is_reported_as_unknown(running: Running, transport: str, method: str) -> None:
+async def test_another_tenants_callback_is_reported_as_unknown(running: Running, transport: str) -> None:
     red, blue = await tenants(running, transport)
     callback = await callback_of(red)
 
-    theirs = await refusal(blue, method, NAMING_CALLBACKS[method](callback.id))
-    unknown = await refusal(blue, method, NAMING_CALLBACKS[method](UNKNOWN))
-
-    assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
-    assert str(theirs.failure).replace(callback.id, UNKNOWN) == str(unknown.failure)
-    assert theirs.message == unknown.message
-    assert (await red.call("GetCallback", callback_pb.GetCallbackRequest(id=callback.id))).callback == callback
+    for method, named in NAMING_CALLBACKS.items():
+        await assert_unknown(blue, method, named, callback.id)
+        found = await red.call("GetCallback", callback_pb.GetCallbackRequest(id=callback.id))
+        assert (method, found.callback) == (method, callback)
 
 
 async def test_one_key_of_two_tenants_creates_two_callbacks(running: Running) -> None:
@@ -392,10 +390,7 @@ async def test_another_tenants_session_is_reported_as_unknown(running: Running, 
     session_id = await session_of(red)
 
     for method, named in AGENTS.items():
-        theirs = await refusal(blue, method, named(session_id))
-        unknown = await refusal(blue, method, named(UNKNOWN))
-        assert (theirs.code, theirs.reason) == ("NOT_FOUND", "NOT_FOUND")
-        assert str(theirs.failure).replace(session_id, UNKNOWN) == str(unknown.failure)
+        await assert_unknown(blue, method, named, session_id)
     assert running.ledger.agent_messages == []
     for method, named in AGENTS.items():
         assert await answers_of(red, method, named(session_id)) or method == "ListMessages"
