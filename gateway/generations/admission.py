@@ -30,6 +30,8 @@ from gateway.generations.model import FOLLOWED, Generation, GenerationId, State,
 
 PROBE_PAUSE = 5.0
 """Seconds until the next probe, if Higgsfield sent no Retry-After."""
+LEAST_PAUSE = 1.0
+"""Seconds until the next probe at least. A Retry-After can be 0, also because the clocks differ."""
 CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
 QUIET = 60.0

@@ -11,7 +11,7 @@ from gateway import tracing
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, Reason
 from gateway.generations import due_steps, read_back
-from gateway.generations.admission import CREDENTIALS_PAUSE, PROBE_PAUSE
+from gateway.generations.admission import CREDENTIALS_PAUSE, LEAST_PAUSE, PROBE_PAUSE
 from gateway.generations.admissions import Admissions
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
@@ -226,7 +226,7 @@ class Sender:
             case Taken(report):
                 return Accepted(receipt(report))
             case NotTaken(failure, again=True):
-                pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
+                pause = _pause(outcome)
                 if generation.ambiguous and not outcome.reached:
                     pause = max(pause, spread(due_steps.PAUSE_AFTER_SILENCE))
                 return Postponed(marker, failure, pause, outcome.reached)
@@ -251,7 +251,7 @@ class Sender:
         if isinstance(outcome, NotTaken) and (outcome.account or outcome.failure.reason is Reason.INSUFFICIENT_CREDITS):
             admission.refuse(now)
         if isinstance(outcome, NotTaken) and outcome.again:
-            pause = jittered(PROBE_PAUSE) if outcome.pause is None else outcome.pause
+            pause = _pause(outcome)
             admission.close(generation.id, outcome.failure, now, pause)
         elif isinstance(outcome, NotTaken) and outcome.account:
             log.error(
@@ -324,6 +324,11 @@ class _Gate:
     def __call__(self) -> bool:
         self.closed = self._clock.moment().steady >= self._send_by
         return not self.closed
+
+
+def _pause(outcome: NotTaken) -> float:
+    """Return the seconds until the next attempt at a submission that was not taken."""
+    return jittered(PROBE_PAUSE) if outcome.pause is None else max(outcome.pause, LEAST_PAUSE)
 
 
 def _ids(generation: Generation) -> dict[str, str]:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 
+from gateway.generations.admission import LEAST_PAUSE
 from gateway.rpc import generations
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -404,6 +405,18 @@ async def test_a_start_timeout_does_not_end_a_started_generation(tmp_path: Path)
         await timed.advance(100.0)
         assert name_of(await timed.get(generation.id)) == "IN_PROGRESS"
         assert timed.ledger.cancels == []
+
+
+async def test_a_retry_after_of_no_seconds_is_no_loop(tmp_path: Path) -> None:
+    async with run_timed(tmp_path) as timed:
+        timed.plan(on="submit", kind="429", headers={"Retry-After": "0"}, times=10**6)
+        waiting = await timed.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(timed.ledger.submissions))
+        for _ in range(50):  # while no time passes
+            assert name_of(await timed.get(waiting.id)) == "PENDING"
+        assert len(timed.ledger.submissions) == 1
+        await timed.advance(2 * LEAST_PAUSE)
+        assert len(timed.ledger.submissions) > 1
 
 
 async def test_a_known_key_is_answered_while_higgsfield_is_saturated(running: Running) -> None:
