@@ -199,7 +199,7 @@ class TrustedTime:
         except GatewayError as error:
             if self._reading is None or self._reading.answered:
                 log.warning("Higgsfield's time is unavailable; irreversible steps wait", extra={"error": str(error)})
-            return _Reading(began, answered=False)
+            return _Reading(self._clock.moment().steady, answered=False)
         ended = self._clock.moment().steady
         if theirs is None:
             return _Reading(ended, answered=True)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from gateway.errors import upstream_unavailable
 from gateway.generations import trusted_time
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.stores import Correction, StoreError
@@ -104,3 +105,20 @@ async def test_no_window_since_a_time_of_unknown_age_is_open() -> None:
     time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(1000.0), known)
     assert await time.is_open(Steady(400.0), 3600.0)
     assert await time.is_open(Steady(600.0), 3600.0) is False
+
+
+async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:
+    """Each call may take a minute, and the steps keep the workers of the follower waiting."""
+    clock, upstream = FixedClock(1000.0), Higgsfield(1000.0)
+
+    async def no_answer() -> Wall:
+        upstream.asked += 1
+        await asyncio.sleep(0)
+        clock.now += 60.0
+        raise upstream_unavailable("no answer in time")
+
+    upstream.time = no_answer  # type: ignore[method-assign]
+    time = trusted(clock, Corrections(), upstream)
+    steps = [time.is_over(Steady(0.0), 10.0) for _ in range(20)]
+    assert not any(await asyncio.gather(*steps))
+    assert upstream.asked == 1
