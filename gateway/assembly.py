@@ -512,7 +512,6 @@ def _adopter(base: _Base, service: Generations, sender: Sender, poll_limits: Pol
         service=service,
         sender=sender,
         poll_limits=poll_limits,
-        forget=base.recorder.forget,
     )
 
 

@@ -29,6 +29,6 @@ class UpstreamCalls:
         if about is None:
             journal.called(operation, call, None, None)
             return
-        self._recorder.record_call(about, call)
         entry = self.entries.get(about)
+        self._recorder.record_call(about, call, live=entry is not None)
         journal.called(operation, call, about, None if entry is None else entry.generation)

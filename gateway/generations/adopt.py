@@ -5,7 +5,7 @@ prepared request. So nothing can be canceled before the request is confirmed, a 
 there is nothing that could ever be submitted. docs/adopt.md specifies it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -36,7 +36,7 @@ class Adoption:
 
 
 class Adopter:
-    """Adopts requests. `forget` is called with the id of each generation that was looked up but not stored."""
+    """Adopts requests."""
 
     def __init__(
         self,
@@ -49,7 +49,6 @@ class Adopter:
         service: Generations,
         sender: Sender,
         poll_limits: PollLimits,
-        forget: Callable[[GenerationId], None],
     ) -> None:
         self._claims = claims
         self._generations = generations
@@ -59,7 +58,6 @@ class Adopter:
         self._service = service
         self._sender = sender
         self._poll_limits = poll_limits
-        self._forget = forget
         self._ids = Ids()
         self._looking_up = 0
 
@@ -96,22 +94,17 @@ class Adopter:
             created_at=moment.steady,
             adopted=True,
         )
-        stored = False
         try:
             spec, report = await self._confirmed(spec, adoption.request_id)
             # A batch of v1 takes as many places at Higgsfield as it has jobs.
             spec = replace(spec, weight=max(len(report.outputs), 1))
             generation = adopted(spec, report, self._clock.moment())
             claimed = await read_back.claim(self._claims, Claim(generation, None, adoption.request_id.encode()))
-            stored = claimed.new
         except RequestIdTakenError:
             known = await self._known(tenant, adoption.request_id)
             if known is None:
                 raise _unknown(adoption) from None
             return known, True
-        finally:
-            if not stored:
-                self._forget(spec.id)
         if claimed.new:
             state_changed(None, generation)
         if claimed.generation is None:

@@ -42,8 +42,11 @@ class Recorder:
         self._unwritten: dict[tuple[str, float], tuple[str, Event]] = {}
         self._writing = asyncio.Lock()
 
-    def record_call(self, generation_id: GenerationId, call: UpstreamCall) -> None:
-        """Record an upstream call that was made for a generation."""
+    def record_call(self, generation_id: GenerationId, call: UpstreamCall, *, live: bool) -> None:
+        """Record an upstream call that was made for a generation. `live`: it is stored and has not ended."""
+        if not live:
+            self._write(generation_id, _Row(call))
+            return
         last = self._last.get(generation_id)
         if last is not None and _same(last.call, call):
             # Repeated outcomes are counted and only written at powers of two, because most polls show no change.
@@ -55,10 +58,6 @@ class Recorder:
             self._write(generation_id, last)
         self._last[generation_id] = row = _Row(call)
         self._write(generation_id, row)
-
-    def forget(self, generation_id: GenerationId) -> None:
-        """Forget the last call for a generation that is not stored."""
-        self._last.pop(generation_id, None)
 
     def write_out(self, generation_id: GenerationId) -> None:
         """Write the count of its last calls with the next flush."""
