@@ -62,7 +62,7 @@ class Replica:
         """Read what is new since the parts were made. Raises UnconfirmedError."""
         self.store.change_log.listen(self.feed.publish)
         self.store.change_log.listen(self._learn)
-        await self.store.begin(self.feed.position)
+        await self.store.begin(self.feed.position, self.feed.spec)
 
     async def follow(self) -> None:
         """Follow the leader until this gateway leads. Raises StoreOpenError if it cannot."""

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from gateway.concurrency import Signal, Signals
-from gateway.generations.model import Change, Generation, GenerationId
+from gateway.generations.model import Change, Generation, GenerationId, Spec
 from gateway.generations.stores import Saved
 
 RECENT = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
+LONG_AGO = -math.inf
 
 
 class Entry(Signals):
@@ -56,7 +57,7 @@ class Entry(Signals):
         self.start_checks = 0
         self.seen: float | None = 0.0
         self.errors = 0
-        self.reported_at = -math.inf
+        self.reported_at = LONG_AGO
         self.covered = True
 
     def update(self, generation: Generation) -> None:
@@ -113,6 +114,11 @@ class Feed:
             signals = self._tenants.get(tenant)
             if signals is not None:
                 signals.wake()
+
+    def spec(self, name: GenerationId) -> Spec | None:
+        """Return the part of a live generation that never changes."""
+        entry = self.entries.get(name)
+        return None if entry is None else entry.generation.spec
 
     def recent(self, tenant: str, after: int, limit: int) -> list[Change] | None:
         """Return a tenant's changes after a position, oldest first; None if memory no longer has all of them."""

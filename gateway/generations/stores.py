@@ -24,6 +24,7 @@ from gateway.generations.model import (
     PreparedRequest,
     RequestId,
     RunTime,
+    Spec,
     State,
     StatusReport,
     Steady,
@@ -153,6 +154,8 @@ class Saved:
 
 
 Listener = Callable[[Sequence[Saved]], None]
+SpecOf = Callable[[GenerationId], Spec | None]
+"""Returns the part of a generation in memory that never changes; None if it is not in memory."""
 
 
 class StoreHealth(Protocol):

@@ -7,6 +7,7 @@ that a caller can see change; the log of changes has a copy for each revision.
 
 import json
 from dataclasses import replace
+from sys import intern
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -14,6 +15,7 @@ from pydantic_core import to_json
 
 from gateway.errors import NO_METADATA, Failure, Reason, Violation
 from gateway.generations.model import (
+    Api,
     Event,
     Generation,
     GenerationId,
@@ -68,15 +70,19 @@ def spec_row(spec: Spec) -> dict[str, Any]:
     }
 
 
+_APIS: dict[str, Api] = {"v1": "v1", "v2": "v2"}
+
+
 def _spec_of(row: Row) -> Spec:
     labels = row["labels"]
     return Spec(
         id=row["id"],
-        tenant=row["tenant"],
-        model_id=row["model_id"],
-        api=row["api"],
-        account=row["account"],
-        origin=row["origin"],
+        # Texts that many generations have are kept once.
+        tenant=intern(row["tenant"]),
+        model_id=intern(row["model_id"]),
+        api=_APIS[row["api"]],
+        account=intern(row["account"]),
+        origin=intern(row["origin"]),
         input=row["input"],
         labels=NO_METADATA if labels == "{}" else MappingProxyType(json.loads(labels)),
         idempotency_key=row["idempotency_key"],
@@ -86,10 +92,10 @@ def _spec_of(row: Row) -> Spec:
         token_hash=row["token_hash"],
         start_by=row["start_by"],
         fail_when_saturated=bool(row["fail_when_saturated"]),
-        traits=row["traits"],
+        traits=intern(row["traits"]),
         adopted=bool(row["adopted"]),
         traceparent=row["traceparent"],
-        key_id=row["key_id"],
+        key_id=intern(row["key_id"]),
         price=row["price"],
         estimated_credits=row["estimated_credits"],
         estimated_usd=row["estimated_usd"],
@@ -130,10 +136,13 @@ def progress_row(generation: Generation, text: str) -> dict[str, Any]:
     }
 
 
-def generation_of(row: Row) -> Generation:
-    """Return the generation in a row of the table. Raises ValueError, LookupError or TypeError for a corrupt row."""
+def generation_of(row: Row, spec: Spec | None = None) -> Generation:
+    """Return the generation in a row of the table. Raises ValueError, LookupError or TypeError for a corrupt row.
+
+    `spec` is its part that never changes, if it is known already.
+    """
     return Generation(
-        spec=_spec_of(row),
+        spec=spec or _spec_of(row),
         version=row["version"],
         revision=row["revision"],
         marker=None if row["owner"] is None else Marker(row["owner"], row["attempt"]),
@@ -193,8 +202,9 @@ def shown_fields(text: str) -> dict[str, Any]:
         "other_results": content.get("other"),
         "used_input": content.get("used"),
     }
-    for name in ("request_id", "correlation_id", "upstream_status"):
+    for name in ("request_id", "correlation_id"):
         fields[name] = content.get(name, "")
+    fields["upstream_status"] = intern(content.get("upstream_status", ""))
     for name in ("accept_time", "start_time", "end_time", "outputs_expire_time"):
         fields[name] = content.get(name)
     return fields

@@ -19,6 +19,7 @@ from gateway.generations.stores import (
     EventStore,
     GenerationStore,
     LimitStore,
+    SpecOf,
     StoreHealth,
     TimeStore,
     UsageStore,
@@ -146,8 +147,11 @@ class SharedStore(Store, Protocol):
     def age(self) -> float:
         """Seconds since this gateway knew the present state: since it read the log, or as leader sent a heartbeat."""
 
-    async def begin(self, position: int) -> None:
-        """Announce the changes of other gateways after a position, which are stored already."""
+    async def begin(self, position: int, spec_of: SpecOf) -> None:
+        """Announce the changes of other gateways after a position, which are stored already.
+
+        Versions of one generation that are announced share what `spec_of` returns for it.
+        """
 
     async def follow(self, stale: Callable[[], None]) -> None:
         """Announce the changes of other gateways until this one leads. Call `begin` before.

@@ -12,7 +12,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow, dict_row
 
 from gateway.generations.state import SEND_WITHIN
-from gateway.generations.stores import StoredCredentials, UnconfirmedError
+from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
 from gateway.store.postgres.accounts import PostgresAccounts
 from gateway.store.postgres.agents import PostgresAgents
@@ -157,9 +157,9 @@ class PostgresStore:
         """Seconds since the last read of the log or, with the lease, the last heartbeat that was stored."""
         return time.monotonic() - max(self.lease.confirmed_at, self.tail.read_at)
 
-    async def begin(self, position: int) -> None:
+    async def begin(self, position: int, spec_of: SpecOf) -> None:
         """Announce the changes after a position. Raises UnconfirmedError."""
-        await self.tail.begin(position)
+        await self.tail.begin(position, spec_of)
 
     async def follow(self, stale: Callable[[], None]) -> None:
         """Announce the changes of other gateways until this one has the lease, and prepare it for writes.

@@ -15,14 +15,14 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from psycopg.rows import DictRow
 
 from gateway.concurrency import give
-from gateway.generations.model import Change, GenerationId
-from gateway.generations.stores import Saved, StoreError, UnconfirmedError
-from gateway.store.codec import at_revision, generation_of
+from gateway.generations.model import Change, GenerationId, Spec
+from gateway.generations.stores import Saved, SpecOf, StoreError, UnconfirmedError
+from gateway.store.codec import generation_of
 from gateway.store.postgres.database import Database, LeaseLostError
 from gateway.store.postgres.lease import DEAD, Lease
 from gateway.store.store import Leader
@@ -57,6 +57,7 @@ class Tail:
         self._database = database
         self._lease = lease
         self._position = 0
+        self._spec_of: SpecOf = lambda _: None
         self.read_at = 0.0
         """The time before the last successful read was sent."""
         self._down_at = -math.inf
@@ -75,9 +76,12 @@ class Tail:
         """Whether what was read is not too old to be shown."""
         return time.monotonic() < self.read_at + STALE
 
-    async def begin(self, position: int) -> None:
-        """Read all changes after a position. Raises UnconfirmedError."""
-        self._position, self.following = position, True
+    async def begin(self, position: int, spec_of: SpecOf) -> None:
+        """Read all changes after a position. Raises UnconfirmedError.
+
+        `spec_of` returns what never changes of a generation in memory, so that it is neither decoded nor kept again.
+        """
+        self._position, self._spec_of, self.following = position, spec_of, True
         while (await self._read())[1]:
             pass
 
@@ -150,7 +154,7 @@ class Tail:
         database.writes = state["writes"]
         changes = [row for row in rows if row["change_position"] is not None]
         if changes:
-            database.notify([_saved(row) for row in changes])
+            database.notify(self._saved(changes))
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
         if self.following and time.monotonic() > self.read_at + OUTAGE:
@@ -162,6 +166,20 @@ class Tail:
         silent_leader = state["holder"] and time.monotonic() < self._down_at + LEADER_FIRST
         return state["vacant"] and not silent_leader, bool(changes)
 
+    def _saved(self, rows: Sequence[DictRow]) -> list[Saved]:
+        """Return what the commits of changes have announced to their own process."""
+        found = []
+        specs = dict[GenerationId, Spec]()
+        for row in rows:
+            name, tenant, generation = GenerationId(row["generation_id"]), row["change_tenant"], None
+            if row["id"] is not None and row["change_shown"]:
+                as_changed = {**row, "revision": row["change_revision"], "shown": row["change_shown"]}
+                generation = generation_of(as_changed, specs.get(name) or self._spec_of(name))
+                specs[name] = generation.spec
+                name, tenant = generation.id, generation.tenant  # the texts that are kept anyway
+            found.append(Saved(name, generation, Change(row["change_position"], tenant, name, generation)))
+        return found
+
     def _give(self, turn: int) -> None:
         """Wake the callers that wait for this read or an earlier one."""
         waiting, self._waiting = self._waiting, []
@@ -170,12 +188,3 @@ class Tail:
                 give(done)
             else:
                 self._waiting.append((number, done))
-
-
-def _saved(row: DictRow) -> Saved:
-    """Return what the commit of a change has announced to its own process."""
-    name, generation = GenerationId(row["generation_id"]), None
-    if row["id"] is not None and row["change_shown"]:
-        generation = at_revision(generation_of(row), row["change_revision"], row["change_shown"])
-    change = Change(row["change_position"], row["change_tenant"], name, generation)
-    return Saved(name, generation, change)

@@ -88,7 +88,7 @@ async def test_a_replica_finds_that_a_write_was_lost(fresh: str, postgres: Serve
     async with opened(url) as leader:
         replica = await PostgresStore.join(url, url, broken.append, 5)
         try:
-            await replica.begin(0)
+            await replica.begin(0, lambda _: None)
             following = asyncio.create_task(replica.follow(lambda: None))
             await stored(leader.store)
             await replica.change_log.announced()

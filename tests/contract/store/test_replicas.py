@@ -20,6 +20,7 @@ from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import chained
 from gateway.config import SettingError, read_settings
+from gateway.generations.model import GenerationId, Spec
 from gateway.rpc.forwarding import LED, READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
@@ -157,6 +158,21 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
                 stub = health_pb2_grpc.HealthStub(channel)
                 health = await stub.Check(health_pb2.HealthCheckRequest(service="hfgateway.v1.GenerationService"))
                 assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_the_versions_of_a_generation_share_what_never_changes(settings: dict[str, str]) -> None:
+    async with gateways(settings, {}, {}) as (_, second), AsyncClient(second.grpc_address) as replica:
+        generation = (await replica.submit(soul("a fox"))).generation
+        replicated = second._former
+        assert replicated is not None
+        feed = replicated.feed
+
+        def specs() -> list[Spec]:
+            changes = feed.recent("default", 0, 10) or []
+            return [change.generation.spec for change in changes if change.generation is not None]
+
+        await eventually(lambda: len(specs()) > 1)
+        assert all(spec is feed.spec(GenerationId(generation.id)) for spec in specs())
 
 
 async def test_any_replica_serves_the_operator(

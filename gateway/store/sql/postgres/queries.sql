@@ -100,9 +100,12 @@ FROM (
 ) AS held
 LEFT JOIN LATERAL (
     SELECT changes.position AS change_position, changes.tenant AS change_tenant, changes.generation_id,
-        changes.revision AS change_revision, changes.shown AS change_shown, generations.*
-    FROM changes LEFT JOIN generations ON generations.id = changes.generation_id
-    WHERE changes.position > :after_position ORDER BY changes.position LIMIT :limit
+        changes.revision AS change_revision, changes.shown AS change_shown, generation.*
+    FROM (
+        SELECT * FROM changes WHERE position > :after_position ORDER BY position LIMIT :limit
+    ) AS changes
+    -- The limit makes the planner look up each generation: it takes a growing log for much longer than what is new.
+    LEFT JOIN LATERAL (SELECT * FROM generations WHERE id = changes.generation_id LIMIT 1) AS generation ON true
 ) AS change ON true
 ORDER BY change_position;
 
