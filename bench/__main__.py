@@ -62,7 +62,15 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "company": company.run,
     "scale": scale.run,
 }
-TIME_LIMITS = {"budgets": 3600.0, "charges": 2400.0, "company": 900.0, "crowd": 900.0, "goodput": 900.0, "scale": 600.0}
+TIME_LIMITS = {
+    "budgets": 3600.0,
+    "charges": 2400.0,
+    "company": 900.0,
+    "crowd": 900.0,
+    "goodput": 900.0,
+    "postgresql": 900.0,
+    "scale": 600.0,
+}
 DEFAULT_TIME_LIMIT = 300.0
 """The time limit of a benchmark in seconds, if TIME_LIMITS has none."""
 

@@ -1,9 +1,10 @@
-"""What a replica on PostgreSQL costs: Get beside a bare server, the way of a change to its watchers, idle gateways.
+"""What a replica on PostgreSQL costs: Get, the way of a change to its watchers, idle gateways, and memory.
 
 Part of `python -m bench postgresql`.
 """
 
 import asyncio
+import functools
 import statistics
 import tempfile
 import time
@@ -16,7 +17,8 @@ import psycopg
 from bench import processes
 from bench.calls import ANSWER, GET, KEEP, SUBMIT, WATCH_MANY, model_submission, with_key
 from bench.figures import Figure, at_least, at_most, ratio, value
-from bench.load import Channels, Effort, Load, channels, drive
+from bench.load import Channels, Effort, Load, channels, count, drive
+from bench.processes import Server
 from hfgateway.v1 import generation_service_pb2 as pb
 
 IN_FLIGHT = 50
@@ -58,6 +60,7 @@ async def run(url: str, effort: Effort) -> list[Figure]:
                         )
                     )
                 late = await _lateness(to_leader, to_replica, effort)
+                grown = await _memory(to_leader, other, effort)
     name = "from the leader's response to a watcher at a replica"
     return [
         value("queries of three idle gateways", "1/s", idle, at_most(30.0)),
@@ -74,6 +77,7 @@ async def run(url: str, effort: Effort) -> list[Figure]:
         ),
         value(f"{name}, p50", "ms", 1000 * statistics.median(late), at_most(10.0)),
         value(f"{name}, p99", "ms", 1000 * late[len(late) * 99 // 100], at_most(50.0)),
+        value("memory of a generation in flight at a replica without watchers", "KB", grown / 1024, at_most(1.0)),
     ]
 
 
@@ -122,3 +126,18 @@ async def _lateness(to_leader: Channels, to_replica: Channels, effort: Effort) -
     await asyncio.gather(*submissions)
     await watching
     return sorted(max(seen[name] - at, 0.0) for name, at in answered.items())
+
+
+async def _memory(to_leader: Channels, replica: Server, effort: Effort) -> float:
+    """Return the bytes by which a replica's resident memory grows with each generation in flight.
+
+    The recent changes in its memory, whose number is limited, are complete before the first measurement.
+    """
+    submitting = to_leader.callers(SUBMIT, functools.partial(with_key, model_submission()), IN_FLIGHT)
+    measured = []
+    for submissions in (effort.burst // 2, effort.burst):
+        await count(submitting, submissions, replica)
+        await asyncio.sleep(effort.seconds / 2)  # until it has read them
+        measured.append(replica.memory())
+    before, after = measured
+    return (after - before) / effort.burst

@@ -177,7 +177,8 @@ async def soak(folder: Path) -> int:
     takeovers = ", ".join(f"{seconds:.1f}" for seconds in run.takeovers)
     median = f"; median {statistics.median(run.takeovers):.1f}" if run.takeovers else ""
     print(f"takeovers after {len(run.takeovers)} kills of the leader, s: {takeovers}{median}")
-    print(f"memory of the replicas for each generation, KB: {', '.join(f'{one / 1024:.1f}' for one in run.memory)}")
+    grown = ", ".join(f"{one / 1024:.1f}" for one in run.memory)
+    print(f"growth of the replicas since their start, watches and recent changes included, KB per generation: {grown}")
     print(f"violations: {len(violations)}", *violations[:20], sep="\n")
     return len(violations)
 
