@@ -15,6 +15,7 @@ from gateway.generations import due_steps, read_back
 from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
+from gateway.generations.journal import state_changed
 from gateway.generations.model import (
     Generation,
     GenerationId,
@@ -27,7 +28,7 @@ from gateway.generations.model import (
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.state import Accepted, Expired
+from gateway.generations.state import Accepted, Expired, advance
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
 
@@ -134,7 +135,10 @@ class Resolver:
         return first is not None and bool(await self._trusted_time.is_open(first, self._rules.window))
 
     async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
-        """Make a new generation for a request that was found after its generation had become LOST."""
+        """Make a new generation for a request that was found after its generation had become LOST, in one commit.
+
+        Otherwise a request that is bound elsewhere meanwhile would leave a generation that was never sent.
+        """
         moment = self._clock.moment()
         spec = replace(
             lost.spec,
@@ -148,9 +152,16 @@ class Resolver:
             estimated_usd="",
         )
         fresh = Generation(spec, state=State.UNCERTAIN, ambiguous=True, update_time=moment.wall)
-        claimed = await read_back.claim(self._claims, Claim(fresh, None, report.request_id.encode()))
+        found = advance(fresh, Accepted(report, Source.OPERATOR), moment)
+        assert found is not None
+        found = replace(found, version=1, revision=1)
+        claimed = await read_back.claim(self._claims, Claim(found, None, report.request_id.encode()))
         if claimed.conflict or claimed.generation is None:
             raise invalid_field("id", "was resolved as another request before")
+        if claimed.new:
+            state_changed(None, found)
+            return found
+        # An older version made it in two commits, and may have been killed in between.
         return await self._service.observe(claimed.generation, Accepted(report, Source.OPERATOR))
 
     async def _generation(self, generation_id: GenerationId) -> Generation:

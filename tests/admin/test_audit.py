@@ -122,7 +122,7 @@ async def test_a_resolution_and_an_adoption_have_entries(tmp_path: Path) -> None
         acts = [(entry["act"], entry["actor"]) for entry in await exported(running)]
         assert acts == [
             ("gateway.start", "gateway"), ("generation.submit", "anonymous"), ("generation.resolve", "operator"),
-            ("generation.resolve", "operator"), ("generation.resolve", "operator"),
+            ("generation.resolve", "operator"),
         ]  # fmt: skip
 
 

@@ -146,6 +146,21 @@ async def test_binding_the_same_request_again_returns_the_same_generation(runnin
     assert (again.id, again.upstream.request_id) == (found.id, found.upstream.request_id)
 
 
+async def test_a_request_that_is_adopted_meanwhile_leaves_no_second_generation(running: Running) -> None:
+    uncertain = await submit_and_lose(running, "a fox")
+    await resolve(running, uncertain.id, **LOST)
+    request_id = request_of(running, "a fox")
+    running.plan(on="status", delay=1.0)
+    finding = asyncio.create_task(refused(running, uncertain.id, request_id=request_id))
+    await eventually(lambda: running.ledger.status_calls[request_id] == 1)
+    adoption: pb.AdoptGenerationResponse = await running.grpc.call(
+        "AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=request_id)
+    )
+    assert await finding == "request_id"
+    listed: pb.ListGenerationsResponse = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
+    assert [one.id for one in listed.generations] == [adoption.generation.id, uncertain.id]
+
+
 async def test_a_lost_generation_cannot_have_two_requests(running: Running) -> None:
     first, second = await submit_and_lose(running, "a fox"), await submit_and_lose(running, "an owl")
     await resolve(running, first.id, **LOST)

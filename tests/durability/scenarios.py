@@ -120,6 +120,15 @@ async def refused(stage: Stage) -> None:
     assert state_name(await stage.follow(stored.id)) == "COMPLETED"
 
 
+async def named(stage: Stage) -> None:
+    """Resolve an uncertain generation with its request."""
+    stored = await stage.submit(LOST, wait_for="stored")
+    await stage.until(stored.id, "UNCERTAIN")
+    (charge,) = stage.sandbox.ledger.charges
+    await stage.resolve(stored.id, request_id=charge.request_id)
+    assert state_name(await stage.follow(stored.id)) == "COMPLETED"
+
+
 async def resolved(stage: Stage) -> None:
     """Resolve an uncertain generation as lost, then with its request."""
     stored = await stage.submit(LOST, wait_for="stored")
@@ -510,7 +519,8 @@ SCENARIOS = {
         settings=BY_WEBHOOK | NO_REPEATS,
         options=FAST,
     ),
-    "resolved": Scenario(resolved, around("accepted by operator", "expired by operator"), settings=NO_REPEATS),
+    "named": Scenario(named, around("accepted by operator"), settings=NO_REPEATS),
+    "resolved": Scenario(resolved, around("expired by operator"), settings=NO_REPEATS),
     "given up": Scenario(
         given_up, around("expired by gateway"), settings=NO_REPEATS | {"uncertain_timeout": "1"}, beside=(1,)
     ),
