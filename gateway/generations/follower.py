@@ -492,7 +492,8 @@ class Follower:
         first = generation.first_sent_at
         assert first is not None
         remembered = await self._trusted_time.is_open(first, self._rules.window)
-        if remembered:
+        due = self._next_due(generation)  # repeats may have been turned off meanwhile
+        if remembered and due is not None and due.step is Step.SEND:
             await self._mark_and_send(generation)
         else:
             self._put_off[generation.id] = ASK_EVERY if remembered is None else DECIDE_AGAIN

@@ -214,6 +214,27 @@ async def test_a_second_request_found_after_the_end_is_recorded(start: Start, mo
     await assert_repeats_are_off(running)
 
 
+async def test_nothing_is_repeated_if_a_second_request_is_found_while_its_age_is_checked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    running = await start(honour_keys=False, UPSTREAM_IDEMPOTENCY="off", queue_seconds=1000.0)
+    twice, once = await lost(running, "a fox"), await lost(running, "an owl")
+    await running.gateway._core.resolver.resubmit(twice.id, may_charge_twice=True)
+    await running.until(twice.id, "QUEUED")
+    await running.stop_gateway()
+    running._settings |= {"UPSTREAM_IDEMPOTENCY": "v2"}
+    running.plan(on="time", delay=2.0, times=10)
+    await running.start_gateway()
+    busy = running.gateway._core.follower._busy
+    await eventually(lambda: once.id in busy)  # the repeat waits for Higgsfield's time
+    await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    assert once.id in busy
+    await eventually(lambda: once.id not in busy)
+    assert (await stored(running, once.id)).sends == 1
+
+
 async def test_a_webhook_after_lost_is_recorded_and_changes_no_state(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     uncertain = await lost(running, "a fox")
