@@ -32,6 +32,8 @@ EAGER = RetryPolicy(max_delay=0.5)
 """With longer delays, fewer calls would be in progress when the gateway is killed."""
 LABEL = "charges"
 LOOK_EVERY = 1.0
+PROCESSED_WITHIN = 30.0
+"""Seconds in which the gateway processes a webhook that it has accepted, on any machine."""
 EXPLAINED = 5
 """The number of UNCERTAIN generations whose explanation is recorded in the history."""
 
@@ -189,20 +191,39 @@ class Run:
         while True:
             await wait_until_none_in(client)
             if not await self._sandbox.pending_webhooks():
-                doubts = {self._prompts[one.idempotency_key] async for one in client.list(states=("UNCERTAIN",))}
                 charges = (await self._sandbox.ledger())["charges"]
-                if doubts.isdisjoint(charge["prompt"] for charge in charges):
+                if (await self._doubts(client)).isdisjoint(charge["prompt"] for charge in charges):
                     return
             await asyncio.sleep(LOOK_EVERY)
 
+    async def _processed_deliveries(self, client: AsyncClient) -> list[dict[str, Any]]:
+        """Return the deliveries until now, once the gateway has processed those that it accepted.
+
+        Later ones say nothing about the final states, which are read while Higgsfield goes on to send webhooks.
+        """
+        ledger = await self._sandbox.ledger()
+        accepted = {one["request_id"] for one in ledger["webhooks"] if one["outcome"] == "200"}
+        prompts = {charge["prompt"] for charge in ledger["charges"] if charge["request_id"] in accepted}
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(PROCESSED_WITHIN):
+                while not (await self._doubts(client)).isdisjoint(prompts):  # noqa: ASYNC110 - waits for another process
+                    await asyncio.sleep(LOOK_EVERY)
+        deliveries: list[dict[str, Any]] = ledger["webhooks"]
+        return deliveries
+
+    async def _doubts(self, client: AsyncClient) -> set[str]:
+        """Return the prompts of the UNCERTAIN generations."""
+        return {self._prompts[one.idempotency_key] async for one in client.list(states=("UNCERTAIN",))}
+
     async def _record_results(self, client: AsyncClient) -> dict[str, Any]:
         labels = {LABEL: self._setting.file}
+        deliveries = await self._processed_deliveries(client)
         await record_final_states(self._recorder, client, labels, self._conditions.linger)
         left = [generation.id async for generation in client.list(labels=labels, states=("UNCERTAIN",))]
         for name in left[:EXPLAINED]:
             self._recorder.record("explained", id=name, story=MessageToDict(await client.explain(name)))
         ledger = await self._sandbox.ledger()
-        record_ledger(self._recorder, ledger)
+        record_ledger(self._recorder, ledger | {"webhooks": deliveries})
         self._recorder.record("over")
         return ledger
 
