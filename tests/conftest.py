@@ -29,7 +29,7 @@ from tests.support.watchdog import Watchdog
 
 OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
 """Where Debian installs the programs of PostgreSQL, and PgBouncer."""
-WORKERS_PER_CORE, MAX_WORKERS = 2, 8
+WORKERS_PER_CORE, MAX_WORKERS = 3, 8
 """More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
 LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
@@ -278,9 +278,12 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Until all tests are collected. Every worker collects them, and a tenth of that would be garbage collection.
+    gc.disable()
     new_stores.shorten()
     # Hooks in this file would apply to tests/ only. Registered plugins also apply to clients/python/tests.
     config.pluginmanager.register(OutsideWorldGuard(), "outside-world-guard")
