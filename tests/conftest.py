@@ -38,6 +38,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/clients/test_behaviours.py", "tests/clients/test_java.py", "tests/clients/test_rust.py"),
     ("tests/clients/test_go.py", "tests/conformance/test_connect.py", "tests/conformance/test_grpc_tools.py"),
     ("tests/clients/test_typescript.py", "tests/examples/test_typescript.py", "tests/tooling/test_generated.py"),
+    ("tests/clients/test_sixth_language.py",),
     ("tests/chaos/test_storm.py",),
     ("tests/app/test_restore.py",),
     ("tests/app/test_start.py",),
