@@ -56,6 +56,12 @@ class Gateway:
         If another gateway leads on a database, this one serves as a replica, and leads when it can.
         """
         try:
+            await self._start()
+        except UnconfirmedError as error:
+            raise StoreOpenError(f"{self._settings.store}: {error}") from error
+
+    async def _start(self) -> None:
+        try:
             joined = await self._join()
         except BaseException:
             await self._exit.aclose()
@@ -78,10 +84,7 @@ class Gateway:
         else:
             self._exit.push_async_callback(self._close)
             self._replica = self._former = joined
-            try:
-                await joined.begin()
-            except UnconfirmedError as error:
-                raise StoreOpenError(f"{self._settings.store}: {error}") from error
+            await joined.begin()
         register_role(lambda: self._core if self._replica is None else self._replica, self._telemetry)
         self._ports = Ports(joined, self._telemetry, self._traces, self._exit)
         return joined
