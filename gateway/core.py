@@ -39,7 +39,7 @@ from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.higgsfield.accounts import HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.store.store import Store
+from gateway.store.store import SharedStore, Store
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
@@ -99,8 +99,10 @@ class Core:
     async def start(self) -> None:
         """Start all parts; they continue what an earlier process left."""
         parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals)
-        for work in (*(part.run() for part in parts), self._prune(), self._heal()):
+        for work in (*(part.run() for part in parts), self._prune()):
             self._run_until_drain(work)
+        if not isinstance(self.store, SharedStore):  # which heals itself, also while it is drained or taken over
+            self._run_until_drain(self._heal())
         if self.archiver is not None:
             self._run_until_drain(self.archiver.run())
         if self.issuer is not None:

@@ -37,6 +37,10 @@ CONNECT_LIMIT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
 RESERVED = 2
 """Connections of the pool that only the log and the heartbeat use, so that no number of reads can keep them waiting."""
+PROBE_SIZE = 64 * 1024
+"""Bytes that `probe` writes: as many as a submission may need."""
+PROBE_EVERY = 1.0
+"""Seconds between probes of a server that refuses writes."""
 ASK_AGAIN = 0.25
 """Seconds until the server is asked again whether it has lost commits."""
 REPEATS = 10
@@ -90,6 +94,7 @@ class Database:
         self._broken: Callable[[Exception], None] | None = broken
         self._listeners: list[Listener] = []
         self._writes = OwnedTasks()
+        self._healing: asyncio.Task[None] | None = None
         self._closed = False
 
     async def open(self) -> None:
@@ -103,6 +108,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self._healing is not None:
+            self._healing.cancel()
         for pool in (self._pool, self.reserved):
             await pool.close()
 
@@ -279,6 +286,27 @@ class Database:
         if not self.trouble:
             log.error("the store cannot be written", extra={"error": why})
             self.trouble = why
+        if self._healing is None or self._healing.done():
+            self._healing = asyncio.create_task(self._heal())
+
+    async def _heal(self) -> None:
+        """Probe until the server can be written. Takeovers and drains wait for that, and have no core that does it."""
+        while self.trouble not in {"", LEASE_LOST} and not self._closed:
+            await asyncio.sleep(PROBE_EVERY)
+            if self.trouble and self.fence:
+                with contextlib.suppress(UnconfirmedError):
+                    await self.probe()
+
+    async def probe(self) -> None:
+        """Write and remove as many bytes as a submission may need. Raises UnconfirmedError."""
+        for size in (PROBE_SIZE, 0):
+            about = {"bytes": size, **self.condition}
+            try:
+                rows = await self.run(self.reserved, "write_probe", about)
+            except UnknownCommitError:  # the connection may have ended long ago
+                rows = await self.run(self.reserved, "write_probe", about)
+            await self.check_fence(rows)
+        self.mended()
 
     def mended(self) -> None:
         """Clear `trouble`, after a write was stored."""

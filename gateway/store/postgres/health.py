@@ -1,10 +1,6 @@
 """The port `StoreHealth` on PostgreSQL."""
 
-from gateway.generations.stores import UnknownCommitError
 from gateway.store.postgres.database import StorePart
-
-PROBE_SIZE = 64 * 1024
-"""Bytes that `probe` writes: as many as a submission may need."""
 
 
 class PostgresHealth(StorePart):
@@ -19,12 +15,4 @@ class PostgresHealth(StorePart):
         return self._database.refused
 
     async def probe(self) -> None:
-        database = self._database
-        for size in (PROBE_SIZE, 0):
-            about = {"bytes": size, **database.condition}
-            try:
-                rows = await database.run(database.reserved, "write_probe", about)
-            except UnknownCommitError:  # the connection may have ended long ago
-                rows = await database.run(database.reserved, "write_probe", about)
-            await database.check_fence(rows)
-        database.mended()
+        await self._database.probe()
