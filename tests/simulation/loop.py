@@ -19,6 +19,8 @@ START_TIME = 1_800_000_000.0
 
 MAX_STEPS_PER_SECOND = 20_000
 """Steps within one simulated second. A run that takes more is in a busy loop."""
+MAX_CLOSES = 100
+"""How often a coroutine is closed. One that awaits something in a `finally` block has to be closed again."""
 MIN_ADVANCE = 1e-6
 """Seconds between the deadline of a timer and the time at which it fires. Without this gap, a deadline that a float
 rounds to the present time could keep time from advancing."""
@@ -96,9 +98,11 @@ def discard_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         warnings.simplefilter("ignore")  # coroutines that never started
         for task in tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-            with contextlib.suppress(BaseException):  # an error of a `finally` block of a dead process has no effect
-                context = task.context if isinstance(task, SimulatedTask) else copy_context()
-                context.run(task.get_coro().close)  # type: ignore[union-attr]
+            context = task.context if isinstance(task, SimulatedTask) else copy_context()
+            for _ in range(MAX_CLOSES):
+                with contextlib.suppress(BaseException):  # an error in the `finally` of a dead process has no effect
+                    context.run(task.get_coro().close)  # type: ignore[union-attr]
+                    break
 
 
 CURRENT_PROCESS: ContextVar[Process | None] = ContextVar("current_process", default=None)

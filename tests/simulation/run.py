@@ -378,6 +378,8 @@ def _close_loop(loop: SimulatedLoop) -> None:
 class Simulation:
     """A run: callers use a gateway at an endpoint, while faults occur. Its subclasses have the gateway."""
 
+    settle_time = SETTLE_TIME
+
     def __init__(
         self, world: World, scenario: Scenario, endpoint: Endpoint, higgsfield: Higgsfield, adopters: int = 0
     ) -> None:
@@ -411,7 +413,7 @@ class Simulation:
         self._stop_faults()
         injecting.cancel()
         await self._recover()
-        await asyncio.wait(caller_tasks, timeout=SETTLE_TIME)
+        await asyncio.wait(caller_tasks, timeout=self.settle_time)
         await self._wait_until_settled()
         for caller in self.callers:
             await caller.get_final()
@@ -462,8 +464,8 @@ class Simulation:
         await fault()
 
     async def _wait_until_settled(self) -> None:
-        """Return when every generation in the store is in a final state, or after SETTLE_TIME."""
-        until = self.world.now + SETTLE_TIME
+        """Return when every generation in the store is in a final state, or after `settle_time`."""
+        until = self.world.now + self.settle_time
         while self.world.now < until:
             await self.world.sleep(120.0)
             if self._settled():

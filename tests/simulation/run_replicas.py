@@ -38,10 +38,12 @@ CLOCKS = (lease, tail, store, replica, auditor, audit)
 """The modules that read clocks, and of which a gateway on SQLite uses none."""
 INTERVALS = (
     (lease, "BEAT"), (lease, "DEAD"), (lease, "ATTENDING"), (tail, "IDLE"), (tail, "DEAD"), (tail, "STALE"),
-    (replica, "ATTEND_EVERY"), (replica, "OLDEST_KEYS"), (serving, "CHECK_LEADER_EVERY"), (core, "HEAL_EVERY"),
+    (replica, "ATTEND_EVERY"), (replica, "OLDEST_KEYS"), (serving, "CHECK_LEADER_EVERY"),
     (timeline, "FLUSH_EVERY"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""
+IDLE = 0.25
+"""The value of `tail.IDLE`, which is 0.1: most steps of a run are reads of the log that find nothing."""
 QUIET = 300.0
 """The factor of these intervals after the last fault, when hours pass until everything has ended."""
 
@@ -55,6 +57,8 @@ class ReplicaPlan(Scenario):
     faults: dict[str, int] = field(default_factory=dict)
     """How often each fault of FAULTS occurs, by its name."""
     longest_fault: float = 20.0
+    cuts: tuple[str, ...] = (SILENT, REFUSES)
+    """How nodes are cut from the database; each is as likely."""
     max_downtime: float = 5.0
     """The longest time between the end of a process and the next start on its node."""
     targeted: float = 0.0
@@ -159,6 +163,7 @@ def simulate(seed: int, planned: ReplicaPlan | None = None, *, keep_trace: bool 
             simulated_environment(world, core.HEAL_EVERY, CLOCKS),
             simulated_connections(database),
             simulated_ports(nodes),
+            mock.patch.object(tail, "IDLE", IDLE),
         ):
             yield
 
@@ -167,6 +172,8 @@ def simulate(seed: int, planned: ReplicaPlan | None = None, *, keep_trace: bool 
 
 class _Replicas(Simulation):
     """Several nodes, on each of which one replica runs after another."""
+
+    settle_time = 12 * HOUR
 
     def __init__(self, world: World, planned: ReplicaPlan, database: DatabaseServer, nodes: list[Node]) -> None:
         self.plan = planned
@@ -280,7 +287,7 @@ class _Replicas(Simulation):
 
     async def _partition(self) -> None:
         """Cut a node from the database."""
-        node, cut = self._node(), self.world.rng.choice((SILENT, REFUSES))
+        node, cut = self._node(), self.world.rng.choice(self.plan.cuts)
         self.world.record("partition", node.name, cut)
         self.database.set_link(node.link, cut)
         await self.world.sleep(self._duration())

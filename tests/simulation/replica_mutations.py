@@ -1,0 +1,153 @@
+"""Mutations of what keeps several replicas apart and in step. The simulation of replicas must find each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from uuid import uuid4
+
+from gateway.generations.feed import Entry, Feed
+from gateway.generations.model import Change
+from gateway.generations.sender import _Gate
+from gateway.generations.stores import StoreError, UnknownCommitError
+from gateway.replica import Freshness
+from gateway.store import statements
+from gateway.store.postgres.database import Database
+from gateway.store.postgres.log_writer import Job, LogWriter, Stored
+from gateway.store.postgres.tail import Tail
+from tests.simulation.higgsfield import UpstreamBehaviour
+from tests.simulation.mutations import Mutation, mutation, replaced
+from tests.simulation.postgres import SILENT, DatabaseBehaviour
+from tests.simulation.run_replicas import ReplicaPlan
+
+REPLICA_MUTATIONS: list[Mutation] = []
+
+
+def _calm(planned: ReplicaPlan) -> None:
+    """Without faults, six callers use three replicas for half a minute."""
+    planned.nodes, planned.caller_count, planned.horizon = 3, 6, 30.0
+    planned.faults, planned.database, planned.targeted = {}, DatabaseBehaviour(), 0.0
+    planned.upstream = UpstreamBehaviour(max_queue_time=2.0, max_run_time=5.0)
+    planned.settings = replace(planned.settings, public_url=None, upstream_concurrency=0)
+    planned.caller = replace(planned.caller, horizon=20.0, leaves=0.0, watches=1.0, deletes=0.0, uses_v1=0.5)
+    planned.skews = planned.response_loss = 0.0
+
+
+def _paused_leader(planned: ReplicaPlan) -> None:
+    """Processes are paused at writes and submissions, for longer than the others wait for them."""
+    _calm(planned)
+    planned.targeted, planned.endings, planned.longest_fault = 0.2, ("pause",), 60.0
+    planned.horizon = 60.0
+
+
+def _silent_network(planned: ReplicaPlan) -> None:
+    """The network between a node, mostly the leader, and the database is silent again and again."""
+    _calm(planned)
+    planned.faults, planned.longest_fault, planned.cuts = {"partition": 12}, 30.0, (SILENT,)
+    planned.caller_count, planned.horizon = 8, 60.0
+
+
+@mutation("", 0, focus=_silent_network, among=REPLICA_MUTATIONS)
+def writes_do_not_compare_the_fence() -> Iterator[None]:
+    """What a leader wrote before it was replaced is stored after that."""
+    real = statements.load
+
+    def load(engine: str = "sqlite") -> dict[str, str]:
+        compared, ignored = "FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"
+        return {name: sql.replace(compared, ignored) for name, sql in real(engine).items()}
+
+    with replaced(statements, "load", load):
+        yield
+
+
+@mutation("after it was replaced", 0, focus=_paused_leader, among=REPLICA_MUTATIONS)
+def gate_does_not_look_at_the_time() -> Iterator[None]:
+    """A process that was paused between the marker and the first byte sends it whenever it wakes."""
+    with replaced(_Gate, "__call__", lambda self: True):
+        yield
+
+
+@mutation("", 0, focus=_calm, among=REPLICA_MUTATIONS)
+def tail_skips_a_position() -> Iterator[None]:
+    """A replica asks for what comes after the position behind the last one."""
+    real = Tail._read
+
+    async def read(self: Tail) -> tuple[bool, bool]:
+        found = await real(self)
+        self._position += found[1]
+        return found
+
+    with replaced(Tail, "_read", read):
+        yield
+
+
+def _cut_replicas(planned: ReplicaPlan) -> None:
+    """Nodes are cut from the database for long, while generations end."""
+    _silent_network(planned)
+    planned.upstream = UpstreamBehaviour(max_queue_time=1.0, min_run_time=5.0, max_run_time=30.0)
+    planned.longest_fault = 60.0
+
+
+@mutation("and later as", 0, focus=_cut_replicas, among=REPLICA_MUTATIONS)
+def stale_replica_serves() -> Iterator[None]:
+    """A replica that cannot read the log goes on showing what it has."""
+    with replaced(Freshness, "current", lambda self: True):
+        yield
+
+
+def _lost_answers(planned: ReplicaPlan) -> None:
+    """Answers of the database are lost."""
+    _calm(planned)
+    planned.database = DatabaseBehaviour(answer_lost=0.05)
+
+
+@mutation("", 0, focus=_lost_answers, among=REPLICA_MUTATIONS)
+def unknown_commit_counts_as_not_stored() -> Iterator[None]:
+    """A write whose answer is lost is not repeated."""
+
+    async def execute(self: LogWriter, jobs: Sequence[Job]) -> Sequence[Stored]:
+        try:
+            return await self._statement(jobs, uuid4())
+        except UnknownCommitError as error:
+            raise StoreError from error
+
+    with replaced(LogWriter, "_execute", execute):
+        yield
+
+
+def _deleting(planned: ReplicaPlan) -> None:
+    """Callers delete at once what has ended, and replicas often cannot read the log."""
+    _calm(planned)
+    planned.caller = replace(planned.caller, deletes=1.0)
+    planned.database = DatabaseBehaviour(answer_lost=0.1)
+    planned.upstream = UpstreamBehaviour(max_queue_time=1.0, min_run_time=10.0, max_run_time=40.0)
+    planned.horizon = 60.0
+
+
+@mutation("still shows", 0, focus=_deleting, among=REPLICA_MUTATIONS)
+def removal_without_the_end_is_not_noticed() -> Iterator[None]:
+    """Watchers of a replica that has not read an end before the removal are not told. Found by the simulation."""
+
+    def miss_end(self: Feed, entry: Entry, removal: Change | None) -> None:
+        """Do nothing."""
+
+    with replaced(Feed, "_miss_end", miss_end):
+        yield
+
+
+def _refused_writes(planned: ReplicaPlan) -> None:
+    """The database refuses some writes, and leaders are killed."""
+    _calm(planned)
+    planned.database = DatabaseBehaviour(refused=0.1)
+    planned.faults = {"kill": 6}
+
+
+@mutation("no replica leads", 0, focus=_refused_writes, among=REPLICA_MUTATIONS)
+def only_the_core_probes_the_database() -> Iterator[None]:
+    """A successor whose first write is refused waits for a probe that only its core makes. Found by the simulation."""
+
+    async def heal(self: Database) -> None:
+        """Do nothing: by default the core does it."""
+
+    with replaced(Database, "_heal", heal):
+        yield
