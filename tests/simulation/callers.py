@@ -123,6 +123,8 @@ class CallerBehaviour:
     fails_when_saturated: float = 0.0
     """Wants an error instead of a place in the queue."""
 
+    most_gets: int = 2
+    """How often it gets the generation, at most."""
     horizon: float = 300.0
     """Seconds within which a caller starts, and the longest pause before it does something else."""
     max_resubmit_delay: float = HOUR
@@ -206,8 +208,8 @@ class Caller:
         await self.submit()
 
     async def get_sometimes(self) -> None:
-        """Get the generation up to twice, with random pauses."""
-        for _ in range(self._rng.randrange(3)):
+        """Get the generation a few times, with random pauses."""
+        for _ in range(self._rng.randrange(1 + self.behaviour.most_gets)):
             await self.world.sleep(self.world.log_uniform(0.1, self.behaviour.horizon))
             await self._get()
 

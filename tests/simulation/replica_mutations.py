@@ -19,6 +19,7 @@ from tests.simulation.higgsfield import UpstreamBehaviour
 from tests.simulation.mutations import Mutation, mutation, replaced
 from tests.simulation.postgres import SILENT, DatabaseBehaviour
 from tests.simulation.run_replicas import ReplicaPlan
+from tests.simulation.world import HOUR
 
 REPLICA_MUTATIONS: list[Mutation] = []
 
@@ -28,9 +29,10 @@ def _calm(planned: ReplicaPlan) -> None:
     planned.nodes, planned.caller_count, planned.horizon = 3, 6, 30.0
     planned.faults, planned.database, planned.targeted = {}, DatabaseBehaviour(), 0.0
     planned.upstream = UpstreamBehaviour(max_queue_time=2.0, max_run_time=5.0)
-    planned.settings = replace(planned.settings, public_url=None, upstream_concurrency=0)
+    planned.settings = replace(planned.settings, public_url=None, upstream_concurrency=0, uncertain_timeout=900.0)
     planned.caller = replace(planned.caller, horizon=20.0, leaves=0.0, watches=1.0, deletes=0.0, uses_v1=0.5)
     planned.skews = planned.response_loss = 0.0
+    planned.settle_time = HOUR
 
 
 def _paused_leader(planned: ReplicaPlan) -> None:
@@ -47,7 +49,7 @@ def _silent_network(planned: ReplicaPlan) -> None:
     planned.caller_count, planned.horizon = 8, 60.0
 
 
-@mutation("", 0, focus=_silent_network, among=REPLICA_MUTATIONS)
+@mutation("jumped from revision", 0, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
     real = statements.load
@@ -67,7 +69,7 @@ def gate_does_not_look_at_the_time() -> Iterator[None]:
         yield
 
 
-@mutation("", 0, focus=_calm, among=REPLICA_MUTATIONS)
+@mutation("jumped from revision", 0, focus=_calm, among=REPLICA_MUTATIONS)
 def tail_skips_a_position() -> Iterator[None]:
     """A replica asks for what comes after the position behind the last one."""
     real = Tail._read
@@ -86,6 +88,7 @@ def _cut_replicas(planned: ReplicaPlan) -> None:
     _silent_network(planned)
     planned.upstream = UpstreamBehaviour(max_queue_time=1.0, min_run_time=5.0, max_run_time=30.0)
     planned.longest_fault = 60.0
+    planned.caller = replace(planned.caller, most_gets=20)
 
 
 @mutation("and later as", 0, focus=_cut_replicas, among=REPLICA_MUTATIONS)
@@ -101,7 +104,7 @@ def _lost_answers(planned: ReplicaPlan) -> None:
     planned.database = DatabaseBehaviour(answer_lost=0.05)
 
 
-@mutation("", 0, focus=_lost_answers, among=REPLICA_MUTATIONS)
+@mutation("stuck in", 1, focus=_lost_answers, among=REPLICA_MUTATIONS)
 def unknown_commit_counts_as_not_stored() -> Iterator[None]:
     """A write whose answer is lost is not repeated."""
 
@@ -124,7 +127,7 @@ def _deleting(planned: ReplicaPlan) -> None:
     planned.horizon = 60.0
 
 
-@mutation("still shows", 0, focus=_deleting, among=REPLICA_MUTATIONS)
+@mutation("still shows", 1, focus=_deleting, among=REPLICA_MUTATIONS)
 def removal_without_the_end_is_not_noticed() -> Iterator[None]:
     """Watchers of a replica that has not read an end before the removal are not told. Found by the simulation."""
 
@@ -142,12 +145,12 @@ def _refused_writes(planned: ReplicaPlan) -> None:
     planned.faults = {"kill": 6}
 
 
-@mutation("no replica leads", 0, focus=_refused_writes, among=REPLICA_MUTATIONS)
-def only_the_core_probes_the_database() -> Iterator[None]:
-    """A successor whose first write is refused waits for a probe that only its core makes. Found by the simulation."""
+@mutation("stuck in", 1, focus=_refused_writes, among=REPLICA_MUTATIONS)
+def refused_writes_end_all_writes() -> Iterator[None]:
+    """A leader whose write is refused does not try whether the database can be written again."""
 
     async def heal(self: Database) -> None:
-        """Do nothing: by default the core does it."""
+        """Do nothing."""
 
     with replaced(Database, "_heal", heal):
         yield

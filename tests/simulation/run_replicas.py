@@ -69,6 +69,8 @@ class ReplicaPlan(Scenario):
     """The most seconds by which the wall clocks of nodes and database are ahead or behind."""
     response_loss: float = 0.0
     """The probability that the gateway's response to a call is lost."""
+    settle_time: float = 12 * HOUR
+    """Seconds after the last fault within which every generation must reach a final state."""
 
 
 FAULTS = ("kill", "sigterm", "pause", "partition", "isolation", "cut_off", "database", "clock")
@@ -173,10 +175,8 @@ def simulate(seed: int, planned: ReplicaPlan | None = None, *, keep_trace: bool 
 class _Replicas(Simulation):
     """Several nodes, on each of which one replica runs after another."""
 
-    settle_time = 12 * HOUR
-
     def __init__(self, world: World, planned: ReplicaPlan, database: DatabaseServer, nodes: list[Node]) -> None:
-        self.plan = planned
+        self.plan, self.settle_time = planned, planned.settle_time
         self.database = database
         self.nodes = nodes
         balancer = Balancer(world, nodes)
