@@ -8,7 +8,7 @@ from typing import Any
 from gateway.core import Core
 from gateway.errors import GatewayError
 from gateway.higgsfield.credentials import Credentials
-from tests.simulation.gateway import CREDENTIALS, NotConnectedError, Server
+from tests.simulation.gateway import CREDENTIALS, Endpoint, NotConnectedError
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import World
 
@@ -26,7 +26,7 @@ class Operator:
     `revokes`: credentials that were removed are revoked at Higgsfield. A restored copy would still need them.
     """
 
-    def __init__(self, world: World, server: Server, higgsfield: Higgsfield, pause: float, *, revokes: bool) -> None:
+    def __init__(self, world: World, server: Endpoint, higgsfield: Higgsfield, pause: float, *, revokes: bool) -> None:
         self.world = world
         self._server = server
         self._higgsfield = higgsfield

@@ -3,11 +3,9 @@ Higgsfield's ledger."""
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from gateway.generations.limits import millionths
 from gateway.generations.model import ENDED, State
@@ -89,13 +87,14 @@ class Books:
             self._wrong.append(f"spent {spent}, of which {completed} completed, but Higgsfield charged {charged}")
 
 
-def set_budgets(path: Path, credits: str) -> None:
-    """Give each tenant a budget for a month, before the first process starts."""
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.executemany(
-            "INSERT INTO limits (tenant, subject, credits_per_month, models, minute, submissions, running, day,"
-            " day_reserved, day_spent, month_reserved, month_spent)"
-            " VALUES (?, 'tenant', ?, '', 0, 0, 0, '', 0, 0, 0, 0)",
-            [(tenant, millionths(credits)) for tenant in TENANTS],
-        )
-        connection.commit()
+def set_budgets(execute: Callable[[str, Sequence[tuple[object, ...]]], object], mark: str, credits: str) -> None:
+    """Give each tenant a budget for a month, before the first process starts.
+
+    `execute` executes a statement for each row of parameters, whose place is `mark`.
+    """
+    execute(
+        "INSERT INTO limits (tenant, subject, credits_per_month, models, minute, submissions, running, day,"
+        " day_reserved, day_spent, month_reserved, month_spent)"
+        f" VALUES ({mark}, 'tenant', {mark}, '', 0, 0, 0, '', 0, 0, 0, 0)",
+        [(tenant, millionths(credits)) for tenant in TENANTS],
+    )

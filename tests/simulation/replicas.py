@@ -119,6 +119,7 @@ class Ports:
         self._exit = exit_stack
         self._webhooks: Forward | None = None
         self.service = self.watches = self.adopter = self.follower = self
+        self.accounts = _Accounts(self)
         if isinstance(serving, Replica):
             self._replica = serving
             self._leader = ToLeader(
@@ -190,7 +191,7 @@ class Ports:
         """Raise GATEWAY_UNAVAILABLE if the replica may not know the present state."""
         self._access.check(ANONYMOUS)
 
-    async def _led(self, work: Callable[[Core], Awaitable[T]]) -> T:
+    async def led(self, work: Callable[[Core], Awaitable[T]]) -> T:
         """Run a call on the core of the leader."""
         self.check()
         if isinstance(self._serving, Core):
@@ -220,16 +221,16 @@ class Ports:
         return self._serving.service if isinstance(self._serving, Core) else self._serving.reads
 
     async def submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
-        return await self._led(lambda core: core.service.submit(tenant, submission))
+        return await self.led(lambda core: core.service.submit(tenant, submission))
 
     async def adopt(self, tenant: str, adoption: Adoption) -> tuple[Generation, bool]:
-        return await self._led(lambda core: core.adopter.adopt(tenant, adoption))
+        return await self.led(lambda core: core.adopter.adopt(tenant, adoption))
 
     async def cancel(self, tenant: str, name: GenerationId) -> Generation:
-        return await self._led(lambda core: core.service.cancel(tenant, name))
+        return await self.led(lambda core: core.service.cancel(tenant, name))
 
     async def delete(self, tenant: str, name: GenerationId) -> None:
-        await self._led(lambda core: core.service.delete(tenant, name))
+        await self.led(lambda core: core.service.delete(tenant, name))
 
     async def get(self, tenant: str, name: GenerationId) -> Generation:
         return cast(Generation, await self._reads.get(tenant, name))
@@ -265,6 +266,19 @@ class Ports:
 
     def _connect(self, peer: str) -> grpc.aio.Channel:
         return cast(grpc.aio.Channel, _Channel(self._node, self._node.others[peer]))
+
+
+class _Accounts:
+    """The accounts of the leader, for an operator at any replica."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
+        def act(*values: Any, **named: Any) -> Awaitable[Any]:
+            return self._ports.led(lambda core: getattr(core.accounts, name)(*values, **named))
+
+        return act
 
 
 class _Channel:

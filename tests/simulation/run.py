@@ -11,14 +11,14 @@ import shutil
 import sqlite3
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
-from gateway.audit import BrokenChainError, verify
+from gateway.audit import BrokenChainError, Entry, verify
 from gateway.config import Settings, read_settings
 from gateway.generations.limits import day_at
 from gateway.generations.model import State
@@ -36,6 +36,7 @@ from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environme
 
 MAX_STEPS = 1_000_000
 """The limit of steps in a run. A normal run takes some thousands."""
+SUBMITTED = "SELECT id FROM generations WHERE NOT adopted"
 SETTLE_TIME = 4 * DAY
 """Simulated seconds after the last fault within which every generation must reach a final state."""
 
@@ -459,6 +460,22 @@ class Simulation:
         """Complete the evidence at the end of the run."""
         raise NotImplementedError
 
+    def _check_audit(self, found: Sequence[tuple[bytes, Entry]], kept: set[str]) -> None:
+        """Compare the submissions in the audit log with the generations in the store."""
+        wrong = self.evidence.wrong_audit
+        try:
+            verify(found)
+        except BrokenChainError as error:
+            wrong.append(str(error))
+            return
+        contents = [json.loads(entry.text) for _, entry in found]
+        submitted = Counter(content["id"] for content in contents if content["act"] == "generation.submit")
+        wrong += [f"{name} was submitted {count} times" for name, count in submitted.items() if count > 1]
+        gone = {content["id"] for content in contents if content["act"] == "generation.delete"}
+        wrong += [f"{name} has no entry" for name in sorted(kept - submitted.keys())]
+        if self.evidence.retention > self.settle_time + self._horizon:  # otherwise some are removed by their age
+            wrong += [f"{name} has an entry, and is not stored" for name in sorted(submitted.keys() - kept - gone)]
+
     async def _at_random_time(self, fault: Callable[[], Awaitable[None]], window: float = 0.8) -> None:
         await self.world.sleep(self.world.rng.random() * self._horizon * window)
         await fault()
@@ -493,7 +510,8 @@ class _OneProcess(Simulation):
         if planned.budget:
             self.books = Books(self.evidence.wrong_sums, lambda: day_at(world.now))
             disk.in_commit = self.books.check
-            set_budgets(disk.path, planned.budget)
+            with closing(sqlite3.connect(disk.path)) as connection, connection:
+                set_budgets(connection.executemany, "?", planned.budget)
 
     def _begin(self) -> None:
         if self.plan.accounts:
@@ -649,31 +667,14 @@ class _OneProcess(Simulation):
             (open_ones,) = reader.execute(f"SELECT count(*) FROM generations WHERE done = 0 {held}").fetchone()
         return not open_ones
 
-    def _check_audit(self) -> None:
-        """Compare the submissions in the audit log with the generations in the store."""
-        wrong = self.evidence.wrong_audit
-        try:
-            found = list(stored(self.disk.path))
-            verify(found)
-        except BrokenChainError as error:
-            wrong.append(str(error))
-            return
-        contents = [json.loads(entry.text) for _, entry in found]
-        submitted = Counter(content["id"] for content in contents if content["act"] == "generation.submit")
-        wrong += [f"{name} was submitted {count} times" for name, count in submitted.items() if count > 1]
-        with closing(sqlite3.connect(self.disk.path)) as reader:
-            kept = {name for (name,) in reader.execute("SELECT id FROM generations WHERE NOT adopted")}
-        gone = {content["id"] for content in contents if content["act"] == "generation.delete"}
-        wrong += [f"{name} has no entry" for name in sorted(kept - submitted.keys())]
-        if self.plan.settings.retention > SETTLE_TIME + self.plan.horizon:  # otherwise some are removed by their age
-            wrong += [f"{name} has an entry, and is not stored" for name in sorted(submitted.keys() - kept - gone)]
-
     def _measure(self) -> None:
         instance = self.server.instance
         if instance is not None:
             self.evidence.tasks_left = len(instance.process.unfinished_tasks())
             self.evidence.timers_left = self.world.loop.timers()
         if self.plan.settings.audit == "on":
-            self._check_audit()
+            with closing(sqlite3.connect(self.disk.path)) as reader:
+                kept = {name for (name,) in reader.execute(SUBMITTED)}
+            self._check_audit(list(stored(self.disk.path)), kept)
         if self.plan.budget:
             self.books.compare(self.higgsfield.ledger, self.world.now)

@@ -8,13 +8,18 @@ import itertools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from unittest import mock
 
 from gateway import core, replica, serving
+from gateway.audit import GENESIS, Entry
 from gateway.config import PostgresUrl
 from gateway.generations import timeline
+from gateway.generations.limits import day_at
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail
+from tests.simulation.accounts import KEY, Operator
+from tests.simulation.books import PRICE_OF_V1, Books, set_budgets
 from tests.simulation.callers import CallerBehaviour
 from tests.simulation.gateway import PUBLIC_URL
 from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
@@ -29,7 +34,7 @@ from tests.simulation.postgres import (
     simulated_connections,
 )
 from tests.simulation.replicas import Balancer, Node, simulated_ports
-from tests.simulation.run import Report, Scenario, Simulation, default_settings, run
+from tests.simulation.run import SUBMITTED, Report, Scenario, Simulation, default_settings, run
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
 MAX_STEPS = 2_000_000
@@ -69,6 +74,10 @@ class ReplicaPlan(Scenario):
     """The most seconds by which the wall clocks of nodes and database are ahead or behind."""
     response_loss: float = 0.0
     """The probability that the gateway's response to a call is lost."""
+    budget: str = ""
+    """The credits of each tenant for a month; empty if there is no budget."""
+    accounts: bool = False
+    """Whether there are two accounts, which an operator changes."""
     settle_time: float = 12 * HOUR
     """Seconds after the last fault within which every generation must reach a final state."""
 
@@ -102,7 +111,7 @@ def plan(seed: int) -> ReplicaPlan:
         retention=30 * DAY,
         drain=rng.choice((5.0, 75.0)),
     )
-    return ReplicaPlan(
+    planned = ReplicaPlan(
         caller_count=rng.choice((1, 2, 3, 5, 8)),
         caller=CallerBehaviour(
             leaves=probability(0.3, 0.05, 0.6),
@@ -149,7 +158,16 @@ def plan(seed: int) -> ReplicaPlan:
         targeted=probability(0.4, 0.02, 0.2),
         skews=rng.choice((0.0, 0.0, 5 * MINUTE, 2 * DAY)),
         response_loss=probability(0.3, 0.02, 0.3),
+        budget=rng.choice(("", "", "", "2.5", "6")),
+        accounts=rng.random() < 0.2,
     )
+    if planned.budget:
+        planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
+    if planned.accounts:
+        planned.settings = replace(planned.settings, accounts_keys=(KEY,))
+    if rng.random() < 0.2:
+        planned.settings = replace(planned.settings, audit="on")
+    return planned
 
 
 def simulate(seed: int, planned: ReplicaPlan | None = None, *, keep_trace: bool = False) -> Report:
@@ -179,7 +197,7 @@ class _Replicas(Simulation):
         self.plan, self.settle_time = planned, planned.settle_time
         self.database = database
         self.nodes = nodes
-        balancer = Balancer(world, nodes)
+        balancer = self.balancer = Balancer(world, nodes)
         higgsfield = Higgsfield(world, planned.upstream, balancer.deliver_webhook)
         super().__init__(world, planned, balancer, higgsfield)
         self.evidence.takeovers, self.evidence.staleness = database.takeovers, tail.STALE
@@ -197,6 +215,15 @@ class _Replicas(Simulation):
         database.on_write = self._target
         higgsfield.on_submit = self._target_present
         self._quiet = contextlib.ExitStack()
+        if planned.budget:
+            self.books = Books(self.evidence.wrong_sums, lambda: day_at(world.now))
+            database.after_write = self.books.check
+            set_budgets(database.write, "%s", planned.budget)
+
+    def _begin(self) -> None:
+        if self.plan.accounts:
+            operator = Operator(self.world, self.balancer, self.higgsfield, self.plan.horizon / 4, revokes=True)
+            self.world.spawn(operator.run())
 
     def close(self) -> None:
         self._quiet.close()
@@ -377,4 +404,11 @@ class _Replicas(Simulation):
 
     def _measure(self) -> None:
         processes = [node.instance.process for node in self.nodes if node.instance is not None]
+        if self.plan.settings.audit == "on":
+            entries = [Entry(*row) for row in self.database.read("SELECT sequence, text, hash FROM audit ORDER BY 1")]
+            before = [GENESIS, *(entry.hash for entry in entries)]
+            kept = {name for (name,) in self.database.read(SUBMITTED)}
+            self._check_audit([*zip(before, entries, strict=False)], kept)
+        if self.plan.budget:
+            self.books.compare(self.higgsfield.ledger, self.world.now)
         self.evidence.tasks_left = max((len(process.unfinished_tasks()) for process in processes), default=0)
