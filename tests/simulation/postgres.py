@@ -112,8 +112,8 @@ class DatabaseServer:
         self._held: list[Callable[[], None]] = []
         self._changes = 0
         """The number of statements so far that may have changed what `tail` reads, heartbeats apart."""
-        self._tails: dict[tuple[object, int], Sequence[Any]] = {}
-        """What `tail` has read since the last of them, by its position: to execute it again would change nothing."""
+        self._tails: dict[tuple[object, ...], Sequence[Any]] = {}
+        """What `tail` has read since the last of them: to execute it again would change nothing."""
         self._beat_at = -math.inf
         """The server's time of the last heartbeat of the holder of the lease."""
         _empty(connection)
@@ -214,7 +214,7 @@ class DatabaseServer:
     def _run(self, statement: Statement, name: str) -> Sequence[Any] | psycopg.Error:
         """Execute a statement and return its rows or its error."""
         holder = self._holder() if name == "take" else None
-        known = self._tails.get((statement.values["after_position"], self._changes)) if name == "tail" else None
+        known = self._tails.get(self._tail_key(statement)) if name == "tail" else None
         if known is not None and self._now() < self._beat_at + KNOWN_FOR:
             return known
         try:
@@ -228,8 +228,8 @@ class DatabaseServer:
             self.world.record("refused", name, "of", statement.process, error.sqlstate)
             return error
         if name == "tail" and not rows[0]["vacant"]:
-            self._tails = {key: found for key, found in self._tails.items() if key[1] == self._changes}
-            self._tails[statement.values["after_position"], self._changes] = rows
+            self._tails = {key: found for key, found in self._tails.items() if key[0] == self._changes}
+            self._tails[self._tail_key(statement)] = rows
         elif name == "beat" and rows:
             self._beat_at = self._now()
         elif not (name in READS or name.startswith("read_")):
@@ -256,6 +256,9 @@ class DatabaseServer:
         about = [first.get(column) for column in ("fenced", "position", "saved", "written") if column in first]
         self.world.record("stored", name, "of", process, *about)
         self.after_write(self._connection.cursor(row_factory=tuple_row))
+
+    def _tail_key(self, statement: Statement) -> tuple[object, ...]:
+        return self._changes, *statement.values.values()
 
     def _now(self) -> float:
         """Return the time of the server's clock."""

@@ -55,6 +55,8 @@ class Lease:
             "schema": schema,
         }
         self._beats: asyncio.Task[None] | None = None
+        self.unnoticed = 0
+        """The fence with which this gateway has taken the lease, if it only knows that from a read of the log."""
         self.confirmed_at = -math.inf
         """The time before the last heartbeat that was stored was sent."""
         self.others = 0
@@ -112,7 +114,7 @@ class Lease:
         return None
 
     async def _take(self) -> Sequence[DictRow]:
-        return await self._run("take", {**self._about, "dead": DEAD})
+        return await self._run("take", {**self._about, "dead": DEAD, "own": self.unnoticed})
 
     async def attend(self) -> str:
         """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""

@@ -146,7 +146,7 @@ class Tail:
         """Read and announce what is new. Returns whether the lease may be taken, and whether there may be more."""
         self._turns += 1
         turn, before, database = self._turns, time.monotonic(), self._database
-        about = {"after_position": self._position, "limit": MOST, "dead": DEAD}
+        about = {"after_position": self._position, "limit": MOST, "dead": DEAD, "replica": database.replica}
         rows = await database.run(database.reserved, "tail", about)
         state = rows[0]
         if state["writes"] < database.writes or state["epoch"] != database.epoch:
@@ -163,8 +163,10 @@ class Tail:
         database.mended()
         if len(changes) < MOST:
             self._give(turn)
+        # Its own looks at the log keep a lease alive that it has taken without an answer.
+        own = self._lease.unnoticed = state["own"]
         silent_leader = state["holder"] and time.monotonic() < self._down_at + LEADER_FIRST
-        return state["vacant"] and not silent_leader, bool(changes)
+        return bool(own) or (state["vacant"] and not silent_leader), bool(changes)
 
     def _saved(self, rows: Sequence[DictRow]) -> list[Saved]:
         """Return what the commits of changes have announced to their own process."""

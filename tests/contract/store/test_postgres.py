@@ -357,6 +357,48 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
             assert second.broken == []
 
 
+async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody else can lead: the replica shows that it lives, and thereby keeps the lease that it has taken."""
+    from gateway.store.postgres.lease import Lease
+    from gateway.store.postgres.store import PostgresStore
+
+    taken, lost = Lease._take, list[object]()
+
+    async def loses_first_answer(self: Lease) -> object:
+        rows = await taken(self)
+        if rows and not lost:
+            lost.append(rows)
+            raise UnknownCommitError("the answer was lost")
+        return rows
+
+    async with opened(emptied):
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        await replica.begin(0, lambda _: None)
+        monkeypatch.setattr(Lease, "_take", loses_first_answer)
+
+    async def attend() -> None:
+        while True:
+            await replica.attend()
+            await asyncio.sleep(0.2)
+
+    attending = asyncio.create_task(attend())
+    try:
+        async with asyncio.timeout(30.0):
+            await replica.follow(lambda: None)
+        assert lost
+        assert replica.leads
+        assert (await replica.claims.claim(examples.claim())).new
+    finally:
+        attending.cancel()
+        await replica.close()
+
+
+def _unexpected(error: Exception) -> None:
+    raise AssertionError from error
+
+
 OF_THE_LEASE = {"attend", "beat", "take", "note_loss", "give_back"}
 
 
