@@ -55,6 +55,8 @@ class DatabaseBehaviour:
     """The connection breaks before the statement arrives."""
     answer_lost: float = 0.0
     """The connection breaks after the statement has run."""
+    take_lost: float = 0.0
+    """The same for the statement that takes the lease, in addition."""
     late: float = 0.0
     """The connection breaks, and the statement arrives up to half a minute later."""
     conflict: float = 0.0
@@ -191,7 +193,8 @@ class DatabaseServer:
             self._later(_fail, statement, _error(code))
         else:
             answer = self._run(statement, name)
-            if world.draw_fault(behaviour.answer_lost):
+            take_lost = name == "take" and world.draw_fault(behaviour.take_lost)
+            if take_lost or world.draw_fault(behaviour.answer_lost):
                 world.record("lost the answer to", name, "of", statement.process)
                 self._later(_fail, statement, _broken())
             else:

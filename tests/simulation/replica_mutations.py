@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from uuid import uuid4
@@ -43,6 +44,18 @@ def _paused_leader(planned: ReplicaPlan) -> None:
     planned.horizon = 60.0
 
 
+@contextlib.contextmanager
+def _changed(text: str, other: str) -> Iterator[None]:
+    """Replace a text in all statements."""
+    real = statements.load
+
+    def load(engine: str = "sqlite") -> dict[str, str]:
+        return {name: sql.replace(text, other) for name, sql in real(engine).items()}
+
+    with replaced(statements, "load", load):
+        yield
+
+
 def _silent_network(planned: ReplicaPlan) -> None:
     """The network between a node, mostly the leader, and the database is silent again and again."""
     _calm(planned)
@@ -53,13 +66,7 @@ def _silent_network(planned: ReplicaPlan) -> None:
 @mutation("jumped from revision", 0, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
-    real = statements.load
-
-    def load(engine: str = "sqlite") -> dict[str, str]:
-        compared, ignored = "FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"
-        return {name: sql.replace(compared, ignored) for name, sql in real(engine).items()}
-
-    with replaced(statements, "load", load):
+    with _changed("FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"):
         yield
 
 
@@ -154,4 +161,18 @@ def refused_writes_end_all_writes() -> Iterator[None]:
         """Do nothing."""
 
     with replaced(Database, "_heal", heal):
+        yield
+
+
+def _takeovers(planned: ReplicaPlan) -> None:
+    """Leaders are killed, and many answers to takeovers are lost."""
+    _calm(planned)
+    planned.database = DatabaseBehaviour(take_lost=0.5)
+    planned.faults, planned.max_downtime = {"kill": 6}, 5.0
+
+
+@mutation("no replica leads", 2, focus=_takeovers, among=REPLICA_MUTATIONS)
+def takeover_without_an_answer_is_not_noticed() -> Iterator[None]:
+    """A replica does not find out that it has the lease. Found by the simulation."""
+    with _changed("CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own", "0 AS own"):
         yield

@@ -161,6 +161,7 @@ def plan(seed: int) -> ReplicaPlan:
         budget=rng.choice(("", "", "", "2.5", "6")),
         accounts=rng.random() < 0.2,
     )
+    planned.database.take_lost = probability(0.2, 0.1, 0.6)
     if planned.budget:
         planned.settings = replace(planned.settings, prices={"": Decimal(PRICE_OF_V1)})
     if planned.accounts:
