@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gateway.cli.operator import Operator, operator_options
+from gateway.cli.output import echo_cells
 from gateway.cli.progress import print_json
 
 
@@ -26,10 +27,10 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
             print_json(entry)
         return 0
     for one in answer.characters:
-        print("character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name, sep="\t")
+        echo_cells(["character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name])
     for message in answer.messages:
         sent = message.send_time.ToJsonString()
-        print("message", message.tenant, message.idempotency_key, sent, message.session_id, sep="\t")
+        echo_cells(["message", message.tenant, message.idempotency_key, sent, message.session_id])
     return 0
 
 

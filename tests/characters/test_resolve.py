@@ -73,3 +73,12 @@ async def test_a_character_is_resolved_by_the_command_line(studio: Studio) -> No
     done = await operator.command(studio, "unresolved", "character", TENANT, "key-of-Anna", "--not-taken")
     assert (done.code, done.out) == (0, "resolved\n")
     assert await listed(studio) == []
+
+
+async def test_the_command_line_prints_a_character_on_one_line(studio: Studio) -> None:
+    """A caller chooses the name, and the operator's terminal must not obey it."""
+    studio.plan(on="train", kind="504", processed=False)
+    await studio.refused("CreateCharacter", order("Anna\x1b[2J\ncharacter\tother", "k"))
+    done = await operator.command(studio, "unresolved", "list")
+    assert done.out.splitlines()[0].split("\t")[-1] == r"Anna\x1b[2J\ncharacter\tother"
+    assert done.out.count("\n") == 1
