@@ -37,6 +37,8 @@ LARGEST_FILTER = 64 * 1024
 MOST_IDS = 1000
 MOST_MODELS = 100
 MOST_LABELS = 32
+SECONDS = range(-62_135_596_800, 253_402_300_799)
+"""The seconds of a Timestamp, of the years 1 to 9999: no others can be returned."""
 MOST_WARNINGS = 10
 LONGEST_WARNING = 300
 _KEY = re.compile("[!-~]{1,255}")
@@ -321,7 +323,7 @@ def wall_time(message: Message, field: str, wrong: list[Violation], path: str = 
     if not message.HasField(field):
         return None
     given: Timestamp = getattr(message, field)
-    if not 0 <= given.nanos < 1_000_000_000:
+    if given.seconds not in SECONDS or not 0 <= given.nanos < 1_000_000_000:
         wrong.append(Violation(path + field, "is not a valid time"))
     return given.seconds + given.nanos / 1_000_000_000
 
