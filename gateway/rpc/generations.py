@@ -117,6 +117,7 @@ class GenerationReads:
         call.waits()
         self._ask(call, _id(request.id))
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, wait)
+        call.check()
         return wire.embedded(GENERATION, self._full(call, generation))
 
     async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:

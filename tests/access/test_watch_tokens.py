@@ -169,6 +169,23 @@ async def test_revoking_a_key_ends_its_watch_tokens(running: Running) -> None:
         assert (await refusal(client, "GetGeneration", pb.GetGenerationRequest(id=shown.id))).code == "UNAUTHENTICATED"
 
 
+async def test_a_wait_returns_nothing_to_a_revoked_key(running: Running) -> None:
+    secret = await running.key("shop")
+    backend = running.caller("grpc", secret)
+    shown = (await backend.call("SubmitGeneration", soul("a fox"))).generation
+    page = await Site(running, backend, shown, shown).page()
+    forever = pb.WaitGenerationRequest(id=shown.id, timeout=Duration(seconds=3600))
+    waits = [asyncio.create_task(refusal(client, "WaitGeneration", forever)) for client in (page, backend)]
+    await running.calls_open("WaitGeneration", 2)
+
+    await running.gateway.access.revoke_key(secret.split("_")[1])
+    running.clock.advance(60)
+
+    async with asyncio.timeout(PATIENCE):
+        for refused in await asyncio.gather(*waits):
+            assert (refused.code, refused.reason) == ("UNAUTHENTICATED", "INVALID_CREDENTIALS")
+
+
 async def test_a_watch_token_survives_a_restart(site: Site) -> None:
     token = await site.token()
     await site.running.stop_gateway()
