@@ -123,11 +123,13 @@ def forwarding_route(known: KnownGenerations, forward: Forward, limit: WebhookLi
     """
 
     async def take(request: Request, _: Generation | None, body: bytes | None) -> Response:
-        if body is None:
+        token = request.path_params["token"]
+        if body is None or not _can_be_forwarded(token):
             return _not_found()
-        headers = {name: text for name, text in request.headers.items() if name in FORWARDED_HEADERS}
+        given = request.headers.items()
+        headers = {name: text for name, text in given if name in FORWARDED_HEADERS and _can_be_forwarded(text)}
         try:
-            status, text = await forward(request.path_params["token"], headers, body)
+            status, text = await forward(token, headers, body)
         except (GatewayError, RpcError):
             return _try_again()
         return Response(text, status, media_type="text/plain")
@@ -232,6 +234,11 @@ async def _body(request: Request) -> bytes | None:
         if len(body) > LARGEST_BODY:
             return None
     return bytes(body)
+
+
+def _can_be_forwarded(text: str) -> bool:
+    """Return True if a text can be metadata of gRPC, as all tokens, signatures and secrets can."""
+    return text.isascii() and text.isprintable()
 
 
 def _not_found() -> Response:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import grpc
 import pytest
+import yarl
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -317,6 +318,19 @@ async def test_a_generation_is_submitted_and_watched_at_a_replica_on_every_trans
         finally:
             await client.close()
     assert len(sandbox.ledger.charges) == 1
+
+
+async def test_an_unknown_webhook_is_refused_at_a_replica_as_by_the_leader(settings: dict[str, str]) -> None:
+    webhooks = {"HFGATEWAY_PUBLIC_URL": "http://127.0.0.1:1", "HFGATEWAY_WEBHOOK_SECRET": SECRET}
+    answers = {}
+    async with gateways(settings | webhooks, {}, {}) as both, aiohttp.ClientSession() as session:
+        for token in ("unknown", "%C3%A9", "a%0Ab", "%00", "x" * 9000):
+            for signature in ("v1,eA==", "v1,\u00e9", ""):
+                for gateway in both:
+                    url = yarl.URL(f"{gateway.http_address}/webhooks/higgsfield/{token}", encoded=True)
+                    async with session.post(url, data=b"{}", headers={"webhook-signature": signature}) as refused:
+                        answers[token, signature, gateway is both[0]] = refused.status
+    assert {place: status for place, status in answers.items() if status != 404} == {}
 
 
 async def open_calls(gateway: Gateway, method: str, number: int) -> None:
