@@ -17,11 +17,12 @@ GROUPS = "day, tenant, key, model or label:NAME"
 
 
 def moment(text: str) -> float:
-    """Read a UTC date, or an age such as 7d, as seconds since the epoch."""
+    """Read a date, of UTC unless it names an offset, or an age such as 7d, as seconds since the epoch."""
     from gateway.config import seconds
 
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+        date = datetime.fromisoformat(text)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         pass
     try:

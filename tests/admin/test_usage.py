@@ -75,6 +75,12 @@ async def test_the_command_prints_tables_csv_and_json(running: Running) -> None:
     assert (await command(running, "usage", "--since", "soon")).code != 0
 
 
+async def test_the_command_reads_dates_with_offsets(running: Running) -> None:
+    hour = ("--since", "2026-11-01T06:00+06:00", "--until", "2026-11-01T01:00")
+    assert (await command(running, "usage", *hour)).code == 0
+    assert (await command(running, "usage", "--since", "2026-11-01T02:00Z", *hour[2:])).code != 0
+
+
 @pytest.mark.parametrize(
     "fields",
     [
