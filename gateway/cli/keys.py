@@ -93,10 +93,14 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
     if settings is None:
         request = pb.RotateApiKeyRequest(id=key_id)
         request.overlap.FromMicroseconds(round(overlap * 1e6))
-        secret = operator.ask(lambda admin: admin.RotateApiKey, request).secret
+        made = operator.ask(lambda admin: admin.RotateApiKey, request)
+        secret, expires = made.secret, made.api_key.expire_time.seconds
     else:
-        _, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
+        key, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
+        expires = key.expire_time
     print(secret)
+    if expires:
+        echo(f"the new key expires at {_time(expires)}, as {key_id} would have", err=True)
     return 0
 
 
