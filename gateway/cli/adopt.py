@@ -159,7 +159,7 @@ def _of_json(text: str, defaults: Entry) -> Entry:
         return Entry(text[:100], wrong=f"is not JSON: {error}")
     request_id = given.pop("request_id", None)
     api_version, labels = given.pop("api_version", defaults.api_version), given.pop("labels", {})
-    readable = isinstance(request_id, str) and api_version in {"v1", "v2"} and isinstance(labels, dict)
+    readable = isinstance(request_id, str) and api_version in ("v1", "v2") and isinstance(labels, dict)
     if given or not readable or not all(isinstance(value, str) for value in labels.values()):
         return Entry(text[:100], wrong='must have "request_id", and may have "api_version" ("v1" or "v2") and "labels"')
     return Entry(request_id, api_version, defaults.labels | labels)

@@ -58,6 +58,7 @@ async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(
         "no id",
         unknown,
         '{"id": "x"}',
+        '{"request_id": "x", "api_version": ["v1"]}',
         "{",
         plain,
     ]
@@ -67,10 +68,10 @@ async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(
     ended = await hfgateway("adopt", "--file", str(file), "--label", "from=export", "--json", "--concurrency", "1")
     results = [json.loads(line) for line in ended.out.splitlines()]
     assert [one["outcome"] for one in results] == [
-        "adopted", "adopted", "adopted", "invalid", "not found", "invalid", "invalid", "known",
+        "adopted", "adopted", "adopted", "invalid", "not found", "invalid", "invalid", "invalid", "known",
     ]  # fmt: skip
     assert ended.code == exits.REFUSED
-    assert ended.err.splitlines()[-1] == "3 adopted, 3 invalid, 1 not found, 1 known"
+    assert ended.err.splitlines()[-1] == "3 adopted, 4 invalid, 1 not found, 1 known"
     listed = await hfgateway("list", "--label", "from=export", "--label", "team=red", "--json")
     assert [json.loads(line)["upstream"]["requestId"] for line in listed.out.splitlines()] == [described]
 
