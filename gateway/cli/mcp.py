@@ -90,7 +90,9 @@ class ClientPort:
                 wait_for="stored",
                 start_timeout=start_timeout,
             )
-        return pb.SubmitGenerationResponse(generation=submission.generation, replayed=submission.replayed)
+        return pb.SubmitGenerationResponse(
+            generation=submission.generation, replayed=submission.replayed, warnings=submission.warnings
+        )
 
     async def watch(self, generation: Generation) -> AsyncGenerator[Generation | Forecast, None]:
         from hfgateway_client import ForecastsChanged, GenerationChanged

@@ -136,10 +136,13 @@ async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: 
     except RefusedError as refused:
         again = f"Call generate again with the same arguments and idempotency_key {key}: nothing is charged twice."
         return refusal(refused, again if refused.repeatable else "", idempotency_key=key)
-    more = {"idempotency_key": key, "replayed": submitted.replayed}
+    more: dict[str, Any] = {"idempotency_key": key, "replayed": submitted.replayed}
+    if submitted.warnings:
+        more["warnings"] = [render.as_json(warning) for warning in submitted.warnings]
     result = await _followed(gateway, submitted.generation, arguments, report)
     known = f"Nothing new was started: the key {key} already belongs to this generation.\n"
-    return replace(result, text=(known if submitted.replayed else "") + result.text, content=result.content | more)
+    before = (known if submitted.replayed else "") + render.warnings(submitted.warnings)
+    return replace(result, text=before + result.text, content=result.content | more)
 
 
 async def _wait_generation(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
@@ -207,7 +210,9 @@ async def _estimate(gateway: GatewayPort, arguments: Mapping[str, Any], _: Repor
     usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
     cost = f"It would cost {answer.cost.credits} credits{usd}." if answer.HasField("cost") else ""
     unknown = "The price depends on what is generated."
-    return ToolResult(cost or answer.description or unknown, render.as_json(answer))
+    return ToolResult(
+        render.warnings(answer.warnings) + (cost or answer.description or unknown), render.as_json(answer)
+    )
 
 
 def key_of(given: GenerationInput) -> str:

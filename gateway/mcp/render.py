@@ -1,6 +1,6 @@
 """Renders generations and failures for a language model, as text and as JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from google.protobuf import json_format
@@ -48,6 +48,11 @@ def progress(generation: generation_pb2.Generation, forecast: generation_pb2.For
     if forecast is not None and forecast.overdue:
         parts.append("longer than expected")
     return ", ".join(parts)
+
+
+def warnings(doubtful: Iterable[error_pb2.FieldViolation]) -> str:
+    """Return a line for each field that Higgsfield may refuse."""
+    return "".join(f"Warning: {one.field}: {one.description}\n" for one in doubtful)
 
 
 def failure_line(failure: error_pb2.Failure) -> str:

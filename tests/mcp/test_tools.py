@@ -14,10 +14,13 @@ import pytest
 from mcp import MCPError
 from mcp.types import CallToolResult
 
+from gateway.catalog import builtin
+from gateway.catalog.model import Model, Origin
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
 from tests.mcp.conftest import Connect, Start, content_of, error, over_stdio, soul, state, text
 
 SEEDANCE = "bytedance/seedance-2.0/text-to-video"
+Z_IMAGE = "z-image/turbo"
 RUNS = 1.5
 """Seconds of the sandbox's clock after which an accepted request runs."""
 
@@ -204,6 +207,23 @@ async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Conn
     shown = [*content_of(newest)["generations"], *content_of(older)["generations"]]
     assert len({generation["id"] for generation in shown}) == 3
     assert "input" not in shown[0]
+
+
+async def test_warnings_about_an_input_are_returned(
+    start: Start, port: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start()
+    short = Model(Z_IMAGE, schema={"properties": {"prompt": {"maxLength": 1}}})
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, builtin.BuiltIn(short, Origin.BUILT_IN, "a page", "2026-10-02"))
+    running.plan(on="models", kind="503", times=100)
+    given = {"input": {"model": {"model_id": Z_IMAGE, "parameters": {"prompt": "a fox"}}}}
+    async with port(running) as client:
+        estimate = await client.call_tool("estimate_generation", given)
+        submitted = await client.call_tool("generate", given | {"wait_seconds": 0})
+    field, description = "input.model.parameters.prompt", "must have at most 1 characters"
+    for result in (estimate, submitted):
+        assert text(result).startswith(f"Warning: {field}: {description}\n")
+        assert content_of(result)["warnings"] == [{"field": field, "description": description}]
 
 
 async def test_models_motions_styles_and_characters_can_be_found_and_used(start: Start, port: Connect) -> None:
