@@ -100,7 +100,10 @@ def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]
     """Yield whether others can read or answer what the gateway sends to its PostgreSQL server."""
     parts = urlsplit(store.url)
     parameters = dict(parse_qsl(parts.query))
-    hosts = (parameters.get("host") or re.sub(r":\d+(?=,|$)", "", parts.netloc.rpartition("@")[2])).split(",")
+    # As libpq does: an address has precedence over a name, and the environment has what the URL lacks.
+    named = parameters.get("host") or re.sub(r":\d+(?=,|$)", "", parts.netloc.rpartition("@")[2])
+    addresses = parameters.get("hostaddr") or environment.get("PGHOSTADDR")
+    hosts = (addresses or named or environment.get("PGHOST", "")).split(",")
     local = all(not host or host.startswith("/") or Address(host.strip("[]"), 0).loopback for host in hosts)
     mode = parameters.get("sslmode") or environment.get("PGSSLMODE", "")
     if not local and mode != "verify-full":

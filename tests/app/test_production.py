@@ -90,10 +90,27 @@ def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp
         ("user@127.0.0.1:5432/gateway", True),
         ("user@[::1]:5432/gateway", True),
         ("/gateway?host=/run/postgresql", True),
+        ("localhost/gateway?hostaddr=10.0.0.5", False),
     ],
 )
 def test_a_postgresql_server_elsewhere_must_be_verified(safe: dict[str, str], server: str, verified: bool) -> None:
     given = safe | {"HFGATEWAY_STORE_URL": f"postgresql://{server}"}
+    assert names(given) == ([] if verified else ["HFGATEWAY_STORE_URL"])
+
+
+@pytest.mark.parametrize(
+    ("variables", "verified"),
+    [
+        ({"PGHOST": "db.example.com"}, False),
+        ({"PGHOSTADDR": "10.0.0.5"}, False),
+        ({"PGHOST": "db.example.com", "PGSSLMODE": "verify-full"}, True),
+        ({"PGHOST": "/run/postgresql"}, True),
+    ],
+)
+def test_a_postgresql_server_may_be_named_by_the_environment(
+    safe: dict[str, str], variables: dict[str, str], verified: bool
+) -> None:
+    given = safe | {"HFGATEWAY_STORE_URL": "postgresql:///gateway"} | variables
     assert names(given) == ([] if verified else ["HFGATEWAY_STORE_URL"])
 
 
