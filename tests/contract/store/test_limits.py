@@ -17,8 +17,8 @@ from gateway.generations.limits import (
     UnpricedError,
     Use,
 )
-from gateway.generations.model import Generation, State, Steady
-from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
+from gateway.generations.model import Generation, Source, State, Steady
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
 from gateway.generations.usage import UsageQuery
 from gateway.store.store import Store
@@ -206,6 +206,17 @@ async def test_sums_survive_deletion_and_retention(store: Store) -> None:
             await store.deletions.delete(done, at_upstream=False, steady=Steady(NOW))
     assert await store.deletions.prune(Steady(NOW + 60), Steady(NOW)) == 1
     assert (await use(store)).day_spent == 2 * MILLION
+
+
+async def test_usage_counts_a_generation_with_any_text_of_higgsfield(store: Store) -> None:
+    begins = f"{int(NOW * 1000):012x}"
+    waiting = await claimed(store, priced(id=f"{begins[:8]}-{begins[8:]}-1"))
+    queued = await save(store, waiting, accepted(waiting, "request"))
+    odd = replace(report("request", State.COMPLETED), used_input={"prompt": "a \0 fox \\u0000"})
+    await save(store, queued, after(queued, Reported(odd, Source.POLL), 60.0))
+    since = queued.spec.create_time
+    (row,) = await store.usage.usage(UsageQuery(since, since + 1, "", ()))
+    assert (row.state, row.generations, row.waits, row.runs) == (State.COMPLETED, 1, 1, 1)
 
 
 async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> None:

@@ -861,7 +861,9 @@ SELECT
     count(begun) FILTER (WHERE state = 5) AS runs,
     coalesce(sum(end_time - begun) FILTER (WHERE state = 5), 0) AS ran
 FROM generations, LATERAL (
-    SELECT coalesce(shown::jsonb ->> 'start_time', shown::jsonb ->> 'accept_time')::double precision AS begun
+    -- PostgreSQL refuses JSON with a NUL, which a text of Higgsfield may have.
+    SELECT coalesce(content ->> 'start_time', content ->> 'accept_time')::double precision AS begun
+    FROM (SELECT replace(shown, '\u0000', '\ufffd')::jsonb AS content) AS read
 ) AS times
 WHERE id >= :first_id::text AND create_time >= :since::double precision AND create_time < :until::double precision
     AND (:of_tenant::text = '' OR tenant = :of_tenant::text)
