@@ -2,12 +2,14 @@
 
 import {
   createClient,
+  DeadlineExceeded,
   type FieldViolation,
   type GatewayClient,
   GatewayError,
   type Generation,
   InvalidCredentials,
   type ListOptions,
+  Unavailable,
 } from "@hfgateway/client/browser";
 import { cameFromInside, type Place, readPlace, writePlace } from "./address.js";
 import { Board, ENDED_AT_FIRST } from "./board.js";
@@ -24,6 +26,7 @@ import { SubmitDialog } from "./submit_dialog.js";
 
 const OLDER = 100;
 const FORECAST_EVERY_MS = 1000;
+const READ_AGAIN_MS = 5000;
 const LINE: Record<LineState, string> = { connecting: "Connecting…", live: "Live", reconnecting: "Reconnecting…" };
 
 let credential = rememberedCredential();
@@ -92,7 +95,13 @@ function read(): void {
     const selection = { labels: parseLabels(place.label), modelIds: place.model ? [place.model] : [], signal };
     void watch(client!, selection).catch((error: unknown) => {
       // If the watch was aborted, another one has replaced it.
-      if (!signal.aborted) failed(error);
+      if (signal.aborted) return;
+      failed(error);
+      // The client gives up on a list after some time, but an open page lasts longer than any outage.
+      if (!(error instanceof Unavailable || error instanceof DeadlineExceeded)) return;
+      setTimeout(() => {
+        if (!signal.aborted) read();
+      }, READ_AGAIN_MS);
     });
   } catch (error) {
     // The URL can have any text in place of labels.

@@ -275,6 +275,22 @@ async def test_the_page_reconnects_after_a_restart(tmp_path: Path, tab: Tab) -> 
         assert [text for text in tab.complaints if "net::ERR_" not in text] == []
 
 
+async def test_the_page_reads_again_after_an_outage_that_its_client_gave_up_on(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path) as running:
+        ended = await running.submit(soul("a fox"))
+        await running.finish(ended.id)
+        lists = "**/*GenerationService/ListGenerations"
+        await tab.page.route(lists, lambda route: route.abort("connectionrefused"))
+        await tab.page.goto(running.gateway.http_address)
+        await expect(tab.page.locator("#trouble")).to_be_visible(timeout=WITHIN)  # after 30 s
+        await tab.page.unroute(lists)
+        await tab.count("ended", 1)
+        await expect(tab.page.locator("#trouble")).to_be_hidden(timeout=WITHIN)
+        await running.submit(soul("an owl"))
+        await tab.count("queued", 1)
+        assert [text for text in tab.complaints if "net::ERR_" not in text] == []
+
+
 async def test_cancel_ends_a_generation_and_hides_its_button(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await running.submit(soul("a fox"))
