@@ -357,6 +357,18 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
             assert second.broken == []
 
 
+async def test_a_dead_gateway_whose_heartbeat_is_in_the_future_is_replaced(
+    emptied: str, postgres: Server, database: str
+) -> None:
+    """The server's clock was set back."""
+    async with opened(emptied) as dead:
+        assert dead.store.lease._beats is not None
+        dead.store.lease._beats.cancel()
+        postgres.execute("UPDATE replicas SET beat = now() + interval '1 hour'", database=database)
+        async with opened(emptied) as successor:
+            assert (await successor.store.claims.claim(examples.claim())).new
+
+
 async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

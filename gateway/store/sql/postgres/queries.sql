@@ -40,13 +40,15 @@ RETURNING (SELECT concat_ws(' ', count(*), count(revoke_time), sum(expire_time))
 
 -- name: take
 -- Take the lease if it is free or its holder is dead, with a first heartbeat, and forget replicas that were dead for a
--- day. `own` is the fence with which this replica has the lease already, because the answer to an earlier execution was
--- lost. Returns the next fence, whether the last holder gave the lease back, and the number of beats.
+-- day. A heartbeat in the future is none of a living holder: the server's clock was set back. `own` is the fence with
+-- which this replica has the lease already, because the answer to an earlier execution was lost. Returns the next fence,
+-- whether the last holder gave the lease back, and the number of beats.
 WITH taken AS (
     UPDATE lease SET replica = :replica, fence = lease.fence + 1, released = false
     FROM lease AS before
     WHERE (lease.replica IS NULL OR (lease.replica = :replica AND lease.fence = :own) OR NOT EXISTS (
-        SELECT FROM replicas WHERE replicas.replica = lease.replica AND beat > now() - make_interval(secs => :dead)
+        SELECT FROM replicas WHERE replicas.replica = lease.replica
+            AND abs(extract(epoch FROM now() - beat)) < :dead
     )) AND before.one = lease.one AND before.fence = lease.fence
     RETURNING lease.fence, before.released
 ),
@@ -93,7 +95,7 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 SELECT (SELECT writes FROM log LIMIT 1) AS writes, (SELECT value FROM meta WHERE name = 'epoch') AS epoch,
     coalesce(held.address, '') AS holder,
     coalesce((SELECT value FROM meta WHERE name = 'peer ' || held.fence), '') AS peer,
-    held.beat IS NULL OR held.beat <= now() - make_interval(secs => :dead) AS vacant,
+    held.beat IS NULL OR abs(extract(epoch FROM now() - held.beat)) >= :dead AS vacant,
     CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own, change.*
 FROM (
     -- The limit keeps the planner from taking a table without statistics for a large one.
