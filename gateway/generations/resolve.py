@@ -128,11 +128,11 @@ class Resolver:
 
     async def _is_safe(self, generation: Generation) -> bool:
         """Return whether Higgsfield certainly still knows the key."""
-        repeats_off = self._sender.repeats_off(generation.spec.account)
-        if not due_steps.may_repeat(generation, self._rules, self._clock.moment(), repeats_off=repeats_off):
-            return False
         first = generation.first_sent_at
-        return first is not None and bool(await self._trusted_time.is_open(first, self._rules.window))
+        if first is None or not await self._trusted_time.is_open(first, self._rules.window):
+            return False
+        repeats_off = self._sender.repeats_off(generation.spec.account)  # may have been turned off meanwhile
+        return due_steps.may_repeat(generation, self._rules, self._clock.moment(), repeats_off=repeats_off)
 
     async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
         """Make a new generation for a request that was found after its generation had become LOST, in one commit.

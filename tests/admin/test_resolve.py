@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, request_of, resolve, submit_and_lose
-from tests.support.running import Running, eventually, name_of, public_url, soul
+from tests.support.running import CREDENTIALS, Running, eventually, name_of, public_url, soul
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, webhook_body
 
@@ -248,6 +248,25 @@ async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: S
     assert (first.idempotency_key, second.replayed) == (second.idempotency_key, True)
     assert queued.upstream.request_id == request_of(running, "a fox")
     assert len(running.ledger.charges) == 1
+
+
+async def test_a_resubmission_needs_acceptance_if_repeats_are_turned_off_while_its_age_is_checked(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Higgsfield's time is asked for, which may take a minute. Meanwhile a second request of a generation is found."""
+    running = await start(UPSTREAM_IDEMPOTENCY="v2")
+    core = running.gateway._core
+    core._tasks[0].cancel()  # the follower, which would repeat it too
+    uncertain = await submit_and_lose(running, "a fox")
+    is_open = core.trusted_time.is_open
+
+    async def meanwhile(*of: Any) -> bool | None:
+        core.sender._repeats_off.add(CREDENTIALS.account)
+        return await is_open(*of)
+
+    monkeypatch.setattr(core.trusted_time, "is_open", meanwhile)
+    assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
+    assert len(running.ledger.submissions) == 1
 
 
 async def test_concurrent_resubmissions_are_sent_once(running: Running) -> None:

@@ -261,9 +261,9 @@ def test_every_response_is_sent_by_a_function_with_failpoints() -> None:
             f"{adapter} bound_handlers",
             "rpc/forwarding.py add_webhooks",
         }
-    for name in ("_unary", "_stream", "_gathering", "abort"):
+    for name in ("_unary", "_stream", "_client_stream", "abort"):
         assert calls(function(adapter, name), "failpoints.before"), name
-    for name in ("_unary", "_stream", "_gathering"):
+    for name in ("_unary", "_stream", "_client_stream"):
         assert calls(function(adapter, name), "_end_with_a_failpoint"), name
     assert callers("uvicorn.Config") == {"web/server.py __init__"}
     (config,) = (call for one in functions(GATEWAY / "web/server.py") for call in calls(one, "uvicorn.Config"))
