@@ -56,7 +56,7 @@ class Page(Generic[T]):
 def _read_place(text: str) -> tuple[str | float, ...]:
     try:
         return tuple(json.loads(text))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise invalid_field("page_token", "was not issued by this gateway") from None
 
 

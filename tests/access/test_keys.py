@@ -12,6 +12,7 @@ import pytest
 
 from gateway.access import keys
 from gateway.cli import exits
+from gateway.rpc import page_tokens, pages
 from gateway.store.sqlite import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -111,7 +112,11 @@ async def test_a_page_of_keys_begins_after_the_one_before(running: Running) -> N
     everyone = [key.id for key in running.gateway.access.listed() if key.tenant == "red"]
     assert [key.id for key in (*first.api_keys, *second.api_keys)] == everyone
     assert (len(first.api_keys), second.next_page_token) == (2, "")
+    forged = [
+        page_tokens.page_token(text, pages._others(request)) for text in ("[" * 100_000, "[{}]", "5", "null", "x")
+    ]
     for wrong in (
+        *(admin_pb.ListApiKeysRequest(page_size=2, page_token=one, tenant="red") for one in forged),
         admin_pb.ListApiKeysRequest(page_size=-1),
         admin_pb.ListApiKeysRequest(page_size=2, page_token=token),
         admin_pb.ListApiKeysRequest(page_token="x"),
