@@ -18,6 +18,8 @@ from hfgateway.v1.generation_input_pb2 import GenerationInput
 Generation = generation_pb2.Generation
 DEFAULT_WAIT, LONGEST_WAIT = 45, 3600
 """Seconds that a tool waits for a generation. The default is below 60 s, the time limit of most clients."""
+LONGEST_DURATION = 315_576_000_000
+"""The most seconds of a google.protobuf.Duration."""
 DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
 
 
@@ -103,6 +105,7 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
                 "start_timeout_seconds": {
                     "type": "number",
                     "minimum": 1,
+                    "maximum": LONGEST_DURATION,
                     "description": "Cancel the generation, free of charge, if it has not started after this time.",
                 },
             },

@@ -164,6 +164,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "unknown names": ({"input": {"soul": {"promt": "x"}}, "sead": 7}, ["input.soul.promt", "sead"]),
     "wrong types": (soul("x", seed="seven", batch_size=1.5), ["input.soul.batch_size", "input.soul.seed"]),
     "an unknown value": (soul("x", version="V9"), ["input.soul.version"]),
+    "a time that no message can hold": (soul("x") | {"start_timeout_seconds": 1e300}, ["start_timeout_seconds"]),
     "a wrong element": ({"input": {"dop": {"image_urls": ["http://a.test/b.png", 7]}}}, ["input.dop.image_urls[1]"]),
     "a number that is too large": (soul("x", seed=2**40), ["input"]),
     "the gateway's own check": (soul("x", seed=0, style_strength=2), ["input.soul.seed", "input.soul.style_strength"]),
