@@ -157,7 +157,7 @@ class Tail:
             database.notify(self._saved(changes))
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
-        if self.following and time.monotonic() > self.read_at + OUTAGE:
+        if self.following and 0.0 < self.read_at < time.monotonic() - OUTAGE:  # the first read shows no outage
             self._down_at = time.monotonic()
         self.read_at = before
         database.mended()

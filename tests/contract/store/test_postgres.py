@@ -369,6 +369,28 @@ async def test_a_dead_gateway_whose_heartbeat_is_in_the_future_is_replaced(
             assert (await successor.store.claims.claim(examples.claim())).new
 
 
+async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
+    emptied: str, postgres: Server, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only after an outage of the server has a leader time to return."""
+    from gateway.store.postgres import tail
+    from gateway.store.postgres.store import PostgresStore
+
+    monkeypatch.setattr(tail, "LEADER_FIRST", 3600.0)
+    async with opened(emptied) as dead:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        try:
+            await replica.begin(0, lambda _: None)
+            assert dead.store.lease._beats is not None
+            dead.store.lease._beats.cancel()
+            postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
+            async with asyncio.timeout(30.0):
+                await replica.follow(lambda: None)
+            assert replica.leads
+        finally:
+            await replica.close()
+
+
 async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
