@@ -16,6 +16,7 @@ from gateway.generations.stores import Saved
 RECENT = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
 LONG_AGO = -math.inf
+"""Earlier than every time. All entries share this object, which saves memory."""
 
 
 class Entry(Signals):

@@ -492,7 +492,7 @@ class Follower:
         first = generation.first_sent_at
         assert first is not None
         remembered = await self._trusted_time.is_open(first, self._rules.window)
-        due = self._next_due(generation)  # repeats may have been turned off meanwhile
+        due = self._next_due(generation)  # while the time was asked for, repeats may have been turned off
         if remembered and due is not None and due.step is Step.SEND:
             await self._mark_and_send(generation)
         else:
@@ -540,7 +540,7 @@ class Follower:
             )
             if cancel:
                 # The decision is the follower's, even if a caller's read has caused this poll: the audit log must not
-                # name that caller. The poll has a task of its own, so this changes no other context.
+                # name that caller. Each poll runs in its own task, so this changes no other context.
                 caller.set(None)
                 silent = not await self._cancel(generation)
             report = await self._upstream.status(generation)

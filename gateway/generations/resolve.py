@@ -89,7 +89,7 @@ class Resolver:
             if generation.done:
                 return await self._successor(generation, report)
             bound = await self._service.observe(generation, Accepted(report, Source.OPERATOR))
-            await self._sender.handle_stray(generation, bound)  # it may have got another request meanwhile
+            await self._sender.handle_stray(generation, bound)  # another request may have been bound first
             return bound
         except RequestIdTakenError:
             raise invalid_field("request_id", "belongs to another generation") from None
@@ -131,13 +131,15 @@ class Resolver:
         first = generation.first_sent_at
         if first is None or not await self._trusted_time.is_open(first, self._rules.window):
             return False
-        repeats_off = self._sender.repeats_off(generation.spec.account)  # may have been turned off meanwhile
+        # Only now, because repeats may have been turned off while the time was asked for.
+        repeats_off = self._sender.repeats_off(generation.spec.account)
         return due_steps.may_repeat(generation, self._rules, self._clock.moment(), repeats_off=repeats_off)
 
     async def _successor(self, lost: Generation, report: StatusReport) -> Generation:
-        """Make a new generation for a request that was found after its generation had become LOST, in one commit.
+        """Make a new generation for a request that was found after its generation had become LOST.
 
-        Otherwise a request that is bound elsewhere meanwhile would leave a generation that was never sent.
+        One commit stores both. With two, the first would leave a generation that was never sent, if another generation
+        got the request before the second.
         """
         moment = self._clock.moment()
         spec = replace(

@@ -1,7 +1,5 @@
 """The handlers of CallbackService."""
 
-import hashlib
-
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState
@@ -45,7 +43,7 @@ class CallbackHandlers:
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
         """Return a page of callbacks, newest first."""
         size = _size(request.page_size)
-        asked = _hash("callbacks", call.tenant)
+        asked = page_tokens.scope("callbacks", call.tenant)
         before = page_tokens.read_page_token(request.page_token, asked)
         older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
         last = older[size - 1].id if len(older) > size else None
@@ -98,7 +96,7 @@ class CallbackHandlers:
         size = _size(request.page_size)
         if not request.callback_id:
             raise invalid_field("callback_id", "is required")
-        asked = _hash(call.tenant, request.callback_id, request.generation_id, str(request.failed_only))
+        asked = page_tokens.scope(call.tenant, request.callback_id, request.generation_id, str(request.failed_only))
         found = await self._callbacks.deliveries(
             call.tenant,
             request.callback_id,
@@ -191,11 +189,6 @@ def _size(asked: int) -> int:
     if asked < 0:
         raise invalid_field("page_size", "must not be negative")
     return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
-
-
-def _hash(*parts: str) -> bytes:
-    """Return the hash that binds a page token to a request."""
-    return hashlib.sha256("\0".join(parts).encode()).digest()[:8]
 
 
 def _place(token: str | None) -> tuple[float, str, int]:

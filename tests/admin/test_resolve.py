@@ -253,18 +253,18 @@ async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: S
 async def test_a_resubmission_needs_acceptance_if_repeats_are_turned_off_while_its_age_is_checked(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Higgsfield's time is asked for, which may take a minute. Meanwhile a second request of a generation is found."""
+    """A second request is found while the gateway asks for Higgsfield's time, which may take a minute."""
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     core = running.gateway._core
     core._tasks[0].cancel()  # the follower, which would repeat it too
     uncertain = await submit_and_lose(running, "a fox")
     is_open = core.trusted_time.is_open
 
-    async def meanwhile(*of: Any) -> bool | None:
+    async def turn_off_first(*of: Any) -> bool | None:
         core.sender._repeats_off.add(CREDENTIALS.account)
         return await is_open(*of)
 
-    monkeypatch.setattr(core.trusted_time, "is_open", meanwhile)
+    monkeypatch.setattr(core.trusted_time, "is_open", turn_off_first)
     assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
     assert len(running.ledger.submissions) == 1
 

@@ -74,7 +74,7 @@ class Process:
         self._stopped = self._stopped or []
 
     def resume(self) -> None:
-        """Let a stopped process go on. What has become ready meanwhile runs at once."""
+        """Let a stopped process go on. What has become ready since it was stopped runs at once."""
         ready, self._stopped = self._stopped or [], None
         asyncio.get_running_loop()._ready.extend(ready)  # type: ignore[attr-defined]
 

@@ -268,7 +268,7 @@ class DatabaseServer:
         return self.world.now + self.clock_skew
 
     def _holder(self) -> int | None:
-        """Return the process that took the lease last, if nobody has given it back since."""
+        """Return the process that took the lease last; None if the lease was given back."""
         return self.takeovers[-1].process if self.takeovers else None
 
     def _name(self, statement: Statement) -> str:
@@ -359,7 +359,7 @@ def real_server() -> Iterator[None]:
 
 @cache
 def connected() -> psycopg.Connection[Any]:
-    """Return this process's connection to a database of its own with the present schema. Needs `real_server`."""
+    """Return this process's connection to its own database, which has the present schema. Needs `real_server`."""
     url = os.environ[URL]
     name = f"simulation_{os.getpid()}"
     with psycopg.connect(url, autocommit=True, user="postgres") as connection:

@@ -137,7 +137,7 @@ def _deleting(planned: ReplicaPlan) -> None:
 
 @mutation("still shows", 1, focus=_deleting, among=REPLICA_MUTATIONS)
 def removal_without_the_end_is_not_noticed() -> Iterator[None]:
-    """Watchers of a replica that has not read an end before the removal are not told. Found by the simulation."""
+    """A replica reads the removal of a generation without its end, and does not notify the watchers."""
 
     def miss_end(self: Feed, entry: Entry, removal: Change | None) -> None:
         """Do nothing."""

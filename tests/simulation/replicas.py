@@ -132,7 +132,7 @@ class Ports:
     # -- What the gateway uses -----------------------------------------------------------------------------------------
 
     def not_serving(self) -> None:
-        """Do nothing: nobody asks for its health."""
+        """Do nothing: no test asks for its health."""
 
     async def open_grpc(self) -> str:
         """Accept calls and webhooks."""

@@ -122,6 +122,18 @@ class Plan(Scenario):
     """The probability that the end of a process at a chosen step is a SIGTERM. The others are crashes."""
 
 
+class Draws(random.Random):
+    """Draws the parameters of a plan."""
+
+    def probability(self, likely: float, least: float, most: float) -> float:
+        """Return a log-uniform number from `least` to `most` with the probability `likely`; otherwise 0."""
+        return least * (most / least) ** self.random() if self.random() < likely else 0.0
+
+    def count(self, likely: float, most: int) -> int:
+        """Return a number from 1 to `most` with the probability `likely`; otherwise 0."""
+        return self.randint(1, most) if self.random() < likely else 0
+
+
 ADOPTED_IN, ADOPTED_AT = 16, 11
 """Requests are adopted in every sixteenth seed, so that the other seeds stay as they were without adoption."""
 BUDGETS_IN, BUDGETS_AT = 16, (6, 13)
@@ -135,16 +147,8 @@ ACCOUNTS_IN, ACCOUNTS_AT = 16, (1, 10)
 
 def plan(seed: int) -> Plan:
     """Return the plan of a seed."""
-    rng = random.Random(f"plan {seed}")
-
-    def probability(likely: float, least: float, most: float) -> float:
-        """Return a log-uniform number from `least` to `most` with the probability `likely`; otherwise 0."""
-        return least * (most / least) ** rng.random() if rng.random() < likely else 0.0
-
-    def count(likely: float, most: int) -> int:
-        """Return a number from 1 to `most` with the probability `likely`; otherwise 0."""
-        return rng.randint(1, most) if rng.random() < likely else 0
-
+    rng = Draws(f"plan {seed}")
+    probability, count = rng.probability, rng.count
     horizon = rng.choices((60.0, 600.0, 2 * HOUR, 4 * DAY), (4, 4, 2, 1))[0]
     long = horizon > HOUR
     webhooks = rng.random() < 0.4

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -34,7 +33,7 @@ from tests.simulation.postgres import (
     simulated_connections,
 )
 from tests.simulation.replicas import Balancer, Node, simulated_ports
-from tests.simulation.run import SUBMITTED, Report, Scenario, Simulation, default_settings, run
+from tests.simulation.run import SUBMITTED, Draws, Report, Scenario, Simulation, default_settings, run
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
 MAX_STEPS = 2_000_000
@@ -87,12 +86,8 @@ FAULTS = ("kill", "sigterm", "pause", "partition", "isolation", "cut_off", "data
 
 def plan(seed: int) -> ReplicaPlan:
     """Return the plan of a seed."""
-    rng = random.Random(f"replicas {seed}")
-
-    def probability(likely: float, least: float, most: float) -> float:
-        """Return a log-uniform number from `least` to `most` with the probability `likely`; otherwise 0."""
-        return least * (most / least) ** rng.random() if rng.random() < likely else 0.0
-
+    rng = Draws(f"replicas {seed}")
+    probability = rng.probability
     horizon = rng.choices((20.0, 60.0, 180.0), (4, 4, 2))[0]
     webhooks = rng.random() < 0.4
     signs = webhooks and rng.random() < 0.6

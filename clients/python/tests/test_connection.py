@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,19 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
-async def test_a_mistake_in_the_options_is_not_retried_and_the_error_has_the_address_and_the_cause(
-    gateway: ScriptedGateway, certificate: tuple[Path, Path]
-) -> None:
+@pytest.fixture
+async def secured(certificate: tuple[Path, Path]) -> AsyncIterator[ScriptedGateway]:
+    """A gateway with TLS."""
     cert, key = certificate
-    secured = ScriptedGateway()
-    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    gateway = ScriptedGateway()
+    await gateway.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
+    yield gateway
+    await gateway.stop()
+
+
+async def test_a_mistake_in_the_options_is_not_retried_and_the_error_has_the_address_and_the_cause(
+    gateway: ScriptedGateway, secured: ScriptedGateway, certificate: tuple[Path, Path]
+) -> None:
     mistakes = [
         ("gateway.invalid:443", True, "Domain name not found|Name or service not known"),
         (secured.address, True, "CERTIFICATE_VERIFY_FAILED"),
@@ -75,7 +83,6 @@ async def test_a_mistake_in_the_options_is_not_retried_and_the_error_has_the_add
                 await client.get("g1")
         assert address in raised.value.message
         assert (raised.value.retryable, retries) == (False, [])
-    await secured.stop()
 
 
 async def test_check_fails_at_once_with_the_address_and_the_cause() -> None:
@@ -95,18 +102,15 @@ async def test_check_succeeds_and_reports_a_wrong_key(gateway: ScriptedGateway) 
 
 
 async def test_a_client_that_has_reached_its_gateway_retries_every_failure_to_connect(
-    gateway: ScriptedGateway, certificate: tuple[Path, Path]
+    gateway: ScriptedGateway, secured: ScriptedGateway, certificate: tuple[Path, Path]
 ) -> None:
     """The certificate may be about to change on both sides."""
-    cert, key = certificate
     retried = asyncio.Event()
-    secured = ScriptedGateway()
-    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
     secured.unscripted["GetGeneration"] = FOUND
     async with Proxy() as proxy:
         proxy.target = secured.address
         async with AsyncClient(
-            proxy.address, tls=TlsConfig(ca=cert), on_retry=lambda _error, _delay: retried.set()
+            proxy.address, tls=TlsConfig(ca=certificate[0]), on_retry=lambda _error, _delay: retried.set()
         ) as client:
             await client.get("g1")
             proxy.target = gateway.address  # without TLS
@@ -115,22 +119,18 @@ async def test_a_client_that_has_reached_its_gateway_retries_every_failure_to_co
             await retried.wait()
             proxy.target = secured.address
             assert (await call).id == "g1"
-    await secured.stop()
 
 
 async def test_a_client_whose_first_call_is_a_watch_resumes_it_after_every_failure_to_connect(
-    gateway: ScriptedGateway, certificate: tuple[Path, Path]
+    gateway: ScriptedGateway, secured: ScriptedGateway, certificate: tuple[Path, Path]
 ) -> None:
     """A message shows that the options are right, long before its stream ends."""
-    cert, key = certificate
     retried = asyncio.Event()
-    secured = ScriptedGateway()
-    await secured.start(grpc.ssl_server_credentials([(key.read_bytes(), cert.read_bytes())]))
     secured.on("WatchGeneration", [change("QUEUED", 1), secured.hang], [change("COMPLETED", 2)])
     async with Proxy() as proxy:
         proxy.target = secured.address
         async with AsyncClient(
-            proxy.address, tls=TlsConfig(ca=cert), on_retry=lambda _error, _delay: retried.set()
+            proxy.address, tls=TlsConfig(ca=certificate[0]), on_retry=lambda _error, _delay: retried.set()
         ) as client:
             changes = client.watch("g1")
             assert (await anext(changes)).revision == 1
@@ -143,7 +143,6 @@ async def test_a_client_whose_first_call_is_a_watch_resumes_it_after_every_failu
             await asyncio.wait({rest, again}, return_when=asyncio.FIRST_COMPLETED)
             proxy.target = secured.address
             assert (await rest).revision == 2
-    await secured.stop()
 
 
 async def test_the_last_failure_is_in_the_message_of_a_timeout(gateway: ScriptedGateway) -> None:
