@@ -1,5 +1,7 @@
 """The handlers of CallbackService."""
 
+import re
+
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState
@@ -14,6 +16,8 @@ from hfgateway.v1 import generation_service_pb2
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 500
 _MATCHED = frozenset({"labels", "model_ids", "states"})
+_PLACE = re.compile(r"([0-9]+\.[0-9]+) (\S+) ([0-9]{1,9})")
+"""The position of a delivery in a page token: its creation time, generation and revision."""
 
 
 class CallbackHandlers:
@@ -194,8 +198,7 @@ def _size(asked: int) -> int:
 def _place(token: str | None) -> tuple[float, str, int]:
     if token is None:
         return BEGINNING
-    try:
-        time, generation_id, revision = token.split(" ")
-        return float(time), generation_id, int(revision)
-    except ValueError:
-        raise invalid_field("page_token", "was not issued by this gateway") from None
+    parts = _PLACE.fullmatch(token)
+    if parts is None:
+        raise invalid_field("page_token", "was not issued by this gateway")
+    return float(parts[1]), parts[2], int(parts[3])

@@ -7,7 +7,9 @@ import stat
 
 import pytest
 
+from gateway.access.identity import DEFAULT_TENANT
 from gateway.callbacks.service import MOST_CALLBACKS, MOST_SECRETS, ROTATION
+from gateway.rpc import page_tokens
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of
 from tests.support.running import Running, soul
@@ -120,6 +122,16 @@ async def test_deliveries_are_listed_in_pages(running: Running, receiver: Receiv
     with pytest.raises(RpcFailure) as refused:
         await running.grpc.call("ListDeliveries", request)
     assert refused.value.fields == ["page_token"]
+
+
+@pytest.mark.parametrize("place", ["1.0 g 9223372036854775808", "1.0 g -1", "nan g 1", "1.0 g 1 1", "x g 1"])
+async def test_a_page_token_that_was_not_issued_is_refused(running: Running, receiver: Receiver, place: str) -> None:
+    made = await create(running, receiver.url)
+    scope = page_tokens.scope(DEFAULT_TENANT, made.callback.id, "", "False")
+    request = pb.ListDeliveriesRequest(callback_id=made.callback.id, page_token=page_tokens.page_token(place, scope))
+    with pytest.raises(RpcFailure) as refused:
+        await running.grpc.call("ListDeliveries", request)
+    assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", ["page_token"])
 
 
 @pytest.mark.parametrize(
