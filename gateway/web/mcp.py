@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from gateway.access.identity import Access
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Reason
 from gateway.mcp import render
 from gateway.mcp.server import mcp_server
 from gateway.mcp.tools import all_tools
@@ -21,8 +21,6 @@ from gateway.rpc.errors import failure_message
 from gateway.rpc.over_mcp import HandledPort, Methods
 
 PATH = "/mcp"
-ALLOWED_TO_ALL = "GetGeneration"
-"""A method that every valid credential may call, including watch tokens."""
 
 
 class McpEndpoint:
@@ -84,11 +82,15 @@ class McpEndpoint:
         if origin and origin not in self._allowed_origins and origin.partition("://")[2] != host:
             return Response("this origin is not allowed\n", status_code=403)
         try:
-            self._access.identify(_authorization(request), ALLOWED_TO_ALL)
+            self._access.identify(_authorization(request), "GetGeneration")
         except GatewayError as error:
+            if error.failure.reason is Reason.NOT_ALLOWED:
+                return None  # the credentials are valid, and each tool checks what they allow
             # Without valid credentials, not even the list of tools is returned.
-            failure = render.failure_json(failure_message(error.failure))
-            return JSONResponse({"error": failure}, status_code=401, headers={"www-authenticate": "Bearer"})
+            content = {"error": render.failure_json(failure_message(error.failure))}
+            if error.failure.reason is Reason.GATEWAY_UNAVAILABLE:
+                return JSONResponse(content, status_code=503)
+            return JSONResponse(content, status_code=401, headers={"www-authenticate": "Bearer"})
         return None
 
 

@@ -12,6 +12,7 @@ import pytest
 from mcp import MCPError
 from mcp.types import LATEST_PROTOCOL_VERSION
 
+from gateway.access.scopes import Scope
 from tests.mcp.conftest import Start, content_of, error, over_http, soul, state, text
 from tests.support.running import PATIENCE, Running
 
@@ -79,6 +80,26 @@ async def test_wrong_keys_are_refused_and_watch_tokens_only_watch(start: Start) 
     assert "input" not in content_of(seen)["generation"]
     assert (error(refused)["reason"], error(refused)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
     assert len(running.ledger.submissions) == 1
+
+
+async def test_a_key_may_call_the_tools_that_its_scopes_allow(start: Start) -> None:
+    running = await start(AUTH="keys")
+    _, secret = await running.gateway.access.create_key("shop", "", [Scope.SUBMIT])
+    async with over_http(running, secret) as client:
+        made = content_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"]
+        refused = await client.call_tool("get_generation", {"id": made["id"]})
+    assert (error(refused)["reason"], error(refused)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
+
+
+async def test_credentials_that_cannot_be_checked_now_are_not_called_wrong(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that is told 401 asks its user for another key, although the same one is valid a second later."""
+    running = await start(AUTH="keys")
+    key = await running.key("shop")
+    monkeypatch.setattr(running.gateway.access, "_current", lambda: False)  # as a replica that cannot reach the store
+    status, answer = await post(running, authorization=f"Bearer {key}")
+    assert (status, json.loads(answer)["error"]["reason"]) == (503, "GATEWAY_UNAVAILABLE")
 
 
 async def test_a_revoked_key_ends_calls_in_progress(start: Start) -> None:
