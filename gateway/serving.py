@@ -300,6 +300,8 @@ class Ports:
         """Write the address of the socket to the file beside the store."""
         pointer = admin_pointer(self._settings.store)
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not socket_in_use(self._settings.store):
+            _remove_left_socket(pointer)
         part = pointer.with_name(pointer.name + ".part")
         part.write_text(self._socket)
         # Replace atomically, so that a reader finds the complete address or no file.
@@ -506,6 +508,15 @@ def socket_in_use(store: Store) -> bool:
         probe.connect(admin_pointer(store).read_text().removeprefix("unix:"))
         return True
     return False
+
+
+def _remove_left_socket(pointer: Path) -> None:
+    """Remove the socket and the private folder of a gateway that was killed."""
+    with contextlib.suppress(OSError):
+        left = Path(pointer.read_text().removeprefix("unix:"))
+        if left.is_socket():
+            left.unlink()
+            left.parent.rmdir()
 
 
 def _import_late() -> None:

@@ -14,8 +14,10 @@ import os
 import shutil
 import socket
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Generator
+from multiprocessing.util import Finalize
 from typing import Any
 
 import pytest
@@ -282,7 +284,20 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def use_own_temporary_folder() -> None:
+    """Remove the temporary files of this run at its end. Gateways that tests kill leave theirs behind."""
+    # pytest keeps those of its last runs.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    folder = tempfile.mkdtemp(prefix="tests-")
+    os.chmod(folder, 0o711)  # PostgreSQL may run as another user
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    # After multiprocessing has removed its own folder, which is in this one.
+    Finalize(None, shutil.rmtree, args=(folder, True), exitpriority=-1000)
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # workers inherit the environment
+        use_own_temporary_folder()
     # Until all tests are collected. Every worker collects them, and a tenth of that would be garbage collection.
     gc.disable()
     new_stores.shorten()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import stat
+import tempfile
 from pathlib import Path
 
 import aiohttp
@@ -40,6 +42,25 @@ async def test_the_address_of_the_socket_is_replaced_atomically(running: Running
     assert pointer.read_text() != "unix:of-one-that-was-killed"
     # A concurrent reader would have found the old address, never an empty file.
     assert same_file.read_text() == "unix:of-one-that-was-killed"
+
+
+async def test_a_start_removes_the_socket_and_the_folder_of_a_gateway_that_was_killed(running: Running) -> None:
+    await running.stop_gateway()
+    with tempfile.TemporaryDirectory() as left:
+        old = Path(left, "folder", "admin")
+        old.parent.mkdir()
+        with socket.socket(socket.AF_UNIX) as gone:
+            gone.bind(str(old))
+        admin_pointer(running.store_path).write_text(f"unix:{old}")
+        await running.start_gateway()
+        assert not old.parent.exists()
+
+
+async def test_a_start_removes_nothing_but_a_socket(running: Running) -> None:
+    await running.stop_gateway()
+    admin_pointer(running.store_path).write_text(f"unix:{running.store_path}")
+    await running.start_gateway()
+    assert running.store_path.exists()
 
 
 async def test_the_grpc_port_neither_serves_nor_lists_the_admin_service(running: Running) -> None:
