@@ -354,6 +354,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         recorder=recorder,
         calls=calls,
         feed=feed,
+        admissions=lifecycle.admissions,
         trusted_time=lifecycle.trusted_time,
         budgets=lifecycle.budgets,
         webhook_addresses=lifecycle.webhook_addresses,

@@ -18,6 +18,7 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
 from gateway.config import Settings
+from gateway.generations.admissions import Admissions
 from gateway.generations.adopt import Adopter
 from gateway.generations.budgets import Budgets
 from gateway.generations.clock import rest
@@ -66,6 +67,7 @@ class Core:
     upstream: HiggsfieldAccounts
     accounts: AccountManager
     feed: Feed
+    admissions: Admissions
     trusted_time: TrustedTime
     budgets: Budgets
     sender: Sender

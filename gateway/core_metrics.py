@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from gateway.archive.archiver import Archiver
 from gateway.core import Core
+from gateway.generations.admission import Admission
 from gateway.generations.stores import Saved
 from gateway.replica import Replica
 from gateway.store.store import SharedStore
@@ -27,6 +28,7 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
 
     core.store.change_log.listen(count_ends)
     telemetry.registry.register(core.calls.metrics)
+    _register_accounts(core, telemetry)
     rows = [*_generations(core), *_agents(core), *_characters(core), *_callbacks(core), *_catalogs(core)]
     rows += _webhooks(core)
     if core.archiver is not None:
@@ -53,6 +55,33 @@ def register_role(serving: Callable[[], Core | Replica], telemetry: Telemetry) -
         ("log_age_seconds", "Time since this gateway read the log or, if it leads, stored a heartbeat", age),
     ]
     _register(rows, telemetry)
+
+
+def _register_accounts(core: Core, telemetry: Telemetry) -> None:
+    upstream, admissions, clock = core.upstream, core.admissions, core.clock
+
+    def of_each(read: Callable[[Admission], float | None]) -> Callable[[], dict[str, float]]:
+        def values() -> dict[str, float]:
+            found = {name: read(one) for name, one in admissions.by_name.items()}
+            return {name: value for name, value in found.items() if value is not None}
+
+        return values
+
+    def refused() -> dict[str, float]:
+        names = upstream.refused
+        return {name: name in names for name in admissions.accounts.by_name}
+
+    for name, help_text, read in (
+        ("refused", "1 if Higgsfield's newest response refused its credentials", refused),
+        ("running", "Outputs that may be running at Higgsfield", of_each(lambda one: one.running)),
+        ("waiting", "Generations that wait for their turn", of_each(lambda one: one.waiting)),
+        (
+            "concurrency",
+            "Outputs that may run at once, as configured or learned",
+            of_each(lambda one: one.limit(clock.moment().steady)),
+        ),
+    ):
+        telemetry.watch_each(f"hfgateway_account_{name}", help_text, "account", read)
 
 
 def _register(rows: Sequence[_Row], telemetry: Telemetry) -> None:

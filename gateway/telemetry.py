@@ -7,7 +7,7 @@ import select
 import sys
 import time
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from importlib.metadata import version
 from itertools import accumulate
@@ -118,6 +118,10 @@ class Telemetry:
         """Register a gauge; `read` is called at each scrape."""
         Gauge(name, help_text, registry=self.registry).set_function(read)
 
+    def watch_each(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        """Register a gauge with a label; `read` returns its values by the value of the label at each scrape."""
+        self.registry.register(_Gauges(name, help_text, label, read))
+
     def count(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Register a counter, without `_total` in its name; `read` returns its value at each scrape."""
         self._counts.rows.append((name, help_text, read))
@@ -220,6 +224,20 @@ class _Counts(Collector):
         """Yield the metrics of a scrape."""
         for name, help_text, read in self.rows:
             yield CounterMetricFamily(name, help_text, value=read())
+
+
+class _Gauges(Collector):
+    """Exposes the values of a gauge with one label."""
+
+    def __init__(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
+        self._name, self._help_text, self._label, self._read = name, help_text, label, read
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of a scrape."""
+        metric = GaugeMetricFamily(self._name, self._help_text, labels=[self._label])
+        for value, number in self._read().items():
+            metric.add_metric([value], number)
+        yield metric
 
 
 class _Calls(Collector):

@@ -13,23 +13,23 @@ class Admissions:
     def __init__(self, accounts: Accounts, make: Callable[[], Admission]) -> None:
         self.accounts = accounts
         self._make = make
-        self._by_name: dict[str, Admission] = {}
+        self.by_name: dict[str, Admission] = {}
 
     def of(self, credentials: str) -> Admission:
         """Return the admission of the account with these credentials."""
         name = self.accounts.name_of(credentials) or credentials
-        found = self._by_name.get(name)
+        found = self.by_name.get(name)
         if found is None:
-            found = self._by_name[name] = self._make()
+            found = self.by_name[name] = self._make()
         return found
 
     def tidy(self) -> None:
         """Forget the accounts that were removed."""
-        self._by_name = {name: one for name, one in self._by_name.items() if name in self.accounts.by_name}
+        self.by_name = {name: one for name, one in self.by_name.items() if name in self.accounts.by_name}
 
     def next(self, now: Steady) -> tuple[Admission, GenerationId] | None:
         """Return the id to send next, and the admission that lets it go; see `Admission.next`."""
-        for admission in self._by_name.values():
+        for admission in self.by_name.values():
             generation_id = admission.next(now)
             if generation_id is not None:
                 return admission, generation_id
@@ -53,4 +53,4 @@ class Admissions:
         return sum(one.bytes_of(tenant) for one in self)
 
     def __iter__(self) -> Iterator[Admission]:
-        return iter(self._by_name.values())
+        return iter(self.by_name.values())

@@ -144,6 +144,10 @@ async def test_refused_credentials_of_an_account_hold_up_no_other_one(running: R
     for number in range(8):  # the gate of films would let none of them through
         await accepted(both, f"{number}")
     assert len(sent(running, ADS)) == 9
+    lines = (await running.metrics()).splitlines()
+    for metric, films, ads in (("refused", 1, 0), ("running", 0, 9), ("waiting", 1, 0), ("concurrency", 200, 200)):
+        assert f'hfgateway_account_{metric}{{account="films"}} {films:.1f}' in lines
+        assert f'hfgateway_account_{metric}{{account="ads"}} {ads:.1f}' in lines
     assert await finish(running, agency, owl.id) == "COMPLETED"
     states = {one.name: [c.accepted for c in one.credentials] for one in (await listed(running)).accounts}
     assert states["films"] == [False]
