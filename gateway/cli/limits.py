@@ -51,16 +51,13 @@ def set_limits(
     models = given.pop("models")
     if models is None and all(value is None for value in given.values()):
         raise click.UsageError("name at least one limit, such as --credits-per-day 100")
-    known = [one for one in _listed(operator, tenant) if one.subject == subject]
     request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
-    request.limits.CopyFrom(known[0].limits if known else pb.Limits())
+    request.update_mask.paths.extend(name for name, value in given.items() if value is not None)
     for name, value in given.items():
-        if value == NONE:
-            request.limits.ClearField(name)  # type: ignore[arg-type]
-        elif value is not None:
+        if value not in {None, NONE}:
             setattr(request.limits, name, value if name.startswith("credits") else _number(name, value))
     if models is not None:
-        del request.limits.model_id_prefixes[:]
+        request.update_mask.paths.append("model_id_prefixes")
         request.limits.model_id_prefixes.extend([] if models == NONE else models.replace(",", " ").split())
     answer = operator.ask(lambda admin: admin.SetLimits, request)
     _show(answer.limits)

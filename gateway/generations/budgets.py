@@ -6,7 +6,8 @@ an unknown outcome may be stored.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
@@ -37,6 +38,7 @@ class Budgets:
         self._limits: dict[str, dict[str, Limits]] = {}
         self._tasks = OwnedTasks()
         self._refreshing = asyncio.Lock()
+        self._setting = asyncio.Lock()
         self._take_over(stored)
 
     def limited(self, tenant: str) -> bool:
@@ -79,12 +81,12 @@ class Budgets:
         known = self._trusted_time.known_now()
         return refusal(exceeded, self._clock.moment().steady if known is None else known)
 
-    async def set(self, tenant: str, subject: str, limits: Limits) -> Limited:
-        """Replace the limits of a subject, even if the call is canceled; `Limits()` removes them.
+    async def set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> Limited:
+        """Set these fields of a subject's limits, even if the call is canceled. The others stay as they are stored.
 
-        Returns them with their use. Raises GATEWAY_UNAVAILABLE.
+        Returns the limits with their use. Raises GATEWAY_UNAVAILABLE.
         """
-        return await self._tasks.finish(self._set(tenant, subject, limits))
+        return await self._tasks.finish(self._set(tenant, subject, limits, fields))
 
     async def listed(self) -> Sequence[Limited]:
         """Return all limits, with their use at present. Raises GATEWAY_UNAVAILABLE."""
@@ -121,14 +123,21 @@ class Budgets:
         """Wait until all changes that were started have finished."""
         await self._tasks.drained()
 
-    async def _set(self, tenant: str, subject: str, limits: Limits) -> Limited:
+    async def _set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> Limited:
         await self.learn_time()
-        try:
-            await self._store.set_limits(tenant, subject, limits, self.demand(self._clock.moment()).day)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store did not confirm the limits: set them again") from error
-        found = [one for one in await self.refresh() if (one.tenant, one.subject) == (tenant, subject)]
-        return next(iter(self._at_present(found)), Limited(tenant, subject, Limits()))
+        async with self._setting:  # or of two changes at once, one would be lost
+            stored = self._of(await self._read(), tenant, subject).limits
+            changed = replace(stored, **{name: getattr(limits, name) for name in fields})
+            try:
+                await self._store.set_limits(tenant, subject, changed, self.demand(self._clock.moment()).day)
+            except UnconfirmedError as error:
+                raise gateway_unavailable("the store did not confirm the limits: set them again") from error
+            return self._of(self._at_present(await self.refresh()), tenant, subject)
+
+    @staticmethod
+    def _of(all_limits: Sequence[Limited], tenant: str, subject: str) -> Limited:
+        found = (one for one in all_limits if (one.tenant, one.subject) == (tenant, subject))
+        return next(found, Limited(tenant, subject, Limits()))
 
     def _applying(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> Iterator[tuple[str, Limits]]:
         known = self._limits.get(tenant)

@@ -134,7 +134,7 @@ class AdminHandlers:
         return pb.RevokeApiKeyResponse(api_key=api_key_message(await self._access.revoke_key(request.id)))
 
     async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
-        """Replace the limits of a tenant, a key or a label."""
+        """Set limits of a tenant, a key or a label."""
         now = await self._budgets.set(*limits_of(request))
         return pb.SetLimitsResponse(limits=limits_message(now, await self._budgets.uncertain(now)))
 

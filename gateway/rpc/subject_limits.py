@@ -1,6 +1,7 @@
 """Converts limits of tenants, API keys and labels between messages and values."""
 
 import re
+from collections.abc import Collection
 
 from gateway.access.keys import is_tenant
 from gateway.errors import Violation, invalid_input
@@ -12,14 +13,25 @@ LARGEST = 10**15
 """The largest number of submissions or generations in a limit."""
 _SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9./_-]*")
+FIELDS = {name: name for name in pb.Limits.DESCRIPTOR.fields_by_name} | {"model_id_prefixes": "models"}
+"""The fields of a `Limits` message, and those of `Limits`."""
 _CREDITS = ("credits_per_day", "credits_per_month")
 _COUNTS = ("submissions_per_minute", "in_flight")
 
 
-def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits]:
-    """Return the tenant, the subject and the limits of a request. Raises INVALID_INPUT with all violations."""
+def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collection[str]]:
+    """Return the tenant, the subject and the limits of a request, and the fields of `Limits` to set.
+
+    Raises INVALID_INPUT with all violations.
+    """
     wrong = []
-    subject, given = request.subject or TENANT, request.limits
+    subject, given = request.subject or TENANT, pb.Limits()
+    paths = set(request.update_mask.paths) or FIELDS.keys()
+    if unknown := paths - FIELDS.keys():
+        wrong.append(Violation("update_mask", f"has a path that is not a field of limits: {min(unknown):.100}"))
+    given.CopyFrom(request.limits)
+    for path in FIELDS.keys() - paths:
+        given.ClearField(path)  # type: ignore[arg-type]
     if not is_tenant(request.tenant):
         wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if not _SUBJECT.fullmatch(subject):
@@ -47,7 +59,7 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits]:
         wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MOST_MODELS} prefixes of model ids"))
     if wrong:
         raise invalid_input(wrong)
-    return request.tenant, subject, Limits(models=models, **found)
+    return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]
 
 
 def limits_message(one: Limited, uncertain: int) -> pb.LimitsOfSubject:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -59,8 +60,7 @@ async def test_limits_are_listed_in_pages(running: Running) -> None:
     assert len(listed.out.splitlines()) == 5
 
 
-async def test_limits_that_are_set_together_all_apply(running: Running) -> None:
-    """The limits are read after each change, and a slow connection may return an older reading last."""
+async def test_limits_apply_although_an_older_reading_arrives_late(running: Running) -> None:
     budgets = running.gateway._core.budgets
     read, readings, release = budgets._store.limits, 0, asyncio.Event()
 
@@ -73,7 +73,7 @@ async def test_limits_that_are_set_together_all_apply(running: Running) -> None:
         return found
 
     budgets._store.limits = slow_at_first
-    first = asyncio.create_task(set_limits(running, in_flight=5))
+    first = asyncio.create_task(budgets.refresh())  # as for a claim without a price
     await eventually(lambda: readings == 1)
     second = asyncio.create_task(set_limits(running, subject="label:team=a", model_id_prefixes=["acme/"]))
     await eventually(lambda: second.done() or bool(budgets._refreshing._waiters))
@@ -226,6 +226,25 @@ async def test_wrong_limits_are_refused(running: Running) -> None:
     ):  # fmt: skip
         wrong = admin_pb.SetLimitsRequest(tenant=tenant, subject=subject, limits=admin_pb.Limits(**limits))  # type: ignore[arg-type]
         assert await refused(running, "SetLimits", wrong) == "INVALID_ARGUMENT"
+    for path in ("", "use", "limits.in_flight"):
+        wrong = admin_pb.SetLimitsRequest(tenant="red", update_mask=FieldMask(paths=["in_flight", path]))
+        assert await refused(running, "SetLimits", wrong) == "INVALID_ARGUMENT"
+
+
+async def test_a_mask_sets_some_limits_and_leaves_the_others_also_when_two_are_set_at_once(running: Running) -> None:
+    def only(*paths: str, **limits: Any) -> admin_pb.SetLimitsRequest:
+        mask = FieldMask(paths=paths)
+        return admin_pb.SetLimitsRequest(tenant="default", limits=admin_pb.Limits(**limits), update_mask=mask)
+
+    await set_limits(running, in_flight=1, submissions_per_minute=2)
+    await asyncio.gather(
+        ask(running, "SetLimits", only("in_flight", "credits_per_day", in_flight=3, concurrency_share=4)),
+        ask(running, "SetLimits", only("model_id_prefixes", model_id_prefixes=["acme/"])),
+        ask(running, "SetLimits", only("credits_per_month", credits_per_month="5")),
+        ask(running, "SetLimits", only("submissions_per_minute")),
+    )
+    (found,) = (await ask(running, "ListLimits", admin_pb.ListLimitsRequest())).limits
+    assert found.limits == admin_pb.Limits(in_flight=3, model_id_prefixes=["acme/"], credits_per_month="5")
 
 
 async def test_the_command_sets_shows_lists_and_clears_limits(running: Running) -> None:

@@ -323,6 +323,10 @@ pub struct SetLimitsRequest {
     /// The limits. Without any limit, those of the subject are removed.
     #[prost(message, optional, tag = "3")]
     pub limits: ::core::option::Option<Limits>,
+    /// The fields of limits to set, such as "in_flight". The others stay as they are. A field that is named here and absent
+    /// in limits is removed. Empty: all fields.
+    #[prost(message, optional, tag = "4")]
+    pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SetLimitsResponse {
@@ -971,9 +975,12 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        /// Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
         /// other processes on the same database. What is used of them stays. A new budget counts the generations that are
         /// stored with a price.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
         ///
         /// Retry: safe.
         pub async fn set_limits(
@@ -1416,9 +1423,12 @@ pub mod admin_service_server {
             tonic::Response<super::RevokeApiKeyResponse>,
             tonic::Status,
         >;
-        /// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        /// Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
         /// other processes on the same database. What is used of them stays. A new budget counts the generations that are
         /// stored with a price.
+        ///
+        /// Errors:
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
         ///
         /// Retry: safe.
         async fn set_limits(

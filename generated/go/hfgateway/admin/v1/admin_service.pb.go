@@ -11,6 +11,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	fieldmaskpb "google.golang.org/protobuf/types/known/fieldmaskpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -1705,7 +1706,10 @@ type SetLimitsRequest struct {
 	// What the limits are about, as in LimitsOfSubject. Default: "tenant".
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The limits. Without any limit, those of the subject are removed.
-	Limits        *Limits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	Limits *Limits `protobuf:"bytes,3,opt,name=limits,proto3" json:"limits,omitempty"`
+	// The fields of limits to set, such as "in_flight". The others stay as they are. A field that is named here and absent
+	// in limits is removed. Empty: all fields.
+	UpdateMask    *fieldmaskpb.FieldMask `protobuf:"bytes,4,opt,name=update_mask,json=updateMask,proto3" json:"update_mask,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1757,6 +1761,13 @@ func (x *SetLimitsRequest) GetSubject() string {
 func (x *SetLimitsRequest) GetLimits() *Limits {
 	if x != nil {
 		return x.Limits
+	}
+	return nil
+}
+
+func (x *SetLimitsRequest) GetUpdateMask() *fieldmaskpb.FieldMask {
+	if x != nil {
+		return x.UpdateMask
 	}
 	return nil
 }
@@ -3134,7 +3145,7 @@ var File_hfgateway_admin_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\n" +
-	"&hfgateway/admin/v1/admin_service.proto\x12\x12hfgateway.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\"\xc5\x01\n" +
+	"&hfgateway/admin/v1/admin_service.proto\x12\x12hfgateway.admin.v1\x1a\x1egoogle/protobuf/duration.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dhfgateway/v1/generation.proto\"\xc5\x01\n" +
 	"\x18ResolveGenerationRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
 	"\n" +
@@ -3251,11 +3262,13 @@ const file_hfgateway_admin_v1_admin_service_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
 	"\x06limits\x18\x03 \x01(\v2\x1a.hfgateway.admin.v1.LimitsR\x06limits\x12)\n" +
-	"\x03use\x18\x04 \x01(\v2\x17.hfgateway.admin.v1.UseR\x03use\"x\n" +
+	"\x03use\x18\x04 \x01(\v2\x17.hfgateway.admin.v1.UseR\x03use\"\xb5\x01\n" +
 	"\x10SetLimitsRequest\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
 	"\asubject\x18\x02 \x01(\tR\asubject\x122\n" +
-	"\x06limits\x18\x03 \x01(\v2\x1a.hfgateway.admin.v1.LimitsR\x06limits\"P\n" +
+	"\x06limits\x18\x03 \x01(\v2\x1a.hfgateway.admin.v1.LimitsR\x06limits\x12;\n" +
+	"\vupdate_mask\x18\x04 \x01(\v2\x1a.google.protobuf.FieldMaskR\n" +
+	"updateMask\"P\n" +
 	"\x11SetLimitsResponse\x12;\n" +
 	"\x06limits\x18\x01 \x01(\v2#.hfgateway.admin.v1.LimitsOfSubjectR\x06limits\"g\n" +
 	"\x11ListLimitsRequest\x12\x16\n" +
@@ -3447,6 +3460,7 @@ var file_hfgateway_admin_v1_admin_service_proto_goTypes = []any{
 	(*v1.Generation)(nil),             // 52: hfgateway.v1.Generation
 	(*timestamppb.Timestamp)(nil),     // 53: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),       // 54: google.protobuf.Duration
+	(*fieldmaskpb.FieldMask)(nil),     // 55: google.protobuf.FieldMask
 }
 var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	2,  // 0: hfgateway.admin.v1.ResolveGenerationRequest.lost:type_name -> hfgateway.admin.v1.Lost
@@ -3472,65 +3486,66 @@ var file_hfgateway_admin_v1_admin_service_proto_depIdxs = []int32{
 	23, // 20: hfgateway.admin.v1.LimitsOfSubject.limits:type_name -> hfgateway.admin.v1.Limits
 	24, // 21: hfgateway.admin.v1.LimitsOfSubject.use:type_name -> hfgateway.admin.v1.Use
 	23, // 22: hfgateway.admin.v1.SetLimitsRequest.limits:type_name -> hfgateway.admin.v1.Limits
-	25, // 23: hfgateway.admin.v1.SetLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
-	25, // 24: hfgateway.admin.v1.ListLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
-	53, // 25: hfgateway.admin.v1.ExportAuditRequest.start_time:type_name -> google.protobuf.Timestamp
-	53, // 26: hfgateway.admin.v1.AccountCredentials.create_time:type_name -> google.protobuf.Timestamp
-	34, // 27: hfgateway.admin.v1.Account.credentials:type_name -> hfgateway.admin.v1.AccountCredentials
-	36, // 28: hfgateway.admin.v1.Assignment.accounts:type_name -> hfgateway.admin.v1.WeightedAccount
-	35, // 29: hfgateway.admin.v1.AddAccountResponse.account:type_name -> hfgateway.admin.v1.Account
-	35, // 30: hfgateway.admin.v1.RotateAccountResponse.account:type_name -> hfgateway.admin.v1.Account
-	35, // 31: hfgateway.admin.v1.ListAccountsResponse.accounts:type_name -> hfgateway.admin.v1.Account
-	37, // 32: hfgateway.admin.v1.ListAccountsResponse.assignments:type_name -> hfgateway.admin.v1.Assignment
-	36, // 33: hfgateway.admin.v1.AssignAccountsRequest.accounts:type_name -> hfgateway.admin.v1.WeightedAccount
-	37, // 34: hfgateway.admin.v1.AssignAccountsResponse.assignment:type_name -> hfgateway.admin.v1.Assignment
-	53, // 35: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
-	53, // 36: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
-	50, // 37: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
-	51, // 38: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
-	54, // 39: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
-	54, // 40: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
-	1,  // 41: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
-	5,  // 42: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
-	9,  // 43: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
-	11, // 44: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
-	15, // 45: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
-	17, // 46: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
-	19, // 47: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
-	21, // 48: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
-	26, // 49: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
-	28, // 50: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
-	30, // 51: hfgateway.admin.v1.AdminService.ExportAudit:input_type -> hfgateway.admin.v1.ExportAuditRequest
-	32, // 52: hfgateway.admin.v1.AdminService.GetAuditHead:input_type -> hfgateway.admin.v1.GetAuditHeadRequest
-	38, // 53: hfgateway.admin.v1.AdminService.AddAccount:input_type -> hfgateway.admin.v1.AddAccountRequest
-	40, // 54: hfgateway.admin.v1.AdminService.RotateAccount:input_type -> hfgateway.admin.v1.RotateAccountRequest
-	42, // 55: hfgateway.admin.v1.AdminService.ListAccounts:input_type -> hfgateway.admin.v1.ListAccountsRequest
-	44, // 56: hfgateway.admin.v1.AdminService.RemoveAccount:input_type -> hfgateway.admin.v1.RemoveAccountRequest
-	46, // 57: hfgateway.admin.v1.AdminService.AssignAccounts:input_type -> hfgateway.admin.v1.AssignAccountsRequest
-	48, // 58: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
-	4,  // 59: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
-	6,  // 60: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
-	10, // 61: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
-	12, // 62: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
-	16, // 63: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
-	18, // 64: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
-	20, // 65: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
-	22, // 66: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
-	27, // 67: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
-	29, // 68: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
-	31, // 69: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.ExportAuditResponse
-	33, // 70: hfgateway.admin.v1.AdminService.GetAuditHead:output_type -> hfgateway.admin.v1.GetAuditHeadResponse
-	39, // 71: hfgateway.admin.v1.AdminService.AddAccount:output_type -> hfgateway.admin.v1.AddAccountResponse
-	41, // 72: hfgateway.admin.v1.AdminService.RotateAccount:output_type -> hfgateway.admin.v1.RotateAccountResponse
-	43, // 73: hfgateway.admin.v1.AdminService.ListAccounts:output_type -> hfgateway.admin.v1.ListAccountsResponse
-	45, // 74: hfgateway.admin.v1.AdminService.RemoveAccount:output_type -> hfgateway.admin.v1.RemoveAccountResponse
-	47, // 75: hfgateway.admin.v1.AdminService.AssignAccounts:output_type -> hfgateway.admin.v1.AssignAccountsResponse
-	49, // 76: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
-	59, // [59:77] is the sub-list for method output_type
-	41, // [41:59] is the sub-list for method input_type
-	41, // [41:41] is the sub-list for extension type_name
-	41, // [41:41] is the sub-list for extension extendee
-	0,  // [0:41] is the sub-list for field type_name
+	55, // 23: hfgateway.admin.v1.SetLimitsRequest.update_mask:type_name -> google.protobuf.FieldMask
+	25, // 24: hfgateway.admin.v1.SetLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
+	25, // 25: hfgateway.admin.v1.ListLimitsResponse.limits:type_name -> hfgateway.admin.v1.LimitsOfSubject
+	53, // 26: hfgateway.admin.v1.ExportAuditRequest.start_time:type_name -> google.protobuf.Timestamp
+	53, // 27: hfgateway.admin.v1.AccountCredentials.create_time:type_name -> google.protobuf.Timestamp
+	34, // 28: hfgateway.admin.v1.Account.credentials:type_name -> hfgateway.admin.v1.AccountCredentials
+	36, // 29: hfgateway.admin.v1.Assignment.accounts:type_name -> hfgateway.admin.v1.WeightedAccount
+	35, // 30: hfgateway.admin.v1.AddAccountResponse.account:type_name -> hfgateway.admin.v1.Account
+	35, // 31: hfgateway.admin.v1.RotateAccountResponse.account:type_name -> hfgateway.admin.v1.Account
+	35, // 32: hfgateway.admin.v1.ListAccountsResponse.accounts:type_name -> hfgateway.admin.v1.Account
+	37, // 33: hfgateway.admin.v1.ListAccountsResponse.assignments:type_name -> hfgateway.admin.v1.Assignment
+	36, // 34: hfgateway.admin.v1.AssignAccountsRequest.accounts:type_name -> hfgateway.admin.v1.WeightedAccount
+	37, // 35: hfgateway.admin.v1.AssignAccountsResponse.assignment:type_name -> hfgateway.admin.v1.Assignment
+	53, // 36: hfgateway.admin.v1.QueryUsageRequest.start_time:type_name -> google.protobuf.Timestamp
+	53, // 37: hfgateway.admin.v1.QueryUsageRequest.end_time:type_name -> google.protobuf.Timestamp
+	50, // 38: hfgateway.admin.v1.QueryUsageResponse.groups:type_name -> hfgateway.admin.v1.UsageGroup
+	51, // 39: hfgateway.admin.v1.UsageGroup.by_state:type_name -> hfgateway.admin.v1.UsageGroup.ByStateEntry
+	54, // 40: hfgateway.admin.v1.UsageGroup.mean_wait:type_name -> google.protobuf.Duration
+	54, // 41: hfgateway.admin.v1.UsageGroup.mean_run:type_name -> google.protobuf.Duration
+	1,  // 42: hfgateway.admin.v1.AdminService.ResolveGeneration:input_type -> hfgateway.admin.v1.ResolveGenerationRequest
+	5,  // 43: hfgateway.admin.v1.AdminService.ListUnresolved:input_type -> hfgateway.admin.v1.ListUnresolvedRequest
+	9,  // 44: hfgateway.admin.v1.AdminService.ResolveCharacter:input_type -> hfgateway.admin.v1.ResolveCharacterRequest
+	11, // 45: hfgateway.admin.v1.AdminService.ResolveMessage:input_type -> hfgateway.admin.v1.ResolveMessageRequest
+	15, // 46: hfgateway.admin.v1.AdminService.CreateApiKey:input_type -> hfgateway.admin.v1.CreateApiKeyRequest
+	17, // 47: hfgateway.admin.v1.AdminService.ListApiKeys:input_type -> hfgateway.admin.v1.ListApiKeysRequest
+	19, // 48: hfgateway.admin.v1.AdminService.RotateApiKey:input_type -> hfgateway.admin.v1.RotateApiKeyRequest
+	21, // 49: hfgateway.admin.v1.AdminService.RevokeApiKey:input_type -> hfgateway.admin.v1.RevokeApiKeyRequest
+	26, // 50: hfgateway.admin.v1.AdminService.SetLimits:input_type -> hfgateway.admin.v1.SetLimitsRequest
+	28, // 51: hfgateway.admin.v1.AdminService.ListLimits:input_type -> hfgateway.admin.v1.ListLimitsRequest
+	30, // 52: hfgateway.admin.v1.AdminService.ExportAudit:input_type -> hfgateway.admin.v1.ExportAuditRequest
+	32, // 53: hfgateway.admin.v1.AdminService.GetAuditHead:input_type -> hfgateway.admin.v1.GetAuditHeadRequest
+	38, // 54: hfgateway.admin.v1.AdminService.AddAccount:input_type -> hfgateway.admin.v1.AddAccountRequest
+	40, // 55: hfgateway.admin.v1.AdminService.RotateAccount:input_type -> hfgateway.admin.v1.RotateAccountRequest
+	42, // 56: hfgateway.admin.v1.AdminService.ListAccounts:input_type -> hfgateway.admin.v1.ListAccountsRequest
+	44, // 57: hfgateway.admin.v1.AdminService.RemoveAccount:input_type -> hfgateway.admin.v1.RemoveAccountRequest
+	46, // 58: hfgateway.admin.v1.AdminService.AssignAccounts:input_type -> hfgateway.admin.v1.AssignAccountsRequest
+	48, // 59: hfgateway.admin.v1.AdminService.QueryUsage:input_type -> hfgateway.admin.v1.QueryUsageRequest
+	4,  // 60: hfgateway.admin.v1.AdminService.ResolveGeneration:output_type -> hfgateway.admin.v1.ResolveGenerationResponse
+	6,  // 61: hfgateway.admin.v1.AdminService.ListUnresolved:output_type -> hfgateway.admin.v1.ListUnresolvedResponse
+	10, // 62: hfgateway.admin.v1.AdminService.ResolveCharacter:output_type -> hfgateway.admin.v1.ResolveCharacterResponse
+	12, // 63: hfgateway.admin.v1.AdminService.ResolveMessage:output_type -> hfgateway.admin.v1.ResolveMessageResponse
+	16, // 64: hfgateway.admin.v1.AdminService.CreateApiKey:output_type -> hfgateway.admin.v1.CreateApiKeyResponse
+	18, // 65: hfgateway.admin.v1.AdminService.ListApiKeys:output_type -> hfgateway.admin.v1.ListApiKeysResponse
+	20, // 66: hfgateway.admin.v1.AdminService.RotateApiKey:output_type -> hfgateway.admin.v1.RotateApiKeyResponse
+	22, // 67: hfgateway.admin.v1.AdminService.RevokeApiKey:output_type -> hfgateway.admin.v1.RevokeApiKeyResponse
+	27, // 68: hfgateway.admin.v1.AdminService.SetLimits:output_type -> hfgateway.admin.v1.SetLimitsResponse
+	29, // 69: hfgateway.admin.v1.AdminService.ListLimits:output_type -> hfgateway.admin.v1.ListLimitsResponse
+	31, // 70: hfgateway.admin.v1.AdminService.ExportAudit:output_type -> hfgateway.admin.v1.ExportAuditResponse
+	33, // 71: hfgateway.admin.v1.AdminService.GetAuditHead:output_type -> hfgateway.admin.v1.GetAuditHeadResponse
+	39, // 72: hfgateway.admin.v1.AdminService.AddAccount:output_type -> hfgateway.admin.v1.AddAccountResponse
+	41, // 73: hfgateway.admin.v1.AdminService.RotateAccount:output_type -> hfgateway.admin.v1.RotateAccountResponse
+	43, // 74: hfgateway.admin.v1.AdminService.ListAccounts:output_type -> hfgateway.admin.v1.ListAccountsResponse
+	45, // 75: hfgateway.admin.v1.AdminService.RemoveAccount:output_type -> hfgateway.admin.v1.RemoveAccountResponse
+	47, // 76: hfgateway.admin.v1.AdminService.AssignAccounts:output_type -> hfgateway.admin.v1.AssignAccountsResponse
+	49, // 77: hfgateway.admin.v1.AdminService.QueryUsage:output_type -> hfgateway.admin.v1.QueryUsageResponse
+	60, // [60:78] is the sub-list for method output_type
+	42, // [42:60] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_hfgateway_admin_v1_admin_service_proto_init() }

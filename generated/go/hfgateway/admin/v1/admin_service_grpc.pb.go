@@ -119,9 +119,12 @@ type AdminServiceClient interface {
 	//
 	// Retry: safe.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
-	// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+	// Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
 	// other processes on the same database. What is used of them stays. A new budget counts the generations that are
 	// stored with a price.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
 	//
 	// Retry: safe.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
@@ -466,9 +469,12 @@ type AdminServiceServer interface {
 	//
 	// Retry: safe.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
-	// Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+	// Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
 	// other processes on the same database. What is used of them stays. A new budget counts the generations that are
 	// stored with a price.
+	//
+	// Errors:
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
 	//
 	// Retry: safe.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)

@@ -255,9 +255,12 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetLimits(self, request, context):
-        """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
         other processes on the same database. What is used of them stays. A new budget counts the generations that are
         stored with a price.
+
+        Errors:
+        - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
 
         Retry: safe.
         """

@@ -117,9 +117,12 @@ class AdminServiceStub:
     Retry: safe.
     """
     SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
-    """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+    """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
     other processes on the same database. What is used of them stays. A new budget counts the generations that are
     stored with a price.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
 
     Retry: safe.
     """
@@ -284,9 +287,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe.
     """
     SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
-    """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+    """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
     other processes on the same database. What is used of them stays. A new budget counts the generations that are
     stored with a price.
+
+    Errors:
+      - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
 
     Retry: safe.
     """
@@ -502,9 +508,12 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
-        """Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+        """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
         other processes on the same database. What is used of them stays. A new budget counts the generations that are
         stored with a price.
+
+        Errors:
+          - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
 
         Retry: safe.
         """

@@ -5,7 +5,7 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Generation } from "../../v1/generation_pb.js";
-import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 
 /**
  * Describes the file hfgateway/admin/v1/admin_service.proto.
@@ -830,6 +830,14 @@ export declare type SetLimitsRequest = Message<"hfgateway.admin.v1.SetLimitsRequ
    * @generated from field: hfgateway.admin.v1.Limits limits = 3;
    */
   limits?: Limits | undefined;
+
+  /**
+   * The fields of limits to set, such as "in_flight". The others stay as they are. A field that is named here and absent
+   * in limits is removed. Empty: all fields.
+   *
+   * @generated from field: google.protobuf.FieldMask update_mask = 4;
+   */
+  updateMask?: FieldMask | undefined;
 };
 
 /**
@@ -1697,9 +1705,12 @@ export declare const AdminService: GenService<{
     output: typeof RevokeApiKeyResponseSchema;
   },
   /**
-   * Replaces the limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
+   * Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
    * other processes on the same database. What is used of them stays. A new budget counts the generations that are
    * stored with a price.
+   *
+   * Errors:
+   *   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
    *
    * Retry: safe.
    *
