@@ -34,7 +34,6 @@ from gateway.generations.model import (
     Generation,
     GenerationId,
     IdempotencyKey,
-    MediaKind,
     Source,
     Spec,
     State,
@@ -123,9 +122,9 @@ class Generations(Reads):
         webhook_addresses: WebhookAddresses,
         removals: Removals,
         budgets: Budgets,
-        check: InputCheck | None = None,
-        refuses: Refuses | None = None,
-        bound_to: BoundTo = lambda _, __: None,
+        check: InputCheck,
+        refuses: Refuses,
+        bound_to: BoundTo,
     ) -> None:
         """`refuses` returns further problems of a tenant's submission, without making a call.
 
@@ -174,7 +173,7 @@ class Generations(Reads):
             return await self._submit(tenant, submission)
 
     async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
-        refused = [*await self._refused(submission.given, submission.warn), *self._unusable(tenant, submission)]
+        refused = [*await self._refused(submission.given, submission.warn), *self._refuses(tenant, submission)]
         if refused:
             return await self._taken_before(tenant, submission, invalid_input(refused))
         key = UpstreamKey(self._ids.next(self._clock.moment().wall))
@@ -344,7 +343,7 @@ class Generations(Reads):
             start_by=None if start is None else moment.after(start),
             fail_when_saturated=submission.fail_when_saturated,
             traceparent=tracing.traceparent(),
-            traits=traits(submission.given, self._check.kind(prepared.model_id) if self._check else MediaKind.UNKNOWN),
+            traits=traits(submission.given, self._check.kind(prepared.model_id)),
             key_id=submission.key_id,
             callback_url=submission.callback_url,
         )
@@ -401,14 +400,8 @@ class Generations(Reads):
         usable = (one for one in candidates if not self._admissions.of(one).is_refused(now))
         return next(usable, candidates[0])
 
-    def _unusable(self, tenant: str, submission: Submission) -> Sequence[Violation]:
-        """Return the parts of a submission that the tenant cannot use."""
-        return self._refuses(tenant, submission) if self._refuses else ()
-
     async def _refused(self, given: Input, warn: Warn) -> Sequence[Violation]:
         """Return what the model's schema refuses; warn of what it only doubts."""
-        if self._check is None:
-            return ()
         checked = await self._check.check(given)
         if checked.doubted:
             warn(checked.doubted)

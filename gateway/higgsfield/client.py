@@ -5,7 +5,6 @@ import contextlib
 import json
 import logging
 import re
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -83,8 +82,6 @@ class HiggsfieldClient:
         credentials: Credentials,
         *,
         timeout: float = 60.0,
-        user_agent: str = "hfgateway",
-        tls: ssl.SSLContext | bool = True,
         on_call: OnCall | None = None,
         transport: TransportFrom = LateTransport,
     ) -> None:
@@ -103,13 +100,13 @@ class HiggsfieldClient:
         self._connect_within = min(CONNECT_WITHIN, timeout)
         headers = {
             "Authorization": credentials.header,
-            "User-Agent": user_agent,
+            "User-Agent": "hfgateway",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
         # The transport is used without httpx.AsyncClient: its cookies, redirects, proxies and authentication are not
         # wanted here, and it would double the cost of a call.
-        self._transport = transport(headers, tls)
+        self._transport = transport(headers)
 
     @property
     def account(self) -> str:
@@ -120,10 +117,6 @@ class HiggsfieldClient:
     def origin(self) -> str:
         """The origin for new submissions."""
         return self._origin
-
-    def reaches(self, account: str, origin: str) -> bool:
-        """Return whether requests for that account and origin can be sent with the present settings."""
-        return (account, origin) == (self._account, self._origin)
 
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None

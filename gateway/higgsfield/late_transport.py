@@ -1,6 +1,5 @@
 """Imports the transport with the first request, because the import of aiohttp would double the start-up time."""
 
-import ssl
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,9 +10,8 @@ if TYPE_CHECKING:
 class LateTransport:
     """Makes the transport when it is first used. `headers` are sent with every request."""
 
-    def __init__(self, headers: Mapping[str, str], tls: ssl.SSLContext | bool) -> None:
+    def __init__(self, headers: Mapping[str, str]) -> None:
         self._headers = headers
-        self._tls = tls
         self._real: AioTransport | None = None
 
     @property
@@ -29,9 +27,9 @@ class LateTransport:
     def _load(self) -> "AioTransport":
         from gateway.higgsfield.transport import AioTransport
 
-        self._real = AioTransport(headers=self._headers, tls=self._tls)
+        self._real = AioTransport(headers=self._headers)
         return self._real
 
 
-TransportFrom = Callable[[Mapping[str, str], ssl.SSLContext | bool], LateTransport]
-"""Makes a transport from the headers of every request and the TLS setting."""
+TransportFrom = Callable[[Mapping[str, str]], LateTransport]
+"""Makes a transport from the headers of every request."""

@@ -8,7 +8,6 @@ follow redirects or keep cookies. It is also faster: the pool of httpx walks all
 which at 200 in flight costs ten times the request itself (`bench/`, docs/decisions/0004).
 """
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -34,23 +33,14 @@ class Reply(NamedTuple):
 class AioTransport(httpx.AsyncBaseTransport):
     """Sends each request over aiohttp.
 
-    `headers` are sent with every request. `limit` is the most open connections; 0 means no limit. An idle connection is
-    reused for at most `keepalive` seconds. That is short, because a request on a connection that the other side has
-    just closed looks like a lost response.
+    `headers` are sent with every request. The number of connections is not limited. An idle connection is reused for at
+    most `keepalive` seconds. That is short, because a request on a connection that the other side has just closed looks
+    like a lost response.
     """
 
-    def __init__(
-        self,
-        *,
-        headers: Mapping[str, str] | None = None,
-        limit: int = 0,
-        keepalive: float = 1.0,
-        tls: ssl.SSLContext | bool = True,
-    ) -> None:
+    def __init__(self, *, headers: Mapping[str, str] | None = None, keepalive: float = 1.0) -> None:
         self._headers = headers
-        self._limit = limit
         self._keepalive = keepalive
-        self._tls = tls
         self._session: aiohttp.ClientSession | None = None
 
     async def exchange(
@@ -122,7 +112,7 @@ class AioTransport(httpx.AsyncBaseTransport):
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             headers=self._headers,
-            connector=_GatedConnector(limit=self._limit, ssl=self._tls, keepalive_timeout=self._keepalive),
+            connector=_GatedConnector(limit=0, keepalive_timeout=self._keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
