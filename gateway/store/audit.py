@@ -1,51 +1,34 @@
-"""The audit log on SQLite: the port `AuditStore`, and what the other parts of the store append (docs/audit.md).
+"""The port `AuditStore` on SQLite (docs/audit.md).
 
-An entry is written in the transaction of its change, so that there is one if and only if the other is stored.
+The other parts append entries in the transactions of their changes.
 """
 
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from gateway.audit import GENESIS, Entry, Head, chained
+from gateway.audit import GENESIS, Entry
 from gateway.store import files
 from gateway.store.auditor import described
-from gateway.store.database import StorePart
+from gateway.store.database import StorePart, append_entry
 from gateway.store.files import StoreFileError
-from gateway.store.statements import execute
+from gateway.store.reads import AuditReads
 from gateway.store.writer import Effect
 
 ROWS_AT_ONCE = 1_000
 """Entries of a file that one statement reads."""
 
 
-def append(connection: sqlite3.Connection, sql: Mapping[str, str], text: str | None) -> None:
-    """Append an entry in the transaction of its change; nothing if there is none."""
-    if text is None:
-        return
-    number, previous = connection.execute(sql["read_audit_head"]).fetchone() or (0, GENESIS)
-    number += 1
-    row = {"sequence": number, "text": text, "hash": chained(previous, number, text)}
-    execute(connection, sql["insert_audit"], row)
-
-
-class SqliteAudit(StorePart):
+class SqliteAudit(StorePart, AuditReads):
     """The methods are described in `gateway/audit.py`."""
-
-    async def audit_head(self) -> Head:
-        row = self._one("read_audit_head")
-        return Head() if row is None else Head(*row)
-
-    async def audit_entries(self, first: int, limit: int) -> Sequence[Entry]:
-        return [Entry(*row) for row in self._rows("read_audit", first=first, limit=limit)]
 
     async def record(self, act: str, details: Mapping[str, object]) -> None:
         text = described(act, time.time(), "", "", details)
 
         def write(connection: sqlite3.Connection) -> Effect:
-            append(connection, self._sql, text)
+            append_entry(connection, self._sql, text)
             return None, None
 
         await self._writer.write(None, write)

@@ -4,24 +4,15 @@ import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from gateway.generations.model import (
-    Change,
-    Generation,
-    GenerationId,
-)
-from gateway.generations.stores import (
-    Listener,
-    StoreError,
-)
-from gateway.store.codec import (
-    at_revision,
-    generation_of,
-)
+from gateway.generations.model import Change, Generation, GenerationId
+from gateway.generations.stores import Listener, StoreError
+from gateway.store.codec import at_revision, generation_of
 from gateway.store.database import StorePart
+from gateway.store.reads import ChangeReads
 from gateway.store.statements import execute
 
 
-class SqliteChangeLog(StorePart):
+class SqliteChangeLog(StorePart, ChangeReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     @property
@@ -36,29 +27,12 @@ class SqliteChangeLog(StorePart):
         with contextlib.suppress(StoreError):
             await self._writer.write(None, lambda _: (None, None))
 
-    async def position(self) -> int:
-        row = self._one("read_position")
-        return 0 if row is None else int(row[0])
-
-    async def horizon(self, tenant: str) -> int:
-        row = self._one("read_horizon", tenant=tenant)
-        return 0 if row is None else int(row[0])
-
-    async def changes(self, tenant: str, after_position: int, limit: int) -> Sequence[Change]:
-        changes = []
-        for row in self._rows("read_changes", tenant=tenant, after_position=after_position, limit=limit):
-            generation: Generation | None = None
-            if row["id"] is not None and row["change_shown"]:
-                generation = at_revision(generation_of(row), row["revision"], row["change_shown"])
-            changes.append(Change(row["position"], tenant, row["generation_id"], generation))
-        return changes
-
     async def history(self, generation_id: GenerationId, after_revision: int, limit: int) -> Sequence[Generation]:
-        row = self._one("read_any_generation", id=generation_id)
+        row = await self._one("read_any_generation", id=generation_id)
         if row is None:
             return []
         now = generation_of(row)
-        rows = self._rows("read_history", generation_id=generation_id, after_revision=after_revision, limit=limit)
+        rows = await self._rows("read_history", generation_id=generation_id, after_revision=after_revision, limit=limit)
         return [at_revision(now, row["revision"], row["shown"]) for row in rows]
 
 

@@ -1,24 +1,22 @@
 """The port `CharacterStore` on SQLite: orders of characters, and characters to be deleted."""
 
 import sqlite3
-from collections.abc import Sequence
+from dataclasses import asdict
 
 from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.stores import StoreError
 from gateway.store.database import StorePart
-from gateway.store.rows import creation_of, creation_row
+from gateway.store.reads import CharacterReads
+from gateway.store.rows import creation_row
 from gateway.store.writer import Effect
 
 
-class SqliteCharacters(StorePart):
+class SqliteCharacters(StorePart, CharacterReads):
     """The methods are described in `gateway/characters/ports.py`."""
 
     async def claim(self, creation: Creation) -> None:
-        def write(connection: sqlite3.Connection) -> Effect:
-            return connection.execute(self._sql["insert_character"], creation_row(creation)).rowcount == 1, None
-
-        if not await self._writer.write("character claim", write):
+        if not await self._write("character claim", ("insert_character", creation_row(creation))):
             raise StoreError("the key was freed at the same time")
 
     async def bind(self, creation_id: str, character_id: str) -> None:
@@ -35,30 +33,8 @@ class SqliteCharacters(StorePart):
             raise CharacterTakenError(character_id)
 
     async def free(self, creation_id: str) -> None:
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["delete_unbound_character"], {"id": creation_id})
-            return None, None
-
-        await self._writer.write("character freed", write)
+        await self._write("character freed", ("delete_unbound_character", {"id": creation_id}))
 
     async def remove(self, removal: Removal) -> None:
-        row = {
-            "account": removal.account,
-            "character_id": removal.character_id,
-            "tenant": removal.tenant,
-            "gone": removal.gone,
-        }
-
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["insert_removed_character"], row)
-            return None, None
-
         step = "character gone" if removal.gone else "character removal"
-        await self._writer.write(step, write)
-
-    async def creations(self) -> Sequence[Creation]:
-        return [creation_of(row) for row in self._rows("read_characters")]
-
-    async def removals(self) -> Sequence[Removal]:
-        rows = self._rows("read_removed_characters")
-        return [Removal(row["account"], row["character_id"], row["tenant"], bool(row["gone"])) for row in rows]
+        await self._write(step, ("insert_removed_character", asdict(removal)))

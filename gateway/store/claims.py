@@ -5,22 +5,10 @@ from dataclasses import replace
 
 from gateway.generations.limits import Exceeded, LimitExceededError, UnpricedError, exceeded
 from gateway.generations.model import IdempotencyKey
-from gateway.generations.stores import (
-    Claim,
-    Claimed,
-    RequestIdTakenError,
-    Saved,
-    StoreError,
-)
-from gateway.store import audit, change_log, limits
-from gateway.store.codec import (
-    generation_of,
-    progress_row,
-    request_row,
-    shown,
-    spec_row,
-)
-from gateway.store.database import StorePart
+from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, Saved, StoreError
+from gateway.store import change_log, limits
+from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
+from gateway.store.database import StorePart, append_entry
 from gateway.store.statements import execute
 from gateway.store.writer import Effect
 
@@ -66,7 +54,7 @@ class SqliteClaims(StorePart):
             execute(connection, sql["insert_generation"], row)
             if claim.request is not None:
                 execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
-            audit.append(connection, sql, entry)
+            append_entry(connection, sql, entry)
             change = change_log.append(connection, self._sql, claim.generation, text)
             return change, Saved(spec.id, claim.generation, change)
 
@@ -85,10 +73,10 @@ class SqliteClaims(StorePart):
         return replace(known, new=known.generation_id == spec.id)
 
     async def known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
-        row = self._one("read_key", tenant=tenant, key=key)
+        row = await self._one("read_key", tenant=tenant, key=key)
         if row is None:
             return None
-        stored = self._one("read_generation", id=row["generation_id"], tenant=tenant)
+        stored = await self._one("read_generation", id=row["generation_id"], tenant=tenant)
         generation = None if stored is None else generation_of(stored)
         used = bytes(row["fingerprint"])
         return Claimed(

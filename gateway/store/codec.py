@@ -6,6 +6,7 @@ that a caller can see change; the log of changes has a copy for each revision.
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from sys import intern
 from types import MappingProxyType
@@ -35,6 +36,8 @@ class Row(Protocol):
     """A row that is read by the names of its columns."""
 
     def __getitem__(self, name: str, /) -> Any: ...
+
+    def keys(self) -> Iterable[str]: ...
 
 
 def _encode(value: dict[str, Any]) -> str:

@@ -1,20 +1,25 @@
 """The open SQLite file that all parts of the store share (docs/decisions/0005)."""
 
+import json
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from gateway.audit import GENESIS, chained
 from gateway.generations.stores import Listener, Saved, StoreError
 from gateway.store import files, statements
 from gateway.store.auditor import Auditor
+from gateway.store.codec import Row
 from gateway.store.mark import Mark
-from gateway.store.writer import Writer
+from gateway.store.reads import StoreReads
+from gateway.store.writer import Effect, Writer
 
 log = logging.getLogger(__name__)
 
 WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Callable[[Exception], None]], Writer]
 """Makes the writer, from the connection, the listener of commits, and `broken`."""
+Values = Mapping[str, object]
 
 
 class Database:
@@ -53,11 +58,6 @@ class Database:
                 log.error("the store cannot be read", extra={"error": str(error)})
             raise StoreError("the store cannot be read") from error
 
-    def one(self, name: str, /, **values: object) -> sqlite3.Row | None:
-        """Return the first row that a statement reads; None if there is none. Raises StoreError."""
-        rows = self.rows(name, **values)
-        return rows[0] if rows else None
-
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each group of commits; see `ChangeLog.listen`."""
         self._listeners.append(listener)
@@ -73,7 +73,7 @@ class Database:
             listener(saved)
 
 
-class StorePart:
+class StorePart(StoreReads):
     """A part of the store: one port, on the database that all parts share."""
 
     def __init__(self, database: Database) -> None:
@@ -81,5 +81,36 @@ class StorePart:
         self._writer = database.writer
         self._auditor = database.auditor
         self._sql = database.sql
-        self._rows = database.rows
-        self._one = database.one
+
+    async def _rows(self, name: str, /, **values: object) -> Sequence[Row]:
+        return self._database.rows(name, **values)
+
+    def _array(self, values: Sequence[str]) -> str:
+        return json.dumps([*values])
+
+    async def _write(
+        self, step: str | None, *statements: tuple[str, Values], entry: str | None = None, brief: bool = False
+    ) -> bool:
+        """Execute statements in one commit, and return whether the first one changed a row.
+
+        If so, `entry` is appended to the audit log. See `Writer.write` for the other parameters.
+        """
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            rows = [connection.execute(self._sql[name], values).rowcount for name, values in statements]
+            changed = bool(rows) and rows[0] > 0
+            if changed:
+                append_entry(connection, self._sql, entry)
+            return changed, None
+
+        return bool(await self._writer.write(step, write, brief=brief))
+
+
+def append_entry(connection: sqlite3.Connection, sql: Mapping[str, str], text: str | None) -> None:
+    """Append an entry to the audit log in the transaction of its change; nothing if there is none."""
+    if text is None:
+        return
+    number, previous = connection.execute(sql["read_audit_head"]).fetchone() or (0, GENESIS)
+    number += 1
+    row = {"sequence": number, "text": text, "hash": chained(previous, number, text)}
+    statements.execute(connection, sql["insert_audit"], row)

@@ -1,26 +1,19 @@
 """The port `DeletionStore` on SQLite."""
 
 import sqlite3
-from collections.abc import Sequence
 
-from gateway.generations.model import (
-    Generation,
-    GenerationId,
-    Steady,
-)
-from gateway.generations.stores import (
-    Removal,
-    Saved,
-)
-from gateway.store import audit, change_log
-from gateway.store.database import StorePart
+from gateway.generations.model import Generation, Steady
+from gateway.generations.stores import Removal, Saved
+from gateway.store import change_log
+from gateway.store.database import StorePart, append_entry
+from gateway.store.reads import DeletionReads
 from gateway.store.writer import Effect
 
 ROWS_AT_ONCE = 200
 """Rows that one statement removes. Others get their turn afterwards."""
 
 
-class SqliteDeletions(StorePart):
+class SqliteDeletions(StorePart, DeletionReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def delete(self, generation: Generation, *, at_upstream: bool, steady: Steady) -> None:
@@ -41,36 +34,15 @@ class SqliteDeletions(StorePart):
             if at_upstream:
                 removal = {"request_id": generation.request_id, "account": spec.account, "origin": spec.origin}
                 connection.execute(sql["insert_removal"], of | removal)
-            audit.append(connection, sql, entry)
+            append_entry(connection, sql, entry)
             change = change_log.append_removal(connection, self._sql, generation)
             return None, Saved(spec.id, None, change)
 
         await self._writer.write("delete", write)
 
-    async def deleted(self, tenant: str, generation_id: GenerationId) -> bool | None:
-        row = self._one("read_deletion", generation_id=generation_id, tenant=tenant)
-        return None if row is None else row[0] > 1
-
-    async def removals(self) -> Sequence[Removal]:
-        return [Removal(**row) for row in self._rows("read_removals")]
-
-    async def removal(self, generation_id: GenerationId) -> Removal | None:
-        row = self._one("read_removal", generation_id=generation_id)
-        return None if row is None else Removal(**row)
-
     async def removed(self, removal: Removal) -> None:
         of = {"generation_id": removal.generation_id}
-
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(self._sql["delete_removal"], of)
-            connection.execute(self._sql["mark_key_removed"], of)
-            return None, None
-
-        await self._writer.write("removal", write, brief=True)
-
-    async def prunable(self, ended_before: Steady, keys_before: Steady) -> bool:
-        row = self._one("has_prunable", ended_before=ended_before, keys_before=keys_before)
-        return row is not None and bool(row[0])
+        await self._write("removal", ("delete_removal", of), ("mark_key_removed", of), brief=True)
 
     async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
         ended = {"ended_before": ended_before}

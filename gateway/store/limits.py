@@ -3,36 +3,21 @@
 import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any
+from dataclasses import replace
 
-from gateway.generations.limits import (
-    SPENDS,
-    Limited,
-    Limits,
-    Use,
-    models_in,
-    models_text,
-    parts,
-    settlement,
-    subjects_of,
-)
+from gateway.generations.limits import SPENDS, Limited, Limits, Use, settlement, subjects_of
 from gateway.generations.model import ENDED, Generation, Spec, State
 from gateway.generations.stores import Claim
-from gateway.store import audit
-from gateway.store.codec import Row
-from gateway.store.database import StorePart
+from gateway.store.database import StorePart, append_entry
+from gateway.store.reads import LimitReads, matching
+from gateway.store.rows import limited_of, limits_row, use_row
 from gateway.store.statements import execute
 from gateway.store.writer import Effect
 
 Sql = Mapping[str, str]
-_LIMITS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
-_USE = (
-    "minute", "submissions", "running", "day", "day_reserved", "day_spent", "month_reserved", "month_spent",
-)  # fmt: skip
 
 
-class SqliteLimits(StorePart):
+class SqliteLimits(StorePart, LimitReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def set_limits(self, tenant: str, subject: str, limits: Limits, day: str) -> None:
@@ -42,33 +27,26 @@ class SqliteLimits(StorePart):
         def write(connection: sqlite3.Connection) -> Effect:
             if limits == Limits():
                 if connection.execute(self._sql["delete_limits"], named).rowcount:
-                    audit.append(connection, self._sql, entry)
+                    append_entry(connection, self._sql, entry)
                 return None, None
             row = named | limits_row(limits)
             if connection.execute(self._sql["has_limits"], row).fetchone():
                 return None, None
-            audit.append(connection, self._sql, entry)
+            append_entry(connection, self._sql, entry)
             if connection.execute(self._sql["set_limits"], row).rowcount == 0:
                 connection.execute(self._sql["insert_limits"], row | self._counted(connection, tenant, subject, day))
             return None, None
 
         await self._writer.write("limits", write)
 
-    async def limits(self) -> Sequence[Limited]:
-        return [limited_of(row) for row in self._rows("read_limits")]
-
-    async def uncertain_credits(self, tenant: str, subject: str) -> int:
-        (row,) = self._rows("sum_uncertain", **_matching(tenant, subject))
-        return int(row[0])
-
-    def _counted(self, connection: sqlite3.Connection, tenant: str, subject: str, day: str) -> dict[str, Any]:
-        matching = _matching(tenant, subject)
-        (running,) = execute(connection, self._sql["count_running"], matching).fetchone()
+    def _counted(self, connection: sqlite3.Connection, tenant: str, subject: str, day: str) -> dict[str, object]:
+        found = matching(tenant, subject)
+        (running,) = execute(connection, self._sql["count_running"], found).fetchone()
         if not day:
             (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": tenant}).fetchone()
             day = last or ""
-        sums = execute(connection, self._sql["sum_prices"], matching | {"since": f"{day[:7]}-01"})
-        return asdict(counted(running, day, [tuple(row) for row in sums]))
+        sums = execute(connection, self._sql["sum_prices"], found | {"since": f"{day[:7]}-01"})
+        return use_row(counted(running, day, [tuple(row) for row in sums]))
 
 
 def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[Limited]:
@@ -121,22 +99,5 @@ def counted(running: int, day: str, sums: Iterable[tuple[str, int, int]]) -> Use
     return use
 
 
-def limits_row(limits: Limits) -> dict[str, Any]:
-    """Return the columns of limits."""
-    return {name: getattr(limits, name) for name in _LIMITS} | {"models": models_text(limits.models)}
-
-
-def limited_of(row: Row) -> Limited:
-    """Return the limits in a row, and their use."""
-    limits = Limits(**{name: row[name] for name in _LIMITS}, models=models_in(row["models"]))
-    return Limited(row["tenant"], row["subject"], limits, Use(**{name: row[name] for name in _USE}))
-
-
 def _store(connection: sqlite3.Connection, sql: Sql, one: Limited, use: Use) -> None:
-    row = {"tenant": one.tenant, "subject": one.subject} | {name: getattr(use, name) for name in _USE}
-    execute(connection, sql["update_use"], row)
-
-
-def _matching(tenant: str, subject: str) -> dict[str, Any]:
-    kind, name, value = parts(subject)
-    return {"tenant": tenant, "kind": kind, "name": name, "value": value}
+    execute(connection, sql["update_use"], {"tenant": one.tenant, "subject": one.subject} | use_row(use))

@@ -17,7 +17,8 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.model import Generation
 from gateway.generations.state import Restored, advance, step
 from gateway.generations.stores import UnconfirmedError
-from gateway.store import audit, auditor, files, mark
+from gateway.store import auditor, files, mark
+from gateway.store.database import append_entry
 from gateway.store.files import InUseError, StoreFileError
 from gateway.store.sqlite import SqliteStore
 from gateway.store.store import Store
@@ -111,7 +112,7 @@ async def _renew_epoch(store: SqliteStore) -> None:
         connection.execute(sql["delete_origin"])
         connection.execute(sql["write_epoch"], {"epoch": epoch})
         if connection.execute(sql["read_audit_head"]).fetchone():
-            audit.append(connection, sql, auditor.restored(epoch))
+            append_entry(connection, sql, auditor.restored(epoch))
         return None, None
 
     await store.database.writer.write("new epoch", write)

@@ -1,4 +1,4 @@
-"""Rows of callbacks, deliveries, copies, characters, records of agents' keys, API keys, and catalogs.
+"""Rows of callbacks, deliveries, copies, characters, records of agents' keys, API keys, limits, and catalogs.
 
 As in `codec.py`, one function returns the columns of a value by name, and another the value in a row.
 """
@@ -31,6 +31,7 @@ from gateway.catalog.model import (
 )
 from gateway.characters.model import Creation
 from gateway.generations.inputs import SoulVersion
+from gateway.generations.limits import Limited, Limits, Use, models_in, models_text
 from gateway.generations.model import MediaKind, State
 from gateway.generations.stores import Filter, StoredCredentials, StoreError
 from gateway.store.codec import Row
@@ -39,6 +40,10 @@ log = logging.getLogger(__name__)
 
 TO_BE_REMOVED = 3
 """The `state` of a file that is to be removed from the archive."""
+_LIMITS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
+_USE = (
+    "minute", "submissions", "running", "day", "day_reserved", "day_spent", "month_reserved", "month_spent",
+)  # fmt: skip
 
 
 def _wanted_out(wanted: Filter) -> str:
@@ -254,6 +259,19 @@ def record_of(row: Row) -> KeyRecord:
         after=row["after_message_id"],
         message_id=row["message_id"],
     )
+
+
+def limits_row(limits: Limits) -> dict[str, object]:
+    return {name: getattr(limits, name) for name in _LIMITS} | {"models": models_text(limits.models)}
+
+
+def use_row(use: Use) -> dict[str, object]:
+    return {name: getattr(use, name) for name in _USE}
+
+
+def limited_of(row: Row) -> Limited:
+    limits = Limits(**{name: row[name] for name in _LIMITS}, models=models_in(row["models"]))
+    return Limited(row["tenant"], row["subject"], limits, Use(**{name: row[name] for name in _USE}))
 
 
 async def catalog_row(account: str, origin: str, name: str, catalog: StoredCatalog) -> dict[str, object]:

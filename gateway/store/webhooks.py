@@ -1,21 +1,15 @@
 """The port `WebhookStore` on SQLite."""
 
 import sqlite3
-from collections.abc import Sequence
 
-from gateway.generations.model import (
-    Wall,
-)
-from gateway.generations.stores import (
-    MOST_DELIVERIES,
-    Webhook,
-    WebhookReceipt,
-)
+from gateway.generations.model import Wall
+from gateway.generations.stores import MOST_DELIVERIES, Webhook, WebhookReceipt
 from gateway.store.database import StorePart
+from gateway.store.reads import WebhookReads
 from gateway.store.writer import Effect
 
 
-class SqliteWebhooks(StorePart):
+class SqliteWebhooks(StorePart, WebhookReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
@@ -33,15 +27,6 @@ class SqliteWebhooks(StorePart):
         return result
 
     async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
-        sql = self._sql["mark_webhook_repeatable" if again else "mark_webhook_processed"]
+        statement = "mark_webhook_repeatable" if again else "mark_webhook_processed"
         name = {"generation_id": webhook.generation_id, "name": webhook.name}
-
-        def write(connection: sqlite3.Connection) -> Effect:
-            connection.execute(sql, name)
-            return None, None
-
-        await self._writer.write("webhook processed", write, brief=True)
-
-    async def unprocessed_webhooks(self) -> Sequence[Webhook]:
-        # Without the reports, which are not stored: the status is read from Higgsfield instead.
-        return [Webhook(**row) for row in self._rows("read_unprocessed_webhooks")]
+        await self._write("webhook processed", (statement, name), brief=True)

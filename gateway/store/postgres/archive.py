@@ -1,17 +1,18 @@
 """The port `CopyStore` on PostgreSQL: which outputs are to be copied to an archive, and which have been."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 
-from gateway.archive.model import ArchivedFile, Copy, Part
+from gateway.archive.model import ArchivedFile, Copy
 from gateway.generations.model import Generation, State
 from gateway.store.codec import generation_of
 from gateway.store.postgres.database import StorePart, arrays
-from gateway.store.rows import copy_key, copy_of, copy_row
+from gateway.store.reads import CopyReads
+from gateway.store.rows import copy_key, copy_row
 
 ROWS_AT_ONCE = 200
 
 
-class PostgresCopies(StorePart):
+class PostgresCopies(StorePart, CopyReads):
     """The methods are described in `gateway/archive/ports.py`."""
 
     async def plan_copies(self, copies: Sequence[Copy]) -> None:
@@ -30,14 +31,6 @@ class PostgresCopies(StorePart):
                 yield found
             at, last = rows[-1]["ended_at"], rows[-1]["id"]
 
-    async def due_copies(self, archive: str, now: float, longest: float, limit: int) -> Sequence[Copy]:
-        rows = await self._rows("read_due_copies", archive=archive, now=now, latest=now + longest, limit=limit)
-        return [copy_of(row) for row in rows]
-
-    async def next_copy(self, archive: str, now: float) -> float | None:
-        (row,) = await self._rows("read_next_copy_time", archive=archive, now=now)
-        return None if row["next"] is None else float(row["next"])
-
     async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
         archived = {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
         return bool((await self._write("archived", "keep_copy", copy_key(copy) | archived))["written"])
@@ -48,14 +41,3 @@ class PostgresCopies(StorePart):
 
     async def forget_copy(self, copy: Copy) -> None:
         await self._write("archive removed", "delete_copy", copy_key(copy))
-
-    async def archived(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
-        found: dict[str, dict[Part, ArchivedFile]] = {}
-        for row in await self._rows("read_archived_files", generation_ids=list(generation_ids)):
-            file = ArchivedFile(row["archived_url"], row["size"], row["sha256"])
-            found.setdefault(row["generation_id"], {})[Part(row["output"], row["preview"])] = file
-        return found
-
-    async def copies_waiting(self) -> int:
-        (row,) = await self._rows("count_waiting_copies")
-        return int(row["waiting"])

@@ -1,15 +1,15 @@
 """The port `CallbackStore` on PostgreSQL: callbacks, their secrets and their deliveries."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
-from gateway.callbacks.model import Callback, Delivery, Secret
+from gateway.callbacks.model import Callback, Delivery
 from gateway.store.postgres.database import StorePart, arrays
-from gateway.store.rows import callback_of, callback_row, delivery_of, delivery_row
+from gateway.store.reads import CallbackReads
+from gateway.store.rows import callback_row, delivery_row
 
 
-class PostgresCallbacks(StorePart):
+class PostgresCallbacks(StorePart, CallbackReads):
     """The methods are described in `gateway/callbacks/ports.py`."""
 
     async def add_callback(self, callback: Callback) -> bool:
@@ -22,13 +22,6 @@ class PostgresCallbacks(StorePart):
 
     async def delete_callback(self, callback_id: str) -> None:
         await self._write("callback changed", "delete_callback", {"callback_id": callback_id})
-
-    async def callbacks(self) -> Sequence[Callback]:
-        secrets: dict[str, list[Secret]] = {}
-        for row in await self._rows("read_callback_secrets"):
-            secrets.setdefault(row["callback_id"], []).append(Secret(row["secret"], row["until"]))
-        found = [callback_of(row) for row in await self._rows("read_callbacks")]
-        return [replace(callback, secrets=tuple(secrets.get(callback.id, ()))) for callback in found]
 
     async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
         rows = arrays([delivery_row(delivery) for delivery in taken]) or {name: [] for name in DELIVERY_COLUMNS}
@@ -48,29 +41,6 @@ class PostgresCallbacks(StorePart):
 
     async def drop_delivery(self, delivery: Delivery) -> None:
         await self._write("delivery dropped", "delete_delivery", delivery_row(delivery))
-
-    async def pending_deliveries(self, callback_id: str) -> Sequence[Delivery]:
-        return [delivery_of(row) for row in await self._rows("read_pending_deliveries", callback_id=callback_id)]
-
-    async def delivery(self, callback_id: str, generation_id: str, revision: int) -> Delivery | None:
-        row = await self._one("read_delivery", callback_id=callback_id, generation_id=generation_id, revision=revision)
-        return None if row is None else delivery_of(row)
-
-    async def deliveries(
-        self, callback_id: str, generation_id: str, *, failed_only: bool, before: tuple[float, str, int], limit: int
-    ) -> Sequence[Delivery]:
-        time, generation, revision = before
-        rows = await self._rows(
-            "read_deliveries",
-            callback_id=callback_id,
-            generation_id=generation_id,
-            failed_only=failed_only,
-            before_time=time,
-            before_generation=generation,
-            before_revision=revision,
-            limit=limit,
-        )
-        return [delivery_of(row) for row in rows]
 
 
 DELIVERY_COLUMNS = (

@@ -8,9 +8,10 @@ from gateway.store.codec import at_revision, generation_of
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.tail import Tail
+from gateway.store.reads import ChangeReads
 
 
-class PostgresChangeLog(StorePart):
+class PostgresChangeLog(StorePart, ChangeReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     def __init__(self, database: Database, writer: LogWriter, tail: Tail) -> None:
@@ -30,23 +31,6 @@ class PostgresChangeLog(StorePart):
             await self._tail.caught_up()
         else:
             await self._writer.announced()
-
-    async def position(self) -> int:
-        row = await self._one("read_position")
-        return 0 if row is None else int(row["position"])
-
-    async def horizon(self, tenant: str) -> int:
-        row = await self._one("read_horizon", tenant=tenant)
-        return 0 if row is None else int(row["horizon"])
-
-    async def changes(self, tenant: str, after_position: int, limit: int) -> Sequence[Change]:
-        changes = []
-        for row in await self._rows("read_changes", tenant=tenant, after_position=after_position, limit=limit):
-            generation: Generation | None = None
-            if row["id"] is not None and row["change_shown"]:
-                generation = at_revision(generation_of(row), row["change_revision"], row["change_shown"])
-            changes.append(Change(row["position"], tenant, row["generation_id"], generation))
-        return changes
 
     async def history(self, generation_id: GenerationId, after_revision: int, limit: int) -> Sequence[Generation]:
         rows = await self._rows("read_history", generation_id=generation_id, after_revision=after_revision, limit=limit)

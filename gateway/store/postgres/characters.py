@@ -1,6 +1,6 @@
 """The port `CharacterStore` on PostgreSQL: orders of characters, and characters to be deleted."""
 
-from collections.abc import Sequence
+from dataclasses import asdict
 
 import psycopg
 
@@ -8,10 +8,11 @@ from gateway.characters.model import Creation, Removal
 from gateway.characters.ports import CharacterTakenError
 from gateway.generations.stores import StoreError
 from gateway.store.postgres.database import StorePart
-from gateway.store.rows import creation_of, creation_row
+from gateway.store.reads import CharacterReads
+from gateway.store.rows import creation_row
 
 
-class PostgresCharacters(StorePart):
+class PostgresCharacters(StorePart, CharacterReads):
     """The methods are described in `gateway/characters/ports.py`."""
 
     async def claim(self, creation: Creation) -> None:
@@ -29,17 +30,5 @@ class PostgresCharacters(StorePart):
         await self._write("character freed", "delete_unbound_character", {"id": creation_id})
 
     async def remove(self, removal: Removal) -> None:
-        row = {
-            "account": removal.account,
-            "character_id": removal.character_id,
-            "tenant": removal.tenant,
-            "gone": removal.gone,
-        }
         step = "character gone" if removal.gone else "character removal"
-        await self._write(step, "insert_removed_character", row)
-
-    async def creations(self) -> Sequence[Creation]:
-        return [creation_of(row) for row in await self._rows("read_characters")]
-
-    async def removals(self) -> Sequence[Removal]:
-        return [Removal(**row) for row in await self._rows("read_removed_characters")]
+        await self._write(step, "insert_removed_character", asdict(removal))

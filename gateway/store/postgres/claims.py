@@ -9,10 +9,10 @@ from gateway.generations.limits import LimitExceededError, UnpricedError, exceed
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError
 from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
-from gateway.store.limits import limited_of
 from gateway.store.postgres import change_log
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import CLAIM, UNPRICED, Job, LogWriter, Stored
+from gateway.store.rows import limited_of
 
 NO_REQUEST = dict.fromkeys(
     ("account", "origin", "path", "query", "headers", "body", "key", "kind"),

@@ -24,6 +24,7 @@ from gateway.generations.stores import Listener, Saved, StoreError, UnconfirmedE
 from gateway.store import statements
 from gateway.store.auditor import Auditor
 from gateway.store.postgres.errors import Outcome, outcome
+from gateway.store.reads import StoreReads
 
 log = logging.getLogger(__name__)
 
@@ -332,15 +333,19 @@ class Database:
                 log.exception("a listener of the store failed")
 
 
-class StorePart:
+class StorePart(StoreReads):
     """A part of the store: one port, on the database that all parts share."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._rows = database.rows
-        self._one = database.one
         self._write = database.write
         self._auditor = database.auditor
+
+    async def _rows(self, name: str, /, **values: object) -> Sequence[DictRow]:
+        return await self._database.rows(name, **values)
+
+    def _array(self, values: Sequence[str]) -> list[str]:
+        return [*values]
 
 
 def arrays(rows: Sequence[Mapping[str, Any]], booleans: frozenset[str] = frozenset()) -> dict[str, list[Any]]:

@@ -1,17 +1,16 @@
 """The port `DeletionStore` on PostgreSQL."""
 
-from collections.abc import Sequence
-
-from gateway.generations.model import Change, Generation, GenerationId, Steady
+from gateway.generations.model import Change, Generation, Steady
 from gateway.generations.stores import Removal, Saved
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import DELETE, Job, LogWriter
+from gateway.store.reads import DeletionReads
 
 ROWS_AT_ONCE = 200
 """Generations that one statement removes."""
 
 
-class PostgresDeletions(StorePart):
+class PostgresDeletions(StorePart, DeletionReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     def __init__(self, database: Database, writer: LogWriter) -> None:
@@ -38,23 +37,8 @@ class PostgresDeletions(StorePart):
 
         await self._writer.write(Job(DELETE, "delete", row, spec.id, saved, alone=True))
 
-    async def deleted(self, tenant: str, generation_id: GenerationId) -> bool | None:
-        row = await self._one("read_deletion", generation_id=generation_id, tenant=tenant)
-        return None if row is None or row["deleted"] is None else row["deleted"] > 1
-
-    async def removals(self) -> Sequence[Removal]:
-        return [Removal(**row) for row in await self._rows("read_removals")]
-
-    async def removal(self, generation_id: GenerationId) -> Removal | None:
-        row = await self._one("read_removal", generation_id=generation_id)
-        return None if row is None else Removal(**row)
-
     async def removed(self, removal: Removal) -> None:
         await self._write("removal", "confirm_removal", {"generation_id": removal.generation_id})
-
-    async def prunable(self, ended_before: Steady, keys_before: Steady) -> bool:
-        row = await self._one("has_prunable", ended_before=ended_before, keys_before=keys_before)
-        return row is not None and bool(row["found"])
 
     async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
         total = 0

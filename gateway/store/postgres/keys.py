@@ -1,13 +1,12 @@
 """The port `KeyStore` on PostgreSQL."""
 
-from collections.abc import Sequence
-
 from gateway.access.keys import ApiKey
 from gateway.store.postgres.database import StorePart
-from gateway.store.rows import api_key_of, api_key_row
+from gateway.store.reads import KeyReads
+from gateway.store.rows import api_key_row
 
 
-class PostgresKeys(StorePart):
+class PostgresKeys(StorePart, KeyReads):
     """The methods are described in `gateway/access/identity.py`."""
 
     async def add_api_key(self, key: ApiKey) -> None:
@@ -20,10 +19,3 @@ class PostgresKeys(StorePart):
     async def expire_api_key(self, key_id: str, wall: float) -> None:
         entry = self._auditor.expiry(key_id, wall)
         await self._write("revocation", "expire_api_key", {"id": key_id, "expire_time": wall, "audit": entry})
-
-    async def api_keys(self) -> Sequence[ApiKey]:
-        return [api_key_of(row) for row in await self._rows("read_api_keys")]
-
-    async def token_secret(self) -> bytes:
-        (row,) = await self._rows("read_meta", name="token_secret")
-        return bytes.fromhex(row["value"])

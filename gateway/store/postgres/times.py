@@ -1,22 +1,16 @@
 """The port `TimeStore` on PostgreSQL."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from gateway.generations.model import Steady
 from gateway.generations.stores import Correction
 from gateway.store.postgres.database import StorePart
+from gateway.store.reads import TimeReads
 
 
-class PostgresTimes(StorePart):
+class PostgresTimes(StorePart, TimeReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
-    async def newest_steady(self) -> Steady:
-        (row,) = await self._rows("read_newest_steady_time")
-        return Steady(row["newest"])
-
-    async def corrections(self) -> Sequence[Correction]:
-        return [Correction(**row) for row in await self._rows("read_corrections")]
-
     async def correct(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
-        row = {"since": correction.since, "ahead": correction.ahead, "placed": correction.placed}
-        await self._write("correction", "replace_correction", row | {"forget": list(forget)})
+        await self._write("correction", "replace_correction", asdict(correction) | {"forget": list(forget)})

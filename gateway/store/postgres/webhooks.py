@@ -1,14 +1,14 @@
 """The port `WebhookStore` on PostgreSQL."""
 
 import secrets
-from collections.abc import Sequence
 
 from gateway.generations.model import Wall
 from gateway.generations.stores import MOST_DELIVERIES, UnknownCommitError, Webhook, WebhookReceipt
 from gateway.store.postgres.database import StorePart
+from gateway.store.reads import WebhookReads
 
 
-class PostgresWebhooks(StorePart):
+class PostgresWebhooks(StorePart, WebhookReads):
     """The methods are described in `gateway/generations/stores.py`."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
@@ -29,7 +29,3 @@ class PostgresWebhooks(StorePart):
         name = {"generation_id": webhook.generation_id, "name": webhook.name}
         suffix = f" {secrets.token_hex(8)}" if again else ""
         await self._write("webhook processed", "finish_webhook", name | {"suffix": suffix})
-
-    async def unprocessed_webhooks(self) -> Sequence[Webhook]:
-        # Without the reports, which are not stored: the status is read from Higgsfield instead.
-        return [Webhook(**row) for row in await self._rows("read_unprocessed_webhooks")]

@@ -1080,16 +1080,16 @@ written AS (
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
--- name: read_pending_deliveries
+-- name: read_pending_callback_deliveries
 -- Read the pending deliveries of a callback in the order of their revisions.
 SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1 ORDER BY generation_id, revision;
 
--- name: read_delivery
+-- name: read_callback_delivery
 -- Read one delivery of a callback.
 SELECT * FROM callback_deliveries
 WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
--- name: read_deliveries
+-- name: read_callback_deliveries
 -- Read a page of a callback's deliveries, newest first. An empty generation_id selects those of all generations.
 SELECT * FROM callback_deliveries
 WHERE callback_id = :callback_id AND (:generation_id::text = '' OR generation_id = :generation_id)

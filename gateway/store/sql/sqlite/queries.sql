@@ -73,9 +73,18 @@ SELECT * FROM generations WHERE id = :id;
 -- Read the generation whose webhook URL contains the token with this hash.
 SELECT * FROM generations WHERE token_hash = :token_hash;
 
--- name: read_generations_by_request
+-- name: read_generation_by_request
 -- Read the generation that a request at Higgsfield belongs to.
 SELECT * FROM generations WHERE request_id = :request_id;
+
+-- name: read_generations_by_requests
+-- Read the generations of a tenant that the requests in a JSON array of ids belong to, newest first.
+SELECT * FROM generations WHERE request_id IN (SELECT value FROM json_each(:request_ids)) AND tenant = :tenant
+ORDER BY id DESC;
+
+-- name: read_generations_by_ids
+-- Read the generations of a tenant in a JSON array of ids, newest first.
+SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(:ids)) AND tenant = :tenant ORDER BY id DESC;
 
 -- name: has_request
 -- Check whether a request at Higgsfield belongs to a generation, or is being removed with a deleted one.
@@ -129,7 +138,7 @@ WHERE generation_id = :generation_id AND revision > :after_revision ORDER BY rev
 
 -- name: read_changes
 -- Read a tenant's changes after a position, each with its generation if there still is one.
-SELECT c.position, c.generation_id, c.revision, c.shown AS change_shown, g.*
+SELECT c.position, c.generation_id, c.revision AS change_revision, c.shown AS change_shown, g.*
 FROM changes c LEFT JOIN generations g ON g.id = c.generation_id
 WHERE c.tenant = :tenant AND c.position > :after_position ORDER BY c.position LIMIT :limit;
 
@@ -139,7 +148,7 @@ DELETE FROM changes WHERE generation_id = :generation_id;
 
 -- name: read_position
 -- Read the highest position that was ever assigned.
-SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes';
+SELECT coalesce(max(seq), 0) AS position FROM sqlite_sequence WHERE name = 'changes';
 
 -- name: read_last_position
 -- Read the position of a generation's last change.
@@ -159,12 +168,12 @@ INSERT INTO tenants (tenant, horizon) VALUES (:tenant, :horizon)
 ON CONFLICT (tenant) DO UPDATE SET horizon = max(horizon, excluded.horizon);
 
 -- name: read_deletion
--- Read how far a deletion has got: 1 here, 2 at Higgsfield too. Returns no row if nothing was deleted.
-SELECT max(deleted) FROM (
+-- Read how far a deletion has got: 1 here, 2 at Higgsfield too. Returns NULL if nothing was deleted.
+SELECT max(deleted) AS deleted FROM (
     SELECT deleted FROM keys WHERE generation_id = :generation_id AND tenant = :tenant AND deleted > 0
     -- The key of a refused generation was freed, so only the change that records its removal is left.
     UNION ALL SELECT 1 FROM changes WHERE generation_id = :generation_id AND tenant = :tenant AND revision = 0
-) HAVING count(*) > 0;
+);
 
 -- name: insert_removal
 -- Store that the data of a deleted generation has to be removed at Higgsfield.
@@ -190,7 +199,7 @@ DELETE FROM removals WHERE generation_id = :generation_id;
 SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND ended_at < :ended_before)
     OR EXISTS (SELECT 1 FROM changes WHERE revision = 0 AND time < :ended_before)
     OR EXISTS (SELECT 1 FROM keys WHERE orphaned = 1 AND used_at < :keys_before)
-    OR EXISTS (SELECT 1 FROM durations GROUP BY model_id HAVING count(*) > 600);
+    OR EXISTS (SELECT 1 FROM durations GROUP BY model_id HAVING count(*) > 600) AS found;
 
 -- name: read_prunable_generations
 -- Read the generations that ended before a steady time, the first to end first.
@@ -285,7 +294,7 @@ SELECT since, ahead, placed FROM corrections ORDER BY since;
 SELECT max(
     coalesce(max(created_at), 0), coalesce(max(sent_at), 0), coalesce((SELECT max(fetched_at) FROM catalogs), 0),
     coalesce((SELECT max(sent_at) FROM characters), 0), coalesce((SELECT max(since) FROM corrections), 0)
-) FROM generations;
+) AS newest FROM generations;
 
 -- name: turn_repeats_off
 -- Record that submissions of an account must not be repeated.
@@ -408,7 +417,7 @@ SELECT budget_day FROM generations WHERE id = :id;
 
 -- name: sum_uncertain
 -- Sum the prices of a subject's UNCERTAIN generations.
-SELECT coalesce(sum(price), 0) FROM generations WHERE done = 0 AND state = 2 AND tenant = :tenant AND (
+SELECT coalesce(sum(price), 0) AS credits FROM generations WHERE done = 0 AND state = 2 AND tenant = :tenant AND (
     :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
     OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
 );
@@ -466,9 +475,9 @@ SELECT sequence, text, hash FROM audit WHERE sequence >= :first ORDER BY sequenc
 -- Append an entry to the audit log.
 INSERT INTO audit (sequence, text, hash) VALUES (:sequence, :text, :hash);
 
--- name: read_token_secret
--- Read the secret that signs this store's watch tokens.
-SELECT value FROM meta WHERE name = 'token_secret';
+-- name: read_meta
+-- Read what the store knows about itself by its name.
+SELECT value FROM meta WHERE name = :name;
 
 -- name: write_probe
 -- Write a number of bytes, to find out whether the disk has room for them.
@@ -611,7 +620,7 @@ ORDER BY not_before LIMIT :limit;
 
 -- name: read_next_copy_time
 -- Read the steady time at which the next copy or removal is due.
-SELECT min(not_before) FROM archive_files WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
+SELECT min(not_before) AS next FROM archive_files WHERE state IN (0, 3) AND archive = :archive AND not_before > :now;
 
 -- name: mark_copy_archived
 -- Record that a pending copy was made, and erase the URL of its source.
@@ -649,7 +658,7 @@ WHERE state = 1 AND generation_id IN (SELECT value FROM json_each(:generation_id
 
 -- name: count_waiting_copies
 -- Count the files that wait to be copied or removed.
-SELECT count(*) FROM archive_files WHERE state IN (0, 3);
+SELECT count(*) AS waiting FROM archive_files WHERE state IN (0, 3);
 
 -- Characters ----------------------------------------------------------------------------------------------------------
 
@@ -741,7 +750,7 @@ SELECT EXISTS (
         SELECT 1 FROM agent_keys
         WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint)
     )
-    OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < :used_before);
+    OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < :used_before) AS found;
 
 -- name: prune_agent_keys
 -- Delete the old keys of sessions and of messages that were sent. Messages without an outcome stay.
