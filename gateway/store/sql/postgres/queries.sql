@@ -128,15 +128,11 @@ SELECT EXISTS (SELECT FROM characters WHERE character_id IS NULL)
 SELECT value FROM meta WHERE name = :name;
 
 -- name: write_epoch
--- Store the name of a new history of the store.
+-- Store the name of a new history of the store, with an entry in the audit log if that has any.
 WITH {fenced},
-written AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' AND value <> :epoch RETURNING name),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE audit_sequence > 0 RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+renewed AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' AND value <> :epoch RETURNING name),
+written AS (SELECT FROM renewed, log WHERE audit_sequence > 0),
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: write_probe
@@ -789,7 +785,7 @@ matching AS (
             OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text))
 ), today AS (
     SELECT coalesce(nullif(:day::text, '') COLLATE "C", (SELECT max(budget_day) FROM matching), '') AS day
-), written AS (
+), stored AS (
     INSERT INTO limits (
         tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share,
         models, minute, submissions, running, day, day_reserved, day_spent, month_reserved, month_spent
@@ -808,19 +804,15 @@ matching AS (
         submissions_per_minute = excluded.submissions_per_minute, in_flight = excluded.in_flight,
         concurrency_share = excluded.concurrency_share, models = excluded.models
     RETURNING 1
-), different AS (
-    SELECT FROM written WHERE NOT EXISTS (
+), written AS (
+    SELECT FROM stored WHERE NOT EXISTS (
         SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text
             AND (credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share, models)
                 IS NOT DISTINCT FROM (:credits_per_day::bigint, :credits_per_month::bigint,
                     :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text)
     )
-), numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM different WHERE :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
 ),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_limits
@@ -882,13 +874,9 @@ SELECT sequence, text, hash FROM audit WHERE sequence >= :first ORDER BY sequenc
 -- name: insert_audit
 -- Append an entry to the audit log that is about no other change.
 WITH {fenced},
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM fenced RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
-SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM numbered;
+written AS (SELECT FROM fenced),
+{audited}
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: insert_api_key
 -- Store a new API key as its hash.
@@ -897,15 +885,9 @@ written AS (
     INSERT INTO api_keys (id, tenant, name, hash, create_time, scopes, expire_time)
     SELECT :id::text, :tenant::text, :name::text, :hash::bytea, :create_time::double precision, :scopes::text,
         :expire_time::double precision
-    FROM fenced
-    ON CONFLICT (id) DO UPDATE SET id = excluded.id WHERE api_keys.hash = excluded.hash RETURNING id, xmax = 0 AS new
+    FROM fenced ON CONFLICT (id) DO NOTHING RETURNING id
 ),
-numbered AS (
-    UPDATE log SET audit_sequence = audit_sequence + 1,
-        audit_hash = (audit_chain(audit_sequence, audit_hash, ARRAY[:audit::text]))[1]
-    FROM written WHERE new AND :audit::text IS NOT NULL RETURNING audit_sequence, audit_hash
-),
-audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered)
+{audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: revoke_api_key
