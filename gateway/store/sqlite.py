@@ -19,13 +19,14 @@ from gateway.store.generations import SqliteGenerations
 from gateway.store.health import SqliteHealth
 from gateway.store.keys import SqliteKeys
 from gateway.store.limits import SqliteLimits
+from gateway.store.store import Store
 from gateway.store.times import SqliteTimes
 from gateway.store.usage import SqliteUsage
 from gateway.store.webhooks import SqliteWebhooks
 from gateway.store.writer import Writer
 
 
-class SqliteStore:
+class SqliteStore(Store):
     """All ports to the store on one SQLite file, which is open until `close`. A file has one process.
 
     `broken` is called if the disk fails. `writer` makes the writer. `declared` opens a file whose state is being

@@ -45,7 +45,7 @@ from gateway.store.postgres.times import PostgresTimes
 from gateway.store.postgres.usage import PostgresUsage
 from gateway.store.postgres.webhooks import PostgresWebhooks
 from gateway.store.rows import credentials_of
-from gateway.store.store import Leader
+from gateway.store.store import Leader, SharedStore
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ LIMITS = {
 """Seconds. They are set for the role in this database, because a pooler refuses them as parameters of a connection."""
 
 
-class PostgresStore:
+class PostgresStore(SharedStore):
     """All ports to the store on one database. Made by `open`, with the lease, or by `join`.
 
     It is read without the lease, and written from the moment on in which this gateway has it, until `close`.
