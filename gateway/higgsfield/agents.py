@@ -1,5 +1,6 @@
 """Higgsfield's Agent API, `/v1/agent` (upstream.md 5). Responses are parsed tolerantly."""
 
+import json
 import re
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -99,7 +100,7 @@ class HiggsfieldAgents:
 
     async def create_session(self) -> Session:
         """Create a session with the default configuration. Raises GatewayError."""
-        answer = await self._ask("POST", "/sessions", {"config": {}}, name="agent session call")
+        answer = await self._client.ask("POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD)
         content = _parsed(answer)
@@ -108,9 +109,9 @@ class HiggsfieldAgents:
 
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and the messages after one. Unreadable messages are skipped. Raises GatewayError."""
-        answer = await self._ask(
+        answer = await self._client.ask(
             "GET",
-            f"/sessions/{session_id}/messages",
+            f"{BASE}/sessions/{session_id}/messages",
             query=urlencode({"after": after}) if after else "",
             name="agent messages call",
             most=LARGEST_TRANSCRIPT,
@@ -130,7 +131,7 @@ class HiggsfieldAgents:
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
             with certain_until_asked(lambda: True):
-                answer = await self._client.call("POST", path, {"content": text}, name="agent message call")
+                answer = await self._client.call("POST", path, _json({"content": text}), name="agent message call")
         except httpx.TransportError as error:
             judged = judge_submission_error(error)
             if isinstance(judged, NotTaken):
@@ -150,15 +151,15 @@ class HiggsfieldAgents:
 
     async def interrupt(self, session_id: str) -> None:
         """Stop the turn. It is no error if none is running; the code for it is not documented. Raises GatewayError."""
-        answer = await self._ask("POST", f"/sessions/{session_id}/interrupt", name="agent interrupt call")
+        answer = await self._client.ask("POST", f"{BASE}/sessions/{session_id}/interrupt", name="agent interrupt call")
         nothing_to_stop = answer.status in {400, 409, 422} and documented(answer) is not None
         if not 200 <= answer.status < 300 and not nothing_to_stop:
             raise self._refused(answer, _TOLD, not_found=session_not_found(session_id))
 
     async def create_media(self, extension: str, kind: MediaKind) -> Slot:
         """Return an upload slot for a file. Raises GatewayError."""
-        wanted = {"extension": extension, "type": kind.name.lower()}
-        answer = await self._ask("POST", "/media", wanted, name="agent media call")
+        wanted = _json({"extension": extension, "type": kind.name.lower()})
+        answer = await self._client.ask("POST", f"{BASE}/media", wanted, name="agent media call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED})
         read = _read(_SlotAnswer, _parsed(answer))
@@ -170,19 +171,11 @@ class HiggsfieldAgents:
 
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
         """Confirm an upload. Only the documented status counts as confirmed. Raises GatewayError."""
-        wanted = {"type": kind.name.lower()}
-        answer = await self._ask("POST", f"/media/{media_id}/confirm", wanted, name="agent confirm call")
+        wanted = _json({"type": kind.name.lower()})
+        answer = await self._client.ask("POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call")
         if not 200 <= answer.status < 300:
             raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
         return _read(_ConfirmAnswer, _parsed(answer)).status == "uploaded"
-
-    async def _ask(
-        self, method: str, path: str, content: object = None, *, query: str = "", name: str, most: int = 1 << 20
-    ) -> Answer:
-        try:
-            return await self._client.call(method, BASE + path, content, query, name=name, most=most)
-        except httpx.TransportError as error:
-            raise upstream_unavailable("Higgsfield cannot be reached") from error
 
     def _refused(
         self, answer: Answer, passed_on: frozenset[Reason], not_found: GatewayError | None = None
@@ -252,6 +245,10 @@ class HiggsfieldAgents:
         taken += [("message", *path) for path, said in places if said in (message.text, message.reasoning)]
         assert isinstance(row, dict)
         return replace(message, extra=rest_of(row, taken, self._client.secrets))
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content).encode()
 
 
 def _shown(text: str, secrets: tuple[str, ...]) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 from pydantic import BaseModel, ValidationError
@@ -15,7 +16,7 @@ from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.headers import moment
-from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
 from gateway.higgsfield.errors import (
     Answer,
     documented,
@@ -28,6 +29,7 @@ from gateway.higgsfield.json_values import parse, rest_of
 from gateway.higgsfield.payloads import read_moment, written
 from gateway.higgsfield.redact import redacted
 
+BASE = "/v1/custom-references"
 VERSIONS = {"v1": SoulVersion.V1, "v2": SoulVersion.V2, "cinema": SoulVersion.CINEMA}
 _WORDS = {version: word for word, version in VERSIONS.items()}
 _STATES = {state.name.lower(): state for state in CharacterState if state is not CharacterState.UNSPECIFIED}
@@ -71,7 +73,8 @@ class HiggsfieldCharacters:
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
         wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
         try:
-            answer = await self._client.create_reference(json.dumps(wanted).encode(), gate)
+            with certain_until_asked(gate):
+                answer = await self._client.call("POST", BASE, json.dumps(wanted).encode(), name="train call")
         except httpx.TransportError as error:
             return judge_submission_error(error)
         if 200 <= answer.status < 300:
@@ -82,7 +85,7 @@ class HiggsfieldCharacters:
 
     async def find(self, character_id: str) -> Character | None:
         """Return a character, or None if Higgsfield does not know it. Raises GatewayError."""
-        answer = await self._client.read_reference(character_id)
+        answer = await self._client.ask("GET", f"{BASE}/{character_id}", name="character call")
         if _unknown(answer):
             return None
         if answer.status != 200:
@@ -102,7 +105,7 @@ class HiggsfieldCharacters:
 
     async def remove(self, character_id: str) -> bool:
         """Delete a character. Raises GatewayError."""
-        answer = await self._client.delete_reference(character_id)
+        answer = await self._client.ask("DELETE", f"{BASE}/{character_id}", name="character removal call")
         if _unknown(answer):
             return False
         if not 200 <= answer.status < 300:
@@ -114,7 +117,8 @@ class HiggsfieldCharacters:
         date: float | None = None
         count = 0
         for number in range(1, MOST_PAGES + 1):
-            answer = await self._client.list_references(number, PAGE)
+            query = urlencode({"page": number, "page_size": PAGE})
+            answer = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
             if answer.status != 200:
                 raise self._refused(answer)
             date = moment(answer.date) if date is None else date

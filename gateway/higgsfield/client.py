@@ -63,7 +63,7 @@ LARGEST_CATALOG = 8 << 20
 CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-REFERENCES = "/v1/custom-references"
+JSON = {"content-type": "application/json"}
 OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 """Receives the name of each call, its generation if it has one, and its outcome."""
 NOT_SERVED = (404, 405)
@@ -129,7 +129,7 @@ class HiggsfieldClient:
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
         model_id = v2.model_id(given)
-        headers = {"content-type": "application/json", "idempotency-key": key}
+        headers = {**JSON, "idempotency-key": key}
         if outputs_ttl is not None:
             headers["hf-expires-after"] = str(int(outputs_ttl))
         request = PreparedRequest(
@@ -151,7 +151,7 @@ class HiggsfieldClient:
             origin=self._origin,
             path=f"/{model_id}",
             query="",
-            headers={"content-type": "application/json"},
+            headers=JSON,
             body=v1.body(given, webhook),
             key=key,
             kind=v1.kind(given),
@@ -162,12 +162,12 @@ class HiggsfieldClient:
         """POST a prepared request once. The gate is called right before the first byte."""
         try:
             with certain_until_asked(gate):
-                answer = await self._call(
+                answer = await self.call(
                     "POST",
                     request.path,
                     request.body,
-                    request.headers,
                     request.query,
+                    headers=request.headers,
                     name="submit call",
                     about=GenerationId(request.key),
                 )
@@ -193,14 +193,14 @@ class HiggsfieldClient:
         read = read_status
         path = self._request_path(request_id, "/status")
         if generation.spec.api == "v2":
-            answer = await self._ask("GET", path, name="status call", about=generation.id)
+            answer = await self.ask("GET", path, name="status call", about=generation.id)
         else:
             job_set = f"/v1/job-sets/{_plain_id(request_id)}"
-            answer = await self._ask("GET", job_set, name="status call", about=generation.id)
+            answer = await self.ask("GET", job_set, name="status call", about=generation.id)
             if answer.status in NOT_SERVED and request_id == generation.request_id:
                 # Job sets were observed there as well, but without the status of each job. A job set and a request look
                 # the same there, so only the generation's own id is looked up.
-                answer = await self._ask("GET", path, name="status call", about=generation.id)
+                answer = await self.ask("GET", path, name="status call", about=generation.id)
             else:
                 read = read_job_set
         if answer.status == 404 and documented(answer) is not None:
@@ -219,22 +219,20 @@ class HiggsfieldClient:
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
         """Ask Higgsfield to cancel a request of the account. Raises GatewayError for 429 or no response."""
         path = self._request_path(request_id, "/cancel")
-        answer = await self._ask("POST", path, name="cancel call", about=generation.id)
+        answer = await self.ask("POST", path, name="cancel call", about=generation.id)
         if answer.status == 429:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def delete(self, removal: Removal) -> None:
         """Delete the data of a request at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
-        answer = await self._ask("DELETE", self._request_path(removal.request_id, ""), name="delete call")
+        answer = await self.ask("DELETE", self._request_path(removal.request_id, ""), name="delete call")
         gone = answer.status == 404 and documented(answer) is not None
         if not (200 <= answer.status < 300 or gone):
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input for this account. Raises GatewayError."""
-        headers = {"content-type": "application/json"}
-        path = f"/estimate/{v2.model_id(given)}"
-        answer = await self._ask("POST", path, v2.body(given), headers, name="estimate call")
+        answer = await self.ask("POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call")
         if answer.status != 200:
             raise judge_call(answer, v2.kind(given), self._credentials.secrets)
         try:
@@ -251,9 +249,8 @@ class HiggsfieldClient:
 
     async def upload_slot(self, content_type: str) -> bytes:
         """Return the response to a request for an upload slot. Raises GatewayError; its field is `content_type`."""
-        headers = {"content-type": "application/json"}
         body = json.dumps({"content_type": content_type}).encode()
-        answer = await self._ask("POST", "/files/generate-upload-url", body, headers, name="upload call")
+        answer = await self.ask("POST", "/files/generate-upload-url", body, name="upload call")
         if answer.status == 200:
             return answer.body
         error = judge_call(answer, InputKind.NONE, self._credentials.secrets)
@@ -266,29 +263,10 @@ class HiggsfieldClient:
 
     async def catalog(self, path: str, query: str) -> bytes:
         """Return the body of a catalog. Raises GatewayError."""
-        answer = await self._ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
+        answer = await self.ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
         if answer.status != 200:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
         return answer.body
-
-    async def create_reference(self, body: bytes, gate: Callable[[], bool]) -> Answer:
-        """POST a character creation once. It is charged. Raises httpx.TransportError."""
-        headers = {"content-type": "application/json"}
-        with certain_until_asked(gate):
-            return await self._call("POST", REFERENCES, body, headers, "", name="train call", about=None)
-
-    async def read_reference(self, reference_id: str) -> Answer:
-        """Return Higgsfield's response for a character. Raises GatewayError."""
-        return await self._ask("GET", f"{REFERENCES}/{reference_id}", name="character call")
-
-    async def list_references(self, page: int, size: int) -> Answer:
-        """Return Higgsfield's response for a page of the account's characters. Raises GatewayError."""
-        query = urlencode({"page": page, "page_size": size})
-        return await self._ask("GET", f"{REFERENCES}/list", query=query, name="characters call")
-
-    async def delete_reference(self, reference_id: str) -> Answer:
-        """DELETE a character, and return Higgsfield's response. Raises GatewayError."""
-        return await self._ask("DELETE", f"{REFERENCES}/{reference_id}", name="character removal call")
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -302,59 +280,54 @@ class HiggsfieldClient:
 
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
-        answer = await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
+        answer = await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
         return _wall(moment(answer.date))
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
         with contextlib.suppress(GatewayError):
-            await self._ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
+            await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
 
     async def aclose(self) -> None:
         """Close all connections."""
         await self._transport.aclose()
 
-    async def call(
-        self, method: str, path: str, content: object = None, query: str = "", *, name: str, most: int = MAX_ANSWER
-    ) -> Answer:
-        """Make a call to another part of the API. `content` becomes a JSON body. Raises httpx.TransportError."""
-        body = b"" if content is None else json.dumps(content).encode()
-        headers = {} if content is None else {"content-type": "application/json"}
-        return await self._call(method, path, body, headers, query, name=name, about=None, most=most)
-
-    async def _ask(
+    async def ask(
         self,
         method: str,
         path: str,
         body: bytes = b"",
-        headers: Mapping[str, str] | None = None,
         query: str = "",
         *,
         name: str,
         about: GenerationId | None = None,
         most: int = MAX_ANSWER,
     ) -> Answer:
+        """Make a call that charges nothing. Raises GatewayError if there is no response."""
         try:
-            return await self._call(method, path, body, headers or {}, query, name=name, about=about, most=most)
+            return await self.call(method, path, body, query, name=name, about=about, most=most)
         except httpx.TransportError as error:
             raise upstream_unavailable("Higgsfield cannot be reached") from error
 
-    async def _call(
+    async def call(
         self,
         method: str,
         path: str,
-        body: bytes,
-        headers: Mapping[str, str],
-        query: str,
+        body: bytes = b"",
+        query: str = "",
         *,
+        headers: Mapping[str, str] | None = None,
         name: str,
-        about: GenerationId | None,
+        about: GenerationId | None = None,
         most: int = MAX_ANSWER,
     ) -> Answer:
         """Make one request with a total timeout. After it the socket is read once more before the call fails.
 
-        Failpoints use its `name`; `about` is the generation whose timeline records it.
+        Failpoints use its `name`; `about` is the generation whose timeline records it. By default a
+        body is JSON. Raises httpx.TransportError.
         """
+        if headers is None:
+            headers = JSON if body else {}
         sending.set(name)
         began, start = Wall(time.time()), time.perf_counter()
         answer: Answer | None = None

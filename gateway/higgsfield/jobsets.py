@@ -6,11 +6,10 @@ A job set has no status (upstream.md 3.2). Its jobs end separately, and it ends 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
 from gateway.higgsfield.json_values import Path, kept, parse_object, without
-from gateway.higgsfield.payloads import STATES, failure_of, is_link
+from gateway.higgsfield.payloads import STATES, failure_of, is_link, uuid_of
 from gateway.higgsfield.redact import redacted
 
 MOST_JOBS = 100
@@ -39,7 +38,7 @@ class _Job:
 def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:
     """Parse a job set, and remove the secrets from its texts; None if the body is not a job set."""
     content = parse_object(text)
-    name = _uuid(content.get("id"))
+    name = uuid_of(content.get("id"))
     if name is None:
         return None
     listed = content.get("jobs")
@@ -81,11 +80,11 @@ def read_job_set_id(body: bytes, known: str) -> str | None:
     """
     content = parse_object(body)
     for part in _objects(content):
-        if isinstance(part.get("jobs"), list) and (name := _uuid(part.get("id"))):
+        if isinstance(part.get("jobs"), list) and (name := uuid_of(part.get("id"))):
             return name
-        if name := _uuid(part.get("job_set_id")):
+        if name := uuid_of(part.get("job_set_id")):
             return name
-    return known or _uuid(content.get("id")) or _uuid(content.get("request_id"))
+    return known or uuid_of(content.get("id")) or uuid_of(content.get("request_id"))
 
 
 def _state(jobs: Sequence[_Job]) -> State | None:
@@ -179,12 +178,3 @@ def _objects(content: object, depth: int = 3) -> list[dict[str, Any]]:
     if not isinstance(content, dict) or not depth:
         return []
     return [content, *(part for value in content.values() for part in _objects(value, depth - 1))]
-
-
-def _uuid(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        return str(UUID(value))
-    except ValueError:
-        return None

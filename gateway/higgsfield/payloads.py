@@ -63,7 +63,7 @@ def status_report(
     `payload` are the fields of the status that are in its member `payload` instead of at the top.
     """
     fields = {**payload, **content} if payload else content
-    word, request_id = fields.get("status"), _uuid(fields.get("request_id"))
+    word, request_id = fields.get("status"), uuid_of(fields.get("request_id"))
     if not isinstance(word, str) or request_id is None:
         return None
     state = STATES.get(word)
@@ -170,7 +170,8 @@ def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> 
     return None
 
 
-def _uuid(value: object) -> str | None:
+def uuid_of(value: object) -> str | None:
+    """Return a UUID in its usual form; None if the value is none."""
     try:
         return str(UUID(value)) if isinstance(value, str) else None
     except ValueError:
