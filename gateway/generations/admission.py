@@ -21,7 +21,7 @@ also wait for its model alone. All times are steady.
 import itertools
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -63,10 +63,14 @@ AHEAD = Failure(Reason.UPSTREAM_SATURATED, "waiting: earlier generations have no
 
 
 class _Slot(NamedTuple):
-    """The room that a generation takes: its outputs, and until when if its outcome is unknown."""
+    """The room that a generation takes: its outputs, and until when if its outcome is unknown.
+
+    `state` is the last one that Higgsfield has reported; PENDING before that.
+    """
 
     tenant: str
     weight: int
+    state: State = State.PENDING
     until: float = math.inf
 
 
@@ -92,8 +96,6 @@ class Admission:
         self._learned: int | None = None
         self._learned_at = 0.0
         self._running: dict[GenerationId, _Slot] = {}
-        self._accepted: dict[GenerationId, int] = {}
-        self._started: dict[GenerationId, int] = {}
         self._most_started = 0
         self._unstarted: dict[str, dict[GenerationId, tuple[int, float]]] = {}
         """The weights and times of sending of generations that have not started, by tenant, oldest first."""
@@ -126,16 +128,14 @@ class Admission:
             if generation.state is State.UNCERTAIN and generation.marker is None:
                 longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
                 until = (generation.sent_at or generation.spec.created_at) + longest
-            self._running[name] = _Slot(generation.tenant, generation.spec.weight, until)
+            self._running[name] = _Slot(generation.tenant, generation.spec.weight, generation.state, until)
+        if generation.state is State.IN_PROGRESS:
+            self._most_started = max(self._most_started, self._outputs_in({State.IN_PROGRESS}))
         if generation.marker is not None or generation.state is State.QUEUED:
             sent = self._unstarted.setdefault(generation.tenant, {})
             sent.setdefault(name, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
         else:
             self._has_started(generation.tenant, name)
-        self._accepted.pop(name, None)
-        if generation.state in FOLLOWED:
-            self._accepted[name] = generation.spec.weight
-        self._count_started(generation)
         if generation.waiting:
             self._queue(generation)
         elif name in self._waits:
@@ -149,8 +149,7 @@ class Admission:
     def forget(self, generation: Generation) -> None:
         """Stop to count a generation, because its credentials were removed."""
         name = generation.id
-        for counted in (self._running, self._accepted, self._started):
-            counted.pop(name, None)
+        self._running.pop(name, None)
         self._has_started(generation.tenant, name)
         if name in self._waits:
             self._leave(name)
@@ -215,7 +214,7 @@ class Admission:
             self._opens_at = now + pause
         if failure.reason is Reason.UPSTREAM_SATURATED and not self._fixed:
             stated = failure.metadata.get("limit", "")
-            ran = int(stated) if stated else sum(self._accepted.values())
+            ran = int(stated) if stated else self._outputs_in(FOLLOWED)
             if ran:  # if this gateway runs nothing, other users of the account take its slots
                 self._learned = ran
                 self._learned_at = now
@@ -391,12 +390,9 @@ class Admission:
             return 0.0
         return max(self._next_at - RECOVERY_BURST / RECOVERY_RATE - now, 0.0)
 
-    def _count_started(self, generation: Generation) -> None:
-        if generation.state is State.IN_PROGRESS:
-            self._started[generation.id] = generation.spec.weight
-            self._most_started = max(self._most_started, sum(self._started.values()))
-        else:
-            self._started.pop(generation.id, None)
+    def _outputs_in(self, states: Collection[State]) -> int:
+        """Return the number of outputs of generations in some states."""
+        return sum(slot.weight for slot in self._running.values() if slot.state in states)
 
 
 def takes_room(generation: Generation) -> bool:

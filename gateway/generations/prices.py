@@ -58,10 +58,6 @@ class Prices:
         self._cached: OrderedDict[bytes, tuple[float, Price]] = OrderedDict()
         self._asked: dict[bytes, asyncio.Task[Price]] = {}
 
-    def cached(self, prepared: Prepared) -> Price | None:
-        """Return the price of a request if it is known without a call."""
-        return self._cached_price(_key(prepared))
-
     async def of(self, given: Input, prepared: Prepared) -> Price:
         """Return the price of a request for an input. Raises PRICE_UNKNOWN, or as `Upstream.estimate` does."""
         key = _key(prepared)

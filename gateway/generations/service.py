@@ -207,9 +207,6 @@ class Generations(Reads):
     async def _price(self, submission: Submission, prepared: Prepared) -> Price:
         """Return the price of a submission. Raises GatewayError."""
         await self._budgets.learn_time()
-        cached = self._budgets.prices.cached(prepared)
-        if cached is not None:
-            return cached
         return await asked(
             self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS
         )

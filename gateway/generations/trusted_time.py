@@ -170,7 +170,8 @@ class TrustedTime:
         A Date that contradicts what is known is verified by asking for the time. The time is also asked for if a call
         fails before any Date was read: otherwise the times that this process stores could never be corrected.
         """
-        self._doubted = theirs is None or abs(self._ahead_of(theirs) - self._ahead_now()) >= DISAGREEMENT
+        now = self._clock.moment().steady
+        self._doubted = theirs is None or abs(now - theirs - self._ahead_now()) >= DISAGREEMENT
         if not self._placed or (self._doubted and theirs is not None):
             self._wakeup.wake()
 
@@ -215,23 +216,18 @@ class TrustedTime:
             ahead = self._ahead_now()
         else:
             log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
-        self._placed = await self._store_correction(Correction(now if self._placed else self._born, ahead))
-
-    async def _store_correction(self, correction: Correction) -> bool:
+        correction = Correction(now if self._placed else self._born, ahead)
         try:
             await self._times.correct(correction)
         except UnconfirmedError:
             log.warning("clock correction could not be stored; will retry")
-            return self._placed
+            return
         self._replace(correction)
-        return True
+        self._placed = True
 
     def _replace(self, correction: Correction, forget: Sequence[Steady] = ()) -> None:
         replaced = {correction.since, *forget}
         self._corrections = [*(one for one in self._corrections if one.since not in replaced), correction]
-
-    def _ahead_of(self, theirs: Wall) -> float:
-        return self._clock.moment().steady - theirs
 
     def _ahead_now(self) -> float:
         return self._corrections[-1].ahead if self._corrections else 0.0

@@ -4,12 +4,9 @@ import re
 
 from gateway.errors import printable
 
-_URL_TAIL = re.compile(r"(https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
 _LOOKED_AT = 4_000
-"""The most characters that are searched. The patterns would take hours on a megabyte of partial matches."""
+"""The most characters that are searched: at most 500 are shown."""
 _CREDENTIALS = re.compile(r"(?i)\b(key\s+[^\s:]+:|bearer\s+|basic\s+)[^\s,;\"']+")
-
-
 _WORD = re.compile(r"[^\s\"'<>]+")
 _SCHEME = re.compile("https?://")
 _QUERY = re.compile("[?#]")
@@ -37,4 +34,4 @@ def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
         # The last word may be the beginning of a secret.
         text = "".join(text[:_LOOKED_AT].rsplit(None, 1)[:1])
     text = _CREDENTIALS.sub("[removed]", text)
-    return printable(_URL_TAIL.sub(r"\1?[removed]", text)).strip()
+    return printable(_WORD.sub(_without_query, text)).strip()

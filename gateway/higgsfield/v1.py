@@ -134,16 +134,12 @@ def _soul(given: SoulInput) -> dict[str, Any]:
 
 
 def _dop(given: DopInput) -> dict[str, Any]:
-    motions = [
-        {"id": motion.motion_id, "strength": 1 if motion.strength is None else motion.strength}
-        for motion in given.motions
-    ]
     return v2.given_fields(
         model=DOP_MODELS[given.variant],
         prompt=given.prompt,
         input_images=[_image(url) for url in given.image_urls],
         input_images_end=[_image(given.end_image_url)] if given.end_image_url else None,
-        motions=motions or None,
+        motions=v2.motions(given) or None,
         enhance_prompt=given.enhance_prompt,
         seed=given.seed,
     )

@@ -111,16 +111,20 @@ def _soul(given: SoulInput) -> dict[str, Any]:
     )
 
 
-def _dop(given: DopInput) -> dict[str, Any]:
-    motions = [
+def motions(given: DopInput) -> list[dict[str, Any]]:
+    """Return the motions of an input."""
+    return [
         {"id": motion.motion_id, "strength": 1 if motion.strength is None else motion.strength}
         for motion in given.motions
     ]
+
+
+def _dop(given: DopInput) -> dict[str, Any]:
     return given_fields(
         prompt=given.prompt,
         image_url=given.image_urls[0],
         end_image_url=given.end_image_url or None,
-        motions=motions or None,
+        motions=motions(given) or None,
         enhance_prompt=given.enhance_prompt,
         seed=given.seed,
     )

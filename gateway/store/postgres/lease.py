@@ -90,7 +90,7 @@ class Lease:
         Otherwise returns whether the holder before gave it back itself.
         """
         before = time.monotonic()
-        taken = await self._take()
+        taken = await self._run("take", {**self._about, "dead": DEAD, "own": self.unnoticed})
         if not taken:
             return None
         self.confirmed_at = before
@@ -112,9 +112,6 @@ class Lease:
                 return taken
             await asyncio.sleep(LOOK_AGAIN)
         return None
-
-    async def _take(self) -> Sequence[DictRow]:
-        return await self._run("take", {**self._about, "dead": DEAD, "own": self.unnoticed})
 
     async def attend(self) -> str:
         """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""
