@@ -13,15 +13,7 @@ from typing import Any, Protocol, TypeVar
 from gateway.access.keys import is_tenant
 from gateway.concurrency import OwnedTasks
 from gateway.config import PREFIX, SettingError
-from gateway.errors import (
-    Failure,
-    GatewayError,
-    Reason,
-    Violation,
-    gateway_unavailable,
-    invalid_field,
-    invalid_input,
-)
+from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, invalid_field, invalid_input
 from gateway.generations.accounts import DEFAULT, Account, Accounts, Pool
 from gateway.generations.model import Wall
 from gateway.generations.ports import Clock

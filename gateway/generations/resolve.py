@@ -16,15 +16,7 @@ from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
 from gateway.generations.journal import state_changed
-from gateway.generations.model import (
-    Generation,
-    GenerationId,
-    IdempotencyKey,
-    Source,
-    State,
-    StatusReport,
-    Wall,
-)
+from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, State, StatusReport, Wall
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations

@@ -15,14 +15,7 @@ from gateway.generations.admission import CREDENTIALS_PAUSE, LEAST_PAUSE, PROBE_
 from gateway.generations.admissions import Admissions
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
-from gateway.generations.ports import (
-    Clock,
-    NoAnswer,
-    NotTaken,
-    Outcome,
-    Taken,
-    Upstream,
-)
+from gateway.generations.ports import Clock, NoAnswer, NotTaken, Outcome, Taken, Upstream
 from gateway.generations.state import (
     UNRESOLVED,
     Accepted,

@@ -30,16 +30,7 @@ from gateway.generations.feed import Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
 from gateway.generations.journal import state_changed
 from gateway.generations.limits import LimitExceededError, UnpricedError
-from gateway.generations.model import (
-    Generation,
-    GenerationId,
-    IdempotencyKey,
-    Source,
-    Spec,
-    State,
-    UpstreamKey,
-    Wall,
-)
+from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
 from gateway.generations.prices import Price
 from gateway.generations.reads import Reads

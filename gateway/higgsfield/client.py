@@ -27,14 +27,7 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.ports import (
-    Estimate,
-    NoAnswer,
-    Outcome,
-    Prepared,
-    Taken,
-    WebhookAddress,
-)
+from gateway.generations.ports import Estimate, NoAnswer, Outcome, Prepared, Taken, WebhookAddress
 from gateway.generations.stores import Removal
 from gateway.headers import moment
 from gateway.higgsfield import v1, v2

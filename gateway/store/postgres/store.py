@@ -23,14 +23,7 @@ from gateway.store.postgres.catalogs import PostgresCatalogs
 from gateway.store.postgres.change_log import PostgresChangeLog
 from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
-from gateway.store.postgres.database import (
-    COMMITS_LOST,
-    CONNECT_LIMIT,
-    LOCK_LIMIT,
-    NO_EPOCH,
-    STATEMENT_LIMIT,
-    Database,
-)
+from gateway.store.postgres.database import COMMITS_LOST, CONNECT_LIMIT, LOCK_LIMIT, NO_EPOCH, STATEMENT_LIMIT, Database
 from gateway.store.postgres.deletions import PostgresDeletions
 from gateway.store.postgres.errors import ServerError, refused, unreachable
 from gateway.store.postgres.events import PostgresEvents
