@@ -152,7 +152,8 @@ func (o *outage) endure(ctx context.Context, err error) error {
 //
 // The client retries a call unchanged, and a submission with the same key, only if the API guarantees that a retry has
 // no second effect: after [ErrUnavailable], [ErrGatewayOverloaded] and [ErrSubmissionUnresolved]. Before the gateway has
-// responded once, it does not retry a mistake in the options, such as an unknown name or an untrusted certificate.
+// responded once, it does not retry a mistake in the options, such as an unknown name or an untrusted certificate. INTERNAL
+// and UNKNOWN without a reason match ErrUnavailable: gRPC reports them for a stream that a proxy has cut off.
 type RetryPolicy struct {
 	// FirstDelay is the delay before the first retry, if the error has no RetryDelay. It doubles with each consecutive
 	// failure up to MaxDelay, and is multiplied by a random factor of 0.5 to 1. Default: 200 ms.

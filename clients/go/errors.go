@@ -47,6 +47,7 @@ type Error struct {
 
 	address string // of the gateway, in errors of the connection
 	mistake bool   // a retry cannot change the cause
+	broken  bool   // the connection or a proxy failed, and gRPC reports another code than UNAVAILABLE
 	status  *status.Status
 	ended   error // the context's error or ErrClosed, if the caller ended the call
 }
@@ -80,6 +81,9 @@ func (e *Error) Error() string {
 func (e *Error) Is(target error) bool {
 	if e.Code == codes.Canceled && e.ended != nil {
 		return false
+	}
+	if e.broken {
+		return target == ErrUnavailable
 	}
 	return target == byReason[e.Reason] || target == byCode[e.Code]
 }
@@ -168,12 +172,21 @@ func (c *calls) errorOf(ctx context.Context, err error) *Error {
 	}
 	if reason != "" {
 		c.reached.Store(true)
-	} else if code == codes.Unavailable || code == codes.DeadlineExceeded {
+	} else if e.broken = isBroken(err); e.broken || code == codes.Unavailable || code == codes.DeadlineExceeded {
 		e.address = c.address
 		e.mistake = !c.reached.Load() && mistakes.MatchString(e.Message)
 	}
 	e.Retryable = failure.GetRetryable() || errors.Is(e, ErrUnavailable) && !e.mistake
 	return e
+}
+
+// isBroken reports whether an error without a reason of the gateway is of gRPC or a proxy: a stream was reset, or ended
+// without a status. A message that cannot be encoded is not, and neither is an error of an interceptor without a status.
+func isBroken(err error) bool {
+	received, isStatus := status.FromError(err)
+	code := received.Code()
+	return isStatus && (code == codes.Internal || code == codes.Unknown) &&
+		!strings.Contains(received.Message(), "error while marshaling")
 }
 
 // codeName returns the name of a code as protos and the other clients write it, such as "INVALID_ARGUMENT".

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -41,6 +43,28 @@ func TestSubmitRetriesLostResponseWithSameKey(t *testing.T) {
 	}
 	if submission.IdempotencyKey == "" || submission.IdempotencyKey != asked[0].GetIdempotencyKey() {
 		t.Errorf("key %q", submission.IdempotencyKey)
+	}
+}
+
+func TestMistakesOfTheCallerAreNotRetried(t *testing.T) {
+	g := newGateway(t)
+	refused := func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
+		return errors.New("refused by the interceptor")
+	}
+	intercepted, _ := newClient(t, g.address(), hfgateway.WithDialOptions(grpc.WithUnaryInterceptor(refused)))
+	client, _ := newClient(t, g.address())
+
+	_, interceptor := intercepted.Submit(within(t), input, key)
+	_, encoding := client.Submit(within(t), hfgateway.Soul("not UTF-8: \xff"), key)
+
+	for _, err := range []error{interceptor, encoding} {
+		var failed *hfgateway.Error
+		if !errors.As(err, &failed) || failed.Retryable || failed.IdempotencyKey != "order-7" {
+			t.Error(err)
+		}
+	}
+	if !strings.Contains(interceptor.Error(), "refused by the interceptor") || !strings.Contains(encoding.Error(), "UTF-8") {
+		t.Error(interceptor, encoding)
 	}
 }
 

@@ -186,8 +186,17 @@ async def test_what_was_certainly_not_sent_is_not_doubted(
     assert [one.err.splitlines()[1:] for one in ended] == [["Nothing was submitted."]] * 3 + [[]] * 2
 
 
-async def test_a_lost_submission_may_have_been_submitted(gateway: ScriptedGateway, hfgateway: Command) -> None:
-    gateway.unscripted["SubmitGeneration"] = refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping")
+@pytest.mark.parametrize(
+    "error",
+    [
+        refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", "is stopping"),
+        replace(refusal("UNKNOWN", "UNSPECIFIED"), details=False),
+    ],
+)
+async def test_a_lost_submission_may_have_been_submitted(
+    gateway: ScriptedGateway, hfgateway: Command, error: Refusal
+) -> None:
+    gateway.unscripted["SubmitGeneration"] = error
 
     ended = await hfgateway("generate", "x", "--key", "order-7")
 
@@ -213,7 +222,8 @@ async def test_an_unresolved_submission_has_its_own_exit_code(gateway: ScriptedG
 
 
 @pytest.mark.parametrize(
-    "error", [refusal("INTERNAL", "INTERNAL", "incident 7"), replace(refusal("UNKNOWN", "UNSPECIFIED"), details=False)]
+    "error",
+    [refusal("INTERNAL", "INTERNAL", "incident 7"), replace(refusal("DATA_LOSS", "UNSPECIFIED"), details=False)],
 )
 async def test_after_a_defect_the_submission_may_be_stored(
     gateway: ScriptedGateway, hfgateway: Command, error: Refusal

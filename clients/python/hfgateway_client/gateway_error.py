@@ -11,6 +11,15 @@ from hfgateway.v1.error_pb2 import Failure, FieldViolation
 
 _TRANSIENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 """The codes of `Unavailable`."""
+_BROKEN = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN)
+
+
+def is_broken_connection(code: grpc.StatusCode | None, reason: str) -> bool:
+    """Return whether a status is of gRPC or a proxy: a stream was reset, or ended without a status.
+
+    The gateway sends these codes only with a reason.
+    """
+    return code in _BROKEN and not reason
 
 
 class GatewayError(Exception):
@@ -51,7 +60,8 @@ class GatewayError(Exception):
     @property
     def retryable(self) -> bool:
         """Whether the same input may succeed later."""
-        return self.failure.retryable or (self.code in _TRANSIENT and not self.permanent)
+        transient = self.code in _TRANSIENT or is_broken_connection(self.code, self.reason)
+        return self.failure.retryable or (transient and not self.permanent)
 
     @property
     def retry_delay(self) -> float | None:

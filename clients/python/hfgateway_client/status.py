@@ -13,6 +13,7 @@ from hfgateway.v1.error_pb2 import ErrorReason, Failure
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
 from hfgateway_client import errors
 from hfgateway_client._errors import BY_CODE, BY_REASON
+from hfgateway_client.gateway_error import is_broken_connection
 
 if TYPE_CHECKING:
     from google.protobuf.internal.enum_type_wrapper import _EnumTypeWrapper
@@ -27,6 +28,7 @@ def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
     """Return the error of a failed call.
 
     Its class depends on the reason. If the reason is missing or not known to this version, it depends on the gRPC code.
+    INTERNAL and UNKNOWN without a reason are `Unavailable`.
     """
     code: grpc.StatusCode = error.code()
     try:
@@ -34,8 +36,10 @@ def error_from_rpc(error: grpc.RpcError) -> errors.GatewayError:
     except DecodeError:  # the details are not from the gateway
         failure, reason = Failure(), ""
     message = failure.message or error.details() or code.name.replace("_", " ").lower()
-    by_code = BY_CODE.get(code, errors.GatewayError)
-    error_class = BY_REASON.get(reason, by_code)
+    if is_broken_connection(code, reason):
+        error_class: type[errors.GatewayError] = errors.Unavailable
+    else:
+        error_class = BY_REASON.get(reason, BY_CODE.get(code, errors.GatewayError))
     return error_class(message, code=code, reason=reason, failure=failure)
 
 

@@ -113,7 +113,7 @@ impl Error {
     /// gateway was reached, a failed connection may be a mistake in the client's options.
     pub(crate) fn at(mut self, address: &str, reached: bool, before: Option<&str>) -> Self {
         let inner = &mut self.0;
-        if inner.reason.is_empty() && matches!(inner.code, Some(Code::Unavailable | Code::DeadlineExceeded)) {
+        if inner.reason.is_empty() && matches!(inner.kind, Kind::Unavailable | Kind::DeadlineExceeded) {
             inner.address = address.to_owned();
         }
         if let (Some(Code::DeadlineExceeded), Some(text)) = (inner.code, before) {
@@ -213,8 +213,11 @@ impl From<Status> for Error {
         let code = code_of(&status);
         let (failure, reason) = read_details(&status);
         let message = [failure.message.as_str(), status.message()].into_iter().find(|text| !text.is_empty());
+        // The gateway sends these codes only with a reason. gRPC reports them if a stream was reset or has no status.
+        let broken = reason.is_empty() && matches!(code, Code::Internal | Code::Unknown);
+        let of_code = if broken { Kind::Unavailable } else { Kind::of_code(code) };
         Self(Box::new(Inner {
-            kind: Kind::of_reason(&reason).unwrap_or(Kind::of_code(code)),
+            kind: Kind::of_reason(&reason).unwrap_or(of_code),
             code: Some(code),
             message: message.map_or_else(|| code_name(code).replace('_', " ").to_lowercase(), str::to_owned),
             reason,

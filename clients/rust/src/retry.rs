@@ -1,7 +1,8 @@
 //! When to retry a call, and after how long. Pure: the caller supplies the clock and sleeps.
 //!
 //! A call is retried unchanged, a submission with the same key, and only if the API guarantees that a retry has no second
-//! effect.
+//! effect. INTERNAL and UNKNOWN without a reason are retried as UNAVAILABLE: they are the errors of a stream that was cut
+//! off.
 
 use std::time::Duration;
 

@@ -20,6 +20,14 @@ export interface ErrorFacts {
 }
 
 /**
+ * Whether a status is of gRPC or a proxy: a stream was reset, or ended without a status. The gateway sends these codes
+ * only with a reason.
+ */
+export function isBrokenConnection(code: GrpcCode | undefined, reason: ReasonName): boolean {
+  return reason === "" && (code === "INTERNAL" || code === "UNKNOWN");
+}
+
+/**
  * A failed call: a status that the gateway returned, or an error of the transport. The base class of all errors here.
  */
 export class GatewayError extends Error {
@@ -52,7 +60,8 @@ export class GatewayError extends Error {
 
   /** Whether the same input may succeed later. */
   get retryable(): boolean {
-    const transient = this.code === "UNAVAILABLE" || this.code === "CANCELLED";
+    const { code, reason } = this;
+    const transient = code === "UNAVAILABLE" || code === "CANCELLED" || isBrokenConnection(code, reason);
     return this.failure.retryable || (transient && !this.permanent);
   }
 

@@ -4,6 +4,7 @@
  * A call is retried unchanged, a submission with the same key, and only if the API guarantees that a retry has no
  * second effect. These errors are retried:
  * - UNAVAILABLE, which is also the error of a lost response.
+ * - INTERNAL and UNKNOWN without a reason, which are the errors of a stream that a proxy has cut off.
  * - CANCELLED that the caller did not cause. A server that shuts down returns it for calls that it has not started.
  * - GATEWAY_OVERLOADED: the gateway refused the call before it did anything.
  * - SUBMISSION_UNRESOLVED: the same submission finds out what happened.

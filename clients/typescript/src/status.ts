@@ -7,6 +7,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import * as errors from "./errors.js";
 import { GatewayError, GenerationFailed, type ReasonName, TrainingFailed } from "./errors.js";
 import { BY_CODE, BY_REASON } from "./errortables.js";
+import { isBrokenConnection } from "./gatewayerror.js";
 import { CharacterState, type SoulCharacter } from "./gen/hfgateway/v1/character_service_pb.js";
 import { ErrorReason, type Failure, FailureSchema, FieldViolationSchema } from "./gen/hfgateway/v1/error_pb.js";
 import { type Generation, GenerationState } from "./gen/hfgateway/v1/generation_pb.js";
@@ -62,7 +63,8 @@ export function errorFromCall(thrown: unknown): GatewayError {
   const message = failure.message || error.rawMessage || code.replaceAll("_", " ").toLowerCase();
   // The reason can be any text: "constructor" must not match a property of Object.prototype.
   const known = Object.hasOwn(BY_REASON, reason) ? BY_REASON[reason] : undefined;
-  return new (known ?? BY_CODE[code] ?? GatewayError)(message, { code, reason, failure, cause: error });
+  const byCode = isBrokenConnection(code, reason) ? errors.Unavailable : BY_CODE[code];
+  return new (known ?? byCode ?? GatewayError)(message, { code, reason, failure, cause: error });
 }
 
 /**

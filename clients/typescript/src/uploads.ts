@@ -134,9 +134,7 @@ export const uploadPast: Uploader = async (calls, media, options) => {
 
 function storageError(status: number): GatewayError {
   const message = `the storage returned HTTP ${status}`;
-  return status < 500
-    ? new GatewayError(message, { code: "UNKNOWN" })
-    : new Unavailable(message, { code: "UNAVAILABLE" });
+  return status < 500 ? new GatewayError(message) : new Unavailable(message, { code: "UNAVAILABLE" });
 }
 
 async function blobOf(bytes: Media["bytes"]): Promise<Blob> {

@@ -1111,7 +1111,7 @@ pub struct WatchGenerationResponse {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchGenerationsRequest {
-    /// Which generations to watch, without states and idempotency_key. Default: all of the tenant.
+    /// Which generations to watch, without states, idempotency_key and upstream_request_ids. Default: all of the tenant.
     #[prost(message, optional, tag = "1")]
     pub filter: ::core::option::Option<GenerationFilter>,
     /// The last resume_token received, to continue without a gap. It is valid only with the same filter. Default: begin
@@ -1309,7 +1309,8 @@ pub mod generation_service_client {
     ///
     /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
     /// charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    /// is a lost response, too: a server that shuts down returns it for calls that it has not started.
+    /// is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
+    /// without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
     ///
     /// The deadline or cancellation of a call ends the call, never the generation.
     #[derive(Debug, Clone)]
@@ -2076,7 +2077,8 @@ pub mod generation_service_server {
     ///
     /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
     /// charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    /// is a lost response, too: a server that shuts down returns it for calls that it has not started.
+    /// is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
+    /// without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
     ///
     /// The deadline or cancellation of a call ends the call, never the generation.
     #[derive(Debug)]

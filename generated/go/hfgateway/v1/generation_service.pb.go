@@ -1041,7 +1041,7 @@ func (x *WatchGenerationResponse) GetForecast() *Forecast {
 
 type WatchGenerationsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Which generations to watch, without states and idempotency_key. Default: all of the tenant.
+	// Which generations to watch, without states, idempotency_key and upstream_request_ids. Default: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
 	// The last resume_token received, to continue without a gap. It is valid only with the same filter. Default: begin
 	// with a snapshot.

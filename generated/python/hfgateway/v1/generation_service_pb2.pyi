@@ -632,7 +632,7 @@ class WatchGenerationsRequest(_message.Message):
     """Whether to return the inputs."""
     @_builtins.property
     def filter(self) -> Global___GenerationFilter:
-        """Which generations to watch, without states and idempotency_key. Default: all of the tenant."""
+        """Which generations to watch, without states, idempotency_key and upstream_request_ids. Default: all of the tenant."""
 
     @_builtins.property
     def forecast_interval(self) -> _duration_pb2.Duration:

@@ -43,7 +43,8 @@ class GenerationServiceStub:
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
     charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    is a lost response, too: a server that shuts down returns it for calls that it has not started.
+    is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
+    without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
 
     The deadline or cancellation of a call ends the call, never the generation.
     """
@@ -232,7 +233,8 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
     charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    is a lost response, too: a server that shuts down returns it for calls that it has not started.
+    is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
+    without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
 
     The deadline or cancellation of a call ends the call, never the generation.
     """
@@ -417,7 +419,8 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
     charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    is a lost response, too: a server that shuts down returns it for calls that it has not started.
+    is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
+    without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
 
     The deadline or cancellation of a call ends the call, never the generation.
     """

@@ -516,7 +516,7 @@ export declare const WatchGenerationResponseSchema: GenMessage<WatchGenerationRe
  */
 export declare type WatchGenerationsRequest = Message<"hfgateway.v1.WatchGenerationsRequest"> & {
   /**
-   * Which generations to watch, without states and idempotency_key. Default: all of the tenant.
+   * Which generations to watch, without states, idempotency_key and upstream_request_ids. Default: all of the tenant.
    *
    * @generated from field: hfgateway.v1.GenerationFilter filter = 1;
    */
@@ -915,7 +915,8 @@ export declare const WaitForSchema: GenEnum<WaitFor>;
  *
  * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
  * charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
- * is a lost response, too: a server that shuts down returns it for calls that it has not started.
+ * is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
+ * without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
  *
  * The deadline or cancellation of a call ends the call, never the generation.
  *

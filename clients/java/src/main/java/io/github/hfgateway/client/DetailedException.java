@@ -88,11 +88,11 @@ abstract class DetailedException extends RuntimeException {
   }
 
   /**
-   * Adds the gateway's address and the cause to an error of the connection. Unless the gateway was reached before, the
+   * Adds the gateway's address and the cause to an error that is not the gateway's. Unless the gateway was reached before, the
    * cause may be a mistake in the client's options, which no retry can change: see docs/clients.md.
    */
   void at(String address, boolean reached) {
-    if (reason().isEmpty() && (code() == Status.Code.UNAVAILABLE || code() == Status.Code.DEADLINE_EXCEEDED)) {
+    if (reason().isEmpty()) {
       Throwable cause = null;
       for (Throwable next = Status.fromThrowable(this).getCause(); next != null; next = next.getCause()) {
         cause = next;

@@ -30,7 +30,10 @@ final class Errors {
       String words = code.name().replace('_', ' ').toLowerCase(Locale.ROOT);
       message = status.getDescription() != null ? status.getDescription() : words;
     }
-    return GatewayException.of(new Facts(code, details.reason, message, details.failure, cause));
+    Facts facts = new Facts(code, details.reason, message, details.failure, cause);
+    // The gateway sends these codes only with a reason. gRPC reports them if a stream was reset or has no status.
+    boolean broken = details.reason.isEmpty() && (code == Status.Code.INTERNAL || code == Status.Code.UNKNOWN);
+    return broken ? new GatewayException.Unavailable(facts) : GatewayException.of(facts);
   }
 
   /** Returns the error of a call that the caller ended. */

@@ -45,6 +45,7 @@ public record RetryPolicy(
   /**
    * Returns whether the call can be retried without a second effect, and may succeed then. These errors are retried:
    * UNAVAILABLE, which is also the error of a lost response, unless its cause is a mistake in the client's options;
+   * INTERNAL and UNKNOWN without a reason, which gRPC reports for a stream that a proxy has cut off;
    * CANCELLED that the caller did not cause, which a server that shuts down returns for calls that it has not started;
    * GATEWAY_OVERLOADED, before which nothing was done; and SUBMISSION_UNRESOLVED, after which the same submission finds
    * out what happened.
