@@ -68,10 +68,15 @@ def function(module: str, name: str) -> Function:
     return next(one for one in functions(GATEWAY / module) if one.name == name)
 
 
+@cache
+def all_calls(node: ast.AST) -> list[tuple[str, ast.Call]]:
+    """Return all calls with the dotted name of what they call, after another dot."""
+    return [(f".{ast.unparse(one.func)}", one) for one in ast.walk(node) if isinstance(one, ast.Call)]
+
+
 def calls(node: ast.AST, name: str) -> list[ast.Call]:
     """Return the calls of a function whose dotted name is `name` or ends with it."""
-    found = (one for one in ast.walk(node) if isinstance(one, ast.Call))
-    return [one for one in found if f".{ast.unparse(one.func)}".endswith(f".{name}")]
+    return [call for called, call in all_calls(node) if called.endswith(f".{name}")]
 
 
 def callers(name: str) -> set[str]:
