@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,8 @@ from tests.support.transports import TRANSPORTS, Transport, open_transport
 CREDENTIALS = Credentials("sandbox", "sandbox")
 DEFAULT_OPTIONS: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
 """Sandbox options. An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
+POLL_EVERY = "0.25"
+"""Seconds between polls of a generation by default. It is also polled when the test advances the sandbox's clock."""
 PATIENCE = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
 
@@ -85,8 +88,8 @@ class Running:
             "HTTP_ADDRESS": "127.0.0.1:0",
             "STORE_URL": f"sqlite:///{self.store_path}",
             "UPSTREAM_URL": self.sandbox.url,
-            "POLL_MIN": "0.05",
-            "POLL_MAX": "0.05",
+            "POLL_MIN": POLL_EVERY,
+            "POLL_MAX": POLL_EVERY,
             "DRAIN": "5",
             **self._settings,
         }
@@ -94,10 +97,27 @@ class Running:
         self.gateway = Gateway(settings, self.credentials, Machine(clock_from=self._clock_from))
         await self.gateway.start()
         self._serving = True
+        if environment["POLL_MAX"] == POLL_EVERY:
+            self._await_advance()
         for name in TRANSPORTS:
             transport = open_transport(name, self.gateway.grpc_address, self.gateway.http_address)
             self._clients.push_async_callback(transport.close)
             self.transports[name] = transport
+
+    def _await_advance(self) -> None:
+        """Poll at once when the sandbox's clock is next advanced, because states change by nothing else."""
+        self.clock.call_at(math.nextafter(self.clock.now(), math.inf), self._poll)
+
+    def _poll(self) -> None:
+        """Poll all generations, except those with failed polls and those that wait for a webhook."""
+        if not self._serving:
+            return
+        self._await_advance()
+        follower = self.gateway._core.follower
+        for entry in self.gateway._core.feed.entries.values():
+            if entry.poll_at and not entry.errors and not entry.covered:
+                follower._plan_poll(entry, 0.0)
+                follower._plan(entry.generation)
 
     async def key(self, tenant: str) -> str:
         """Create an API key of a tenant, and return its secret."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,11 +56,14 @@ def files() -> Iterator[tuple[str, str]]:
             yield name, content.decode("utf-8", "replace")
 
 
-def lines_with(pattern: re.Pattern[str], *, exempt: frozenset[str] = frozenset()) -> list[str]:
+def lines_with(
+    pattern: re.Pattern[str], *, exempt: frozenset[str] = frozenset(), within: Iterable[str] = ("",)
+) -> list[str]:
+    """Return the lines with the pattern in all files that contain one of the texts `within`, which is quicker to see."""
     return [
         f"{name}:{number}: {line.strip()[:120]}"
         for name, text in files()
-        if name.rpartition("/")[2] not in exempt
+        if name.rpartition("/")[2] not in exempt and any(one in text for one in within)
         for number, line in enumerate(text.splitlines(), 1)
         if pattern.search(line)
     ]
@@ -87,7 +90,7 @@ def test_generated_files_are_marked_for_reviews() -> None:
 
 def test_no_file_names_a_registry_host() -> None:
     hosts = re.compile("|".join(rf"(?<![\w-]){re.escape(host)}\b" for host in REGISTRY_HOSTS))
-    assert lines_with(hosts, exempt=MAY_NAME_A_REGISTRY) == []
+    assert lines_with(hosts, exempt=MAY_NAME_A_REGISTRY, within=REGISTRY_HOSTS) == []
 
 
 def test_no_file_names_a_path_of_a_developers_machine() -> None:
