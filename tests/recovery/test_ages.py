@@ -20,6 +20,8 @@ from tests.support.transports import RpcFailure
 HOUR, DAY = 3_600.0, 86_400.0
 STORED = pb.WAIT_FOR_STORED
 COARSE = 60.0
+RARELY = 600
+"""Seconds between polls while all generations are unknown for a day."""
 FORGOTTEN = {"on": "status", "status": 404, "body": {"detail": "Not found"}, "times": 10**9}
 
 
@@ -217,11 +219,11 @@ async def test_a_key_expires_at_its_true_age(start: Start) -> None:
 
 
 async def test_no_generation_is_lost_if_all_are_unknown_for_a_day(start: Start) -> None:
-    running = await start(queue_seconds=30 * DAY)
+    running = await start(queue_seconds=30 * DAY, POLL_MAX=RARELY)
     live = [await running.submit(soul(f"fox {number}", wait_for=STORED)) for number in range(5)]
     await running.advance(60.0, step=1.0)
     running.plan(**FORGOTTEN)
-    await running.advance(DAY + HOUR, step=COARSE)
+    await running.advance(DAY + HOUR, step=10 * COARSE)
     assert [name_of(await running.get(one.id)) for one in live] == ["QUEUED"] * 5
     running.sandbox.state.plan.clear()
     await running.advance(60.0, step=1.0)
@@ -240,17 +242,17 @@ async def test_a_generation_unknown_for_a_day_is_lost_if_others_are_known(start:
 
 
 async def test_an_outage_does_not_count_towards_the_day_of_404s(start: Start) -> None:
-    running = await start(queue_seconds=30 * DAY)
+    running = await start(queue_seconds=30 * DAY, POLL_MAX=RARELY)
     blinked = await running.submit(soul("blinked", wait_for=STORED))
     other = await running.submit(soul("other", wait_for=STORED))
     await running.advance(60.0, step=1.0)
     running.plan(**FORGOTTEN)
-    await running.advance(DAY + HOUR, step=COARSE)
+    await running.advance(DAY + HOUR, step=10 * COARSE)
     running.sandbox.state.plan.clear()
     running.plan(prompt="blinked", **FORGOTTEN)
-    await running.advance(HOUR / 2, step=COARSE)
+    await running.advance(HOUR / 2, step=10 * COARSE)
     running.sandbox.state.plan.clear()
-    await running.advance(HOUR, step=COARSE)
+    await running.advance(HOUR, step=10 * COARSE)
     assert [name_of(await running.get(one.id)) for one in (blinked, other)] == ["QUEUED", "QUEUED"]
 
 

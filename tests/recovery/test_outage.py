@@ -78,7 +78,7 @@ async def in_flight(running: Timed, count: int) -> None:
 
 async def all_end(running: Timed) -> float:
     """Return the seconds until no generation is live."""
-    return await running.advance(WITHIN + 30.0, until=lambda: not running.live())
+    return await running.advance(WITHIN + 30.0, until=lambda: not running.gateway._core.feed.entries)
 
 
 async def all_accepted(running: Timed) -> float:
