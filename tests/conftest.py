@@ -300,7 +300,7 @@ def pytest_configure(config: pytest.Config) -> None:
         use_own_temporary_folder()
     # Until all tests are collected. Every worker collects them, and a tenth of that would be garbage collection.
     gc.disable()
-    new_stores.shorten()
+    new_stores.install()
     # Hooks in this file would apply to tests/ only. Registered plugins also apply to clients/python/tests.
     config.pluginmanager.register(OutsideWorldGuard(), "outside-world-guard")
     config.pluginmanager.register(CanaryPlugin(), "canary")

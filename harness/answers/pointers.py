@@ -88,14 +88,15 @@ def lost(
     """Return the pointers and values of an answer that are neither in `kept`, nor in a typed field, nor allowed."""
     gone = []
     for pointer, value in leaves(answer):
-        path, found = written(pointer), _in(kept, pointer)
+        found = _in(kept, pointer)
+        if same(value, found):
+            continue
+        path = written(pointer)
         texts = [
             text for one in typed if re.fullmatch(one.pattern, path) for text in one.texts(message, answer, pointer)
         ]
         in_a_field = value in texts and (isinstance(value, str) or value is None)
-        if isinstance(value, Number) and fits_a_double(value):
-            in_a_field = False
-        if in_a_field or same(value, found):
+        if in_a_field and not (isinstance(value, Number) and fits_a_double(value)):
             continue
         if not any(one.applies(Case(answer, message, kept, pointer, value, found)) for one in exceptions):
             gone.append((path, value))
@@ -169,4 +170,6 @@ def depth(content: Any) -> int:
 
 def valid(text: str) -> str:
     """Return a text without lone surrogates."""
+    if text.isascii():
+        return text
     return "".join("\ufffd" if "\ud800" <= letter <= "\udfff" else letter for letter in text)

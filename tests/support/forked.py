@@ -44,7 +44,7 @@ AHEAD = "TEST_CLOCK_AHEAD"
 LATE = "TEST_LATE_CONNECTIONS"
 """An environment variable. If it is set, connections to Higgsfield are always established after `send_by`."""
 
-new_stores.shorten()
+new_stores.install()
 
 
 class ForkedProcess:

@@ -59,7 +59,7 @@ def files() -> Iterator[tuple[str, str]]:
 def lines_with(
     pattern: re.Pattern[str], *, exempt: frozenset[str] = frozenset(), within: Iterable[str] = ("",)
 ) -> list[str]:
-    """Return the lines with the pattern in all files that contain one of the texts `within`, which is quicker to see."""
+    """Return the lines with the pattern, in files that contain one of the texts `within`, which is quicker to see."""
     return [
         f"{name}:{number}: {line.strip()[:120]}"
         for name, text in files()

@@ -97,6 +97,13 @@ def test_a_store_of_the_suite_is_like_a_migrated_one(tmp_path: Path, monkeypatch
     assert content(tmp_path / "migrated.db") == created
 
 
+def test_commits_of_a_gateway_wait_for_the_disk(tmp_path: Path) -> None:
+    """Those of the stores of the suite do not."""
+    with closing(new_stores.connected(tmp_path / "store.db")) as writing:
+        assert [writing.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "fullfsync")] == [(2,), (1,)]
+    assert files.connect_writer is new_stores.connected_without_sync
+
+
 def remove(name: str) -> Callable[[Path], None]:
     return lambda folder: (folder / name).unlink()
 
