@@ -133,7 +133,8 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
     address = click.option(
         "--gateway",
         "address",
-        envvar="HFGATEWAY_GRPC_ADDRESS",
+        # That of the clients; on the machine of the gateway, its own setting is enough.
+        envvar=["HFGATEWAY_ADDRESS", "HFGATEWAY_GRPC_ADDRESS"],
         default="127.0.0.1:50051",
         show_default=True,
         show_envvar=True,

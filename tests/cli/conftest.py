@@ -26,7 +26,7 @@ class Command:
     """`python -m gateway` with the scripted gateway's address in its environment."""
 
     def __init__(self, address: str) -> None:
-        unset = ("FORCE_COLOR", "HFGATEWAY_API_KEY")
+        unset = ("FORCE_COLOR", "HFGATEWAY_ADDRESS", "HFGATEWAY_API_KEY")
         self.environment = {name: value for name, value in os.environ.items() if name not in unset}
         self.environment["HFGATEWAY_GRPC_ADDRESS"] = address
 

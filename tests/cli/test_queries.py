@@ -121,6 +121,16 @@ async def test_tls_trusts_the_named_authority_only(hfgateway: Command, tmp_path:
     assert (trusted.code, stranger.code) == (0, 4)
 
 
+async def test_commands_use_the_address_of_the_clients(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    """The listen address may be that of another gateway, which runs on this machine."""
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 1)))
+    hfgateway.environment |= {"HFGATEWAY_ADDRESS": gateway.address, "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:1"}
+
+    ended = await hfgateway("get", "g1")
+
+    assert (ended.code, "QUEUED" in ended.out) == (0, True)
+
+
 async def test_a_key_is_not_sent_in_plaintext_to_another_machine(hfgateway: Command) -> None:
     ended = await hfgateway("get", "g1", "--gateway", "gateway.invalid:443", "--api-key", "hfg_secret")
     assert ended.code == 2
