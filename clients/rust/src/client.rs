@@ -68,7 +68,8 @@ impl Client {
     ///
     /// Retries use the same idempotency key, so that it is charged once.
     ///
-    /// Every error has the key ([`Error::idempotency_key`]), with which the call can be repeated.
+    /// Every error has the key ([`Error::idempotency_key`]), with which the call can be repeated. A dropped future returns
+    /// none: set [`Submit::key`] if you may drop it.
     pub async fn submit(&self, submit: impl Into<Submit>) -> Result<Submission, Error> {
         let submit = submit.into();
         let timeout = submit.timeout.unwrap_or(self.calls.timeout);

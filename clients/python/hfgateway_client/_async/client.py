@@ -211,7 +211,8 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         """Submit a generation, wait for its end, and return it.
 
         The generation is never submitted twice. If the call fails or is canceled, a submitted generation continues. To
-        wait for it again, call ``generate`` with the same input and the ``idempotency_key`` of the error.
+        wait for it again, call ``generate`` with the same input and the ``idempotency_key`` of the error. A
+        cancellation raises no such error, so set a key if you may cancel.
 
         The other arguments are those of `submit`.
 

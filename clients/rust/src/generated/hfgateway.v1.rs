@@ -4633,11 +4633,12 @@ pub mod catalog_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
-        /// gateway reads the list about once an hour. The stream does not end by itself.
+        /// gateway reads the list about once an hour. The stream never ends with OK. It ends with UNAVAILABLE if the gateway
+        /// shuts down, and when the stream is about 4 hours old.
         ///
         /// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-        /// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
-        /// and one is sent at once.
+        /// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats:
+        /// one is sent at once, and then one after each 15 s without a message.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
@@ -4807,11 +4808,12 @@ pub mod catalog_service_server {
             + std::marker::Send
             + 'static;
         /// Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
-        /// gateway reads the list about once an hour. The stream does not end by itself.
+        /// gateway reads the list about once an hour. The stream never ends with OK. It ends with UNAVAILABLE if the gateway
+        /// shuts down, and when the stream is about 4 hours old.
         ///
         /// The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-        /// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
-        /// and one is sent at once.
+        /// newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats:
+        /// one is sent at once, and then one after each 15 s without a message.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.

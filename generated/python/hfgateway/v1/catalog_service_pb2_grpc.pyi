@@ -56,11 +56,12 @@ class CatalogServiceStub:
     """
     WatchModels: _grpc.UnaryStreamMultiCallable[_catalog_service_pb2.WatchModelsRequest, _catalog_service_pb2.WatchModelsResponse]
     """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
-    gateway reads the list about once an hour. The stream does not end by itself.
+    gateway reads the list about once an hour. The stream never ends with OK. It ends with UNAVAILABLE if the gateway
+    shuts down, and when the stream is about 4 hours old.
 
     The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-    newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
-    and one is sent at once.
+    newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats:
+    one is sent at once, and then one after each 15 s without a message.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
@@ -122,11 +123,12 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """
     WatchModels: _aio.UnaryStreamMultiCallable[_catalog_service_pb2.WatchModelsRequest, _catalog_service_pb2.WatchModelsResponse]  # type: ignore[assignment]
     """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
-    gateway reads the list about once an hour. The stream does not end by itself.
+    gateway reads the list about once an hour. The stream never ends with OK. It ends with UNAVAILABLE if the gateway
+    shuts down, and when the stream is about 4 hours old.
 
     The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-    newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
-    and one is sent at once.
+    newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats:
+    one is sent at once, and then one after each 15 s without a message.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
@@ -203,11 +205,12 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_catalog_service_pb2.WatchModelsResponse], _abc.AsyncIterator[_catalog_service_pb2.WatchModelsResponse]]:
         """Streams changes of Higgsfield's list of models: models that are new, changed or gone. While it is watched, the
-        gateway reads the list about once an hour. The stream does not end by itself.
+        gateway reads the list about once an hour. The stream never ends with OK. It ends with UNAVAILABLE if the gateway
+        shuts down, and when the stream is about 4 hours old.
 
         The gateway keeps the last change of each model. A watch with after_revision starts with those changes that are
-        newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats,
-        and one is sent at once.
+        newer, in order; of several changes of one model only the last is sent. Messages without a model are heartbeats:
+        one is sent at once, and then one after each 15 s without a message.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): after_revision is negative.
