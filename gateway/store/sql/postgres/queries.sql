@@ -18,6 +18,11 @@ numbered AS (
 ),
 audited AS (INSERT INTO audit (sequence, text, hash) SELECT audit_sequence, :audit::text, audit_hash FROM numbered);
 
+-- fragment: of_subject
+-- The condition for the generations of a subject.
+:kind::text = 'tenant' OR (:kind::text = 'key' AND key_id = :name::text)
+OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text);
+
 -- The lease and the store itself --------------------------------------------------------------------------------------
 
 -- name: beat
@@ -781,8 +786,7 @@ matching AS (
     WHERE tenant = :tenant::text
         AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
         AND (NOT done OR (price IS NOT NULL AND budget_day >= :since::text))
-        AND (:kind::text = 'tenant' OR (:kind::text = 'key' AND key_id = :name::text)
-            OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text))
+        AND ({of_subject})
 ), today AS (
     SELECT coalesce(nullif(:day::text, '') COLLATE "C", (SELECT max(budget_day) FROM matching), '') AS day
 ), stored AS (
@@ -833,10 +837,7 @@ SELECT * FROM limits WHERE tenant = :tenant AND subject = ANY(:subjects::text[])
 -- name: sum_uncertain
 -- Sum the prices of a subject's UNCERTAIN generations.
 SELECT coalesce(sum(price), 0)::bigint AS credits FROM generations
-WHERE NOT done AND state = 2 AND tenant = :tenant AND (
-    :kind::text = 'tenant' OR (:kind::text = 'key' AND key_id = :name::text)
-    OR (:kind::text = 'label' AND labels::jsonb ->> :name::text = :value::text)
-);
+WHERE NOT done AND state = 2 AND tenant = :tenant AND ({of_subject});
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.

@@ -1,4 +1,5 @@
--- Every statement of the SQLite store. Each has a name, a description, and named parameters.
+-- Every statement of the SQLite store. Each has a name, a description, and named parameters. `{NAME}` in a statement is
+-- replaced by the fragment of that name.
 
 -- Generations and their keys ------------------------------------------------------------------------------------------
 
@@ -348,6 +349,11 @@ SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND 
 
 -- Limits --------------------------------------------------------------------------------------------------------------
 
+-- fragment: of_subject
+-- The condition for the generations of a subject.
+:kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
+OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value));
+
 -- name: read_limits_of
 -- Read the limits that apply to some subjects of a tenant, and their use.
 SELECT * FROM limits WHERE tenant = :tenant AND subject IN (SELECT value FROM json_each(:subjects));
@@ -394,18 +400,12 @@ WHERE tenant = :tenant AND subject = :subject;
 
 -- name: count_running
 -- Count the generations of a subject that have not ended.
-SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND (
-    :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
-    OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
-);
+SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND ({of_subject});
 
 -- name: sum_prices
 -- Sum the prices of a subject's generations that were submitted on a day or later, by day and state.
 SELECT budget_day, state, sum(price) AS price FROM generations
-WHERE tenant = :tenant AND budget_day >= :since AND price IS NOT NULL AND (
-    :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
-    OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
-) GROUP BY budget_day, state;
+WHERE tenant = :tenant AND budget_day >= :since AND price IS NOT NULL AND ({of_subject}) GROUP BY budget_day, state;
 
 -- name: read_last_budget_day
 -- Read the last day for which a tenant's prices were counted.
@@ -417,10 +417,7 @@ SELECT budget_day FROM generations WHERE id = :id;
 
 -- name: sum_uncertain
 -- Sum the prices of a subject's UNCERTAIN generations.
-SELECT coalesce(sum(price), 0) AS credits FROM generations WHERE done = 0 AND state = 2 AND tenant = :tenant AND (
-    :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
-    OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value))
-);
+SELECT coalesce(sum(price), 0) AS credits FROM generations WHERE done = 0 AND state = 2 AND tenant = :tenant AND ({of_subject});
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.
