@@ -67,5 +67,4 @@ class SqliteStore(Store):
         self.catalogs = SqliteCatalogs(database)
 
     async def close(self) -> None:
-        """Finish the queued writes and release the file."""
         await self.database.close()

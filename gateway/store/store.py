@@ -95,7 +95,7 @@ class SharedStore(Store, Protocol):
     async def begin(self, position: int, spec_of: SpecOf) -> None:
         """Announce the changes of other gateways after a position, which are stored already.
 
-        Versions of one generation that are announced share what `spec_of` returns for it.
+        Versions of one generation that are announced share what `spec_of` returns for it. Raises UnconfirmedError.
         """
 
     async def follow(self, stale: Callable[[], None]) -> None:
@@ -106,7 +106,7 @@ class SharedStore(Store, Protocol):
         """
 
     async def reachable_at(self, peer: str) -> None:
-        """Publish the address of this gateway's gRPC port for other ones. Call it as the leader."""
+        """Publish the address of this gateway's gRPC port for others. As the leader only. Raises UnconfirmedError."""
 
     async def attend(self) -> str:
         """Show the leader that this gateway serves. Returns a text that changes with the API keys."""

@@ -52,7 +52,7 @@ LIMITS = {
 
 
 class PostgresStore(SharedStore):
-    """All ports to the store on one database. Made by `open`, with the lease, or by `join`.
+    """All ports to the store on one database. Made by `open`, with the lease, or by `join`. See `SharedStore`.
 
     It is read without the lease, and written from the moment on in which this gateway has it, until `close`.
     """
@@ -132,33 +132,24 @@ class PostgresStore(SharedStore):
 
     @property
     def leads(self) -> bool:
-        """Whether this gateway has the lease."""
         return self.lease.held
 
     @property
     def leader(self) -> Leader:
-        """The gateway that has the lease, as the last read showed."""
         return self.tail.leader
 
     @property
     def current(self) -> bool:
-        """Whether what was read and announced is new enough to be shown."""
         return self.lease.certain or self.tail.fresh
 
     @property
     def age(self) -> float:
-        """Seconds since the last read of the log or, with the lease, the last heartbeat that was stored."""
         return time.monotonic() - max(self.lease.confirmed_at, self.tail.read_at)
 
     async def begin(self, position: int, spec_of: SpecOf) -> None:
-        """Announce the changes after a position. Raises UnconfirmedError."""
         await self.tail.begin(position, spec_of)
 
     async def follow(self, stale: Callable[[], None]) -> None:
-        """Announce the changes of other gateways until this one has the lease, and prepare it for writes.
-
-        No listener is called any more when this returns. Raises ServerError.
-        """
         orderly = await self.tail.run(stale)
         self.database.unlisten()
         await self._led(orderly=orderly)
@@ -189,20 +180,16 @@ class PostgresStore(SharedStore):
             raise ServerError(f"{self._shown}: a store is being moved into it; {again}")
 
     async def reachable_at(self, peer: str) -> None:
-        """Publish the address at which other replicas reach this one, which has the lease. Raises UnconfirmedError."""
         await self.database.write(None, "write_peer", {"peer": peer})
 
     async def attend(self) -> str:
-        """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""
         return await self.lease.attend()
 
     @property
     def others(self) -> int:
-        """The number of other gateways that serve, if this one leads."""
         return self.lease.others
 
     async def close(self) -> None:
-        """Finish the queued writes, give the lease back, and close all connections."""
         self.database.refuse_writes()
         if self.upgrading is not None:
             self.upgrading.cancel()
