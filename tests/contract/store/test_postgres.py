@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -398,11 +398,11 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
     from gateway.store.postgres.lease import Lease
     from gateway.store.postgres.store import PostgresStore
 
-    taken, lost = Lease._take, list[object]()
+    run, lost = Lease._run, list[object]()
 
-    async def loses_first_answer(self: Lease) -> object:
-        rows = await taken(self)
-        if rows and not lost:
+    async def loses_first_answer(self: Lease, name: str, values: Mapping[str, object] | None = None) -> object:
+        rows = await run(self, name, values)
+        if name == "take" and rows and not lost:
             lost.append(rows)
             raise UnknownCommitError("the answer was lost")
         return rows
@@ -410,7 +410,7 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
     async with opened(emptied):
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         await replica.begin(0, lambda _: None)
-        monkeypatch.setattr(Lease, "_take", loses_first_answer)
+        monkeypatch.setattr(Lease, "_run", loses_first_answer)
 
     async def attend() -> None:
         while True:
