@@ -2,6 +2,7 @@
 
 from gateway.accounts import AccountState
 from gateway.generations.accounts import Pool
+from gateway.rpc.wire import timestamp
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 
@@ -9,11 +10,13 @@ def account_message(account: AccountState) -> pb.Account:
     """Return the message for an account, which holds no secret."""
     message = pb.Account(name=account.name, tenant=account.tenant)
     for one in account.credentials:
-        credentials = message.credentials.add(
-            id=one.id, removed=one.removed, accepted=one.accepted, in_flight=one.in_flight
+        message.credentials.add(
+            id=one.id,
+            create_time=timestamp(one.create_time),
+            removed=one.removed,
+            accepted=one.accepted,
+            in_flight=one.in_flight,
         )
-        if one.create_time is not None:
-            credentials.create_time.FromMicroseconds(round(one.create_time * 1e6))
     return message
 
 

@@ -77,11 +77,15 @@ class AdminHandlers:
         """List the characters and messages with an unknown outcome."""
         answer = pb.ListUnresolvedResponse()
         for creation in self._characters.unresolved():
-            character = answer.characters.add(tenant=creation.tenant, idempotency_key=creation.key, name=creation.name)
-            character.send_time.FromMicroseconds(round(creation.sent_date * 1e6))
+            sent = wire.timestamp(creation.sent_date)
+            answer.characters.add(
+                tenant=creation.tenant, idempotency_key=creation.key, name=creation.name, send_time=sent
+            )
         for kept, wall in await self._agents.unresolved():
-            message = answer.messages.add(tenant=kept.tenant, idempotency_key=kept.key, session_id=kept.session_id)
-            message.send_time.FromMicroseconds(round(wall * 1e6))
+            sent = wire.timestamp(wall)
+            answer.messages.add(
+                tenant=kept.tenant, idempotency_key=kept.key, session_id=kept.session_id, send_time=sent
+            )
         return answer
 
     async def resolve_character(self, request: pb.ResolveCharacterRequest, _: Call) -> pb.ResolveCharacterResponse:
@@ -245,11 +249,12 @@ def _scope(number: "pb.ApiKeyScope.ValueType", place: int) -> Scope:
 
 def api_key_message(key: ApiKey) -> pb.ApiKey:
     """Return the message for a key, which holds no secret."""
-    message = pb.ApiKey(id=key.id, tenant=key.tenant, name=key.name)
-    message.create_time.FromMicroseconds(round(key.create_time * 1e6))
-    if key.revoke_time is not None:
-        message.revoke_time.FromMicroseconds(round(key.revoke_time * 1e6))
-    if key.expire_time is not None:
-        message.expire_time.FromMicroseconds(round(key.expire_time * 1e6))
-    message.scopes.extend(number for number, scope in SCOPES.items() if scope in key.scopes)
-    return message
+    return pb.ApiKey(
+        id=key.id,
+        tenant=key.tenant,
+        name=key.name,
+        create_time=wire.timestamp(key.create_time),
+        revoke_time=wire.timestamp(key.revoke_time),
+        expire_time=wire.timestamp(key.expire_time),
+        scopes=[number for number, scope in SCOPES.items() if scope in key.scopes],
+    )

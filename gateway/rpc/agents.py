@@ -11,6 +11,7 @@ from gateway.errors import Violation, invalid_field, invalid_input
 from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from gateway.rpc.structs import struct
+from gateway.rpc.wire import timestamp
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 
 LONGEST_MESSAGE = 20_000
@@ -124,18 +125,16 @@ def session_message(session: Session) -> pb.Session:
 
 
 def message_message(message: Message) -> pb.Message:
-    shown = pb.Message(
+    return pb.Message(
         id=message.id,
         role=message.role.value,  # type: ignore[arg-type]  # the numbers are those of Role
         state=message.state.value,  # type: ignore[arg-type]  # the numbers are those of MessageState
         text=message.text,
         llm_cost_usd=message.llm_cost_usd,
         reasoning=message.reasoning,
+        create_time=timestamp(message.create_time),
         extra=struct(message.extra),
     )
-    if message.create_time is not None:
-        shown.create_time.FromMicroseconds(round(message.create_time * 1e6))
-    return shown
 
 
 def _required(given: str, field: str) -> str:

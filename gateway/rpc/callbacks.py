@@ -127,7 +127,7 @@ class CallbackHandlers:
     def _message(self, callback: Callback) -> pb.Callback:
         moment = self._callbacks.moment()
         old = [secret.until for secret in callback.signing(moment.steady) if secret.until is not None]
-        message = pb.Callback(
+        return pb.Callback(
             id=callback.id,
             url=callback.url,
             filter=generation_service_pb2.GenerationFilter(
@@ -141,14 +141,12 @@ class CallbackHandlers:
             problem_http_status=callback.problem_status,
             problem_time=wire.timestamp(callback.problem_time),
             create_time=wire.timestamp(callback.create_time),
+            old_secrets_expire_time=_shown(max(old), moment) if old else None,
         )
-        if old:
-            message.old_secrets_expire_time.CopyFrom(_shown(max(old), moment))
-        return message
 
 
 def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
-    message = pb.Delivery(
+    return pb.Delivery(
         id=delivery.id,
         callback_id=delivery.callback_id,
         generation_id=delivery.generation_id,
@@ -159,17 +157,13 @@ def _delivery(delivery: Delivery, moment: Moment) -> pb.Delivery:
         http_status=delivery.http_status,
         create_time=wire.timestamp(delivery.create_time),
         last_attempt_time=wire.timestamp(delivery.last_attempt_time),
+        next_attempt_time=_shown(delivery.next_at, moment) if delivery.state is DeliveryState.PENDING else None,
     )
-    if delivery.state is DeliveryState.PENDING:
-        message.next_attempt_time.CopyFrom(_shown(delivery.next_at, moment))
-    return message
 
 
-def _shown(steady: float, moment: Moment) -> Timestamp:
+def _shown(steady: float, moment: Moment) -> Timestamp | None:
     """Convert a steady time to wall time."""
-    shown = wire.timestamp(moment.wall + steady - moment.steady)
-    assert shown is not None
-    return shown
+    return wire.timestamp(moment.wall + steady - moment.steady)
 
 
 def _wanted(message: generation_service_pb2.GenerationFilter) -> Filter:

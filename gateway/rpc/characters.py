@@ -11,6 +11,7 @@ from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
 from gateway.rpc.structs import struct
+from gateway.rpc.wire import timestamp
 from hfgateway.v1 import character_service_pb2 as pb
 
 DEFAULT_PAGE, LARGEST_PAGE = 50, 500
@@ -74,7 +75,7 @@ def _order(request: pb.CreateCharacterRequest) -> Order:
 
 
 def _message(character: Character) -> pb.SoulCharacter:
-    message = pb.SoulCharacter(
+    return pb.SoulCharacter(
         id=character.id,
         name=character.name,
         state=character.state.value,  # type: ignore[arg-type]  # the numbers are those of CharacterState
@@ -82,11 +83,9 @@ def _message(character: Character) -> pb.SoulCharacter:
         version=0 if character.version is None else character.version.value,  # type: ignore[arg-type]  # the same
         thumbnail_url=character.thumbnail_url,
         failure=None if character.failure is None else failure_message(character.failure),
+        create_time=timestamp(character.create_time),
         extra=struct(character.extra),
     )
-    if character.create_time is not None:
-        message.create_time.FromMicroseconds(round(character.create_time * 1e6))
-    return message
 
 
 def _place(text: str | None) -> Place | None:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 from gateway.errors import invalid_field
 from gateway.rpc.call import Call
+from gateway.rpc.wire import timestamp
 from gateway.uploads import LARGEST_CHUNK, Uploads
 from hfgateway.v1 import upload_service_pb2 as pb
 
@@ -21,18 +22,19 @@ class UploadHandlers:
             raise invalid_field("header", "must come first")
         size = first.header.size if first.header.HasField("size") else None
         stored = await self._uploads.store(call.tenant, first.header.content_type, size, _chunks(requests))
-        answer = pb.UploadMediaResponse(url=stored.url, size=stored.size)
-        answer.expire_time.FromMicroseconds(round(stored.expire_time * 1e6))
-        return answer
+        return pb.UploadMediaResponse(url=stored.url, size=stored.size, expire_time=timestamp(stored.expire_time))
 
     async def create_upload(self, request: pb.CreateUploadRequest, call: Call) -> pb.CreateUploadResponse:
         """Return a URL to which the client uploads a file directly."""
         offered = await self._uploads.offer(call.tenant, request.content_type)
         slot = offered.slot
-        answer = pb.CreateUploadResponse(url=slot.url, upload_url=slot.upload_url, upload_headers=slot.headers)
-        answer.upload_expire_time.FromMicroseconds(round(offered.upload_expire_time * 1e6))
-        answer.expire_time.FromMicroseconds(round(offered.expire_time * 1e6))
-        return answer
+        return pb.CreateUploadResponse(
+            url=slot.url,
+            upload_url=slot.upload_url,
+            upload_headers=slot.headers,
+            upload_expire_time=timestamp(offered.upload_expire_time),
+            expire_time=timestamp(offered.expire_time),
+        )
 
 
 async def _chunks(requests: AsyncIterator[pb.UploadMediaRequest]) -> AsyncIterator[bytes]:

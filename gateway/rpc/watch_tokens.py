@@ -2,7 +2,7 @@
 
 from gateway.access.identity import Access, not_allowed
 from gateway.errors import Violation, invalid_input
-from gateway.rpc import convert
+from gateway.rpc import convert, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import token_service_pb2 as pb
 
@@ -37,6 +37,4 @@ class TokenHandlers:
         token, expire_time = self._access.watch_token(
             call.identity, within, ttl=ttl, include_input=request.include_input
         )
-        response = pb.CreateWatchTokenResponse(token=token)
-        response.expire_time.FromMicroseconds(round(expire_time * 1e6))
-        return response
+        return pb.CreateWatchTokenResponse(token=token, expire_time=wire.timestamp(expire_time))
