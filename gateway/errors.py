@@ -84,6 +84,12 @@ def invalid_input(violations: Sequence[Violation]) -> GatewayError:
     return GatewayError(Failure(Reason.INVALID_INPUT, named, violations=tuple(violations)))
 
 
+def raise_if_invalid(violations: Sequence[Violation]) -> None:
+    """Raise INVALID_INPUT if fields were refused."""
+    if violations:
+        raise invalid_input(violations)
+
+
 def invalid_field(name: str, description: str) -> GatewayError:
     """Return INVALID_INPUT for one field."""
     return invalid_input([Violation(name, description)])

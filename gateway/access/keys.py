@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gateway.access.scopes import ALL, Scope
-from gateway.errors import Violation, invalid_input
+from gateway.errors import Violation, raise_if_invalid
 
 PREFIX = "hfg_"
 LONGEST_NAME = 100
@@ -49,8 +49,7 @@ def new_key(
         wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if len(name) > LONGEST_NAME or not name.isprintable():
         wrong.append(Violation("name", f"must be at most {LONGEST_NAME} printable characters"))
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     key_id = secrets.token_hex(_ID_BYTES)
     secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"
     key = ApiKey(key_id, tenant, name, hash_of(secret), wall, None, frozenset(scopes) or ALL, expire_time)

@@ -10,7 +10,7 @@ from gateway.accounts import AccountManager
 from gateway.agents.service import Agents
 from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
-from gateway.errors import Violation, gateway_unavailable, invalid_field, invalid_input
+from gateway.errors import Violation, gateway_unavailable, invalid_field, raise_if_invalid
 from gateway.generations.budgets import Budgets
 from gateway.generations.limits import Limited
 from gateway.generations.model import Generation, GenerationId
@@ -20,7 +20,7 @@ from gateway.generations.stores import UnconfirmedError, UsageStore
 from gateway.rpc import wire
 from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
-from gateway.rpc.convert import seconds, wall_time
+from gateway.rpc.convert import required, seconds, wall_time
 from gateway.rpc.pages import Page
 from gateway.rpc.subject_limits import limits_message, limits_of
 from gateway.rpc.usage import answer_of, query_of
@@ -68,9 +68,7 @@ class AdminHandlers:
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
-        if not request.id:
-            raise invalid_field("id", "is required")
-        generation = await self._resolve(request)
+        generation = await self._resolve(GenerationId(required(request.id)), request)
         return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
 
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
@@ -104,23 +102,18 @@ class AdminHandlers:
         """Create an API key. Its secret is only in this response."""
         wrong: list[Violation] = []
         expires = wall_time(request, "expire_time", wrong)
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         scopes = [_scope(number, place) for place, number in enumerate(request.scopes)]
         key, secret = await self._access.create_key(request.tenant, request.name, scopes, expires)
         return pb.CreateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
     async def rotate_api_key(self, request: pb.RotateApiKeyRequest, _: Call) -> pb.RotateApiKeyResponse:
         """Create a key like another one, which expires after the overlap."""
-        if not request.id:
-            raise invalid_field("id", "is required")
+        key_id = required(request.id)
         wrong: list[Violation] = []
-        overlap = OVERLAP
-        if request.HasField("overlap"):
-            overlap = seconds(request.overlap, "overlap", wrong, most=LONGEST_OVERLAP)
-        if wrong:
-            raise invalid_input(wrong)
-        key, secret = await self._access.rotate_key(request.id, overlap)
+        overlap = seconds(request, "overlap", wrong, most=LONGEST_OVERLAP)
+        raise_if_invalid(wrong)
+        key, secret = await self._access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
     async def list_api_keys(self, request: pb.ListApiKeysRequest, _: Call) -> pb.ListApiKeysResponse:
@@ -133,9 +126,8 @@ class AdminHandlers:
 
     async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
         """Revoke an API key."""
-        if not request.id:
-            raise invalid_field("id", "is required")
-        return pb.RevokeApiKeyResponse(api_key=api_key_message(await self._access.revoke_key(request.id)))
+        key = await self._access.revoke_key(required(request.id))
+        return pb.RevokeApiKeyResponse(api_key=api_key_message(key))
 
     async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
         """Set limits of a tenant, a key or a label."""
@@ -201,8 +193,7 @@ class AdminHandlers:
         since = wall_time(request, "start_time", wrong)
         if request.after_sequence < 0:
             wrong.append(Violation("after_sequence", "must not be negative"))
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         last = (await self._audit.audit_head()).sequence
         # The first row is the one before, for its hash.
         number, previous = request.after_sequence, GENESIS
@@ -217,15 +208,15 @@ class AdminHandlers:
                 number, previous = entry.sequence + 1, entry.hash
             await asyncio.sleep(0)
 
-    async def _resolve(self, request: pb.ResolveGenerationRequest) -> Generation:
+    async def _resolve(self, generation_id: GenerationId, request: pb.ResolveGenerationRequest) -> Generation:
         match request.WhichOneof("resolution"):
             case "request_id":
-                return await self._resolver.as_request(GenerationId(request.id), request.request_id)
+                return await self._resolver.as_request(generation_id, request.request_id)
             case "lost":
-                return await self._resolver.lost(GenerationId(request.id))
+                return await self._resolver.lost(generation_id)
             case "resubmit":
                 twice = request.resubmit.may_charge_twice
-                return await self._resolver.resubmit(GenerationId(request.id), may_charge_twice=twice)
+                return await self._resolver.resubmit(generation_id, may_charge_twice=twice)
         raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
 
 
@@ -235,9 +226,7 @@ def _outcome(resolution: str | None, found: str, field: str) -> str | None:
         raise invalid_field("resolution", f"is required: one of {field}, not_taken")
     if resolution == "not_taken":
         return None
-    if not found:
-        raise invalid_field(field, "is required")
-    return found
+    return required(found, field)
 
 
 def _scope(number: "pb.ApiKeyScope.ValueType", place: int) -> Scope:

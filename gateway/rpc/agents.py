@@ -1,22 +1,20 @@
 """The handlers of AgentService."""
 
-import hashlib
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from gateway.agents.model import MediaKind, Message, Session
 from gateway.agents.service import Agents
-from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
+from gateway.rpc.pages import LARGEST_PAGE_BYTES, page_size
 from gateway.rpc.structs import struct
 from gateway.rpc.wire import timestamp
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 
 LONGEST_MESSAGE = 20_000
-DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
-LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
 
 
@@ -30,14 +28,13 @@ class AgentHandlers:
         """Create a session, once for an idempotency key."""
         wrong: list[Violation] = []
         key = convert.idempotency_key(request.idempotency_key, "session", wrong)
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         session, replayed = await self._agents.create_session(call.tenant, key)
         return pb.CreateSessionResponse(session=session_message(session), replayed=replayed)
 
     async def get_session(self, request: pb.GetSessionRequest, call: Call) -> pb.GetSessionResponse:
         """Return the current state of a session."""
-        session = await self._agents.session(call.tenant, _required(request.id, "id"))
+        session = await self._agents.session(call.tenant, convert.required(request.id))
         return pb.GetSessionResponse(session=session_message(session))
 
     async def send_message(self, request: pb.SendMessageRequest, call: Call) -> pb.SendMessageResponse:
@@ -48,20 +45,16 @@ class AgentHandlers:
         if not 1 <= len(request.text) <= LONGEST_MESSAGE:
             wrong.append(Violation("text", f"must be 1 to {LONGEST_MESSAGE} characters"))
         key = convert.idempotency_key(request.idempotency_key, "message", wrong)
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         message, replayed = await self._agents.send(call.tenant, request.session_id, request.text, key)
         return pb.SendMessageResponse(message=message_message(message), replayed=replayed)
 
     async def list_messages(self, request: pb.ListMessagesRequest, call: Call) -> pb.ListMessagesResponse:
         """Return a page of messages, oldest first, of at most 2 MiB."""
-        if request.page_size < 0:
-            raise invalid_field("page_size", "must not be negative")
-        session_id = _required(request.session_id, "session_id")
-        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
-        wanted = f"{call.tenant}\0{session_id}\0{request.after_message_id}"
-        digest = hashlib.sha256(wanted.encode()).digest()[:8]
-        after = page_tokens.read_page_token(request.page_token, digest) or request.after_message_id
+        size = page_size(request.page_size, 100, 1000)
+        session_id = convert.required(request.session_id, "session_id")
+        scope = page_tokens.scope(call.tenant, session_id, request.after_message_id)
+        after = page_tokens.read_page_token(request.page_token, scope) or request.after_message_id
         found = await self._agents.messages(call.tenant, session_id, after)
         answer = pb.ListMessagesResponse()
         total = 0
@@ -69,14 +62,14 @@ class AgentHandlers:
             shown = message_message(message)
             total += shown.ByteSize()
             if index == size or (total > LARGEST_PAGE_BYTES and index):
-                answer.next_page_token = page_tokens.page_token(found[index - 1].id, digest)
+                answer.next_page_token = page_tokens.page_token(found[index - 1].id, scope)
                 break
             answer.messages.append(shown)
         return answer
 
     async def interrupt_session(self, request: pb.InterruptSessionRequest, call: Call) -> pb.InterruptSessionResponse:
         """Stop the turn that is running."""
-        session = await self._agents.interrupt(call.tenant, _required(request.id, "id"))
+        session = await self._agents.interrupt(call.tenant, convert.required(request.id))
         return pb.InterruptSessionResponse(session=session_message(session))
 
     async def watch_session(
@@ -85,7 +78,7 @@ class AgentHandlers:
         """Stream the session and its messages, and then every change of both."""
         changes = self._agents.watch(
             call.tenant,
-            _required(request.id, "id"),
+            convert.required(request.id),
             request.after_message_id,
             until_idle=request.until_idle,
             check=call.check,
@@ -111,7 +104,7 @@ class AgentHandlers:
 
     async def confirm_media(self, request: pb.ConfirmMediaRequest, call: Call) -> pb.ConfirmMediaResponse:
         """Confirm that a file was uploaded."""
-        await self._agents.confirm_media(call.tenant, _required(request.id, "id"), _kind(request.kind))
+        await self._agents.confirm_media(call.tenant, convert.required(request.id), _kind(request.kind))
         return pb.ConfirmMediaResponse()
 
 
@@ -135,12 +128,6 @@ def message_message(message: Message) -> pb.Message:
         create_time=timestamp(message.create_time),
         extra=struct(message.extra),
     )
-
-
-def _required(given: str, field: str) -> str:
-    if not given:
-        raise invalid_field(field, "is required")
-    return given
 
 
 def _kind(number: int) -> MediaKind:

@@ -8,6 +8,9 @@ from gateway.generations.model import Generation
 from gateway.generations.stores import Filter
 from gateway.rpc.call_limits import Place
 
+MARGIN, MARGIN_SHARE = 0.1, 0.05
+"""The time that is left for a response: so many seconds, or this share of the time to the deadline if that is more."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -52,6 +55,12 @@ class Call:
     def may_wait(self) -> bool:
         """Exchange the place as `waits` does, but return False if the caller has too many waiting calls."""
         return self.place is None or self.place.may_wait(self.identity)
+
+    def within_deadline(self, seconds: float) -> float:
+        """Return the seconds that the call may wait: as wanted, but short enough to respond before its deadline."""
+        if self.remaining is None:
+            return seconds
+        return max(min(seconds, self.remaining - max(MARGIN, self.remaining * MARGIN_SHARE)), 0.0)
 
     def check(self) -> None:
         """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. Long calls repeat this check."""

@@ -6,15 +6,15 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState
 from gateway.callbacks.service import BEGINNING, TenantCallbacks
-from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.model import Moment
 from gateway.generations.stores import Filter
 from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
+from gateway.rpc.pages import page_size
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2
 
-DEFAULT_PAGE, LARGEST_PAGE = 50, 500
 _MATCHED = frozenset({"labels", "model_ids", "states"})
 _PLACE = re.compile(r"([0-9]+\.[0-9]+) (\S+) ([0-9]{1,9})")
 """The position of a delivery in a page token: its creation time, generation and revision."""
@@ -30,8 +30,7 @@ class CallbackHandlers:
         """Create a callback and return its secret; a replay returns no secret."""
         wrong: list[Violation] = []
         key = convert.idempotency_key(request.idempotency_key, "callback", wrong)
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         callback, secret = await self._callbacks.create(
             call.tenant,
             request.url,
@@ -42,11 +41,12 @@ class CallbackHandlers:
         return pb.CreateCallbackResponse(callback=self._message(callback), secret=secret, replayed=not secret)
 
     async def get_callback(self, request: pb.GetCallbackRequest, call: Call) -> pb.GetCallbackResponse:
-        return pb.GetCallbackResponse(callback=self._message(self._callbacks.get(call.tenant, _id(request.id))))
+        callback = self._callbacks.get(call.tenant, convert.required(request.id))
+        return pb.GetCallbackResponse(callback=self._message(callback))
 
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
         """Return a page of callbacks, newest first."""
-        size = _size(request.page_size)
+        size = page_size(request.page_size, 50, 500)
         asked = page_tokens.scope("callbacks", call.tenant)
         before = page_tokens.read_page_token(request.page_token, asked)
         older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
@@ -60,7 +60,7 @@ class CallbackHandlers:
         """Change the fields that are set."""
         callback = await self._callbacks.update(
             call.tenant,
-            _id(request.id),
+            convert.required(request.id),
             paused=request.paused if request.HasField("paused") else None,
             wanted=_wanted(request.filter) if request.HasField("filter") else None,
             every_change=request.every_change if request.HasField("every_change") else None,
@@ -69,19 +69,19 @@ class CallbackHandlers:
 
     async def delete_callback(self, request: pb.DeleteCallbackRequest, call: Call) -> pb.DeleteCallbackResponse:
         """Delete a callback with its deliveries."""
-        await self._callbacks.delete(call.tenant, _id(request.id))
+        await self._callbacks.delete(call.tenant, convert.required(request.id))
         return pb.DeleteCallbackResponse()
 
     async def rotate_callback_secret(
         self, request: pb.RotateCallbackSecretRequest, call: Call
     ) -> pb.RotateCallbackSecretResponse:
         """Replace the signing secret and return the new one."""
-        callback, secret = await self._callbacks.rotate(call.tenant, _id(request.id))
+        callback, secret = await self._callbacks.rotate(call.tenant, convert.required(request.id))
         return pb.RotateCallbackSecretResponse(callback=self._message(callback), secret=secret)
 
     async def test_callback(self, request: pb.TestCallbackRequest, call: Call) -> pb.TestCallbackResponse:
         """Send a test delivery now and return its outcome."""
-        tested = await self._callbacks.test(call.tenant, _id(request.id))
+        tested = await self._callbacks.test(call.tenant, convert.required(request.id))
         taken = tested.outcome.problem is None
         message = pb.Delivery(
             id=tested.id,
@@ -97,13 +97,12 @@ class CallbackHandlers:
 
     async def list_deliveries(self, request: pb.ListDeliveriesRequest, call: Call) -> pb.ListDeliveriesResponse:
         """Return a page of deliveries, newest first."""
-        size = _size(request.page_size)
-        if not request.callback_id:
-            raise invalid_field("callback_id", "is required")
-        asked = page_tokens.scope(call.tenant, request.callback_id, request.generation_id, str(request.failed_only))
+        size = page_size(request.page_size, 50, 500)
+        callback_id = convert.required(request.callback_id, "callback_id")
+        asked = page_tokens.scope(call.tenant, callback_id, request.generation_id, str(request.failed_only))
         found = await self._callbacks.deliveries(
             call.tenant,
-            request.callback_id,
+            callback_id,
             request.generation_id,
             failed_only=request.failed_only,
             before=_place(page_tokens.read_page_token(request.page_token, asked)),
@@ -121,7 +120,7 @@ class CallbackHandlers:
         self, request: pb.RedeliverDeliveryRequest, call: Call
     ) -> pb.RedeliverDeliveryResponse:
         """Send a delivery again."""
-        delivery = await self._callbacks.redeliver(call.tenant, _id(request.id))
+        delivery = await self._callbacks.redeliver(call.tenant, convert.required(request.id))
         return pb.RedeliverDeliveryResponse(delivery=_delivery(delivery, self._callbacks.moment()))
 
     def _message(self, callback: Callback) -> pb.Callback:
@@ -172,21 +171,8 @@ def _wanted(message: generation_service_pb2.GenerationFilter) -> Filter:
         for field, _ in message.ListFields()
         if field.name not in _MATCHED
     ]
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     return convert.generation_filter(message)
-
-
-def _id(text: str) -> str:
-    if not text:
-        raise invalid_field("id", "is required")
-    return text
-
-
-def _size(asked: int) -> int:
-    if asked < 0:
-        raise invalid_field("page_size", "must not be negative")
-    return min(asked or DEFAULT_PAGE, LARGEST_PAGE)
 
 
 def _place(token: str | None) -> tuple[float, str, int]:

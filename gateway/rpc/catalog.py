@@ -11,13 +11,13 @@ from gateway.catalog.service import Catalogs
 from gateway.errors import invalid_field
 from gateway.rpc import wire
 from gateway.rpc.call import Call
+from gateway.rpc.convert import required
 from gateway.rpc.pages import Page
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 
 PATIENCE = 5.0
 """Seconds for which a call waits for a catalog that was never fetched."""
-MARGIN, MARGIN_SHARE = 0.1, 0.05
 AT_ONCE = 10
 """Schemas that are converted before other tasks get a turn. Each takes most of a millisecond."""
 T = TypeVar("T", Model, Motion, SoulStyle, Preset)
@@ -57,7 +57,7 @@ class CatalogHandlers:
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """Return a model with its schema."""
-        model_id = _required("id", request.id)
+        model_id = required(request.id)
         models = await self._models(call)
         entry = models.get(model_id)
         listing = entry.model.listing
@@ -90,7 +90,7 @@ class CatalogHandlers:
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
         """Return a page of motions, sorted by name."""
         page: Page[Motion] = Page(request, _place)
-        listed = await self._catalogs.motions(_patience(call))
+        listed = await self._catalogs.motions(call.within_deadline(PATIENCE))
         answer = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
         answer.next_page_token = page.fill(answer.motions, _matching(listed.items, request.query), _motion_message)
         return answer
@@ -103,7 +103,7 @@ class CatalogHandlers:
         if request.version == generation_input_pb2.SOUL_VERSION_CINEMA:
             raise invalid_field("version", "Soul Cinema has one fixed style, and none to choose from")
         second = request.version == generation_input_pb2.SOUL_VERSION_V2
-        listed = await self._catalogs.soul_styles(_patience(call), second=second)
+        listed = await self._catalogs.soul_styles(call.within_deadline(PATIENCE), second=second)
         answer = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
         answer.next_page_token = page.fill(answer.soul_styles, _matching(listed.items, request.query), _style_message)
         return answer
@@ -111,13 +111,13 @@ class CatalogHandlers:
     async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
         """Return a page of a model's presets, sorted by name."""
         page: Page[Preset] = Page(request, _place)
-        listed = await self._catalogs.presets(_required("model_id", request.model_id), _patience(call))
+        listed = await self._catalogs.presets(required(request.model_id, "model_id"), call.within_deadline(PATIENCE))
         answer = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
         answer.next_page_token = page.fill(answer.presets, _matching(listed.items, request.query), _preset_message)
         return answer
 
     async def _models(self, call: Call) -> Models:
-        models = await self._catalogs.models(_patience(call))
+        models = await self._catalogs.models(call.within_deadline(PATIENCE))
         if models is not self._made_of:
             self._made_of, self._messages = models, {}
         return models
@@ -168,18 +168,6 @@ def _matching(items: Iterable[T], query: str) -> Iterator[T]:
 def _place(item: Item) -> tuple[str, str]:
     """Return the sort key of an item."""
     return (item.id, "") if isinstance(item, Model) else (item.name.casefold(), item.id)
-
-
-def _patience(call: Call) -> float:
-    if call.remaining is None:
-        return PATIENCE
-    return max(min(PATIENCE, call.remaining - max(MARGIN, call.remaining * MARGIN_SHARE)), 0.0)
-
-
-def _required(field: str, value: str) -> str:
-    if not value:
-        raise invalid_field(field, "is required")
-    return value
 
 
 def _motion_message(motion: Motion) -> pb.Motion:

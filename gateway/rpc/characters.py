@@ -5,16 +5,15 @@ from collections.abc import AsyncGenerator
 
 from gateway.characters.model import Character, Order
 from gateway.characters.service import Characters, Place
-from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.inputs import SoulVersion
 from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
 from gateway.rpc.errors import failure_message
+from gateway.rpc.pages import page_size
 from gateway.rpc.structs import struct
 from gateway.rpc.wire import timestamp
 from hfgateway.v1 import character_service_pb2 as pb
-
-DEFAULT_PAGE, LARGEST_PAGE = 50, 500
 
 
 class CharacterHandlers:
@@ -30,14 +29,12 @@ class CharacterHandlers:
 
     async def get_character(self, request: pb.GetCharacterRequest, call: Call) -> pb.GetCharacterResponse:
         """Return the current state of a character."""
-        character = await self._characters.get(call.tenant, _id(request.id))
+        character = await self._characters.get(call.tenant, convert.required(request.id))
         return pb.GetCharacterResponse(character=_message(character))
 
     async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
         """Return a page of characters, newest first."""
-        if request.page_size < 0:
-            raise invalid_field("page_size", "must not be negative")
-        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        size = page_size(request.page_size, 50, 500)
         scope = page_tokens.scope("characters", call.tenant)
         after = _place(page_tokens.read_page_token(request.page_token, scope))
         found, last, total = await self._characters.page(call.tenant, after, size)
@@ -46,14 +43,14 @@ class CharacterHandlers:
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:
         """Delete a character at Higgsfield."""
-        await self._characters.delete(call.tenant, _id(request.id))
+        await self._characters.delete(call.tenant, convert.required(request.id))
         return pb.DeleteCharacterResponse()
 
     async def watch_character(
         self, request: pb.WatchCharacterRequest, call: Call
     ) -> AsyncGenerator[pb.WatchCharacterResponse, None]:
         """Stream the current state of a character and every change until its training ends."""
-        changes = self._characters.watch(call.tenant, _id(request.id), call.check)
+        changes = self._characters.watch(call.tenant, convert.required(request.id), call.check)
         async with contextlib.aclosing(changes):
             async for character in changes:
                 yield pb.WatchCharacterResponse(character=None if character is None else _message(character))
@@ -69,8 +66,7 @@ def _order(request: pb.CreateCharacterRequest) -> Order:
         wrong.append(Violation("version", "is not a value this gateway knows"))
     order = Order(request.name, tuple(request.image_urls), version, key)
     wrong.extend(order.violations())
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     return order
 
 
@@ -97,9 +93,3 @@ def _place(text: str | None) -> Place | None:
         return float(create_time), character_id
     except ValueError:
         raise invalid_field("page_token", "was not issued by this gateway") from None
-
-
-def _id(given: str) -> str:
-    if not given:
-        raise invalid_field("id", "is required")
-    return given

@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.adopt import Adoption, request_id_of
 from gateway.generations.inputs import (
     DopInput,
@@ -70,19 +70,14 @@ def submission(
     key = idempotency_key(request.idempotency_key, "generation", wrong)
     labels = dict(request.labels)
     wrong.extend(_wrong_labels("labels", labels))
-    start_timeout = outputs_ttl = None
-    if request.HasField("start_timeout"):
-        start_timeout = seconds(request.start_timeout, "start_timeout", wrong, positive=True)
-    if request.HasField("outputs_ttl"):
-        outputs_ttl = seconds(request.outputs_ttl, "outputs_ttl", wrong, least=HOUR)
-        if outputs_ttl != int(outputs_ttl):
-            wrong.append(Violation("outputs_ttl", "must be whole seconds"))
+    start_timeout = seconds(request, "start_timeout", wrong, positive=True)
+    outputs_ttl = seconds(request, "outputs_ttl", wrong, least=HOUR)
+    if outputs_ttl is not None and outputs_ttl != int(outputs_ttl):
+        wrong.append(Violation("outputs_ttl", "must be whole seconds"))
     if request.wait_for not in _WAITS:
         wrong.append(Violation("wait_for", "is not a value this gateway knows"))
-    if request.HasField("wait_timeout"):
-        seconds(request.wait_timeout, "wait_timeout", wrong, most=HOUR)
-    if wrong:
-        raise invalid_input(wrong)
+    seconds(request, "wait_timeout", wrong, most=HOUR)
+    raise_if_invalid(wrong)
     return Submission(
         given,
         message,
@@ -106,8 +101,7 @@ def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption
     wrong.extend(_wrong_labels("labels", labels))
     if request.api_version not in _APIS:
         wrong.append(Violation("api_version", "is not a value this gateway knows"))
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     return Adoption(request_id, _APIS[request.api_version], labels)
 
 
@@ -139,16 +133,26 @@ def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input,
     return _INPUTS[kind](getattr(message, kind)), as_sent
 
 
+def required(text: str, field: str = "id") -> str:
+    """Return the text of a field. Raises INVALID_INPUT if it is empty."""
+    if not text:
+        raise invalid_field(field, "is required")
+    return text
+
+
 def seconds(
-    given: Duration,
+    message: Message,
     field: str,
     wrong: list[Violation],
     *,
     least: float = 0.0,
     most: float | None = None,
     positive: bool = False,
-) -> float:
-    """Return a duration in seconds. Appends a violation to `wrong` if it is out of range."""
+) -> float | None:
+    """Return the seconds of a duration in a field, or None. Appends a violation to `wrong` if it is out of range."""
+    if not message.HasField(field):
+        return None
+    given: Duration = getattr(message, field)
     value: float = given.seconds + given.nanos / 1_000_000_000
     if value < 0 or abs(given.nanos) >= 1_000_000_000 or given.seconds > 315_576_000_000:
         wrong.append(Violation(field, "must not be negative, and a valid duration"))
@@ -164,8 +168,7 @@ def seconds(
 def generation_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
     """Return the filter of a request, restricted to `within`. Raises INVALID_INPUT."""
     wrong = _too_much(message)
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     states = set()
     for index, number in enumerate(message.states):
         try:
@@ -178,8 +181,7 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
     )
     after = wall_time(message, "created_after", wrong, "filter.")
     before = wall_time(message, "created_before", wrong, "filter.")
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     return Filter(
         ids=frozenset(map(GenerationId, message.ids)) if message.ids else None,
         request_ids=request_ids,

@@ -4,12 +4,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
 from gateway.archive.archiver import ArchivedFiles
 from gateway.archive.model import ArchivedFile, Part
-from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, invalid_input
+from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, raise_if_invalid
 from gateway.generations import watch
 from gateway.generations.adopt import Adopter
 from gateway.generations.feed import Entry
@@ -22,19 +21,17 @@ from gateway.generations.timeline import Timelines
 from gateway.generations.watch import Watches
 from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
+from gateway.rpc.pages import LARGEST_PAGE_BYTES, page_size
 from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 
 DEFAULT_SUBMIT_WAIT = 10.0
 DEFAULT_WAIT = 30.0
-DEFAULT_PAGE, LARGEST_PAGE = 50, 500
-LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 GENERATION = 1
 """The field number of the generation in all responses that contain one."""
 FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
-MARGIN, MARGIN_SHARE = 0.1, 0.05
 
 
 class Polls(Protocol):
@@ -84,9 +81,7 @@ class GenerationReads:
 
     async def list_generations(self, request: pb.ListGenerationsRequest, call: Call) -> Message:
         """Return a page of generations, newest first, of at most 2 MiB."""
-        if request.page_size < 0:
-            raise invalid_field("page_size", "must not be negative")
-        size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        size = page_size(request.page_size, 50, 500)
         wanted = convert.generation_filter(request.filter, call.within)
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         before = page_tokens.read_page_token(request.page_token, filter_hash)
@@ -111,7 +106,7 @@ class GenerationReads:
 
     async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:
         """Wait until a generation has ended, or for `wait_timeout`, and return it."""
-        wait = _wait(request.timeout if request.HasField("timeout") else None, DEFAULT_WAIT, call, "timeout")
+        wait = _wait(request, "timeout", DEFAULT_WAIT, call)
         if call.within is not None:
             await self._entry(call, request.id)
         call.waits()
@@ -246,7 +241,7 @@ class GenerationHandlers(GenerationReads):
         doubted: list[Violation] = []
         submission = convert.submission(request, doubted.extend, call.identity.key_id, call.forwarded)
         wait_for = request.wait_for
-        wait = _wait(request.wait_timeout if request.HasField("wait_timeout") else None, DEFAULT_SUBMIT_WAIT, call)
+        wait = _wait(request, "wait_timeout", DEFAULT_SUBMIT_WAIT, call)
         generation, replayed = await self._service.submit(call.tenant, submission)
         del request, submission  # the call may wait for an hour, so free the request
         if wait_for != pb.WAIT_FOR_STORED:
@@ -346,27 +341,19 @@ def _accepted_or_done(generation: Generation) -> bool:
 
 
 def _id(given: str) -> GenerationId:
-    if not given:
-        raise invalid_field("id", "is required")
-    return GenerationId(given)
+    return GenerationId(convert.required(given))
 
 
-def _wait(given: Duration | None, default: float, call: Call, field: str = "wait_timeout") -> float:
+def _wait(request: Message, field: str, default: float, call: Call) -> float:
     """Return the seconds to wait: as requested, but short enough to respond before the call's deadline."""
     wrong: list[Violation] = []
-    wanted = default if given is None else convert.seconds(given, field, wrong, most=convert.HOUR)
-    if wrong:
-        raise invalid_input(wrong)
-    if call.remaining is None:
-        return wanted
-    return max(min(wanted, call.remaining - max(MARGIN, call.remaining * MARGIN_SHARE)), 0.0)
+    wanted = convert.seconds(request, field, wrong, most=convert.HOUR)
+    raise_if_invalid(wrong)
+    return call.within_deadline(default if wanted is None else wanted)
 
 
 def _interval(request: pb.WatchGenerationRequest | pb.WatchGenerationsRequest) -> float | None:
-    if not request.HasField("forecast_interval"):
-        return None
     wrong: list[Violation] = []
-    interval = convert.seconds(request.forecast_interval, "forecast_interval", wrong, least=1.0)
-    if wrong:
-        raise invalid_input(wrong)
+    interval = convert.seconds(request, "forecast_interval", wrong, least=1.0)
+    raise_if_invalid(wrong)
     return interval

@@ -11,9 +11,15 @@ from google.protobuf.message import Message
 from gateway.errors import invalid_field
 from gateway.rpc import page_tokens
 
-DEFAULT_PAGE, LARGEST_PAGE = 100, 1000
 LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 T = TypeVar("T")
+
+
+def page_size(asked: int, default: int, largest: int) -> int:
+    """Return the most items of a page, for the `page_size` of a request. Raises INVALID_INPUT if it is negative."""
+    if asked < 0:
+        raise invalid_field("page_size", "must not be negative")
+    return min(asked or default, largest)
 
 
 class Page(Generic[T]):
@@ -23,9 +29,7 @@ class Page(Generic[T]):
     """
 
     def __init__(self, request: Any, place: Callable[[T], tuple[str | float, ...]]) -> None:
-        if request.page_size < 0:
-            raise invalid_field("page_size", "must not be negative")
-        self._size = min(request.page_size or DEFAULT_PAGE, LARGEST_PAGE)
+        self._size = page_size(request.page_size, 100, 1000)
         self._place = place
         self._bound_to = _others(request)
         after = page_tokens.read_page_token(request.page_token, self._bound_to)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 
 from gateway.access.keys import is_tenant
-from gateway.errors import Violation, invalid_input
+from gateway.errors import Violation, raise_if_invalid
 from gateway.generations.limits import TENANT, Limited, Limits, amount, millionths
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -57,8 +57,7 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     models = tuple(given.model_id_prefixes)
     if len(models) > MOST_MODELS or not all(len(one) <= LONGEST_MODEL and _MODEL.fullmatch(one) for one in models):
         wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MOST_MODELS} prefixes of model ids"))
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]
 
 

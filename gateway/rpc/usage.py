@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from gateway.errors import Violation, invalid_field, invalid_input
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.limits import SPENDS, amount
 from gateway.generations.usage import DAY, KEY, LABEL, MODEL, MOST_GROUPS, TENANT, UsageQuery, UsageRow
 from gateway.rpc.convert import wall_time
@@ -28,8 +28,7 @@ def query_of(request: pb.QueryUsageRequest, now: float) -> UsageQuery:
             wrong.append(Violation(f"group_by[{index}]", "must be day, tenant, key, model or label:NAME"))
         elif name in request.group_by[:index] or (name.startswith(LABEL) and _label_before(request.group_by, index)):
             wrong.append(Violation(f"group_by[{index}]", "must not be repeated; there can be one label"))
-    if wrong:
-        raise invalid_input(wrong)
+    raise_if_invalid(wrong)
     return UsageQuery(since, until, request.tenant, tuple(request.group_by))
 
 

@@ -1,7 +1,7 @@
 """The handlers of TokenService: backends create watch tokens for browsers."""
 
 from gateway.access.identity import Access, not_allowed
-from gateway.errors import Violation, invalid_input
+from gateway.errors import Violation, raise_if_invalid
 from gateway.rpc import convert, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import token_service_pb2 as pb
@@ -21,9 +21,7 @@ class TokenHandlers:
         if call.within is not None:
             raise not_allowed("a watch token cannot create watch tokens")
         wrong: list[Violation] = []
-        ttl = DEFAULT_TTL
-        if request.HasField("ttl"):
-            ttl = convert.seconds(request.ttl, "ttl", wrong, least=1.0, most=LONGEST_TTL)
+        ttl = convert.seconds(request, "ttl", wrong, least=1.0, most=LONGEST_TTL)
         for field, _ in request.filter.ListFields():
             if field.name not in {"ids", "labels"}:
                 wrong.append(Violation(f"filter.{field.name}", "is not supported for tokens: use ids or labels"))
@@ -31,10 +29,9 @@ class TokenHandlers:
             wrong.append(Violation("filter", "ids or labels are required"))
         if len(request.filter.ids) > MOST_IDS:
             wrong.append(Violation("filter.ids", f"at most {MOST_IDS}"))
-        if wrong:
-            raise invalid_input(wrong)
+        raise_if_invalid(wrong)
         within = convert.generation_filter(request.filter)
         token, expire_time = self._access.watch_token(
-            call.identity, within, ttl=ttl, include_input=request.include_input
+            call.identity, within, ttl=DEFAULT_TTL if ttl is None else ttl, include_input=request.include_input
         )
         return pb.CreateWatchTokenResponse(token=token, expire_time=wire.timestamp(expire_time))

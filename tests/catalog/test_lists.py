@@ -15,7 +15,6 @@ import pytest
 from gateway.catalog import builtin
 from gateway.catalog.model import Lifecycle
 from gateway.higgsfield.credentials import Credentials
-from gateway.rpc import catalog
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
 from gateway.store import rows
@@ -331,7 +330,7 @@ async def test_a_slow_list_is_cached_though_the_call_timed_out(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Reserve nearly all of the deadline for sending the response, so that a slow machine meets it.
-    monkeypatch.setattr(catalog, "MARGIN", 59.9)
+    monkeypatch.setattr("gateway.rpc.call.MARGIN", 59.9)
     running.plan(on="motions", delay=1.0)
 
     with pytest.raises(RpcFailure) as early:

@@ -12,7 +12,6 @@ from uuid import UUID
 import pytest
 
 from gateway.generations.admission import LEAST_PAUSE
-from gateway.rpc import generations
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
@@ -195,7 +194,7 @@ async def test_a_wait_timeout_is_not_an_error(running: Running, grpc: Transport,
 
 async def test_a_submit_returns_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reserve nearly all of the deadline for sending the response, so that a slow machine meets it.
-    monkeypatch.setattr(generations, "MARGIN", 59.9)
+    monkeypatch.setattr("gateway.rpc.call.MARGIN", 59.9)
 
     async def answered(client: Transport) -> bool:
         request = soul(f"over {client.name}", wait_for=pb.WAIT_FOR_DONE)

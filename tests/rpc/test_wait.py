@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from gateway.rpc import generations
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, Running, name_of, soul
 from tests.support.transports import Transport
@@ -44,7 +43,7 @@ async def test_a_wait_timeout_is_not_an_error(running: Running, grpc: Transport)
 
 async def test_a_wait_returns_before_its_own_deadline(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     # Reserve nearly all of the deadline for sending the response, so that a slow machine meets it.
-    monkeypatch.setattr(generations, "MARGIN", 59.9)
+    monkeypatch.setattr("gateway.rpc.call.MARGIN", 59.9)
     stored = await running.submit(soul("a fox"))
     calls = [wait(client, stored.id, 3600, deadline=60.0) for client in running.transports.values()]
     assert {name_of(one) for one in await asyncio.gather(*calls)} == {"QUEUED"}
