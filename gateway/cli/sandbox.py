@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 
@@ -61,24 +63,7 @@ import click
     metavar="P",
     help="The probability that a webhook is lost.",
 )
-def sandbox(
-    *,
-    host: str,
-    port: int,
-    latency: float,
-    faults: tuple[str, ...],
-    time_scale: float,
-    seed: int,
-    concurrency_mode: str,
-    concurrency_limit: int,
-    webhook_shape: str,
-    webhook_secret: str,
-    webhook_retry: str,
-    webhook_timeout: float,
-    webhook_canceled: bool,
-    webhook_duplicates: bool,
-    webhook_loss: float,
-) -> int:
+def sandbox(faults: tuple[str, ...], **options: Any) -> int:
     """Serve an imitation of the Higgsfield REST API, free of charge: small real media files, queues, and at
     GET /__ledger an exact ledger of charges.
 
@@ -88,26 +73,10 @@ def sandbox(
     from gateway.sandbox.server import SandboxOptions, run
 
     try:
-        options = SandboxOptions(
-            host=host,
-            port=port,
-            latency=latency,
-            fail=dict(_probability(fault) for fault in faults),
-            time_scale=time_scale,
-            seed=seed,
-            concurrency_mode="legacy" if concurrency_mode == "legacy" else "queue",
-            concurrency_limit=concurrency_limit,
-            webhook_shape="envelope" if webhook_shape == "envelope" else "flat",
-            webhook_secret=webhook_secret,
-            webhook_retry="until_2xx" if webhook_retry == "until_2xx" else "5xx",
-            webhook_timeout=webhook_timeout,
-            webhook_canceled=webhook_canceled,
-            webhook_duplicates=webhook_duplicates,
-            webhook_loss=webhook_loss,
-        )
+        chosen = SandboxOptions(fail=dict(_probability(fault) for fault in faults), **options)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return run(options)
+    return run(chosen)
 
 
 def _probability(fault: str) -> tuple[str, float]:
