@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -310,10 +309,12 @@ def _is_json(answer: httpx.Response) -> bool:
 
 def _clock(date: str) -> list[Finding]:
     """Compare the local clock with Higgsfield's. The times that are shown and the age of webhooks depend on it."""
-    try:
-        off = time.time() - parsedate_to_datetime(date).timestamp()
-    except ValueError:
+    from gateway.headers import moment
+
+    theirs = moment(date)
+    if theirs is None:
         return [Finding("clock", OK, "not compared: the response has no date")]
+    off = time.time() - theirs
     if abs(off) <= CLOCK_OFF:
         return [Finding("clock", OK, "agrees with Higgsfield's")]
     direction = "ahead of" if off > 0 else "behind"
@@ -370,15 +371,18 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
     from gateway.serving import check_free
 
     findings = []
-    for name, address, answers in (
-        ("GRPC_ADDRESS", settings.grpc_address, _answers_grpc),
-        ("HTTP_ADDRESS", settings.http_address, _answers_http),
+    for about, address, answers in (
+        ("grpc", settings.grpc_address, _answers_grpc),
+        ("http", settings.http_address, _answers_http),
     ):
-        about = "grpc" if name.startswith("GRPC") else "http"
         try:
-            check_free(name, address)
+            check_free(f"{about.upper()}_ADDRESS", address)
         except SettingError as error:
-            if await answers(address, settings):
+            if settings.tls_cert is not None:
+                served = await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
+            else:
+                served = await answers(address)
+            if served:
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
             else:
                 findings.append(Finding(about, PROBLEM, str(error), await _advice(address, settings)))
@@ -397,10 +401,8 @@ async def _advice(address: Address, settings: Settings) -> str:
     return "stop the other program, or choose another address"
 
 
-async def _answers_grpc(address: Address, settings: Settings) -> bool:
-    """Return whether a gateway's health service answers; with TLS, whether the gateway's certificate is presented."""
-    if settings.tls_cert is not None:
-        return await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
+async def _answers_grpc(address: Address) -> bool:
+    """Return whether a gateway's health service answers."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -415,10 +417,8 @@ async def _answers_grpc(address: Address, settings: Settings) -> bool:
     return True
 
 
-async def _answers_http(address: Address, settings: Settings) -> bool:
-    """Return whether a gateway's metrics are served; with TLS, whether the gateway's certificate is presented."""
-    if settings.tls_cert is not None:
-        return await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
+async def _answers_http(address: Address) -> bool:
+    """Return whether a gateway's metrics are served."""
     import httpx
 
     try:
@@ -430,6 +430,7 @@ async def _answers_http(address: Address, settings: Settings) -> bool:
 
 
 def _shows_certificate(address: Address, cert: Path) -> bool:
+    """Return whether a server presents the gateway's certificate."""
     try:
         shown = ssl.get_server_certificate((address.host, address.port), timeout=PATIENCE)
     except OSError:
