@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING
 
 import click
 
 from gateway.cli.operator import operator_options
-from gateway.cli.output import echo, echo_cells
+from gateway.cli.output import echo, echo_cells, time_text
 from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
@@ -143,7 +142,6 @@ def _read(credentials: IO[str]) -> str:
 
 def _show(account: pb.Account) -> None:
     for one in account.credentials:
-        at = datetime.fromtimestamp(one.create_time.seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
         if one.removed:
             state = "removed"
         elif one.HasField("accepted"):
@@ -151,5 +149,5 @@ def _show(account: pb.Account) -> None:
         else:
             state = "not checked"
         of = f"tenant {account.tenant}" if account.tenant else ""
-        added = at if one.HasField("create_time") else "HF_KEY"
+        added = time_text(one.create_time.seconds) if one.HasField("create_time") else "HF_KEY"
         echo_cells((account.name, one.id, added, state, f"{one.in_flight} in flight", of))

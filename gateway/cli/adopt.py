@@ -14,7 +14,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.inputs import read_labels
+from gateway.cli.inputs import label_option
 from gateway.cli.output import echo, echo_cells
 
 if TYPE_CHECKING:
@@ -56,14 +56,7 @@ class Result:
     help="Also adopt the requests in this file: an id or a JSON object in each line. - is standard input.",
 )
 @click.option("--v1", "of_v1", is_flag=True, help="The ids are those of job sets of Higgsfield's v1 API.")
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=read_labels,
-    help="A label for all of them. May be repeated.",
-)
+@label_option("A label for all of them. May be repeated.")
 @click.option(
     "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="How many to adopt at once."
 )

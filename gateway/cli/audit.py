@@ -11,7 +11,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo
+from gateway.cli.output import echo, fail
 from gateway.cli.usage import moment
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
     try:
         result = verified(_entries(path), heads)
     except BrokenChainError as error:
-        echo(f"hfgateway: {path}: {error}", err=True)
-        return exits.ENDED_OTHERWISE
+        fail(f"{path}: {error}", exits.ENDED_OTHERWISE)
     except (StoreFileError, OSError, UnicodeDecodeError) as error:
-        echo(f"hfgateway: {error}", err=True)
-        return exits.REFUSED
+        fail(error, exits.REFUSED)
     if not result.first:
         echo(f"{path}: no entries")
         return 0

@@ -9,14 +9,12 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.inputs import read_labels
-from gateway.cli.output import echo, echo_cells
+from gateway.cli.inputs import filter_options
+from gateway.cli.output import echo, echo_cells, time_text
 from gateway.cli.progress import print_json
-from gateway.cli.queries import STATES
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
-    from google.protobuf.timestamp_pb2 import Timestamp
 
     from hfgateway.v1.callback_service_pb2 import Callback, Delivery
 
@@ -31,22 +29,7 @@ def callbacks() -> None:
 @callbacks.command()
 @click.argument("url", metavar="[URL]", default="")
 @click.option("--every-change", is_flag=True, help="Send every change; default: only ends.")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(STATES, case_sensitive=False),
-    help="Only this state. May be repeated.",
-)
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=read_labels,
-    help="Only generations with this label. May be repeated.",
-)
-@click.option("--model", "model_ids", multiple=True, metavar="ID", help="Only this model. May be repeated.")
+@filter_options
 @click.option("--key", "idempotency_key", metavar="TEXT", help="Idempotency key: a key creates one callback only.")
 @_as_json
 @client_options
@@ -162,7 +145,7 @@ def _print(message: Message, as_json: bool, *cells: str) -> None:
 def _cells(callback: Callback) -> tuple[str, ...]:
     health = "paused" if callback.paused else "active"
     if callback.problem:
-        since = _time(callback.problem_time)
+        since = time_text(callback.problem_time.seconds)
         health += f", {_problem(callback.problem, callback.problem_http_status)} since {since}"
     reported = "every change" if callback.every_change else "ends"
     return callback.id, health, reported, callback.url or "the URL of each submission"
@@ -175,7 +158,7 @@ def _outcome(delivery: Delivery) -> str:
     if delivery.problem:
         outcome += f": {_problem(delivery.problem, delivery.http_status)}"
     if delivery.HasField("next_attempt_time"):
-        outcome += f", next attempt {_time(delivery.next_attempt_time)}"
+        outcome += f", next attempt {time_text(delivery.next_attempt_time.seconds)}"
     return outcome
 
 
@@ -184,7 +167,3 @@ def _problem(problem: Any, status: int) -> str:
 
     name = DeliveryProblem.Name(problem).removeprefix("DELIVERY_PROBLEM_").lower().replace("_", " ")
     return f"{name} {status}" if status else name
-
-
-def _time(time: Timestamp) -> str:
-    return time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from gateway.cli import did_you_mean, exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json, whole_numbers
-from gateway.cli.tables import print_rows
+from gateway.cli.tables import print_fields, print_rows
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, Model
@@ -67,7 +67,7 @@ def models(
         else:
             found = list(islice(client.list_models(query, output_kind=output, include_gone=gone), limit))
     if as_json:
-        _print_json(found)
+        print_json(*found)
     elif model_id is not None:
         _describe(found[0])
     else:
@@ -86,7 +86,7 @@ def motions(connection: Connection, query: str, limit: int | None, as_json: bool
     with connection.client() as client:
         found = list(islice(client.list_motions(query), limit))
     if as_json:
-        _print_json(found)
+        print_json(*found)
         return
     rows = [(one.id, one.name, "first and last" if one.start_end_frame else "first", one.description) for one in found]
     print_rows(("ID", "NAME", "FRAMES", "DESCRIPTION"), rows)
@@ -103,7 +103,7 @@ def styles(connection: Connection, query: str, soul: str, limit: int | None, as_
     with connection.client() as client:
         found = list(islice(client.list_soul_styles(query, version="v2" if soul == "2" else "v1"), limit))
     if as_json:
-        _print_json(found)
+        print_json(*found)
     else:
         print_rows(("ID", "NAME", "DESCRIPTION"), [(one.id, one.name, one.description) for one in found])
 
@@ -119,7 +119,7 @@ def presets(*, connection: Connection, model_id: str, query: str, limit: int | N
     with connection.client() as client:
         found = list(islice(client.list_presets(model_id, query), limit))
     if as_json:
-        _print_json(found)
+        print_json(*found)
     else:
         print_rows(("ID", "NAME"), [(one.id, one.name) for one in found])
 
@@ -160,11 +160,6 @@ def _model(client: Client, model_id: str) -> Model:
         if hint := like(client, model_id):
             echo(hint, err=True)
         raise
-
-
-def _print_json(messages: Iterable[Any]) -> None:
-    for message in messages:
-        print_json(message)
 
 
 def _kind(model: Model) -> str:
@@ -250,7 +245,7 @@ def _describe(model: Model) -> None:
     from google.protobuf.json_format import MessageToDict
 
     known = " ".join(part for part in (model.provenance.source, model.provenance.source_date) if part)
-    for name, value in (
+    fields = [
         ("id", model.id),
         ("output", _kind(model)),
         ("tasks", " ".join(model.tasks)),
@@ -259,15 +254,13 @@ def _describe(model: Model) -> None:
         ("last seen", _day(model.provenance, "last_seen_time")),
         ("ends", _day(model, "end_time")),
         ("note", model.note),
-    ):
-        if value:
-            echo(f"{name:<9} {value}")
+    ]
+    print_fields(fields)
     if not model.HasField("parameters_schema"):
         echo("its parameters are not known")
         return
     schema = MessageToDict(model.parameters_schema)
-    if schema.get("description"):
-        echo(f"{'note':<9} {schema['description']}")
+    print_fields([("note", schema.get("description", ""))])
     echo()
     print_rows(("PARAMETER", "", "VALUES", "DEFAULT", "NOTE"), list(_parameters(schema)))
 

@@ -16,7 +16,7 @@ from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json
-from gateway.cli.tables import created, print_rows
+from gateway.cli.tables import created, print_fields, print_rows
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, SoulCharacter
@@ -86,7 +86,7 @@ def create(
             return _follow(client, made.id, timeout, as_json=as_json)
     except KeyboardInterrupt:
         echo(err=True)
-        echo(f"{advice}", err=True)
+        echo(advice, err=True)
         raise click.exceptions.Exit(exits.INTERRUPTED) from None
     except click.exceptions.Exit as end:
         if advice and end.exit_code in exits.UNKNOWN_OUTCOMES:
@@ -123,10 +123,7 @@ def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
         print_json(character)
         return
     names = ("id", "state", "version", "created", "name")
-    lines = [*zip(names, _row(character), strict=True), ("failure", plain(character.failure.message))]
-    for title, value in lines:
-        if value:
-            echo(f"{title:<9} {value}")
+    print_fields([*zip(names, _row(character), strict=True), ("failure", plain(character.failure.message))])
 
 
 @characters.command(name="list")
@@ -137,11 +134,10 @@ def list_characters(*, connection: Connection, limit: int, as_json: bool) -> Non
     """List characters, newest first."""
     with connection.client() as client:
         found = list(islice(client.list_characters(page_size=min(limit, 500)), limit))
-    if not as_json:
+    if as_json:
+        print_json(*found)
+    else:
         print_rows(HEADINGS, [_row(character) for character in found])
-        return
-    for character in found:
-        print_json(character)
 
 
 @characters.command()

@@ -9,7 +9,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options, reach
-from gateway.cli.inputs import input_options, read_labels
+from gateway.cli.inputs import input_options, label_option
 from gateway.cli.outcome import conclude, follow, follow_options, warn, watch_advice
 from gateway.cli.output import echo
 from gateway.cli.save import check_folder
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 @click.command()
 @input_options
 @click.option("--key", metavar="KEY", help="Idempotency key: the same key is never generated, or charged, twice.")
-@click.option(
-    "--label", "labels", multiple=True, metavar="KEY=VALUE", callback=read_labels, help="A label. May be repeated."
-)
+@label_option("A label. May be repeated.")
 @click.option(
     "--callback-url", metavar="URL", default="", help="Send signed webhooks here: see `hfgateway callbacks create`."
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hfgateway_client import AnyInput
 
 
+STATES = ["PENDING", "UNCERTAIN", "QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"]
 SOUL_NAMES = {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"}
 """Higgsfield's names of parameters of Soul, as `hfgateway models --show` prints them, and those of `soul()`."""
 
@@ -129,9 +130,34 @@ def _url_or_file(value: str) -> str | Path:
     return path
 
 
-def read_labels(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """Parse the values of `--label KEY=VALUE`."""
-    return dict(_split(value, "KEY=VALUE") for value in values)
+def label_option(help_text: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Return a decorator that adds the option `--label`. The command receives a dictionary as the argument `labels`."""
+    form = "KEY=VALUE"
+    return click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar=form,
+        callback=lambda _context, _option, values: dict(_split(value, form) for value in values),
+        help=help_text,
+    )
+
+
+def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that select generations: the arguments `states`, `labels` and `model_ids`."""
+    for option in (
+        click.option("--model", "model_ids", multiple=True, metavar="ID", help="Only this model. May be repeated."),
+        label_option("Only generations with this label. May be repeated."),
+        click.option(
+            "--state",
+            "states",
+            multiple=True,
+            type=click.Choice(STATES, case_sensitive=False),
+            help="Only this state. May be repeated.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def _read_parameters(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:

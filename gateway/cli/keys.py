@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells
+from gateway.cli.output import echo, echo_cells, fail, time_text
 from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
@@ -100,7 +98,7 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
         expires = key.expire_time
     print(secret)
     if expires:
-        echo(f"the new key expires at {_time(expires)}, as {key_id} would have", err=True)
+        echo(f"the new key expires at {time_text(expires)}, as {key_id} would have", err=True)
     return 0
 
 
@@ -132,8 +130,8 @@ def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> 
         if key.HasField("revoke_time"):
             state = "revoked"
         scopes = " ".join(pb.ApiKeyScope.Name(scope).removeprefix(SCOPE).lower() for scope in key.scopes)
-        until = "" if expires is None else _time(expires)
-        echo_cells((key.id, key.tenant, _time(key.create_time.seconds), state, key.name, scopes, until))
+        until = "" if expires is None else time_text(expires)
+        echo_cells((key.id, key.tenant, time_text(key.create_time.seconds), state, key.name, scopes, until))
     return 0
 
 
@@ -152,10 +150,6 @@ def revoke(operator: Operator, key_id: str, offline: bool) -> int:
         _on_store(settings, lambda access: access.revoke_key(key_id))
     echo(f"{key_id} revoked")
     return 0
-
-
-def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
@@ -211,5 +205,4 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) ->
     try:
         return asyncio.run(run())
     except (GatewayError, SettingError, StoreOpenError) as error:
-        print(f"hfgateway: {error}", file=sys.stderr)
-        raise click.exceptions.Exit(exits.REFUSED) from None
+        fail(error, exits.REFUSED)

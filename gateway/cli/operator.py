@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, connection_options
-from gateway.cli.output import echo
+from gateway.cli.output import fail
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -37,17 +36,15 @@ def read_valid_settings() -> Settings:
     try:
         return read_settings(os.environ)
     except SettingError as error:
-        print(f"hfgateway: {error}", file=sys.stderr)
-        raise click.exceptions.Exit(exits.USAGE) from None
+        fail(error, exits.USAGE)
 
 
 def store_file(instead: str) -> Path:
     """Return the SQLite file that the settings name. For another store, `instead` is printed and ends the command."""
     store = read_valid_settings().store
-    if isinstance(store, Path):
-        return store
-    print(f"hfgateway: {store}: {instead}", file=sys.stderr)
-    raise click.exceptions.Exit(exits.USAGE)
+    if not isinstance(store, Path):
+        fail(f"{store}: {instead}", exits.USAGE)
+    return store
 
 
 def in_use(store: Store) -> bool:
@@ -125,9 +122,8 @@ class Operator:
             except grpc.RpcError as error:
                 # A message names fields of the API; for this command they are options.
                 message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
-                echo(f"hfgateway: {message}", err=True)
                 away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-                raise click.exceptions.Exit(exits.AWAY if away else exits.REFUSED) from None
+                fail(message, exits.AWAY if away else exits.REFUSED)
 
 
 def _socket() -> str:
@@ -135,8 +131,7 @@ def _socket() -> str:
     store = read_valid_settings().store
     address = running_gateway(store)
     if address is None:
-        echo(f"hfgateway: no gateway runs on {store}", err=True)
-        raise click.exceptions.Exit(exits.AWAY)
+        fail(f"no gateway runs on {store}", exits.AWAY)
     return address
 
 

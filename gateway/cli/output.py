@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from typing import NoReturn
+
 import click
 
 
@@ -24,6 +27,17 @@ def echo_cells(cells: tuple[str, ...] | list[str]) -> None:
 def echo_lines(text: str, *, nl: bool = True) -> None:
     """Print a text of several lines."""
     click.echo("\n".join(map(plain, text.split("\n"))), nl=nl)
+
+
+def time_text(seconds: float) -> str:
+    """Return a wall time as text, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def fail(message: object, code: int) -> NoReturn:
+    """End the command with an error and this exit code."""
+    echo(f"hfgateway: {message}", err=True)
+    raise click.exceptions.Exit(code) from None
 
 
 def _escaped(character: str) -> str:

@@ -54,11 +54,12 @@ def showing(*, as_json: bool) -> Iterator[Show]:
         yield picture
 
 
-def print_json(message: Message) -> None:
-    """Print a message as one line of proto3 JSON, in ASCII, to standard output: the JSON of all commands."""
+def print_json(*messages: Message) -> None:
+    """Print each message as one line of proto3 JSON, in ASCII, to standard output: the JSON of all commands."""
     from google.protobuf.json_format import MessageToDict
 
-    echo(json.dumps(whole_numbers(MessageToDict(message))))
+    for message in messages:
+        echo(json.dumps(whole_numbers(MessageToDict(message))))
 
 
 def whole_numbers(value: Any) -> Any:

@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.inputs import input_options, read_labels
+from gateway.cli.inputs import filter_options, input_options
 from gateway.cli.outcome import warn
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import print_json
-from gateway.cli.tables import describe, print_generations
+from gateway.cli.tables import describe, print_fields, print_generations
 from gateway.cli.upload import upload_first
 
 if TYPE_CHECKING:
     from hfgateway_client import AnyInput, Generation
-
-STATES = ["PENDING", "UNCERTAIN", "QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"]
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 
@@ -44,22 +42,7 @@ def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
 
 
 @click.command(name="list")
-@click.option(
-    "--state",
-    "states",
-    multiple=True,
-    type=click.Choice(STATES, case_sensitive=False),
-    help="Only this state. May be repeated.",
-)
-@click.option(
-    "--label",
-    "labels",
-    multiple=True,
-    metavar="KEY=VALUE",
-    callback=read_labels,
-    help="Only generations with this label. May be repeated.",
-)
-@click.option("--model", "model_ids", multiple=True, metavar="ID", help="Only this model. May be repeated.")
+@filter_options
 @click.option(
     "--request-id", "request_ids", multiple=True, metavar="ID", help="Only this request at Higgsfield. May be repeated."
 )
@@ -87,11 +70,10 @@ def list_generations(
             include_input=True,
         )
         generations = list(islice(found, limit))
-    if not as_json:
+    if as_json:
+        print_json(*generations)
+    else:
         print_generations(generations)
-        return
-    for generation in generations:
-        print_json(generation)
 
 
 @click.command()
@@ -120,6 +102,5 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
 def _print(generation: Generation, as_json: bool) -> None:
     if as_json:
         print_json(generation)
-        return
-    for name, value in describe(generation):
-        echo(f"{name:<9} {value}")
+    else:
+        print_fields(describe(generation))

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from gateway.cli.exits import USAGE
+from gateway.cli.output import fail
 
 
 @click.command()
@@ -39,9 +40,7 @@ def serve(config: Path | None, production: bool) -> int:
         set_up_logging(settings.log_format, settings.log_level)
         asyncio.run(app.serve(settings, credentials))
     except (SettingError, CredentialsError) as error:
-        print(f"hfgateway: {error}", file=sys.stderr)
-        return USAGE
+        fail(error, USAGE)
     except StoreOpenError as error:
-        print(f"hfgateway: HFGATEWAY_STORE_URL: {error}", file=sys.stderr)
-        return USAGE
+        fail(f"HFGATEWAY_STORE_URL: {error}", USAGE)
     return 0

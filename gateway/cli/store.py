@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from gateway.cli import exits
+from gateway.cli.output import fail, time_text
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -74,13 +73,11 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
 
     target = read_valid_settings().store
     if not isinstance(target, PostgresUrl):
-        print("hfgateway: HFGATEWAY_STORE_URL: must be the postgresql:// URL of an empty database", file=sys.stderr)
-        return exits.USAGE
+        fail("HFGATEWAY_STORE_URL: must be the postgresql:// URL of an empty database", exits.USAGE)
     try:
         from gateway.store.postgres import moving
     except ModuleNotFoundError:
-        print("hfgateway: HFGATEWAY_STORE_URL: needs: pip install 'hfgateway[postgresql]'", file=sys.stderr)
-        return exits.USAGE
+        fail("HFGATEWAY_STORE_URL: needs: pip install 'hfgateway[postgresql]'", exits.USAGE)
     if abandon:
         _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
         print(f"{file}: is no longer being moved")
@@ -117,8 +114,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
     try:
         declared = _on_file(lambda: asyncio.run(run()))
     except SettingError as error:
-        print(f"hfgateway: {error}", file=sys.stderr)
-        raise click.exceptions.Exit(exits.USAGE) from None
+        fail(error, exits.USAGE)
     if declared is None:
         print(f"{settings.store}: up to date")
     else:
@@ -128,8 +124,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
 
 def _report(store: object, declared: restore.Declared) -> None:
     if declared.newest is not None:
-        newest = datetime.fromtimestamp(declared.newest, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
-        print(f"{store}: the last change in it is of {newest}")
+        print(f"{store}: the last change in it is of {time_text(declared.newest)}")
     print("Later submissions are unknown to it: if a caller repeats one, it is sent, and charged, again.")
     print(f"{len(declared.held)} generations are held: resolve each with hfgateway resolve ID")
     for one in declared.held:
@@ -143,5 +138,4 @@ def _on_file(act: Callable[[], Answer]) -> Answer:
     try:
         return act()
     except StoreOpenError as error:
-        print(f"hfgateway: {error}", file=sys.stderr)
-        raise click.exceptions.Exit(exits.REFUSED) from None
+        fail(error, exits.REFUSED)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from gateway.cli.output import echo_cells, plain
+from gateway.cli.output import echo, echo_cells, plain, time_text
 from gateway.cli.progress import forecast_of
 
 if TYPE_CHECKING:
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def describe(generation: Generation) -> Iterator[tuple[str, str]]:
-    """Return the known fields of a generation as names and values."""
+    """Yield the fields of a generation as names and values, empty if they are not known."""
     from hfgateway_client import state_name
 
-    lines = [
+    yield from (
         ("id", generation.id),
         ("state", state_name(generation)),
         ("model", generation.model_id),
@@ -31,17 +31,18 @@ def describe(generation: Generation) -> Iterator[tuple[str, str]]:
         ("forecast", forecast_of(generation)),
         ("waits for", generation.delay.message),
         ("failure", generation.failure.message),
-        *[
-            line
-            for output in generation.outputs
-            for line in (
-                ("output", output.url),
-                ("archived", output.archived.url),
-                ("preview", output.archived_preview.url),
-            )
-        ],
-    ]
-    return ((name, value) for name, value in lines if value)
+    )
+    for output in generation.outputs:
+        yield "output", output.url
+        yield "archived", output.archived.url
+        yield "preview", output.archived_preview.url
+
+
+def print_fields(fields: Iterable[tuple[str, str]]) -> None:
+    """Print a line for each field that has a value."""
+    for name, value in fields:
+        if value:
+            echo(f"{name:<9} {value}")
 
 
 def print_generations(generations: Sequence[Generation]) -> None:
@@ -120,9 +121,7 @@ def _cost(generation: Generation) -> str:
 
 def created(thing: Generation | SoulCharacter) -> str:
     """Return the creation time; empty if it is not known."""
-    if not thing.HasField("create_time"):
-        return ""
-    return thing.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M:%SZ")
+    return time_text(thing.create_time.seconds) if thing.HasField("create_time") else ""
 
 
 def _labels(generation: Generation) -> str:

@@ -23,8 +23,7 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
 
     answer = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
     if as_json:
-        for entry in (*answer.characters, *answer.messages):
-            print_json(entry)
+        print_json(*answer.characters, *answer.messages)
         return 0
     for one in answer.characters:
         echo_cells(["character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name])

@@ -59,8 +59,7 @@ def usage(
         request.end_time.FromMicroseconds(round(until * 1e6))
     answer = operator.ask(lambda admin: admin.QueryUsage, request)
     if as_json:
-        for group in answer.groups:
-            print_json(group)
+        print_json(*answer.groups)
         return 0
     states = ("COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST")
     names = [*request.group_by, "generations", *(state.lower() for state in states), "credits_spent"]
