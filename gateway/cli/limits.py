@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, echo_cells
+from gateway.cli.output import echo, echo_cells, fail
 from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
@@ -24,12 +26,22 @@ def limits() -> None:
 
 
 def _whose(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that name a subject."""
-    command = click.option("--label", metavar="NAME=VALUE", help="Only generations of the tenant with this label.")(
-        command
-    )
-    command = click.option("--key", metavar="ID", help="Only the API key ID of the tenant.")(command)
-    return click.option("--tenant", required=True, metavar="NAME", help="The tenant.")(operator_options(command))
+    """Add the options that name a tenant and a subject, which the command receives as `tenant` and `subject`."""
+
+    @click.option("--tenant", required=True, metavar="NAME", help="The tenant.")
+    @click.option("--key", metavar="ID", help="Only the API key ID of the tenant.")
+    @click.option("--label", metavar="NAME=VALUE", help="Only generations of the tenant with this label.")
+    @operator_options
+    @functools.wraps(command)
+    def with_subject(*, key: str | None, label: str | None, **options: Any) -> int:
+        if key is not None and label is not None:
+            raise click.UsageError("use one of --key and --label")
+        if label is not None and "=" not in label:
+            raise click.UsageError("--label must be NAME=VALUE")
+        subject = f"label:{label}" if label is not None else "tenant" if key is None else f"key:{key}"
+        return command(subject=subject, **options)
+
+    return with_subject
 
 
 @limits.command(name="set")
@@ -40,13 +52,10 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--in-flight", metavar="N", help="Generations that have not ended.")
 @click.option("--share", metavar="PERCENT", help="Share of the account's concurrency. Only for tenants.")
 @click.option("--models", metavar="PREFIXES", help="The models that may be used: prefixes of ids, with commas.")
-def set_limits(
-    operator: Operator, tenant: str, key: str | None, label: str | None, share: str | None, **given: str | None
-) -> int:
+def set_limits(operator: Operator, tenant: str, subject: str, share: str | None, **given: str | None) -> int:
     """Set limits of a tenant, or of one of its keys or labels. Other limits stay; the value none removes one."""
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    subject = _subject(key, label)
     given["concurrency_share"] = share
     models = given.pop("models")
     if models is None and all(value is None for value in given.values()):
@@ -67,17 +76,13 @@ def set_limits(
 @limits.command()
 @_whose
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def show(operator: Operator, tenant: str, key: str | None, label: str | None, as_json: bool) -> int:
+def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
     """Show the limits of a tenant, or of one of its keys or labels, with what is used and left."""
-    from gateway.cli import exits
-
-    subject = _subject(key, label)
-    for one in _listed(operator, tenant):
-        if one.subject == subject:
-            print_json(one) if as_json else _show(one)
-            return 0
-    echo(f"hfgateway: {subject} of {tenant} has no limits", err=True)
-    return exits.REFUSED
+    found = next((one for one in _listed(operator, tenant) if one.subject == subject), None)
+    if found is None:
+        fail(f"{subject} of {tenant} has no limits", exits.REFUSED)
+    print_json(found) if as_json else _show(found)
+    return 0
 
 
 @limits.command(name="list")
@@ -90,33 +95,20 @@ def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
         if as_json:
             print_json(one)
         else:
-            echo_cells(
-                (one.tenant, one.subject, ", ".join(f"{name} {used} of {most}" for name, used, most in _used(one)))
-            )
+            used = ", ".join(f"{name} {used} of {most}" for name, used, most in _used(one))
+            echo_cells((one.tenant, one.subject, used))
     return 0
 
 
 @limits.command()
 @_whose
-def clear(operator: Operator, tenant: str, key: str | None, label: str | None) -> int:
+def clear(operator: Operator, tenant: str, subject: str) -> int:
     """Remove all limits of a tenant, or of one of its keys or labels."""
     from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-    subject = _subject(key, label)
-    request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
-    operator.ask(lambda admin: admin.SetLimits, request)
+    operator.ask(lambda admin: admin.SetLimits, pb.SetLimitsRequest(tenant=tenant, subject=subject))
     echo(f"{subject} of {tenant}: no limits")
     return 0
-
-
-def _subject(key: str | None, label: str | None) -> str:
-    if key is not None and label is not None:
-        raise click.UsageError("use one of --key and --label")
-    if label is not None:
-        if "=" not in label:
-            raise click.UsageError("--label must be NAME=VALUE")
-        return f"label:{label}"
-    return "tenant" if key is None else f"key:{key}"
 
 
 def _number(name: str, value: str) -> int:
