@@ -303,13 +303,6 @@ def _store(text: str) -> Store:
     return Path(text.removeprefix("sqlite:///")).resolve()
 
 
-def _connections(text: str) -> int:
-    value = _whole_number(text)
-    if value < 3:
-        raise ValueError("must be a whole number, 3 or more")
-    return value
-
-
 def _prices(text: str) -> Mapping[str, Decimal]:
     prices = {}
     for part in text.replace(",", " ").split():
@@ -338,17 +331,13 @@ def seconds(least: float) -> Callable[[str], float]:
     return parse
 
 
-def _whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise ValueError("must be a whole number, 0 or more")
-    return int(text)
+def _number(least: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise ValueError(f"must be a whole number, {least} or more")
+        return int(text)
 
-
-def _positive(text: str) -> int:
-    value = _whole_number(text)
-    if not value:
-        raise ValueError("must be a whole number, 1 or more")
-    return value
+    return parse
 
 
 def _archive_url(text: str) -> str | None:
@@ -430,7 +419,7 @@ _ROWS: dict[str, _Row] = {
     ),
     "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60", seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
-        "upstream_concurrency", "0", _whole_number, "outputs that may be generated at once; 0: learn Higgsfield's limit"
+        "upstream_concurrency", "0", _number(0), "outputs that may be generated at once; 0: learn Higgsfield's limit"
     ),
     "STORE_URL": _Row(
         "store", "", _store,
@@ -442,7 +431,7 @@ _ROWS: dict[str, _Row] = {
         "rotation several, the newest first",
     ),
     "ACCOUNTS_KEY_FILE": _Row("accounts_key_file", "", _optional_file, "a file with the value of ACCOUNTS_KEY"),
-    "STORE_CONNECTIONS": _Row("store_connections", "10", _connections, "connections to a PostgreSQL server"),
+    "STORE_CONNECTIONS": _Row("store_connections", "10", _number(3), "connections to a PostgreSQL server"),
     "REPLICA_ADDRESS": _Row(
         "replica_address", "", _optional_address,
         "HOST:PORT at which replicas on a PostgreSQL server reach this one's gRPC port; default: GRPC_ADDRESS, or the "
@@ -515,10 +504,10 @@ _ROWS: dict[str, _Row] = {
         "URL under which callers find the copies; default: their file:// or s3:// URL",
     ),
     "ARCHIVE_BANDWIDTH": _Row(
-        "archive_bandwidth", "0", _whole_number, "bytes per second of all copies together; 0: no limit"
+        "archive_bandwidth", "0", _number(0), "bytes per second of all copies together; 0: no limit"
     ),
-    "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _positive, "files that are copied at the same time"),
-    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _positive, "bytes of the largest file that is copied"),
+    "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _number(1), "files that are copied at the same time"),
+    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _number(1), "bytes of the largest file that is copied"),
     "FORWARD_HEADERS": _Row(
         "forward_headers", "", _forwarded, "names of callers' headers that submissions pass on to Higgsfield"
     ),

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from typing import IO, Protocol
 
-from gateway.errors import GatewayError, Violation, invalid_input
+from gateway.errors import GatewayError, invalid_field
 from gateway.generations.ports import Clock
 
 LARGEST_CHUNK = 1 << 20
@@ -82,7 +82,7 @@ class Uploads:
         `size` None: unknown. Raises INVALID_INPUT for a wrong size or content type.
         """
         if size is not None and not 0 < size <= LARGEST_MEDIA:
-            raise invalid_input([Violation("header.size", f"must be 1 to {LARGEST_MEDIA}")])
+            raise invalid_field("header.size", f"must be 1 to {LARGEST_MEDIA}")
         slot = await self._slot(tenant, content_type, "header.content_type")
         if size is None:
             size = await self._spool_and_put(slot, chunks)
@@ -92,7 +92,7 @@ class Uploads:
 
     async def _slot(self, tenant: str, content_type: str, field_name: str) -> Slot:
         if not _CONTENT_TYPE.fullmatch(content_type):
-            raise invalid_input([Violation(field_name, "must be a media type in lower case, such as image/png")])
+            raise invalid_field(field_name, "must be a media type in lower case, such as image/png")
         try:
             return await self._storage.slot(tenant, content_type)
         except GatewayError as error:
@@ -104,10 +104,10 @@ class Uploads:
             async for chunk in chunks:
                 size += len(chunk)
                 if size > LARGEST_MEDIA:
-                    raise invalid_input([Violation("chunk", f"the file has more than {LARGEST_MEDIA} bytes")])
+                    raise invalid_field("chunk", f"the file has more than {LARGEST_MEDIA} bytes")
                 await asyncio.to_thread(file.write, chunk)
             if not size:
-                raise invalid_input([Violation("chunk", "the file is empty")])
+                raise invalid_field("chunk", "the file is empty")
             file.seek(0)
             await self._storage.put(slot, size, _read(file))
         return size
@@ -119,13 +119,13 @@ async def _exactly(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
     async for chunk in chunks:
         received += len(chunk)
         if received > size:
-            raise invalid_input([Violation("header.size", f"is {size}, but more bytes were received")])
+            raise invalid_field("header.size", f"is {size}, but more bytes were received")
         if held:
             yield held
         # Hold one chunk back: the storage creates the file when it receives the last byte.
         held = chunk
     if received < size:
-        raise invalid_input([Violation("header.size", f"is {size}, but only {received} bytes were received")])
+        raise invalid_field("header.size", f"is {size}, but only {received} bytes were received")
     yield held
 
 
