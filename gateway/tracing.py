@@ -24,7 +24,7 @@ class Span(Protocol):
 
 
 class StartSpan(Protocol):
-    """Begins the span of a call; see `Guard.trace`."""
+    """Begins the span of a call; see `Guard.read`."""
 
     def __call__(self, system: str, method: str, traceparent: str) -> Span: ...
 

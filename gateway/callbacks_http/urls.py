@@ -63,17 +63,11 @@ def parse(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Target
         raise InvalidUrlError("must have a host that is a name in DNS")
     if not allowed:
         raise InvalidUrlError("leads to an address that this gateway does not call")
-    if parts.scheme == "http" and not networks:
-        raise InvalidUrlError("must start with https://")
-    if (
-        parts.scheme == "http"
-        and address is not None
-        and not addresses.in_networks(addresses.unwrapped(address), networks)
-    ):
+    # A name may lead to a private network, if there are some. Its addresses are checked when it is resolved.
+    private = bool(networks) if address is None else addresses.in_networks(addresses.unwrapped(address), networks)
+    if parts.scheme == "http" and not private:
         raise InvalidUrlError("must start with https://")
     common_port = (port or (443 if parts.scheme == "https" else 80)) in ports
-    if not common_port and (
-        not networks or (address is not None and not addresses.in_networks(addresses.unwrapped(address), networks))
-    ):
+    if not common_port and not private:
         raise InvalidUrlError(f"must have one of the ports {', '.join(map(str, ports))}")
     return Target(parts.scheme == "https", host, common_port, address)

@@ -18,7 +18,7 @@ class Arrivals:
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, arrival: Awaitable[T]) -> T:
-        """Return the result of `arriving`. Raises TimeoutError after BODY_WITHIN seconds."""
+        """Return the result of `arrival`. Raises TimeoutError after BODY_WITHIN seconds."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._since[task] = loop.time()

@@ -5,7 +5,7 @@ is read for an unknown caller, or before the call has a place.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import grpc
@@ -52,18 +52,14 @@ def bound_handlers(service: ServiceDescriptor, handlers: object, chain: Chain) -
         full_name = f"/{service.full_name}/{method.name}"
         handler = getattr(handlers, method_name(method))
         request_class = GetMessageClass(method.input_type)
-        if method.server_streaming and method.client_streaming:
-            responses = _bidi_stream(full_name, handler, request_class, chain, arrivals)
-            bound[method.name] = grpc.stream_stream_rpc_method_handler(responses)
-        elif method.server_streaming:
-            served = _stream(full_name, handler, request_class, chain, arrivals)
-            bound[method.name] = grpc.stream_stream_rpc_method_handler(served)
-        elif method.client_streaming:
-            gathered = _client_stream(full_name, handler, request_class, chain, arrivals)
-            bound[method.name] = grpc.stream_unary_rpc_method_handler(gathered)
+        serve: Callable[..., Any]
+        if method.server_streaming:
+            serve = _bidi_stream if method.client_streaming else _stream
+            register = grpc.stream_stream_rpc_method_handler
         else:
-            answered = _unary(full_name, handler, request_class, chain, arrivals)
-            bound[method.name] = grpc.stream_unary_rpc_method_handler(answered)
+            serve = _client_stream if method.client_streaming else _unary
+            register = grpc.stream_unary_rpc_method_handler
+        bound[method.name] = register(serve(full_name, handler, request_class, chain, arrivals))
     return bound
 
 

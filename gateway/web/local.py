@@ -4,7 +4,7 @@ Without keys, every caller that reaches the port may spend money. A page of anot
 origin, or under a name that it has rebound to this machine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -32,13 +32,21 @@ class LocalCallersOnly:
         answer = None
         if not _is_local(host):
             answer = PlainTextResponse("the gateway does not serve this host\n", status_code=400)
-        elif origin and origin not in self._allowed_origins and origin.partition("://")[2] != host:
+        elif is_foreign(origin, host, self._allowed_origins):
             answer = PlainTextResponse("this origin is not allowed\n", status_code=403)
         if answer is None:
             await self._app(scope, receive, send)
             return
         self._bad(Bad.ORIGIN)
         await answer(scope, receive, send)
+
+
+def is_foreign(origin: str, host: str, allowed: Collection[str]) -> bool:
+    """Return whether an Origin header names neither the gateway's own origin nor an allowed one.
+
+    The scheme is not compared: a proxy in front of the gateway may terminate TLS.
+    """
+    return bool(origin) and origin not in allowed and origin.partition("://")[2] != host
 
 
 def _is_local(host: str) -> bool:

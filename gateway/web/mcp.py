@@ -19,6 +19,7 @@ from gateway.mcp.tools import all_tools
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import failure_message
 from gateway.rpc.over_mcp import HandledPort, Methods
+from gateway.web.local import is_foreign
 
 PATH = "/mcp"
 
@@ -78,8 +79,7 @@ class McpEndpoint:
             # Without sessions, the server sends no messages except responses.
             return Response(status_code=405, headers={"allow": "POST"})
         origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
-        # The scheme is not compared: a proxy in front of the gateway may terminate TLS.
-        if origin and origin not in self._allowed_origins and origin.partition("://")[2] != host:
+        if is_foreign(origin, host, self._allowed_origins):
             return Response("this origin is not allowed\n", status_code=403)
         try:
             self._access.identify(_authorization(request), "GetGeneration")

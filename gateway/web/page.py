@@ -40,7 +40,7 @@ def _route(path: str, name: str) -> Route:
     headers = {
         **_HEADERS,
         "content-type": _TYPES[name.rpartition(".")[2]],
-        "etag": f'W/"{hashlib.sha256(content).hexdigest()[:32]}"',  # weak: the same for gzip,
+        "etag": f'W/"{hashlib.sha256(content).hexdigest()[:32]}"',  # weak: the same for gzip
     }
 
     @cache
