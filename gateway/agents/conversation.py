@@ -35,7 +35,7 @@ class _Row:
     changed: int
 
 
-class Conversation:
+class Conversation(Signals):
     """The known state of one session.
 
     `corrected` returns the session that a transcript shows, or a corrected one if the transcript may be outdated.
@@ -50,6 +50,7 @@ class Conversation:
         pace: Pace,
         corrected: Callable[[str, Transcript], Session],
     ) -> None:
+        super().__init__()
         self.watchers = 0
         self.changes = 0
         self.failure: Exception | None = None
@@ -70,7 +71,6 @@ class Conversation:
         self._delay = pace.first
         self._not_before = 0.0
         self._one_at_a_time = asyncio.Lock()  # an older read must not overwrite a newer one
-        self._signals = Signals()
 
     @property
     def session(self) -> Session:
@@ -124,15 +124,11 @@ class Conversation:
 
     async def wait(self, seconds: float) -> None:
         """Wait for the next change or wake-up, for at most `seconds`."""
-        signal = self._signals.signal()
+        signal = self.signal()
         try:
             await self._clock.wait(signal, seconds)
         finally:
-            self._signals.drop(signal)
-
-    def wake(self) -> None:
-        """Wake all watchers."""
-        self._signals.wake()
+            self.drop(signal)
 
     def stop(self) -> None:
         """Stop polling, after the last watcher has left."""

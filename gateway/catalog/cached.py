@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gateway.catalog.model import Item, Reading, StoredCatalog
 from gateway.catalog.ports import CatalogSource, CatalogStore
-from gateway.concurrency import Signal, Signals
+from gateway.concurrency import Signals
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock
@@ -31,8 +31,8 @@ def _items(_before: StoredCatalog | None, reading: Reading, _wall: float) -> tup
     return reading.items
 
 
-class CachedCatalog:
-    """One catalog of an account.
+class CachedCatalog(Signals):
+    """One catalog of an account. Its signals are given at the end of each refresh.
 
     `attempts`, `failures` and `skipped`, the unreadable items of the last refresh, are metrics.
     """
@@ -41,6 +41,7 @@ class CachedCatalog:
         self, name: str, source: CatalogSource, store: CatalogStore, clock: Clock, succeeding: Succeeding = _items
     ) -> None:
         """`succeeding` returns the items to store, from the catalog before, what was fetched, and the wall time."""
+        super().__init__()
         self.name = name
         self._succeeding = succeeding
         self.attempts = self.failures = self.skipped = 0
@@ -54,7 +55,6 @@ class CachedCatalog:
         self._failures_in_a_row = 0
         self._failure = upstream_unavailable("this list has not been fetched from Higgsfield yet")
         self._refreshing: asyncio.Task[None] | None = None
-        self._signals = Signals()
 
     async def current(self) -> StoredCatalog | None:
         """Return the catalog at once; None if it was never fetched. If it is old, start a refresh."""
@@ -71,25 +71,13 @@ class CachedCatalog:
             left = until - self._clock.moment().steady
             if left <= 0:
                 break
-            signal = self._signals.signal()
+            signal = self.signal()
             try:
                 await self._clock.wait(signal, left)
             finally:
-                self._signals.drop(signal)
+                self.drop(signal)
             catalog = self._catalog
         return catalog
-
-    def signal(self) -> Signal:
-        """Return a signal for the end of the next refresh. The caller returns it with `drop`."""
-        return self._signals.signal()
-
-    def drop(self, signal: Signal) -> None:
-        """Forget a signal."""
-        self._signals.drop(signal)
-
-    def wake(self) -> None:
-        """Give all signals, so that every watch checks whether it may continue."""
-        self._signals.wake()
 
     def unavailable(self) -> GatewayError:
         """Return the error for a call while there is no catalog, with the time until the next refresh."""
@@ -132,7 +120,7 @@ class CachedCatalog:
             self._failed(upstream_unavailable("Higgsfield's list could not be read"))
         finally:
             self._refreshing = None
-            self._signals.wake()
+            self.wake()
 
     async def _fetch(self) -> None:
         reading = await self._source.read(self.name)
