@@ -95,11 +95,14 @@ def invalid_field(name: str, description: str) -> GatewayError:
     return invalid_input([Violation(name, description)])
 
 
+def not_found(message: str, **metadata: str) -> GatewayError:
+    """Return NOT_FOUND, for a missing thing and for another tenant's alike: a caller cannot tell which."""
+    named = {name: printable(text) for name, text in metadata.items()}
+    return GatewayError(Failure(Reason.NOT_FOUND, message, metadata=named))
+
+
 def generation_not_found(generation_id: str) -> GatewayError:
-    """Return NOT_FOUND, for a missing generation and for another tenant's alike: a caller cannot tell which."""
-    return GatewayError(
-        Failure(Reason.NOT_FOUND, "no such generation", metadata={"generation_id": printable(generation_id)})
-    )
+    return not_found("no such generation", generation_id=generation_id)
 
 
 def not_cancelable(generation_id: str, state: str, why: str) -> GatewayError:

@@ -10,7 +10,7 @@ from gateway.access.keys import ApiKey
 from gateway.access.scopes import ALL, Scope, scope_of
 from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.generations.ports import Clock
 from gateway.generations.stores import Filter, UnconfirmedError
 
@@ -262,7 +262,7 @@ class Access:
     def _known(self, key_id: str) -> ApiKey:
         key = self._keys.get(key_id)
         if key is None:
-            raise GatewayError(Failure(Reason.NOT_FOUND, "no such API key"))
+            raise not_found("no such API key")
         return key
 
     def replace(self, stored: Iterable[ApiKey]) -> None:

@@ -44,7 +44,7 @@ from gateway.agents.model import (
 )
 from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field
+from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.read_back import confirmed
 from gateway.generations.store_backoff import until_stored
@@ -115,7 +115,7 @@ class Messages:
     async def _unresolved(self, tenant: str, key: str) -> KeyRecord:
         record = await self._store.agent_key(tenant, key)
         if record is None or record.fingerprint == SESSION:
-            raise GatewayError(Failure(Reason.NOT_FOUND, "no such message"))
+            raise not_found("no such message")
         if record.message_id is not None:
             raise invalid_field("idempotency_key", "belongs to a message whose outcome is known")
         return record

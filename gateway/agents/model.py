@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from gateway.errors import Failure, GatewayError, Reason, printable
+from gateway.errors import Failure, GatewayError, Reason, not_found, printable
 
 SESSION = hashlib.sha256(b"\x01session").digest()
 """The fingerprint of all calls that create a session: they have no arguments to compare."""
@@ -149,17 +149,13 @@ def _normalized(text: str) -> str:
 
 
 def session_not_found(session_id: str, after: str = "") -> GatewayError:
-    """Return NOT_FOUND, for a missing session and for another tenant's alike.
-
-    `after`: the message that the call referred to, which may be missing instead.
-    """
+    """Return NOT_FOUND. `after`: the message that the call referred to, which may be missing instead."""
     message = "no such session, or no such message in it" if after else "no such session"
-    return GatewayError(Failure(Reason.NOT_FOUND, message, metadata={"session_id": printable(session_id)}))
+    return not_found(message, session_id=session_id)
 
 
 def media_not_found(media_id: str) -> GatewayError:
-    """Return NOT_FOUND, for missing media and for another tenant's alike."""
-    return GatewayError(Failure(Reason.NOT_FOUND, "no such media", metadata={"media_id": printable(media_id)}))
+    return not_found("no such media", media_id=media_id)
 
 
 def key_reused(record: KeyRecord) -> GatewayError:

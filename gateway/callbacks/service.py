@@ -14,7 +14,7 @@ from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, printable
+from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, not_found
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
@@ -262,13 +262,13 @@ class TenantCallbacks:
         parts = id_parts(delivery_id)
         queue = None if parts is None else self._dispatcher.queues.get(parts[0])
         if parts is None or queue is None or queue.callback.tenant != tenant:
-            raise _no_delivery(delivery_id)
+            raise not_found("no such delivery", delivery_id=delivery_id)
         if queue.waiting >= 2 * MOST_WAITING:
             raise _quota("too many deliveries of this callback are pending", "deliveries")
         async with queue.changing:
             known = await self._store.delivery(*parts)
             if known is None or not await self._dispatcher.deliverable(known):
-                raise _no_delivery(delivery_id)
+                raise not_found("no such delivery", delivery_id=delivery_id)
             now = self._clock.moment().steady
             again = replace(
                 known,
@@ -303,9 +303,7 @@ class TenantCallbacks:
     def _queue(self, tenant: str, callback_id: str) -> CallbackQueue:
         queue = self._dispatcher.queues.get(callback_id)
         if queue is None or queue.callback.tenant != tenant:
-            raise GatewayError(
-                Failure(Reason.NOT_FOUND, "no such callback", metadata={"callback_id": printable(callback_id)})
-            )
+            raise not_found("no such callback", callback_id=callback_id)
         return queue
 
     def _by_key(self, tenant: str, key: str) -> Callback | None:
@@ -325,10 +323,6 @@ def fingerprint(url: str, wanted: Filter, *, every_change: bool) -> bytes:
     filters = [sorted(wanted.labels.items()), sorted(wanted.model_ids), sorted(wanted.states)]
     plain = [url, *filters, every_change, *added_values(wanted)]
     return hashlib.sha256(canonical_json(plain).encode()).digest()
-
-
-def _no_delivery(delivery_id: str) -> GatewayError:
-    return GatewayError(Failure(Reason.NOT_FOUND, "no such delivery", metadata={"delivery_id": printable(delivery_id)}))
 
 
 def _quota(message: str, limit: str, retry_after: float | None = None) -> GatewayError:

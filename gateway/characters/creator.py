@@ -24,7 +24,15 @@ from gateway.characters.ports import (
 )
 from gateway.characters.registry import Registry
 from gateway.concurrency import OwnedTasks
-from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, upstream_unavailable
+from gateway.errors import (
+    Failure,
+    GatewayError,
+    Reason,
+    gateway_unavailable,
+    invalid_field,
+    not_found,
+    upstream_unavailable,
+)
 from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
@@ -104,7 +112,7 @@ class Creator:
     async def _resolve(self, tenant: str, key: str, character_id: str | None) -> None:
         known = self._registry.by_key(tenant, key)
         if known is None:
-            raise GatewayError(Failure(Reason.NOT_FOUND, "no such character"))
+            raise not_found("no such character")
         self._require_account(known)
         async with self._name_lock(known.name):  # wait until calls with this name have ended
             creation = self._registry.by_key(tenant, key)

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
-from gateway.errors import Failure, GatewayError, Reason, printable, upstream_unavailable
+from gateway.errors import Failure, GatewayError, Reason, not_found, upstream_unavailable
 
 T = TypeVar("T")
 
@@ -16,9 +16,7 @@ NAME_FREE = 30.0
 
 
 def character_not_found(character_id: str) -> GatewayError:
-    """Return NOT_FOUND, for a missing character and for another tenant's alike: a caller cannot tell which."""
-    metadata = {"character_id": printable(character_id)}
-    return GatewayError(Failure(Reason.NOT_FOUND, "no such character", metadata=metadata))
+    return not_found("no such character", character_id=character_id)
 
 
 def key_reused(*, deleted: str = "") -> GatewayError:

@@ -9,11 +9,10 @@ from gateway.characters.model import Character, Creation, Order, Removal, plain_
 from gateway.characters.ports import CharacterStore, CharacterUpstream, UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.characters.watch import CharacterWatches
-from gateway.errors import Violation, gateway_unavailable
+from gateway.errors import Violation
 from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input
 from gateway.generations.ports import Clock
-from gateway.generations.stores import UnconfirmedError
 
 LISTED_FOR = 5.0
 """Seconds for which Higgsfield's list is cached, so that it is not read again for each page."""
@@ -23,7 +22,10 @@ Place = tuple[float, str]
 
 
 class Characters:
-    """The use cases of characters. The methods raise GatewayError; other tenants' characters are NOT_FOUND."""
+    """The use cases of characters. The methods raise GatewayError or UnconfirmedError.
+
+    Other tenants' characters are NOT_FOUND.
+    """
 
     def __init__(
         self,
@@ -178,10 +180,7 @@ class Characters:
         self._listings.clear()
 
     async def _store_removal(self, removal: Removal) -> None:
-        try:
-            await self._store.remove(removal)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
+        await self._store.remove(removal)
         self._registry.record_removal(removal)
 
 

@@ -10,13 +10,13 @@ from gateway.accounts import AccountManager
 from gateway.agents.service import Agents
 from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
-from gateway.errors import Violation, gateway_unavailable, invalid_field, raise_if_invalid
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.budgets import Budgets
 from gateway.generations.limits import Limited
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
-from gateway.generations.stores import UnconfirmedError, UsageStore
+from gateway.generations.stores import UsageStore
 from gateway.rpc import wire
 from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
@@ -148,11 +148,7 @@ class AdminHandlers:
     async def query_usage(self, request: pb.QueryUsageRequest, _: Call) -> pb.QueryUsageResponse:
         """Sum up what was used."""
         query = query_of(request, self._clock.moment().wall)
-        try:
-            rows = await self._usage.usage(query)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
-        return answer_of(query, rows)
+        return answer_of(query, await self._usage.usage(query))
 
     async def add_account(self, request: pb.AddAccountRequest, _: Call) -> pb.AddAccountResponse:
         """Add a Higgsfield account."""
