@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 import click
 
-from gateway.cli.operator import operator_options
+from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, time_text
 from gateway.cli.progress import print_json
-
-if TYPE_CHECKING:
-    from gateway.cli.operator import Operator
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 
 @click.group()
@@ -37,8 +34,6 @@ _credentials = click.option(
 @_credentials
 def add(operator: Operator, name: str, tenant: str, credentials: IO[str]) -> int:
     """Add the account NAME. Its credentials are stored encrypted and cannot be shown again."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.AddAccountRequest(name=name, tenant=tenant, credentials=_read(credentials))
     _show(operator.ask(lambda admin: admin.AddAccount, request).account)
     return 0
@@ -50,8 +45,6 @@ def add(operator: Operator, name: str, tenant: str, credentials: IO[str]) -> int
 @_credentials
 def rotate(operator: Operator, name: str, credentials: IO[str]) -> int:
     """Give the account NAME new credentials. Generations that were sent before keep the old ones."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.RotateAccountRequest(name=name, credentials=_read(credentials))
     _show(operator.ask(lambda admin: admin.RotateAccount, request).account)
     return 0
@@ -63,8 +56,6 @@ def rotate(operator: Operator, name: str, credentials: IO[str]) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
     """List the accounts with a line for each credentials, and the accounts of tenants."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     answer = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))
     if as_json:
         print_json(answer)
@@ -83,8 +74,6 @@ def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
 @click.option("--force", is_flag=True, help="Even if unfinished generations need them.")
 def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
     """Remove the account NAME, or its old credentials."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.RemoveAccountRequest(name=name, only_old_credentials=old, force=force)
     operator.ask(lambda admin: admin.RemoveAccount, request)
     echo(f"{name}: {'old credentials' if old else 'account'} removed")
@@ -99,8 +88,6 @@ def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
 )
 def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
     """Let a tenant use an account, or several by their weights. The first is also for uploads, agents, characters."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.AssignAccountsRequest(tenant=tenant)
     for one in chosen:
         name, equals, weight = one.partition("=")
@@ -117,8 +104,6 @@ def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
 @click.option("--tenant", required=True, metavar="NAME", help="The tenant.")
 def unassign(operator: Operator, tenant: str) -> int:
     """Let a tenant use the default account again."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     operator.ask(lambda admin: admin.AssignAccounts, pb.AssignAccountsRequest(tenant=tenant))
     return 0
 

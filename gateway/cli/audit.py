@@ -5,17 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from gateway.audit import BrokenChainError, Entry, Head, line, read_export
+from gateway.audit import verify as verified
 from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, fail
 from gateway.cli.usage import moment
-
-if TYPE_CHECKING:
-    from gateway.audit import Entry, Head
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 _SQLITE = b"SQLite format 3\0"
 
@@ -31,9 +30,6 @@ def audit() -> None:
 @operator_options
 def export(operator: Operator, since: float | None, after: int) -> int:
     """Print the entries as lines of JSON, oldest first."""
-    from gateway.audit import Entry, line
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.ExportAuditRequest(after_sequence=after)
     if since is not None:
         request.start_time.FromMicroseconds(round(since * 1e6))
@@ -46,17 +42,12 @@ def export(operator: Operator, since: float | None, after: int) -> int:
 @operator_options
 def head(operator: Operator) -> int:
     """Print the number and the hash of the last entry, to keep elsewhere and to give to `verify --head` later."""
-    from gateway.audit import Head
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     answer = operator.ask(lambda admin: admin.GetAuditHead, pb.GetAuditHeadRequest())
     echo(str(Head(answer.sequence, answer.hash)))
     return 0
 
 
 def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[Head]:
-    from gateway.audit import Head
-
     try:
         return [Head.parse(text) for text in given]
     except ValueError as error:
@@ -76,8 +67,6 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
     Exit codes: 0 unchanged, with the new head on the last line; 1 changed, and the first entry that shows it is named;
     2 usage; 3 FILE cannot be read.
     """
-    from gateway.audit import BrokenChainError
-    from gateway.audit import verify as verified
     from gateway.cli.operator import store_file
     from gateway.store.files import StoreFileError
 
@@ -101,7 +90,6 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
 
 
 def _entries(path: Path) -> Iterator[tuple[bytes, Entry]]:
-    from gateway.audit import read_export
     from gateway.store.audit import stored
 
     with path.open("rb") as file:

@@ -13,12 +13,11 @@ from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail, time_text
 from gateway.cli.progress import print_json
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 if TYPE_CHECKING:
     from gateway.access.identity import Access
     from gateway.config import Settings
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
 Answer = TypeVar("Answer")
 SCOPE = "API_KEY_SCOPE_"
 
@@ -60,7 +59,6 @@ def create(
 ) -> int:
     """Create a key and print it. It cannot be shown again."""
     from gateway.access.scopes import Scope
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
 
     settings = _settings_of_store(operator, offline=offline)
     expires = None if expires_in is None else time.time() + expires_in
@@ -85,8 +83,6 @@ def create(
 @_offline
 def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> int:
     """Create and print a key like ID, which expires after the overlap."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
         request = pb.RotateApiKeyRequest(id=key_id)
@@ -108,8 +104,6 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
 @_offline
 def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> int:
     """List keys, a line for each: id, tenant, creation time, active, expired or revoked, name, scopes, expiry."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
         pages = operator.pages(lambda admin: admin.ListApiKeys, pb.ListApiKeysRequest(tenant=tenant))
@@ -140,8 +134,6 @@ def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> 
 @_offline
 def revoke(operator: Operator, key_id: str, offline: bool) -> int:
     """Revoke the key ID. Its calls, its watch tokens and their open streams end within seconds."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
         request = pb.RevokeApiKeyRequest(id=key_id)

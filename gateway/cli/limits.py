@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -12,9 +12,7 @@ from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail
 from gateway.cli.progress import print_json
-
-if TYPE_CHECKING:
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 NONE = "none"
 _FIELDS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
@@ -54,8 +52,6 @@ def _whose(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--models", metavar="PREFIXES", help="The models that may be used: prefixes of ids, with commas.")
 def set_limits(operator: Operator, tenant: str, subject: str, share: str | None, **given: str | None) -> int:
     """Set limits of a tenant, or of one of its keys or labels. Other limits stay; the value none removes one."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     given["concurrency_share"] = share
     models = given.pop("models")
     if models is None and all(value is None for value in given.values()):
@@ -104,8 +100,6 @@ def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
 @_whose
 def clear(operator: Operator, tenant: str, subject: str) -> int:
     """Remove all limits of a tenant, or of one of its keys or labels."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     operator.ask(lambda admin: admin.SetLimits, pb.SetLimitsRequest(tenant=tenant, subject=subject))
     echo(f"{subject} of {tenant}: no limits")
     return 0
@@ -119,8 +113,6 @@ def _number(name: str, value: str) -> int:
 
 
 def _listed(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     pages = operator.pages(lambda admin: admin.ListLimits, pb.ListLimitsRequest(tenant=tenant))
     return [one for page in pages for one in page.limits]
 

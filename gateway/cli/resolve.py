@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo
-
-if TYPE_CHECKING:
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 
 @click.command()
@@ -33,8 +29,6 @@ def resolve(
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     if sum((as_request is not None, lost, resubmit)) != 1 or (may_charge_twice and not resubmit):
         raise click.UsageError("use exactly one of --as-request, --lost and --resubmit")
     if as_request is not None and len(ids) > 1:

@@ -7,6 +7,7 @@ import click
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo_cells
 from gateway.cli.progress import print_json
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 
 @click.group()
@@ -19,8 +20,6 @@ def unresolved() -> None:
 @operator_options
 def list_unresolved(operator: Operator, as_json: bool) -> int:
     """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     answer = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
     if as_json:
         print_json(*answer.characters, *answer.messages)
@@ -41,8 +40,6 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
 @operator_options
 def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
     """Set the outcome of the character that TENANT requested with KEY."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
     if (as_character is None) is not not_taken:
         raise click.UsageError("say one of --as-character and --not-taken")
@@ -63,8 +60,6 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
 @operator_options
 def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
     """Set the outcome of the message to an agent that TENANT sent with KEY."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
     if (as_message is None) is not not_taken:
         raise click.UsageError("say one of --as-message and --not-taken")

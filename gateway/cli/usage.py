@@ -12,6 +12,7 @@ import click
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo_cells
 from gateway.cli.progress import print_json
+from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GROUPS = "day, tenant, key, model or label:NAME"
 
@@ -50,8 +51,6 @@ def usage(
     as_json: bool,
 ) -> int:
     """Sum up generations, credits, waits and run times of a gateway."""
-    from hfgateway.admin.v1 import admin_service_pb2 as pb
-
     request = pb.QueryUsageRequest(tenant=tenant, group_by=groups or ("day", "tenant"))
     if since is not None:
         request.start_time.FromMicroseconds(round(since * 1e6))
