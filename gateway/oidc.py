@@ -18,6 +18,7 @@ import jwt
 from gateway.access.identity import ISSUED, Identity, invalid_credentials
 from gateway.access.keys import TENANT
 from gateway.access.scopes import Scope
+from gateway.concurrency import Wakeup
 from gateway.config import Address
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
@@ -59,8 +60,7 @@ class OidcIssuer:
         """The unknown key ids of tokens that arrived since the last fetch began."""
         self._absent: set[str] = set()
         """The key ids that the last fetch looked for and did not find."""
-        self._pause: asyncio.Future[None] | None = None
-        """The wait for the next regular fetch. Its result ends it."""
+        self._wakeup = Wakeup()
         self._verified: dict[str, Identity] = {}
 
     def identify(self, token: str) -> Identity:
@@ -89,8 +89,7 @@ class OidcIssuer:
                 log.warning("the keys of the issuer could not be fetched", extra={"error": type(error).__name__})
             await rest(self._clock, FETCH_AGAIN)
             if self._keys is not None and not self._wanted:
-                self._pause = asyncio.get_running_loop().create_future()
-                await self._clock.wait(self._pause, FETCH_EVERY)
+                await self._clock.wait(self._wakeup.signal(), FETCH_EVERY)
 
     def _verify(self, token: str) -> Identity:
         try:
@@ -119,8 +118,7 @@ class OidcIssuer:
         """Have `run` fetch the keys as soon as FETCH_AGAIN allows, to find out whether the issuer has this one."""
         if len(self._wanted) < MOST_VERIFIED:
             self._wanted.add(name)
-        if self._pause is not None and not self._pause.done():
-            self._pause.set_result(None)
+        self._wakeup.wake()
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         tenant = claims.get(self._tenant_claim)

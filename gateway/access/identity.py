@@ -1,7 +1,7 @@
 """Authenticates calls by API key or watch token, and holds the API keys of the gateway."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.generations.ports import Clock
-from gateway.generations.stores import Filter, UnconfirmedError
+from gateway.generations.stores import Filter
 
 DEFAULT_TENANT = "default"
 """The tenant of all calls if API keys are not required."""
@@ -230,12 +230,12 @@ class Access:
         # In this order, a failure between the two writes leaves a key too many, and never none.
         await self._add(key)
         ends = now + overlap if old.expire_time is None else min(now + overlap, old.expire_time)
-        await self._stored(self._store.expire_api_key, key_id, ends)
+        await self._store.expire_api_key(key_id, ends)
         self._keys[key_id] = replace(self._known(key_id), expire_time=ends)
         return key, secret
 
     async def _add(self, key: ApiKey) -> None:
-        await self._stored(self._store.add_api_key, key)
+        await self._store.add_api_key(key)
         self._keys[key.id] = key
 
     async def revoke_key(self, key_id: str) -> ApiKey:
@@ -249,9 +249,9 @@ class Access:
     async def _revoke(self, key_id: str) -> ApiKey:
         key = self._known(key_id)
         if key.revoke_time is None:
-            revoked = replace(key, revoke_time=self._clock.moment().wall)
-            await self._stored(self._store.revoke_api_key, key_id, revoked.revoke_time)
-            self._keys[key_id] = key = revoked
+            now = self._clock.moment().wall
+            await self._store.revoke_api_key(key_id, now)
+            self._keys[key_id] = key = replace(key, revoke_time=now)
             for act in self._on_revoke:
                 act()
         return key
@@ -295,12 +295,6 @@ class Access:
             raise invalid_credentials("the watch token was created without an API key")
         self.check(identity)
         return identity
-
-    async def _stored(self, write: Callable[..., Awaitable[None]], *values: object) -> None:
-        try:
-            await write(*values)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
 
 
 def _secret_of(authorization: str) -> str:

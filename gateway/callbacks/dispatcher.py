@@ -73,13 +73,13 @@ class CallbackQueue:
 
     def take(self, now: float) -> Delivery | None:
         """Return the next due delivery and mark it as in flight; None if none is due at the steady time `now`."""
-        while self._due and self._due[0][0] <= now:
-            at, generation_id, revision = heapq.heappop(self._due)
-            first = self._first(generation_id)
-            if first is not None and (first.next_at, first.revision) == (at, revision):
-                self.in_flight.add(generation_id)
-                return first
-        return None
+        due = self.next_due()
+        if due is None or due > now:
+            return None
+        _, generation_id, _ = heapq.heappop(self._due)
+        first = self._first(generation_id)
+        self.in_flight.add(generation_id)
+        return first
 
     def next_due(self) -> float | None:
         """Return the steady time at which the next delivery is due; None if all are in flight or there is none."""

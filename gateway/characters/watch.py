@@ -46,11 +46,6 @@ class WatchedCharacter(Signals):
         self.wake()
         return True
 
-    def finish(self, end: GatewayError) -> None:
-        """End every watch with an error."""
-        self.end = end
-        self.wake()
-
 
 class CharacterWatches:
     """All watches of characters. `first` and `longest` are the seconds between polls; `draining` ends all watches."""
@@ -124,7 +119,9 @@ class CharacterWatches:
             self._forget(character_id, watched)
 
     def _finish(self, character_id: str, watched: WatchedCharacter, end: GatewayError) -> None:
-        watched.finish(end)
+        """End every watch of a character with an error."""
+        watched.end = end
+        watched.wake()
         self._forget(character_id, watched)
 
     def _forget(self, character_id: str, watched: WatchedCharacter) -> None:

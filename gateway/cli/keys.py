@@ -178,6 +178,7 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) ->
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock
     from gateway.generations.journal import Caller, caller
+    from gateway.generations.stores import UnconfirmedError
     from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:
@@ -196,5 +197,5 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) ->
     make_default_folder(settings.store)
     try:
         return asyncio.run(run())
-    except (GatewayError, SettingError, StoreOpenError) as error:
+    except (GatewayError, SettingError, StoreOpenError, UnconfirmedError) as error:
         fail(error, exits.REFUSED)

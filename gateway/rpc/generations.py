@@ -113,7 +113,7 @@ class GenerationReads:
         self._ask(call, _id(request.id))
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, wait)
         call.check()
-        return wire.embedded(GENERATION, self._full(call, generation))
+        return wire.embedded(GENERATION, self._shown(call, generation))
 
     async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
         """Stream every change after a revision, exactly once and in order."""
@@ -183,15 +183,12 @@ class GenerationReads:
             raise generation_not_found(generation_id)
         return entry
 
-    def _full(self, call: Call, generation: Generation) -> bytes:
-        return self._shown(call, generation, include_input=True)
-
     def _shown(
         self,
         call: Call,
         generation: Generation,
         *,
-        include_input: bool,
+        include_input: bool = True,
         archived: Mapping[Part, ArchivedFile] = wire.NOTHING_ARCHIVED,
     ) -> bytes:
         """Return the encoded generation, from the cache of its live entry if that has the same version."""
@@ -252,18 +249,18 @@ class GenerationHandlers(GenerationReads):
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))
         rest = pb.SubmitGenerationResponse(replayed=replayed, warnings=convert.warnings(doubted))
-        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
+        return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
     async def adopt_generation(self, request: pb.AdoptGenerationRequest, call: Call) -> bytes:
         """Adopt a request that was made without this gateway."""
         generation, replayed = await self._adopter.adopt(call.tenant, convert.adoption(request))
         rest = pb.AdoptGenerationResponse(replayed=replayed)
-        return wire.embedded(GENERATION, self._full(call, generation)) + rest.SerializeToString()
+        return wire.embedded(GENERATION, self._shown(call, generation)) + rest.SerializeToString()
 
     async def cancel_generation(self, request: pb.CancelGenerationRequest, call: Call) -> bytes:
         """Cancel a generation. Raises NOT_CANCELABLE if Higgsfield cannot stop it any more."""
         generation = await self._service.cancel(call.tenant, _id(request.id))
-        return wire.embedded(GENERATION, self._full(call, generation))
+        return wire.embedded(GENERATION, self._shown(call, generation))
 
     async def estimate_generation(self, request: pb.EstimateGenerationRequest, call: Call) -> Message:
         """Return the price of an input."""

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
@@ -21,6 +21,7 @@ from hfgateway.v1 import error_pb2, generation_pb2, upload_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput, SoulVersion
 
+A = TypeVar("A", bound=Message)
 FORECAST_EVERY = 2
 """Seconds between forecasts that are reported as progress."""
 
@@ -81,8 +82,7 @@ class HandledPort:
 
     async def submit(self, request: pb.SubmitGenerationRequest) -> pb.SubmitGenerationResponse:
         """SubmitGeneration."""
-        answer: pb.SubmitGenerationResponse = await self._call("SubmitGeneration", request)
-        return answer
+        return await self._call(pb.SubmitGenerationResponse, request)
 
     async def watch(
         self, generation: generation_pb2.Generation
@@ -99,78 +99,72 @@ class HandledPort:
 
     async def get(self, generation_id: str) -> generation_pb2.Generation:
         """GetGeneration."""
-        answer = await self._call("GetGeneration", pb.GetGenerationRequest(id=generation_id))
-        generation: generation_pb2.Generation = answer.generation
-        return generation
+        return (await self._call(pb.GetGenerationResponse, pb.GetGenerationRequest(id=generation_id))).generation
 
     async def list(self, matching: pb.GenerationFilter, limit: int) -> Sequence[generation_pb2.Generation]:
         """ListGenerations."""
-        return await self._pages("ListGenerations", pb.ListGenerationsRequest(filter=matching), "generations", limit)
+        return await self._pages(pb.ListGenerationsRequest(filter=matching), "generations", limit)
 
     async def cancel(self, generation_id: str) -> generation_pb2.Generation:
         """CancelGeneration."""
-        answer = await self._call("CancelGeneration", pb.CancelGenerationRequest(id=generation_id))
-        generation: generation_pb2.Generation = answer.generation
-        return generation
+        return (await self._call(pb.CancelGenerationResponse, pb.CancelGenerationRequest(id=generation_id))).generation
 
     async def estimate(self, given: GenerationInput) -> pb.EstimateGenerationResponse:
         """EstimateGeneration."""
-        answer: pb.EstimateGenerationResponse = await self._call(
-            "EstimateGeneration", pb.EstimateGenerationRequest(input=given)
-        )
-        return answer
+        return await self._call(pb.EstimateGenerationResponse, pb.EstimateGenerationRequest(input=given))
 
     async def list_models(self, query: str, kind: str, limit: int) -> Sequence[catalog.Model]:
         """ListModels."""
         request = catalog.ListModelsRequest(
             query=query, output_kind=generation_pb2.MediaKind.Value(kind or "MEDIA_KIND_UNSPECIFIED")
         )
-        return await self._pages("ListModels", request, "models", limit)
+        return await self._pages(request, "models", limit)
 
     async def get_model(self, model_id: str) -> catalog.Model:
         """GetModel."""
-        answer = await self._call("GetModel", catalog.GetModelRequest(id=model_id))
-        model: catalog.Model = answer.model
-        return model
+        return (await self._call(catalog.GetModelResponse, catalog.GetModelRequest(id=model_id))).model
 
     async def list_motions(self, query: str, limit: int) -> Sequence[catalog.Motion]:
         """ListMotions."""
-        return await self._pages("ListMotions", catalog.ListMotionsRequest(query=query), "motions", limit)
+        return await self._pages(catalog.ListMotionsRequest(query=query), "motions", limit)
 
     async def list_soul_styles(self, query: str, version: str, limit: int) -> Sequence[catalog.SoulStyle]:
         """ListSoulStyles."""
         request = catalog.ListSoulStylesRequest(query=query, version=SoulVersion.Value(version))
-        return await self._pages("ListSoulStyles", request, "soul_styles", limit)
+        return await self._pages(request, "soul_styles", limit)
 
     async def list_presets(self, model_id: str, query: str, limit: int) -> Sequence[catalog.Preset]:
         """ListPresets."""
         request = catalog.ListPresetsRequest(model_id=model_id, query=query)
-        return await self._pages("ListPresets", request, "presets", limit)
+        return await self._pages(request, "presets", limit)
 
     async def list_characters(self, limit: int) -> Sequence[character.SoulCharacter]:
         """ListCharacters."""
-        return await self._pages("ListCharacters", character.ListCharactersRequest(), "characters", limit)
+        return await self._pages(character.ListCharactersRequest(), "characters", limit)
 
     async def upload(self, media: bytes | Path, content_type: str) -> upload_service_pb2.UploadMediaResponse:
         """UploadMedia for bytes. Paths are not accepted: they would name files of the gateway's machine."""
         if isinstance(media, Path):
             raise TypeError("paths are not accepted: pass the bytes")
-        answer: upload_service_pb2.UploadMediaResponse = await self._call("UploadMedia", _parts(media, content_type))
-        return answer
+        return await self._call(upload_service_pb2.UploadMediaResponse, _parts(media, content_type))
 
-    async def _pages(self, name: str, request: Any, field: str, limit: int) -> Sequence[Any]:
+    async def _pages(self, request: Any, field: str, limit: int) -> Sequence[Any]:
         """Return at most `limit` items of a list. A page may be shorter than requested."""
         found: list[Message] = []
+        name = request.DESCRIPTOR.name.removesuffix("Request")
         request.page_size = limit
         while True:
-            answer = await self._call(name, request)
-            found.extend(getattr(answer, field))
-            request.page_token = answer.next_page_token
+            page = await self._methods.call(name, request, self._authorization)
+            found.extend(getattr(page, field))
+            request.page_token = page.next_page_token
             if len(found) >= limit or not request.page_token:
                 return found[:limit]
 
-    async def _call(self, name: str, request: Message | AsyncIterator[Message]) -> Any:
-        return await self._methods.call(name, request, self._authorization)
+    async def _call(self, answer: type[A], request: Message | AsyncIterator[Message]) -> A:
+        """Call the RPC with this type of response."""
+        name = answer.DESCRIPTOR.name.removesuffix("Response")
+        found: A = await self._methods.call(name, request, self._authorization)
+        return found
 
 
 async def _parts(media: bytes, content_type: str) -> AsyncIterator[Message]:

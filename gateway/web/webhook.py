@@ -69,6 +69,10 @@ class Proofs:
     read: Read
     read_job_set: Read
 
+    def of(self, request: Request, body: bytes) -> Proof | None:
+        """Return what the signature of a webhook proves; None if no secret is configured."""
+        return None if self.signatures is None else self.signatures.judge(request.headers, body, time.time())
+
 
 def webhook_route(
     known: KnownGenerations,
@@ -182,7 +186,7 @@ def _route(
 
 
 def _of_v2(request: Request, body: bytes, generation: Generation, proofs: Proofs) -> Webhook | None:
-    proof = None if proofs.signatures is None else proofs.signatures.judge(request.headers, body, time.time())
+    proof = proofs.of(request, body)
     if proof is Proof.NONE:
         log.warning("a webhook has no valid signature", extra={"generation_id": generation.id})
         return None
@@ -207,10 +211,9 @@ def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs
     secret of the gateway, so its webhook needs a proof only if there are signatures.
     """
     given = request.headers.get(DELIVERY_HEADER, "")
-    signed = (
-        proofs.signatures is not None and proofs.signatures.judge(request.headers, body, time.time()) is not Proof.NONE
-    )
-    without_secret = generation.spec.adopted and proofs.signatures is None
+    proof = proofs.of(request, body)
+    signed = proof not in (None, Proof.NONE)
+    without_secret = generation.spec.adopted and proof is None
     if not (signed or without_secret or proofs.secret(request.path_params["token"], given)):
         log.warning("a webhook lacks the secret of its generation", extra={"generation_id": generation.id})
         return None
