@@ -24,27 +24,11 @@ from gateway.rpc.over_grpc import FORWARDED, STATUS_DETAILS, bound_handlers, met
 
 T = TypeVar("T")
 
-READ_HERE = frozenset(
-    (
-        "GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations",
-        "CreateWatchToken",
-    )
-)  # fmt: skip
-"""The RPCs that a replica answers from its memory and from the store. CreateWatchToken only signs."""
-LED = frozenset(
-    (
-        "SubmitGeneration", "AdoptGeneration", "CancelGeneration", "EstimateGeneration", "DeleteGeneration",
-        "ExplainGeneration",
-        "UploadMedia", "CreateUpload",
-        "CreateCallback", "GetCallback", "ListCallbacks", "UpdateCallback", "DeleteCallback", "RotateCallbackSecret",
-        "TestCallback", "ListDeliveries", "RedeliverDelivery",
-        "ListModels", "GetModel", "WatchModels", "ListMotions", "ListSoulStyles", "ListPresets",
-        "CreateCharacter", "GetCharacter", "ListCharacters", "DeleteCharacter", "WatchCharacter",
-        "CreateSession", "GetSession", "SendMessage", "ListMessages", "InterruptSession", "WatchSession",
-        "CreateMedia", "ConfirmMedia",
-    )
-)  # fmt: skip
-"""The RPCs that only the leader answers, because they write, call Higgsfield, or read what only its memory has."""
+READ_HERE = frozenset({
+    "GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations", "CreateWatchToken",
+})  # fmt: skip
+"""The RPCs that a replica answers from its memory and from the store. CreateWatchToken only signs. Only the leader
+answers the others, because they write, call Higgsfield, or read what only its memory has."""
 WEBHOOK_METHOD = "/hfgateway.Replicas/ReceiveWebhook"
 """Forwards a webhook: the request is its body, metadata has the end of its path and its headers. The response is the
 status and the body for Higgsfield. It is no part of the API: only replicas may call it."""
