@@ -29,8 +29,7 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
     core.store.change_log.listen(count_ends)
     telemetry.registry.register(core.calls.metrics)
     _register_accounts(core, telemetry)
-    rows = [*_generations(core), *_agents(core), *_characters(core), *_callbacks(core), *_catalogs(core)]
-    rows += _webhooks(core)
+    rows = [*_generations(core), *_callbacks(core), *_catalogs(core), *_webhooks(core)]
     if core.archiver is not None:
         rows += _archive(core.archiver)
         telemetry.before_scrape(core.archiver.count_waiting)
@@ -108,18 +107,11 @@ def _generations(core: Core) -> list[_Row]:
             "1 if Higgsfield's newest response refused the credentials of an account, else 0",
             lambda: bool(core.upstream.refused),
         ),
+        ("agent_sessions_read", "Agent sessions that are polled for watchers", lambda: core.agents.watched),
+        ("characters_open", "Creations of characters with an unknown outcome", lambda: core.characters.open_count),
         ("store_writable", "1 if the store accepts writes, else 0", lambda: not health.trouble),
         ("store_writes_refused_total", "Writes that the store has refused", lambda: health.writes_refused),
     ]
-
-
-def _agents(core: Core) -> list[_Row]:
-    return [("agent_sessions_read", "Agent sessions that are polled for watchers", lambda: core.agents.watched)]
-
-
-def _characters(core: Core) -> list[_Row]:
-    help_text = "Creations of characters with an unknown outcome"
-    return [("characters_open", help_text, lambda: core.characters.open_count)]
 
 
 def _callbacks(core: Core) -> list[_Row]:

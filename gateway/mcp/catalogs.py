@@ -16,10 +16,6 @@ _LIMIT = limit_of(DEFAULT_LIMIT, LARGEST_LIMIT)
 
 
 def catalog_tools() -> tuple[Tool, ...]:
-    return *_model_tools(), *_preset_tools(), _character_tool()
-
-
-def _model_tools() -> tuple[Tool, ...]:
     kinds = schema.names(generation_pb2.MediaKind.DESCRIPTOR)
     return (
         Tool(
@@ -47,12 +43,6 @@ def _model_tools() -> tuple[Tool, ...]:
             an_object({"id": {"type": "string", "minLength": 1, "description": "The model's id."}}, "id"),
             _get_model,
         ),
-    )
-
-
-def _preset_tools() -> tuple[Tool, ...]:
-    versions = ["SOUL_VERSION_V1", "SOUL_VERSION_V2"]
-    return (
         Tool(
             "list_motions",
             "List motions",
@@ -69,7 +59,7 @@ def _preset_tools() -> tuple[Tool, ...]:
                     "query": _QUERY,
                     "version": {
                         "type": "string",
-                        "enum": versions,
+                        "enum": ["SOUL_VERSION_V1", "SOUL_VERSION_V2"],
                         "description": "Default: SOUL_VERSION_V1. Soul Cinema has no styles.",
                     },
                     "limit": _LIMIT,
@@ -91,17 +81,14 @@ def _preset_tools() -> tuple[Tool, ...]:
             ),
             _list_presets,
         ),
-    )
-
-
-def _character_tool() -> Tool:
-    return Tool(
-        "list_characters",
-        "List characters",
-        "Lists the characters (Soul IDs) for input.soul.character_id of generate, newest first. A character works "
-        "only with its version of Soul, and only if its state is COMPLETED.",
-        an_object({"limit": _LIMIT}),
-        _list_characters,
+        Tool(
+            "list_characters",
+            "List characters",
+            "Lists the characters (Soul IDs) for input.soul.character_id of generate, newest first. A character works "
+            "only with its version of Soul, and only if its state is COMPLETED.",
+            an_object({"limit": _LIMIT}),
+            _list_characters,
+        ),
     )
 
 

@@ -32,7 +32,7 @@ def generation_tools() -> tuple[Tool, ...]:
             "Wait for a generation",
             "Waits until a generation has ended, for at most wait_seconds, and returns its outcome with the links to "
             "its outputs. Costs nothing. Call it again if the generation is not done.",
-            an_object({"id": _ID, "wait_seconds": _wait(DEFAULT_WAIT)}, "id"),
+            an_object({"id": _ID, "wait_seconds": _WAIT}, "id"),
             _wait_generation,
         ),
         Tool(
@@ -96,7 +96,7 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
                     "never generates, or costs, twice. By default the key is made from the input, so the same input "
                     "is the same generation.",
                 },
-                "wait_seconds": _wait(DEFAULT_WAIT),
+                "wait_seconds": _WAIT,
                 "labels": {
                     "type": "object",
                     "additionalProperties": {"type": "string"},
@@ -117,15 +117,12 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
 
 
 _ID = {"type": "string", "minLength": 1, "description": "The generation's id."}
-
-
-def _wait(default: int) -> dict[str, Any]:
-    return {
-        "type": "number",
-        "minimum": 0,
-        "maximum": LONGEST_WAIT,
-        "description": f"Default: {default}; 0 does not wait. Keep it below your client's time limit for a tool.",
-    }
+_WAIT = {
+    "type": "number",
+    "minimum": 0,
+    "maximum": LONGEST_WAIT,
+    "description": f"Default: {DEFAULT_WAIT}; 0 does not wait. Keep it below your client's time limit for a tool.",
+}
 
 
 async def _generate(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
