@@ -11,7 +11,7 @@ from gateway.accounts import AccountManager, Encryption, decrypted
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
 from gateway.agents.service import Agents
-from gateway.archive.archiver import ArchivedFiles, Archiver
+from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ArchiveError, ObjectStorage
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import TenantCallbacks
@@ -166,7 +166,6 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         reads=reads,
         watches=Watches(store.change_log, store.generations, feed, clock, reads),
         forecasts=Forecaster(clock, admissions, run_times, feed),
-        archived=ArchivedFiles(store.copies),
         run_times=run_times,
     )
 
@@ -376,7 +375,6 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         dispatcher=dispatcher,
         tenant_callbacks=tenant_callbacks,
         media=media,
-        archived=ArchivedFiles(store.copies),
         archiver=archiver,
         catalogs=catalogs,
         characters=characters,

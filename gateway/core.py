@@ -11,7 +11,7 @@ from typing import Any
 from gateway.access.identity import Access, Issuer
 from gateway.accounts import AccountManager
 from gateway.agents.service import Agents
-from gateway.archive.archiver import ArchivedFiles, Archiver
+from gateway.archive.archiver import Archiver
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
@@ -91,7 +91,6 @@ class Core:
     dispatcher: Dispatcher
     tenant_callbacks: TenantCallbacks
     media: MediaSource
-    archived: ArchivedFiles
     archiver: Archiver | None
     catalogs: Catalogs
     characters: Characters

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
-from gateway.archive.archiver import ArchivedFiles
 from gateway.config import Settings
 from gateway.generations.feed import Feed
 from gateway.generations.forecast import Forecaster, RunTimes
@@ -55,7 +54,6 @@ class Replica:
     reads: Reads
     watches: Watches
     forecasts: Forecaster
-    archived: ArchivedFiles
     run_times: RunTimes
 
     async def begin(self) -> None:

@@ -160,7 +160,9 @@ class Ports:
         leader = self._to_leader = ToLeader(
             lambda: replica.store.leader.peer, connect, replica.access.replica_secret, self._telemetry.forwarded
         )
-        generations = GenerationReads(replica.reads, replica.watches, replica.forecasts, replica.archived, NoPolls())
+        generations = GenerationReads(
+            replica.reads, replica.watches, replica.forecasts, replica.store.copies, NoPolls()
+        )
         here: dict[ServiceDescriptor, object] = {SERVICE: generations, TOKEN_SERVICE: TokenHandlers(replica.access)}
         for service in PUBLIC_SERVICES:
             replicated = Replicated(service, here.get(service), leader, caught_up if service is SERVICE else nothing)
@@ -412,7 +414,7 @@ def _handlers(core: Core) -> dict[ServiceDescriptor, object]:
         core.watches,
         core.forecasts,
         core.timelines,
-        core.archived,
+        core.store.copies,
         follower=core.follower,
         adopter=core.adopter,
     )

@@ -8,7 +8,7 @@ import hashlib
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -18,7 +18,6 @@ from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.archive.ports import ArchiveError, CopyStore, ObjectStorage, RefusedError, Source, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.concurrency import OwnedTasks, Wakeup
-from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
 from gateway.generations.model import Generation, State, Steady
 from gateway.generations.ports import Clock
@@ -33,20 +32,6 @@ FIRST_PAUSE, LONGEST_PAUSE = 2.0, 3600.0
 STORE_PAUSE = 5.0
 """Seconds before the next attempt if the store is not available."""
 PLANNED_AT_ONCE = 100
-
-
-class ArchivedFiles:
-    """The archived files, for RPCs that return generations."""
-
-    def __init__(self, copies: CopyStore) -> None:
-        self._copies = copies
-
-    async def of(self, generation_ids: Sequence[str]) -> Mapping[str, Mapping[Part, ArchivedFile]]:
-        """Return the archived files by generation and part of its outputs. Raises GATEWAY_UNAVAILABLE."""
-        try:
-            return await self._copies.archived(generation_ids)
-        except UnconfirmedError as error:
-            raise gateway_unavailable("the store is not available") from error
 
 
 class Archiver:

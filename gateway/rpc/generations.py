@@ -6,8 +6,8 @@ from typing import Protocol
 
 from google.protobuf.message import Message
 
-from gateway.archive.archiver import ArchivedFiles
 from gateway.archive.model import ArchivedFile, Part
+from gateway.archive.ports import CopyStore
 from gateway.errors import GatewayError, Violation, generation_not_found, invalid_field, raise_if_invalid
 from gateway.generations import watch
 from gateway.generations.adopt import Adopter
@@ -58,12 +58,12 @@ class GenerationReads:
     """Handles the RPCs that every replica answers itself, independent of the transport."""
 
     def __init__(
-        self, generations: Reads, watches: Watches, forecasts: Forecaster, archived: ArchivedFiles, polls: Polls
+        self, generations: Reads, watches: Watches, forecasts: Forecaster, copies: CopyStore, polls: Polls
     ) -> None:
         self._generations = generations
         self._watches = watches
         self._forecasts = forecasts
-        self._archived = archived
+        self._copies = copies
         self._polls = polls
 
     async def get_generation(self, request: pb.GetGenerationRequest, call: Call) -> bytes:
@@ -73,7 +73,7 @@ class GenerationReads:
             entry = await self._entry(call, request.id)
         await self._polls.refresh(entry)
         include_input = call.identity.include_input
-        archived = await self._archived.of([request.id]) if entry.generation.done else {}
+        archived = await self._copies.archived([request.id]) if entry.generation.done else {}
         if archived:
             content = wire.shown(entry.generation, include_input=include_input, archived=archived[request.id])
             return wire.embedded(GENERATION, content)
@@ -86,7 +86,7 @@ class GenerationReads:
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         before = page_tokens.read_page_token(request.page_token, filter_hash)
         found, last = await self._generations.page(call.tenant, wanted, before, size)
-        archived = await self._archived.of([generation.id for generation in found if generation.done])
+        archived = await self._copies.archived([generation.id for generation in found if generation.done])
         answer = pb.ListGenerationsResponse()
         total = 0
         for index, generation in enumerate(found):
@@ -223,12 +223,12 @@ class GenerationHandlers(GenerationReads):
         watches: Watches,
         forecasts: Forecaster,
         timelines: Timelines,
-        archived: ArchivedFiles,
+        copies: CopyStore,
         *,
         follower: Follower,
         adopter: Adopter,
     ) -> None:
-        super().__init__(generations, watches, forecasts, archived, follower)
+        super().__init__(generations, watches, forecasts, copies, follower)
         self._service = generations
         self._timelines = timelines
         self._adopter = adopter
