@@ -137,7 +137,7 @@ async def test_the_typescript_quickstart_generates(project: Path, node: dict[str
 
 def test_the_typescript_snippets_compile(client: Path, project: Path) -> None:
     pages = [snippet for snippet in SNIPPETS if '"@hfgateway/client/browser"' in snippet.text]
-    assert (len(SNIPPETS), len(pages)) == (5, 2)
+    assert (len(SNIPPETS), len(pages)) == (6, 2)
     programs = project / "snippets"
     programs.mkdir()
     compiler = tool(client, "tsc")
