@@ -54,11 +54,13 @@ def require_secrecy(address: str) -> None:
 
 def is_loopback(address: str) -> bool:
     """Return whether only this machine can reach a gRPC address."""
-    if address.startswith("unix"):
+    if address.startswith(("unix:", "unix-abstract:")):
         return True
     target = re.sub(r"^(dns|ipv4|ipv6):", "", address).rpartition("/")[2]
     try:
-        host = urlsplit(f"//{target}").hostname or ""
+        parts = urlsplit(f"//{target}")
+        _ = parts.port  # a ValueError if it is not a number: "ipv4:" takes several addresses
+        host = parts.hostname or ""
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False

@@ -18,7 +18,13 @@ def test_a_key_that_is_not_visible_ascii_is_refused_without_showing_it(key: str)
     assert "cret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("address", ["gateway.example:443", "10.0.0.7:50051", "[2001:db8::1]:50051", "dns:///far:1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "gateway.example:443", "10.0.0.7:50051", "[2001:db8::1]:50051", "dns:///far:1", "unix1.example:50051",
+        "ipv4:127.0.0.1:50051,10.0.0.7:50051", "localhost:1@gateway.example:50051",
+    ],
+)  # fmt: skip
 def test_a_key_is_sent_in_plaintext_off_loopback_only_if_allowed(address: str) -> None:
     with pytest.raises(ValueError, match="insecure") as raised:
         Client(address, api_key="hfg_secret")

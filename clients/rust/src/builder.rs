@@ -177,12 +177,6 @@ impl Builder {
     pub fn build(self) -> Result<Client, Error> {
         let invalid = |error| Error::configuration(&self.address, error);
         let key = self.api_key.as_deref().filter(|key| !key.is_empty());
-        if key.is_some() && self.tls.is_none() && !self.insecure && !is_loopback(&self.address) {
-            return Err(Error::configuration(
-                &self.address,
-                "the API key needs `tls`, or `insecure` to send it in plaintext",
-            ));
-        }
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{}", self.address))
             .and_then(|endpoint| endpoint.user_agent(USER_AGENT))
@@ -191,6 +185,12 @@ impl Builder {
             .http2_keep_alive_interval(PING_AFTER)
             .keep_alive_timeout(PING_TIMEOUT)
             .keep_alive_while_idle(false);
+        if key.is_some() && self.tls.is_none() && !self.insecure && !endpoint.uri().host().is_some_and(is_loopback) {
+            return Err(Error::configuration(
+                &self.address,
+                "the API key needs `tls`, or `insecure` to send it in plaintext",
+            ));
+        }
         if let Some(tls) = &self.tls {
             endpoint = endpoint.tls_config(tls.config()?).map_err(invalid)?;
         }
@@ -224,8 +224,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// Returns whether only this machine can reach the address.
-fn is_loopback(address: &str) -> bool {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+fn is_loopback(host: &str) -> bool {
     let ip: Result<IpAddr, _> = host.trim_start_matches('[').trim_end_matches(']').parse();
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
 }

@@ -87,8 +87,14 @@ async fn a_key_stays_off_plaintext() {
     ] {
         builder.build().unwrap();
     }
-    for address in ["gateway.example:443", "localhost.example:443", "10.0.0.1:443", "[::2]:443", "u@gateway.example:1"]
-    {
+    for address in [
+        "gateway.example:443",
+        "localhost.example:443",
+        "10.0.0.1:443",
+        "[::2]:443",
+        "u@gateway.example:1",
+        "localhost:1@gateway.example",
+    ] {
         let error = build(address).build().unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidConfiguration);
         assert!(error.to_string().contains(address) && error.to_string().contains("`insecure`"), "{error}");
