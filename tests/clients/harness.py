@@ -29,6 +29,7 @@ from gateway.store.sqlite import SqliteStore
 from harness.proxy import Proxy
 from hfgateway_client import AsyncClient, WebhookError, verify_webhook
 from tests.app.certificates import Authority
+from tests.support import new_stores
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import CREDENTIALS, DEFAULT_OPTIONS, Running
 
@@ -312,6 +313,7 @@ def main(arguments: Sequence[str]) -> int:
     folder = Path.cwd()
     if arguments and arguments[0].startswith("--in="):
         folder, arguments = Path(arguments[0].removeprefix("--in=")), arguments[1:]
+    new_stores.install()
     return asyncio.run(run(arguments, folder))
 
 
