@@ -6,21 +6,21 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from mcp import Client, StdioServerParameters
-from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
-from mcp.types import CallToolResult
 
 from gateway.cli.mcp import ClientPort
-from gateway.mcp.server import mcp_server
 from gateway.mcp.tools import all_tools
 from hfgateway_client import AsyncClient
 from tests.durability.process import ROOT
 from tests.support.running import PATIENCE, Running, run
 
-Connect = Callable[..., AbstractAsyncContextManager[Client]]
+if TYPE_CHECKING:  # every worker of pytest loads this file, and the library takes 0.6 s
+    from mcp import Client
+    from mcp.types import CallToolResult
+
+Connect = Callable[..., AbstractAsyncContextManager["Client"]]
 Start = Callable[..., Any]
 
 
@@ -37,6 +37,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 
 @asynccontextmanager
 async def over_http(running: Running, secret: str = "", *, mode: str = "auto", **headers: str) -> AsyncIterator[Client]:
+    from mcp import Client
+    from mcp.client.streamable_http import create_mcp_http_client, streamable_http_client
+
     if secret:
         headers["authorization"] = f"Bearer {secret}"
     async with create_mcp_http_client(headers=headers) as http:
@@ -47,6 +50,8 @@ async def over_http(running: Running, secret: str = "", *, mode: str = "auto", *
 
 @asynccontextmanager
 async def over_stdio(running: Running, secret: str = "", *, options: Sequence[str] = ()) -> AsyncIterator[Client]:
+    from mcp import Client, StdioServerParameters
+
     command = StdioServerParameters(
         command=sys.executable,
         args=["-m", "gateway", "mcp", *options],
@@ -60,6 +65,10 @@ async def over_stdio(running: Running, secret: str = "", *, options: Sequence[st
 @asynccontextmanager
 async def over_client(running: Running) -> AsyncIterator[Client]:
     """Connect to the server of `hfgateway mcp`, without its process."""
+    from mcp import Client
+
+    from gateway.mcp.server import mcp_server
+
     async with AsyncClient(running.gateway.grpc_address) as gateway:
         server = mcp_server(all_tools(), lambda _: ClientPort(gateway))
         async with Client(server, read_timeout_seconds=PATIENCE) as client:

@@ -8,8 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mcp import Client, StdioServerParameters
-
 from gateway.cli.mcp import MISSING, ClientPort
 from gateway.mcp import INSTALL
 from gateway.mcp.tools import all_tools
@@ -92,6 +90,8 @@ async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:
 
 
 async def test_the_documented_configuration_connects_a_client(start: Start) -> None:
+    from mcp import Client, StdioServerParameters
+
     running = await start()
     (block,) = (block for block in blocks("docs/mcp.md") if block.language == "json")
     (server,) = json.loads(block.text)["mcpServers"].values()

@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
-from mcp import Client
-from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE
 
 from gateway.mcp import schema
 from gateway.mcp.files import Files
@@ -17,7 +15,6 @@ from gateway.mcp.generations import key_of
 from gateway.mcp.media import LARGEST_MEDIA
 from gateway.mcp.port import GatewayPort
 from gateway.mcp.schema import MOST_VALUES, violations
-from gateway.mcp.server import mcp_server
 from gateway.mcp.tool import Report, Tool, ToolResult
 from gateway.mcp.tools import all_tools
 from gateway.serving import PUBLIC_SERVICES
@@ -75,10 +72,16 @@ def test_the_default_key_depends_on_the_input_only() -> None:
 
 
 def test_an_upload_fits_into_a_request() -> None:
+    from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE
+
     assert LARGEST_MEDIA * 4 / 3 + 10_000 < DEFAULT_MAX_REQUEST_BODY_SIZE
 
 
 async def test_an_internal_error_is_reported_only_as_an_incident(caplog: pytest.LogCaptureFixture) -> None:
+    from mcp import Client
+
+    from gateway.mcp.server import mcp_server
+
     async def broken(gateway: GatewayPort, arguments: Mapping[str, Any], report: Report) -> ToolResult:
         raise RuntimeError("a secret of the store")
 

@@ -9,29 +9,26 @@ from typing import Any
 
 import aiohttp
 import pytest
-from mcp import MCPError
-from mcp.types import LATEST_PROTOCOL_VERSION
 
 from gateway.access.scopes import Scope
 from tests.mcp.conftest import Start, content_of, error, over_http, soul, state, text
 from tests.support.running import PATIENCE, Running
 
-INITIALIZE = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": "initialize",
-    "params": {
-        "protocolVersion": LATEST_PROTOCOL_VERSION,
-        "capabilities": {},
-        "clientInfo": {"name": "test", "version": "1"},
-    },
-}
 ACCEPT = {"accept": "application/json, text/event-stream"}
+
+
+def initialize() -> bytes:
+    """Return the first request of a client."""
+    from mcp.types import LATEST_PROTOCOL_VERSION
+
+    about = {"name": "test", "version": "1"}
+    parameters = {"protocolVersion": LATEST_PROTOCOL_VERSION, "capabilities": {}, "clientInfo": about}
+    return json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": parameters}).encode()
 
 
 async def post(running: Running, body: bytes | None = None, method: str = "POST", **headers: str) -> tuple[int, str]:
     """Send a request to `/mcp`; return the status and text of the response."""
-    content = json.dumps(INITIALIZE).encode() if body is None else body
+    content = initialize() if body is None else body
     given = ACCEPT | {"content-type": "application/json"} | headers
     url = f"{running.gateway.http_address}/mcp"
     async with (
@@ -103,6 +100,8 @@ async def test_credentials_that_cannot_be_checked_now_are_not_called_wrong(
 
 
 async def test_a_revoked_key_ends_calls_in_progress(start: Start) -> None:
+    from mcp import MCPError
+
     running = await start(AUTH="keys")
     key = await running.key("shop")
     async with over_http(running, key) as client:
@@ -158,6 +157,8 @@ async def test_calls_share_the_metrics_and_limits_of_other_transports(start: Sta
 
 
 async def test_a_disconnected_client_does_not_end_the_generation(start: Start) -> None:
+    from mcp import MCPError
+
     running = await start()
     async with over_http(running) as client:
         with pytest.raises(MCPError):

@@ -7,17 +7,18 @@ import base64
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import pytest
-from mcp import MCPError
-from mcp.types import CallToolResult
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
 from tests.mcp.conftest import Connect, Start, content_of, error, over_stdio, soul, state, text
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult
 
 SEEDANCE = "bytedance/seedance-2.0/text-to-video"
 Z_IMAGE = "z-image/turbo"
@@ -60,6 +61,8 @@ async def test_generate_reports_progress_and_returns_the_links(start: Start, con
 
 async def test_a_call_repeated_after_its_timeout_is_charged_once(start: Start, connect: Connect) -> None:
     """The client times out, and the model repeats the call without having seen a key."""
+    from mcp import MCPError
+
     running = await start()
     async with connect(running) as client:
         with pytest.raises(MCPError):
@@ -77,10 +80,10 @@ async def test_a_call_repeated_after_its_timeout_is_charged_once(start: Start, c
     assert len(running.ledger.submissions) == len(running.ledger.charges) == 1
 
 
-async def test_each_idempotency_key_is_one_generation(start: Start, connect: Connect) -> None:
+async def test_each_idempotency_key_is_one_generation(start: Start, port: Connect) -> None:
     running = await start()
     first, second = {"idempotency_key": "take-1", "wait_seconds": 0}, {"idempotency_key": "take-2", "wait_seconds": 0}
-    async with connect(running) as client:
+    async with port(running) as client:
         results = [await client.call_tool("generate", soul("fox") | key) for key in (first, first, second)]
         misused = await client.call_tool("generate", soul("wolf") | first)
         unnamed = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
@@ -112,9 +115,9 @@ async def test_a_generation_continues_after_wait_seconds(start: Start, port: Con
     assert content_of(seen)["generation"]["input"] == soul("fox")["input"]
 
 
-async def test_cancel_refunds_a_queued_generation_and_refuses_a_running_one(start: Start, connect: Connect) -> None:
+async def test_cancel_refunds_a_queued_generation_and_refuses_a_running_one(start: Start, port: Connect) -> None:
     running = await start()
-    async with connect(running) as client:
+    async with port(running) as client:
         queued, runs = [
             content_of(await client.call_tool("generate", soul(prompt) | {"wait_seconds": 0}))["generation"]["id"]
             for prompt in ("queued", "runs")
@@ -174,9 +177,11 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
 }
 
 
-async def test_bad_input_is_refused_with_its_fields_and_never_sent(start: Start, connect: Connect) -> None:
+async def test_bad_input_is_refused_with_its_fields_and_never_sent(start: Start, port: Connect) -> None:
+    from mcp import MCPError
+
     running = await start()
-    async with connect(running) as client:
+    async with port(running) as client:
         for name, (arguments, fields) in WRONG.items():
             failure = error(await client.call_tool("generate", arguments))
             assert (failure["reason"], failure["code"]) == ("INVALID_INPUT", "INVALID_ARGUMENT"), name
@@ -341,6 +346,8 @@ async def test_tenants_see_only_their_own_generations(start: Start, connect: Con
 
 async def refused_with(connect: Connect, running: Any, secret: str) -> CallToolResult | None:
     """Return the result of a tool for a wrong key; None if the connection was refused."""
+    from mcp import MCPError
+
     try:
         async with connect(running, secret) as client:
             return await client.call_tool("list_generations", {})
