@@ -399,7 +399,7 @@ def limited(
     """Return a row for a submission that a limit of the tenant refuses."""
 
     async def build(case: Case) -> Message:
-        await case.running.gateway._core.budgets.set("default", "tenant", Limits(**limits))
+        await case.running.gateway._core.budgets.set("default", "tenant", Limits(**limits), limits)
         if plan is not None:
             case.running.plan(**plan)
         return ParseDict({"idempotencyKey": case.key, "input": method_input}, pb.SubmitGenerationRequest())
