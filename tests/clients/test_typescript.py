@@ -38,11 +38,7 @@ def tool(client: Path, name: str) -> Path:
 
 
 def test_the_typescript_tests_pass(client: Path) -> None:
-    # In one process, because `node --test` starts one for each file, which takes half of the time.
-    program = "".join(
-        f'await import("./{path.relative_to(client)}");' for path in sorted(client.glob("build/tests/*.test.js"))
-    )
-    sizes = run("node", "--test-reporter=tap", "--input-type=module", "--eval", program, cwd=client)
+    sizes = run("node", "--test", "build/tests/", cwd=client)
     passed = re.search(r"^# pass (\d+)$", sizes, re.MULTILINE)
     assert passed is not None
     assert int(passed[1]) > 250
@@ -148,6 +144,7 @@ def test_the_typescript_snippets_compile(client: Path, project: Path) -> None:
         "--noEmit",
         "--target",
         "es2022",
+        "--skipDefaultLibCheck",
     )
     for number, page in enumerate(pages):
         (programs / f"page{number}.ts").write_text(page.text)

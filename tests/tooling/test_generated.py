@@ -184,7 +184,7 @@ def typescript_project() -> Iterator[Path]:
 @pytest.mark.toolchain("npm")
 def test_typescript_type_checks_and_carries_a_message(typescript_project: Path) -> None:
     tsc = typescript_project.parent / "node_modules" / ".bin" / "tsc"
-    strict = ("--strict", "--skipLibCheck", "false", "--target", "es2022", "--module", "nodenext")
+    strict = ("--strict", "--skipDefaultLibCheck", "--target", "es2022", "--module", "nodenext")
     program = typescript_project / "program.ts"
     program.write_text(TYPESCRIPT_PROGRAM)
     generate.run(tsc, *strict, program, cwd=typescript_project)
