@@ -98,8 +98,8 @@ async def test_storms_find_every_seeded_mistake(tmp_path: Path, mistake: str) ->
 
 async def test_storms_find_no_violation_in_the_gateway(tmp_path: Path) -> None:
     plans = [
-        Plan(seconds=5, submissions=100, seed=5, settle=ENOUGH),
-        Plan(seconds=5, submissions=100, seed=30, keyless=True, settle=ENOUGH),
+        Plan(seconds=5, submissions=100, seed=5, settle=ENOUGH, starter=forked.serve),
+        Plan(seconds=5, submissions=100, seed=30, keyless=True, settle=ENOUGH, starter=forked.serve),
     ]
     async with asyncio.TaskGroup() as together:
         tasks = [together.create_task(storm(plan, tmp_path / str(plan.seed))) for plan in plans]

@@ -10,6 +10,7 @@ import random
 import shutil
 import sqlite3
 import tempfile
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager, closing
@@ -650,7 +651,7 @@ class _OneProcess(Simulation):
         while True:
             await self.world.sleep(10.0 if world.faults_enabled and (disk.state or self.plan.horizon < HOUR) else 600.0)
             if disk.commit_attempts and len(disk.commit_attempts) > evidence.most_commits:
-                recent = sum(at > world.now - 10.0 for at in disk.commit_attempts)
+                recent = len(disk.commit_attempts) - bisect_right(disk.commit_attempts, world.now - 10.0)
                 evidence.most_commits = max(evidence.most_commits, recent)
             instance = self.server.instance
             hanging = disk.hanging_since is not None and world.now - disk.hanging_since > 60.0
