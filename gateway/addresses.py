@@ -8,6 +8,7 @@ registries (RFC 6890 and its updates).
 
 import ipaddress
 import re
+import socket
 from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -79,6 +80,12 @@ def unwrapped(address: Address) -> Address:
     if number >> 32 & 0xFFFF_FFFF in _ISATAP:
         return IPv4Address(number & 0xFFFF_FFFF)
     return address
+
+
+def resolve(host: str) -> list[str]:
+    """Look up the addresses of a host, each once. Raises OSError. Blocks."""
+    entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
 
 
 def literal(host: str) -> Address | None:

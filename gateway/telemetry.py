@@ -7,6 +7,7 @@ import select
 import sys
 import time
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from enum import StrEnum
 from importlib.metadata import version
@@ -96,7 +97,7 @@ class Telemetry:
 
     def calls(self, method: str) -> "MethodMetrics":
         """Return the metrics of a method; all transports share them."""
-        return self._calls.methods.setdefault(method, MethodMetrics())
+        return self._calls.methods[method]
 
     def refusals(self, method: str) -> Callable[[], None]:
         """Return a function that counts a call refused before it was read. Such calls are not part of `calls`."""
@@ -192,14 +193,11 @@ class UpstreamMetrics(Collector):
     """Counts calls to Higgsfield by operation and outcome, and how long they took. For the event loop only."""
 
     def __init__(self) -> None:
-        self._operations: dict[str, MethodMetrics] = {}
+        self._operations: defaultdict[str, MethodMetrics] = defaultdict(MethodMetrics)
 
     def record(self, operation: str, outcome: str, seconds: float) -> None:
         """Record a call: `outcome` is the HTTP status, or "no_response"."""
-        metrics = self._operations.get(operation)
-        if metrics is None:
-            metrics = self._operations[operation] = MethodMetrics()
-        metrics.record(seconds, outcome)
+        self._operations[operation].record(seconds, outcome)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of a scrape."""
@@ -244,7 +242,7 @@ class _Calls(Collector):
     """Exposes the `MethodMetrics` of all methods."""
 
     def __init__(self) -> None:
-        self.methods: dict[str, MethodMetrics] = {}
+        self.methods: defaultdict[str, MethodMetrics] = defaultdict(MethodMetrics)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of a scrape."""

@@ -42,7 +42,7 @@ def sign(token: WatchToken, secret: bytes) -> str:
     if token.include_input:
         content["n"] = True
     payload = json.dumps(content, separators=(",", ":")).encode()
-    return PREFIX + base64.urlsafe_b64encode(_signature(payload, secret) + payload).decode().rstrip("=")
+    return PREFIX + encoded(_signature(payload, secret) + payload)
 
 
 def fingerprint(text: str) -> str:
@@ -52,10 +52,8 @@ def fingerprint(text: str) -> str:
 
 def verify(text: str, secret: bytes) -> WatchToken | None:
     """Return the token if its signature is valid, else None. The caller must check its expiry and its API key."""
-    encoded = text.removeprefix(PREFIX)
-    try:
-        content = base64.b64decode(encoded.encode("ascii") + b"=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
+    content = decoded(text.removeprefix(PREFIX))
+    if content is None:
         return None
     signature, payload = content[:_SIGNATURE_BYTES], content[_SIGNATURE_BYTES:]
     if not hmac.compare_digest(signature, _signature(payload, secret)):
@@ -64,6 +62,19 @@ def verify(text: str, secret: bytes) -> WatchToken | None:
     ids = frozenset(fields["i"]) if "i" in fields else None
     within = Filter(ids=ids, labels=fields.get("l", {}))
     return WatchToken(fields["t"], fields["k"], within, fields.get("n", False), fields["e"])
+
+
+def encoded(content: bytes) -> str:
+    """Return bytes as base64 for URLs, without padding."""
+    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+
+
+def decoded(text: str) -> bytes | None:
+    """Return the bytes of `encoded`; None for another text."""
+    try:
+        return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
 
 
 def _signature(payload: bytes, secret: bytes) -> bytes:

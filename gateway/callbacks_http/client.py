@@ -6,7 +6,6 @@ read. Connections, cookies and the proxy settings of the environment are not use
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -93,11 +92,7 @@ class HttpReceivers:
         return resolved if allowed else []
 
     async def _system_lookup(self, host: str) -> Sequence[str]:
-        loop = asyncio.get_running_loop()
-        entries = await loop.run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        )
-        return list(dict.fromkeys(str(entry[4][0]) for entry in entries))
+        return await asyncio.get_running_loop().run_in_executor(self._threads, addresses.resolve, host)
 
 
 def _outcome(head: ResponseHead, wall: float) -> Outcome:

@@ -16,6 +16,7 @@ from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import label_option
 from gateway.cli.output import echo, echo_cells
+from gateway.cli.progress import json_option
 
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError
@@ -60,7 +61,7 @@ class Result:
 @click.option(
     "--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="How many to adopt at once."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@json_option
 @client_options
 def adopt(
     *,

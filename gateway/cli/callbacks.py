@@ -11,14 +11,12 @@ from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options
 from gateway.cli.output import echo, echo_cells, time_text
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from hfgateway.v1.callback_service_pb2 import Callback, Delivery
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 
 
 @click.group()
@@ -31,7 +29,7 @@ def callbacks() -> None:
 @click.option("--every-change", is_flag=True, help="Send every change; default: only ends.")
 @filter_options
 @click.option("--key", "idempotency_key", metavar="TEXT", help="Idempotency key: a key creates one callback only.")
-@_as_json
+@json_option
 @client_options
 def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) -> None:
     """Send webhooks about matching generations to URL from now on. Without URL: to the one of each submission.
@@ -50,7 +48,7 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
 
 
 @callbacks.command(name="list")
-@_as_json
+@json_option
 @client_options
 def list_callbacks(connection: Connection, as_json: bool) -> None:
     """List callbacks, a line for each: id, health, what it receives, URL."""
@@ -100,7 +98,7 @@ def rotate(connection: Connection, callback_id: str) -> None:
 
 @callbacks.command()
 @click.argument("callback_id", metavar="ID")
-@_as_json
+@json_option
 @client_options
 def test(connection: Connection, callback_id: str, as_json: bool) -> None:
     """Send a test event to the callback ID, and print the outcome. The exit code is 1 if the delivery failed."""
@@ -115,7 +113,7 @@ def test(connection: Connection, callback_id: str, as_json: bool) -> None:
 @click.argument("callback_id", metavar="ID")
 @click.option("--failed", "failed_only", is_flag=True, help="Only deliveries whose last attempt failed.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
-@_as_json
+@json_option
 @client_options
 def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, limit: int, as_json: bool) -> None:
     """List the deliveries of the callback ID, newest first, a line for each: id and outcome."""

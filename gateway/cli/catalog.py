@@ -14,7 +14,7 @@ import click
 from gateway.cli import did_you_mean, exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo, plain
-from gateway.cli.progress import print_json, whole_numbers
+from gateway.cli.progress import json_option, print_json, whole_numbers
 from gateway.cli.tables import print_fields, print_rows
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 KINDS = ["image", "video", "audio", "file"]
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 _limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most this many.")
 _query = click.argument("query", default="")
 
@@ -36,7 +35,7 @@ _query = click.argument("query", default="")
 @click.option("--watch", is_flag=True, help="Print models that are new, changed or gone at Higgsfield, until stopped.")
 @click.option("--after", type=click.IntRange(min=0), metavar="N", help="With --watch: start after this revision.")
 @_limit
-@_as_json
+@json_option
 @client_options
 def models(
     *,
@@ -79,7 +78,7 @@ def models(
 @click.command()
 @_query
 @_limit
-@_as_json
+@json_option
 @client_options
 def motions(connection: Connection, query: str, limit: int | None, as_json: bool) -> None:
     """List the motions whose name contains QUERY."""
@@ -96,7 +95,7 @@ def motions(connection: Connection, query: str, limit: int | None, as_json: bool
 @_query
 @click.option("--soul", type=click.Choice(["1", "2"]), default="1", show_default=True, help="The version of Soul.")
 @_limit
-@_as_json
+@json_option
 @client_options
 def styles(connection: Connection, query: str, soul: str, limit: int | None, as_json: bool) -> None:
     """List the styles of Soul whose name contains QUERY. Styles of Soul 1 do not work with Soul 2."""
@@ -112,7 +111,7 @@ def styles(connection: Connection, query: str, soul: str, limit: int | None, as_
 @click.argument("model_id", metavar="MODEL")
 @_query
 @_limit
-@_as_json
+@json_option
 @client_options
 def presets(*, connection: Connection, model_id: str, query: str, limit: int | None, as_json: bool) -> None:
     """List the presets of MODEL whose name contains QUERY, for its parameter preset_id."""

@@ -15,7 +15,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.output import echo, plain
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json, timeout_option
 from gateway.cli.tables import created, print_fields, print_rows
 
 if TYPE_CHECKING:
@@ -23,11 +23,6 @@ if TYPE_CHECKING:
 
 VERSIONS = ("v1", "v2", "cinema")
 HEADINGS = ("ID", "STATE", "VERSION", "CREATED", "NAME")
-
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
-_timeout = click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following after this time."
-)
 
 
 @click.group()
@@ -41,8 +36,8 @@ def characters() -> None:
 @click.option("--version", type=click.Choice(VERSIONS), help="The version of Soul; default: v1.")
 @click.option("--wait", is_flag=True, help="Follow the training until it ends.")
 @click.option("--key", metavar="KEY", help="Idempotency key: the same key is never trained, or charged, twice.")
-@_timeout
-@_as_json
+@timeout_option
+@json_option
 @client_options
 def create(
     *,
@@ -96,8 +91,8 @@ def create(
 
 @characters.command()
 @click.argument("character_id", metavar="ID")
-@_timeout
-@_as_json
+@timeout_option
+@json_option
 @client_options
 def watch(*, connection: Connection, character_id: str, timeout: float | None, as_json: bool) -> int:
     """Follow the training of the character ID until it ends, and print its id. The exit codes are those of `create`."""
@@ -113,7 +108,7 @@ def watch(*, connection: Connection, character_id: str, timeout: float | None, a
 
 @characters.command()
 @click.argument("character_id", metavar="ID")
-@_as_json
+@json_option
 @client_options
 def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
     """Show the character ID."""
@@ -128,7 +123,7 @@ def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
 
 @characters.command(name="list")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
-@_as_json
+@json_option
 @client_options
 def list_characters(*, connection: Connection, limit: int, as_json: bool) -> None:
     """List characters, newest first."""

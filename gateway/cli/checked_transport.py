@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-
 import httpx
 
 from gateway import addresses
@@ -67,7 +65,6 @@ def check_redirect(response: httpx.Response) -> None:
 
 def _resolve(host: str) -> list[str]:
     try:
-        entries = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return addresses.resolve(host)
     except OSError as error:
         raise httpx.ConnectError(f"its host cannot be resolved: {error}") from error
-    return list(dict.fromkeys(str(entry[4][0]) for entry in entries))

@@ -23,6 +23,7 @@ from uuid import uuid4
 import click
 
 from gateway.cli.output import echo, echo_lines
+from gateway.cli.serve import config_option
 
 if TYPE_CHECKING:
     import httpx
@@ -52,11 +53,7 @@ class Finding:
 
 
 @click.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A TOML file with settings; environment variables override it.",
-)
+@config_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--production", is_flag=True, help="Report settings that `serve --production` refuses.")
 def doctor(config: Path | None, as_json: bool, production: bool) -> int:
@@ -251,7 +248,7 @@ def _accounts_of_gateway(socket: str) -> list[Finding]:
 
 async def _account(settings: Settings, name: str, credentials: Credentials) -> Finding:
     """Ask Higgsfield with the credentials of an added account."""
-    *_, finding = [one for one in await _upstream(settings, credentials) if one.about == "higgsfield"]
+    finding, *_ = await _upstream(settings, credentials)
     return _judge_credentials(name, {OK: True, PROBLEM: False}.get(finding.status))
 
 

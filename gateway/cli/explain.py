@@ -8,7 +8,7 @@ import click
 
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 
 if TYPE_CHECKING:
     from hfgateway.v1.generation_service_pb2 import GenerationEvent
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("generation_id", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@json_option
 @client_options
 def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
     """Show the history of the generation ID: its changes with their causes, and every call to Higgsfield."""

@@ -12,7 +12,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail, time_text
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
 
 @keys.command(name="list")
 @click.option("--tenant", default="", metavar="NAME", help="Only the keys of a tenant.")
-@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@json_option
 @_offline
 def list_keys(operator: Operator, tenant: str, as_json: bool, offline: bool) -> int:
     """List keys, a line for each: id, tenant, creation time, active, expired or revoked, name, scopes, expiry."""

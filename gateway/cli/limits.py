@@ -11,7 +11,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 NONE = "none"
@@ -83,7 +83,7 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
 
 @limits.command(name="list")
 @click.option("--tenant", default="", metavar="NAME", help="Only the limits of this tenant.")
-@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@json_option
 @operator_options
 def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
     """List all limits: tenant, subject, and what is used of each limit."""

@@ -10,6 +10,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.output import echo, plain
+from gateway.cli.progress import timeout_option
 from gateway.cli.save import save_outputs
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
     folder = click.Path(file_okay=False, path_type=Path)
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change."),
-        click.option(
-            "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following after this time."
-        ),
+        timeout_option,
         click.option("--save", type=folder, metavar="DIR", help="Save the outputs to this folder, as <id>-<n>.<ext>."),
     ):
         command = option(command)

@@ -11,19 +11,17 @@ from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options, input_options
 from gateway.cli.outcome import warn
 from gateway.cli.output import echo, plain
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 from gateway.cli.tables import describe, print_fields, print_generations
 from gateway.cli.upload import upload_first
 
 if TYPE_CHECKING:
     from hfgateway_client import AnyInput, Generation
 
-_as_json = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
-
 
 @click.command()
 @click.argument("generation_id", metavar="ID")
-@_as_json
+@json_option
 @client_options
 def get(connection: Connection, generation_id: str, as_json: bool) -> None:
     """Show the generation ID."""
@@ -33,7 +31,7 @@ def get(connection: Connection, generation_id: str, as_json: bool) -> None:
 
 @click.command()
 @click.argument("generation_id", metavar="ID")
-@_as_json
+@json_option
 @client_options
 def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
     """Cancel the generation ID. Refused with exit code 3 if it is too late."""
@@ -47,7 +45,7 @@ def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
     "--request-id", "request_ids", multiple=True, metavar="ID", help="Only this request at Higgsfield. May be repeated."
 )
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
-@_as_json
+@json_option
 @client_options
 def list_generations(
     *,
@@ -78,7 +76,7 @@ def list_generations(
 
 @click.command()
 @input_options
-@_as_json
+@json_option
 @client_options
 def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
     """Estimate the cost of a generation from PROMPT. Charges nothing."""

@@ -11,13 +11,15 @@ import click
 from gateway.cli.exits import USAGE
 from gateway.cli.output import fail
 
-
-@click.command()
-@click.option(
+config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
     help="A TOML file with settings; environment variables override it.",
 )
+
+
+@click.command()
+@config_option
 @click.option("--production", is_flag=True, help="Refuse unsafe settings, and list them all.")
 def serve(config: Path | None, production: bool) -> int:
     """Run the gateway until SIGTERM. Settings are environment variables, which docs/settings.md lists."""

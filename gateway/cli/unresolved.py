@@ -6,7 +6,7 @@ import click
 
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo_cells
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 
@@ -16,7 +16,7 @@ def unresolved() -> None:
 
 
 @unresolved.command(name="list")
-@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@json_option
 @operator_options
 def list_unresolved(operator: Operator, as_json: bool) -> int:
     """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""

@@ -11,7 +11,7 @@ import click
 
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo_cells
-from gateway.cli.progress import print_json
+from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GROUPS = "day, tenant, key, model or label:NAME"
@@ -38,7 +38,7 @@ def moment(text: str) -> float:
 @click.option("--tenant", default="", metavar="NAME", help="Only this tenant.")
 @click.option("--by", "groups", multiple=True, metavar="GROUP", help=f"Group by {GROUPS}; can be repeated.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a line of names.")
-@click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
+@json_option
 @operator_options
 def usage(
     *,

@@ -1,10 +1,9 @@
 """Page tokens and resume tokens. They are opaque to callers, and valid only with the filter of their request."""
 
-import base64
-import binascii
 import hashlib
 import struct
 
+from gateway.access.tokens import decoded, encoded
 from gateway.errors import invalid_field
 from gateway.generations.stores import Filter
 from gateway.generations.watch import Position
@@ -31,14 +30,14 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
 def resume_token(at: Position, wanted: bytes) -> str:
     """Return the token for a position in the log."""
     fixed = _RESUME.pack(_VERSION, wanted, at.epoch.encode(), at.position, at.presented is None)
-    return _text(fixed + (at.presented or "").encode())
+    return encoded(fixed + (at.presented or "").encode())
 
 
 def read_resume_token(token: str, wanted: bytes) -> Position | None:
     """Return the position of a token; None for an empty one. Raises INVALID_INPUT if it belongs to another filter."""
     if not token:
         return None
-    content = _bytes(token)
+    content = decoded(token)
     if content is None or len(content) < _RESUME.size:
         raise invalid_field("resume_token", "was not issued by this gateway")
     version, of_filter, epoch, position, settled = _RESUME.unpack_from(content)
@@ -52,14 +51,14 @@ def read_resume_token(token: str, wanted: bytes) -> Position | None:
 
 def page_token(last: str | None, wanted: bytes) -> str:
     """Return the token for the page after the item `last`; empty if `last` is None."""
-    return "" if last is None else _text(_PAGE.pack(_VERSION, wanted) + last.encode())
+    return "" if last is None else encoded(_PAGE.pack(_VERSION, wanted) + last.encode())
 
 
 def read_page_token(token: str, wanted: bytes) -> str | None:
     """Return the last item before the page; None for the first page. Raises INVALID_INPUT, as `read_resume_token`."""
     if not token:
         return None
-    content = _bytes(token)
+    content = decoded(token)
     if content is None or len(content) <= _PAGE.size or content[0] != _VERSION:
         raise invalid_field("page_token", "was not issued by this gateway")
     _, of_filter = _PAGE.unpack(content[: _PAGE.size])
@@ -71,14 +70,3 @@ def read_page_token(token: str, wanted: bytes) -> str | None:
 def scope(*limits: str) -> bytes:
     """Return a hash of the values to which a page token is bound, such as the tenant."""
     return hashlib.sha256("\0".join(limits).encode()).digest()[:8]
-
-
-def _text(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def _bytes(token: str) -> bytes | None:
-    try:
-        return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        return None
