@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gateway.catalog import builtin
@@ -18,15 +19,13 @@ if TYPE_CHECKING:  # importing jsonschema-rs is slow
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass
 class Entry:
     """A model, its built-in entry if there is one, and whether its schema comes from Higgsfield's present list."""
 
     model: Model
     built_in: BuiltIn | None = None
     schema_from_upstream: bool = False
-    _validator: "SchemaValidator | None" = None
-    _unusable: bool = False
 
     @property
     def origin(self) -> Origin:
@@ -48,15 +47,20 @@ class Entry:
 
     def violations(self, parameters: Mapping[str, Any]) -> tuple[Violation, ...]:
         """Validate parameters against the schema. Without a usable schema there are no violations."""
-        if self._validator is None and self.model.schema is not None and not self._unusable:
-            from gateway.catalog.validate import SchemaValidator
-
-            try:
-                self._validator = SchemaValidator(self.model.schema)
-            except (TooLargeError, RecursionError):
-                self._unusable = True
-                log.warning("a model's schema is too large to be used", extra={"model_id": self.model.id})
         return () if self._validator is None else self._validator.violations(parameters)
+
+    @cached_property
+    def _validator(self) -> "SchemaValidator | None":
+        """The compiled schema; None without a usable one."""
+        if self.model.schema is None:
+            return None
+        from gateway.catalog.validate import SchemaValidator
+
+        try:
+            return SchemaValidator(self.model.schema)
+        except (TooLargeError, RecursionError):
+            log.warning("a model's schema is too large to be used", extra={"model_id": self.model.id})
+            return None
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from gateway.cli.progress import print_json
 
 if TYPE_CHECKING:
     from hfgateway_client import Client
-    from hfgateway_client.agents import Change, Message, Turn
+    from hfgateway_client.agents import Change, Turn
 
 _session = click.option("--session", "session_id", metavar="ID", help="Continue this session; default: a new one.")
 _timeout = click.option(
@@ -141,33 +141,28 @@ class _Shown:
 
     def __call__(self, change: Change) -> None:
         """Print what a change adds."""
+        from hfgateway.agents.v1alpha1.agent_service_pb2 import Role
         from hfgateway_client.agents import Message
 
-        if isinstance(change, Message):
-            self._message(change)
+        if not isinstance(change, Message) or change.role != Role.ROLE_ASSISTANT:
+            return
+        text, thoughts = self._printed.get(change.id, ("", ""))
+        self._printed[change.id] = change.text, change.reasoning
+        for line in _added(thoughts, change.reasoning).splitlines():
+            if line.strip():
+                echo(line, err=True, dim=True)
+        if self._column not in {"", change.id}:
+            self.end()
+        if added := _added(text, change.text):
+            rewritten = text and not change.text.startswith(text)
+            echo_lines(f"\n{added}" if rewritten else added, nl=False)
+            self._column = change.id
 
     def end(self) -> None:
         """End the current line."""
         if self._column:
             echo()
             self._column = ""
-
-    def _message(self, message: Message) -> None:
-        from hfgateway.agents.v1alpha1.agent_service_pb2 import Role
-
-        if message.role != Role.ROLE_ASSISTANT:
-            return
-        text, thoughts = self._printed.get(message.id, ("", ""))
-        self._printed[message.id] = message.text, message.reasoning
-        for line in _added(thoughts, message.reasoning).splitlines():
-            if line.strip():
-                echo(line, err=True, dim=True)
-        if self._column not in {"", message.id}:
-            self.end()
-        if added := _added(text, message.text):
-            rewritten = text and not message.text.startswith(text)
-            echo_lines(f"\n{added}" if rewritten else added, nl=False)
-            self._column = message.id
 
 
 def _added(before: str, now: str) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
@@ -40,31 +41,19 @@ SCOPES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class AdminHandlers:
     """Served on a socket that only the operator can open, and on an address for keys with the scope ADMIN."""
 
-    def __init__(
-        self,
-        *,
-        resolver: Resolver,
-        access: Access,
-        characters: Characters,
-        agents: Agents,
-        budgets: Budgets,
-        usage: UsageStore,
-        accounts: AccountManager,
-        clock: Clock,
-        audit: AuditStore,
-    ) -> None:
-        self._resolver = resolver
-        self._access = access
-        self._characters = characters
-        self._agents = agents
-        self._budgets = budgets
-        self._usage = usage
-        self._accounts = accounts
-        self._clock = clock
-        self._audit = audit
+    resolver: Resolver
+    access: Access
+    characters: Characters
+    agents: Agents
+    budgets: Budgets
+    usage: UsageStore
+    accounts: AccountManager
+    clock: Clock
+    audit: AuditStore
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
@@ -74,12 +63,12 @@ class AdminHandlers:
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
         """List the characters and messages with an unknown outcome."""
         answer = pb.ListUnresolvedResponse()
-        for creation in self._characters.unresolved():
+        for creation in self.characters.unresolved():
             sent = wire.timestamp(creation.sent_date)
             answer.characters.add(
                 tenant=creation.tenant, idempotency_key=creation.key, name=creation.name, send_time=sent
             )
-        for kept, wall in await self._agents.unresolved():
+        for kept, wall in await self.agents.unresolved():
             sent = wire.timestamp(wall)
             answer.messages.add(
                 tenant=kept.tenant, idempotency_key=kept.key, session_id=kept.session_id, send_time=sent
@@ -89,13 +78,13 @@ class AdminHandlers:
     async def resolve_character(self, request: pb.ResolveCharacterRequest, _: Call) -> pb.ResolveCharacterResponse:
         """Resolve a character with an unknown outcome."""
         found = _outcome(request.WhichOneof("resolution"), request.character_id, "character_id")
-        await self._characters.resolve(request.tenant, request.idempotency_key, found)
+        await self.characters.resolve(request.tenant, request.idempotency_key, found)
         return pb.ResolveCharacterResponse()
 
     async def resolve_message(self, request: pb.ResolveMessageRequest, _: Call) -> pb.ResolveMessageResponse:
         """Resolve a message with an unknown outcome."""
         found = _outcome(request.WhichOneof("resolution"), request.message_id, "message_id")
-        await self._agents.resolve(request.tenant, request.idempotency_key, found)
+        await self.agents.resolve(request.tenant, request.idempotency_key, found)
         return pb.ResolveMessageResponse()
 
     async def create_api_key(self, request: pb.CreateApiKeyRequest, _: Call) -> pb.CreateApiKeyResponse:
@@ -104,7 +93,7 @@ class AdminHandlers:
         expires = wall_time(request, "expire_time", wrong)
         raise_if_invalid(wrong)
         scopes = [_scope(number, place) for place, number in enumerate(request.scopes)]
-        key, secret = await self._access.create_key(request.tenant, request.name, scopes, expires)
+        key, secret = await self.access.create_key(request.tenant, request.name, scopes, expires)
         return pb.CreateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
     async def rotate_api_key(self, request: pb.RotateApiKeyRequest, _: Call) -> pb.RotateApiKeyResponse:
@@ -113,32 +102,32 @@ class AdminHandlers:
         wrong: list[Violation] = []
         overlap = seconds(request, "overlap", wrong, most=LONGEST_OVERLAP)
         raise_if_invalid(wrong)
-        key, secret = await self._access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
+        key, secret = await self.access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)
 
     async def list_api_keys(self, request: pb.ListApiKeysRequest, _: Call) -> pb.ListApiKeysResponse:
         """Return a page of API keys, without their secrets, oldest first."""
         page: Page[ApiKey] = Page(request, lambda key: (key.create_time, key.id))
         answer = pb.ListApiKeysResponse()
-        keys = (key for key in self._access.listed() if request.tenant in {"", key.tenant})
+        keys = (key for key in self.access.listed() if request.tenant in {"", key.tenant})
         answer.next_page_token = page.fill(answer.api_keys, keys, api_key_message)
         return answer
 
     async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
         """Revoke an API key."""
-        key = await self._access.revoke_key(required(request.id))
+        key = await self.access.revoke_key(required(request.id))
         return pb.RevokeApiKeyResponse(api_key=api_key_message(key))
 
     async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
         """Set limits of a tenant, a key or a label."""
-        now = await self._budgets.set(*limits_of(request))
-        return pb.SetLimitsResponse(limits=limits_message(now, await self._budgets.uncertain(now)))
+        now = await self.budgets.set(*limits_of(request))
+        return pb.SetLimitsResponse(limits=limits_message(now, await self.budgets.uncertain(now)))
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
         page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
-        limits = [one for one in await self._budgets.listed() if request.tenant in {"", one.tenant}]
-        uncertain = {(one.tenant, one.subject): await self._budgets.uncertain(one) for one in page.of(limits)}
+        limits = [one for one in await self.budgets.listed() if request.tenant in {"", one.tenant}]
+        uncertain = {(one.tenant, one.subject): await self.budgets.uncertain(one) for one in page.of(limits)}
         answer = pb.ListLimitsResponse()
         answer.next_page_token = page.fill(
             answer.limits, limits, lambda one: limits_message(one, uncertain[one.tenant, one.subject])
@@ -147,22 +136,22 @@ class AdminHandlers:
 
     async def query_usage(self, request: pb.QueryUsageRequest, _: Call) -> pb.QueryUsageResponse:
         """Sum up what was used."""
-        query = query_of(request, self._clock.moment().wall)
-        return answer_of(query, await self._usage.usage(query))
+        query = query_of(request, self.clock.moment().wall)
+        return answer_of(query, await self.usage.usage(query))
 
     async def add_account(self, request: pb.AddAccountRequest, _: Call) -> pb.AddAccountResponse:
         """Add a Higgsfield account."""
-        account = await self._accounts.add(request.name, request.credentials, request.tenant)
+        account = await self.accounts.add(request.name, request.credentials, request.tenant)
         return pb.AddAccountResponse(account=account_message(account))
 
     async def rotate_account(self, request: pb.RotateAccountRequest, _: Call) -> pb.RotateAccountResponse:
         """Give an account new credentials."""
-        account = await self._accounts.rotate(request.name, request.credentials)
+        account = await self.accounts.rotate(request.name, request.credentials)
         return pb.RotateAccountResponse(account=account_message(account))
 
     async def list_accounts(self, request: pb.ListAccountsRequest, _: Call) -> pb.ListAccountsResponse:
         """List the accounts and the assignments, without secrets."""
-        accounts, pools = await self._accounts.listed(check=request.check)
+        accounts, pools = await self.accounts.listed(check=request.check)
         return pb.ListAccountsResponse(
             accounts=map(account_message, accounts),
             assignments=[assignment_message(tenant, pools[tenant]) for tenant in sorted(pools)],
@@ -170,17 +159,17 @@ class AdminHandlers:
 
     async def remove_account(self, request: pb.RemoveAccountRequest, _: Call) -> pb.RemoveAccountResponse:
         """Remove an account or its older credentials."""
-        await self._accounts.remove(request.name, only_old=request.only_old_credentials, force=request.force)
+        await self.accounts.remove(request.name, only_old=request.only_old_credentials, force=request.force)
         return pb.RemoveAccountResponse()
 
     async def assign_accounts(self, request: pb.AssignAccountsRequest, _: Call) -> pb.AssignAccountsResponse:
         """Set the accounts of a tenant."""
-        pool = await self._accounts.assign(request.tenant, [(one.name, one.weight or 1) for one in request.accounts])
+        pool = await self.accounts.assign(request.tenant, [(one.name, one.weight or 1) for one in request.accounts])
         return pb.AssignAccountsResponse(assignment=assignment_message(request.tenant, pool))
 
     async def get_audit_head(self, _: pb.GetAuditHeadRequest, __: Call) -> pb.GetAuditHeadResponse:
         """Return the number and the hash of the last entry of the audit log."""
-        head = await self._audit.audit_head()
+        head = await self.audit.audit_head()
         return pb.GetAuditHeadResponse(sequence=head.sequence, hash=head.hash)
 
     async def export_audit(self, request: pb.ExportAuditRequest, _: Call) -> AsyncIterator[pb.ExportAuditResponse]:
@@ -190,11 +179,11 @@ class AdminHandlers:
         if request.after_sequence < 0:
             wrong.append(Violation("after_sequence", "must not be negative"))
         raise_if_invalid(wrong)
-        last = (await self._audit.audit_head()).sequence
+        last = (await self.audit.audit_head()).sequence
         # The first row is the one before, for its hash.
         number, previous = request.after_sequence, GENESIS
         begun = since is None
-        while number <= last and (rows := await self._audit.audit_entries(number, ENTRIES_AT_ONCE)):
+        while number <= last and (rows := await self.audit.audit_entries(number, ENTRIES_AT_ONCE)):
             for entry in rows:
                 begun = begun or time_of(entry) >= (since or 0.0)
                 if begun and request.after_sequence < entry.sequence <= last:
@@ -207,12 +196,12 @@ class AdminHandlers:
     async def _resolve(self, generation_id: GenerationId, request: pb.ResolveGenerationRequest) -> Generation:
         match request.WhichOneof("resolution"):
             case "request_id":
-                return await self._resolver.as_request(generation_id, request.request_id)
+                return await self.resolver.as_request(generation_id, request.request_id)
             case "lost":
-                return await self._resolver.lost(generation_id)
+                return await self.resolver.lost(generation_id)
             case "resubmit":
                 twice = request.resubmit.may_charge_twice
-                return await self._resolver.resubmit(generation_id, may_charge_twice=twice)
+                return await self.resolver.resubmit(generation_id, may_charge_twice=twice)
         raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
 
 
