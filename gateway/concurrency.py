@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 Signal = asyncio.Future[None]
@@ -116,3 +118,23 @@ class OwnedTasks:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class Owner(Protocol):
+    """An object with tasks of its own."""
+
+    _tasks: OwnedTasks
+
+
+Self = TypeVar("Self", bound=Owner)
+Method = Callable[Concatenate[Self, P], Coroutine[Any, Any, T]]
+
+
+def uninterrupted(method: "Method[Self, P, T]") -> "Method[Self, P, T]":
+    """Finish a method even if its call is canceled, so that the store and the memory do not diverge."""
+
+    @wraps(method)
+    async def owned(self: Self, /, *arguments: P.args, **named: P.kwargs) -> T:
+        return await self._tasks.finish(method(self, *arguments, **named))
+
+    return owned

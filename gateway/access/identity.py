@@ -9,7 +9,7 @@ from gateway.access import keys, tokens
 from gateway.access.keys import ApiKey
 from gateway.access.scopes import ALL, Scope, scope_of
 from gateway.access.tokens import WatchToken
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.generations.ports import Clock
 from gateway.generations.stores import Filter
@@ -215,14 +215,12 @@ class Access:
         await self._tasks.finish(self._add(key))
         return key, secret
 
+    @uninterrupted
     async def rotate_key(self, key_id: str, overlap: float) -> tuple[ApiKey, str]:
         """Create a key like this one, which expires `overlap` seconds later. Return the new key and its text.
 
         Raises NOT_FOUND, or INVALID_INPUT if the key was revoked or has expired.
         """
-        return await self._tasks.finish(self._rotate(key_id, overlap))
-
-    async def _rotate(self, key_id: str, overlap: float) -> tuple[ApiKey, str]:
         old, now = self._known(key_id), self._clock.moment().wall
         if old.revoke_time is not None or (old.expire_time is not None and old.expire_time <= now):
             raise invalid_field("id", "names a key that was revoked or has expired")
@@ -238,15 +236,9 @@ class Access:
         await self._store.add_api_key(key)
         self._keys[key.id] = key
 
+    @uninterrupted
     async def revoke_key(self, key_id: str) -> ApiKey:
         """Revoke a key, even if the call is canceled while it runs. Raises NOT_FOUND."""
-        return await self._tasks.finish(self._revoke(key_id))
-
-    async def drained(self) -> None:
-        """Wait until all creations and revocations that were started have finished."""
-        await self._tasks.drained()
-
-    async def _revoke(self, key_id: str) -> ApiKey:
         key = self._known(key_id)
         if key.revoke_time is None:
             now = self._clock.moment().wall
@@ -255,6 +247,10 @@ class Access:
             for act in self._on_revoke:
                 act()
         return key
+
+    async def drained(self) -> None:
+        """Wait until all creations and revocations that were started have finished."""
+        await self._tasks.drained()
 
     def _has(self, key_id: str) -> bool:
         return key_id in self._keys or (key_id == ISSUED and self._issuer is not None)

@@ -3,17 +3,15 @@
 import asyncio
 import hashlib
 import secrets
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gateway.callbacks import signing
 from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, not_found
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
@@ -22,9 +20,6 @@ from gateway.generations.model import Moment, canonical_json
 from gateway.generations.ports import Clock
 from gateway.generations.read_back import confirmed
 from gateway.generations.stores import Filter
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 MOST_CALLBACKS = 20
 """Callbacks of one tenant."""
@@ -47,19 +42,6 @@ class Tested:
     outcome: Outcome
     create_time: float
     last_attempt_time: float
-
-
-Method = Callable[Concatenate["TenantCallbacks", P], Coroutine[Any, Any, T]]
-
-
-def _uninterrupted(method: "Method[P, T]") -> "Method[P, T]":
-    """Finish the method even if its call is canceled, so that the store and the memory do not diverge."""
-
-    @wraps(method)
-    async def owned(self: "TenantCallbacks", /, *arguments: P.args, **named: P.kwargs) -> T:
-        return await self._tasks.finish(method(self, *arguments, **named))
-
-    return owned
 
 
 class TenantCallbacks:
@@ -93,7 +75,7 @@ class TenantCallbacks:
         """Return the current time, with which steady times are converted to wall times."""
         return self._clock.moment()
 
-    @_uninterrupted
+    @uninterrupted
     async def create(
         self, tenant: str, url: str, wanted: Filter, key: str, *, every_change: bool
     ) -> tuple[Callback, str]:
@@ -155,7 +137,7 @@ class TenantCallbacks:
         """Return all callbacks of the tenant, newest first."""
         return sorted(self._dispatcher.of(tenant), key=lambda callback: callback.id, reverse=True)
 
-    @_uninterrupted
+    @uninterrupted
     async def update(
         self,
         tenant: str,
@@ -187,7 +169,7 @@ class TenantCallbacks:
         self._dispatcher.wake(callback_id)
         return callback
 
-    @_uninterrupted
+    @uninterrupted
     async def delete(self, tenant: str, callback_id: str) -> None:
         """Delete a callback with its deliveries; do nothing if it does not exist."""
         queue = self._dispatcher.queues.get(callback_id)
@@ -197,7 +179,7 @@ class TenantCallbacks:
             await self._store.delete_callback(callback_id)
             self._dispatcher.remove(callback_id)
 
-    @_uninterrupted
+    @uninterrupted
     async def rotate(self, tenant: str, callback_id: str) -> tuple[Callback, str]:
         """Create a new secret; return the callback and the secret. Older secrets still sign for ROTATION seconds.
 
@@ -256,7 +238,7 @@ class TenantCallbacks:
             callback_id, generation_id, failed_only=failed_only, before=before, limit=limit
         )
 
-    @_uninterrupted
+    @uninterrupted
     async def redeliver(self, tenant: str, delivery_id: str) -> Delivery:
         """Deliver a revision again, as if it were new. Raises NOT_FOUND, or QUOTA_EXCEEDED if too many are pending."""
         parts = id_parts(delivery_id)

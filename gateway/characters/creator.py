@@ -23,7 +23,7 @@ from gateway.characters.ports import (
     UpstreamOf,
 )
 from gateway.characters.registry import Registry
-from gateway.concurrency import OwnedTasks
+from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import (
     Failure,
     GatewayError,
@@ -102,14 +102,12 @@ class Creator:
             return await asyncio.shield(running.task), known is not None
         return await asyncio.shield(running.task), True
 
+    @uninterrupted
     async def resolve(self, tenant: str, key: str, character_id: str | None) -> None:
         """Resolve an open creation for an operator: bind it to a character, or free its key if that is None.
 
         Raises NOT_FOUND or INVALID_INPUT.
         """
-        await self._tasks.finish(self._resolve(tenant, key, character_id))
-
-    async def _resolve(self, tenant: str, key: str, character_id: str | None) -> None:
         known = self._registry.by_key(tenant, key)
         if known is None:
             raise not_found("no such character")

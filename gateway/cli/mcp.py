@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -16,8 +16,6 @@ from gateway.cli.output import echo
 from gateway.mcp import INSTALL, needs_install
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     from hfgateway.v1 import catalog_service_pb2 as catalog
     from hfgateway.v1 import character_service_pb2 as character
     from hfgateway.v1 import generation_service_pb2 as pb
@@ -114,6 +112,8 @@ class ClientPort:
         from hfgateway.v1.generation_pb2 import GenerationState
 
         names = [GenerationState.Name(state).removeprefix("GENERATION_STATE_") for state in matching.states]
+        after = matching.created_after.ToDatetime(tzinfo=UTC) if matching.HasField("created_after") else None
+        before = matching.created_before.ToDatetime(tzinfo=UTC) if matching.HasField("created_before") else None
         generations = self._client.list(
             ids=matching.ids,
             states=names,  # type: ignore[arg-type]  # these are the literals of the states
@@ -121,8 +121,8 @@ class ClientPort:
             labels=matching.labels,
             idempotency_key=matching.idempotency_key,
             upstream_request_ids=matching.upstream_request_ids,
-            created_after=_moment(matching, "created_after"),
-            created_before=_moment(matching, "created_before"),
+            created_after=after,
+            created_before=before,
             page_size=limit,
         )
         return await _first(limit, generations)
@@ -185,10 +185,3 @@ def _refusals() -> Iterator[None]:
         failure = error_pb2.Failure(message=error.message)
         failure.MergeFrom(error.failure)
         raise RefusedError("" if error.code is None else error.code.name, failure) from None
-
-
-def _moment(matching: pb.GenerationFilter, field: Literal["created_after", "created_before"]) -> datetime | None:
-    if not matching.HasField(field):
-        return None
-    timestamp: Timestamp = getattr(matching, field)
-    return timestamp.ToDatetime(tzinfo=UTC)

@@ -159,23 +159,18 @@ class Folder:
     @contextmanager
     def _part_to_write(self, key: str, size: int) -> Iterator[IO[bytes]]:
         """Open the unfinished file, truncated to `size` bytes and positioned at its end."""
-        try:
+        with _as_archive_errors():
             if not size:
                 self._checkpoint_file(key).unlink(missing_ok=True)
             with open(self._part(key), "r+b" if size else "wb", buffering=0, opener=_private) as file:
                 file.truncate(size)
                 file.seek(size)
                 yield file
-        except OSError as error:
-            raise _archive_error(error) from error
 
     @contextmanager
     def _part_to_read(self, key: str) -> Iterator[IO[bytes]]:
-        try:
-            with open(self._part(key), "rb") as file:
-                yield file
-        except OSError as error:
-            raise _archive_error(error) from error
+        with _as_archive_errors(), open(self._part(key), "rb") as file:
+            yield file
 
     def _write_checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
         """Make the first `size` bytes durable, then store their number and the version of the source."""
@@ -212,14 +207,17 @@ def _sync_folder(folder: Path) -> None:
 async def _off_the_loop(work: Callable[[], T]) -> T:
     """Run `work` in a thread, because disks may be slow. If the call is canceled, wait until `work` has ended."""
     working = asyncio.ensure_future(asyncio.to_thread(work))
+    with _as_archive_errors():
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait({working})
+            raise
+
+
+@contextmanager
+def _as_archive_errors() -> Iterator[None]:
     try:
-        return await asyncio.shield(working)
-    except asyncio.CancelledError:
-        await asyncio.wait({working})
-        raise
+        yield
     except OSError as error:
-        raise _archive_error(error) from error
-
-
-def _archive_error(error: OSError) -> ArchiveError:
-    return ArchiveError(f"the folder: {error.strerror or type(error).__name__}")
+        raise ArchiveError(f"the folder: {error.strerror or type(error).__name__}") from error

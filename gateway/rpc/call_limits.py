@@ -240,31 +240,27 @@ class CallLimits:
         return {name: pool for name, pool in vars(self).items() if isinstance(pool, Pool)}
 
 
+@dataclass(frozen=True, slots=True)
 class MethodLimit:
     """Gives places to the calls of one method, or refuses them."""
 
-    __slots__ = ("_behind", "_pool", "_refused", "waits")
-
-    def __init__(
-        self, pool: Pool, waits: Pool, refused: Callable[[], None], behind: Callable[[], float] | None
-    ) -> None:
-        self._pool = pool
-        self.waits = waits
-        self._refused = refused
-        self._behind = behind
+    pool: Pool
+    waits: Pool
+    refused: Callable[[], None]
+    behind: Callable[[], float] | None
 
     async def enter(self, identity: Identity) -> "Place":
         """Take a place for a call, after queued ones. Raises GATEWAY_OVERLOADED."""
-        if self._behind is not None and self._behind() > LATE:
+        if self.behind is not None and self.behind() > LATE:
             raise self.refusal(_LATE)
-        holder = await self._pool.enter(identity)
+        holder = await self.pool.enter(identity)
         if holder is None:
             raise self.refusal(_FULL)
-        return Place(self, self._pool, holder)
+        return Place(self, self.pool, holder)
 
     def refusal(self, failures: Iterator[Failure]) -> GatewayError:
         """Count a refused call and return its error."""
-        self._refused()
+        self.refused()
         return GatewayError(next(failures))
 
 

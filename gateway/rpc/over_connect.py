@@ -4,6 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any
 
 from connectrpc.code import Code as ConnectCode
@@ -37,14 +38,12 @@ from gateway.rpc.requests import (
 from gateway.telemetry import Bad
 
 
+@dataclass(slots=True)
 class Encoded:
     """A response for a codec: a message, or its encoded bytes."""
 
-    __slots__ = ("answer", "message_class")
-
-    def __init__(self, answer: Answer, message_class: type[Message]) -> None:
-        self.answer = answer
-        self.message_class = message_class
+    answer: Answer
+    message_class: type[Message]
 
     def message(self) -> Message:
         """Return the response as a message."""
