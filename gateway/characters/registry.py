@@ -187,10 +187,10 @@ class Registry:
         if len(text) not in ID_LENGTHS:
             return False
         try:
-            owner = self._owner(str(UUID(text)))
+            creation = self._creation_of(str(UUID(text)))
         except ValueError:
             return False
-        return owner is not None and owner != tenant
+        return creation is not None and creation.tenant != tenant
 
     def _refusal(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:
         if not self.exists_for(tenant, character_id):
@@ -216,10 +216,6 @@ class Registry:
         if (creation := self._creation_of(character_id)) is not None:
             return creation.version
         return self._seen[character_id][0].version if character_id in self._seen else None
-
-    def _owner(self, character_id: str) -> str | None:
-        creation = self._creation_of(character_id)
-        return None if creation is None else creation.tenant
 
     def _creation_of(self, character_id: str) -> Creation | None:
         """Return the creation of a character, if its account is known."""

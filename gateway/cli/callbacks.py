@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+from google.protobuf.message import Message
 
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options
 from gateway.cli.output import echo, echo_cells, time_text
 from gateway.cli.progress import json_option, print_json
-
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
-    from hfgateway.v1.callback_service_pb2 import Callback, Delivery
+from hfgateway.v1 import callback_service_pb2 as pb
 
 
 @click.group()
@@ -39,9 +36,7 @@ def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) ->
     with connection.client() as client:
         made = client.create_callback(url, **wanted)
     if as_json:
-        from hfgateway.v1.callback_service_pb2 import CreateCallbackResponse
-
-        print_json(CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
+        print_json(pb.CreateCallbackResponse(callback=made.callback, secret=made.secret, replayed=made.replayed))
         return
     echo(made.id)
     echo(made.secret or "(the secret was shown when the callback was created; `callbacks rotate` makes a new one)")
@@ -140,7 +135,7 @@ def _print(message: Message, as_json: bool, *cells: str) -> None:
         echo_cells(cells)
 
 
-def _cells(callback: Callback) -> tuple[str, ...]:
+def _cells(callback: pb.Callback) -> tuple[str, ...]:
     health = "paused" if callback.paused else "active"
     if callback.problem:
         since = time_text(callback.problem_time.seconds)
@@ -149,10 +144,8 @@ def _cells(callback: Callback) -> tuple[str, ...]:
     return callback.id, health, reported, callback.url or "the URL of each submission"
 
 
-def _outcome(delivery: Delivery) -> str:
-    from hfgateway.v1.callback_service_pb2 import DeliveryState
-
-    outcome = DeliveryState.Name(delivery.state).removeprefix("DELIVERY_STATE_")
+def _outcome(delivery: pb.Delivery) -> str:
+    outcome = pb.DeliveryState.Name(delivery.state).removeprefix("DELIVERY_STATE_")
     if delivery.problem:
         outcome += f": {_problem(delivery.problem, delivery.http_status)}"
     if delivery.HasField("next_attempt_time"):
@@ -161,7 +154,5 @@ def _outcome(delivery: Delivery) -> str:
 
 
 def _problem(problem: Any, status: int) -> str:
-    from hfgateway.v1.callback_service_pb2 import DeliveryProblem
-
-    name = DeliveryProblem.Name(problem).removeprefix("DELIVERY_PROBLEM_").lower().replace("_", " ")
+    name = pb.DeliveryProblem.Name(problem).removeprefix("DELIVERY_PROBLEM_").lower().replace("_", " ")
     return f"{name} {status}" if status else name

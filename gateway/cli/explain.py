@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
 from gateway.cli.progress import json_option, print_json
-
-if TYPE_CHECKING:
-    from hfgateway.v1.generation_service_pb2 import GenerationEvent
+from hfgateway.v1.generation_pb2 import ChangeSource
+from hfgateway.v1.generation_service_pb2 import GenerationEvent
 
 
 @click.command()
@@ -31,8 +28,6 @@ def explain(connection: Connection, generation_id: str, as_json: bool) -> None:
 
 def _line(event: GenerationEvent) -> str:
     """Format an event for a terminal. Changes are marked with their revision."""
-    from hfgateway.v1.generation_pb2 import ChangeSource
-
     moment = event.time.ToDatetime().isoformat(sep=" ", timespec="milliseconds")
     mark = f"#{event.revision}" if event.revision else ""
     source = ChangeSource.Name(event.source).removeprefix("CHANGE_SOURCE_").lower()

@@ -48,7 +48,10 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     except DeadlineExceeded:
         if timeout is None:
             raise
-        say_still_running(generation, timeout)
+        echo(f"Still running after {timeout:g} s (exit code {exits.of_generation(generation)}).", err=True)
+        if key := generation.idempotency_key:
+            echo(f"Idempotency key: {key} (with another key it would be charged again)", err=True)
+        echo(watch_advice(generation.id), err=True)
     return generation
 
 
@@ -70,14 +73,6 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
         elif path is not None:
             echo(str(path), err=True)
     return exits.NOT_SAVED if save is not None and completed and None in paths else exits.of_generation(generation)
-
-
-def say_still_running(generation: Generation, seconds: float) -> None:
-    """Print that the generation continues, its key, and the command that goes on watching."""
-    echo(f"Still running after {seconds:g} s (exit code {exits.of_generation(generation)}).", err=True)
-    if generation.idempotency_key:
-        echo(f"Idempotency key: {generation.idempotency_key} (with another key it would be charged again)", err=True)
-    echo(watch_advice(generation.id), err=True)
 
 
 def watch_advice(generation_id: str) -> str:

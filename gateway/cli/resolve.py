@@ -29,6 +29,8 @@ def resolve(
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """
+    from hfgateway_client import state_name
+
     if sum((as_request is not None, lost, resubmit)) != 1 or (may_charge_twice and not resubmit):
         raise click.UsageError("use exactly one of --as-request, --lost and --resubmit")
     if as_request is not None and len(ids) > 1:
@@ -41,12 +43,6 @@ def resolve(
             request.lost.SetInParent()
         else:
             request.resubmit.may_charge_twice = may_charge_twice
-        _resolve(operator, request)
+        generation = operator.ask(lambda admin: admin.ResolveGeneration, request).generation
+        echo(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())
     return 0
-
-
-def _resolve(operator: Operator, request: pb.ResolveGenerationRequest) -> None:
-    from hfgateway_client import state_name
-
-    generation = operator.ask(lambda admin: admin.ResolveGeneration, request).generation
-    echo(f"{generation.id} {state_name(generation)} {generation.upstream.request_id}".rstrip())

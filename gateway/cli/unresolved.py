@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from gateway.cli.operator import Operator, operator_options
@@ -41,12 +43,7 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
 def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
     """Set the outcome of the character that TENANT requested with KEY."""
     request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
-    if (as_character is None) is not not_taken:
-        raise click.UsageError("say one of --as-character and --not-taken")
-    if as_character is not None:
-        request.character_id = as_character
-    else:
-        request.not_taken.SetInParent()
+    _set_outcome(request, "character", as_character, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveCharacter, request)
     print("resolved")
     return 0
@@ -61,12 +58,16 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
 def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
     """Set the outcome of the message to an agent that TENANT sent with KEY."""
     request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
-    if (as_message is None) is not not_taken:
-        raise click.UsageError("say one of --as-message and --not-taken")
-    if as_message is not None:
-        request.message_id = as_message
-    else:
-        request.not_taken.SetInParent()
+    _set_outcome(request, "message", as_message, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveMessage, request)
     print("resolved")
     return 0
+
+
+def _set_outcome(request: Any, kind: str, found: str | None, *, not_taken: bool) -> None:
+    if (found is None) is not not_taken:
+        raise click.UsageError(f"say one of --as-{kind} and --not-taken")
+    if found is not None:
+        setattr(request, f"{kind}_id", found)
+    else:
+        request.not_taken.SetInParent()

@@ -153,14 +153,13 @@ async def _followed(
     gateway: GatewayPort, generation: Generation, arguments: Mapping[str, Any], report: Report
 ) -> ToolResult:
     """Wait for a generation, and return its state. An end without outputs is an error, so that the model can react."""
+    wait = arguments.get("wait_seconds", DEFAULT_WAIT)
+    generation, refused = await _follow(gateway, generation, wait, report)
     interrupted = ""
-    try:
-        generation = await _follow(gateway, generation, arguments.get("wait_seconds", DEFAULT_WAIT), report)
-    except _InterruptedError as interruption:
-        generation = interruption.generation
-        if not interruption.refused.repeatable:
-            return refusal(interruption.refused, f"The generation {generation.id} continues.")
-        interrupted = f"Watching was interrupted: {render.failure_line(interruption.refused.failure)}"
+    if refused is not None:
+        if not refused.repeatable:
+            return refusal(refused, f"The generation {generation.id} continues.")
+        interrupted = f"Watching was interrupted: {render.failure_line(refused.failure)}"
     content = {"generation": render.as_json(generation)}
     if generation.done and generation.state != generation_pb2.GENERATION_STATE_COMPLETED:
         return _ended(generation, content)
@@ -221,21 +220,14 @@ def key_of(given: GenerationInput) -> str:
     return f"mcp-{hashlib.sha256(content.encode()).hexdigest()}"
 
 
-class _InterruptedError(Exception):
-    """A watch failed. Holds the last known state of the generation, and the reason."""
-
-    def __init__(self, generation: Generation, refused: RefusedError) -> None:
-        super().__init__()
-        self.generation = generation
-        self.refused = refused
-
-
-async def _follow(gateway: GatewayPort, generation: Generation, seconds: float, report: Report) -> Generation:
-    """Return the generation when it is done, or its last known state after that time. Raises _InterruptedError."""
+async def _follow(
+    gateway: GatewayPort, generation: Generation, seconds: float, report: Report
+) -> tuple[Generation, RefusedError | None]:
+    """Return the generation when it is done, or its last known state after that time, and why the watch failed."""
     progress = _Progress(report)
     await progress.report(generation, generation.forecast if generation.HasField("forecast") else None)
     if generation.done or not seconds:
-        return generation
+        return generation, None
     try:
         async with asyncio.timeout(seconds) as limit, aclosing(gateway.watch(generation)) as news:
             async for seen in news:
@@ -250,8 +242,8 @@ async def _follow(gateway: GatewayPort, generation: Generation, seconds: float, 
         if not limit.expired():
             raise
     except RefusedError as refused:
-        raise _InterruptedError(generation, refused) from None
-    return generation
+        return generation, refused
+    return generation, None
 
 
 class _Progress:
