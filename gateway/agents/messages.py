@@ -27,6 +27,7 @@ stays open until its message is found or an operator resolves it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -132,8 +133,11 @@ class Messages:
                 log.error("Higgsfield returned a message that belongs to another key", extra=fields)
                 raise _unresolved(record)
             case NotTaken(failure):
-                if failure.reason is Reason.SESSION_BUSY and (message := await self._sent_twice(record, text)):
-                    return message
+                if failure.reason is Reason.SESSION_BUSY:
+                    # The message may keep the session busy itself, because a proxy sent it twice.
+                    with suppress(GatewayError):
+                        if message := await self._find(record, text):
+                            return message
                 await self._until_stored(self._store.free_agent_key, record)
                 raise GatewayError(failure)
             case NoAnswer(failure):
@@ -178,13 +182,6 @@ class Messages:
             raise _unresolved(record, response)
         log.info("a message whose response was lost was found", extra=_log_fields(record, message.id))
         return message
-
-    async def _sent_twice(self, record: KeyRecord, text: str) -> Message | None:
-        """Return the message if it keeps the session busy itself, because a proxy sent it twice."""
-        try:
-            return await self._find(record, text)
-        except GatewayError:
-            return None
 
     async def _find(self, record: KeyRecord, text: str) -> Message | None:
         """Find the message in the session and bind the key to it; None if it is not there."""

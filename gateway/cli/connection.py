@@ -141,45 +141,42 @@ def client_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="HOST:PORT",
         help="The address of the gateway.",
     )
-    return connection_options(address, "The API key.")(command)
+    return connection_options(command, address, "The API key.")
 
 
-def connection_options(address_option: Decorator, key_help: str) -> Decorator:
-    """Return a decorator that adds an option for the address, and those for the key and for TLS."""
+def connection_options(command: Callable[..., Any], address_option: Decorator, key_help: str) -> Callable[..., Any]:
+    """Add an option for the address, and those for the key and for TLS."""
 
-    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
-        @address_option
-        @click.option("--api-key", envvar="HFGATEWAY_API_KEY", show_envvar=True, metavar="KEY", help=key_help)
-        @click.option("--tls", is_flag=True, help="Use TLS, and trust the public authorities.")
-        @click.option(
-            "--tls-ca",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            metavar="FILE",
-            help="Use TLS, and trust this authority (a PEM file).",
-        )
-        @click.option("--insecure", is_flag=True, help="Send the API key to another machine without TLS.")
-        @functools.wraps(command)
-        def with_connection(
-            *arguments: Any,
-            address: str,
-            api_key: str | None,
-            tls: bool,
-            tls_ca: Path | None,
-            insecure: bool,
-            **options: Any,
-        ) -> Any:
-            from hfgateway_client.configuration import checked_key, require_secrecy
+    @address_option
+    @click.option("--api-key", envvar="HFGATEWAY_API_KEY", show_envvar=True, metavar="KEY", help=key_help)
+    @click.option("--tls", is_flag=True, help="Use TLS, and trust the public authorities.")
+    @click.option(
+        "--tls-ca",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Use TLS, and trust this authority (a PEM file).",
+    )
+    @click.option("--insecure", is_flag=True, help="Send the API key to another machine without TLS.")
+    @functools.wraps(command)
+    def with_connection(
+        *arguments: Any,
+        address: str,
+        api_key: str | None,
+        tls: bool,
+        tls_ca: Path | None,
+        insecure: bool,
+        **options: Any,
+    ) -> Any:
+        from hfgateway_client.configuration import checked_key, require_secrecy
 
-            try:
-                key = checked_key((api_key or "").strip())
-                if address and key and not (tls or tls_ca or insecure):
-                    require_secrecy(address)
-            except ValueError as error:
-                raise click.UsageError(
-                    str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")
-                ) from None
-            return command(*arguments, connection=Connection(address, key, tls, tls_ca, insecure), **options)
+        try:
+            key = checked_key((api_key or "").strip())
+            if address and key and not (tls or tls_ca or insecure):
+                require_secrecy(address)
+        except ValueError as error:
+            raise click.UsageError(
+                str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")
+            ) from None
+        return command(*arguments, connection=Connection(address, key, tls, tls_ca, insecure), **options)
 
-        return with_connection
-
-    return decorate
+    return with_connection

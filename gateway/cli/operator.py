@@ -151,4 +151,4 @@ def operator_options(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_operator(*arguments: Any, connection: Connection, **options: Any) -> Any:
         return command(*arguments, operator=Operator(connection), **options)
 
-    return connection_options(address, "For --admin-server: an API key with the scope admin.")(with_operator)
+    return connection_options(with_operator, address, "For --admin-server: an API key with the scope admin.")

@@ -14,7 +14,7 @@ from gateway.characters.service import Characters
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.budgets import Budgets
 from gateway.generations.limits import Limited
-from gateway.generations.model import Generation, GenerationId
+from gateway.generations.model import GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
 from gateway.generations.stores import UsageStore
@@ -57,7 +57,17 @@ class AdminHandlers:
 
     async def resolve_generation(self, request: pb.ResolveGenerationRequest, _: Call) -> bytes:
         """Resolve an UNCERTAIN generation."""
-        generation = await self._resolve(GenerationId(required(request.id)), request)
+        generation_id = GenerationId(required(request.id))
+        match request.WhichOneof("resolution"):
+            case "request_id":
+                generation = await self.resolver.as_request(generation_id, request.request_id)
+            case "lost":
+                generation = await self.resolver.lost(generation_id)
+            case "resubmit":
+                twice = request.resubmit.may_charge_twice
+                generation = await self.resolver.resubmit(generation_id, may_charge_twice=twice)
+            case _:
+                raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
         return wire.embedded(GENERATION, wire.shown(generation, include_input=False))
 
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
@@ -192,17 +202,6 @@ class AdminHandlers:
                     )
                 number, previous = entry.sequence + 1, entry.hash
             await asyncio.sleep(0)
-
-    async def _resolve(self, generation_id: GenerationId, request: pb.ResolveGenerationRequest) -> Generation:
-        match request.WhichOneof("resolution"):
-            case "request_id":
-                return await self.resolver.as_request(generation_id, request.request_id)
-            case "lost":
-                return await self.resolver.lost(generation_id)
-            case "resubmit":
-                twice = request.resubmit.may_charge_twice
-                return await self.resolver.resubmit(generation_id, may_charge_twice=twice)
-        raise invalid_field("resolution", "is required: one of request_id, lost, resubmit")
 
 
 def _outcome(resolution: str | None, found: str, field: str) -> str | None:

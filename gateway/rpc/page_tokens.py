@@ -38,11 +38,9 @@ def read_resume_token(token: str, wanted: bytes) -> Position | None:
     if not token:
         return None
     content = decoded(token)
-    if content is None or len(content) < _RESUME.size:
+    if content is None or len(content) < _RESUME.size or content[0] != _VERSION:
         raise invalid_field("resume_token", "was not issued by this gateway")
-    version, of_filter, epoch, position, settled = _RESUME.unpack_from(content)
-    if version != _VERSION:
-        raise invalid_field("resume_token", "was not issued by this gateway")
+    _, of_filter, epoch, position, settled = _RESUME.unpack_from(content)
     if of_filter != wanted:
         raise invalid_field("resume_token", "belongs to another filter")
     presented = None if settled else content[_RESUME.size :].decode("ascii", "replace")
