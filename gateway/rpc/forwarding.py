@@ -261,8 +261,8 @@ def passed(error: grpc.aio.AioRpcError) -> Exception:
     details = (error.trailing_metadata() or {}).get(STATUS_DETAILS)
     if isinstance(details, bytes):
         return RpcError(code, error.details() or "", tuple(map(_unpacked, Status.FromString(details).details)))
-    if code in {Code.UNAVAILABLE, Code.CANCELLED, Code.UNKNOWN}:
-        return _lost()
+    if code in {Code.UNAVAILABLE, Code.CANCELLED, Code.INTERNAL, Code.UNKNOWN}:
+        return _lost()  # gRPC reports all of these for a stream that was cut off
     return RpcError(code, error.details() or "", ())
 
 

@@ -1,0 +1,50 @@
+"""How a replica reports that its connection to the leader was lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+import grpc.aio
+import pytest
+
+from gateway.errors import GatewayError
+from gateway.rpc.call import Call
+from gateway.rpc.forwarding import ToLeader
+from tests.support.addresses import free_address
+
+METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
+
+
+@pytest.fixture
+async def leader() -> AsyncIterator[str]:
+    """The address of a proxy that ends each call with the code that its request names, and no details."""
+
+    async def end(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        await context.abort(grpc.StatusCode[request.decode()], "the stream was reset")
+        raise AssertionError
+
+    class Anything(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
+        def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(end)
+
+    server = grpc.aio.server(handlers=[Anything()])
+    address = free_address()
+    server.add_insecure_port(address)
+    await server.start()
+    yield address
+    await server.stop(None)
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"])
+async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(leader: str, code: str) -> None:
+    ended: list[str] = []
+    to_leader = ToLeader(lambda: leader, grpc.aio.insecure_channel, "secret", ended.append)
+    try:
+        with pytest.raises(GatewayError) as raised:
+            await to_leader.unary(METHOD, code.encode(), Call(METHOD, 30.0))
+    finally:
+        await to_leader.close()
+    failure = raised.value.failure
+    assert (failure.reason.name, failure.retryable) == ("GATEWAY_UNAVAILABLE", True)
+    assert ended == ["UNAVAILABLE"]
