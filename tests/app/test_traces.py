@@ -34,6 +34,7 @@ TRACE, PARENT = (bytes.fromhex(part) for part in CALLER.split("-")[1:3])
 SUBMIT = "hfgateway.v1.GenerationService/SubmitGeneration"
 WEBHOOK = "POST /webhooks/higgsfield/{token}"
 GENERATED = "generate_content higgsfield-ai/soul/standard"
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PROMPT = "a lighthouse at dusk"
 
 
@@ -104,9 +105,11 @@ async def test_a_trace_leads_from_the_caller_to_the_end(
     tmp_path: Path, collector: Collector, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    async with run(tmp_path, TRACES="otlp", **public_url()) as running:
+    signed = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+    async with run(tmp_path, TRACES="otlp", **signed, **public_url()) as running:
         generation_id = await submit(running)
         await running.start_running(generation_id)
+        running.plan(on="status", kind="503", times=20)  # no poll finds its end before the webhook does
         await running.finish(generation_id)
         submission, ended, webhook = [await collector.span(name) for name in (SUBMIT, GENERATED, WEBHOOK)]
         parts = {name: await collector.span(name) for name in ("store submission", "POST submit")}
