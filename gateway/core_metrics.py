@@ -71,7 +71,7 @@ def _register_accounts(core: Core, telemetry: Telemetry) -> None:
         return {name: name in names for name in admissions.accounts.by_name}
 
     for name, help_text, read in (
-        ("refused", "1 if Higgsfield's newest response refused its credentials", refused),
+        ("refused", "1 if Higgsfield's newest response refused the account's credentials, else 0", refused),
         ("running", "Outputs that may be running at Higgsfield", of_each(lambda one: one.running)),
         ("waiting", "Generations that wait for their turn", of_each(lambda one: one.waiting)),
         (

@@ -5,6 +5,7 @@ The methods are described where the ports are.
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -48,16 +49,16 @@ ROWS_FOR_A_PAGE = 5_000
 """Rows that one call of `page` examines at most."""
 
 
-class StoreReads:
+class StoreReads(ABC):
     """What an engine supplies. All methods raise StoreError."""
 
+    @abstractmethod
     async def _rows(self, name: str, /, **values: object) -> Sequence[Row]:
         """Return the rows that a statement reads; `values` are its parameters."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _array(self, values: Sequence[str]) -> object:
         """Return a list as a parameter of a statement."""
-        raise NotImplementedError
 
     async def _one(self, name: str, /, **values: object) -> Row | None:
         """Return the first row that a statement reads; None if there is none."""
