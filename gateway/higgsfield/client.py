@@ -316,8 +316,8 @@ class HiggsfieldClient:
     ) -> Answer:
         """Make one request with a total timeout. After it the socket is read once more before the call fails.
 
-        Failpoints use its `name`; `about` is the generation whose timeline records it. By default a
-        body is JSON. Raises httpx.TransportError.
+        Failpoints use its `name`; `about` is the generation whose timeline records it. Without `headers`, a body is
+        JSON. Raises httpx.TransportError.
         """
         if headers is None:
             headers = JSON if body else {}
