@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.access.scopes import Scope
 from gateway.app import Gateway
-from gateway.audit import chained
+from gateway.audit import Entry, chained
 from gateway.config import SettingError, read_settings
+from gateway.core import Core
 from gateway.generations.model import GenerationId, Spec
 from gateway.rpc.forwarding import READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
@@ -183,6 +184,13 @@ async def test_any_replica_serves_the_operator(
     admin = {"HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:0", "HFGATEWAY_AUDIT": "on"}
     listing = admin_pb.ListApiKeysRequest()
 
+    async def audited(core: Core, entries: int) -> Sequence[Entry]:
+        """Wait for entries: a gateway records its start beside its first calls."""
+        async with asyncio.timeout(PATIENCE):
+            while len(found := await core.store.audit.audit_entries(1, 9)) < entries:
+                await asyncio.sleep(0.01)
+        return found
+
     async def keys(address: str, *metadata: tuple[str, str]) -> list[str] | str:
         async with grpc.aio.insecure_channel(address) as channel:
             try:
@@ -192,6 +200,7 @@ async def test_any_replica_serves_the_operator(
         return [key.tenant for key in listed.api_keys]
 
     async with gateways(settings, admin, admin) as (first, second):
+        await audited(first._core, 1)
         _, secret = await first.access.create_key("operators", "", [Scope.ADMIN])
         with_key = ("authorization", f"Bearer {secret}")
         await eventually(lambda: bool(second.access.listed()))
@@ -211,7 +220,7 @@ async def test_any_replica_serves_the_operator(
         await eventually(lambda: second._replica is None and admin_pointer(second._settings.store).exists())
         assert admin_pointer(second._settings.store).read_text() == second._ports._socket
         assert await keys(second.admin_address, with_key) == ["operators"]
-        entries = await second._core.store.audit.audit_entries(1, 9)
+        entries = await audited(second._core, 3)
         assert [entry.sequence for entry in entries] == [1, 2, 3]
         assert chained(entries[1].hash, 3, entries[2].text) == entries[2].hash  # the next leader continues the chain
 
