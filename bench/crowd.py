@@ -160,9 +160,10 @@ async def _watchable(submit: Any, get: Any) -> bytes:
     answer: Awaitable[bytes] = submit(with_key(model_submission()))
     generation = pb.SubmitGenerationResponse.FromString(await answer).generation
     name = pb.GetGenerationRequest(id=generation.id).SerializeToString()
-    while generation.state != generation_pb2.GENERATION_STATE_IN_PROGRESS:
-        await asyncio.sleep(LOOK_EVERY)
-        generation = pb.GetGenerationResponse.FromString(await get(name)).generation
+    async with asyncio.timeout(processes.READY_WITHIN):
+        while generation.state != generation_pb2.GENERATION_STATE_IN_PROGRESS:
+            await asyncio.sleep(LOOK_EVERY)
+            generation = pb.GetGenerationResponse.FromString(await get(name)).generation
     request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision - 1)
     content: bytes = request.SerializeToString()
     return content

@@ -1,0 +1,59 @@
+"""Bounds the work that the most frequent calls cause, so that it does not grow unnoticed.
+
+The measure is the number of the gateway's own functions that run in the event loop. It hardly depends on the machine,
+unlike processor time, which `make bench` measures.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import gateway
+from tests.support.running import soul
+from tests.support.timeline import run_timed
+
+SOURCE = str(Path(gateway.__file__).parent)
+SANDBOX = str(Path(SOURCE, "sandbox"))
+CALLS = 20
+
+
+@contextmanager
+def functions_called() -> Iterator[Counter[str]]:
+    """Count the functions of the gateway that are called in this thread, by name. A resumed coroutine counts again."""
+    calls: Counter[str] = Counter()
+
+    def count(frame: FrameType, event: str, _: Any) -> None:
+        code = frame.f_code
+        if event == "call" and code.co_filename.startswith(SOURCE) and not code.co_filename.startswith(SANDBOX):
+            calls[code.co_qualname] += 1
+
+    sys.setprofile(count)
+    try:
+        yield calls
+    finally:
+        sys.setprofile(None)
+
+
+async def check_cost(call: Callable[[int], Awaitable[object]], most: float) -> None:
+    """Fail if a call causes more function calls than `most`, and list those that are called most often."""
+    await call(0)  # fills caches
+    with functions_called() as calls:
+        for number in range(1, CALLS + 1):
+            await call(number)
+    listed = "\n".join(f"{count / CALLS:6.1f} {name}" for name, count in calls.most_common(100))
+    assert calls.total() <= most * CALLS, f"{calls.total() / CALLS:.1f} calls:\n{listed}"
+
+
+async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
+    async with run_timed(tmp_path) as running:
+        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 670)
+
+
+async def test_a_status_call_calls_few_functions(tmp_path: Path) -> None:
+    async with run_timed(tmp_path) as running:
+        fox = await running.submit(soul("a fox"))
+        await check_cost(lambda _: running.get(fox.id), 82)
