@@ -151,4 +151,4 @@ def upstream_unavailable(message: str, *, retry_after: float | None = 5.0, respo
 def printable(text: str, limit: int = 500) -> str:
     """Make untrusted text safe to show: replace control characters, and cut it after `limit` characters."""
     cut = text if len(text) <= limit else text[:limit] + "…"
-    return "".join(c if c.isprintable() else " " for c in cut)
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else " " for c in cut)

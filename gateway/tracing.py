@@ -1,7 +1,7 @@
 """The port of traces. A call that is traced has a current span; in any other call, nothing here has an effect."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Protocol
 
@@ -51,14 +51,17 @@ def trace_id(traceparent: str) -> str:
     return traceparent[3:35]
 
 
-@contextmanager
-def step(name: str) -> Iterator[None]:
+def step(name: str) -> AbstractContextManager[None]:
     """Make a part of the current span that is as long as the block. Without a current span, do nothing."""
     parent = current.get()
-    if parent is None:
-        yield
-        return
-    span = parent.child(name)
+    return _NO_STEP if parent is None else _step(parent.child(name))
+
+
+_NO_STEP = nullcontext()
+
+
+@contextmanager
+def _step(span: Span) -> Iterator[None]:
     token = current.set(span)
     error = ""
     try:

@@ -167,7 +167,7 @@ class Messages:
         async def again() -> bool:
             return await once() or await self._store.agent_key(record.tenant, record.key) == record
 
-        return await confirmed(once, again)
+        return await confirmed(once(), again)
 
     async def _look_up(self, record: KeyRecord, text: str, response: Any = None) -> Message:
         """Return the message if it is in the session now. Raises SUBMISSION_UNRESOLVED.

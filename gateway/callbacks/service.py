@@ -280,7 +280,7 @@ class TenantCallbacks:
         async def once() -> None:
             await self._store.change_callback(callback, due)
 
-        await confirmed(once, once)
+        await confirmed(once(), once)
 
     def _queue(self, tenant: str, callback_id: str) -> CallbackQueue:
         queue = self._dispatcher.queues.get(callback_id)

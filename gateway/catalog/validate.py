@@ -140,6 +140,6 @@ def _shown(value: Any) -> str:
 
 def _size(value: object) -> int:
     """Count the values in a value, including itself."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return 1 + sum(map(_size, value.values()))
     return 1 + sum(map(_size, value)) if isinstance(value, list) else 1

@@ -22,6 +22,8 @@ SHOWN_AFTER = 15.0
 NO_SUCH = "no such character"
 ID_LENGTHS = range(32, 46)
 """The lengths of a UUID in any of its forms: 32 digits, up to `urn:uuid:` with hyphens."""
+NAMED = ".custom_reference_id"
+"""The end of the path of the parameter in which models take a character."""
 VERSIONS = {SoulVersion.V1: "Soul 1", SoulVersion.V2: "Soul 2", SoulVersion.CINEMA: "Soul Cinema"}
 
 
@@ -126,9 +128,8 @@ class Registry:
         elif isinstance(given, ModelInput):
             named = (
                 text
-                for at, text in _texts(given.parameters, "")
-                if at.endswith(".custom_reference_id")
-                or (len(text) in ID_LENGTHS and plain_id(text) in self._by_character)
+                for at, text in _ids(given.parameters, "")
+                if at.endswith(NAMED) or plain_id(text) in self._by_character
             )
         used = next(iter(named), None)
         return None if used is None else self.account_of(tenant, plain_id(used))
@@ -173,10 +174,10 @@ class Registry:
         if isinstance(given, SoulInput):
             named, version = [("input.soul.character_id", given.character_id)], given.version
         elif isinstance(given, ModelInput):
-            texts = list(_texts(given.parameters, "input.model.parameters"))
-            if foreign := [at for at, text in texts if self._is_foreign(tenant, text)]:
+            ids = list(_ids(given.parameters, "input.model.parameters"))
+            if foreign := [at for at, text in ids if self._is_foreign(tenant, text)]:
                 return [Violation(at, NO_SUCH) for at in foreign]
-            named = [(at, text) for at, text in texts if at.endswith(".custom_reference_id")]
+            named = [(at, text) for at, text in ids if at.endswith(NAMED)]
         else:
             return []
         reasons = ((at, self._refusal(tenant, plain_id(name) or name, version)) for at, name in named if name)
@@ -184,8 +185,6 @@ class Registry:
 
     def _is_foreign(self, tenant: str, text: str) -> bool:
         """Return whether a text is the id of another tenant's character: endpoints may name it in unknown fields."""
-        if len(text) not in ID_LENGTHS:
-            return False
         try:
             creation = self._creation_of(str(UUID(text)))
         except ValueError:
@@ -224,13 +223,10 @@ class Registry:
         return None if creation is None or self._accounts.name_of(creation.account) is None else creation
 
 
-def _texts(value: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and value of each text in parameters, at any depth."""
-    if isinstance(value, str):
-        yield at, value
-    elif isinstance(value, Mapping):
-        for name, inner in value.items():
-            yield from _texts(inner, f"{at}.{name}")
-    elif isinstance(value, list):
-        for index, inner in enumerate(value):
-            yield from _texts(inner, f"{at}[{index}]")
+def _ids(values: Mapping[str, Any] | list[Any], at: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and value of each text in parameters that may be an id of a character, at any depth."""
+    for name, value in values.items() if isinstance(values, Mapping) else enumerate(values):
+        may_be_id = isinstance(value, str) and (len(value) in ID_LENGTHS or name == "custom_reference_id")
+        if may_be_id or isinstance(value, dict | list):
+            inner = f"{at}[{name}]" if isinstance(name, int) else f"{at}.{name}"
+            yield from [(inner, value)] if may_be_id else _ids(value, inner)

@@ -6,6 +6,7 @@ import random
 import struct
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from gateway.concurrency import Signal, give
 from gateway.generations.model import Moment, Steady, Wall
@@ -16,12 +17,8 @@ DISAGREEMENT = 60.0
 SETTLED = 900.0
 """Seconds after a jump of the wall clock after which the two clocks count as agreeing again."""
 
-_awake_or_not = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def since_boot() -> float:
-    """Return the machine's monotonic clock; if available, one that goes on while the machine is suspended."""
-    return time.clock_gettime(_awake_or_not)
+since_boot: Callable[[], float] = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+"""The machine's monotonic clock; if available, one that goes on while the machine is suspended."""
 
 
 class SystemClock:

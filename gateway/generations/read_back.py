@@ -16,13 +16,13 @@ from gateway.generations.stores import Claim, Claimed, ClaimStore, GenerationSto
 T = TypeVar("T")
 
 
-async def confirmed(write: Callable[[], Awaitable[T]], read_back: Callable[[], Awaitable[T]]) -> T:
+async def confirmed(write: Awaitable[T], read_back: Callable[[], Awaitable[T]]) -> T:
     """Await a write, and `read_back` if its outcome is unknown. Raises UnknownCommitError if that fails, too.
 
     A StoreError of `read_back` says nothing about the first write.
     """
     try:
-        return await write()
+        return await write
     except UnknownCommitError as unknown:
         try:
             return await read_back()
@@ -33,17 +33,14 @@ async def confirmed(write: Callable[[], Awaitable[T]], read_back: Callable[[], A
 async def claim(claims: ClaimStore, wanted: Claim) -> Claimed:
     """Store a claim; see `ClaimStore.claim`."""
 
-    async def once() -> Claimed:
-        return await claims.claim(wanted)
-
     async def again() -> Claimed:
         try:
-            return await once()
+            return await claims.claim(wanted)
         except (LimitExceededError, UnpricedError) as refused:
             # The first commit may still come, so the refusal must not be shown.
             raise UnconfirmedError from refused
 
-    return await confirmed(once, again)
+    return await confirmed(claims.claim(wanted), again)
 
 
 async def save(generations: GenerationStore, before: Generation, after: Generation, step: str) -> bool:
@@ -52,10 +49,7 @@ async def save(generations: GenerationStore, before: Generation, after: Generati
     False also if another write has followed, so that it cannot be seen any more by whom `after` was stored.
     """
 
-    async def once() -> bool:
-        return await generations.save(before, after, step)
-
     async def again() -> bool:
-        return await once() or await generations.any(after.id) == after
+        return await generations.save(before, after, step) or await generations.any(after.id) == after
 
-    return await confirmed(once, again)
+    return await confirmed(generations.save(before, after, step), again)

@@ -346,7 +346,9 @@ class Generations(Reads):
             assert marked is not None
             generation = marked
         asked_for = fingerprint(submission.given, submission.outputs_ttl)
-        request = replace(prepared.request, headers={**submission.headers, **prepared.request.headers})
+        request = prepared.request
+        if submission.headers:
+            request = replace(request, headers={**submission.headers, **request.headers})
         return Claim(generation, request, asked_for, self._budgets.demand(moment))
 
     async def _may_wait(self, claim: Claim, submission: Submission) -> None:

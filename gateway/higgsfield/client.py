@@ -44,7 +44,7 @@ from gateway.higgsfield.errors import (
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import parse, parse_object, rest_of
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
-from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status
+from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status, uuid_of
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.request_context import Gate, send_gate, sending
 
@@ -55,7 +55,6 @@ LARGEST_CATALOG = 8 << 20
 """The most bytes of a catalog. One response has hundreds of models with their schemas."""
 CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
-_REQUEST_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 JSON = {"content-type": "application/json"}
 OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 """Receives the name of each call, its generation if it has one, and its outcome."""
@@ -449,7 +448,10 @@ def certain_until_asked(gate: Gate) -> Iterator[None]:
 
 def _plain_id(request_id: str) -> str:
     """Return an id that is safe in a path. Raises ValueError if it is not a request id."""
-    return request_id if _REQUEST_ID.fullmatch(request_id) else str(UUID(request_id))
+    plain = uuid_of(request_id)
+    if plain is None:
+        raise ValueError("not a request id")
+    return plain
 
 
 def _target(path: str, query: str) -> str:

@@ -39,6 +39,7 @@ _MEDIA = {
 LAST_MOMENT = 253_402_300_799.0
 """The end of the year 9999. A Timestamp cannot hold later times."""
 _DATE = TypeAdapter(datetime)
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}")
 
 
@@ -172,6 +173,8 @@ def failure_of(state: State | None, error: object, secrets: tuple[str, ...]) -> 
 
 def uuid_of(value: object) -> str | None:
     """Return a UUID in its usual form; None if the value is none."""
+    if isinstance(value, str) and _UUID.fullmatch(value):
+        return value
     try:
         return str(UUID(value)) if isinstance(value, str) else None
     except ValueError:

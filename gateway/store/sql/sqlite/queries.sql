@@ -354,6 +354,10 @@ SELECT items, fetched_at, fetch_time FROM catalogs WHERE account = :account AND 
 :kind = 'tenant' OR (:kind = 'key' AND key_id = :name)
 OR (:kind = 'label' AND EXISTS (SELECT 1 FROM json_each(labels) WHERE key = :name AND value = :value));
 
+-- name: is_limited
+-- Check whether a tenant has any limits.
+SELECT 1 FROM limits WHERE tenant = :tenant;
+
 -- name: read_limits_of
 -- Read the limits that apply to some subjects of a tenant, and their use.
 SELECT * FROM limits WHERE tenant = :tenant AND subject IN (SELECT value FROM json_each(:subjects));
