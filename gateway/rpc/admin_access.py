@@ -7,7 +7,7 @@ from gateway.rpc.chain import Chain
 class AddressChain(Chain):
     """Guards the calls on the address of AdminService."""
 
-    def identify(self, method: str, authorization: str) -> Identity:
+    def identify(self, rpc: str, authorization: str) -> Identity:
         """Return the caller, who needs the scope admin. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
         assert self.access is not None
         return self.access.identify_admin(authorization)
@@ -16,6 +16,6 @@ class AddressChain(Chain):
 class ReplicasChain(AddressChain):
     """Guards the calls that replicas forward. Those from the operator's socket of a replica have no credentials."""
 
-    def identify(self, method: str, authorization: str) -> Identity:
+    def identify(self, rpc: str, authorization: str) -> Identity:
         """Return the caller. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
-        return super().identify(method, authorization) if authorization else OPERATOR
+        return super().identify(rpc, authorization) if authorization else OPERATOR

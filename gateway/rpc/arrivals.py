@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from gateway.errors import invalid_field
 from gateway.rpc import call_limits
 
 T = TypeVar("T")
@@ -18,7 +19,7 @@ class Arrivals:
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, arrival: Awaitable[T]) -> T:
-        """Return the result of `arrival`. Raises TimeoutError after BODY_WITHIN seconds."""
+        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_WITHIN seconds."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._since[task] = loop.time()
@@ -29,7 +30,7 @@ class Arrivals:
         except asyncio.CancelledError:
             if task in self._since or task.uncancel():
                 raise
-            raise TimeoutError from None
+            raise invalid_field("request", f"did not arrive within {call_limits.BODY_WITHIN:g} s") from None
         finally:
             self._since.pop(task, None)
 

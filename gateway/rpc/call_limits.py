@@ -249,10 +249,15 @@ class MethodLimit:
     refused: Callable[[], None]
     behind: Callable[[], float] | None
 
-    async def enter(self, identity: Identity) -> "Place":
-        """Take a place for a call, after queued ones. Raises GATEWAY_OVERLOADED."""
+    def take(self, identity: Identity) -> "Place | None":
+        """Take a place for a call if it need not queue; None otherwise. Raises GATEWAY_OVERLOADED."""
         if self.behind is not None and self.behind() > LATE:
             raise self.refusal(_LATE)
+        holder = self.pool.holder(identity)
+        return Place(self, self.pool, holder) if not holder.queue and holder.take() else None
+
+    async def queue(self, identity: Identity) -> "Place":
+        """Take a place for a call, after queued ones. Raises GATEWAY_OVERLOADED."""
         holder = await self.pool.enter(identity)
         if holder is None:
             raise self.refusal(_FULL)

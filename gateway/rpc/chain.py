@@ -1,5 +1,6 @@
 """The guard around each call, on every transport: it identifies the caller, counts calls and converts exceptions."""
 
+import functools
 import hmac
 import logging
 import secrets
@@ -56,12 +57,14 @@ class Chain:
         self._limits = limits
         self.start_span = start_span
         self.forwarded = forwarded
+        self.reads_headers = bool(forwarded) or start_span is not None
+        """Whether unary calls must be given their headers with `Guard.read`."""
         self.to_leader = False
         """Whether calls may have to be forwarded to a leader, so that they need the caller's credentials."""
 
-    def identify(self, method: str, authorization: str) -> Identity:
-        """Return the caller of a method. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
-        return OPERATOR if self.access is None else self.access.identify(authorization, method.rpartition("/")[2])
+    def identify(self, rpc: str, authorization: str) -> Identity:
+        """Return the caller of an RPC, given by its name. Raises INVALID_CREDENTIALS, NOT_ALLOWED."""
+        return OPERATOR if self.access is None else self.access.identify(authorization, rpc)
 
     def is_replica(self, secret: str) -> bool:
         """Return whether a call with this text was forwarded by a replica."""
@@ -71,7 +74,7 @@ class Chain:
         """Return a factory for the guards of one method's calls."""
         metrics, refusals = self._telemetry.calls(method), self._telemetry.refusals(method)
         limit = None if self._limits is None else self._limits.of_method(method, refusals)
-        return lambda: Guard(self, method, metrics, limit)
+        return functools.partial(Guard, self, method, method.rpartition("/")[2], metrics, limit)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:
         """Convert an exception to the caller's error. A bug is logged, and the caller gets an incident number."""
@@ -97,11 +100,12 @@ class Guard:
     Await `call` first, because no byte of a request may be read for an unknown caller, or without a place.
     """
 
-    __slots__ = ("_chain", "_limit", "_method", "_metrics", "_passed", "_place", "_span", "_start")
+    __slots__ = ("_chain", "_limit", "_method", "_metrics", "_passed", "_place", "_rpc", "_span", "_start")
 
-    def __init__(self, chain: Chain, method: str, metrics: MethodMetrics, limit: MethodLimit | None) -> None:
+    def __init__(self, chain: Chain, method: str, rpc: str, metrics: MethodMetrics, limit: MethodLimit | None) -> None:
         self._chain = chain
         self._method = method
+        self._rpc = rpc
         self._metrics = metrics
         self._limit = limit
         self._place: Place | None = None
@@ -115,7 +119,7 @@ class Guard:
     def read(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
         """Read the headers of a unary call that are configured, and begin its span if calls are traced.
 
-        `system` is the RPC system, such as "grpc".
+        Without `reads_headers`, this does nothing. `system` is the RPC system, such as "grpc".
         """
         if self._chain.forwarded:
             wanted = self._chain.forwarded
@@ -131,23 +135,24 @@ class Guard:
         `peer` is the address of the caller, for log lines; "" for streams, which would have to remember it.
         `replica` is the text with which another replica forwards calls.
         """
-        identity = self._chain.identify(self._method, authorization)
+        chain = self._chain
+        identity = chain.identify(self._rpc, authorization)
         if peer:
             caller.set(Caller(identity.key_name, peer, identity.actor))
         if self._span is not None:
             self._span.set("hfgateway.tenant", identity.tenant)
         if self._limit is not None:
-            self._place = await self._limit.enter(identity)
-        kept = authorization if self._chain.to_leader else ""
+            self._place = self._limit.take(identity) or await self._limit.queue(identity)
+        kept = authorization if chain.to_leader else ""
         return Call(
             self._method,
             remaining,
             identity,
-            self._chain.access,
+            chain.access,
             self._place,
             self._passed,
             kept,
-            bool(replica) and self._chain.is_replica(replica),
+            bool(replica) and chain.is_replica(replica),
         )
 
     def __exit__(
@@ -155,17 +160,15 @@ class Guard:
     ) -> None:
         if self._place is not None:
             self._place.leave()
-        if error is None:
-            self._ended("OK")
-        elif isinstance(error, Exception):
+        wire_form, code = None, "OK"
+        if isinstance(error, Exception):
             wire_form = self._chain.wire_form(error, self._method)
-            self._ended(wire_form.code.name)
-            raise wire_form from (None if wire_form is error else error)
-        else:
-            self._ended("CANCELLED")
-
-    def _ended(self, code: str) -> None:
+            code = wire_form.code.name
+        elif error is not None:
+            code = "CANCELLED"
         self._metrics.end(self._start, code)
         if self._span is not None:
             self._span.set("rpc.response.status_code", code)
             self._span.end(code if code in SERVER_ERRORS else "")
+        if wire_form is not None:
+            raise wire_form from (None if wire_form is error else error)

@@ -5,7 +5,7 @@ is read for an unknown caller, or before the call has a place.
 """
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 import grpc
@@ -16,7 +16,6 @@ from google.rpc.status_pb2 import Status
 
 from gateway import failpoints
 from gateway.errors import invalid_field
-from gateway.rpc import call_limits
 from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
@@ -70,9 +69,11 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         _end_with_a_failpoint(context)
         try:
             with guard() as entered:
-                entered.read("grpc", context.invocation_metadata)
+                if chain.reads_headers:
+                    entered.read("grpc", context.invocation_metadata)
                 call = await _enter(entered, context, context.peer())
-                answer = _serialised(await handler(_decoded(request_class, await _body(context, arrivals)), call))
+                raw = await arrivals.within(context.read())
+                answer = _serialised(await handler(_decoded(request_class, raw), call))
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
@@ -90,7 +91,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
         try:
             with guard() as entered:
                 call = await _enter(entered, context)
-                raw = await _body(context, arrivals)
+                raw = await arrivals.within(context.read())
                 answers = handler(_decoded(request_class, raw), call)
                 call.waits(len(raw))
                 del raw, call, entered
@@ -144,18 +145,10 @@ def _bidi_stream(
     return serve
 
 
-async def _body(context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals) -> Any:
-    """Return the next message of a request. Raises INVALID_INPUT if it does not arrive in time."""
-    try:
-        return await arrivals.within(context.read())
-    except TimeoutError:
-        raise invalid_field("request", f"did not arrive within {call_limits.BODY_WITHIN:g} s") from None
-
-
 async def _requests(
     request_class: type[Message], context: "grpc.aio.ServicerContext[bytes, bytes]", arrivals: Arrivals
 ) -> AsyncIterator[Message]:
-    while (raw := await _body(context, arrivals)) is not grpc.aio.EOF:
+    while (raw := await arrivals.within(context.read())) is not grpc.aio.EOF:
         yield _decoded(request_class, raw)
 
 
@@ -176,7 +169,9 @@ def _serialised(answer: Answer) -> bytes:
     return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
 
-async def _enter(entered: Guard, context: "grpc.aio.ServicerContext[bytes, bytes]", peer: str = "") -> Call:
+def _enter(
+    entered: Guard, context: "grpc.aio.ServicerContext[bytes, bytes]", peer: str = ""
+) -> Coroutine[Any, Any, Call]:
     """Enter a call with its credentials and deadline. Raises as `Guard.call` does."""
     authorization = replica = ""
     for name, value in context.invocation_metadata() or ():
@@ -184,7 +179,7 @@ async def _enter(entered: Guard, context: "grpc.aio.ServicerContext[bytes, bytes
             authorization = value
         elif name == FORWARDED and isinstance(value, str):
             replica = value
-    return await entered.call(authorization, _remaining(context), peer, replica=replica)
+    return entered.call(authorization, _remaining(context), peer, replica=replica)
 
 
 def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | None:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.errors import GatewayError
 from gateway.rpc import call_limits
 from gateway.rpc.arrivals import Arrivals
 
@@ -20,7 +21,7 @@ async def test_every_wait_times_out_including_later_ones(monkeypatch: pytest.Mon
     arrivals = Arrivals()
 
     async def wait() -> None:
-        with pytest.raises(TimeoutError):
+        with pytest.raises(GatewayError, match="did not arrive"):
             await arrivals.within(asyncio.Event().wait())
 
     async with asyncio.timeout(PATIENCE):
