@@ -33,6 +33,7 @@ from gateway.generations.model import (
     State,
     StatusReport,
     Steady,
+    Wall,
     run_time,
 )
 from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, Trust, is_stale
@@ -172,12 +173,8 @@ class Follower:
             if generation.done or self._admission(generation).waiting:
                 self._wakeup.wake()  # the next one may be sent
 
-    async def refresh(self, entry: Entry) -> None:
-        """Read the state of a queued generation for a caller that asks whether it can be canceled.
-
-        Returns when the state is known, and in any case after ASKED_WITHIN.
-        """
-        self.ask(entry)
+    async def known(self, entry: Entry) -> None:
+        """Wait for the state that is being read, and no longer than ASKED_WITHIN."""
         asked = self._asked.get(entry.generation.id)
         if asked is None:
             return
@@ -187,22 +184,29 @@ class Follower:
         finally:
             asked.drop(signal)
 
-    def ask(self, entry: Entry) -> None:
-        """Start to read the state of a queued generation, unless it is fresh or that would delay another step."""
+    def ask(self, entry: Entry) -> bool:
+        """Start to read the state of a queued generation for a caller that asks whether it can be canceled.
+
+        Returns whether it is being read. It is not if it is fresh, or if that would delay another step.
+        """
         generation = entry.generation
-        name, now = generation.id, self._clock.moment().steady
-        if generation.state is not State.QUEUED or not generation.cancelable or name in self._asked:
-            return
-        elapsed = self._running_for(generation)
+        if generation.state is not State.QUEUED or not generation.cancelable:
+            return False
+        name = generation.spec.id
+        if name in self._asked:
+            return True
+        now, wall = self._clock.moment()
+        elapsed = _running_for(generation, wall)
         if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
-            return
+            return False
         if self.stopped_sending or self._polls_of(generation).due or len(self._tasks) >= WORKERS or self._store_rests():
-            return
+            return False
         if name not in self._busy:
             if self._poll_limits[generation.spec.account].acquire(now):
-                return
+                return False
             self._start(name, self._poll(entry))
         self._asked[name] = Signals()
+        return True
 
     def replan(self, generation_id: GenerationId) -> None:
         """Plan a generation again, because its attempt has ended or its credentials have changed."""
@@ -307,7 +311,9 @@ class Follower:
         )
         if generation.state is State.QUEUED and may_check:
             self._paces.spare_start_checks -= bool(entry.start_checks)
-            left = self._paces.starts_after(generation.spec.model_id) - self._running_for(generation)
+            left = self._paces.starts_after(generation.spec.model_id) - _running_for(
+                generation, self._clock.moment().wall
+            )
             entry.start_check_at = self._clock.moment().steady + max(left, self._paces.shortest)
 
     def _postpones_start_check(self, entry: Entry, now: float) -> bool:
@@ -641,12 +647,8 @@ class Follower:
 
     def _gap(self, generation: Generation, errors: int) -> float:
         """Return the seconds until the next poll."""
-        running, covered = self._running_for(generation), self._is_covered(generation)
+        running, covered = _running_for(generation, self._clock.moment().wall), self._is_covered(generation)
         return self._paces.gap(generation.spec.model_id, running, errors, webhooks=covered)
-
-    def _running_for(self, generation: Generation) -> float:
-        """Return the seconds since Higgsfield accepted it."""
-        return max(self._clock.moment().wall - (generation.accept_time or generation.spec.create_time), 0.0)
 
     def _is_covered(self, generation: Generation) -> bool:
         """Return whether a webhook can be relied on to report its end."""
@@ -713,6 +715,11 @@ class Follower:
 
     def _wakes_at(self) -> float | None:
         return None if self.stopped_sending else self._admissions.wakes_at(self._clock.moment().steady)
+
+
+def _running_for(generation: Generation, wall: Wall) -> float:
+    """Return the seconds from its acceptance by Higgsfield until a wall time."""
+    return max(wall - (generation.accept_time or generation.spec.create_time), 0.0)
 
 
 NOT_STARTED = Failure(

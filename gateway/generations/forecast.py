@@ -8,10 +8,11 @@ The expected run time of a generation that has run for a while is the median of 
 run times the generation is overdue: the few that remain do not predict how long it still takes.
 """
 
+import functools
 import math
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import accumulate
 from statistics import NormalDist
 
@@ -57,9 +58,8 @@ class History:
         first = bisect_right(self._seconds, elapsed)
         return self._seconds[first + (len(self._seconds) - first) // 2]
 
-    def progress(self, elapsed: float) -> float:
-        """Return the progress from 0 to MOST_PROGRESS: `elapsed` as a share of `total`. It never decreases."""
-        total = self.total(elapsed)
+    def progress(self, elapsed: float, total: float | None) -> float:
+        """Return the progress from 0 to MOST_PROGRESS: `elapsed` as a share of its `total`. It never decreases."""
         if total is None:
             return self._peaks[self._late]
         ended = bisect_right(self._seconds, elapsed)
@@ -113,20 +113,21 @@ class Forecaster:
 
     def of(self, generation: Generation) -> Forecast | None:
         """Return the forecast of a generation; None if it is neither waiting nor running, or adopted."""
-        if generation.waiting:
-            return self._waiting(generation)
-        if generation.state not in FOLLOWED or generation.accept_time is None or generation.spec.adopted:
+        spec = generation.spec
+        if generation.state not in FOLLOWED:
+            return self._waiting(generation) if generation.waiting else None
+        if generation.accept_time is None or spec.adopted:
             return None
-        similar, basis = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
+        similar, basis = self._run_times.similar(spec.model_id, spec.traits)
         elapsed = max(self._clock.moment().wall - generation.accept_time, 0.0)
         total = similar.total(elapsed)
-        progress = similar.progress(elapsed)
-        entry = self._feed.entries.get(generation.id)
+        progress = similar.progress(elapsed, total)
+        entry = self._feed.entries.get(spec.id)
         if entry is not None:
             # A newer forecast may expect a later end.
             progress = entry.progress = max(entry.progress, progress)
         remaining = None if total is None else total - elapsed
-        return Forecast(progress=progress, remaining=remaining, basis=basis, overdue=total is None)
+        return Forecast(0, progress, remaining, basis, total is None)
 
     def _waiting(self, generation: Generation) -> Forecast | None:
         """Assume that the generations ahead run in rounds of as many as may run at once."""
@@ -141,13 +142,13 @@ class Forecaster:
         return Forecast(queue_position=position, remaining=typical * rounds, basis=basis)
 
 
-def _groups(model_id: str, traits: str) -> Iterator[tuple[_Group, Basis]]:
-    """Yield the groups of a generation, the most similar first. Rows of old stores have no traits."""
-    if traits:
-        yield (model_id, traits), Basis.SAME_SETTINGS
-    yield (model_id, ""), Basis.MODEL
-    if traits:
-        yield ("", _kind(traits)), Basis.KIND
+@functools.lru_cache(maxsize=1000)
+def _groups(model_id: str, traits: str) -> tuple[tuple[_Group, Basis], ...]:
+    """Return the groups of a generation, the most similar first. Rows of old stores have no traits."""
+    of_model = ((model_id, ""), Basis.MODEL)
+    if not traits:
+        return (of_model,)
+    return ((model_id, traits), Basis.SAME_SETTINGS), of_model, (("", _kind(traits)), Basis.KIND)
 
 
 def _kind(traits: str) -> str:

@@ -383,8 +383,7 @@ class Basis(IntEnum):
     BUILT_IN = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """The expected course of a generation: its place in the gateway's queue, its progress, the remaining seconds.
 
     `overdue`: it has run for longer than the forecast can explain, so that the remaining time is not known.

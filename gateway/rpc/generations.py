@@ -37,21 +37,22 @@ FORECAST = 2
 class Polls(Protocol):
     """Reads the state of a queued generation from Higgsfield before its next poll, for a caller that asks for it."""
 
-    async def refresh(self, entry: Entry) -> None:
-        """Return when the state is known, or soon if that takes too long."""
+    def ask(self, entry: Entry) -> bool:
+        """Start to read the state if needed. Return whether it is being read."""
 
-    def ask(self, entry: Entry) -> None:
-        """Start to read the state."""
+    async def known(self, entry: Entry) -> None:
+        """Return when the state is known, or soon if that takes too long."""
 
 
 class NoPolls:
     """For a replica that serves callers and leaves all calls to Higgsfield to another one."""
 
-    async def refresh(self, entry: Entry) -> None:
-        """Return at once."""
-
-    def ask(self, entry: Entry) -> None:
+    def ask(self, entry: Entry) -> bool:
         """Do nothing."""
+        return False
+
+    async def known(self, entry: Entry) -> None:
+        """Return at once."""
 
 
 class GenerationReads:
@@ -71,7 +72,8 @@ class GenerationReads:
         entry = self._generations.live(call.tenant, GenerationId(request.id))
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
-        await self._polls.refresh(entry)
+        if self._polls.ask(entry):
+            await self._polls.known(entry)
         include_input = call.identity.include_input
         archived = await self._copies.archived([request.id]) if entry.generation.done else {}
         if archived:

@@ -1,5 +1,6 @@
 """Encodes generations. Each version is encoded once, and the bytes are shared by all calls and watches."""
 
+import functools
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -10,7 +11,7 @@ from gateway.archive.model import ArchivedFile, Part
 from gateway.generations.feed import Entry
 from gateway.generations.limits import SPENDS
 from gateway.generations.model import Event, Forecast, Generation, Output
-from gateway.rpc.errors import duration, failure_message
+from gateway.rpc.errors import failure_message, set_duration
 from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_input_pb2, generation_pb2, generation_service_pb2
 
@@ -62,13 +63,15 @@ def input_json(given: bytes) -> object:
 
 
 def forecast_message(forecast: Forecast) -> generation_pb2.Forecast:
-    return generation_pb2.Forecast(
-        queue_position=forecast.queue_position,
-        progress=forecast.progress,
-        remaining=duration(forecast.remaining),
-        basis=forecast.basis.value,  # type: ignore[arg-type]
-        overdue=forecast.overdue,
-    )
+    # Every Get makes this message. Setting its fields takes half as long as naming them in the constructor.
+    message = generation_pb2.Forecast()
+    message.queue_position = forecast.queue_position
+    message.progress = forecast.progress
+    if forecast.remaining is not None:
+        set_duration(message.remaining, forecast.remaining)
+    message.basis = forecast.basis  # type: ignore[assignment]
+    message.overdue = forecast.overdue
+    return message
 
 
 def forecast_field(forecast: Forecast | None) -> bytes:
@@ -98,7 +101,7 @@ def event_message(event: Event) -> generation_service_pb2.GenerationEvent:
 
 def embedded(field: int, message: bytes) -> bytes:
     """Encode a message as a field of another message. Concatenated fields are one message."""
-    return _varint(field << 3 | 2) + _varint(len(message)) + message
+    return _head(field, len(message)) + message
 
 
 def generation_message(generation: Generation, polls: int) -> generation_pb2.Generation:
@@ -165,6 +168,11 @@ def _output(output: Output) -> generation_pb2.Output:
         content_type=output.content_type,
         job_id=output.job_id,
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _head(field: int, size: int) -> bytes:
+    return _varint(field << 3 | 2) + _varint(size)
 
 
 def _varint(number: int) -> bytes:

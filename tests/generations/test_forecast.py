@@ -25,7 +25,7 @@ elapsed_times = st.floats(min_value=0.0, max_value=2e5)
 @example(seconds=[1.0] * 19 + [1000.0], moments=[0.9999, 1.0, 1.0001, 999.0, 1001.0])
 def test_progress_is_below_1_and_never_falls(seconds: list[float], moments: list[float]) -> None:
     history = History(seconds)
-    shown = [history.progress(elapsed) for elapsed in sorted({*moments, 0.0, *seconds})]
+    shown = [history.progress(elapsed, history.total(elapsed)) for elapsed in sorted({*moments, 0.0, *seconds})]
     assert all(earlier <= later for earlier, later in pairwise(shown))
     assert shown[0] == 0.0
     assert shown[-1] < 1.0
@@ -44,7 +44,7 @@ def test_after_95_of_100_run_times_a_generation_is_overdue() -> None:
     assert history.total(50.0) == 76.0
     assert history.total(95.0) == 98.0
     assert history.total(96.0) is None
-    assert history.progress(96.0) == history.progress(3000.0)
+    assert history.progress(96.0, None) == history.progress(3000.0, None)
 
 
 def test_an_outlier_does_not_hide_that_a_generation_is_overdue() -> None:

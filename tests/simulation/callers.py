@@ -300,7 +300,8 @@ class Caller:
 
         async def get(core: Core) -> Generation:
             entry = await core.service.entry(self.history.tenant, name)
-            await core.follower.refresh(entry)
+            if core.follower.ask(entry):
+                await core.follower.known(entry)
             return entry.generation
 
         await self._call_with_retries("get", get, attempts=1)

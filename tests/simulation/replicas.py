@@ -248,9 +248,12 @@ class Ports:
     ) -> Generation:
         return cast(Generation, await self._reads.wait(tenant, name, enough, seconds))
 
-    async def refresh(self, entry: Entry) -> None:
+    def ask(self, entry: Entry) -> bool:
+        return isinstance(self._serving, Core) and self._serving.follower.ask(entry)
+
+    async def known(self, entry: Entry) -> None:
         if isinstance(self._serving, Core):
-            await self._serving.follower.refresh(entry)
+            await self._serving.follower.known(entry)
 
     def one(
         self, tenant: str, name: GenerationId, seen: int, tick: float, _: object
