@@ -7,13 +7,14 @@ import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from gateway.access.keys import is_tenant
 from gateway.concurrency import OwnedTasks
 from gateway.config import PREFIX, SettingError
 from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, invalid_field, invalid_input
+from gateway.frozen import frozen
 from gateway.generations.accounts import DEFAULT, Account, Accounts, Pool
 from gateway.generations.model import Wall
 from gateway.generations.ports import Clock
@@ -65,7 +66,7 @@ class Connections(Protocol):
         """Let Higgsfield respond to all credentials."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CredentialsState:
     """Credentials as an operator sees them. `create_time` is None for those of the environment.
 
@@ -79,7 +80,7 @@ class CredentialsState:
     in_flight: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccountState:
     """An account as an operator sees it, with its credentials, newest first."""
 

@@ -7,15 +7,16 @@ previous pair. Open connections are not affected.
 import logging
 import ssl
 import threading
-from dataclasses import dataclass
 from pathlib import Path
+
+from gateway.frozen import frozen
 
 log = logging.getLogger(__name__)
 
 _Stamp = tuple[tuple[int, int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Loaded:
     """A matching certificate and key: the files' bytes for gRPC, and an SSL context made from them for HTTP."""
 

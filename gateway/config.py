@@ -8,11 +8,13 @@ import ssl
 import sys
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
+
+from gateway.frozen import frozen
 
 PREFIX = "HFGATEWAY_"
 STORE_URL = PREFIX + "STORE_URL"
@@ -29,7 +31,7 @@ class SettingError(ValueError):
         super().__init__(" ".join(f"{name}: {why}".split()))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Address:
     """A host and a port to listen on; port 0 picks a free one."""
 
@@ -50,7 +52,7 @@ class Address:
             return False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostgresUrl:
     """The URL of a PostgreSQL database. Its text has no password and no query."""
 
@@ -67,7 +69,7 @@ Store = Path | PostgresUrl
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """All settings, validated together. Durations are in seconds."""
 
@@ -194,7 +196,7 @@ def _chosen_store(environment: Mapping[str, str]) -> Path:
     return store
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Row:
     attribute: str
     default: str

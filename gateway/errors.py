@@ -5,10 +5,12 @@ details are added by the table in `gateway.rpc.errors`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from types import MappingProxyType
 from typing import Any
+
+from gateway.frozen import frozen
 
 
 class Reason(IntEnum):
@@ -45,7 +47,7 @@ class Reason(IntEnum):
 NO_METADATA: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violation:
     """One refused field: its path, in the field names of the protos, and the reason."""
 
@@ -53,7 +55,7 @@ class Violation:
     description: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Failure:
     """A reason with its details. `message` is for people and contains no secret; `retry_after` is in seconds.
 

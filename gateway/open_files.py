@@ -5,13 +5,14 @@ use all of them and stop the gateway.
 """
 
 import resource
-from dataclasses import dataclass
+
+from gateway.frozen import frozen
 
 ENOUGH = 65_536
 """The soft limit that is set if the hard limit allows it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connections:
     """The most connections of each port. The remaining quarter is for the store, Higgsfield and everything else."""
 

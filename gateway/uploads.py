@@ -8,10 +8,11 @@ import asyncio
 import re
 import tempfile
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import IO, Protocol
 
 from gateway.errors import GatewayError, invalid_field
+from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 
 LARGEST_CHUNK = 1 << 20
@@ -22,7 +23,7 @@ MEDIA_KEPT = 7 * 86_400.0
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """The URL to PUT one file to, with its headers, and the URL to read it from. `upload_url` works for `seconds`."""
 
@@ -45,7 +46,7 @@ class Storage(Protocol):
         """Upload `size` bytes to a slot. An error of `chunks` aborts the upload and is raised."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """An uploaded file. `expire_time` is wall time."""
 
@@ -54,7 +55,7 @@ class Stored:
     expire_time: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Offered:
     """A slot that the caller uploads to. The times are wall times."""
 

@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from gateway.access import keys, tokens
@@ -11,6 +11,7 @@ from gateway.access.scopes import ALL, Scope, scope_of
 from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
+from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 from gateway.generations.stores import Filter
 
@@ -25,7 +26,7 @@ WATCHING = frozenset({"GetGeneration", "ListGenerations", "WaitGeneration", "Wat
 """The RPCs that a watch token may call."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Identity:
     """The tenant of a call, and its limits.
 

@@ -5,10 +5,10 @@ import hmac
 import re
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gateway.access.scopes import ALL, Scope
 from gateway.errors import Violation, raise_if_invalid
+from gateway.frozen import frozen
 
 PREFIX = "hfg_"
 LONGEST_NAME = 100
@@ -16,7 +16,7 @@ _ID_BYTES, _SECRET_BYTES = 6, 32
 TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ApiKey:
     """A stored API key. `hash` is the SHA-256 of the whole key as a caller sends it; the times are wall times."""
 

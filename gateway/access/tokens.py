@@ -9,16 +9,16 @@ import binascii
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
 from typing import Any
 
+from gateway.frozen import frozen
 from gateway.generations.stores import Filter
 
 PREFIX = "hfw_"
 _SIGNATURE_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WatchToken:
     """The content of a token: it lets its bearer watch the tenant's generations that match `within`.
 

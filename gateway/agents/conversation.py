@@ -12,6 +12,7 @@ from gateway.agents.model import Message, Session, Transcript
 from gateway.agents.ports import AgentApi
 from gateway.concurrency import Signals, Wakeup
 from gateway.errors import GatewayError, Reason, upstream_unavailable
+from gateway.frozen import frozen
 from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock
 
@@ -21,7 +22,7 @@ PASSING = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_SATURATED})
 """The errors of a poll that do not end the watches."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Pace:
     """Seconds between polls, first and longest. The defaults follow Higgsfield's advice (upstream.md 6.3)."""
 

@@ -3,11 +3,12 @@
 import hashlib
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason, not_found, printable
+from gateway.frozen import frozen
 
 SESSION = hashlib.sha256(b"\x01session").digest()
 """The fingerprint of all calls that create a session: they have no arguments to compare."""
@@ -54,7 +55,7 @@ class MediaKind(IntEnum):
     FILE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Session:
     """A session. `upstream_status` is the status text of Higgsfield.
 
@@ -67,7 +68,7 @@ class Session:
     extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """A message of a session. `create_time` is wall time, None if it is not reported.
 
@@ -89,7 +90,7 @@ class Message:
         return self.state in {MessageState.COMPLETED, MessageState.FAILED}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transcript:
     """The result of a read: the session, and its messages after the requested one, oldest first."""
 
@@ -97,7 +98,7 @@ class Transcript:
     messages: Sequence[Message]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sent:
     """Higgsfield accepted the message under this id. `extra` are the other values of its response, as JSON."""
 
@@ -105,7 +106,7 @@ class Sent:
     extra: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """A slot for a file: PUT it to `upload_url`; messages refer to it by `url`."""
 
@@ -115,7 +116,7 @@ class Slot:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyRecord:
     """The stored use of a tenant's idempotency key, for a session or for a message.
 

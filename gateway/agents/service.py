@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from gateway.agents.conversation import Conversation, Pace
@@ -24,6 +24,7 @@ from gateway.agents.model import (
 from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, invalid_field
+from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
 
@@ -34,7 +35,7 @@ BUSY_FOR = 10.0
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Accepted:
     """A message that Higgsfield accepted, and the steady time until which a read may not show it."""
 

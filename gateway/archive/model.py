@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from gateway.archive.media_types import SUFFIXES, type_of
+from gateway.frozen import frozen
 from gateway.generations.model import Generation, MediaKind, Output, State
 from gateway.generations.state import OUTPUTS_KEPT
 
@@ -21,7 +22,7 @@ class Part(NamedTuple):
     preview: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Copy:
     """A file of an output that must be copied to an archive, or with `remove` removed from it.
 
@@ -44,7 +45,7 @@ class Copy:
         return self.generation_id, self.part
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ArchivedFile:
     """A copy that was verified by reading it back: its URL for callers, size in bytes, and SHA-256 in hexadecimal."""
 

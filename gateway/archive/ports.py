@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.archive.model import ArchivedFile, Copy, Part
+from gateway.frozen import frozen
 from gateway.generations.model import Generation
 
 
@@ -21,7 +21,7 @@ class ArchiveError(Exception):
     """The archive cannot be read or written now. The message is for the log and contains no secret."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checkpoint:
     """Where an interrupted copy can be resumed: after `size` bytes of the version of the file that has this ETag."""
 
@@ -29,7 +29,7 @@ class Checkpoint:
     etag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SourceResponse:
     """The response of a source: the bytes of a file from `offset` on.
 

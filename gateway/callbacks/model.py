@@ -1,9 +1,10 @@
 """The values of callbacks: a callback, its secrets, its deliveries, and the outcome of an attempt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import IntEnum
 
+from gateway.frozen import frozen
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.stores import Filter
 
@@ -28,7 +29,7 @@ class DeliveryState(IntEnum):
     FAILED = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """The outcome of an attempt: success if `problem` is None. `http_status` is 0 if there was no response.
 
@@ -40,7 +41,7 @@ class Outcome:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Secret:
     """A signing secret, "whsec_…". It signs until the steady time `until`, without an end if that is None."""
 
@@ -48,7 +49,7 @@ class Secret:
     until: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Callback:
     """A URL to which a tenant's changes are delivered. Names that end in `_time` are wall times, the others steady.
 
@@ -97,7 +98,7 @@ class Callback:
         return [secret for secret in self.secrets if secret.until is None or secret.until > steady]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Delivery:
     """The delivery of one revision of a generation to one callback.
 

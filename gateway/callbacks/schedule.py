@@ -6,9 +6,10 @@ this delivery: it is retried with growing pauses, and other deliveries are not a
 all failures are of the second kind.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Problem
+from gateway.frozen import frozen
 from gateway.generations.model import Moment
 
 PAUSES = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 72_000.0)
@@ -27,7 +28,7 @@ OUTAGE_AFTER = 3
 """The number of such failures in a row from which a failure no longer counts against the delivery."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Result:
     """The callback and the delivery after an attempt.
 

@@ -5,7 +5,7 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gateway.callbacks import signing
 from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
@@ -13,6 +13,7 @@ from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, 
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, Violation, invalid_field, not_found
+from gateway.frozen import frozen
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import added_values
@@ -33,7 +34,7 @@ BEGINNING = (float("inf"), "~", 0)
 """The value of `before` for the first page of deliveries."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tested:
     """The result of a test delivery. `id` is its webhook-id; the times are wall times."""
 

@@ -2,17 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gateway import addresses
 from gateway.addresses import Network
+from gateway.frozen import frozen
 
 LONGEST = 2048
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """The parts of a valid URL that decide which addresses it may lead to.
 

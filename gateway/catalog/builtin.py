@@ -7,17 +7,17 @@ be out of date, so it serves for discovery and for warnings, but no submission i
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from gateway.catalog.model import Lifecycle, Model, Origin
+from gateway.frozen import frozen
 from gateway.generations.model import MediaKind
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class BuiltIn:
     """A built-in model, the title and date of its source, and its announced end in wall time.
 

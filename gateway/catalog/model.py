@@ -1,10 +1,10 @@
 """The values of catalogs: their items, the result of reading one, and a catalog as it is stored."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
 
+from gateway.frozen import frozen
 from gateway.generations.model import MediaKind
 
 Schema = Mapping[str, Any]
@@ -39,7 +39,7 @@ class Change(IntEnum):
     GONE = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """A model's place in Higgsfield's list: when it was last there, and its last change.
 
@@ -59,7 +59,7 @@ class Listing:
         return self.change is Change.GONE
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Model:
     """A model. `schema` is the JSON Schema of its parameters; None if it is not known.
 
@@ -84,7 +84,7 @@ class Model:
         return isinstance(properties, Mapping) and "preset_id" in properties
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Motion:
     """A motion of the DoP models."""
 
@@ -95,7 +95,7 @@ class Motion:
     start_end_frame: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SoulStyle:
     """A style of Soul 1 or Soul 2."""
 
@@ -105,7 +105,7 @@ class SoulStyle:
     preview_url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preset:
     """A preset of one model."""
 
@@ -117,7 +117,7 @@ class Preset:
 Item = Model | Motion | SoulStyle | Preset
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """A catalog as fetched from Higgsfield, without duplicate ids. `skipped` items could not be read."""
 
@@ -125,7 +125,7 @@ class Reading:
     skipped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredCatalog:
     """A catalog and when it was fetched: `fetched_at` in steady time, `fetch_time` in wall time."""
 

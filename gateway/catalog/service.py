@@ -1,7 +1,6 @@
 """The use cases of catalogs: list them, and validate the parameters of a submission against its model's schema."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from gateway.catalog.cached import CachedCatalog
@@ -22,6 +21,7 @@ from gateway.catalog.model import (
 from gateway.catalog.ports import CatalogSource, CatalogStore
 from gateway.catalog.watch import ModelWatches, next_models
 from gateway.errors import Violation
+from gateway.frozen import frozen
 from gateway.generations.inputs import Input, ModelInput
 from gateway.generations.model import MediaKind
 from gateway.generations.ports import Checked, Clock
@@ -33,7 +33,7 @@ NO_VIOLATIONS = Checked()
 _T = TypeVar("_T", bound=Item)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listed(Generic[_T]):
     """The sorted items of a catalog, and the wall time of their fetch; None if they were never fetched."""
 

@@ -7,7 +7,7 @@ run in their own tasks, so a caller's deadline ends only its call.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -33,6 +33,7 @@ from gateway.errors import (
     not_found,
     upstream_unavailable,
 )
+from gateway.frozen import frozen
 from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids, jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
@@ -47,7 +48,7 @@ LOOKUP_PAUSES = (0.0, 0.5, 1.5)
 """Seconds before each lookup after a lost response, while the caller waits. A repeated call looks again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _InProgress:
     fingerprint: bytes
     task: "asyncio.Task[Character]"

@@ -4,11 +4,12 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import IntEnum
 from typing import Any
 
 from gateway.errors import Failure, Violation
+from gateway.frozen import frozen
 from gateway.generations.inputs import SoulVersion, added_values, url_violations
 from gateway.generations.model import canonical_json
 
@@ -33,7 +34,7 @@ class CharacterState(IntEnum):
 ENDS = frozenset({CharacterState.COMPLETED, CharacterState.FAILED})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Character:
     """A character as Higgsfield reports it. `version` None: a version that this gateway does not know.
 
@@ -56,7 +57,7 @@ class Character:
         return self.state in ENDS
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Order:
     """A caller's request to train a character, with its idempotency key."""
 
@@ -88,7 +89,7 @@ class Order:
         return b"\x01" + hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Creation:
     """The record of an order, stored before it is sent. It is open, without an outcome, while `character_id` is "".
 
@@ -114,7 +115,7 @@ class Creation:
         return not self.character_id
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Removal:
     """A tenant's request to delete a character; `gone` once Higgsfield has confirmed it."""
 

@@ -1,21 +1,21 @@
 """The ports of characters: their store, and Higgsfield's API for them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.characters.model import Character, Creation, Order, Removal
+from gateway.frozen import frozen
 from gateway.generations.ports import NoAnswer, NotTaken
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Trained:
     """Higgsfield accepted the order: training has started and is charged."""
 
     character: Character
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Listing:
     """All characters of the account, and the time of the list by Higgsfield's clock; None if it is not known."""
 

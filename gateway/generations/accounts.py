@@ -8,7 +8,8 @@ credentials that it is sent with (`Spec.account`).
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+
+from gateway.frozen import frozen
 
 DEFAULT = "default"
 """The account of the environment's credentials. Tenants without an assignment use it."""
@@ -17,7 +18,7 @@ Pool = Mapping[str, int]
 """The weights of a tenant's accounts, by name. The first one is the tenant's account for everything but generations."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Account:
     """An account. `credentials` are their ids, newest first, including those that were removed.
 

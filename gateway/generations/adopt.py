@@ -6,10 +6,11 @@ there is nothing that could ever be submitted. docs/adopt.md specifies it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, upstream_unavailable
+from gateway.frozen import frozen
 from gateway.generations import read_back
 from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids
@@ -26,7 +27,7 @@ MOST_LOOK_UPS = 64
 """Status calls for adoptions at once. They continue if their callers leave, so callers' limits do not bound them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Adoption:
     """The adoption that a caller asks for: a request, which was made with this version of the API."""
 

@@ -1,8 +1,8 @@
 """The next step that is due for a generation, and when. It is derived from what is stored, and not stored itself."""
 
-from dataclasses import dataclass
 from enum import Enum
 
+from gateway.frozen import frozen
 from gateway.generations.model import Generation, Moment, Source, State, Steady
 
 WAIT_AT_MOST = 86_400.0
@@ -31,7 +31,7 @@ class Step(Enum):
     GIVE_UP = "give up"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Due:
     """A step, and the steady time before which it must not be taken."""
 
@@ -39,7 +39,7 @@ class Due:
     at: Steady
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """The settings for submissions; times in seconds.
 

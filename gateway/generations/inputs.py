@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Any
 
 from gateway.errors import Violation
+from gateway.frozen import frozen
 from gateway.generations.model import Api, MediaKind, canonical_json
 
 MODEL_ID = re.compile(r"[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*){0,5}")
@@ -62,7 +63,7 @@ class SpeakQuality(Enum):
     HIGH = 2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SoulInput:
     """Text to image with Soul. Empty and None mean that a field is not set."""
 
@@ -82,7 +83,7 @@ class SoulInput:
     seed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Motion:
     """A motion preset and its strength; None means 1."""
 
@@ -90,7 +91,7 @@ class Motion:
     strength: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DopInput:
     """Image to video with DoP."""
 
@@ -103,7 +104,7 @@ class DopInput:
     seed: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SpeakInput:
     """Speech to video with Speak v2."""
 

@@ -13,13 +13,14 @@ change the generations, so that a claim reads one row instead of all generations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from functools import lru_cache
 from typing import NamedTuple
 
 from gateway.errors import Failure, GatewayError, Reason
+from gateway.frozen import frozen
 from gateway.generations.model import Generation, Spec, State
 
 MILLION = 1_000_000
@@ -30,7 +31,7 @@ SPENDS = frozenset({State.COMPLETED, State.LOST})
 """The final states that spend what was reserved. A LOST generation may have been charged. All others release it."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What a subject may do; None: no limit. Credits are millionths.
 
@@ -55,7 +56,7 @@ class Limits:
         return not self.models or model_id.startswith(self.models)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Use:
     """What is used of the limits of a subject. Credits are millionths.
 
@@ -114,7 +115,7 @@ class Use:
         return use
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limited:
     """A subject of a tenant with its limits and their use."""
 
@@ -124,7 +125,7 @@ class Limited:
     use: Use = Use()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Demand:
     """When a submission is made: the UTC date, "" if it is not known, and the number of the minute since the epoch."""
 
@@ -143,7 +144,7 @@ class Settlement(NamedTuple):
     spent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exceeded:
     """A limit that a submission would exceed. Numbers are millionths if the limit is about credits."""
 

@@ -3,12 +3,13 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from enum import IntEnum, StrEnum
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple, NewType, TypedDict, Unpack
 
 from gateway.errors import Failure
+from gateway.frozen import frozen
 
 Api = Literal["v1", "v2"]
 
@@ -70,7 +71,7 @@ class MediaKind(IntEnum):
     FILE = 4
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Output:
     """One file of a generation; `url` is set once it is available.
 
@@ -120,7 +121,7 @@ class Moment(NamedTuple):
         return Steady(self.steady + seconds)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Marker:
     """The attempt under way: the random name of the gateway process, and the number of its one POST."""
 
@@ -128,7 +129,7 @@ class Marker:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PreparedRequest:
     """The exact request to POST for a generation. It is fixed by the claim, even if settings change later.
 
@@ -147,7 +148,7 @@ class PreparedRequest:
     kind: InputKind
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Spec:
     """The part of a generation that never changes. Times are steady unless their names end in `_time`."""
 
@@ -229,7 +230,7 @@ class Changes(TypedDict, total=False):
     ran: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Generation:
     """A generation at one version. It is immutable; `evolve` makes the next version.
 
@@ -404,7 +405,7 @@ class RunTime(NamedTuple):
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Change:
     """A revision of a generation at a position in the store's log. `generation` None is a removal."""
 
@@ -414,7 +415,7 @@ class Change:
     generation: Generation | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UpstreamCall:
     """A call to Higgsfield and its outcome. `time` is wall clock time; `http_status` is 0 without a response."""
 
@@ -426,7 +427,7 @@ class UpstreamCall:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """An entry in the timeline of a generation; `revision` is 0 if it is not a visible change."""
 
@@ -443,7 +444,7 @@ def _nothing() -> None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StatusReport:
     """Higgsfield's description of a request. `state` is None if the gateway does not know the status word.
 

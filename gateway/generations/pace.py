@@ -11,8 +11,8 @@ import random
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
+from gateway.frozen import frozen
 from gateway.generations.clock import jittered
 from gateway.generations.model import GenerationId, RunTime
 
@@ -44,7 +44,7 @@ LEARN_EVERY = 10
 """Number of new durations after which a schedule is computed again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Schedule:
     """The sorted durations of one model, and the offsets of polls computed from them."""
 

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Protocol
 
 from gateway.errors import Failure, Violation
+from gateway.frozen import frozen
 from gateway.generations.inputs import Input
 from gateway.generations.model import (
     Api,
@@ -34,7 +35,7 @@ class Clock(Protocol):
         """Return when the signal is given, or after `seconds`; None waits for the signal only."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """A validated input: its model and API version, the outputs it counts for, and the exact request to send."""
 
@@ -44,7 +45,7 @@ class Prepared:
     request: PreparedRequest
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WebhookAddress:
     """The webhook URL of a request. `secret` is what v1 webhooks carry in a header."""
 
@@ -52,14 +53,14 @@ class WebhookAddress:
     secret: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Taken:
     """Higgsfield accepted the submission, and returned its request or job set."""
 
     report: StatusReport
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotTaken:
     """Higgsfield certainly did not process the submission.
 
@@ -76,7 +77,7 @@ class NotTaken:
     account: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NoAnswer:
     """Higgsfield may have processed the submission.
 
@@ -93,7 +94,7 @@ class NoAnswer:
 Outcome = Taken | NotTaken | NoAnswer
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Estimate:
     """The price of an input in Higgsfield's decimal strings, or a description of how it is priced.
 
@@ -106,7 +107,7 @@ class Estimate:
     extra: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Checked:
     """The problems of an input. Those in `doubted` come from a list that may be out of date."""
 

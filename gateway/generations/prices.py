@@ -14,9 +14,9 @@ import contextlib
 import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from gateway.errors import Failure, GatewayError, Reason
+from gateway.frozen import frozen
 from gateway.generations.inputs import Input
 from gateway.generations.limits import amount, millionths
 from gateway.generations.ports import Clock, Prepared, Upstream
@@ -25,7 +25,7 @@ MOST_PRICES = 10_000
 """Prices that are cached; the one that was not used for longest is dropped first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Price:
     """A price in millionths of a credit, and the decimal texts that callers see.
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -21,6 +21,7 @@ from gateway.errors import (
     not_done,
     upstream_unavailable,
 )
+from gateway.frozen import frozen
 from gateway.generations import read_back
 from gateway.generations.accounts import Accounts
 from gateway.generations.admissions import Admissions
@@ -72,7 +73,7 @@ def _ignore(_: Sequence[Violation]) -> None:
     """Discard warnings."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Submission:
     """A submission of a caller. `message` is the encoded input as it was sent; times are in seconds."""
 

@@ -8,11 +8,12 @@ attempt; an acceptance always counts, however late.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from gateway.errors import Failure, Reason
+from gateway.frozen import frozen
 from gateway.generations.model import (
     ENDED,
     FOLLOWED,
@@ -35,21 +36,21 @@ OUTPUTS_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps outputs after the end, unless it names another time (upstream.md 8)."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Marked:
     """This process is about to POST the prepared request, for the first time or again under its key."""
 
     owner: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unsent:
     """The attempt ended before the first byte was sent."""
 
     marker: Marker
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Accepted:
     """Higgsfield has a request for it, known from the response to a POST or from a webhook. It counts at any time.
 
@@ -60,7 +61,7 @@ class Accepted:
     source: Source = Source.SUBMIT
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Refused:
     """Higgsfield refused a POST in the documented form. `final`: the idempotency key belongs to other content."""
 
@@ -69,7 +70,7 @@ class Refused:
     final: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Postponed:
     """A POST was certainly not processed: Higgsfield is saturated, or there was no connection (`reached` False)."""
 
@@ -79,7 +80,7 @@ class Postponed:
     reached: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ambiguous:
     """A POST may have been processed, without a usable response. `pause`: seconds until Higgsfield is done with it."""
 
@@ -88,7 +89,7 @@ class Ambiguous:
     pause: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OwnerDied:
     """The process that stored the marker has ended, and the time for its first byte is over."""
 
@@ -96,7 +97,7 @@ class OwnerDied:
     pause: float
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reported:
     """A status of the request, by poll or webhook. `ran`: an estimate of its run time in seconds, if it has ended."""
 
@@ -106,21 +107,21 @@ class Reported:
     ran: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Missing:
     """Higgsfield answers 404 for the request. `given_up_since`: since that time, which is too long."""
 
     given_up_since: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CancelAsked:
     """A caller asked for cancelation, or its start_timeout is over. An unsent generation ends at once."""
 
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Expired:
     """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost.
 
@@ -132,7 +133,7 @@ class Expired:
     sends: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Restored:
     """The store was restored from a backup. A generation that was not accepted before it may have been sent since."""
 

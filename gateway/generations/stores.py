@@ -9,10 +9,11 @@ caller.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Protocol
 
+from gateway.frozen import frozen
 from gateway.generations.accounts import Pool
 from gateway.generations.limits import Demand, Limited, Limits
 from gateway.generations.model import (
@@ -36,7 +37,7 @@ MOST_DELIVERIES = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST.
 
@@ -50,7 +51,7 @@ class Claim:
     demand: Demand | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claimed:
     """The result of a claim: a new generation, or the one that was made with this key before.
 
@@ -66,7 +67,7 @@ class Claimed:
     fingerprint: bytes = field(default=b"", compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Removal:
     """The data of a deleted generation at Higgsfield, whose removal Higgsfield has not confirmed."""
 
@@ -76,7 +77,7 @@ class Removal:
     origin: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Webhook:
     """A webhook for a generation. Duplicates have the same `name`. `report` is its content if it is signed."""
 
@@ -95,7 +96,7 @@ class WebhookReceipt(Enum):
     TOO_MANY = 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Correction:
     """From the steady time `since` on, the steady clock was `ahead` seconds ahead of Higgsfield's; negative: behind.
 
@@ -107,7 +108,7 @@ class Correction:
     placed: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Filter:
     """Selects generations of a tenant. All fields that are set must match; `ids` None matches any id.
 
@@ -144,7 +145,7 @@ class Filter:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Saved:
     """A committed write: the new generation (None: removed), and its change if it is visible to callers."""
 
@@ -315,7 +316,7 @@ class EventStore(Protocol):
         """Return the recorded events of a generation, oldest first."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredCredentials:
     """Credentials of an account that was added, as they are stored.
 

@@ -24,10 +24,10 @@ import itertools
 import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.concurrency import Wakeup
 from gateway.errors import GatewayError
+from gateway.frozen import frozen
 from gateway.generations.clock import DISAGREEMENT, rest
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock, Upstream
@@ -44,7 +44,7 @@ UNCORRECTED = Correction(Steady(-math.inf), 0.0)
 """Holds for times that were stored before corrections were."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reading:
     """The result of asking for the time. `ahead`: our steady time minus theirs; None if there was no Date."""
 

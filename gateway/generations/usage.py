@@ -1,9 +1,9 @@
 """What tenants have used: generations by outcome, credits, waits and run times, in groups."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from gateway.frozen import frozen
 from gateway.generations.model import State
 
 DAY, TENANT, KEY, MODEL, LABEL = "day", "tenant", "key", "model", "label:"
@@ -11,7 +11,7 @@ DAY, TENANT, KEY, MODEL, LABEL = "day", "tenant", "key", "model", "label:"
 MOST_GROUPS = 10_000
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UsageQuery:
     """Which generations are counted, by the wall time of their submission, and how they are grouped.
 

@@ -5,9 +5,9 @@ A watcher holds a position in the committed log and no queue, so a slow watcher 
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
+from gateway.frozen import frozen
 from gateway.generations.clock import WaitTimer, jittered
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change, Generation, GenerationId
@@ -22,7 +22,7 @@ OLDEST_STREAM = 4 * 3600.0
 READ_AT_ONCE = 200
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Position:
     """How far a watch of many generations has come, in a store with this epoch.
 
@@ -35,7 +35,7 @@ class Position:
     presented: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Seen:
     """A message of a watch of many generations."""
 

@@ -2,8 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
+
+from gateway.frozen import frozen
 
 SHORTEST_SECRET = 8
 
@@ -12,7 +14,7 @@ class CredentialsError(ValueError):
     """Credentials are missing or contradict each other. The message names variables, never values."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """A key id and its secret."""
 

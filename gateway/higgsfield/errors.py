@@ -3,13 +3,14 @@
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import httpx
 
 from gateway import headers
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
+from gateway.frozen import frozen
 from gateway.generations.model import InputKind
 from gateway.generations.ports import NoAnswer, NotTaken
 from gateway.higgsfield import v1, v2
@@ -52,7 +53,7 @@ _RETRYABLE = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A complete HTTP response with a bounded body."""
 

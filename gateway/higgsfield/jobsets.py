@@ -4,9 +4,9 @@ A job set has no status (upstream.md 3.2). Its jobs end separately, and it ends 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from gateway.frozen import frozen
 from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport
 from gateway.higgsfield.json_values import Path, kept, parse_object, without
 from gateway.higgsfield.payloads import STATES, failure_of, is_link, uuid_of
@@ -18,7 +18,7 @@ LONGEST_ID = 100
 _KINDS = {"image": MediaKind.IMAGE, "video": MediaKind.VIDEO, "audio": MediaKind.AUDIO}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Job:
     """A job. `state` is None if its status is unknown to the gateway.
 

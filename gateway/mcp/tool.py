@@ -1,12 +1,12 @@
 """The type of tools, and of their results."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf import json_format
 
 from gateway.errors import Violation, printable
+from gateway.frozen import frozen
 from gateway.mcp import render, schema
 from gateway.mcp.port import GatewayPort, RefusedError, invalid
 
@@ -14,7 +14,7 @@ Report = Callable[[float, str], Awaitable[None]]
 """Reports progress to the caller: a number from 0 to 1, and a text."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolResult:
     """The result of a tool: `text` for the model, `content` as JSON. `failed`: the result is an error."""
 
@@ -23,7 +23,7 @@ class ToolResult:
     failed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Tool:
     """A tool.
 

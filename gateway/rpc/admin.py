@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 from gateway.access.identity import Access
 from gateway.access.keys import ApiKey
@@ -12,6 +11,7 @@ from gateway.agents.service import Agents
 from gateway.audit import GENESIS, AuditStore, time_of
 from gateway.characters.service import Characters
 from gateway.errors import Violation, invalid_field, raise_if_invalid
+from gateway.frozen import frozen
 from gateway.generations.budgets import Budgets
 from gateway.generations.limits import Limited
 from gateway.generations.model import GenerationId
@@ -41,7 +41,7 @@ SCOPES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AdminHandlers:
     """Served on a socket that only the operator can open, and on an address for keys with the scope ADMIN."""
 

@@ -20,11 +20,11 @@ import random
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 
 from gateway import tracing
 from gateway.access.identity import Identity
 from gateway.errors import Failure, GatewayError, Reason
+from gateway.frozen import frozen
 
 ASKS = frozenset({
     "AdoptGeneration", "CancelGeneration", "DeleteGeneration", "EstimateGeneration", "CreateUpload", "UploadMedia",
@@ -47,7 +47,7 @@ RETRY = (1.0, 3.0)
 _SPREAD = 32
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bounds:
     """The most calls of one watch token, of one tenant, and of all callers together."""
 
@@ -240,7 +240,7 @@ class CallLimits:
         return {name: pool for name, pool in vars(self).items() if isinstance(pool, Pool)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MethodLimit:
     """Gives places to the calls of one method, or refuses them."""
 

@@ -1,7 +1,6 @@
 """The ports that an engine supplies: one for each need, all on the same durable state."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from gateway.access.identity import KeyStore
@@ -11,6 +10,7 @@ from gateway.audit import AuditStore
 from gateway.callbacks.ports import CallbackStore
 from gateway.catalog.ports import CatalogStore
 from gateway.characters.ports import CharacterStore
+from gateway.frozen import frozen
 from gateway.generations.stores import (
     AccountStore,
     ChangeLog,
@@ -64,7 +64,7 @@ class Store(Protocol):
         """Finish the queued writes and release the store."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Leader:
     """The gateway that writes a store: its name for messages, and the address of its gRPC port; empty if unknown."""
 

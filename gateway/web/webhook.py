@@ -11,7 +11,6 @@ import hashlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from starlette.requests import ClientDisconnect, Request
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 from gateway.config import WEBHOOK_PATH
 from gateway.errors import GatewayError
+from gateway.frozen import frozen
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
 from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
@@ -55,7 +55,7 @@ class KnownGenerations(Protocol):
         """Return the generation of an upstream request."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Proofs:
     """The functions that verify and parse webhooks.
 

@@ -28,7 +28,7 @@ def test_fingerprints_of_the_first_version_still_match(wanted: Filter, every_cha
 
 @pytest.mark.parametrize("wanted", [Filter(), FILTER])
 def test_a_new_field_changes_the_fingerprint_only_if_set(wanted: Filter) -> None:
-    later = make_dataclass("Filter", [("kinds", tuple[str, ...], added(()))], bases=(Filter,), frozen=True)
+    later = make_dataclass("Filter", [("kinds", tuple[str, ...], added(()))], bases=(Filter,))
     known = {name: getattr(wanted, name) for name in Filter.__dataclass_fields__}
     stored = fingerprint(URL, wanted, every_change=False)
     assert fingerprint(URL, later(**known), every_change=False) == stored

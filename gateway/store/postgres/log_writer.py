@@ -21,6 +21,7 @@ import psycopg
 
 from gateway import failpoints
 from gateway.concurrency import Wakeup
+from gateway.frozen import frozen
 from gateway.generations.stores import Saved, StoreError, UnconfirmedError, UnknownCommitError
 from gateway.store.postgres.database import UNREACHABLE, Database, LeaseLostError, arrays
 
@@ -60,7 +61,7 @@ class Job:
     result: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stored:
     """The result of a write: whether it was stored, and the position of its change.
 

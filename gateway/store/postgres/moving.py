@@ -20,7 +20,6 @@ import sqlite3
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -29,6 +28,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow
 
+from gateway.frozen import frozen
 from gateway.generations.stores import UnconfirmedError
 from gateway.store import files
 from gateway.store.files import StoreFileError
@@ -50,7 +50,7 @@ Connection = psycopg.AsyncConnection[TupleRow]
 Report = Callable[[str], object]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Table:
     """A table that is copied: its columns, their types in the database, and its primary key in the file."""
 
@@ -72,7 +72,7 @@ class Table:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Moved:
     """A finished move: the number of rows, and the seconds of the last run."""
 
