@@ -47,7 +47,7 @@ def test_the_rules_are_valid_and_fire() -> None:
 async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Path) -> None:
     async with (
         Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
-        GatewayProcess(tmp_path, sandbox.url) as gateway,
+        GatewayProcess(tmp_path, sandbox.url, upstream_concurrency="8") as gateway,
         AsyncClient(gateway.address) as client,
     ):
         await client.generate(soul("a fox"))
@@ -83,7 +83,7 @@ async def test_every_query_of_the_dashboard_returns_data_of_a_running_gateway(tm
     """Evaluate the queries in a Prometheus that scrapes the gateway."""
     async with (
         Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
-        GatewayProcess(tmp_path, sandbox.url) as gateway,
+        GatewayProcess(tmp_path, sandbox.url, upstream_concurrency="8") as gateway,
         AsyncClient(gateway.address) as client,
         aiohttp.ClientSession() as session,
     ):
