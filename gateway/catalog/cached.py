@@ -58,7 +58,8 @@ class CachedCatalog(Signals):
 
     async def current(self) -> StoredCatalog | None:
         """Return the catalog at once; None if it was never fetched. If it is old, start a refresh."""
-        await self._load()
+        if not self._loaded:
+            await self._load()
         if self._refreshing is None and self._clock.moment().steady >= self._refresh_at:
             self._refreshing = asyncio.create_task(self._refresh())
         return self._catalog
@@ -92,8 +93,6 @@ class CachedCatalog(Signals):
 
     async def _load(self) -> None:
         """Load the catalog that an earlier process stored, once."""
-        if self._loaded:
-            return
         async with self._loading:
             if not self._loaded:
                 await self._load_stored()

@@ -161,16 +161,17 @@ class Follower:
                 self._unpolled.discard(one.generation_id)
                 self._forget(one.generation_id)
                 continue
-            self._update_admission(generation)
+            admission = self._update_admission(generation)
             self._plan(generation)
-            if generation.done or generation.missing_since is None:
-                self._suspected.pop(generation.id, None)
-            if generation.done and one.change is not None:
+            done = generation.done
+            if done or generation.missing_since is None:
+                self._suspected.pop(one.generation_id, None)
+            if done and one.change is not None:
                 self._learn(generation)
-            if generation.done and generation.id in self._unpolled:
-                self._unpolled.discard(generation.id)
+            if done and one.generation_id in self._unpolled:
+                self._unpolled.discard(one.generation_id)
                 self._paces.spare_start_checks += 1
-            if generation.done or self._admission(generation).waiting:
+            if done or admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
 
     async def known(self, entry: Entry) -> None:
@@ -246,12 +247,14 @@ class Follower:
         waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]
         return max(now - min(*waiting, self._heap[0][0] if self._heap else now, now), 0.0)
 
-    def _update_admission(self, generation: Generation) -> None:
-        """Report a generation to the admission of its account, unless its credentials are gone."""
+    def _update_admission(self, generation: Generation) -> Admission:
+        """Report a generation to the admission of its account, unless its credentials are gone; return that."""
+        admission = self._admission(generation)
         if self._is_reachable(generation):
-            self._admission(generation).track(generation)
+            admission.track(generation)
         else:
-            self._admission(generation).forget(generation)
+            admission.forget(generation)
+        return admission
 
     def _is_reachable(self, generation: Generation) -> bool:
         return self._upstream.reaches(generation.spec.account, generation.spec.origin)
@@ -269,22 +272,20 @@ class Follower:
             self._forget(name)
             return
         at: float = due.at
-        now = self._clock.moment().steady
         if due.step is Step.POLL:
             at = self._poll_at(generation)
         elif due.step is Step.SEND and generation.waiting:
             # The admission decides when it is sent. Only the end of its wait is planned here.
-            at = now + self._left_to_wait(generation)
+            at = self._clock.moment().steady + self._left_to_wait(generation)
         elif due.step is Step.RECOVER:
             # The time is by another process's clock, so wait no longer than a send may take.
-            at = min(at, now + SEND_WITHIN)
+            at = min(at, self._clock.moment().after(SEND_WITHIN))
         self._put(name, at)
 
     def _poll_at(self, generation: Generation) -> float:
         entry = self._feed.entries.get(generation.id)
-        now = self._clock.moment()
         if entry is None:
-            return now.steady
+            return self._clock.moment().steady
         if not entry.poll_at:
             at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
             self._plan_poll(entry, 0.0 if at_once else self._gap(generation, 0))
@@ -295,7 +296,7 @@ class Follower:
             return at
         # At its start_timeout it is polled in any case, and canceled.
         left = self._left_to_wait(generation)
-        return min(at, now.steady + left) if left > 0 else at
+        return min(at, self._clock.moment().steady + left) if left > 0 else at
 
     def _plan_poll(self, entry: Entry, pause: float) -> None:
         """Plan the next poll in `pause` seconds."""

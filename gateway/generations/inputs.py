@@ -386,7 +386,7 @@ def _path(at: str, path: str) -> Iterator[Violation]:
 def _may_be_unsendable(given: ModelInput) -> bool:
     """Return whether each value must be examined. Most parameters are flat and valid JSON."""
     try:
-        return not given.canonical or any(isinstance(value, dict | list) for value in given.parameters.values())
+        return not given.canonical or any(isinstance(value, (dict, list)) for value in given.parameters.values())
     except ValueError:
         return True
 

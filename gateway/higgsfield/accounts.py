@@ -31,6 +31,8 @@ class HiggsfieldAccounts:
         self._dated: Callable[[Wall | None], None] | None = None
         self._clients: dict[str, HiggsfieldClient] = {}
         self.default = self.add(default)
+        self.origin = self.default.origin
+        """The origin of all accounts."""
 
     def add(self, credentials: Credentials) -> HiggsfieldClient:
         """Open the client of credentials, unless there is one."""
@@ -76,11 +78,6 @@ class HiggsfieldAccounts:
     def of_tenant(self, tenant: str) -> HiggsfieldClient:
         """Return the client with the newest credentials of a tenant's first account."""
         return self.current(self._accounts.first(tenant))
-
-    @property
-    def origin(self) -> str:
-        """The origin of all accounts."""
-        return self.default.origin
 
     @property
     def local(self) -> bool:

@@ -77,10 +77,12 @@ class HiggsfieldClient:
         on_call: OnCall | None = None,
         transport: TransportFrom = LateTransport,
     ) -> None:
-        self._origin = origin.rstrip("/")
-        self._base = httpx.URL(self._origin)
+        self.origin = origin.rstrip("/")
+        """The origin of all requests."""
+        self._base = httpx.URL(self.origin)
         self._credentials = credentials
-        self._account = credentials.account
+        self.account = credentials.account
+        """The id of the credentials."""
         self._timeout = timeout
         self._on_call = on_call
         self._dated: Callable[[Wall | None], None] | None = None
@@ -100,16 +102,6 @@ class HiggsfieldClient:
         # wanted here, and it would double the cost of a call.
         self._transport = transport(headers)
 
-    @property
-    def account(self) -> str:
-        """The account for new submissions."""
-        return self._account
-
-    @property
-    def origin(self) -> str:
-        """The origin for new submissions."""
-        return self._origin
-
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None
     ) -> Prepared:
@@ -125,8 +117,8 @@ class HiggsfieldClient:
         if outputs_ttl is not None:
             headers["hf-expires-after"] = str(int(outputs_ttl))
         request = PreparedRequest(
-            account=self._account,
-            origin=self._origin,
+            account=self.account,
+            origin=self.origin,
             path=f"/{model_id}",
             query="" if webhook is None else urlencode({"hf_webhook": webhook.url}),
             headers=headers,
@@ -139,8 +131,8 @@ class HiggsfieldClient:
     def _prepare_v1(self, given: Input, key: UpstreamKey, webhook: WebhookAddress | None) -> Prepared:
         model_id = v1.model_id(given)
         request = PreparedRequest(
-            account=self._account,
-            origin=self._origin,
+            account=self.account,
+            origin=self.origin,
             path=f"/{model_id}",
             query="",
             headers=JSON,
@@ -382,11 +374,11 @@ class HiggsfieldClient:
         self.credentials_accepted = accepted
         self.credentials_were_accepted |= accepted
         if accepted:
-            log.info("Higgsfield accepts the credentials", extra={"account": self._account})
+            log.info("Higgsfield accepts the credentials", extra={"account": self.account})
         else:
             log.error(
                 "Higgsfield refuses the credentials; correct HF_KEY or rotate the account",
-                extra={"account": self._account},
+                extra={"account": self.account},
             )
 
     def when_dated(self, dated: Callable[[Wall | None], None]) -> None:
