@@ -106,7 +106,10 @@ class OwnedTasks:
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a coroutine in a task and return its result. The task goes on if the caller is canceled."""
-        return await asyncio.shield(self.start(work))
+        signal: Signal = asyncio.get_running_loop().create_future()
+        task = self.start(work, lambda: give(signal))
+        await signal
+        return task.result()
 
     async def drained(self) -> None:
         """Wait until no task is left."""

@@ -105,7 +105,7 @@ def key_age_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 250, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
+@mutation("charged 2 times", 1743, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def first_post_precedes_the_known_time() -> Iterator[None]:
     """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 
