@@ -29,6 +29,8 @@ NEWS_SHARE = 0.05
 """The share of new run times in a group after which its history is computed again, which takes 0.1 ms."""
 LATE = 0.95
 """The share of run times after which a generation is overdue."""
+PER_SECOND = 10
+"""Forecasts are computed for times of this precision, so that those of many calls are equal and encoded once."""
 MOST_PROGRESS = 0.99
 """The most progress that is shown before the end."""
 GUESSES = {"image": (12.0, 0.5), "video": (90.0, 0.6)}
@@ -119,7 +121,7 @@ class Forecaster:
         if generation.accept_time is None or spec.adopted:
             return None
         similar, basis = self._run_times.similar(spec.model_id, spec.traits)
-        elapsed = max(self._clock.moment().wall - generation.accept_time, 0.0)
+        elapsed = max(int(PER_SECOND * (self._clock.moment().wall - generation.accept_time)), 0) / PER_SECOND
         total = similar.total(elapsed)
         progress = similar.progress(elapsed, total)
         entry = self._feed.entries.get(spec.id)

@@ -149,15 +149,8 @@ def duration(seconds: float | None) -> Duration | None:
     """Convert seconds to a Duration; None stays None."""
     if seconds is None:
         return None
-    message = Duration()
-    set_duration(message, seconds)
-    return message
-
-
-def set_duration(message: Duration, seconds: float) -> None:
-    """Set a Duration to seconds."""
-    message.seconds = whole = int(seconds)
-    message.nanos = int((seconds - whole) * 1_000_000_000)
+    whole = int(seconds)
+    return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
 
 
 def _fitting(failure: Failure) -> tuple[Message, ...]:
