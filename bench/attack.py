@@ -110,7 +110,7 @@ async def run(effort: Effort) -> list[Figure]:
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory() as folder:
         http = processes.free_address()
-        async with processes.running(processes.UPSTREAM) as higgsfield:
+        async with processes.steady_upstream() as higgsfield:
             settings = processes.gateway_settings(higgsfield.address, Path(folder))
             settings |= {"HFGATEWAY_AUTH": "keys", "HFGATEWAY_HTTP_ADDRESS": http}
             key = await _create_key(settings)

@@ -73,7 +73,7 @@ async def run(effort: Effort) -> list[Figure]:
 async def _on_a_replica() -> list[Figure]:
     """Measure when changes through the leader of a PostgreSQL database take effect on another replica."""
     with servers.running(pooler=False) as server, tempfile.TemporaryDirectory() as folder:
-        async with processes.running(processes.UPSTREAM) as higgsfield:
+        async with processes.steady_upstream() as higgsfield:
             settings = processes.gateway_settings(higgsfield.address, Path(folder))
             settings |= {"HFGATEWAY_STORE_URL": server.url(), "HFGATEWAY_AUTH": "keys", "XDG_DATA_HOME": folder}
             async with (

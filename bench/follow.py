@@ -10,8 +10,6 @@ import tracemalloc
 from pathlib import Path
 from uuid import uuid4
 
-import httpx
-
 from bench import processes
 from bench.figures import Figure, at_least, at_most, value
 from bench.load import Effort
@@ -33,10 +31,8 @@ async def run(effort: Effort) -> list[Figure]:
     """Fill a store, start a core on it, and let it poll."""
     count = MANY if effort.rounds > 1 else FEW
     with tempfile.TemporaryDirectory() as folder:
-        async with processes.running(processes.UPSTREAM) as higgsfield:
+        async with processes.steady_upstream() as higgsfield:
             origin = f"http://{higgsfield.address}"
-            async with httpx.AsyncClient() as client:
-                await client.put(f"{origin}/steady/1")
             await _fill(Path(folder), origin, count)
             return [
                 *await _restarted(Path(folder), origin, count),

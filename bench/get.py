@@ -17,7 +17,7 @@ async def run(effort: Effort) -> list[Figure]:
     ours, floor = [], []
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.steady_upstream() as higgsfield,
             processes.running(
                 processes.GATEWAY, processes.gateway_settings(higgsfield.address, Path(folder))
             ) as gateway,

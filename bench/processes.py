@@ -10,6 +10,8 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 
+import httpx
+
 ROOT = Path(__file__).parent.parent
 READY_WITHIN = 20.0
 ANY_PORT = "127.0.0.1:0"
@@ -115,8 +117,16 @@ async def running(arguments: Sequence[str], environment: Mapping[str, str] | Non
         yield server
 
 
+@contextlib.asynccontextmanager
+async def steady_upstream() -> AsyncIterator[Server]:
+    """Run an upstream whose status calls change nothing. A Get of a queued generation may cause some."""
+    async with running(UPSTREAM) as upstream, httpx.AsyncClient() as client:
+        await client.put(f"http://{upstream.address}/steady/1")
+        yield upstream
+
+
 def gateway_settings(upstream_address: str, folder: Path, grpc_address: str = ANY_PORT) -> dict[str, str]:
-    """Return the environment of a gateway under test. It does not poll, which would disturb the measurements."""
+    """Return the environment of a gateway under test. It does not poll by itself, which would disturb measurements."""
     return {
         "HFGATEWAY_UPSTREAM_URL": f"http://{upstream_address}",
         "HF_KEY": "sandbox:sandbox",

@@ -29,7 +29,7 @@ CHANGES_PER_SECOND = 200
 async def run(url: str, effort: Effort) -> list[Figure]:
     """Measure a leader and two replicas on the database of this URL."""
     with tempfile.TemporaryDirectory() as folder:
-        async with processes.running(processes.UPSTREAM) as higgsfield, processes.running(processes.BASELINE) as bare:
+        async with processes.steady_upstream() as higgsfield, processes.running(processes.BASELINE) as bare:
             settings = processes.gateway_settings(higgsfield.address, Path(folder)) | {"HFGATEWAY_STORE_URL": url}
             async with (
                 processes.running(processes.GATEWAY, settings) as leader,

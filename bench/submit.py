@@ -97,7 +97,7 @@ async def scene(
         folder = Path(name)
         api_keys = [] if prepare is None else await prepare(folder / "gateway.db")
         async with (
-            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.steady_upstream() as higgsfield,
             processes.running(
                 processes.GATEWAY, processes.gateway_settings(higgsfield.address, folder) | terms
             ) as gateway,
