@@ -186,7 +186,11 @@ class Generations(Reads):
         if claim.generation.marker is None:
             await self._may_wait(claim, submission)
         try:
-            return self._claimed(await self._hand_over(claim), submission)
+            return self._claimed(await self._sender.claim(claim), submission)
+        except UnconfirmedError as error:
+            raise gateway_unavailable(
+                "the store did not confirm the submission: call again with the same idempotency_key"
+            ) from error
         except LimitExceededError as error:
             raise self._budgets.refusal(error.exceeded) from error
         except UnpricedError:
@@ -215,15 +219,6 @@ class Generations(Reads):
         if claimed is None:
             raise refusal
         return self._claimed(claimed, submission)
-
-    async def _hand_over(self, claim: Claim) -> Claimed:
-        """Store the claim, in one commit with the marker if it can be sent at once."""
-        try:
-            return await self._sender.claim(claim)
-        except UnconfirmedError as error:
-            raise gateway_unavailable(
-                "the store did not confirm the submission: call again with the same idempotency_key"
-            ) from error
 
     async def cancel(self, tenant: str, generation_id: GenerationId) -> Generation:
         """Cancel a generation, or raise NOT_CANCELABLE. If a POST is under way, wait for its outcome first."""
