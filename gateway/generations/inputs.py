@@ -270,8 +270,11 @@ def plain(value: object, unset: Unset = _is_default) -> Any:
         return [plain(item, unset) for item in value]
     fields: Mapping[str, Field[Any]] | None = getattr(value, "__dataclass_fields__", None)
     if fields is not None:
-        values = ((declared, getattr(value, name)) for name, declared in fields.items())
-        return {declared.name: plain(item, unset) for declared, item in values if not unset(declared, item)}
+        return {
+            name: plain(item, unset)
+            for name, declared in fields.items()
+            if not unset(declared, item := getattr(value, name))
+        }
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
