@@ -49,7 +49,7 @@ async def _restart(how: str, watches: int, recorder: Recorder, folder: Path) -> 
     second gateway in bytes.
     """
     address = processes.free_address()
-    async with processes.running(processes.UPSTREAM) as higgsfield, contextlib.AsyncExitStack() as stack:
+    async with processes.steady_upstream() as higgsfield, contextlib.AsyncExitStack() as stack:
         settings = processes.gateway_settings(higgsfield.address, folder, address)
         first = await stack.enter_async_context(processes.running(processes.GATEWAY, settings))
         async with AsyncClient(address) as client:

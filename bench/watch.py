@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 
 from bench import processes
 from bench.calls import BARE_WATCH, CANCEL, KEEP, PROMPT, PUBLISH, SUBMIT, WATCH, model_submission, with_key
@@ -125,18 +126,20 @@ class Readers:
 async def _watched(prompt: str = PROMPT, *, include_input: bool = False) -> AsyncIterator[Watched]:
     with tempfile.TemporaryDirectory() as folder:
         async with (
-            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.steady_upstream() as higgsfield,
             processes.running(
                 processes.GATEWAY, processes.gateway_settings(higgsfield.address, Path(folder))
             ) as gateway,
             channels(gateway, 1) as one,
+            httpx.AsyncClient() as client,
         ):
             answer = await one.unary(SUBMIT)(with_key(model_submission(prompt)))
             generation = pb.SubmitGenerationResponse.FromString(answer).generation
             cancel = pb.CancelGenerationRequest(id=generation.id).SerializeToString()
 
             async def change() -> None:
-                # The upstream cancels nothing, but returns a new status for each status call.
+                # From now on the upstream returns a new status for each status call. It cancels nothing.
+                await client.put(f"http://{higgsfield.address}/steady/0")
                 with contextlib.suppress(grpc.aio.AioRpcError):
                     await one.unary(CANCEL)(cancel)
 
