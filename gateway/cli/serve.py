@@ -24,7 +24,9 @@ config_option = click.option(
 def serve(config: Path | None, production: bool) -> int:
     """Run the gateway until SIGTERM. Settings are environment variables, which docs/settings.md lists."""
     import asyncio
+    import gc
 
+    gc.disable()  # until it is tuned: it would walk what the imports make, of which most stays
     from gateway import app
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
