@@ -10,6 +10,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+ACCEPTING = 5
+"""Iterations of the event loop within which a connection that was just accepted becomes known to `cut`."""
 _CHUNK = 64 * 1024
 # l_onoff=1, l_linger=0: closing the socket sends a RST.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -38,7 +40,7 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.close()
+        await self._stop_accepting()
         self.cut()
         for writer in self._far:
             writer.transport.abort()
@@ -49,9 +51,17 @@ class Proxy:
         self._server = await asyncio.start_server(self._accept, host, port)
         self.address = f"{host}:{self._server.sockets[0].getsockname()[1]}"
 
+    async def _stop_accepting(self) -> None:
+        """Close the listening socket once no connection is being accepted: asyncio would leave that one open."""
+        for listening in self._server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
+        for _ in range(ACCEPTING):
+            await asyncio.sleep(0)
+        self._server.close()
+
     async def move(self, host: str) -> None:
         """Listen on the same port of another loopback address instead, and reset all open connections."""
-        self._server.close()
+        await self._stop_accepting()
         self.cut()
         await self._listen(host, int(self.address.rpartition(":")[2]))
 

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -113,9 +114,15 @@ func TestRefusedSubmitIsNotRetriedAndErrorHasKey(t *testing.T) {
 }
 
 func TestErrorOfSubmitHasGeneratedKey(t *testing.T) {
-	g := newGateway(t)
-	g.on("SubmitGeneration", hang)
-	client, _ := newClient(t, g.address(), hfgateway.WithTimeout(50*time.Millisecond))
+	var sent string
+	hangs := func(ctx context.Context, _ string, request, _ any, _ *grpc.ClientConn,
+		_ grpc.UnaryInvoker, _ ...grpc.CallOption) error {
+		sent = request.(*pb.SubmitGenerationRequest).GetIdempotencyKey()
+		<-ctx.Done()
+		return status.FromContextError(ctx.Err()).Err()
+	}
+	client, _ := newClient(t, newGateway(t).address(), hfgateway.WithTimeout(50*time.Millisecond),
+		hfgateway.WithDialOptions(grpc.WithUnaryInterceptor(hangs)))
 
 	_, err := client.Submit(within(t), input)
 
@@ -123,7 +130,6 @@ func TestErrorOfSubmitHasGeneratedKey(t *testing.T) {
 	if !errors.As(err, &failed) || !errors.Is(err, hfgateway.ErrDeadlineExceeded) {
 		t.Fatal(err)
 	}
-	sent := requests[*pb.SubmitGenerationRequest](g, "SubmitGeneration")[0].GetIdempotencyKey()
 	if failed.IdempotencyKey == "" || failed.IdempotencyKey != sent {
 		t.Errorf("key %q, sent %q", failed.IdempotencyKey, sent)
 	}

@@ -1,0 +1,25 @@
+"""The proxy leaves no connection behind."""
+
+import asyncio
+import socket
+from contextlib import suppress
+
+import pytest
+
+from harness.proxy import Proxy
+
+PATIENCE = 30.0
+
+
+@pytest.mark.parametrize("iterations", range(6))
+async def test_a_connection_that_was_just_accepted_is_closed(iterations: int) -> None:
+    with socket.socket() as caller:
+        async with Proxy() as proxy:
+            host, _, port = proxy.address.rpartition(":")
+            caller.connect((host, int(port)))
+            for _ in range(iterations):
+                await asyncio.sleep(0)
+        caller.setblocking(False)
+        async with asyncio.timeout(PATIENCE):
+            with suppress(ConnectionResetError):
+                assert await asyncio.get_running_loop().sock_recv(caller, 1) == b""
