@@ -19,7 +19,7 @@ COMMANDS = [command for block in blocks("docs/sixth-language.md") for command in
 
 
 @pytest.mark.toolchain("mvn")
-@pytest.mark.timeout(1800)  # without a cache, Maven downloads Kotlin's compiler first
+@pytest.mark.timeout(1200)  # without a cache, Maven downloads Kotlin's compiler first
 async def test_the_kotlin_project_generates_its_stubs_and_watches_a_generation(tmp_path: Path) -> None:
     folder, arguments = COMMANDS[0].removeprefix("cd ").split(" && mvn ")
     async with (
