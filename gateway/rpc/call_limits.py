@@ -167,13 +167,17 @@ class Pool:
             self._tokens[identity.token] = token
         return token
 
-    async def enter(self, identity: Identity) -> Holder | None:
-        """Take a place, waiting in the queue if needed; None if the queue is full. Return the place with `leave`."""
+    def take(self, identity: Identity) -> Holder | None:
+        """Take a place if no call of the same caller queues for one; None otherwise. Return it with `leave`."""
         holder = self.holder(identity)
-        if not holder.queue and holder.take():
-            return holder
+        return holder if not holder.queue and holder.take() else None
+
+    async def wait(self, identity: Identity) -> Holder | None:
+        """Queue for a place, after `take` gave none; None if the queue is full."""
+        holder = self.holder(identity)
         future, began = holder.enqueue(), time.monotonic()
         if future is None:
+            self._forget(holder)
             return None
         try:
             await future
@@ -253,12 +257,12 @@ class MethodLimit:
         """Take a place for a call if it need not queue; None otherwise. Raises GATEWAY_OVERLOADED."""
         if self.behind is not None and self.behind() > LATE:
             raise self.refusal(_LATE)
-        holder = self.pool.holder(identity)
-        return Place(self, self.pool, holder) if not holder.queue and holder.take() else None
+        holder = self.pool.take(identity)
+        return None if holder is None else Place(self, self.pool, holder)
 
-    async def queue(self, identity: Identity) -> "Place":
-        """Take a place for a call, after queued ones. Raises GATEWAY_OVERLOADED."""
-        holder = await self.pool.enter(identity)
+    async def wait(self, identity: Identity) -> "Place":
+        """Queue for a place, after `take` gave none. Raises GATEWAY_OVERLOADED."""
+        holder = await self.pool.wait(identity)
         if holder is None:
             raise self.refusal(_FULL)
         return Place(self, self.pool, holder)

@@ -57,8 +57,6 @@ class Chain:
         self._limits = limits
         self.start_span = start_span
         self.forwarded = forwarded
-        self.reads_headers = bool(forwarded) or start_span is not None
-        """Whether unary calls must be given their headers with `Guard.read`."""
         self.to_leader = False
         """Whether calls may have to be forwarded to a leader, so that they need the caller's credentials."""
 
@@ -119,7 +117,7 @@ class Guard:
     def read(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
         """Read the headers of a unary call that are configured, and begin its span if calls are traced.
 
-        Without `reads_headers`, this does nothing. `system` is the RPC system, such as "grpc".
+        `system` is the RPC system, such as "grpc".
         """
         if self._chain.forwarded:
             wanted = self._chain.forwarded
@@ -142,7 +140,7 @@ class Guard:
         if self._span is not None:
             self._span.set("hfgateway.tenant", identity.tenant)
         if self._limit is not None:
-            self._place = self._limit.take(identity) or await self._limit.queue(identity)
+            self._place = self._limit.take(identity) or await self._limit.wait(identity)
         kept = authorization if chain.to_leader else ""
         return Call(
             self._method,

@@ -35,7 +35,7 @@ class Callers:
         await settled()
 
     async def _enter(self, name: str, identity: Identity) -> None:
-        holder = await self.pool.enter(identity)
+        holder = self.pool.take(identity) or await self.pool.wait(identity)
         assert holder is not None
         self.holders[name] = holder
         self.entered.append(name)
@@ -94,8 +94,17 @@ async def test_the_queue_of_each_level_is_limited() -> None:
     for name, identity in {"f0": FOX, "t1": TOKEN, "f1": FOX, "w1": WOLF}.items():
         await callers.call(name, identity)
     for identity in (TOKEN, FOX, WOLF):
-        assert await callers.pool.enter(identity) is None
+        assert callers.pool.take(identity) is None
+        assert await callers.pool.wait(identity) is None
     assert callers.pool.total.queued == 3
+
+
+async def test_a_refused_watch_token_is_forgotten() -> None:
+    callers = Callers(Pool(Bounds(1, 1, 1), Bounds(1, 0, 0)))
+    await callers.call("f0", FOX)
+    of_token = callers.pool.holder(TOKEN)
+    assert await callers.pool.wait(TOKEN) is None
+    assert callers.pool.holder(TOKEN) is not of_token
 
 
 @pytest.mark.parametrize("moment", ["while it queues", "when its turn has come"])
@@ -123,7 +132,7 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
     queued: list[asyncio.Task[None]] = []
 
     async def enter(identity: Identity) -> None:
-        holder = await pool.enter(identity)
+        holder = pool.take(identity) or await pool.wait(identity)
         if holder is not None:
             held.append(holder)
 
