@@ -130,11 +130,7 @@ def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input,
     as_sent: bytes = message.SerializeToString()
     if len(as_sent) > LARGEST_INPUT:
         raise invalid_field("input", f"is larger than {LARGEST_INPUT // 1024} KiB")
-    given = getattr(message, kind)
-    # Each value has at least two bytes, so that a short input need not be counted.
-    if kind == "model" and len(as_sent) > 2 * MOST_VALUES and _holds_too_much(given.parameters):
-        raise too_many_values("input.model.parameters")
-    return _INPUTS[kind](given), as_sent
+    return _INPUTS[kind](getattr(message, kind)), as_sent
 
 
 def required(text: str, field: str = "id") -> str:
@@ -298,6 +294,9 @@ def _speak(message: generation_input_pb2.SpeakInput) -> SpeakInput:
 
 
 def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
+    # Each value has at least two bytes, so that the values of a short input need not be counted.
+    if message.ByteSize() > 2 * MOST_VALUES and _holds_too_much(message.parameters):
+        raise too_many_values("input.model.parameters")
     if message.api_version not in _APIS:
         raise invalid_field("input.model.api_version", "is not a value this gateway knows")
     return ModelInput(message.model_id, parameters(message.parameters), _APIS[message.api_version])
