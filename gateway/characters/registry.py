@@ -226,7 +226,8 @@ class Registry:
 def _ids(values: Mapping[str, Any] | list[Any], at: str) -> Iterator[tuple[str, str]]:
     """Yield the path and value of each text in parameters that may be an id of a character, at any depth."""
     for name, value in values.items() if isinstance(values, Mapping) else enumerate(values):
-        may_be_id = isinstance(value, str) and (len(value) in ID_LENGTHS or name == "custom_reference_id")
-        if may_be_id or isinstance(value, (dict, list)):
-            inner = f"{at}[{name}]" if isinstance(name, int) else f"{at}.{name}"
-            yield from [(inner, value)] if may_be_id else _ids(value, inner)
+        inner = f"{at}[{name}]" if isinstance(name, int) else f"{at}.{name}"
+        if isinstance(value, (dict, list)):
+            yield from _ids(value, inner)
+        elif isinstance(value, str) and (len(value) in ID_LENGTHS or inner.endswith(NAMED)):
+            yield inner, value

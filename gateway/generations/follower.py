@@ -312,10 +312,9 @@ class Follower:
         )
         if generation.state is State.QUEUED and may_check:
             self._paces.spare_start_checks -= bool(entry.start_checks)
-            left = self._paces.starts_after(generation.spec.model_id) - _running_for(
-                generation, self._clock.moment().wall
-            )
-            entry.start_check_at = self._clock.moment().steady + max(left, self._paces.shortest)
+            now, wall = self._clock.moment()
+            left = self._paces.starts_after(generation.spec.model_id) - _running_for(generation, wall)
+            entry.start_check_at = now + max(left, self._paces.shortest)
 
     def _postpones_start_check(self, entry: Entry, now: float) -> bool:
         """Put off the poll for its start while it is not needed, unless another poll is due.

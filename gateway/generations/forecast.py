@@ -129,7 +129,7 @@ class Forecaster:
             # A newer forecast may expect a later end.
             progress = entry.progress = max(entry.progress, progress)
         remaining = None if total is None else total - elapsed
-        return Forecast(0, progress, remaining, basis, total is None)
+        return Forecast(progress=progress, remaining=remaining, basis=basis, overdue=total is None)
 
     def _waiting(self, generation: Generation) -> Forecast | None:
         """Assume that the generations ahead run in rounds of as many as may run at once."""

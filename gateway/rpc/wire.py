@@ -100,7 +100,7 @@ def event_message(event: Event) -> generation_service_pb2.GenerationEvent:
 
 def embedded(field: int, message: bytes) -> bytes:
     """Encode a message as a field of another message. Concatenated fields are one message."""
-    return _head(field, len(message)) + message
+    return _varint(field << 3 | 2) + _varint(len(message)) + message
 
 
 def generation_message(generation: Generation, polls: int) -> generation_pb2.Generation:
@@ -167,11 +167,6 @@ def _output(output: Output) -> generation_pb2.Output:
         content_type=output.content_type,
         job_id=output.job_id,
     )
-
-
-@functools.lru_cache(maxsize=4096)
-def _head(field: int, size: int) -> bytes:
-    return _varint(field << 3 | 2) + _varint(size)
 
 
 def _varint(number: int) -> bytes:

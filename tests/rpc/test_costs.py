@@ -56,4 +56,4 @@ async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
 async def test_a_status_call_calls_few_functions(tmp_path: Path) -> None:
     async with run_timed(tmp_path) as running:
         fox = await running.submit(soul("a fox"))
-        await check_cost(lambda _: running.get(fox.id), 56)
+        await check_cost(lambda _: running.get(fox.id), 59)
