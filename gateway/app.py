@@ -198,7 +198,7 @@ async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:
 
 
 def tune_garbage_collector() -> None:
-    """Run the garbage collector less often, and exclude the objects of the start-up from it.
+    """Enable the garbage collector, run it less often, and exclude the objects of the start-up from it.
 
     The gateway's objects form few cycles. With the default thresholds the collector walks all live generations many
     times per second under load, which is a tenth of the cost of a submission.

@@ -26,7 +26,7 @@ def serve(config: Path | None, production: bool) -> int:
     import asyncio
     import gc
 
-    gc.disable()  # until it is tuned: it would walk what the imports make, of which most stays
+    gc.disable()  # until `app.tune_garbage_collector`: most of what the imports make stays
     from gateway import app
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
