@@ -38,8 +38,6 @@ TOGETHER = 2000
 """Keys that are stored at the same time."""
 AMPLE = Limits(credits_per_day=10**9 * MILLION, credits_per_month=10**9 * MILLION)
 SCRAPED_EVERY = 1.0
-UNLIMITED = {"HFGATEWAY_UPSTREAM_CONCURRENCY": str(10**9)}
-"""Without a known limit, several tenants would take turns and wait for starts, which are not measured here."""
 REPEATED_EVERY = 0.005
 PATIENCE = 30.0
 """Seconds in which a change must take effect at all."""
@@ -53,7 +51,7 @@ async def run(effort: Effort) -> list[Figure]:
     tenants, keys_each = (TENANTS, KEYS) if effort.rounds > 1 else (TENANTS // 20, KEYS // 20)
     goals = {0.85: at_least(0.85), 0.7: at_least(0.7), 0.9: at_least(0.9)}
     both = {bound: {"Submit": goal, "Get": goal} for bound, goal in goals.items()}
-    async with submit.scene(calls_each=1, **UNLIMITED) as bare:
+    async with submit.scene(calls_each=1, **processes.UNLIMITED) as bare:
         async with company(1, 1) as one:
             figures = await beside.compared(("keys, a budget and metrics", one), ("none", bare), both[0.85], effort)
         async with processes.running(processes.BASELINE) as collector:
@@ -93,7 +91,7 @@ def _admin_in(folder: Path) -> str:
 async def company(tenants: int, keys_each: int, **terms: str) -> AsyncIterator[Scene]:
     """Run a gateway that requires keys, with budgets on all tenants, and scrape its metrics."""
     prepare = functools.partial(_fill, tenants, keys_each)
-    async with submit.scene(prepare, calls_each=1, HFGATEWAY_AUTH="keys", **UNLIMITED, **terms) as scene:
+    async with submit.scene(prepare, calls_each=1, HFGATEWAY_AUTH="keys", **processes.UNLIMITED, **terms) as scene:
         scraping = asyncio.create_task(_scrape(scene.gateway.http_address))
         try:
             yield scene

@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import httpx
 
 from bench import processes
-from bench.calls import BARE_WATCH, GET, KEEP, SUBMIT, WATCH, model_submission, with_key
+from bench.calls import BARE_WATCH, KEEP, SUBMIT, WATCH, model_submission, with_key
 from bench.figures import Figure, at_most, ratio, value
 from bench.load import Effort, channels
 from bench.processes import Server
-from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 
 CONNECTIONS = (1, 10, 100)
@@ -94,7 +92,7 @@ async def _bare(connections: int, count: int) -> Crowd:
 
 async def _ours(connections: int, count: int) -> Crowd:
     async with _gateway() as gateway, channels(gateway, 1) as one:
-        return await _open(gateway, connections, WATCH, await _watchable(one.unary(SUBMIT), one.unary(GET)), count)
+        return await _open(gateway, connections, WATCH, await _watchable(one.unary(SUBMIT)), count)
 
 
 async def _longest_during_crowd(count: int) -> tuple[float, float]:
@@ -102,14 +100,13 @@ async def _longest_during_crowd(count: int) -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         crowded, other = [await _create_key(Path(folder), tenant) for tenant in ("crowd", "other")]
         async with (
-            _gateway(Path(folder), HFGATEWAY_AUTH="keys", HFGATEWAY_UPSTREAM_CONCURRENCY="10000") as gateway,
+            _gateway(Path(folder), HFGATEWAY_AUTH="keys", **processes.UNLIMITED) as gateway,
             processes.running(("bench.watchers", gateway.address, "10", crowded)) as watchers,
             grpc.aio.insecure_channel(gateway.address) as channel,
         ):
             submit = _Signed(channel.unary_unary(SUBMIT), other)
-            watched = await _watchable(submit, _Signed(channel.unary_unary(GET), other))
-            to_watch = [_Signed(channel.unary_unary(method), crowded) for method in (SUBMIT, GET)]
-            request = await _watchable(*to_watch)
+            watched = await _watchable(submit)
+            request = await _watchable(_Signed(channel.unary_unary(SUBMIT), crowded))
             crowd = asyncio.create_task(_opened(watchers, WATCH, request, count))
             watch = _Signed(channel.unary_stream(WATCH), other)
             longest = await asyncio.gather(
@@ -152,18 +149,10 @@ class _Signed:
         return self._method(request, metadata=self._metadata)
 
 
-async def _watchable(submit: Any, get: Any) -> bytes:
-    """Submit a generation and return the request that watches it.
-
-    It has started: a watch of a queued one would have the gateway ask Higgsfield, and that disturb the measurement.
-    """
+async def _watchable(submit: Any) -> bytes:
+    """Submit a generation and return the request that watches it."""
     answer: Awaitable[bytes] = submit(with_key(model_submission()))
     generation = pb.SubmitGenerationResponse.FromString(await answer).generation
-    name = pb.GetGenerationRequest(id=generation.id).SerializeToString()
-    async with asyncio.timeout(processes.READY_WITHIN):
-        while generation.state != generation_pb2.GENERATION_STATE_IN_PROGRESS:
-            await asyncio.sleep(LOOK_EVERY)
-            generation = pb.GetGenerationResponse.FromString(await get(name)).generation
     request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision - 1)
     content: bytes = request.SerializeToString()
     return content
@@ -179,11 +168,9 @@ async def _gateway(folder: Path | None = None, **terms: str) -> AsyncIterator[Se
     with contextlib.ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         async with (
-            processes.running(processes.UPSTREAM) as higgsfield,
+            processes.steady_upstream() as higgsfield,
             processes.running(
                 processes.GATEWAY, processes.gateway_settings(higgsfield.address, place) | terms
             ) as gateway,
-            httpx.AsyncClient() as client,
         ):
-            await client.put(f"http://{higgsfield.address}/started/1")
             yield gateway

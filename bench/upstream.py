@@ -4,7 +4,7 @@ It accepts every submission, and generations do not end by themselves:
 
 - `PUT /delay/SECONDS` delays the responses to submissions.
 - Each status call returns another status text, which is a change for the gateway. `PUT /steady/1` makes the text
-  constant, after `PUT /started/1` every generation is in progress, and after `PUT /ended/1` it is completed.
+  constant, and after `PUT /ended/1` every generation is completed.
 - A cancel call is accepted and has no effect.
 - `GET /requests` lists the requests since the last such call, with their webhook URLs.
 - `GET /calls` returns the number of submissions and status calls.
@@ -24,7 +24,7 @@ class Higgsfield:
     """The state that all connections share."""
 
     def __init__(self) -> None:
-        self.delay = self.steady = self.started = self.ended = 0.0
+        self.delay = self.steady = self.ended = 0.0
         self._steps = count(1)
         self._calls = 0
         self._requests: list[tuple[str, str]] = []
@@ -49,8 +49,6 @@ class Higgsfield:
         self._calls += 1
         if method == "GET" and self.ended:
             return _status("completed", parts[2]), 0.0
-        if method == "GET" and self.started:
-            return _status("in_progress", parts[2]), 0.0
         if method == "GET":
             return _status("queued" if self.steady else f"queued, step {next(self._steps)}", parts[2]), 0.0
         request_id = str(uuid4())
