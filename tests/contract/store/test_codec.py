@@ -14,6 +14,7 @@ from gateway.errors import Failure, Reason, Violation
 from gateway.generations.model import (
     Generation,
     GenerationId,
+    IdempotencyKey,
     InputKind,
     Marker,
     MediaKind,
@@ -22,6 +23,8 @@ from gateway.generations.model import (
     Source,
     Spec,
     State,
+    Steady,
+    Wall,
 )
 from gateway.generations.stores import Claim
 from gateway.store import codec
@@ -139,6 +142,25 @@ def test_an_earlier_revision_is_read_as_callers_saw_it(now: Generation, then: Ge
     assert found.spec == now.spec
     assert found.revision == revision
     assert codec.shown(found) == codec.shown(then)
+
+
+def test_equal_times_are_in_memory_once() -> None:
+    """A replica has many generations. Most were sent once, right after they were stored, and then accepted."""
+    stored = Generation(
+        Spec(GenerationId("id"), "", "", "v2", "", "", b"", {}, IdempotencyKey("key"), Wall(10.1), Steady(1.1)),
+        accept_time=Wall(12.1),
+        update_time=Wall(12.1),
+        first_sent_at=Steady(1.1),
+        sent_at=Steady(1.1),
+    )
+    row = codec.spec_row(stored.spec) | codec.progress_row(stored, codec.shown(stored))
+    # A server returns each as a new object.
+    row |= {name: value + 0.0 for name, value in row.items() if isinstance(value, float)}
+    found = codec.generation_of(row)
+    assert found == stored
+    assert found.sent_at is found.first_sent_at is found.spec.created_at
+    assert found.accept_time is found.update_time
+    assert found.not_before is codec.generation_of(row | {"not_before": float("0")}).not_before
 
 
 @quick
