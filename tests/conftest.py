@@ -21,6 +21,7 @@ from multiprocessing.util import Finalize
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
@@ -28,6 +29,10 @@ from xdist.workermanage import WorkerController
 from tests.support import new_stores
 from tests.support.canary import CanaryPlugin
 from tests.support.watchdog import Watchdog
+
+# How long an example takes depends on the machine.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
 """Where Debian installs the programs of PostgreSQL, and PgBouncer."""

@@ -491,7 +491,7 @@ def test_one_tenant_without_a_limit_does_not_wait() -> None:
 # -- Over many ---------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=20), st.sets(st.integers(0, 19)), st.integers(0, 5))
 def test_positions_are_the_order_of_sending(tenants: list[str], leavers: set[int], gone_before: int) -> None:
     """For any generations sent before the others came, and any cancels in the queue."""
@@ -514,7 +514,7 @@ def test_positions_are_the_order_of_sending(tenants: list[str], leavers: set[int
     assert [room.admission.waiting_of(tenant) for tenant in "abcd"] == [0, 0, 0, 0]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), st.integers(1, 6), st.lists(st.integers(1, 4), min_size=1, max_size=25))
 def test_any_sequence_of_outcomes_keeps_the_order_and_the_limit(data: Any, limit: int, weights: list[int]) -> None:
     """For any sequence of acceptances, ends and postponements."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.generations.forecast import FEW, GUESSES, REMEMBERED, History, RunTimes
@@ -20,7 +20,6 @@ elapsed_times = st.floats(min_value=0.0, max_value=2e5)
 # -- One group ---------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(seconds=histories, moments=st.lists(elapsed_times, min_size=2, max_size=50))
 @example(seconds=[1.0] * 19 + [1000.0], moments=[0.9999, 1.0, 1.0001, 999.0, 1001.0])
 def test_progress_is_below_1_and_never_falls(seconds: list[float], moments: list[float]) -> None:
@@ -31,7 +30,6 @@ def test_progress_is_below_1_and_never_falls(seconds: list[float], moments: list
     assert shown[-1] < 1.0
 
 
-@settings(deadline=None)
 @given(seconds=histories, elapsed=elapsed_times)
 def test_the_expected_run_time_is_a_known_one_that_is_not_over(seconds: list[float], elapsed: float) -> None:
     total = History(seconds).total(elapsed)

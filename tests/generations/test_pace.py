@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.generations.model import RunTime
@@ -36,7 +36,6 @@ def learned(history: list[float], shortest: float = SHORTEST, longest: float = L
 # -- For any history ---------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times, errors=st.integers(min_value=0, max_value=40))
 def test_gaps_between_polls_stay_within_their_bounds(history: list[float], elapsed: float, errors: int) -> None:
     paces = learned(history)
@@ -45,14 +44,12 @@ def test_gaps_between_polls_stay_within_their_bounds(history: list[float], elaps
         assert LEAST * SHORTEST <= gap <= MOST * LONGEST
 
 
-@settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times)
 def test_with_webhooks_gaps_between_polls_are_at_least_a_minute(history: list[float], elapsed: float) -> None:
     gap = learned(history).gap("model", elapsed, 0, webhooks=True)
     assert LEAST * BACKSTOP_EVERY <= gap <= MOST * (BACKSTOP_EVERY + max(history))
 
 
-@settings(deadline=None)
 @given(history=histories, elapsed=elapsed_times)
 @example(history=[5.0] * ENOUGH, elapsed=5.0)
 def test_the_next_poll_is_in_the_future(history: list[float], elapsed: float) -> None:
@@ -60,7 +57,6 @@ def test_the_next_poll_is_in_the_future(history: list[float], elapsed: float) ->
     assert following is None or following > elapsed
 
 
-@settings(deadline=None)
 @given(history=histories)
 def test_polls_are_ordered_without_long_gaps_to_the_last_known_end(history: list[float]) -> None:
     history.sort()
@@ -70,7 +66,6 @@ def test_polls_are_ordered_without_long_gaps_to_the_last_known_end(history: list
     assert polls[-1] >= history[-1]
 
 
-@settings(deadline=None)
 @given(history=st.lists(st.just(0.0) | durations, min_size=ENOUGH, max_size=60))
 def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
     for paces in (learned(history), Paces(SHORTEST, LONGEST)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.generations.poll_limit import (
@@ -160,7 +160,6 @@ events = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(events)
 def test_after_any_sequence_of_outcomes_a_call_passes_eventually(happened: list[tuple[float, str]]) -> None:
     limit, now, under_way = PollLimit(), NOW, 0

@@ -275,7 +275,7 @@ class Impatient(Observations):
 
 TestObservations = Observations.TestCase
 TestImpatient = Impatient.TestCase
-TestObservations.settings = TestImpatient.settings = settings(deadline=None, max_examples=150, stateful_step_count=25)
+TestObservations.settings = TestImpatient.settings = settings(max_examples=150, stateful_step_count=25)
 
 
 def test_every_kind_of_observation_is_tried() -> None:

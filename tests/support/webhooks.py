@@ -10,7 +10,7 @@ from typing import Any
 import aiohttp
 
 from gateway.sandbox.webhooks.signing import signed_headers
-from tests.support.running import Running
+from tests.support.running import Running, eventually
 
 SECRET, OTHER_SECRET = "whsec_" + "QUJDREVGR0g" * 4, "whsec_" + "SElKS0xNTk8" * 4
 
@@ -54,3 +54,9 @@ async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> 
     ):
         seen = {name.lower(): value for name, value in response.headers.items() if name.lower() != "date"}
         return Answer(response.status, await response.text(), seen)
+
+
+async def all_answered(running: Running, attempts: int) -> list[str]:
+    """Return the outcomes of all webhooks that the sandbox has sent, once there are this many."""
+    await eventually(lambda: len(running.ledger.webhook_attempts) >= attempts)
+    return sorted(one.outcome for one in running.ledger.webhook_attempts)

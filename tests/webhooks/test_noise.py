@@ -13,18 +13,12 @@ import pytest
 
 from gateway.generations.stores import MOST_DELIVERIES
 from gateway.web import connection, webhook
-from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul, without_forecast
-from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body
+from tests.support.running import PATIENCE, Generation, Running, name_of, soul, without_forecast
+from tests.support.webhooks import SECRET, all_answered, path_of, post, signed, webhook_body
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
 BOTH = pytest.mark.parametrize(("terms", "asked"), [({}, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
-
-
-async def all_answered(running: Running, attempts: int) -> list[str]:
-    """Return the outcomes of the attempts, once there are this many."""
-    await eventually(lambda: len(running.ledger.webhook_attempts) >= attempts)
-    return sorted(one.outcome for one in running.ledger.webhook_attempts)
 
 
 @BOTH

@@ -118,7 +118,7 @@ requests = st.builds(
     texts, texts, texts, texts, st.dictionaries(texts, texts, max_size=3), st.binary(max_size=50), texts,
     st.sampled_from(InputKind),
 )  # fmt: skip
-quick = settings(deadline=None, max_examples=60)
+quick = settings(max_examples=60)
 
 
 def test_the_strategies_cover_every_field() -> None:
@@ -176,7 +176,7 @@ def test_a_store_returns_what_was_stored(tmp_path: Path) -> None:
     with loop:
         store = loop.run(_opened(path))
 
-        @settings(deadline=None, max_examples=30)
+        @settings(max_examples=30)
         @given(generations, requests)
         def comes_back(generation: Generation, request: PreparedRequest) -> None:
             token_hash = generation.spec.token_hash and uuid4().bytes

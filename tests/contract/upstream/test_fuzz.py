@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToJson
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from gateway.errors import GatewayError
@@ -60,7 +60,7 @@ BEFORE: tuple[Generation, ...] = (
 # -- Pure --------------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=CASES // AT_ONCE, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=CASES // AT_ONCE, database=None)
 @given(st.integers(min_value=0, max_value=2**40))
 def test_any_response_is_read_judged_stored_and_shown(seed: int) -> None:
     for number in range(AT_ONCE):

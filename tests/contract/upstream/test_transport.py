@@ -4,11 +4,13 @@ import asyncio
 import json
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any, Self
 
+import aiohttp.connector
 import httpx
 import pytest
 
@@ -18,6 +20,8 @@ from tests.support.addresses import free_address
 from tests.support.running import PATIENCE, eventually
 
 MOST = 100
+HOUR = 3600.0
+"""The timeouts of the clients here, longer than a test may take."""
 CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
@@ -143,9 +147,9 @@ Client = Callable[..., Any]
 def client(request: pytest.FixtureRequest) -> Client:
     """Return a function that makes clients: httpx's client over the transport, or direct calls of the transport."""
 
-    def make(*, connect: float = 1.0, read: float = 0.2, keepalive: float = 1.0) -> Any:
-        timeout = httpx.Timeout(connect=connect, read=read, write=1, pool=1)
-        transport = AioTransport(keepalive=keepalive)
+    def make() -> Any:
+        timeout = httpx.Timeout(HOUR)
+        transport = AioTransport(keepalive=HOUR)
         if request.param == "direct":
             return Direct(transport, timeout)
         return httpx.AsyncClient(transport=transport, timeout=timeout, trust_env=False)
@@ -161,10 +165,26 @@ FAULTS = [
 @pytest.mark.parametrize("path", FAULTS)
 async def test_a_processed_request_never_looks_certainly_unsent(client: Client, path: str) -> None:
     async with peer() as upstream, client() as http:
+        call = asyncio.create_task(http.post(upstream.url + path, json={"a": 1}))
+        await eventually(lambda: call.done() or bool(upstream.processed))
+        if path == "/hang":
+            await let_timers_end(call)
         with pytest.raises(httpx.TransportError) as failed:
-            await http.post(upstream.url + path, json={"a": 1})
+            await call
         assert len(upstream.processed) == 1
         assert not isinstance(failed.value, CERTAIN)
+
+
+async def let_timers_end(call: asyncio.Task[Any]) -> None:
+    """Advance the time of the event loop until a call has ended."""
+    loop = asyncio.get_running_loop()
+    with pytest.MonkeyPatch.context() as patched:
+        for hours in range(100):
+            patched.setattr(loop, "time", lambda ahead=hours * HOUR: time.monotonic() + ahead)
+            await asyncio.sleep(0)
+            if call.done():
+                return
+    raise AssertionError("the call has no timeout")
 
 
 async def test_no_connection_is_certain(client: Client) -> None:
@@ -198,7 +218,7 @@ async def test_a_closed_gate_sends_nothing(client: Client) -> None:
 
 
 async def test_a_canceled_call_closes_its_socket(client: Client) -> None:
-    async with peer() as upstream, client(read=30) as http:
+    async with peer() as upstream, client() as http:
         call = asyncio.create_task(http.post(upstream.url + "/hang", json={}))
         await eventually(lambda: bool(upstream.processed))
         call.cancel()
@@ -219,12 +239,12 @@ async def test_requests_are_sent_unchanged_and_without_cookies(client: Client) -
         assert b"cookie" not in second.lower()
 
 
-async def test_an_idle_connection_is_reused_only_for_a_while(client: Client) -> None:
-    async with peer() as upstream, client(keepalive=0.05) as http:
+async def test_an_idle_connection_is_reused_only_for_a_while(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with peer() as upstream, client() as http:
         await http.get(upstream.url + "/a")
         await http.get(upstream.url + "/b")
         assert upstream.connections == 1
-        await asyncio.sleep(0.1)
+        monkeypatch.setattr(aiohttp.connector, "monotonic", lambda: time.monotonic() + HOUR + 1)
         await http.get(upstream.url + "/c")
         assert upstream.connections == 2
 
@@ -232,7 +252,7 @@ async def test_an_idle_connection_is_reused_only_for_a_while(client: Client) -> 
 @asynccontextmanager
 async def direct() -> AsyncIterator[Direct]:
     transport = AioTransport(headers={"Authorization": "Key a:b"})
-    async with Direct(transport, httpx.Timeout(1.0)) as one:
+    async with Direct(transport, httpx.Timeout(HOUR)) as one:
         yield one
 
 
