@@ -37,8 +37,10 @@ class Operator:
     async def run(self) -> None:
         """Act until faults stop."""
         world = self.world
+        failures = 0
         while world.faults_enabled and not await self._add():
-            await world.sleep(world.log_uniform(0.1, 5.0))
+            failures += 1  # the gateway may be down for days
+            await world.sleep(world.log_uniform(0.1, 5.0 * failures))
         for tenant in TENANTS:
             await self._assign(tenant)
         actions = (self._rotate, self._rotate, self._remove_old, self._refuse, self._reassign)
