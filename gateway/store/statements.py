@@ -3,7 +3,7 @@
 import re
 import sqlite3
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import NamedTuple
 
@@ -20,7 +20,8 @@ class Statement(NamedTuple):
     sql: str
 
 
-def described(engine: str = "sqlite") -> dict[str, Statement]:
+@cache
+def described(engine: str = "sqlite") -> Mapping[str, Statement]:
     """Read the statements of an engine with their descriptions. Fragments are inserted where statements name them."""
     text = (resources.files("gateway.store") / "sql" / engine / "queries.sql").read_text()
     entries = _ENTRY.findall(text)

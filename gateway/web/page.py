@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+from collections.abc import Sequence
 from functools import cache
 from importlib import resources
 
@@ -28,7 +29,8 @@ _HEADERS = {
 }
 
 
-def page_routes() -> list[Route]:
+@cache
+def page_routes() -> Sequence[Route]:
     """Return the routes of the page and of its files."""
     files = {"/": "index.html", "/favicon.ico": "icon.svg"}
     files |= {f"/page/{name}": name for name in ("app.css", "app.js", "icon.svg")}

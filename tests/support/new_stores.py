@@ -36,13 +36,14 @@ def connected_without_sync(path: Path) -> sqlite3.Connection:
 
 def created(missing: Sequence[Traversable]) -> str:
     """Replace `migrations.script`."""
-    script = migrated(missing)
-    return final(script) if missing and missing[0].name == migrations.COUNTED[0] else script
+    if missing and missing[0].name == migrations.COUNTED[0]:
+        return final(tuple(missing))
+    return migrated(missing)
 
 
 @lru_cache
-def final(script: str) -> str:
-    """Return the statements that create what a script creates in an empty database."""
+def final(files: Sequence[Traversable]) -> str:
+    """Return the statements that create what migrations create in an empty database."""
     with closing(sqlite3.connect(":memory:")) as database:
-        database.executescript(script)
+        database.executescript(migrated(files))
         return "\n".join(line for line in database.iterdump() if line not in ("BEGIN TRANSACTION;", "COMMIT;"))
