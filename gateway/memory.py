@@ -35,24 +35,30 @@ class Memory:
             self._trimmed = self._before = self._free()
 
 
-async def trim_after_bursts() -> None:
-    """Return memory after bursts until canceled. Does nothing if the C library is not glibc 2.33 or newer."""
+def of_this_process() -> Memory | None:
+    """Return the memory of this process; None if the C library is not glibc 2.33 or newer."""
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallinfo2"):
-        return
+        return None
     library.mallinfo2.restype = _AllocatorInfo
-    memory = Memory(_resident, lambda: int(library.mallinfo2().free), lambda: library.malloc_trim(0))
-    while True:
+    return Memory(resident, lambda: int(library.mallinfo2().free), lambda: library.malloc_trim(0))
+
+
+async def trim_after_bursts() -> None:
+    """Return memory after bursts until canceled, if the C library can."""
+    memory = of_this_process()
+    while memory is not None:
         await asyncio.sleep(EVERY)
         await asyncio.to_thread(memory.check)
+
+
+def resident() -> int:
+    """Return the size of this process in memory, in bytes."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class _AllocatorInfo(ctypes.Structure):
     """glibc's `struct mallinfo2`: ten numbers, of which the ninth is the number of bytes in free blocks."""
 
     _fields_ = [(name, ctypes.c_size_t) for name in (*(f"unused_{number}" for number in range(8)), "free", "unused_9")]
-
-
-def _resident() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
