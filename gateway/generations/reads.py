@@ -49,7 +49,10 @@ class Reads:
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
         """Return a page of generations; see `GenerationStore.page`."""
-        return await self._read(self._generations.page(tenant, wanted, before, limit))
+        found, last = await self._read(self._generations.page(tenant, wanted, before, limit))
+        if any(self._is_unannounced(one) for one in found):
+            await self._read(self._change_log.announced())  # otherwise a later call could show an earlier state
+        return found, last
 
     async def wait(
         self, tenant: str, generation_id: GenerationId, enough: Callable[[Generation], bool], seconds: float | None
@@ -76,6 +79,11 @@ class Reads:
         """
         if not entry.generation.done and self._feed.entries.get(entry.generation.id) is not entry:
             raise gateway_unavailable("the generation was removed: call again", retry_after=0.0)
+
+    def _is_unannounced(self, stored: Generation) -> bool:
+        """Return whether a generation was read from the store at a revision that its entry does not have yet."""
+        entry = self._feed.entries.get(stored.id)
+        return entry is not None and entry.generation.revision < stored.revision
 
     async def _read(self, access: Awaitable[T]) -> T:
         """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""

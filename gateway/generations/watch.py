@@ -108,6 +108,8 @@ class Watches:
                     yield latest, entry
                 elif latest.revision > seen:
                     for generation in await self._history(generation_id, seen):
+                        if generation.revision > entry.generation.revision:
+                            break  # not announced yet: other calls still show the revision before
                         seen = generation.revision
                         yield generation, entry
                 if seen < entry.generation.revision:
