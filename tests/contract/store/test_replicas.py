@@ -81,6 +81,12 @@ def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
     }
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let replicas serve what they have read, however slow the machine is. Real clients repeat a refused call."""
+    monkeypatch.setattr(tail, "STALE", PATIENCE)
+
+
 @asynccontextmanager
 async def gateways(settings: Mapping[str, str], *each: Mapping[str, str]) -> AsyncIterator[list[Gateway]]:
     """Start gateways in this process, the first of which leads. `each` has further settings for each."""
@@ -465,7 +471,6 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
         await reading.wait()
 
     monkeypatch.setattr(Tail, "_rest", rests)
-    monkeypatch.setattr(tail, "STALE", PATIENCE)
     async with (
         gateways(settings, {}, {}) as (first, second),
         AsyncClient(first.grpc_address) as leader,
