@@ -119,7 +119,7 @@ def refusal(
     violations: tuple[Violation, ...] = ()
     if reason is Reason.INPUT_REFUSED:
         violations = _violations(detail, input_kind, secrets)
-        said = redacted(detail, secrets) if isinstance(detail, str) else "; ".join(v.description for v in violations)
+        said = redacted(detail if isinstance(detail, str) else "; ".join(v.description for v in violations), secrets)
         message = f"{message}: {said}" if said else message
     return Failure(
         reason,

@@ -72,6 +72,12 @@ def test_any_response_is_read_judged_stored_and_shown(seed: int) -> None:
             raise
 
 
+def test_many_long_violations_are_a_message_of_limited_length() -> None:
+    """Found by the test above: each of them has a limit of its own."""
+    item = {"type": "missing", "loc": ["body", "prompt"], "msg": "0" * 450}
+    assert_survived(Case(422, "application/json", json.dumps({"detail": [item] * 3}).encode()))
+
+
 def assert_survived(answered: Case, generations: Sequence[Generation] = BEFORE) -> None:
     """Fail if a reader raises on this answer, or if one of these generations changes as it must not."""
     whole = Answer(answered.status, answered.content_type, None, "", answered.body)
