@@ -365,7 +365,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         webhook_inbox=lifecycle.webhook_inbox,
         watches=Watches(store.change_log, store.generations, feed, clock, lifecycle.service),
         forecasts=Forecaster(clock, lifecycle.admissions, lifecycle.run_times, feed),
-        timelines=Timelines(store.events, store.change_log, lifecycle.service, recorder),
+        timelines=Timelines(store.events, lifecycle.service, recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
         issuer=issuer,

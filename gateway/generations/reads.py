@@ -45,6 +45,14 @@ class Reads:
             raise generation_not_found(generation_id)
         return self.live(tenant, generation_id) or Entry(stored)
 
+    async def history(self, entry: Entry, after_revision: int, limit: int) -> Sequence[Generation]:
+        """Return the revisions of a generation after one, oldest first, up to that of its entry.
+
+        The store may have a later one, which is committed and not announced yet: other calls do not show it.
+        """
+        found = await self._read(self._change_log.history(entry.generation.id, after_revision, limit))
+        return [one for one in found if one.revision <= entry.generation.revision]
+
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:

@@ -13,7 +13,7 @@ from gateway.generations.feed import Entry
 from gateway.generations.model import Event, Generation, GenerationId, Source, State, UpstreamCall
 from gateway.generations.ports import Clock
 from gateway.generations.reads import Reads
-from gateway.generations.stores import ChangeLog, EventStore, Saved, UnconfirmedError
+from gateway.generations.stores import EventStore, Saved, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
@@ -105,9 +105,8 @@ class Recorder:
 class Timelines:
     """Reads the timelines of generations, for `ExplainGeneration`."""
 
-    def __init__(self, events: EventStore, change_log: ChangeLog, service: Reads, recorder: Recorder) -> None:
+    def __init__(self, events: EventStore, service: Reads, recorder: Recorder) -> None:
         self._events = events
-        self._change_log = change_log
         self._service = service
         self._recorder = recorder
 
@@ -118,7 +117,7 @@ class Timelines:
         await self._recorder.flush()
         events = list(await self._events.events(generation_id))
         before: Generation | None = None
-        for generation in await self._change_log.history(generation_id, 0, 10_000):
+        for generation in await self._service.history(entry, 0, 10_000):
             events.append(_changed(before, generation))
             before = generation
         events.sort(key=lambda event: (event.time, event.revision))

@@ -107,9 +107,7 @@ class Watches:
                     seen += 1
                     yield latest, entry
                 elif latest.revision > seen:
-                    for generation in await self._history(generation_id, seen):
-                        if generation.revision > entry.generation.revision:
-                            break  # not announced yet: other calls still show the revision before
+                    for generation in await self._history(entry, seen):
                         seen = generation.revision
                         yield generation, entry
                 if seen < entry.generation.revision:
@@ -253,8 +251,8 @@ class Watches:
         kept = resume.epoch == self._change_log.epoch and horizon <= resume.position <= self._feed.position
         return (resume, False) if kept else (None, True)
 
-    async def _history(self, generation_id: GenerationId, after: int) -> Sequence[Generation]:
-        history = await self._change_log.history(generation_id, after, READ_AT_ONCE)
+    async def _history(self, entry: Entry, after: int) -> Sequence[Generation]:
+        history = await self._service.history(entry, after, READ_AT_ONCE)
         if not history:
             raise gateway_unavailable("the generation was removed while it was watched", retry_after=0.0)
         return history
