@@ -397,8 +397,9 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
     """Nobody else can lead: the replica shows that it lives, and thereby keeps the lease that it has taken."""
     from gateway.store.postgres.lease import Lease
     from gateway.store.postgres.store import PostgresStore
+    from gateway.store.postgres.tail import Tail
 
-    run, lost = Lease._run, list[object]()
+    run, rest, lost = Lease._run, Tail._rest, list[object]()
 
     async def loses_first_answer(self: Lease, name: str, values: Mapping[str, object] | None = None) -> object:
         rows = await run(self, name, values)
@@ -407,17 +408,15 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
             raise UnknownCommitError("the answer was lost")
         return rows
 
+    async def attends(self: Tail, seconds: float) -> None:
+        await replica.attend()
+        await rest(self, seconds)
+
     async with opened(emptied):
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         await replica.begin(0, lambda _: None)
         monkeypatch.setattr(Lease, "_run", loses_first_answer)
-
-    async def attend() -> None:
-        while True:
-            await replica.attend()
-            await asyncio.sleep(0.2)
-
-    attending = asyncio.create_task(attend())
+        monkeypatch.setattr(Tail, "_rest", attends)
     try:
         async with asyncio.timeout(30.0):
             await replica.follow(lambda: None)
@@ -425,7 +424,6 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
         assert replica.leads
         assert (await replica.claims.claim(examples.claim())).new
     finally:
-        attending.cancel()
         await replica.close()
 
 
