@@ -281,8 +281,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish() -> None:
     """Exclude modules and tests from garbage collection, because they exist until the process ends.
 
-    Garbage is not collected before, because that would take a third of a second in each worker. Collections are rarer
-    than usual, when they would take a seventh of the CPU time of tests with a gateway.
+    Garbage is not collected before, because that would take a third of a second in each worker. Later it is collected
+    more rarely than usual, because that would take a seventh of the CPU time of tests with a gateway.
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
