@@ -7,6 +7,7 @@ from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
+from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, Moment, State, StatusReport
 from gateway.generations.ports import NoAnswer, Outcome
 from gateway.generations.state import OwnerDied, Unsent
@@ -66,10 +67,8 @@ def trusts_unsigned_webhooks() -> None:
 
 
 def watches_from_memory_alone() -> None:
-    async def newest(self: Watches, generation_id: str, after: int) -> Sequence[Generation]:
-        entry = self._feed.entries.get(generation_id)
-        found = await self._generations.any(generation_id) if entry is None else entry.generation
-        return [found] if found is not None else []
+    async def newest(self: Watches, entry: Entry, after: int) -> Sequence[Generation]:
+        return [entry.generation]
 
     Watches._history = newest  # type: ignore[method-assign]
 
