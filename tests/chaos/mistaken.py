@@ -8,7 +8,7 @@ from typing import Any
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
 from gateway.generations.feed import Entry
-from gateway.generations.model import Generation, Moment, State, StatusReport
+from gateway.generations.model import Generation, IdempotencyKey, Moment, State, StatusReport
 from gateway.generations.ports import NoAnswer, Outcome
 from gateway.generations.state import OwnerDied, Unsent
 from gateway.generations.stores import Claim, Claimed
@@ -35,7 +35,7 @@ def accepts_a_key_twice() -> None:
 
     async def claim_always(self: SqliteClaims, claim: Claim) -> Claimed:
         spec = claim.generation.spec
-        fresh = replace(spec, idempotency_key=f"{spec.idempotency_key}-{secrets.token_hex(4)}")
+        fresh = replace(spec, idempotency_key=IdempotencyKey(f"{spec.idempotency_key}-{secrets.token_hex(4)}"))
         return await claim_once(self, replace(claim, generation=replace(claim.generation, spec=fresh)))
 
     SqliteClaims.claim = claim_always  # type: ignore[method-assign]
