@@ -711,8 +711,9 @@ def _normalised(compared: object, case: Case) -> str:
     for words in ("the JSON is not a", "the bytes are not a"):
         if words in text:
             text = text[: text.index(words)]
+    text = re.sub(r"retry_delay \{[^}]*\}", "<delay>", text)  # it has jitter, or lasts until the next minute
     text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:00Z", "<minute>", text)  # a limit begins again with the next minute
-    return "".join(_settled_lines(text))
+    return "".join(line for line in text.splitlines() if "incident" not in line)
 
 
 def _values(compared: object, name: str) -> Iterator[str]:
@@ -723,11 +724,6 @@ def _values(compared: object, name: str) -> Iterator[str]:
         yield metadata[name]
     if isinstance(compared, error_details_pb2.ResourceInfo):
         yield compared.resource_name
-
-
-def _settled_lines(text: str) -> Iterator[str]:
-    """Leave out the lines with delays, which have jitter, and incident ids."""
-    return (line for line in text.splitlines() if "nanos:" not in line and "incident" not in line)
 
 
 WRONG_URLS = [f"ftp://files.example/{number}.png" for number in range(100)]
