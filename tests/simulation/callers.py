@@ -40,7 +40,7 @@ class Observation:
     at: float
     """The true time of the response."""
     method: str
-    """The call that returned it: "submit", "get", "cancel", "wait" or "watch"."""
+    """The call that returned it: "submit", "get", "list", "cancel", "wait" or "watch"."""
     generation: Generation
     called_at: float
     """The true time of the call; for a watch that of the message."""
@@ -122,6 +122,9 @@ class CallerBehaviour:
     sets_start_timeout: float = 0.0
     fails_when_saturated: float = 0.0
     """Wants an error instead of a place in the queue."""
+    reads_back: bool = False
+    """Watches from the first revision whenever it reconnects. Gets the generation again after each message of a watch,
+    and after it has listed its generations."""
 
     most_gets: int = 2
     """How often it gets the generation, at most."""
@@ -211,6 +214,8 @@ class Caller:
         """Get the generation a few times, with random pauses."""
         for _ in range(self._rng.randrange(1 + self.behaviour.most_gets)):
             await self.world.sleep(self.world.log_uniform(0.1, self.behaviour.horizon))
+            if self.behaviour.reads_back:
+                await self._call_with_retries("list", self._last_generation, attempts=1)
             await self._get()
 
     async def cancel(self) -> None:
@@ -248,6 +253,7 @@ class Caller:
         seen = 0
         pause = 5.0
         for _ in range(500):
+            seen = 0 if self.behaviour.reads_back else seen
             patience = self.world.log_uniform(1.0, 2 * HOUR)
             try:
                 async with asyncio.timeout(patience if self.world.draw_fault(self.behaviour.leaves) else None):
@@ -262,6 +268,8 @@ class Caller:
                         if generation.revision != seen + 1:
                             history.gaps.append(Gap(self.world.now, name, seen, generation.revision))
                         seen = generation.revision
+                        if self.behaviour.reads_back:
+                            await self._get()
                 return
             except GatewayError as error:
                 if error.failure.reason is Reason.NOT_FOUND:

@@ -123,7 +123,7 @@ class _Checker:
             yield f"charged {len(charges)} times"
         if not forgotten:
             yield from self._check_final_state(history, charges)
-        yield from self._check_final_is_stable(history)
+        yield from self._check_nothing_is_taken_back(history)
         yield from self._check_gaps(history)
         yield from self._check_uncertain_was_sent(history)
         if history.adopts:
@@ -217,22 +217,25 @@ class _Checker:
             if observation.generation.id == final.id and observation.generation.done
         ]
 
-    def _check_final_is_stable(self, history: History) -> Iterator[str]:
+    def _check_nothing_is_taken_back(self, history: History) -> Iterator[str]:
+        """A call shows nothing older than what any call had shown before it began."""
         if self.evidence.restores:
             return  # the restored store lacks what was shown after the copy was made
         stale, quiet_from = self.evidence.staleness, self.evidence.quiet_from
-        ended: dict[str, Observation] = {}
+        before: dict[str, list[Observation]] = {}
         content: dict[tuple[str, int], tuple[object, ...]] = {}
         for observation in history.observations:
             generation = observation.generation
-            end = ended.get(generation.id)
-            # A call that began before the final state was shown may return an earlier state.
-            timely = observation.method != "watch" and observation.called_at < quiet_from
-            later = end is not None and timely and observation.called_at >= end.at + stale
-            if end is not None and later and generation.state is not end.generation.state:
-                yield f"was shown as {end.generation.state.name}, and later as {generation.state.name}"
-            if generation.done:
-                ended.setdefault(generation.id, observation)
+            earlier = before.setdefault(generation.id, [])
+            if observation.method != "watch" and observation.called_at < quiet_from:
+                # A call that began before a state was shown may return an earlier one.
+                known = [one.generation for one in earlier if observation.called_at >= one.at + stale]
+                newest = max(known, key=lambda one: one.revision, default=generation)
+                if newest.done and generation.state is not newest.state:
+                    yield f"was shown as {newest.state.name}, and later as {generation.state.name}"
+                elif generation.revision < newest.revision:
+                    yield f"was shown at revision {newest.revision}, and later at {generation.revision}"
+            earlier.append(observation)
             shown = (generation.state, generation.request_id, generation.outputs, generation.failure)
             if content.setdefault((generation.id, generation.revision), shown) != shown:
                 yield f"revision {generation.revision} was shown with two different contents"

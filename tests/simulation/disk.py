@@ -16,7 +16,7 @@ from unittest import mock
 from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Saved, UnknownCommitError
 from gateway.store import files, mark, restore
-from gateway.store.writer import Write, Writer
+from gateway.store.writer import Result, Write, Writer
 from tests.simulation.world import World
 
 FULL = "database or disk is full"
@@ -48,6 +48,8 @@ class Disk:
         """The probability of an I/O error during a commit, which may or may not be on disk afterwards."""
         self.lost_answers = 0.0
         """The probability that the answer to a write is lost, as on a connection to a server: it is stored or not."""
+        self.announce_within = 0.0
+        """Seconds from a commit until its process knows of it, at most."""
         self.commit_attempts: deque[float] = deque(maxlen=4000)
         """The true times of the newest commits that were attempted."""
         self.copied_at: float | None = None
@@ -147,6 +149,13 @@ class _Writer(Writer):
     def __init__(self, disk: Disk, connection: Any, listener: Any, broken: Any) -> None:
         super().__init__(connection, listener, broken, lambda: _Worker(disk))
         self._disk = disk
+
+    def _deliver(self, results: Sequence[Result]) -> None:
+        if self._disk.announce_within:
+            seconds = self._disk.world.rng.random() * self._disk.announce_within
+            asyncio.get_running_loop().call_later(seconds, self._finished, results)
+        else:
+            super()._deliver(results)
 
     def write(self, step: str | None, write: Write, *, brief: bool = False) -> asyncio.Future[Any]:
         world = self._disk.world

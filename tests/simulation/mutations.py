@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,10 +14,11 @@ from gateway.concurrency import OwnedTasks
 from gateway.generations import adopt, due_steps, follower, limits, read_back
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
-from gateway.generations.feed import Feed
+from gateway.generations.feed import Entry, Feed
 from gateway.generations.follower import Follower
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
+from gateway.generations.reads import Reads
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
@@ -256,6 +257,29 @@ def deletion_precedes_its_record() -> Iterator[None]:
         yield
 
 
+def _announce_late(planned: Plan) -> None:
+    planned.announce_within, planned.caller.reads_back = 5.0, True
+    planned.caller.watches, planned.caller.leaves, planned.caller.max_disconnected = 1.0, 0.9, 2.0
+
+
+@mutation("was shown at revision", 36, focus=_announce_late)
+def a_watch_shows_what_is_not_announced() -> Iterator[None]:
+    """A watch that starts late reads a change from the store, while other calls do not know it yet."""
+
+    async def history(self: Reads, entry: Entry, after_revision: int, limit: int) -> Sequence[Generation]:
+        return await self._read(self._change_log.history(entry.generation.id, after_revision, limit))
+
+    with replaced(Reads, "history", history):
+        yield
+
+
+@mutation("was shown at revision", 33, focus=_announce_late)
+def a_list_shows_what_is_not_announced() -> Iterator[None]:
+    """A list reads a change from the store, while other calls do not know it yet."""
+    with replaced(Reads, "_is_unannounced", lambda self, stored: False):
+        yield
+
+
 @mutation("still shows", 51)
 def deletion_does_not_raise_the_horizon() -> Iterator[None]:
     """A watcher that was disconnected during a deletion is never sent the removal."""
@@ -280,7 +304,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 1444, "failing_disk")
+@mutation("but the gateway was ready", 2520, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
