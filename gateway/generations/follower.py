@@ -65,7 +65,7 @@ CONFIRMATIONS = 10
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PUT_OFF = 1.0
-"""Seconds until the next attempt to mark a submission."""
+"""Seconds until the next attempt to mark a submission that has changed or has no request."""
 START_CHECK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
 ASKED_WITHIN = 2.0
@@ -450,13 +450,13 @@ class Follower:
             if (asked := self._asked.pop(name, None)) is not None:
                 asked.wake()
             entry = self._feed.entries.get(name)
+            pause = self._put_off.pop(name, 0.0)
             if entry is not None:
-                if entry.generation.waiting:
+                if entry.generation.waiting and pause != PUT_OFF:  # the admission would offer it again at once
                     self._update_admission(entry.generation)
                 self._plan(entry.generation)
-            pause = self._put_off.pop(name, 0.0)
-            if entry is not None and pause:
-                self._put(name, self._clock.moment().steady + pause)
+                if pause:
+                    self._put(name, self._clock.moment().steady + pause)
 
     async def _take(self, entry: Entry) -> None:
         """Take the step that is due now, if there still is one."""

@@ -127,8 +127,10 @@ class Sender:
     async def _mark_and_send(self, generation: Generation) -> Generation | None:
         request = await self._generations.request(generation.id)
         if request is None:
-            log.error("the prepared request of a generation is missing", extra=_ids(generation))
-            return None
+            stored = await self._generations.any(generation.id)
+            if stored is not None and stored.version == generation.version:
+                log.error("the prepared request of a generation is missing", extra=_ids(generation))
+            return None  # otherwise it has ended, and that is not announced yet
         await self._trusted_time.learn()
         mark = Marked(self.owner)
         after = advance(generation, mark, self._clock.moment())

@@ -3,31 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 from gateway import failpoints
+from gateway.generations.model import GenerationId, PreparedRequest
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, Running, name_of, run, soul
+from tests.support.running import PATIENCE, name_of, run, soul
 
 
 @asynccontextmanager
-async def ended_unannounced(running: Running, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[threading.Event]:
-    """Let the generations end, and hold the writer after the COMMIT of the first end. Yields the event to go on."""
+async def unannounced(
+    prefix: str, begin: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[threading.Event]:
+    """Hold the writer after the first COMMIT of a step whose name begins like this. Yields the event to go on."""
     committed, announce = threading.Event(), threading.Event()
 
     def hold(step: str) -> None:
-        if step.startswith("reported"):
+        if step.startswith(prefix):
             committed.set()
             announce.wait(PATIENCE)
 
     with monkeypatch.context() as patched:
         patched.setattr(failpoints, "after", hold)
-        running.clock.advance(60)
+        begin()
         assert await asyncio.to_thread(committed.wait, PATIENCE)
         try:
             yield announce
@@ -40,7 +44,7 @@ async def test_a_watch_shows_no_change_before_other_calls_do(tmp_path: Path, mon
         fox = await running.submit(soul("a fox"))
         watches = running.gateway._core.watches
         async with (
-            ended_unannounced(running, monkeypatch) as announce,
+            unannounced("reported", lambda: running.clock.advance(60), monkeypatch) as announce,
             aclosing(watches.one("default", fox.id, 0, PATIENCE, lambda: None)) as watch,
         ):
             for revision in range(1, fox.revision + 1):
@@ -69,7 +73,7 @@ async def test_a_list_waits_until_other_calls_show_the_same(tmp_path: Path, monk
             await announced()
 
         monkeypatch.setattr(change_log, "announced", observed)
-        async with ended_unannounced(running, monkeypatch) as announce:
+        async with unannounced("reported", lambda: running.clock.advance(60), monkeypatch) as announce:
             listing = asyncio.create_task(running.grpc.call("ListGenerations", pb.ListGenerationsRequest()))
             waiting = asyncio.create_task(waits.wait())
             await asyncio.wait({listing, waiting}, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
@@ -79,3 +83,43 @@ async def test_a_list_waits_until_other_calls_show_the_same(tmp_path: Path, monk
             assert name_of(listed) == "COMPLETED"
             assert name_of(await running.get(fox.id)) == "COMPLETED"
         waiting.cancel()
+
+
+async def test_a_generation_whose_end_is_not_announced_is_not_sent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its request is gone from the store, while it still waits in memory. It must not be tried again and again."""
+    async with run(tmp_path) as running:
+        running.plan(on="submit", kind="429", headers={"Retry-After": "3"})
+        fox = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        async with asyncio.timeout(PATIENCE), aclosing(running.history(fox.id)) as history:
+            async for seen in history:
+                if seen.HasField("delay"):
+                    break
+        generations = running.gateway._core.store.generations
+        tries: list[str] = []
+        tried, request = asyncio.Event(), generations.request
+
+        async def observed(name: GenerationId) -> PreparedRequest | None:
+            tries.append(name)
+            found = await request(name)
+            tried.set()
+            return found
+
+        monkeypatch.setattr(generations, "request", observed)
+        canceling: list[asyncio.Task[pb.CancelGenerationResponse]] = []
+
+        def cancel() -> None:
+            asked = pb.CancelGenerationRequest(id=fox.id)
+            canceling.append(asyncio.create_task(running.grpc.call("CancelGeneration", asked)))
+
+        async with unannounced("cancel asked", cancel, monkeypatch) as announce:
+            running.clock.advance(5)
+            await asyncio.wait_for(tried.wait(), PATIENCE)
+            for _ in range(200):
+                await asyncio.sleep(0)
+            assert tries == [fox.id]
+            announce.set()
+        assert name_of((await canceling[0]).generation) == "CANCELED"
+        assert not [line for line in caplog.records if line.levelno >= logging.ERROR]
+        assert not running.ledger.charges
