@@ -27,8 +27,8 @@ HOURS = 3600
 async def redelivered(api: Any, receiver: Any, answer: int | str) -> bool:
     """Return whether the sandbox retries a delivery whose first attempt got this response."""
     receiver.answers = [answer]
-    # Only a hanging receiver may time out: on a slow machine the other responses must not.
-    await api.account(webhook_timeout=0.1 if answer == "hang" else PATIENCE)
+    # Only a hanging receiver may time out, and not before it has the request, however slow the machine is.
+    await api.account(webhook_timeout=2.0 if answer == "hang" else PATIENCE)
     await api.submit_and_finish(query=receiver.hook)
     (first,) = await api.attempts(1)
     await api.account(webhook_timeout=PATIENCE)
