@@ -298,6 +298,8 @@ def _long_outage(planned: Plan, rng: random.Random) -> None:
     planned.min_outage, planned.outage_window = 22 * HOUR, 0.1
     planned.outage_kinds = ("404", "404", "silent", "503")
     planned.caller.horizon = HOUR
+    # A start that Higgsfield refuses for its limit is tried again every 5 s. For two days, a run has too few steps.
+    planned.upstream.concurrency_limit = 0
 
 
 THEMES = (
