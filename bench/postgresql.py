@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from bench import beside, processes, replicas, submit
+from bench import beside, processes, replicas, submit, workers
 from bench.figures import Figure, at_least, at_most, value
 from bench.load import Effort
 from bench.trials import servers
@@ -31,6 +31,8 @@ async def run(effort: Effort) -> list[Figure]:
             )
     with servers.running(pooler=False) as server:
         figures = [*figures, *await replicas.run(server.url(), effort)]
+    with servers.running(pooler=False) as one, servers.running(pooler=False) as two:
+        figures = [*figures, *await workers.run((one.url(), two.url()), effort)]
     taken = []
     for _ in range(effort.servers):
         with servers.running(pooler=False) as server:

@@ -6,6 +6,7 @@ import gc
 import logging
 import os
 import signal
+import socket
 
 from gateway import failpoints
 from gateway.access.identity import Access
@@ -15,12 +16,14 @@ from gateway.core import Core
 from gateway.core_metrics import register_metrics, register_role
 from gateway.generations.stores import UnconfirmedError
 from gateway.higgsfield.credentials import Credentials
+from gateway.listening import listen
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
 from gateway.replica import Replica
-from gateway.serving import Ports, listen
+from gateway.serving import Ports
 from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
+from gateway.workers import Worker, connect_supervisor
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +33,17 @@ EXIT_STORE_BROKEN = 74
 class Gateway:
     """One gateway. Call `start` once and `stop` once; `grpc_address` and `http_address` are set by `start`."""
 
-    def __init__(self, settings: Settings, credentials: Credentials, machine: Machine | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        credentials: Credentials,
+        machine: Machine | None = None,
+        worker: Worker | None = None,
+    ) -> None:
         self._settings = settings
         self._credentials = credentials
         self._machine = machine or Machine()
+        self._worker = worker
         self._telemetry = Telemetry()
         self._exit = contextlib.AsyncExitStack()
         self._core: Core
@@ -86,12 +96,11 @@ class Gateway:
             self._replica = self._former = joined
             await joined.begin()
         register_role(lambda: self._core if self._replica is None else self._replica, self._telemetry)
-        self._ports = Ports(joined, self._telemetry, self._traces, self._exit)
+        self._ports = Ports(joined, self._telemetry, self._traces, self._exit, self._worker)
         return joined
 
     async def _serve(self, joined: Core | Replica) -> None:
-        listening = listen("HTTP_ADDRESS", self._settings.http_address)
-        self._exit.callback(listening.close)
+        listening = self._listen_http()
         if isinstance(joined, Core):
             await joined.start()
         else:
@@ -101,6 +110,18 @@ class Gateway:
             await self._ports.reachable()
         self.http_address = await self._ports.open_http(listening)
         self.admin_address = await self._ports.open_admin()
+
+    def _listen_http(self) -> list[socket.socket]:
+        """Return the listening sockets of HTTP, this gateway's own one first. Raises SettingError."""
+        own, worker = self._settings.http_address, self._worker
+        if worker is not None:
+            own = worker.http_address
+        opened = [listen("HTTP_ADDRESS", own)]
+        self._exit.callback(opened[0].close)
+        if worker is not None:
+            opened.append(listen("HTTP_ADDRESS", self._settings.http_address, shared=True))
+            self._exit.callback(opened[1].close)
+        return opened
 
     async def _follow(self, replica: Replica) -> None:
         """Follow the leader until this gateway leads, and lead."""
@@ -145,8 +166,11 @@ class Gateway:
         await self._exit.aclose()
 
 
-async def serve(settings: Settings, credentials: Credentials) -> None:
-    """Run a gateway until SIGTERM or SIGINT; a second signal exits at once. Raises the errors of `Gateway.start`."""
+async def serve(settings: Settings, credentials: Credentials, worker: Worker | None = None) -> None:
+    """Run a gateway until SIGTERM or SIGINT; a second signal exits at once. Raises the errors of `Gateway.start`.
+
+    A worker also stops when its supervisor has died.
+    """
     if failpoints.ARMED:
         if failpoints.ARMED not in failpoints.PLACES:
             raise SettingError(PREFIX + "FAILPOINT", "is not a failpoint of gateway/failpoints.py; for tests only")
@@ -155,6 +179,7 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, lambda: os._exit(1) if stop.is_set() else stop.set())
+    serves = None if worker is None else connect_supervisor(stop.set)
     for warning in settings.warnings:
         log.warning(warning)
     if settings.drain < settings.upstream_timeout:
@@ -166,7 +191,7 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
     raise_limit()
     make_default_folder(settings.store)
-    gateway = Gateway(settings, credentials)
+    gateway = Gateway(settings, credentials, worker=worker)
     if not await _started(gateway, stop):
         return
     if settings.auth == "keys" and not gateway.access.listed():
@@ -175,6 +200,8 @@ async def serve(settings: Settings, credentials: Credentials) -> None:
     store = settings.store
     line = f"hfgateway: gRPC on {gateway.grpc_address}, HTTP on {gateway.http_address}, store {store}"
     announce(log, line, grpc=gateway.grpc_address, http=gateway.http_address, store=str(store))
+    if serves is not None:
+        serves()
     background = [asyncio.create_task(trim_after_bursts()), asyncio.create_task(gateway.check_credentials())]
     await stop.wait()
     log.info("draining")

@@ -211,7 +211,8 @@ class _Row:
             raise SettingError(name, str(error)) from error
 
 
-def _address(text: str) -> Address:
+def parse_address(text: str) -> Address:
+    """Read HOST:PORT. Raises ValueError."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
     if not match or int(match[3]) > 65535:
         raise ValueError("must be HOST:PORT, with an IPv6 address in brackets")
@@ -255,7 +256,7 @@ def _word(text: str) -> str:
 
 
 def _optional_address(text: str) -> Address | None:
-    return _address(text) if text else None
+    return parse_address(text) if text else None
 
 
 def _webhook_secrets(text: str) -> tuple[str, ...]:
@@ -403,9 +404,10 @@ def _forwarded(text: str) -> frozenset[str]:
 
 
 _ROWS: dict[str, _Row] = {
-    "GRPC_ADDRESS": _Row("grpc_address", "127.0.0.1:50051", _address, "listen address of gRPC"),
+    "GRPC_ADDRESS": _Row("grpc_address", "127.0.0.1:50051", parse_address, "listen address of gRPC"),
     "HTTP_ADDRESS": _Row(
-        "http_address", "127.0.0.1:8080", _address, "listen address of Connect, gRPC-Web, the live page and metrics"
+        "http_address", "127.0.0.1:8080", parse_address,
+        "listen address of Connect, gRPC-Web, the live page and metrics",
     ),
     "ADMIN_ADDRESS": _Row(
         "admin_address", "", _optional_address,

@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ from gateway.core import Core
 from gateway.extras import needed_by
 from gateway.generations.clock import SystemClock, rest
 from gateway.generations.stores import UnconfirmedError
+from gateway.listening import check_free, listen
 from gateway.open_files import connections
 from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
@@ -41,6 +42,7 @@ from gateway.rpc.uploads import UploadHandlers
 from gateway.rpc.watch_tokens import TokenHandlers
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
+from gateway.workers import Worker
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.agents.v1alpha1 import agent_service_pb2
 from hfgateway.v1 import (
@@ -70,7 +72,6 @@ PUBLIC_SERVICES = (
 """The services for callers, on both ports."""
 ADMIN_SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GRPC_OPTIONS = (
-    ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
     # Messages above the gateway's own limits are refused with details. Above this size they are not read.
@@ -116,8 +117,10 @@ class Ports:
         telemetry: Telemetry,
         traces: "Traces | None",
         exit_stack: contextlib.AsyncExitStack,
+        worker: Worker | None = None,
     ) -> None:
         self._serving = serving
+        self._worker = worker
         self._settings = serving.settings
         self._telemetry = telemetry
         self._traces = traces
@@ -202,7 +205,7 @@ class Ports:
     async def open_grpc(self) -> str:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
-        server = _grpc_server(self._most.grpc)
+        server = _grpc_server(self._most.grpc, shared=self._worker is not None)
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
@@ -212,30 +215,37 @@ class Ports:
         if isinstance(settings.store, PostgresUrl):
             from_replicas = ReplicasChain(self._telemetry, self._serving.access)
             server.add_generic_rpc_handlers((ForReplicas(ADMIN_SERVICE, self._admin, from_replicas),))
-        port = await self._listen(server, "GRPC_ADDRESS", settings.grpc_address)
-        self._peer = str(settings.replica_address or _own_address(settings.grpc_address.host, port))
+        own = settings.grpc_address
+        if self._worker is not None:
+            self._bind(server, "GRPC_ADDRESS", own, shared=True)
+            own = self._worker.grpc_address
+        port = self._bind(server, "GRPC_ADDRESS", own)
+        await self._start(server)
+        self._peer = str(settings.replica_address or _own_address(own.host, port))
         self._show()
         self._health.set(serving=True)
         following = asyncio.create_task(self._follow_health())
         self._exit.callback(following.cancel)
-        return str(Address(settings.grpc_address.host, port))
+        return str(Address(own.host, port))
 
-    async def _listen(self, server: grpc.aio.Server, name: str, address: Address) -> int:
-        """Start a gRPC server on the address of a setting; return its port. Raises SettingError."""
-        # If the port is in use, gRPC would log lines of its own.
-        check_free(name, address)
+    def _bind(self, server: grpc.aio.Server, name: str, address: Address, *, shared: bool = False) -> int:
+        """Give a gRPC server the address of a setting; return the port. Raises SettingError."""
+        if not shared:
+            check_free(name, address)  # if the port is in use, gRPC would log lines of its own
         try:
             tls = None if self._certificates is None else _grpc_tls(self._certificates)
             bound = str(address)
             port: int = server.add_secure_port(bound, tls) if tls else server.add_insecure_port(bound)
         except RuntimeError as error:
             raise SettingError(PREFIX + name, f"{address} cannot be used: in use?") from error
-        await server.start()
-        self._exit.push_async_callback(server.stop, STOP_GRACE)
         return port
 
-    async def open_http(self, listening: socket.socket) -> str:
-        """Serve Connect, gRPC-Web, webhooks, the page and metrics on a listening socket; return the URL.
+    async def _start(self, server: grpc.aio.Server) -> None:
+        await server.start()
+        self._exit.push_async_callback(server.stop, STOP_GRACE)
+
+    async def open_http(self, listening: Sequence[socket.socket]) -> str:
+        """Serve Connect, gRPC-Web, webhooks, the page and metrics on listening sockets; return the URL of the first.
 
         Raises SettingError.
         """
@@ -271,7 +281,7 @@ class Ports:
         await server.start()
         self._exit.push_async_callback(server.stop)
         self._telemetry.watch("hfgateway_http_connections", "Connections of the HTTP port", lambda: server.connections)
-        host, port = listening.getsockname()[:2]
+        host, port = listening[0].getsockname()[:2]
         return f"{'https' if settings.tls_cert else 'http'}://{Address(host, port)}"
 
     async def open_admin(self) -> str:
@@ -292,9 +302,11 @@ class Ports:
         address = self._settings.admin_address
         if address is None:
             return ""
-        server = _grpc_server(ADMIN_CONNECTIONS)
+        shared = self._worker is not None
+        server = _grpc_server(ADMIN_CONNECTIONS, shared=shared)
         add_service(server, ADMIN_SERVICE, self._admin, self._admin_chain)
-        served = Address(address.host, await self._listen(server, "ADMIN_ADDRESS", address))
+        served = Address(address.host, self._bind(server, "ADMIN_ADDRESS", address, shared=shared))
+        await self._start(server)
         log.info("AdminService has an address", extra={"address": str(served)})
         return str(served)
 
@@ -367,11 +379,11 @@ class Ports:
             route = forwarding_route(self._serving.store.generations, self._receive_webhook, webhook_limit)
         if settings.webhook_address is None:
             return [route]
-        listening = listen("WEBHOOK_ADDRESS", settings.webhook_address)
+        listening = listen("WEBHOOK_ADDRESS", settings.webhook_address, shared=self._worker is not None)
         self._exit.callback(listening.close)
         server = WebServer(
             webhook_app([route]),
-            listening,
+            [listening],
             certificates=_certificates(settings, ask_clients=False),  # Higgsfield has no client certificate
             most=self._most.webhooks,
             bad=self._telemetry.bad,
@@ -443,9 +455,10 @@ def _admin_handlers(core: Core) -> AdminHandlers:
     )
 
 
-def _grpc_server(most: int) -> grpc.aio.Server:
-    """Return a server for callers that are not trusted, with the most connections."""
-    return grpc.aio.server(options=(*GRPC_OPTIONS, ("grpc.max_allowed_incoming_connections", most)))
+def _grpc_server(most: int, *, shared: bool) -> grpc.aio.Server:
+    """Return a server for callers that are not trusted, with the most connections. Workers may share its port."""
+    more = (("grpc.max_allowed_incoming_connections", most), ("grpc.so_reuseport", int(shared)))
+    return grpc.aio.server(options=(*GRPC_OPTIONS, *more))
 
 
 async def _follow_leader(leader: ToLeader) -> None:
@@ -470,27 +483,6 @@ def _peer_tls(certificates: Certificates) -> grpc.ChannelCredentials:
     """Return the credentials for the leader, which has the same certificate or one of the same issuer."""
     loaded = certificates.current()
     return grpc.ssl_channel_credentials(loaded.cert, loaded.key, loaded.cert)
-
-
-def listen(name: str, address: Address) -> socket.socket:
-    """Return a listening socket for the address of a setting. Raises SettingError."""
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # asyncio disables Nagle's algorithm only if the socket's protocol is TCP.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((address.host, address.port))
-        listening.listen(1024)
-    except OSError as error:
-        listening.close()
-        raise SettingError(PREFIX + name, f"{address} cannot be used ({error.strerror})") from error
-    listening.setblocking(False)
-    return listening
-
-
-def check_free(name: str, address: Address) -> None:
-    """Raise SettingError if the address cannot be bound now."""
-    listen(name, address).close()
 
 
 def admin_pointer(store: Store) -> Path:

@@ -267,13 +267,15 @@ def redacted(text: str) -> str:
 class _LineFormatter(logging.Formatter):
     """Formats a record as a JSON object, or as text for a console."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, worker: int | None) -> None:
         super().__init__()
         self.form = form
+        self._worker = {} if worker is None else {"worker": worker}
         self._now, self._text = -1, ""
 
     def format(self, record: logging.LogRecord) -> str:
         extra = {name: value for name, value in record.__dict__.items() if name not in _STANDARD_FIELDS}
+        extra.update(self._worker)
         message = record.getMessage()
         if record.exc_info:
             message += "\n" + self.formatException(record.exc_info)
@@ -331,15 +333,18 @@ def announce(logger: logging.Logger, message: str, **fields: str) -> None:
     print(formatter.format(record) if formatter and as_json else message, flush=True)
 
 
-def set_up_logging(form: str, level: str) -> None:
-    """Send all logs to stderr. `form` is "console", "json", or "" for console if stderr is a terminal, else json."""
+def set_up_logging(form: str, level: str, worker: int | None = None) -> None:
+    """Send all logs to stderr, each line with the number of the worker if there is one.
+
+    `form` is "console", "json", or "" for console if stderr is a terminal, else json.
+    """
     # Nothing shows the thread, process or task of a record, which would be looked up for each one.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # the same for its file and line: the documented way
     setattr(logging, "logAsyncioTasks", False)  # noqa: B010 - since Python 3.12
     logging.captureWarnings(True)
     handler = _Stderr()
-    handler.setFormatter(_LineFormatter(form or ("console" if sys.stderr.isatty() else "json")))
+    handler.setFormatter(_LineFormatter(form or ("console" if sys.stderr.isatty() else "json"), worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())

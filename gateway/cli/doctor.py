@@ -365,7 +365,7 @@ def _valid_until(cert: Path, key: Path) -> float:
 async def _addresses(settings: Settings) -> Sequence[Finding]:
     """Check that a gateway could listen at its addresses, or already does."""
     from gateway.config import SettingError
-    from gateway.serving import check_free
+    from gateway.listening import check_free
 
     findings = []
     for about, address, answers in (

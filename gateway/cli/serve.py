@@ -21,18 +21,25 @@ config_option = click.option(
 @click.command()
 @config_option
 @click.option("--production", is_flag=True, help="Refuse unsafe settings, and list them all.")
-def serve(config: Path | None, production: bool) -> int:
+@click.option(
+    "--workers",
+    type=click.IntRange(min=1),
+    default=1,
+    help="The number of processes that serve the same ports; more than one need a PostgreSQL server.",
+)
+@click.option("--worker", type=(int, str, str), hidden=True)
+def serve(config: Path | None, production: bool, workers: int, worker: tuple[int, str, str] | None) -> int:
     """Run the gateway until SIGTERM. Settings are environment variables, which docs/settings.md lists."""
     import asyncio
     import gc
 
     gc.disable()  # until `app.tune_garbage_collector`: most of what the imports make stays
-    from gateway import app
     from gateway.config import SettingError, read_settings
     from gateway.higgsfield.credentials import CredentialsError, read_credentials
     from gateway.production import unsafe
     from gateway.store.store import StoreOpenError
     from gateway.telemetry import set_up_logging
+    from gateway.workers import Worker, supervise
 
     try:
         settings = read_settings(os.environ, config)
@@ -41,8 +48,14 @@ def serve(config: Path | None, production: bool) -> int:
             print("hfgateway: --production refuses unsafe settings:", file=sys.stderr)
             print(*refused, sep="\n", file=sys.stderr)
             return USAGE
-        set_up_logging(settings.log_format, settings.log_level)
-        asyncio.run(app.serve(settings, credentials))
+        own = None if worker is None else Worker.of(*worker)
+        set_up_logging(settings.log_format, settings.log_level, None if own is None else own.number)
+        if workers > 1 and own is None:
+            gc.enable()
+            return asyncio.run(supervise(settings, workers, [sys.executable, *sys.orig_argv[1:]]))
+        from gateway import app
+
+        asyncio.run(app.serve(settings, credentials, own))
     except (SettingError, CredentialsError) as error:
         fail(error, USAGE)
     except StoreOpenError as error:

@@ -140,9 +140,11 @@ class _Uvicorn(uvicorn.Server):
     """
 
     _stopping: asyncio.Event | None = None
-    _accepting: asyncio.Task[None]
+    _accepting: Sequence[asyncio.Task[None]]
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, limit: ConnectionLimit, bad: Count) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listening: Sequence[socket.socket], limit: ConnectionLimit, bad: Count
+    ) -> None:
         super().__init__(config)
         self._listening = listening
         self._limit = limit
@@ -158,7 +160,7 @@ class _Uvicorn(uvicorn.Server):
             self._stopping.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._accepting = asyncio.create_task(self._accept())
+        self._accepting = [asyncio.create_task(self._accept(one)) for one in self._listening]
         self.started = True
 
     async def main_loop(self) -> None:
@@ -171,9 +173,11 @@ class _Uvicorn(uvicorn.Server):
                     await self._stopping.wait()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._accepting.cancel()
-        await asyncio.wait({self._accepting})
-        self._listening.close()
+        for accepting in self._accepting:
+            accepting.cancel()
+        await asyncio.wait(self._accepting)
+        for listening in self._listening:
+            listening.close()
         open_ones, tasks = self.server_state.connections, self.server_state.tasks
         for connection in list(open_ones):
             connection.shutdown()
@@ -186,13 +190,13 @@ class _Uvicorn(uvicorn.Server):
         for task in tasks:
             task.cancel()
 
-    async def _accept(self) -> None:
+    async def _accept(self, listening: socket.socket) -> None:
         """Accept connections until canceled. Without a free file descriptor, try again after ACCEPT_AGAIN seconds."""
         loop = asyncio.get_running_loop()
         opening: set[asyncio.Task[None]] = set()
         while True:
             try:
-                accepted, _ = await loop.sock_accept(self._listening)
+                accepted, _ = await loop.sock_accept(listening)
             except (ConnectionAbortedError, InterruptedError):
                 continue
             except OSError as error:
@@ -229,12 +233,12 @@ class _Uvicorn(uvicorn.Server):
 
 
 class WebServer:
-    """Serves an app on a listening socket, to at most `most` connections at once. `bad` counts refused requests."""
+    """Serves an app on listening sockets, to at most `most` connections at once. `bad` counts refused requests."""
 
     def __init__(
         self,
         app: Any,
-        listening: socket.socket,
+        listening: Sequence[socket.socket],
         *,
         certificates: Certificates | None = None,
         most: int = 1024,

@@ -143,7 +143,7 @@ async def serve() -> None:
     )
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)
-    server = WebServer(app, listening)
+    server = WebServer(app, [listening])
     await server.start()
     host, port = listening.getsockname()
     write_message(server_compat_pb2.ServerCompatResponse(host=host, port=port))

@@ -28,6 +28,7 @@ NOT_RUN = {
         "the same; tests/deploy/test_load_balancer.py runs its parts as processes"
     ),
     "docker compose -f deploy/compose/replicas.yaml exec gateway-1 hfgateway keys create --tenant shop": "the same",
+    "hfgateway serve --production --workers 4": "tests/deploy/test_workers.py runs it with two workers",
     "kubectl apply -k deploy/kubernetes": "needs a cluster; tests/deploy validates the manifests",
     "hfgateway limits set --tenant shop --credits-per-day 100": "tests/admin/test_limits.py runs the command",
     "hfgateway limits set --tenant shop --key 3f6c1e9ab024 --in-flight 5": "the same",

@@ -21,7 +21,7 @@ from starlette.routing import Route
 
 from gateway.certificates import Certificates
 from gateway.config import Address
-from gateway.serving import listen
+from gateway.listening import listen
 from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, LogRateLimit
 from gateway.web import connection
 from gateway.web.server import WebServer
@@ -115,7 +115,7 @@ async def server(
     listening = listen("HTTP_ADDRESS", Address("127.0.0.1", 0))
     host, port = listening.getsockname()[:2]
     app = Starlette(routes=[Route("/hold", hold), Route("/now", now), *more])
-    web = WebServer(app, listening, certificates=certificates, most=2, bad=counted.append)
+    web = WebServer(app, [listening], certificates=certificates, most=2, bad=counted.append)
     await web.start()
     try:
         yield web, f"{host}:{port}", counted

@@ -15,11 +15,11 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.config import Address
+from gateway.listening import listen as _listen
 from gateway.rpc.chain import Chain
 from gateway.rpc.generations import GenerationHandlers, GenerationReads
 from gateway.rpc.over_connect import ConnectApp
 from gateway.rpc.over_grpc import add_service, method_name
-from gateway.serving import listen as _listen
 from gateway.telemetry import Telemetry
 from gateway.web.server import WebServer, web_app
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -152,7 +152,7 @@ async def defective_gateway() -> AsyncIterator[dict[str, Transport]]:
         exposition=Telemetry().exposition,
         allowed_origins=(),
     )
-    web = WebServer(app, listening)
+    web = WebServer(app, [listening])
     await web.start()
     http_address = f"http://127.0.0.1:{listening.getsockname()[1]}"
     clients = {name: open_transport(name, f"127.0.0.1:{port}", http_address) for name in TRANSPORTS}

@@ -1,0 +1,45 @@
+"""Listening sockets for the addresses of settings."""
+
+import socket
+
+from gateway.config import PREFIX, Address, SettingError
+
+
+def listen(name: str, address: Address, *, shared: bool = False) -> socket.socket:
+    """Return a listening socket for the address of a setting. Raises SettingError.
+
+    With `shared`, other processes of the same user may listen on the address too, if they also share it. The kernel
+    distributes the connections over them.
+    """
+    listening = _bind(name, address, shared=shared)
+    listening.listen(1024)
+    listening.setblocking(False)
+    return listening
+
+
+def check_free(name: str, address: Address) -> None:
+    """Raise SettingError if the address cannot be bound now."""
+    listen(name, address).close()
+
+
+def reserve(name: str, address: Address) -> socket.socket:
+    """Return a socket that keeps an address for processes that share it. Raises SettingError if it is in use.
+
+    The socket does not listen, so it gets no connections.
+    """
+    check_free(name, address)
+    return _bind(name, address, shared=True)
+
+
+def _bind(name: str, address: Address, *, shared: bool) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    # asyncio disables Nagle's algorithm only if the socket's protocol is TCP.
+    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, int(shared))
+        bound.bind((address.host, address.port))
+    except OSError as error:
+        bound.close()
+        raise SettingError(PREFIX + name, f"{address} cannot be used ({error.strerror})") from error
+    return bound

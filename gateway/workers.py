@@ -1,0 +1,194 @@
+"""Several gateways on one machine that share their ports: `hfgateway serve --workers N`.
+
+A supervisor starts N workers, which are ordinary replicas on one PostgreSQL database, and starts again those that end.
+All workers listen on the addresses of the settings, and the kernel distributes new connections over them
+(SO_REUSEPORT). Each also has a gRPC and an HTTP port of its own: replicas forward calls to the leader's, and metrics
+and health checks are those of one worker only at its own HTTP port.
+
+The standard input of a worker is a socket of its supervisor. The worker writes a byte when it serves, and stops when
+the socket is closed, because then its supervisor has died.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings, parse_address
+from gateway.frozen import frozen
+from gateway.listening import reserve
+from gateway.telemetry import announce
+
+log = logging.getLogger(__name__)
+
+RESTART_AFTER = 1.0
+"""Seconds from the end of a worker to its next start."""
+_SERVES = b"+"
+
+
+@frozen
+class Worker:
+    """What one worker has of its own."""
+
+    number: int
+    grpc_address: Address
+    http_address: Address
+
+    @classmethod
+    def of(cls, number: int, grpc_address: str, http_address: str) -> "Worker":
+        """Return the worker that the option of `arguments` describes."""
+        return cls(number, parse_address(grpc_address), parse_address(http_address))
+
+    def arguments(self) -> list[str]:
+        """Return the option of `hfgateway serve` that makes a process this worker."""
+        return ["--worker", str(self.number), str(self.grpc_address), str(self.http_address)]
+
+
+def connect_supervisor(stop: Callable[[], None]) -> Callable[[], None]:
+    """Call `stop` when the supervisor of this worker has died. Return what tells it that the worker serves."""
+    connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
+    connection.setblocking(False)
+    loop = asyncio.get_running_loop()
+
+    def closed() -> None:
+        loop.remove_reader(connection)
+        stop()
+
+    def serves() -> None:
+        with contextlib.suppress(OSError):  # it has died, which `closed` handles
+            connection.send(_SERVES)
+
+    loop.add_reader(connection, closed)
+    return serves
+
+
+async def supervise(settings: Settings, count: int, command: Sequence[str]) -> int:
+    """Run `count` workers until SIGTERM or SIGINT, and return the exit code. A second signal kills the workers.
+
+    `command` is the command line of this process; a worker gets one more option. If a worker ends before it has served
+    for the first time, all are stopped, and its exit code is returned. Raises SettingError if an address is in use, or
+    if the workers cannot share the store.
+    """
+    if not isinstance(settings.store, PostgresUrl):
+        raise SettingError(PREFIX + "STORE_URL", "must be a PostgreSQL server's, which several workers can share")
+    if settings.replica_address is not None:
+        raise SettingError(
+            PREFIX + "REPLICA_ADDRESS", "cannot be set with --workers: each worker has a port of its own"
+        )
+    with contextlib.ExitStack() as reserved:
+        shared = {
+            name: _reserve(name, address, reserved)
+            for name, address in (
+                ("GRPC_ADDRESS", settings.grpc_address),
+                ("HTTP_ADDRESS", settings.http_address),
+                ("ADMIN_ADDRESS", settings.admin_address),
+                ("WEBHOOK_ADDRESS", settings.webhook_address),
+            )
+            if address is not None
+        }
+        environment = os.environ | {PREFIX + name: str(address) for name, address in shared.items()}
+        grpc, http = str(shared["GRPC_ADDRESS"]), str(shared["HTTP_ADDRESS"])
+        url = f"{'https' if settings.tls_cert else 'http'}://{http}"
+        line = f"hfgateway: gRPC on {grpc}, HTTP on {url}, store {settings.store}, {count} workers"
+        workers = [
+            Worker(number, _own(settings.grpc_address, number), _own(settings.http_address, number))
+            for number in range(1, count + 1)
+        ]
+        return await _Supervisor(command, environment).run(
+            workers, lambda: announce(log, line, grpc=grpc, http=url, store=str(settings.store), workers=str(count))
+        )
+
+
+def _reserve(name: str, address: Address, until: contextlib.ExitStack) -> Address:
+    """Reserve an address, and return it with the port that it has got."""
+    bound = until.enter_context(reserve(name, address))
+    return Address(address.host, bound.getsockname()[1])
+
+
+def _own(shared: Address, number: int) -> Address:
+    """Return a worker's own address: the n-th port after the shared one; if that is 0, any port."""
+    return Address(shared.host, shared.port and shared.port + number)
+
+
+class _Supervisor:
+    """Starts workers, starts again those that end, and stops all."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._command = command
+        self._environment = environment
+        self._processes: set[asyncio.subprocess.Process] = set()
+        self._stopping = asyncio.Event()
+        self._code = 0
+
+    async def run(self, workers: Sequence[Worker], serving: Callable[[], None]) -> int:
+        """Run the workers until they are stopped, and return the exit code. Calls `serving` once, when all serve."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        starting = set(workers)
+
+        def first_served(worker: Worker) -> None:
+            starting.discard(worker)
+            if not starting:
+                serving()
+
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(self._keep(worker, first_served))
+        return self._code
+
+    async def _keep(self, worker: Worker, first_served: Callable[[Worker], None]) -> None:
+        """Run a worker, again after each end, until all are stopped."""
+        has_served = False
+        while not self._stopping.is_set():
+            ours, theirs = socket.socketpair()
+            with ours:
+                with theirs:
+                    process = await asyncio.create_subprocess_exec(
+                        *self._command, *worker.arguments(),
+                        # In its own session, it gets no SIGINT from the terminal.
+                        env=self._environment, stdin=theirs.fileno(), stdout=sys.stderr, start_new_session=True,
+                    )  # fmt: skip
+                self._processes.add(process)
+                if self._stopping.is_set():
+                    process.terminate()
+                if await _serves(ours):
+                    log.info("a worker serves", extra={"worker": worker.number, "pid": process.pid})
+                    if not has_served:
+                        has_served = True
+                        first_served(worker)
+                code = await process.wait()
+                self._processes.discard(process)
+            if self._stopping.is_set() or not has_served:
+                if code not in {0, -signal.SIGTERM}:
+                    self._code = max(code, 1)
+                self._stop()
+                return
+            log.error("a worker ended, and is started again", extra={"worker": worker.number, "exit_code": code})
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RESTART_AFTER):
+                    await self._stopping.wait()
+
+    def _on_signal(self) -> None:
+        if self._stopping.is_set():
+            for process in self._processes:
+                process.kill()
+            os._exit(1)
+        self._stop()
+
+    def _stop(self) -> None:
+        self._stopping.set()
+        for process in self._processes:
+            process.terminate()
+
+
+async def _serves(connection: socket.socket) -> bool:
+    """Return whether a worker serves; wait until it does, or has ended."""
+    connection.setblocking(False)
+    with contextlib.suppress(OSError):
+        return await asyncio.get_running_loop().sock_recv(connection, 1) == _SERVES
+    return False
