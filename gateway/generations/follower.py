@@ -64,8 +64,8 @@ CONFIRMATIONS = 10
 """404s in a row in this time: a few may be errors, and a generation that is a day old is polled rarely."""
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
-PUT_OFF = 1.0
-"""Seconds until the next attempt to mark a submission that has changed or has no request."""
+MARK_AGAIN = 1.0
+"""Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
 START_CHECK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
 ASKED_WITHIN = 2.0
@@ -452,7 +452,8 @@ class Follower:
             entry = self._feed.entries.get(name)
             pause = self._put_off.pop(name, 0.0)
             if entry is not None:
-                if entry.generation.waiting and pause != PUT_OFF:  # the admission would offer it again at once
+                # One that could not be marked is not queued until then: the admission would offer it again at once.
+                if entry.generation.waiting and pause != MARK_AGAIN:
                     self._update_admission(entry.generation)
                 self._plan(entry.generation)
                 if pause:
@@ -528,7 +529,7 @@ class Follower:
             raise
         if marked is None:
             self._admission(generation).release(generation.id)
-            self._put_off[generation.id] = PUT_OFF
+            self._put_off[generation.id] = MARK_AGAIN
 
     async def _poll(self, entry: Entry) -> None:
         """Read the status from Higgsfield, after asking it to cancel if that is due."""
