@@ -114,7 +114,7 @@ class Server:
             if instance.process.dead:
                 return  # the process crashed during the start
             self.world.defects.append(f"the start failed: {type(error).__name__}: {error}")
-            self.world.call_later(0.0, self._on_end, instance, "failed to start")
+            self.world.loop.give_up()  # the next start would fail too
 
     async def open(self, instance: Instance) -> None:
         """Start the gateway of an instance. Raises StoreOpenError."""

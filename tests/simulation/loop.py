@@ -164,6 +164,10 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             return
         self.unhandled_errors.append(_describe(context))
 
+    def give_up(self) -> None:
+        """Let the next step raise StepLimitError."""
+        self._max_steps = self.steps
+
     def timers(self) -> int:
         """Return the number of timers that are set."""
         return sum(not handle.cancelled() for handle in self._scheduled)  # type: ignore[attr-defined]

@@ -369,7 +369,7 @@ def simulated_ports(nodes: Sequence[Node]) -> Iterator[None]:
         process = CURRENT_PROCESS.get()
         return next((one, one.instance) for one in nodes if one.instance and one.instance.process is process)
 
-    def ports(serving: Core | Replica, telemetry: object, traces: object, exit_stack: Any) -> Ports:
+    def ports(serving: Core | Replica, telemetry: object, traces: object, exit_stack: Any, worker: None) -> Ports:
         node, instance = present()
         return Ports(node, serving, exit_stack, instance)
 

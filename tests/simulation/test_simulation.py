@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.simulation.command import REPLAY, failures
+from tests.simulation.gateway import Instance, SqliteServer
 from tests.simulation.run import plan, simulate
 
 SEEDS, CHUNK = 200, 50
@@ -28,3 +29,13 @@ def test_no_seed_with_an_audit_log_violates_an_invariant(first: int) -> None:
         planned = plan(seed)
         planned.settings = replace(planned.settings, audit="on")
         assert not simulate(seed, planned).violations, f"seed {seed}"
+
+
+def test_a_defect_in_the_start_ends_the_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(server: SqliteServer, instance: Instance) -> None:
+        raise RuntimeError("defect")
+
+    monkeypatch.setattr(SqliteServer, "open", fail)
+    report = simulate(0)
+    assert "internal defect: the start failed: RuntimeError: defect" in report.violations
+    assert report.steps < 1000
