@@ -169,16 +169,23 @@ class Gateway:
 async def serve(settings: Settings, credentials: Credentials, worker: Worker | None = None) -> None:
     """Run a gateway until SIGTERM or SIGINT; a second signal exits at once. Raises the errors of `Gateway.start`.
 
-    A worker also stops when its supervisor has died.
+    A worker also stops when its supervisor wants that, or has died.
     """
     if failpoints.ARMED:
         if failpoints.ARMED not in failpoints.PLACES:
             raise SettingError(PREFIX + "FAILPOINT", "is not a failpoint of gateway/failpoints.py; for tests only")
         log.warning("HFGATEWAY_FAILPOINT is set: this process will kill itself", extra={"place": failpoints.ARMED})
-    stop = asyncio.Event()
+    stop, signaled = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if signaled.is_set():
+            os._exit(1)
+        signaled.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: os._exit(1) if stop.is_set() else stop.set())
+        loop.add_signal_handler(number, on_signal)
     serves = None if worker is None else connect_supervisor(stop.set)
     for warning in settings.warnings:
         log.warning(warning)

@@ -6,7 +6,7 @@ All workers listen on the addresses of the settings, and the kernel distributes 
 and health checks are those of one worker only at its own HTTP port.
 
 The standard input of a worker is a socket of its supervisor. The worker writes a byte when it serves, and stops when
-the socket is closed, because then its supervisor has died.
+the supervisor has closed the socket, or has died.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 RESTART_AFTER = 1.0
 """Seconds from the end of a worker to its next start."""
 _SERVES = b"+"
+STDERR = 2
+"""Only the supervisor writes to stdout. What workers write there goes to stderr, like logs."""
 
 
 @frozen
@@ -49,7 +51,7 @@ class Worker:
 
 
 def connect_supervisor(stop: Callable[[], None]) -> Callable[[], None]:
-    """Call `stop` when the supervisor of this worker has died. Return what tells it that the worker serves."""
+    """Call `stop` when the supervisor stops this worker, or has died. Return what tells it that the worker serves."""
     connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
@@ -120,7 +122,8 @@ class _Supervisor:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._command = command
         self._environment = environment
-        self._processes: set[asyncio.subprocess.Process] = set()
+        self._running: dict[asyncio.subprocess.Process, socket.socket] = {}
+        """The processes, with the sockets that keep them running."""
         self._stopping = asyncio.Event()
         self._code = 0
 
@@ -145,27 +148,27 @@ class _Supervisor:
         """Run a worker, again after each end, until all are stopped."""
         has_served = False
         while not self._stopping.is_set():
-            ours, theirs = socket.socketpair()
-            with ours:
+            connection, theirs = socket.socketpair()
+            with connection:
                 with theirs:
                     process = await asyncio.create_subprocess_exec(
                         *self._command, *worker.arguments(),
                         # In its own session, it gets no SIGINT from the terminal.
-                        env=self._environment, stdin=theirs.fileno(), stdout=sys.stderr, start_new_session=True,
+                        env=self._environment, stdin=theirs.fileno(), stdout=STDERR, start_new_session=True,
                     )  # fmt: skip
-                self._processes.add(process)
+                self._running[process] = connection
                 if self._stopping.is_set():
-                    process.terminate()
-                if await _serves(ours):
+                    connection.shutdown(socket.SHUT_RDWR)
+                if await _serves(connection):
                     log.info("a worker serves", extra={"worker": worker.number, "pid": process.pid})
                     if not has_served:
                         has_served = True
                         first_served(worker)
                 code = await process.wait()
-                self._processes.discard(process)
+                del self._running[process]
             if self._stopping.is_set() or not has_served:
                 if code not in {0, -signal.SIGTERM}:
-                    self._code = max(code, 1)
+                    self._code = self._code or max(code, 1)
                 self._stop()
                 return
             log.error("a worker ended, and is started again", extra={"worker": worker.number, "exit_code": code})
@@ -175,15 +178,17 @@ class _Supervisor:
 
     def _on_signal(self) -> None:
         if self._stopping.is_set():
-            for process in self._processes:
-                process.kill()
+            for process in self._running:
+                with contextlib.suppress(ProcessLookupError):  # it has just ended
+                    process.kill()
             os._exit(1)
         self._stop()
 
     def _stop(self) -> None:
+        """Let all workers stop. They get no signal, because systemd may have sent them one: a second one kills them."""
         self._stopping.set()
-        for process in self._processes:
-            process.terminate()
+        for connection in self._running.values():
+            connection.shutdown(socket.SHUT_RDWR)
 
 
 async def _serves(connection: socket.socket) -> bool:

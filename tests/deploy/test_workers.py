@@ -223,9 +223,17 @@ async def test_a_killed_worker_is_started_again_and_clients_see_no_error(
         assert len(sandbox.ledger.charges) == COUNT * GENERATIONS
 
 
-async def test_all_workers_stop_with_their_supervisor(tmp_path: Path, emptied: str, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("workers_first", [True, False])
+async def test_workers_stop_in_order_if_each_process_gets_the_signal(
+    tmp_path: Path, emptied: str, sandbox: Sandbox, *, workers_first: bool
+) -> None:
+    """systemd sends SIGTERM to all processes of a unit."""
     async with started(tmp_path, sandbox.url, emptied) as workers, ended(workers.pids()):
-        assert await workers.end(signal.SIGTERM) == 0
+        pids = [*workers.pids(), workers.process.pid]
+        for pid in pids if workers_first else reversed(pids):
+            os.kill(pid, signal.SIGTERM)
+        async with asyncio.timeout(PATIENCE):
+            assert await workers.process.wait() == 0
 
 
 async def test_all_workers_stop_when_their_supervisor_is_killed(tmp_path: Path, emptied: str, sandbox: Sandbox) -> None:
