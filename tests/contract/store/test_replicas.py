@@ -464,11 +464,13 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The generation ends and is deleted while the replica reads nothing, and its changes are deleted with it."""
-    reading, rest = asyncio.Event(), Tail._rest
+    reading, held, rest = asyncio.Event(), asyncio.Event(), Tail._rest
     reading.set()
 
     async def rests(self: Tail, seconds: float) -> None:
         await rest(self, seconds)
+        if not reading.is_set():
+            held.set()  # a read that had begun before has ended
         await reading.wait()
 
     monkeypatch.setattr(Tail, "_rest", rests)
@@ -487,8 +489,9 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
         assert replicated is not None
         await eventually(lambda: replicated.feed.entries[generation.id].awaited)
         reading.clear()
-        sandbox.state.clock.advance(5.0)
         async with asyncio.timeout(PATIENCE):
+            await held.wait()
+            sandbox.state.clock.advance(5.0)
             await leader.wait(generation.id)
             await leader.delete(generation.id)
             reading.set()
