@@ -97,6 +97,7 @@ class Soak:
         self.takeovers: list[float] = []
         self.kills = 0
         self.memory: list[float] = []
+        self.in_flight = self.most_in_flight = 0
         self._turns = asyncio.Semaphore(AT_ONCE)
 
     async def slot(self, number: int, until: float) -> None:
@@ -107,10 +108,13 @@ class Soak:
                 if time.monotonic() > until:
                     return
                 name = await client.submit(f"{number}.{turn}")
+            self.in_flight += 1
+            self.most_in_flight = max(self.most_in_flight, self.in_flight)
             if number < WATCHERS:
                 await watching.watch(name)
             else:
                 await asyncio.sleep(RUN_TIME)
+            self.in_flight -= 1
 
     async def kill_some(self, until: float) -> None:
         """Kill one of the replicas again and again, and start it."""
@@ -118,7 +122,8 @@ class Soak:
         before = [replica.memory() for replica in self.replicas]
         while time.monotonic() + KILL_EVERY < until:
             await asyncio.sleep(KILL_EVERY)
-            self.memory = [replica.memory() for replica in self.replicas]
+            grown = [replica.memory() - then for replica, then in zip(self.replicas, before, strict=True)]
+            self.memory = [one / max(self.in_flight, 1) for one in grown]
             victim, killed_at = source.choice(self.replicas), time.monotonic()
             await victim.kill()
             self.kills += 1
@@ -130,7 +135,6 @@ class Soak:
                 leader = led[0]
                 self.takeovers.append(leader.led_since - killed_at)
             await victim.start()
-        self.memory = [(now - then) / GENERATIONS for now, then in zip(self.memory, before, strict=True)]
 
 
 async def soak(folder: Path) -> int:
@@ -172,7 +176,8 @@ async def soak(folder: Path) -> int:
     lines = read(history)
     violations = [str(line) for line in lines if line.what.endswith("failed")]
     violations += [str(violation) for violation in check(lines)]
-    print(f"{charges} generations, {GENERATIONS} in flight, {WATCHERS} watched; {len(lines)} lines of history")
+    in_flight = f"at most {run.most_in_flight} of {GENERATIONS} in flight"
+    print(f"{charges} generations, {in_flight}, {WATCHERS} watched; {len(lines)} lines of history")
     print(f"kills: {run.kills}; retries of clients: {sum(client.retries for client in run.clients)}")
     takeovers = ", ".join(f"{seconds:.1f}" for seconds in run.takeovers)
     median = f"; median {statistics.median(run.takeovers):.1f}" if run.takeovers else ""
