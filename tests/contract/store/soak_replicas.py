@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -140,7 +141,9 @@ class Soak:
 async def soak(folder: Path) -> int:
     """Return the number of violations."""
     history = folder / "history.jsonl"
-    options = SandboxOptions(port=0, queue_seconds=1.0, image_seconds=RUN_TIME, concurrency_limit=2 * GENERATIONS)
+    options = SandboxOptions(
+        port=0, queue_seconds=1.0, image_seconds=RUN_TIME, concurrency_limit=2 * GENERATIONS, credits=Decimal(10**9)
+    )
     async with contextlib.AsyncExitStack() as stack:
         server = stack.enter_context(postgres.running(fsync="on"))
         database = stack.enter_context(server.database())
