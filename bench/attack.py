@@ -6,6 +6,7 @@ one attack.
 
 import asyncio
 import contextlib
+import functools
 import gzip
 import sys
 import tempfile
@@ -20,10 +21,9 @@ import grpc
 from grpc_health.v1 import health_pb2
 
 from bench import processes
-from bench.calls import ANSWER, GET, KEEP, SUBMIT, model_submission, with_key
+from bench.calls import ANSWER, GET, KEEP, SUBMIT, get_request
 from bench.figures import Figure, Goal, Judged, at_most, ratio
 from bench.load import Call, Effort
-from hfgateway.v1 import generation_service_pb2 as pb
 
 BOMBS, CONNECTIONS, WATCHES = 400, 1_100, 40_000
 """The size of each attack: JSON bombs, idle connections to each port, health watches."""
@@ -152,9 +152,8 @@ async def _create_key(settings: dict[str, str]) -> str:
 async def _get_caller(channel: grpc.aio.Channel, key: str) -> Call:
     """Submit a generation; returns a call of Get for it."""
     metadata = (("authorization", f"Bearer {key}"),)
-    answer = await channel.unary_unary(SUBMIT)(with_key(model_submission()), metadata=metadata)
-    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-    request, get = pb.GetGenerationRequest(id=name).SerializeToString(), channel.unary_unary(GET)
+    request = await get_request(functools.partial(channel.unary_unary(SUBMIT), metadata=metadata))
+    get = channel.unary_unary(GET)
     return lambda: get(request, metadata=metadata)
 
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Callable, Mapping
 
-from bench.calls import GET, SUBMIT, model_submission, with_key
+from bench.calls import GET, SUBMIT, get_request, model_submission
 from bench.figures import Figure, Goal, ratio
 from bench.load import Effort, alternating, drive
 from bench.submit import Scene
-from hfgateway.v1 import generation_service_pb2 as pb
 
 IN_FLIGHT = 200
 
@@ -52,7 +51,5 @@ async def compared(
 
 
 async def _get_request(scene: Scene, key: int) -> Callable[[], bytes]:
-    answer = await scene.to_gateway.unary(SUBMIT, key)(with_key(model_submission()))
-    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-    request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
+    request = await get_request(scene.to_gateway.unary(SUBMIT, key))
     return lambda: request

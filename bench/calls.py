@@ -50,6 +50,14 @@ def with_key(submission: bytes) -> bytes:
     return submission + key
 
 
+async def get_request(submit: Any, submission: bytes | None = None) -> bytes:
+    """Submit a generation by a unary method, and return a request of Get for it."""
+    answer = await submit(with_key(submission or model_submission()))
+    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
+    request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
+    return request
+
+
 def _submission(given: generation_input_pb2.GenerationInput) -> bytes:
     content: bytes = pb.SubmitGenerationRequest(input=given).SerializeToString()
     return content

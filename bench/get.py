@@ -4,10 +4,9 @@ import tempfile
 from pathlib import Path
 
 from bench import processes
-from bench.calls import ANSWER, GET, KEEP, SUBMIT, model_submission, with_key
+from bench.calls import ANSWER, GET, KEEP, SUBMIT, get_request
 from bench.figures import Figure, at_least, at_most, ratio
 from bench.load import Effort, channels, drive
-from hfgateway.v1 import generation_service_pb2 as pb
 
 IN_FLIGHT = 50
 
@@ -25,9 +24,7 @@ async def run(effort: Effort) -> list[Figure]:
             channels(gateway, IN_FLIGHT) as to_gateway,
             channels(bare, IN_FLIGHT) as to_bare,
         ):
-            answer = await to_gateway.unary(SUBMIT)(with_key(model_submission()))
-            name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-            request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
+            request = await get_request(to_gateway.unary(SUBMIT))
             await to_bare.unary(KEEP)(await to_gateway.unary(GET)(request))
             gets = to_gateway.callers(GET, lambda: request, IN_FLIGHT)
             answers = to_bare.callers(ANSWER, lambda: request, IN_FLIGHT)

@@ -23,7 +23,7 @@ import grpc
 import httpx
 
 from bench import processes
-from bench.calls import GET, SUBMIT, model_submission, with_key
+from bench.calls import GET, SUBMIT, get_request, model_submission, with_key
 from bench.figures import Figure, Goal, at_least, at_most, ratio, value
 from bench.load import FULL, Channels, Effort, channels
 from bench.processes import Server
@@ -198,6 +198,5 @@ async def _scene(effort: Effort) -> AsyncIterator[Scene]:
         ):
             async with httpx.AsyncClient() as client:
                 await client.post(f"http://{sandbox.address}/__account", json={"credits": "1000000000"})
-            answer = await observers.unary(SUBMIT)(with_key(model_submission("one that takes long [slow=36000]")))
-            name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-            yield Scene(gateway, callers, observers, pb.GetGenerationRequest(id=name).SerializeToString(), effort)
+            slow = model_submission("one that takes long [slow=36000]")
+            yield Scene(gateway, callers, observers, await get_request(observers.unary(SUBMIT), slow), effort)

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from bench import processes
-from bench.calls import ANSWER, GET, KEEP, SUBMIT, WATCH_MANY, model_submission, with_key
+from bench.calls import ANSWER, GET, KEEP, SUBMIT, WATCH_MANY, get_request, model_submission, with_key
 from bench.figures import Figure, at_least, at_most, ratio, value
 from bench.load import Channels, Effort, Load, channels, count, drive
 from bench.processes import Server
@@ -41,9 +41,7 @@ async def run(url: str, effort: Effort) -> list[Figure]:
                 channels(bare, IN_FLIGHT) as to_bare,
             ):
                 idle = await _queries_per_second(url, 10 * effort.seconds)
-                answer = await to_leader.unary(SUBMIT)(with_key(model_submission()))
-                name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-                request: bytes = pb.GetGenerationRequest(id=name).SerializeToString()
+                request = await get_request(to_leader.unary(SUBMIT))
                 await to_bare.unary(KEEP)(await to_replica.unary(GET)(request))
                 gets, answers = (
                     to_replica.callers(GET, lambda: request, IN_FLIGHT),

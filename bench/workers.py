@@ -8,10 +8,9 @@ import tempfile
 from pathlib import Path
 
 from bench import processes
-from bench.calls import GET, SUBMIT, model_submission, with_key
+from bench.calls import GET, SUBMIT, get_request
 from bench.figures import Figure, ratio
-from bench.load import Channels, Effort, Load, channels, drive
-from hfgateway.v1 import generation_service_pb2 as pb
+from bench.load import Effort, Load, channels, drive
 
 IN_FLIGHT = 50
 CALLS_EACH = 2
@@ -29,17 +28,10 @@ async def run(urls: tuple[str, str], effort: Effort) -> list[Figure]:
             settings = processes.gateway_settings(higgsfield.address, folder) | {"HFGATEWAY_STORE_URL": url}
             server = await stack.enter_async_context(processes.running(command, settings))
             opened = await stack.enter_async_context(channels(server, IN_FLIGHT, calls_each=CALLS_EACH))
-            measured.append((server, opened, await _request(opened), list[Load]()))
+            measured.append((server, opened, await get_request(opened.unary(SUBMIT)), list[Load]()))
         for _ in range(2 * effort.rounds):
             for server, opened, request, loads in measured:
                 callers = opened.callers(GET, lambda request=request: request, IN_FLIGHT)
                 loads.append(await drive(callers, effort.seconds / 2, server))
     one, two = ([load.rate for load in loads] for _, _, _, loads in measured)
     return [ratio("Get from two workers on one port, against one gateway", "calls/s", two, one)]
-
-
-async def _request(opened: Channels) -> bytes:
-    """Submit a generation, and return a request for it."""
-    answer = await opened.unary(SUBMIT)(with_key(model_submission()))
-    name = pb.SubmitGenerationResponse.FromString(answer).generation.id
-    return pb.GetGenerationRequest(id=name).SerializeToString()
