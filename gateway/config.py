@@ -20,6 +20,7 @@ PREFIX = "HFGATEWAY_"
 STORE_URL = PREFIX + "STORE_URL"
 STORE_NAME = "hfgateway.db"
 WEBHOOK_PATH = "/webhooks/higgsfield/"
+LAST_PORT = 65535
 """The path of Higgsfield's webhooks; it is followed by the token of a generation."""
 LONGEST_DURATION = 36_500 * 86_400.0
 
@@ -214,7 +215,7 @@ class _Row:
 def parse_address(text: str) -> Address:
     """Read HOST:PORT. Raises ValueError."""
     match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
-    if not match or int(match[3]) > 65535:
+    if not match or int(match[3]) > LAST_PORT:
         raise ValueError("must be HOST:PORT, with an IPv6 address in brackets")
     return Address(match[1] or match[2], int(match[3]))
 
@@ -222,7 +223,7 @@ def parse_address(text: str) -> Address:
 def _url(text: str) -> SplitResult:
     # Match before splitting: an error message of urlsplit would contain the value.
     match = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/.*)?", text)
-    if not match or int(match[1] or 0) > 65535 or "?" in text or "#" in text or not text.isprintable():
+    if not match or int(match[1] or 0) > LAST_PORT or "?" in text or "#" in text or not text.isprintable():
         raise ValueError("must be an http or https URL without user, query or fragment")
     return urlsplit(text)
 
@@ -284,7 +285,7 @@ def _networks(text: str) -> tuple[Network, ...]:
 
 def _ports(text: str) -> tuple[int, ...]:
     parts = text.replace(",", " ").split()
-    if not all(part.isascii() and part.isdecimal() and len(part) <= 5 and 0 < int(part) < 65536 for part in parts):
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 5 and 0 < int(part) <= LAST_PORT for part in parts):
         raise ValueError("must be port numbers such as 443 8443")
     return tuple(map(int, parts))
 

@@ -18,7 +18,7 @@ import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings, parse_address
+from gateway.config import LAST_PORT, PREFIX, Address, PostgresUrl, SettingError, Settings, parse_address
 from gateway.frozen import frozen
 from gateway.listening import reserve
 from gateway.telemetry import announce
@@ -97,7 +97,11 @@ async def supervise(settings: Settings, count: int, command: Sequence[str]) -> i
         url = f"{'https' if settings.tls_cert else 'http'}://{http}"
         line = f"hfgateway: gRPC on {grpc}, HTTP on {url}, store {settings.store}, {count} workers"
         workers = [
-            Worker(number, _own(settings.grpc_address, number), _own(settings.http_address, number))
+            Worker(
+                number,
+                _own("GRPC_ADDRESS", settings.grpc_address, number),
+                _own("HTTP_ADDRESS", settings.http_address, number),
+            )
             for number in range(1, count + 1)
         ]
         return await _Supervisor(command, environment).run(
@@ -111,9 +115,15 @@ def _reserve(name: str, address: Address, until: contextlib.ExitStack) -> Addres
     return Address(address.host, bound.getsockname()[1])
 
 
-def _own(shared: Address, number: int) -> Address:
-    """Return a worker's own address: the n-th port after the shared one; if that is 0, any port."""
-    return Address(shared.host, shared.port and shared.port + number)
+def _own(name: str, shared: Address, number: int) -> Address:
+    """Return a worker's own address: the n-th port after the shared one, or any port if that is 0.
+
+    Raises SettingError if there is no such port.
+    """
+    port = shared.port and shared.port + number
+    if port > LAST_PORT:
+        raise SettingError(PREFIX + name, f"has no port for worker {number}, which is {number} after {shared.port}")
+    return Address(shared.host, port)
 
 
 class _Supervisor:

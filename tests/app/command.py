@@ -17,6 +17,11 @@ PATIENCE = 60.0
 """Seconds after which a test stops waiting and fails."""
 
 _EXEC = "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+FRESH = f"""
+import os, sys
+{_EXEC}
+"""
+"""Python that starts a new interpreter, whose command line is that of the command."""
 CONFINED = f"""
 import ctypes, os, sys
 if os.geteuid() == 0:

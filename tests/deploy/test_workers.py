@@ -24,14 +24,13 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, RetryPolicy, soul
-from tests.app.command import PATIENCE, ROOT, Finished, environment
+from tests.app.command import FRESH, PATIENCE, ROOT, Finished, environment, run
 from tests.durability.process import READY, stub
 from tests.support.addresses import free_address
 
 pytestmark = pytest.mark.toolchain("postgres")
 COUNT = 2
 NUMBERS = range(1, COUNT + 1)
-COMMAND = (sys.executable, "-m", "gateway", "serve", "--workers", str(COUNT))
 CALLS = re.compile(r'hfgateway_rpc_total\{code="OK",method="/hfgateway.v1.GenerationService/ListGenerations"\} (\d+)')
 GENERATIONS = 16
 
@@ -100,7 +99,8 @@ async def started(folder: Path, upstream: str, store: str, **settings: str) -> A
     log = folder / "workers.log"
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
-            *COMMAND, cwd=ROOT, env=environment(folder, variables), stdout=asyncio.subprocess.PIPE, stderr=errors,
+            sys.executable, "-m", "gateway", "serve", "--workers", str(COUNT), cwd=ROOT,
+            env=environment(folder, variables), stdout=asyncio.subprocess.PIPE, stderr=errors,
         )  # fmt: skip
     workers = Workers(process, log)
     try:
@@ -140,21 +140,10 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield running
 
 
-async def refused(folder: Path, store: str, **settings: str) -> Finished:
-    """Start two workers, and return how the supervisor has ended."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND, cwd=ROOT, env=environment(folder, {"HFGATEWAY_STORE_URL": store, **settings}),
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        async with asyncio.timeout(PATIENCE):
-            out, errors = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode is not None
-    return Finished(process.returncode, out.decode(), errors.decode())
+async def refused(folder: Path, store: str, *, launcher: str = "", **settings: str) -> Finished:
+    """Start two workers, and return how the supervisor has ended. With a launcher, it can start workers."""
+    given = environment(folder, {"HFGATEWAY_STORE_URL": store, **settings})
+    return await run("serve", "--workers", str(COUNT), environment=given, launcher=launcher)
 
 
 async def until_completed(address: str, name: str) -> None:
@@ -281,16 +270,23 @@ async def test_a_shared_port_in_use_is_refused(tmp_path: Path, emptied: str, nam
     assert f"HFGATEWAY_{name}: {address} cannot be used" in end.err
 
 
+@pytest.mark.parametrize("name", ["GRPC_ADDRESS", "HTTP_ADDRESS"])
+async def test_a_worker_without_a_port_of_its_own_is_refused(tmp_path: Path, emptied: str, name: str) -> None:
+    end = await refused(tmp_path, emptied, **{f"HFGATEWAY_{name}": "127.0.0.1:65534"})
+    assert end.code == exits.USAGE
+    assert f"HFGATEWAY_{name}: has no port for worker 2" in end.err
+
+
 async def test_a_workers_own_port_in_use_is_refused_and_stops_all(tmp_path: Path, emptied: str) -> None:
     address = parse_address(free_address())
     with listen("", Address(address.host, address.port + COUNT)) as other:
-        end = await refused(tmp_path, emptied, HFGATEWAY_GRPC_ADDRESS=str(address))
+        end = await refused(tmp_path, emptied, launcher=FRESH, HFGATEWAY_GRPC_ADDRESS=str(address))
         used = f"127.0.0.1:{other.getsockname()[1]}"
     assert (end.code, end.out) == (exits.USAGE, "")
     assert f"HFGATEWAY_GRPC_ADDRESS: {used} cannot be used" in end.err
 
 
 async def test_a_database_that_cannot_be_reached_ends_the_supervisor(tmp_path: Path) -> None:
-    end = await refused(tmp_path, f"postgresql://gateway@{free_address()}/gateway")
+    end = await refused(tmp_path, f"postgresql://gateway@{free_address()}/gateway", launcher=FRESH)
     assert (end.code, end.out) == (exits.USAGE, "")
     assert "HFGATEWAY_STORE_URL" in end.err
