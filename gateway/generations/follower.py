@@ -452,7 +452,7 @@ class Follower:
             entry = self._feed.entries.get(name)
             pause = self._put_off.pop(name, 0.0)
             if entry is not None:
-                # One that could not be marked is not queued until then: the admission would offer it again at once.
+                # One that could not be marked is not queued before MARK_AGAIN: the admission would offer it at once.
                 if entry.generation.waiting and pause != MARK_AGAIN:
                     self._update_admission(entry.generation)
                 self._plan(entry.generation)

@@ -432,7 +432,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
     async def close(self) -> None:
         """End all calls and close the connection. A ``channel`` that was passed to the constructor stays open.
 
-        Calls in progress and later calls raise `ClientClosed`. A call that waits for its next attempt raises it then.
+        Calls in progress and later calls raise `ClientClosed`. A call that waits for a retry raises it after the wait.
         """
         channel = self._calls.close()
         if channel is not None and self._owns_channel:
