@@ -33,7 +33,7 @@ def clock_offset() -> ClockOffset:
 
 @pytest.fixture
 async def running(tmp_path: Path, clock_offset: ClockOffset) -> AsyncIterator[Running]:
-    started = Running(tmp_path, SandboxOptions(port=0, **DEFAULT_OPTIONS), {}, clock_from=clock_offset.clock_from)
+    started = Running(tmp_path, SandboxOptions(**DEFAULT_OPTIONS), {}, clock_from=clock_offset.clock_from)
     try:
         await started.start()
         yield started

@@ -111,7 +111,7 @@ async def start(tmp_path: Path) -> AsyncIterator[StartStudio]:
             settings = {name: str(value) for name, value in terms.items() if name.isupper()}
             options = {name: value for name, value in terms.items() if name not in settings}
             usual = DEFAULT_OPTIONS | {"training_seconds": 9.0, "credits": 10_000}
-            studio = Studio(tmp_path, SandboxOptions(port=0, **(usual | options)), settings)
+            studio = Studio(tmp_path, SandboxOptions(**(usual | options)), settings)
             stack.push_async_callback(studio.stop)
             await studio.start()
             return studio

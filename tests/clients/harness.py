@@ -234,7 +234,7 @@ async def serve(folder: Path) -> AsyncIterator[Harness]:
     async with AsyncExitStack() as stack:
         # With several tenants and no known limit, generations that have not started would hold up the next behaviour.
         settings = {"AUTH": "keys", "UPSTREAM_CONCURRENCY": str(DEFAULT_OPTIONS["concurrency_limit"])}
-        running = Running(folder, SandboxOptions(port=0, **DEFAULT_OPTIONS), settings)
+        running = Running(folder, SandboxOptions(**DEFAULT_OPTIONS), settings)
         stack.push_async_callback(running.stop)
         await running.start()
         authority = Authority.made(folder)

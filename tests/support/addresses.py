@@ -17,6 +17,11 @@ FIRST, EACH, WORKERS = 16_384, 1_024, 16
 
 def free_address() -> str:
     """Return an address on which no process listens."""
+    return f"127.0.0.1:{free_port()}"
+
+
+def free_port() -> int:
+    """Return a loopback port on which no process listens."""
     for port in _PORTS:
         with socket.socket() as probe:
             # Servers set this option too, so that connections in TIME_WAIT do not prevent a bind.
@@ -25,7 +30,7 @@ def free_address() -> str:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        return f"127.0.0.1:{port}"
+        return port
     raise AssertionError("unreachable: itertools.cycle does not end")
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from tests.support.addresses import free_address
+from tests.support.addresses import free_address, free_port
 
 SETTINGS = {
     # A crash of the machine is not tested, and the tests wait for hundreds of commits.
@@ -71,7 +71,7 @@ class Server:
         self.owner = ADMIN if os.geteuid() == 0 else None
         if self.owner:
             shutil.chown(self.folder, pwd.getpwnam(self.owner).pw_name)
-        self.port = int(free_address().rpartition(":")[2])
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
 

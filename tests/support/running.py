@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.addresses import free_address
+from tests.support.addresses import free_address, free_port
 from tests.support.transports import TRANSPORTS, Transport, open_transport
 
 CREDENTIALS = Credentials("sandbox", "sandbox")
@@ -59,7 +60,8 @@ class Running:
         self.clock = clock or ManualClock()
         self.credentials = CREDENTIALS
         self._clock_from = clock_from
-        self.sandbox = Sandbox(options, self.clock)
+        # While the sandbox is stopped, the system must not give its port to another test's: the gateway calls it again.
+        self.sandbox = Sandbox(replace(options, port=free_port()), self.clock)
         self._folder = folder
         self._settings = settings
         self._stack = AsyncExitStack()
@@ -272,7 +274,7 @@ async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any
     """
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
-    running = Running(folder, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), settings, clock_from=clock_from)
+    running = Running(folder, SandboxOptions(**(DEFAULT_OPTIONS | options)), settings, clock_from=clock_from)
     try:
         await running.start()
         yield running

@@ -142,12 +142,10 @@ class Timed(Running):
 
     async def stop_higgsfield(self) -> None:
         """Stop the sandbox: connections to Higgsfield are refused."""
-        self._port = int(self.sandbox.url.rpartition(":")[2])
         await self.sandbox.stop()
 
     async def restart_higgsfield(self) -> None:
         """Start the sandbox again on the same port, with its state."""
-        object.__setattr__(self.sandbox.options, "port", self._port)
         await self.sandbox.start()
 
     def live(self) -> dict[str, str]:
@@ -165,7 +163,7 @@ async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
     settings = {name: str(value) for name, value in terms.items() if name.isupper()}
     options = {name: value for name, value in terms.items() if name not in settings}
     usual = {"POLL_MIN": "1", "POLL_MAX": "30"}
-    running = Timed(folder, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), usual | settings)
+    running = Timed(folder, SandboxOptions(**(DEFAULT_OPTIONS | options)), usual | settings)
     with patch("aiohttp.web_response.rfc822_formatted_time", running.time.true_date):
         try:
             await running.start()

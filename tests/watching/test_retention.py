@@ -91,7 +91,7 @@ async def start(clocks: Clocks, tmp_path: Path) -> AsyncIterator[Start]:
             settings = {name: str(value) for name, value in terms.items() if name.isupper()}
             options = {name: value for name, value in terms.items() if name not in settings}
             running = Running(
-                tmp_path, SandboxOptions(port=0, **(DEFAULT_OPTIONS | options)), settings, clock_from=clocks.clock
+                tmp_path, SandboxOptions(**(DEFAULT_OPTIONS | options)), settings, clock_from=clocks.clock
             )
             stack.push_async_callback(running.stop)
             await running.start()

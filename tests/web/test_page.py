@@ -343,7 +343,7 @@ class LateClock(SystemClock):
 
 async def test_a_watch_token_limits_the_page_and_its_expiry_is_explained(tmp_path: Path, tab: Tab) -> None:
     clock = LateClock()
-    running = Running(tmp_path, SandboxOptions(port=0, **DEFAULT_OPTIONS), {"AUTH": "keys"}, clock_from=lambda _: clock)
+    running = Running(tmp_path, SandboxOptions(**DEFAULT_OPTIONS), {"AUTH": "keys"}, clock_from=lambda _: clock)
     try:
         await running.start()
         backend = running.caller("grpc", await running.key("red"))
