@@ -1,13 +1,10 @@
-"""generated/ is up to date with protos/, compiles, and carries a message in every language."""
+"""generated/ is up to date with protos/. The tests of the clients show that it compiles and carries messages."""
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,77 +13,6 @@ from tools import generate, maven
 
 # The first run on a machine installs the toolchains.
 pytestmark = pytest.mark.timeout(600)
-
-GO_PROGRAM = """
-package main
-
-import (
-	"fmt"
-
-	pb "github.com/hfgateway/hfgateway/generated/go/hfgateway/v1"
-	"google.golang.org/protobuf/proto"
-)
-
-func main() {
-	sent := &pb.SubmitGenerationRequest{IdempotencyKey: "k", Labels: map[string]string{"a": "b"}}
-	bytes, err := proto.Marshal(sent)
-	if err != nil {
-		panic(err)
-	}
-	received := &pb.SubmitGenerationRequest{}
-	if err := proto.Unmarshal(bytes, received); err != nil || !proto.Equal(sent, received) {
-		panic(fmt.Sprint("not the same: ", err))
-	}
-	fmt.Println(pb.GenerationService_SubmitGeneration_FullMethodName)
-}
-"""
-
-TYPESCRIPT_PROGRAM = """
-import { create, equals, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { GenerationState } from "./stubs/hfgateway/v1/generation_pb.js";
-import {
-  GenerationService,
-  SubmitGenerationRequestSchema,
-  type SubmitGenerationRequest,
-} from "./stubs/hfgateway/v1/generation_service_pb.js";
-
-const sent: SubmitGenerationRequest = create(SubmitGenerationRequestSchema, {
-  idempotencyKey: "k",
-  labels: { a: "b" },
-  input: { kind: { case: "soul", value: { prompt: "p", styleStrength: 0.5 } } },
-});
-const received = fromBinary(SubmitGenerationRequestSchema, toBinary(SubmitGenerationRequestSchema, sent));
-if (!equals(SubmitGenerationRequestSchema, sent, received)) throw new Error("not the same");
-// @ts-expect-error A wrong type is refused, so the types are real.
-const wrong: SubmitGenerationRequest = create(SubmitGenerationRequestSchema, { idempotencyKey: 1 });
-if (wrong === sent) throw new Error("the same");
-const state: number = GenerationState.PENDING;
-console.log(state, `/${GenerationService.typeName}/${GenerationService.method.submitGeneration.name}`);
-"""
-
-RUST_MANIFEST = """
-[package]
-name = "program"
-edition = "2024"
-
-[dependencies]
-hfgateway-stubs = {{ path = {stubs} }}
-tonic = {{ version = "0.14.9", default-features = false, features = ["channel"] }}
-
-[workspace]
-"""
-
-RUST_PROGRAM = """
-use hfgateway_stubs::v1::{SubmitGenerationRequest, generation_service_client::GenerationServiceClient};
-use tonic::transport::Channel;
-
-pub async fn submit(client: &mut GenerationServiceClient<Channel>) -> Result<bool, tonic::Status> {
-    let request = SubmitGenerationRequest { idempotency_key: "k".into(), ..Default::default() };
-    Ok(client.submit_generation(request).await?.into_inner().replayed)
-}
-
-fn main() {}
-"""
 
 
 def check(language: str) -> None:
@@ -106,6 +32,9 @@ def test_python_is_up_to_date() -> None:
 @pytest.mark.toolchain("go")
 def test_go_is_up_to_date() -> None:
     check("go")
+    # The committed go.mod and go.sum have to be enough.
+    environment = generate.GO_ENVIRONMENT | {"GOFLAGS": f"{generate.GO_ENVIRONMENT['GOFLAGS']} -mod=readonly"}
+    generate.run("go", "build", "./...", cwd=generate.GENERATED / "go", env=environment)
 
 
 @pytest.mark.toolchain("node")
@@ -151,62 +80,6 @@ def test_the_stubs_of_every_language_have_the_comments_of_messages_fields_and_rp
             "state` and `cancelable` are current.",
         ):
             assert comment in text, (language, comment)
-
-
-@pytest.mark.toolchain("go")
-def test_go_compiles_and_carries_a_message(tmp_path: Path) -> None:
-    module = tmp_path / "go"
-    shutil.copytree(generate.GENERATED / "go", module)
-    (module / "program").mkdir()
-    (module / "program" / "main.go").write_text(GO_PROGRAM)
-    # The committed go.mod and go.sum have to be enough.
-    environment = generate.GO_ENVIRONMENT | {"GOFLAGS": f"{generate.GO_ENVIRONMENT['GOFLAGS']} -mod=readonly"}
-    generate.run("go", "vet", "./...", cwd=module, env=environment)
-    # Go reports downloads before the output of the program.
-    printed = generate.run("go", "run", "./program", cwd=module, env=environment)
-    assert printed.splitlines()[-1] == "/hfgateway.v1.GenerationService/SubmitGeneration"
-
-
-@pytest.fixture
-def typescript_project() -> Iterator[Path]:
-    """A folder beside the installed node_modules, where Node and tsc find the runtime by themselves."""
-    modules = generate.node_tools()
-    project = modules.parent / f"project-{os.getpid()}"
-    shutil.rmtree(project, ignore_errors=True)
-    project.mkdir()
-    shutil.copytree(generate.GENERATED / "typescript", project / "stubs")
-    (project / "package.json").write_text('{"private": true, "type": "module"}\n')
-    yield project
-    shutil.rmtree(project)
-
-
-@pytest.mark.toolchain("node")
-@pytest.mark.toolchain("npm")
-def test_typescript_type_checks_and_carries_a_message(typescript_project: Path) -> None:
-    tsc = typescript_project.parent / "node_modules" / ".bin" / "tsc"
-    strict = ("--strict", "--skipDefaultLibCheck", "--target", "es2022", "--module", "nodenext")
-    program = typescript_project / "program.ts"
-    program.write_text(TYPESCRIPT_PROGRAM)
-    generate.run(tsc, *strict, program, cwd=typescript_project)
-    printed = generate.run("node", "program.js", cwd=typescript_project)
-    assert printed.strip() == "1 /hfgateway.v1.GenerationService/SubmitGeneration"
-
-
-@pytest.mark.toolchain("cargo")
-def test_rust_compiles_and_checks_types(tmp_path: Path) -> None:
-    program = tmp_path / "program"
-    (program / "src").mkdir(parents=True)
-    stubs = json.dumps(str(generate.GENERATED / "rust"))
-    (program / "Cargo.toml").write_text(RUST_MANIFEST.format(stubs=stubs))
-    # The locked versions of the client, whose builds share the target directory.
-    shutil.copy(generate.ROOT / "clients" / "rust" / "Cargo.lock", program)
-    check = ("cargo", "check", "--quiet")
-    target = {"CARGO_TARGET_DIR": str(generate.RUST_TARGET), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
-    (program / "src" / "main.rs").write_text(RUST_PROGRAM)
-    generate.run(*check, cwd=program, env=target)
-    (program / "src" / "main.rs").write_text(RUST_PROGRAM.replace('"k".into()', "1"))
-    with pytest.raises(generate.StepFailedError, match="mismatched types"):
-        generate.run(*check, cwd=program, env=target)
 
 
 def tree(directory: Path, **files: str) -> Path:
