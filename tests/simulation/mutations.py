@@ -128,7 +128,7 @@ async def _before_by_own_clock(self: TrustedTime, seconds: float, *, unanswered:
 # -- Callers that leave, and drains ------------------------------------------------------------------------------------
 
 
-@mutation("SIGTERM cut the submission", 1124, "repeated_sigterm")
+@mutation("SIGTERM cut the submission", 1185, "repeated_sigterm")
 def drain_does_not_await_claims() -> Iterator[None]:
     """A claim that commits during a drain starts a submission, which the end of the process aborts."""
     with replaced(OwnedTasks, "finish", _run_in_the_call):
@@ -152,7 +152,7 @@ async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> 
 # -- Responses of Higgsfield -------------------------------------------------------------------------------------------
 
 
-@mutation("LOST, although Higgsfield has its request", 488, "long_outage")
+@mutation("LOST, although Higgsfield has its request", 811, "long_outage")
 def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
     """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
     with replaced(
@@ -211,7 +211,7 @@ def hanging_lookup_counts_as_sent() -> Iterator[None]:
         yield
 
 
-@mutation("a valid webhook for", 60, "wrong_wall_clock")
+@mutation("a valid webhook for", 190, "wrong_wall_clock")
 def stale_signature_is_rejected() -> Iterator[None]:
     """A webhook whose signature is valid but looks stale, because the wall clock is wrong, is rejected for good."""
     real = Signatures.judge
@@ -262,7 +262,7 @@ def _announce_late(planned: Plan) -> None:
     planned.caller.watches, planned.caller.leaves, planned.caller.max_disconnected = 1.0, 0.9, 2.0
 
 
-@mutation("was shown at revision", 36, focus=_announce_late)
+@mutation("was shown at revision", 38, focus=_announce_late)
 def a_watch_shows_what_is_not_announced() -> Iterator[None]:
     """A watch that starts late reads a change from the store, while other calls do not know it yet."""
 
@@ -273,7 +273,7 @@ def a_watch_shows_what_is_not_announced() -> Iterator[None]:
         yield
 
 
-@mutation("was shown at revision", 33, focus=_announce_late)
+@mutation("was shown at revision", 35, focus=_announce_late)
 def a_list_shows_what_is_not_announced() -> Iterator[None]:
     """A list reads a change from the store, while other calls do not know it yet."""
     with replaced(Reads, "_is_unannounced", lambda self, stored: False):
@@ -304,7 +304,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 2520, "failing_disk")
+@mutation("but the gateway was ready", 2523, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
