@@ -193,15 +193,15 @@ async def test_an_acceptance_during_a_locked_store_is_not_lost(start: Start) -> 
 # -- No thundering herd ------------------------------------------------------------------------------------------------
 
 
-async def test_two_thousand_generations_are_polled_once_each_and_spread(start: Start) -> None:
+async def test_five_thousand_generations_are_polled_once_each_and_spread(start: Start) -> None:
     running = await start(queue_seconds=300.0, **MANY)
-    await in_flight(running, 2_000)
+    await in_flight(running, 5_000)
     async with higgsfield_is_away(running):
         await running.advance(OUTAGE, step=COARSE)
         before = running.ledger.status_calls.total()
         running.sandbox.state.ledger.peak_calls_per_second = 0
     assert await all_end(running) <= WITHIN
-    assert running.ledger.status_calls.total() - before == 2_000
+    assert running.ledger.status_calls.total() - before == 5_000
     assert running.ledger.peak_calls_per_second <= 2 * poll_limit.AFTER_A_BREAK
     assert running.ledger.ignored_retry_after == 0
 
