@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,30 @@ from tools import generate, maven
 
 # The first run on a machine installs the toolchains.
 pytestmark = pytest.mark.timeout(600)
+
+RUST_MANIFEST = """
+[package]
+name = "program"
+edition = "2024"
+
+[dependencies]
+hfgateway-stubs = {{ path = {stubs} }}
+tonic = {{ version = "0.14.9", default-features = false, features = ["channel"] }}
+
+[workspace]
+"""
+
+RUST_PROGRAM = """
+use hfgateway_stubs::v1::{SubmitGenerationRequest, generation_service_client::GenerationServiceClient};
+use tonic::transport::Channel;
+
+pub async fn submit(client: &mut GenerationServiceClient<Channel>) -> Result<bool, tonic::Status> {
+    let request = SubmitGenerationRequest { idempotency_key: "k".into(), ..Default::default() };
+    Ok(client.submit_generation(request).await?.into_inner().replayed)
+}
+
+fn main() {}
+"""
 
 
 def check(language: str) -> None:
@@ -80,6 +105,23 @@ def test_the_stubs_of_every_language_have_the_comments_of_messages_fields_and_rp
             "state` and `cancelable` are current.",
         ):
             assert comment in text, (language, comment)
+
+
+@pytest.mark.toolchain("cargo")
+def test_rust_compiles_without_the_features_that_the_client_adds(tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    (program / "src").mkdir(parents=True)
+    stubs = json.dumps(str(generate.GENERATED / "rust"))
+    (program / "Cargo.toml").write_text(RUST_MANIFEST.format(stubs=stubs))
+    # The locked versions of the client, whose builds share the target directory.
+    shutil.copy(generate.ROOT / "clients" / "rust" / "Cargo.lock", program)
+    check = ("cargo", "check", "--quiet")
+    target = {"CARGO_TARGET_DIR": str(generate.RUST_TARGET), "CARGO_PROFILE_DEV_DEBUG": "0", "CARGO_INCREMENTAL": "0"}
+    (program / "src" / "main.rs").write_text(RUST_PROGRAM)
+    generate.run(*check, cwd=program, env=target)
+    (program / "src" / "main.rs").write_text(RUST_PROGRAM.replace('"k".into()', "1"))
+    with pytest.raises(generate.StepFailedError, match="mismatched types"):
+        generate.run(*check, cwd=program, env=target)
 
 
 def tree(directory: Path, **files: str) -> Path:
