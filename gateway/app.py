@@ -53,6 +53,8 @@ class Gateway:
         """The same, but kept when this gateway leads: its calls may still wait."""
         self._following: asyncio.Task[None] | None = None
         self._ports: Ports
+        self._opened = asyncio.Event()
+        """Set once all ports are open."""
         self.grpc_address = self.http_address = ""
 
     @property
@@ -110,6 +112,7 @@ class Gateway:
             await self._ports.reachable()
         self.http_address = await self._ports.open_http(listening)
         self.admin_address = await self._ports.open_admin()
+        self._opened.set()
 
     def _listen_http(self) -> list[socket.socket]:
         """Return the listening sockets of HTTP, this gateway's own one first. Raises SettingError."""
@@ -131,6 +134,7 @@ class Gateway:
             self._replica = None
             self._observe(core)
             await core.start()
+            await self._opened.wait()  # this gateway may still be starting
             await self._ports.lead(core)
         except Exception as error:
             _store_broke(error)

@@ -27,7 +27,7 @@ from gateway.rpc.forwarding import READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.serving import PUBLIC_SERVICES, admin_pointer
+from gateway.serving import PUBLIC_SERVICES, Ports, admin_pointer
 from gateway.store.postgres import tail
 from gateway.store.postgres.tail import Tail
 from harness.checker import INVARIANTS
@@ -602,6 +602,39 @@ async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
             while not (found := await metrics(heir))["hfgateway_leads"]:
                 await asyncio.sleep(0.02)
         assert found["hfgateway_takeovers_total"] == 1
+    finally:
+        await heir.stop()
+
+
+async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ports are opened after it has taken over, as in a restart of all replicas on a slow machine."""
+    has_taken_over = asyncio.Event()
+    start, open_grpc, broken = Core.start, Ports.open_grpc, list[Exception]()
+
+    async def starts(core: Core) -> None:
+        await start(core)
+        has_taken_over.set()
+
+    async def opens_late(ports: Ports) -> str:
+        async with asyncio.timeout(PATIENCE):
+            await has_taken_over.wait()
+        return await open_grpc(ports)
+
+    monkeypatch.setattr("gateway.app._store_broke", broken.append)
+    async with gateways(settings, {}):
+        monkeypatch.setattr(Core, "start", starts)
+        monkeypatch.setattr(Ports, "open_grpc", opens_late)
+        heir = Gateway(read_settings(settings), CREDENTIALS)
+        starting = asyncio.create_task(heir.start())
+        await eventually(lambda: heir._former is not None)
+    await starting  # the leader has stopped
+    try:
+        assert broken == []
+        async with AsyncClient(heir.grpc_address, retry=RETRY) as client, asyncio.timeout(PATIENCE):
+            assert (await client.submit(soul("a fox"))).generation.id
+            assert (await metrics(heir))["hfgateway_leads"] == 1
     finally:
         await heir.stop()
 
