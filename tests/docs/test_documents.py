@@ -102,7 +102,7 @@ def test_the_glossary_is_short_and_defines_each_term_once() -> None:
     section = read("ARCHITECTURE.md").partition("## Glossary")[2].partition("\n## ")[0]
     terms = re.findall(r"^\| ([^|]+) \| .+ \|$", section, re.MULTILINE)
     terms = [term for term in terms if term not in {"term", "---"}]
-    assert 20 <= len(terms) <= 30
+    assert 20 <= len(terms) <= 25
     assert len(set(terms)) == len(terms)
 
 
