@@ -308,16 +308,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     """Build a core, which takes over the feed and the keys of a replica."""
     store, settings, clock, _, upstream, recorder, calls, _ = base
     unfinished = await store.generations.unfinished()
-    if replica is None:
-        feed = Feed(unfinished, await store.change_log.position())
-        issuer: Issuer | None = open_issuer(settings, clock)
-        access = await _access(base, issuer)
-    else:
-        feed, access, issuer = replica.feed, replica.access, replica.issuer
-        feed.replace(unfinished)
-    if isinstance(store, SharedStore):
-        feed.others = lambda: store.others
-    calls.entries = feed.entries
+    feed, access, issuer = await _readers(base, unfinished, replica)
     catalogs = Catalogs(HiggsfieldCatalogs(upstream.default), store.catalogs, clock)
     manager = await _manager(base, feed)
     characters = await _characters(base)
@@ -328,15 +319,8 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         return [*characters.violations(tenant, submission.given), *named]
 
     lifecycle = await _lifecycle(base, feed, catalogs, access, refuses=refuses, bound_to=characters.account_for)
-    agents = Agents(
-        lambda tenant: HiggsfieldAgents(upstream.of_tenant(tenant)),
-        store.agents,
-        clock,
-        _pace(settings),
-        shared=settings.auth != "keys",
-    )
-    for wake in (feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all):
-        access.on_revoke(wake)
+    agents = _agents(base)
+    access.on_revoke(feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
@@ -380,6 +364,24 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         characters=characters,
         agents=agents,
     )
+
+
+async def _readers(
+    base: _Base, unfinished: Sequence[Generation], replica: Replica | None
+) -> tuple[Feed, Access, Issuer | None]:
+    """Return what serves reads and watches: a replica's, or new ones."""
+    store = base.store
+    if replica is None:
+        feed = Feed(unfinished, await store.change_log.position())
+        issuer: Issuer | None = open_issuer(base.settings, base.clock)
+        access = await _access(base, issuer)
+    else:
+        feed, access, issuer = replica.feed, replica.access, replica.issuer
+        feed.replace(unfinished)
+    if isinstance(store, SharedStore):
+        feed.others = lambda: store.others
+    base.calls.entries = feed.entries
+    return feed, access, issuer
 
 
 async def _access(base: _Base, issuer: Issuer | None) -> Access:
@@ -426,31 +428,13 @@ async def _lifecycle(
 ) -> _Lifecycle:
     store, settings, clock, accounts, upstream, *_ = base
     trust = Trust()
-    paces = Paces(settings.poll_min, settings.poll_max)
-    run_times = RunTimes()
-    stored = await store.accounts.run_times()
-    paces.learn_all(stored)
-    run_times.learn_all(stored)
+    paces, run_times = await _learned(base)
     trusted_time = await _trusted_time(base)
     budgets = await _budgets(base, trusted_time)
-    admissions = Admissions(
-        accounts,
-        lambda: Admission(
-            settings.upstream_concurrency, paces.longest_run, access.several_tenants, share=budgets.share
-        ),
-    )
+    admissions = _admissions(base, paces, access, budgets)
     rules = _rules(settings, clock, store.others_send_for)
-    sender = Sender(
-        claims=store.claims,
-        generations=store.generations,
-        upstream=upstream,
-        clock=clock,
-        admissions=admissions,
-        trusted_time=trusted_time,
-    )
-    webhook_addresses = WebhookAddresses(
-        None if settings.public_url is None else settings.public_url + WEBHOOK_PATH, base.token_secret
-    )
+    sender = _sender(base, admissions, trusted_time)
+    webhook_addresses = _webhook_addresses(base)
     removals = Removals(store.deletions, upstream, clock)
     service = Generations(
         claims=store.claims,
@@ -498,6 +482,39 @@ async def _lifecycle(
         _adopter(base, service, sender, poll_limits),
         follower,
         _webhook_inbox(base, feed, service, sender, trust),
+    )
+
+
+async def _learned(base: _Base) -> tuple[Paces, RunTimes]:
+    """Return what is known of the run times of earlier generations: when to poll, and what to forecast."""
+    paces, run_times = Paces(base.settings.poll_min, base.settings.poll_max), RunTimes()
+    stored = await base.store.accounts.run_times()
+    paces.learn_all(stored)
+    run_times.learn_all(stored)
+    return paces, run_times
+
+
+def _admissions(base: _Base, paces: Paces, access: Access, budgets: Budgets) -> Admissions:
+    limit = base.settings.upstream_concurrency
+    return Admissions(
+        base.accounts,
+        lambda: Admission(limit, paces.longest_run, access.several_tenants, share=budgets.share),
+    )
+
+
+def _webhook_addresses(base: _Base) -> WebhookAddresses:
+    url = base.settings.public_url
+    return WebhookAddresses(None if url is None else url + WEBHOOK_PATH, base.token_secret)
+
+
+def _sender(base: _Base, admissions: Admissions, trusted_time: TrustedTime) -> Sender:
+    return Sender(
+        claims=base.store.claims,
+        generations=base.store.generations,
+        upstream=base.upstream,
+        clock=base.clock,
+        admissions=admissions,
+        trusted_time=trusted_time,
     )
 
 
@@ -625,6 +642,16 @@ def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_t
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
         largest=settings.archive_largest,
+    )
+
+
+def _agents(base: _Base) -> Agents:
+    return Agents(
+        lambda tenant: HiggsfieldAgents(base.upstream.of_tenant(tenant)),
+        base.store.agents,
+        base.clock,
+        _pace(base.settings),
+        shared=base.settings.auth != "keys",
     )
 
 

@@ -131,9 +131,9 @@ class Access:
         first = next(tenants, None)
         return self._required and (self._issuer is not None or any(tenant != first for tenant in tenants))
 
-    def on_revoke(self, act: Callable[[], None]) -> None:
-        """Call `act` after each revocation, so that open streams check their keys again."""
-        self._on_revoke.append(act)
+    def on_revoke(self, *wakes: Callable[[], None]) -> None:
+        """Call these after each revocation, so that open streams check their keys again."""
+        self._on_revoke += wakes
 
     def identify(self, authorization: str, rpc: str) -> Identity:
         """Return the identity for an `authorization` header ("" if absent) and the name of the called RPC.
@@ -245,8 +245,8 @@ class Access:
             now = self._clock.moment().wall
             await self._store.revoke_api_key(key_id, now)
             self._keys[key_id] = key = replace(key, revoke_time=now)
-            for act in self._on_revoke:
-                act()
+            for wake in self._on_revoke:
+                wake()
         return key
 
     async def drained(self) -> None:
@@ -265,8 +265,8 @@ class Access:
     def replace(self, stored: Iterable[ApiKey]) -> None:
         """Take over the stored keys again, after another gateway has changed them."""
         self._keys = {key.id: key for key in stored}
-        for act in self._on_revoke:
-            act()
+        for wake in self._on_revoke:
+            wake()
 
     def listed(self) -> Sequence[ApiKey]:
         """Return all keys, oldest first, including revoked ones."""

@@ -1,7 +1,10 @@
-"""No modules import each other in a cycle, and the import contracts refuse imports that they do not allow."""
+"""No modules import each other in a cycle, the import contracts refuse imports that they do not allow, and the module
+that connects all parts has no long function.
+"""
 
 from __future__ import annotations
 
+import ast
 import configparser
 import os
 import shutil
@@ -44,6 +47,14 @@ def test_no_modules_import_each_other_in_a_cycle() -> None:
 
 def test_an_import_cycle_is_found() -> None:
     assert set(cycle({"a": {"b"}, "b": {"c"}, "c": {"b"}})) == {"b", "c"}
+
+
+def test_no_function_of_the_assembly_is_longer_than_60_lines() -> None:
+    module = ast.parse((ROOT / "gateway/assembly.py").read_text())
+    functions = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    lines = {one.name: (one.end_lineno or 0) - one.lineno + 1 for one in functions}
+    assert max(lines.values()) > 40
+    assert {name: count for name, count in lines.items() if count > 60} == {}
 
 
 def test_benchmarks_and_storms_share_only_the_harness() -> None:
