@@ -111,7 +111,7 @@ def node() -> dict[str, str]:
 
 async def test_the_typescript_quickstart_generates(project: Path, node: dict[str, str], tmp_path: Path) -> None:
     quickstart = SNIPPETS[0].text
-    assert len(quickstart.splitlines()) <= 15
+    assert len(quickstart.splitlines()) <= 6
     assert ADDRESS in quickstart
     async with (
         Sandbox(SandboxOptions(port=0, time_scale=20)) as sandbox,
@@ -126,9 +126,8 @@ async def test_the_typescript_quickstart_generates(project: Path, node: dict[str
             out, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
         (charge,) = sandbox.ledger.charges
-    lines = out.decode().splitlines()
-    assert "COMPLETED" in lines
-    assert charge.request_id in lines[-1]  # a part of the output's URL
+    (line,) = out.decode().splitlines()
+    assert charge.request_id in line  # a part of the output's URL
 
 
 def test_the_typescript_snippets_compile(client: Path, project: Path) -> None:
