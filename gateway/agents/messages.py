@@ -5,9 +5,10 @@ POST it stores a record with the caller's key, a hash of session and text, and t
 session. The POST has one of three outcomes:
 
 - *Accepted*: Higgsfield returned the id of the message. The key is bound to it.
-- *Not accepted*: the connection failed, or Higgsfield refused in its documented form. The record is deleted and the key
-  is free. This is safe because a record has only one POST. The exception is a proxy that repeats it: the second request
-  would be refused as "busy" because of the first one. After "busy", the message is therefore looked up once.
+- *Not accepted*: the connection failed, Higgsfield refused in its documented form, or SEND_WITHIN passed before the
+  first byte could be sent, because the process was paused. The record is deleted and the key is free. This is safe
+  because a record has only one POST. The exception is a proxy that repeats it: the second request would be refused as
+  "busy" because of the first one. After "busy", the message is therefore looked up once.
 - *Unknown*: everything else, including records without an outcome that an earlier process left. The gateway reads the
   session's messages after the recorded one. A user's message with this text that belongs to no other key is the one. If
   there is none, the call fails with SUBMISSION_UNRESOLVED; the same key looks it up again and never sends it.
@@ -48,6 +49,7 @@ from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.read_back import confirmed
+from gateway.generations.state import SEND_WITHIN
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnknownCommitError
 
@@ -122,8 +124,12 @@ class Messages:
         return record
 
     async def _send(self, record: KeyRecord, text: str) -> Message:
-        record = await self._mark(record)
-        outcome = await self._api(record.tenant).send(record.session_id, text)
+        record, marked_at = await self._mark(record)
+        # After a pause of this process, another gateway may serve, and an operator may have freed the key.
+        send_by = marked_at + SEND_WITHIN
+        outcome = await self._api(record.tenant).send(
+            record.session_id, text, lambda: self._clock.moment().steady < send_by
+        )
         match outcome:
             case Sent(message_id, extra):
                 self._accepted(record.session_id, message_id)
@@ -143,24 +149,23 @@ class Messages:
             case NoAnswer(failure):
                 return await self._look_up(record, text, failure.response)
 
-    async def _mark(self, record: KeyRecord) -> KeyRecord:
-        """Store the record with the newest message of the session."""
+    async def _mark(self, record: KeyRecord) -> tuple[KeyRecord, float]:
+        """Store the record with the newest message of the session; return it and the steady time before that."""
         known = await self._store.newest_agent_message(record.session_id)
         newer = (await self._api(record.tenant).messages(record.session_id, known)).messages
         record = replace(record, after=newer[-1].id if newer else known)
+        steady = self._clock.moment().steady
         try:
-            marked = await self._store_mark(record)
+            marked = await self._store_mark(record, steady)
         except UnknownCommitError:
             # The record may be stored. Delete it, because its message is not sent.
             self._tasks.start(self._until_stored(self._store.free_agent_key, record))
             raise
         if not marked:
             raise key_reused(record)  # the key was just used in another session, which has another lock
-        return record
+        return record, steady
 
-    async def _store_mark(self, record: KeyRecord) -> bool:
-        steady = self._clock.moment().steady
-
+    async def _store_mark(self, record: KeyRecord, steady: float) -> bool:
         async def once() -> bool:
             return await self._store.mark_agent_message(record, steady)
 

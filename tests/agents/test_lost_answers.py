@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from gateway.agents.model import KeyRecord
+from gateway.generations.clock import SystemClock, since_boot
+from gateway.generations.state import SEND_WITHIN
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
 from tests.support.commits import commits
@@ -54,6 +58,28 @@ class _Plain(list[Any]):
     def append(self, turn: Any) -> None:
         turn.text = unicodedata.normalize("NFC", turn.text.replace("\r\n", "\n").strip())
         super().append(turn)
+
+
+async def test_a_message_is_not_sent_long_after_its_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that wakes up after a pause must not send: another may serve now, and the key may be free again."""
+    paused_for = [0.0]
+    clock_from = partial(SystemClock, monotonic=lambda: since_boot() + paused_for[0])
+    async with run(tmp_path, clock_from=clock_from, agent_seconds=TURN) as running:
+        talk, store = Talk(running), running.gateway._core.agents._store
+        session_id = await talk.create()
+        mark = store.mark_agent_message
+
+        async def mark_then_pause(record: KeyRecord, steady: float) -> bool:
+            marked = await mark(record, steady)
+            paused_for[0] += SEND_WITHIN
+            return marked
+
+        monkeypatch.setattr(store, "mark_agent_message", mark_then_pause)
+        assert (await talk.refused(session_id, "a fox", "k")).reason == "UPSTREAM_UNAVAILABLE"
+        assert (len(talk.said), talk.charges) == (0, 0)
+        monkeypatch.undo()
+        assert not (await talk.send(session_id, "a fox", "k")).replayed
+        assert (len(talk.said), talk.charges) == (1, 1)
 
 
 async def test_a_message_that_times_out_is_found_and_sent_once(tmp_path: Path) -> None:

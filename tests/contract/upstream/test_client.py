@@ -325,7 +325,7 @@ async def test_a_hanging_name_lookup_certainly_sent_nothing(call: str, monkeypat
             case "character":
                 outcome = await HiggsfieldCharacters(client).train(order, lambda: True)
             case _:
-                outcome = await HiggsfieldAgents(client).send("session", "hello")
+                outcome = await HiggsfieldAgents(client).send("session", "hello", lambda: True)
     finally:
         await client.aclose()
     assert isinstance(outcome, NotTaken)
