@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from gateway.errors import invalid_field
 from gateway.rpc import call_limits
+from gateway.rpc.requests import BadRequestError
+from gateway.telemetry import Bad
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ class Arrivals:
         except asyncio.CancelledError:
             if task in self._since or task.uncancel():
                 raise
-            raise invalid_field("request", f"did not arrive within {call_limits.BODY_WITHIN:g} s") from None
+            raise BadRequestError(Bad.SLOW, f"did not arrive within {call_limits.BODY_WITHIN:g} s") from None
         finally:
             self._since.pop(task, None)
 

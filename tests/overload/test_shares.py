@@ -198,6 +198,7 @@ async def test_a_request_that_does_not_arrive_in_time_is_refused(start: Start, m
             async with asyncio.timeout(PATIENCE):
                 assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
             assert "did not arrive within 0.05 s" in await call.details()
+    assert await running.metric('hfgateway_bad_requests_total{reason="slow"}') == len(requests())
     everything = limits_of(running)
     for pool in everything.pools().values():
         await holds(pool, 0, 0)
