@@ -224,6 +224,19 @@ def test_a_flood_of_log_lines_is_rate_limited() -> None:
     assert lines[-1].__dict__["dropped"] == 1000 - MOST_LINES
 
 
+async def test_a_gateway_logs_a_flood_of_requests_in_few_lines(tmp_path: Path) -> None:
+    async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway:
+        for _ in range(5 * MOST_LINES):
+            async with connected(gateway.http_address) as (reader, writer):
+                writer.write(b"no HTTP at all\r\n\r\n")
+                async with asyncio.timeout(PATIENCE):
+                    await reader.read()
+        assert await gateway.terminate() == 0
+        lines = (await gateway.errors()).splitlines()
+    about_requests = [line for line in lines if "Invalid HTTP request" in line]
+    assert 1 <= len(about_requests) <= 2 * MOST_LINES  # of two periods, should the test last so long
+
+
 @pytest.mark.parametrize("words", [b"\x16\x03\x01\x00\x05hello", b"no HTTP at all\r\n\r\n"])
 async def test_bytes_that_are_not_http_are_counted(words: bytes) -> None:
     async with server() as (_, address, counted), connected(address) as (reader, writer):
