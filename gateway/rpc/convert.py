@@ -25,7 +25,8 @@ from gateway.generations.inputs import (
 from gateway.generations.model import Api, GenerationId, IdempotencyKey, State, Wall
 from gateway.generations.service import Submission, Warn
 from gateway.generations.stores import Filter
-from gateway.rpc.requests import MOST_VALUES, too_many_values
+from gateway.rpc.requests import MOST_VALUES, BadRequestError, too_many_values
+from gateway.telemetry import Bad
 from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 
 LARGEST_INPUT = 256 * 1024
@@ -167,7 +168,8 @@ def seconds(
 
 def generation_filter(message: generation_service_pb2.GenerationFilter, within: Filter | None = None) -> Filter:
     """Return the filter of a request, restricted to `within`. Raises INVALID_INPUT."""
-    wrong = _too_much(message)
+    _check_size(message)
+    wrong = _wrong_labels("filter.labels", message.labels)
     raise_if_invalid(wrong)
     states = set()
     for index, number in enumerate(message.states):
@@ -195,10 +197,10 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
     )
 
 
-def _too_much(message: generation_service_pb2.GenerationFilter) -> list[Violation]:
-    """Return violations if a filter is too large. A watch keeps its filter in memory while it is open."""
+def _check_size(message: generation_service_pb2.GenerationFilter) -> None:
+    """Raise BadRequestError if a filter is too large. A watch keeps its filter in memory while it is open."""
     if message.ByteSize() > LARGEST_FILTER:
-        return [Violation("filter", f"is larger than {LARGEST_FILTER // 1024} KiB")]
+        raise BadRequestError(Bad.SIZE, f"is larger than {LARGEST_FILTER // 1024} KiB", "filter")
     counts = {
         "ids": MOST_IDS,
         "upstream_request_ids": MOST_IDS,
@@ -206,14 +208,9 @@ def _too_much(message: generation_service_pb2.GenerationFilter) -> list[Violatio
         "model_ids": MOST_MODELS,
         "labels": MOST_LABELS,
     }
-    wrong = [
-        Violation(f"filter.{field}", f"at most {most}")
-        for field, most in counts.items()
-        if len(getattr(message, field)) > most
-    ]
-    if len(message.labels) <= MOST_LABELS:
-        wrong.extend(_wrong_labels("filter.labels", message.labels))
-    return wrong
+    for field, most in counts.items():
+        if len(getattr(message, field)) > most:
+            raise BadRequestError(Bad.VALUES, f"at most {most}", f"filter.{field}")
 
 
 def parameters(struct: Struct) -> dict[str, Any]:

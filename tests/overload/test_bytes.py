@@ -13,25 +13,28 @@ from tests.overload.conftest import WAITING, Start, limits_of
 from tests.support.running import Running, eventually, soul
 from tests.support.transports import RpcFailure, Transport, answers_of
 
-WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "too many models": ({"model_ids": [f"m{n}" for n in range(MOST_MODELS + 1)]}, ["filter.model_ids"]),
-    "too many states": ({"states": [1] * 101}, ["filter.states"]),
-    "too many ids": ({"ids": [f"i{n}" for n in range(MOST_IDS + 1)]}, ["filter.ids"]),
-    "one long id": ({"ids": ["x" * LARGEST_FILTER]}, ["filter"]),
-    "one long model": ({"model_ids": ["x" * LARGEST_FILTER]}, ["filter"]),
-    "a long label": ({"labels": {"color": "x" * 256}}, ["filter.labels.color"]),
+WRONG: dict[str, tuple[dict[str, Any], list[str], str]] = {
+    "too many models": ({"model_ids": [f"m{n}" for n in range(MOST_MODELS + 1)]}, ["filter.model_ids"], "values"),
+    "too many states": ({"states": [1] * 101}, ["filter.states"], ""),
+    "too many ids": ({"ids": [f"i{n}" for n in range(MOST_IDS + 1)]}, ["filter.ids"], "values"),
+    "one long id": ({"ids": ["x" * LARGEST_FILTER]}, ["filter"], "size"),
+    "one long model": ({"model_ids": ["x" * LARGEST_FILTER]}, ["filter"], "size"),
+    "a long label": ({"labels": {"color": "x" * 256}}, ["filter.labels.color"], ""),
 }
+"""A filter, the fields of its error, and the reason under which both methods count it."""
 
 
 @pytest.mark.parametrize("method", ["ListGenerations", "WatchGenerations"])
 @pytest.mark.parametrize("wrong", WRONG)
 async def test_the_size_of_a_filter_is_limited(running: Running, client: Transport, method: str, wrong: str) -> None:
-    given, fields = WRONG[wrong]
+    given, fields, counted = WRONG[wrong]
     request = {"ListGenerations": pb.ListGenerationsRequest, "WatchGenerations": pb.WatchGenerationsRequest}[method]
     with pytest.raises(RpcFailure) as refused:
         await answers_of(client, method, request(filter=pb.GenerationFilter(**given)))
     assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
     assert refused.value.fields == fields
+    if counted:
+        assert await running.metric(f'hfgateway_bad_requests_total{{reason="{counted}"}}') == 1
 
 
 async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small_limits: None, transport: str) -> None:
