@@ -67,7 +67,7 @@ TIME_LIMITS = {
     "charges": 2400.0,
     "company": 900.0,
     "crowd": 900.0,
-    "goodput": 900.0,
+    "goodput": 1800.0,
     "postgresql": 900.0,
     "scale": 600.0,
 }

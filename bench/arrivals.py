@@ -3,7 +3,8 @@
 `python -m bench.arrivals ADDRESS` reads plans as lines of JSON and answers each with a line of results. With `rate`,
 that number of callers arrives each second, makes one call, and gives up after `deadline` seconds (an open loop). With
 `in_flight`, that number of callers calls repeatedly (a closed loop), and pauses after a refusal. Each call submits with
-a new key and waits until its generation is done, which takes as long as the images in the benchmark `polls`.
+a new key and waits until its generation is done, which takes as long as the images in the benchmark `polls`. A call
+that ends before its generation, because its deadline is near, counts as `missed`.
 """
 
 import asyncio
@@ -21,6 +22,7 @@ from typing import Any
 from bench.calls import PROMPT, SUBMIT, model_submission, with_key
 from bench.http2 import NO_STATUS, Connection, connect, head
 from bench.polls import SEED, TRACES
+from gateway.generations.model import State
 from hfgateway.v1 import generation_service_pb2 as pb
 
 CONNECTIONS = 60
@@ -31,6 +33,7 @@ REFUSAL_PAUSE = 2.0
 """Seconds that a caller pauses after a refusal, about as long as the gateway asks for."""
 OUTCOMES = {0: "ok", 1: "dropped", 4: "missed", 8: "refused", NO_STATUS: "dropped"}
 """The outcome by the status of a call. Other statuses are faults."""
+ENDED = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
 
 
 @dataclass(slots=True)
@@ -146,9 +149,11 @@ class Arrivals:
                 return True
         return False
 
-    def _ended(self, call: object, status: int) -> None:
+    def _ended(self, call: object, status: int, message: bytes) -> None:
         assert isinstance(call, Caller)
         outcome = OUTCOMES.get(status, "faults")
+        if outcome == "ok" and pb.SubmitGenerationResponse.FromString(message).generation.state not in ENDED:
+            outcome = "missed"
         call.answered = True
         self._outcomes[outcome] += 1
         if outcome == "ok":

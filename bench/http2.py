@@ -1,7 +1,7 @@
 """A minimal HTTP/2 client for unary gRPC calls that spends a few microseconds on each, so that the load is not slow.
 
-Headers are literals that are encoded once, and only the status of a response is read. A gRPC client needs as much CPU
-time as a server, and would leave no core for the gateway on a machine with two.
+Headers are literals that are encoded once, and of the responses only the message and the status are read. A gRPC client
+needs as much CPU time as a server, and would leave no core for the gateway on a machine with two.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ class _Setting(IntEnum):
     MAX_CONCURRENT_STREAMS = 3
 
 
+_PREFIX = 5
+"""Bytes of a message's prefix: whether it is compressed, and its length."""
 _END_STREAM, _ACK, _END_HEADERS = 1, 1, 4
 
 
@@ -64,13 +66,18 @@ def _frame(kind: _Type, flags: int, stream: int, content: bytes = b"") -> bytes:
 
 
 class Connection(asyncio.Protocol):
-    """A connection; `ended` is called with each call and its status. `flush` sends the calls that were started."""
+    """A connection. `ended` is called with each call, its status, and its message, which is empty without one.
 
-    def __init__(self, ended: Callable[[object, int], None]) -> None:
+    `flush` sends the calls that were started.
+    """
+
+    def __init__(self, ended: Callable[[object, int, bytes], None]) -> None:
         self._ended = ended
         self._received = b""
         self._out: list[bytes] = []
         self._calls: dict[int, object] = {}
+        self._data: dict[int, bytes] = {}
+        """What has arrived of the messages."""
         self._next = 1
         self._most_calls = _LARGEST_WINDOW  # without a SETTINGS entry there is no limit
         self._window = _FIRST_WINDOW
@@ -79,7 +86,7 @@ class Connection(asyncio.Protocol):
 
     def start(self, head: bytes, message: bytes, call: object) -> int | None:
         """Start a call and return its stream number; None if the connection has reached its limit of calls."""
-        size = 5 + len(message)
+        size = _PREFIX + len(message)
         if len(self._calls) >= self._most_calls or size > self._window:
             return None
         number = self._next
@@ -93,6 +100,7 @@ class Connection(asyncio.Protocol):
     def cancel(self, number: int) -> None:
         """Cancel a call."""
         if self._calls.pop(number, None) is not None:
+            self._data.pop(number, None)
             self._out.append(_frame(_Type.RST_STREAM, 0, number, struct.pack(">I", _CANCEL)))
 
     def flush(self) -> None:
@@ -128,7 +136,10 @@ class Connection(asyncio.Protocol):
         self._received = received[at:]
 
     def _take(self, kind: int, flags: int, number: int, content: bytes) -> None:
-        if kind == _Type.HEADERS and flags & _END_STREAM:
+        if kind == _Type.DATA:
+            if number in self._calls:
+                self._data[number] = self._data.get(number, b"") + content
+        elif kind == _Type.HEADERS and flags & _END_STREAM:
             self._end(number, _status(content))
         elif kind == _Type.RST_STREAM:
             self._end(number, NO_STATUS)
@@ -145,9 +156,9 @@ class Connection(asyncio.Protocol):
                 self.ready.set_result(None)
 
     def _end(self, number: int, status: int) -> None:
-        call = self._calls.pop(number, None)
+        call, data = self._calls.pop(number, None), self._data.pop(number, b"")
         if call is not None:
-            self._ended(call, status)
+            self._ended(call, status, data[_PREFIX:])
 
 
 def _status(trailers: bytes) -> int:
@@ -156,7 +167,7 @@ def _status(trailers: bytes) -> int:
     return int(trailers[at + 1 : at + 1 + trailers[at]])
 
 
-async def connect(address: str, ended: Callable[[object, int], None]) -> Connection:
+async def connect(address: str, ended: Callable[[object, int, bytes], None]) -> Connection:
     """Connect to an address; returns a connection that is ready for calls."""
     host, port = address.rsplit(":", 1)
     loop = asyncio.get_running_loop()
