@@ -28,6 +28,7 @@ from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
 from gateway.rpc.agents import AgentHandlers
+from gateway.rpc.backlog import Backlog, measure
 from gateway.rpc.call_limits import WEBHOOKS, CallLimits, WebhookLimit
 from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SERVICE = generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"]
+SUBMIT = f"/{SERVICE.full_name}/SubmitGeneration"
 TOKEN_SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
 UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
 CALLBACK_SERVICE = callback_service_pb2.DESCRIPTOR.services_by_name["CallbackService"]
@@ -206,8 +208,9 @@ class Ports:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
         server = _grpc_server(self._most.grpc, shared=self._worker is not None)
+        backlog = Backlog()
         for service, handlers in self._served.items():
-            add_service(server, service, handlers, self._chain)
+            add_service(server, service, handlers, self._chain, {SUBMIT: backlog})
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         _add_reflection(server, self._served, self._chain)
         if isinstance(settings.store, PostgresUrl) and settings.public_url is not None:
@@ -220,7 +223,11 @@ class Ports:
             self._bind(server, "GRPC_ADDRESS", own, shared=True)
             own = self._worker.grpc_address
         port = self._bind(server, "GRPC_ADDRESS", own)
+        probed = f"unix:{self._private_folder() / 'probes'}"
+        server.add_insecure_port(probed)
         await self._start(server)
+        probing = asyncio.create_task(measure(backlog, probed, SUBMIT))
+        self._exit.callback(probing.cancel)
         self._peer = str(settings.replica_address or _own_address(own.host, port))
         self._show()
         self._health.set(serving=True)

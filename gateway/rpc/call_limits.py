@@ -328,16 +328,14 @@ class WebhookLimit:
             del self._of[generation_id]
 
 
-def _failures(message: str) -> Iterator[Failure]:
-    """Yield the failure for ever, with retry delays spread over RETRY."""
+def overloaded(message: str) -> list[Failure]:
+    """Return failures of refused calls, with retry delays spread over RETRY."""
     first, last = RETRY
     delays = [first + (last - first) * number / _SPREAD for number in range(_SPREAD)]
     random.shuffle(delays)
     message += ": nothing was done; retry later"
-    return itertools.cycle(
-        [Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=delay) for delay in delays]
-    )
+    return [Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=delay) for delay in delays]
 
 
-_FULL = _failures("too many concurrent calls of this caller")
-_LATE = _failures("the gateway is overloaded")
+_FULL = itertools.cycle(overloaded("too many concurrent calls of this caller"))
+_LATE = itertools.cycle(overloaded("the gateway is overloaded"))

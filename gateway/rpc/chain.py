@@ -68,10 +68,14 @@ class Chain:
         """Return whether a call with this text was forwarded by a replica."""
         return self.access is not None and hmac.compare_digest(secret.encode(), self.access.replica_secret.encode())
 
+    def refusals(self, method: str) -> Callable[[], None]:
+        """Return a function that counts a refused call of a method."""
+        return self._telemetry.refusals(method)
+
     def guard(self, method: str) -> "Callable[[], Guard]":
         """Return a factory for the guards of one method's calls."""
-        metrics, refusals = self._telemetry.calls(method), self._telemetry.refusals(method)
-        limit = None if self._limits is None else self._limits.of_method(method, refusals)
+        metrics = self._telemetry.calls(method)
+        limit = None if self._limits is None else self._limits.of_method(method, self.refusals(method))
         return functools.partial(Guard, self, method, method.rpartition("/")[2], metrics, limit)
 
     def wire_form(self, error: Exception, method: str) -> RpcError:

@@ -4,8 +4,9 @@ All RPCs are registered with streaming requests. gRPC then calls the method befo
 is read for an unknown caller, or before the call has a place.
 """
 
+import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import Any
 
 import grpc
@@ -17,14 +18,17 @@ from google.rpc.status_pb2 import Status
 from gateway import failpoints
 from gateway.errors import invalid_field
 from gateway.rpc.arrivals import Arrivals
+from gateway.rpc.backlog import Backlog
 from gateway.rpc.call import Call
+from gateway.rpc.call_limits import overloaded
 from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
-from gateway.rpc.errors import RpcError, packed
+from gateway.rpc.errors import RpcError, packed, rpc_error
 from gateway.rpc.requests import message_of
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
 FORWARDED = "hfgateway-forwarded"
 """Metadata of a call that another replica has forwarded: a text that only replicas know."""
+NO_BACKLOGS: Mapping[str, Backlog] = {}
 STATUS_DETAILS = "grpc-status-details-bin"
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -34,9 +38,23 @@ def method_name(method: MethodDescriptor) -> str:
     return re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
 
 
-def add_service(server: grpc.aio.Server, service: ServiceDescriptor, handlers: object, chain: Chain) -> None:
-    """Serve all RPCs of a service. Raises AttributeError if one has no handler."""
+def add_service(
+    server: grpc.aio.Server,
+    service: ServiceDescriptor,
+    handlers: object,
+    chain: Chain,
+    backlogs: Mapping[str, Backlog] = NO_BACKLOGS,
+) -> None:
+    """Serve all RPCs of a service. `backlogs` limits how many calls of a method wait in gRPC's queue.
+
+    Raises AttributeError if an RPC has no handler.
+    """
     bound = bound_handlers(service, handlers, chain)
+    for name, handler in bound.items():
+        method = f"/{service.full_name}/{name}"
+        if method in backlogs:
+            limited = _limited(handler.stream_unary, backlogs[method], chain.refusals(method))
+            bound[name] = grpc.stream_unary_rpc_method_handler(limited)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, bound),))
     # Calls that arrive in bursts get their own queues in gRPC, so that a status call does not wait behind them.
     apart = {name: handler for name, handler in bound.items() if name in OWN_QUEUE}
@@ -80,6 +98,25 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
             raise
 
     return serve
+
+
+def _limited(serve: Any, backlog: Backlog, refused: Callable[[], None]) -> Any:
+    """Wrap the method of an RPC: it answers probes, and refuses calls while the backlog is full.
+
+    A refusal takes two thirds of the time of one after the caller is identified.
+    """
+    errors = [rpc_error(failure) for failure in overloaded("the gateway is overloaded")]
+    refusals = itertools.cycle([(error.message, _trailers(error)) for error in errors])
+
+    async def limited(requests: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        if context.peer().startswith("unix:"):
+            return b""  # a probe
+        if not backlog.accept():
+            refused()
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, *next(refusals))
+        return await serve(requests, context)  # type: ignore[no-any-return]
+
+    return limited
 
 
 def _stream(method: str, handler: Stream, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
