@@ -43,7 +43,9 @@ BODY_WITHIN = 10.0
 LATE = 5.0
 """If status polls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
 RETRY = (1.0, 3.0)
-"""The range of retry delays in seconds for refused callers, over which they are spread."""
+"""The range of retry delays in seconds for callers that are over their own limits; delays are spread over it."""
+RETRY_OVERLOADED = (5.0, 15.0)
+"""The same if the gateway is overloaded. A refusal takes 0.3 ms, so thousands of callers must not repeat every 2 s."""
 _SPREAD = 32
 
 
@@ -328,14 +330,15 @@ class WebhookLimit:
             del self._of[generation_id]
 
 
-def overloaded(message: str) -> list[Failure]:
-    """Return failures of refused calls, with retry delays spread over RETRY."""
-    first, last = RETRY
+def refusals(message: str, retry: tuple[float, float]) -> list[Failure]:
+    """Return failures of refused calls, with retry delays in seconds that are spread over the range `retry`."""
+    first, last = retry
     delays = [first + (last - first) * number / _SPREAD for number in range(_SPREAD)]
     random.shuffle(delays)
     message += ": nothing was done; retry later"
     return [Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=delay) for delay in delays]
 
 
-_FULL = itertools.cycle(overloaded("too many concurrent calls of this caller"))
-_LATE = itertools.cycle(overloaded("the gateway is overloaded"))
+OVERLOADED = refusals("the gateway is overloaded", RETRY_OVERLOADED)
+_FULL = itertools.cycle(refusals("too many concurrent calls of this caller", RETRY))
+_LATE = itertools.cycle(OVERLOADED)

@@ -20,7 +20,7 @@ from gateway.errors import invalid_field
 from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.backlog import Backlog
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import overloaded
+from gateway.rpc.call_limits import OVERLOADED
 from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
 from gateway.rpc.errors import RpcError, packed, rpc_error
 from gateway.rpc.requests import message_of
@@ -105,7 +105,7 @@ def _limited(serve: Any, backlog: Backlog, refused: Callable[[], None]) -> Any:
 
     A refusal takes two thirds of the time of one after the caller is identified.
     """
-    errors = [rpc_error(failure) for failure in overloaded("the gateway is overloaded")]
+    errors = map(rpc_error, OVERLOADED)
     refusals = itertools.cycle([(error.message, _trailers(error)) for error in errors])
 
     async def limited(requests: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:

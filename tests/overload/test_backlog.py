@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.rpc import backlog
 from gateway.rpc.backlog import Backlog
-from gateway.rpc.call_limits import RETRY
+from gateway.rpc.call_limits import RETRY_OVERLOADED
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import Start
 from tests.support.running import PATIENCE, eventually, soul
@@ -80,9 +80,10 @@ async def test_a_flood_is_refused_with_a_delay_and_each_repeat_is_charged_once(s
         await asyncio.gather(*map(submit, range(CALLERS)))
     assert refusals
     assert {error.reason for error in refusals} == {"GATEWAY_OVERLOADED"}
+    first, last = RETRY_OVERLOADED
     for error in refusals:
         delays = [detail.retry_delay for detail in error.details if isinstance(detail, RetryInfo)]
-        assert [RETRY[0] <= delay.seconds + delay.nanos / 1e9 <= RETRY[1] for delay in delays] == [True]
+        assert [first <= delay.seconds + delay.nanos / 1e9 <= last for delay in delays] == [True]
     method = f'{{method="{SUBMIT}"}}'
     assert await running.metric(f"hfgateway_rpc_refused_total{method}") == len(refusals)
     assert len(running.ledger.charges) == CALLERS
