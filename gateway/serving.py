@@ -106,6 +106,8 @@ CHECK_LEADER_EVERY = 0.25
 """Seconds between checks whether the connected gateway still leads."""
 ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
+PROBES = "probes"
+"""The socket on which the gateway measures its queue of submissions, beside the operator's."""
 STOP_GRACE = 1.0
 """Seconds for responses that are being sent when the gRPC server stops."""
 
@@ -127,6 +129,8 @@ class Ports:
         self._telemetry = telemetry
         self._traces = traces
         self._exit = exit_stack
+        self._folder = Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="hfgateway-")))
+        """Only the gateway's user can enter it. It has the sockets, and is removed at the stop."""
         self.limits = CallLimits(self._behind)
         start_span = None if traces is None else traces.call
         self._chain = Chain(telemetry, serving.access, self.limits, start_span, serving.settings.forward_headers)
@@ -223,7 +227,7 @@ class Ports:
             self._bind(server, "GRPC_ADDRESS", own, shared=True)
             own = self._worker.grpc_address
         port = self._bind(server, "GRPC_ADDRESS", own)
-        probed = f"unix:{self._private_folder() / 'probes'}"
+        probed = f"unix:{self._folder / PROBES}"
         server.add_insecure_port(probed)
         await self._start(server)
         probing = asyncio.create_task(measure(backlog, probed, SUBMIT))
@@ -299,7 +303,7 @@ class Ports:
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
         add_service(server, ADMIN_SERVICE, self._admin, Chain(self._telemetry))
-        self._socket = f"unix:{self._private_folder() / 'admin'}"
+        self._socket = f"unix:{self._folder / 'admin'}"
         server.add_insecure_port(self._socket)
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
@@ -363,10 +367,6 @@ class Ports:
                 (f"queued_{name}", f"Calls that wait for a place in the pool {name}", lambda one=total: one.queued),
             ):
                 self._telemetry.watch(f"hfgateway_{metric}", help_text, read)
-
-    def _private_folder(self) -> Path:
-        """Create a folder that only the gateway's user can enter; it is removed at the stop."""
-        return Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="hfgateway-")))
 
     async def _open_webhooks(self) -> list[Any]:
         """Return the route of webhooks for the HTTP port; none if they are disabled or have a separate port."""
@@ -512,11 +512,12 @@ def socket_in_use(store: Store) -> bool:
 
 
 def _remove_left_socket(pointer: Path) -> None:
-    """Remove the socket and the private folder of a gateway that was killed."""
+    """Remove the sockets and the private folder of a gateway that was killed."""
     with contextlib.suppress(OSError):
         left = Path(pointer.read_text().removeprefix("unix:"))
         if left.is_socket():
             left.unlink()
+            left.with_name(PROBES).unlink(missing_ok=True)
             left.parent.rmdir()
 
 

@@ -44,13 +44,17 @@ async def test_the_address_of_the_socket_is_replaced_atomically(running: Running
     assert same_file.read_text() == "unix:of-one-that-was-killed"
 
 
-async def test_a_start_removes_the_socket_and_the_folder_of_a_gateway_that_was_killed(running: Running) -> None:
+async def test_a_start_removes_the_sockets_and_the_folder_of_a_gateway_that_was_killed(running: Running) -> None:
+    used = Path(admin_pointer(running.store_path).read_text().removeprefix("unix:"))
+    names = [path.name for path in used.parent.iterdir()]
+    assert len(names) == 2
     await running.stop_gateway()
     with tempfile.TemporaryDirectory() as left:
-        old = Path(left, "folder", "admin")
+        old = Path(left, "folder", used.name)
         old.parent.mkdir()
-        with socket.socket(socket.AF_UNIX) as gone:
-            gone.bind(str(old))
+        for name in names:
+            with socket.socket(socket.AF_UNIX) as gone:
+                gone.bind(str(old.with_name(name)))
         admin_pointer(running.store_path).write_text(f"unix:{old}")
         await running.start_gateway()
         assert not old.parent.exists()
