@@ -49,19 +49,16 @@ def add_service(
 
     Raises AttributeError if an RPC has no handler.
     """
-    bound = bound_handlers(service, handlers, chain)
-    for name, handler in bound.items():
-        method = f"/{service.full_name}/{name}"
-        if method in backlogs:
-            limited = _limited(handler.stream_unary, backlogs[method], chain.refusals(method))
-            bound[name] = grpc.stream_unary_rpc_method_handler(limited)
+    bound = bound_handlers(service, handlers, chain, backlogs)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, bound),))
     # Calls that arrive in bursts get their own queues in gRPC, so that a status call does not wait behind them.
     apart = {name: handler for name, handler in bound.items() if name in OWN_QUEUE}
     server.add_registered_method_handlers(service.full_name, apart)
 
 
-def bound_handlers(service: ServiceDescriptor, handlers: object, chain: Chain) -> dict[str, grpc.RpcMethodHandler]:
+def bound_handlers(
+    service: ServiceDescriptor, handlers: object, chain: Chain, backlogs: Mapping[str, Backlog] = NO_BACKLOGS
+) -> dict[str, grpc.RpcMethodHandler]:
     """Return gRPC's handlers of a service, by the names of its RPCs. Raises AttributeError if one has no handler."""
     bound = {}
     arrivals = Arrivals()
@@ -76,7 +73,10 @@ def bound_handlers(service: ServiceDescriptor, handlers: object, chain: Chain) -
         else:
             serve = _client_stream if method.client_streaming else _unary
             register = grpc.stream_unary_rpc_method_handler
-        bound[method.name] = register(serve(full_name, handler, request_class, chain, arrivals))
+        served = serve(full_name, handler, request_class, chain, arrivals)
+        if full_name in backlogs:
+            served = _limited(served, backlogs[full_name], chain.refusals(full_name))
+        bound[method.name] = register(served)
     return bound
 
 
