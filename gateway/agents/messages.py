@@ -124,9 +124,9 @@ class Messages:
         return record
 
     async def _send(self, record: KeyRecord, text: str) -> Message:
-        record, marked_at = await self._mark(record)
+        record = await self._mark(record)
         # After a pause of this process, another gateway may serve, and an operator may have freed the key.
-        send_by = marked_at + SEND_WITHIN
+        send_by = record.used_at + SEND_WITHIN
         outcome = await self._api(record.tenant).send(
             record.session_id, text, lambda: self._clock.moment().steady < send_by
         )
@@ -149,25 +149,24 @@ class Messages:
             case NoAnswer(failure):
                 return await self._look_up(record, text, failure.response)
 
-    async def _mark(self, record: KeyRecord) -> tuple[KeyRecord, float]:
-        """Store the record with the newest message of the session; return it and the steady time before that."""
+    async def _mark(self, record: KeyRecord) -> KeyRecord:
+        """Store the record with the newest message of the session, and the time."""
         known = await self._store.newest_agent_message(record.session_id)
         newer = (await self._api(record.tenant).messages(record.session_id, known)).messages
-        record = replace(record, after=newer[-1].id if newer else known)
-        steady = self._clock.moment().steady
+        record = replace(record, after=newer[-1].id if newer else known, used_at=self._clock.moment().steady)
         try:
-            marked = await self._store_mark(record, steady)
+            marked = await self._store_mark(record)
         except UnknownCommitError:
             # The record may be stored. Delete it, because its message is not sent.
             self._tasks.start(self._until_stored(self._store.free_agent_key, record))
             raise
         if not marked:
             raise key_reused(record)  # the key was just used in another session, which has another lock
-        return record, steady
+        return record
 
-    async def _store_mark(self, record: KeyRecord, steady: float) -> bool:
+    async def _store_mark(self, record: KeyRecord) -> bool:
         async def once() -> bool:
-            return await self._store.mark_agent_message(record, steady)
+            return await self._store.mark_agent_message(record)
 
         async def again() -> bool:
             return await once() or await self._store.agent_key(record.tenant, record.key) == record

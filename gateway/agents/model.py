@@ -121,7 +121,8 @@ class KeyRecord:
     """The stored use of a tenant's idempotency key, for a session or for a message.
 
     For a message, `after` is the id of the newest message that was known before it was sent, "" if there was none.
-    `message_id` is its id at Higgsfield, None while the outcome is unknown.
+    `message_id` is its id at Higgsfield, None while the outcome is unknown. `used_at` is the steady time of the use. It
+    distinguishes a record from an earlier one of the same key that was deleted.
     """
 
     tenant: str
@@ -130,6 +131,7 @@ class KeyRecord:
     session_id: str
     after: str = ""
     message_id: str | None = None
+    used_at: float = 0.0
 
 
 def message_fingerprint(session_id: str, text: str) -> bytes:

@@ -42,17 +42,17 @@ class AgentStore(Protocol):
     async def agent_key(self, tenant: str, key: str) -> KeyRecord | None:
         """Return the record of a key."""
 
-    async def keep_agent_session(self, record: KeyRecord, steady: float) -> bool:
+    async def keep_agent_session(self, record: KeyRecord) -> bool:
         """Store a new session with its key; False, and nothing is stored, if the key is in use."""
 
-    async def mark_agent_message(self, record: KeyRecord, steady: float) -> bool:
+    async def mark_agent_message(self, record: KeyRecord) -> bool:
         """Store that a message is about to be sent; False if the key is in use."""
 
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
-        """Store the id of a message; False if it belongs to another key."""
+        """Store the id of a message; False if it belongs to another key, or the record is gone."""
 
     async def free_agent_key(self, record: KeyRecord) -> None:
-        """Delete the record of a message that was certainly not accepted."""
+        """Delete the record of a message that was certainly not accepted; a later record of its key stays."""
 
     async def bound_agent_messages(self, session_id: str) -> frozenset[str]:
         """Return the ids of the session's messages that belong to keys."""

@@ -194,8 +194,8 @@ class Agents:
     async def _create(self, tenant: str, key: str) -> Session | None:
         """Create and store a session; None if another call has used the key. The unused session costs nothing."""
         session = await self._api(tenant).create_session()
-        record = KeyRecord(tenant, key, SESSION, session.id)
-        return session if await self._store.keep_agent_session(record, self._clock.moment().steady) else None
+        record = KeyRecord(tenant, key, SESSION, session.id, used_at=self._clock.moment().steady)
+        return session if await self._store.keep_agent_session(record) else None
 
     async def _check(self, tenant: str, session_id: str) -> None:
         """Raise NOT_FOUND if the tenant has no such session, and INVALID_INPUT without an id."""

@@ -12,34 +12,33 @@ from gateway.store.writer import Effect
 class SqliteAgents(StorePart, AgentReads):
     """The methods are described in `gateway/agents/ports.py`."""
 
-    async def keep_agent_session(self, record: KeyRecord, steady: float) -> bool:
-        session = {"id": record.session_id, "tenant": record.tenant, "created_at": steady}
+    async def keep_agent_session(self, record: KeyRecord) -> bool:
+        session = {"id": record.session_id, "tenant": record.tenant, "created_at": record.used_at}
 
         def write(connection: sqlite3.Connection) -> Effect:
-            if connection.execute(self._sql["insert_agent_key"], record_row(record, steady)).rowcount == 0:
+            if connection.execute(self._sql["insert_agent_key"], record_row(record)).rowcount == 0:
                 return False, None
             connection.execute(self._sql["insert_agent_session"], session)
             return True, None
 
         return bool(await self._writer.write("agent session", write))
 
-    async def mark_agent_message(self, record: KeyRecord, steady: float) -> bool:
-        return await self._write("agent message", ("insert_agent_key", record_row(record, steady)))
+    async def mark_agent_message(self, record: KeyRecord) -> bool:
+        return await self._write("agent message", ("insert_agent_key", record_row(record)))
 
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
-        row = {"tenant": record.tenant, "key": record.key, "message_id": message_id}
+        row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at, "message_id": message_id}
 
         def write(connection: sqlite3.Connection) -> Effect:
             try:
-                connection.execute(self._sql["bind_agent_message"], row)
+                return connection.execute(self._sql["bind_agent_message"], row).rowcount == 1, None
             except sqlite3.IntegrityError:
                 return False, None
-            return True, None
 
         return bool(await self._writer.write("agent message bound", write))
 
     async def free_agent_key(self, record: KeyRecord) -> None:
-        row = {"tenant": record.tenant, "key": record.key}
+        row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at}
         await self._write("agent message refused", ("delete_unbound_agent_key", row))
 
     async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:

@@ -239,14 +239,14 @@ def creation_of(row: Row) -> Creation:
         raise StoreError("a character in it cannot be read: the store is corrupt") from error
 
 
-def record_row(record: KeyRecord, steady: float) -> dict[str, object]:
+def record_row(record: KeyRecord) -> dict[str, object]:
     return {
         "tenant": record.tenant,
         "key": record.key,
         "fingerprint": record.fingerprint,
         "session_id": record.session_id,
         "after_message_id": record.after,
-        "used_at": steady,
+        "used_at": record.used_at,
     }
 
 
@@ -258,6 +258,7 @@ def record_of(row: Row) -> KeyRecord:
         session_id=row["session_id"],
         after=row["after_message_id"],
         message_id=row["message_id"],
+        used_at=row["used_at"],
     )
 
 

@@ -14,10 +14,11 @@ from google.protobuf.json_format import MessageToDict
 from gateway.agents.model import KeyRecord
 from gateway.generations.clock import SystemClock, since_boot
 from gateway.generations.state import SEND_WITHIN
+from gateway.generations.stores import UnknownCommitError
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
 from tests.support.commits import commits
-from tests.support.running import Running, eventually, run
+from tests.support.running import PATIENCE, Running, eventually, run
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 
@@ -69,8 +70,8 @@ async def test_a_message_is_not_sent_long_after_its_record(tmp_path: Path, monke
         session_id = await talk.create()
         mark = store.mark_agent_message
 
-        async def mark_then_pause(record: KeyRecord, steady: float) -> bool:
-            marked = await mark(record, steady)
+        async def mark_then_pause(record: KeyRecord) -> bool:
+            marked = await mark(record)
             paused_for[0] += SEND_WITHIN
             return marked
 
@@ -79,6 +80,39 @@ async def test_a_message_is_not_sent_long_after_its_record(tmp_path: Path, monke
         assert (len(talk.said), talk.charges) == (0, 0)
         monkeypatch.undo()
         assert not (await talk.send(session_id, "a fox", "k")).replayed
+        assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_a_late_clean_up_leaves_the_record_of_a_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs while the repeat is sent: the record of the repeat must stay, or the next repeat is charged as well."""
+    unconfirmed = [UnknownCommitError("the connection was lost")] * 2
+    sent, cleaned = asyncio.Event(), asyncio.Event()
+    async with run(tmp_path, agent_seconds=TURN) as running, asyncio.timeout(PATIENCE):
+        talk, store = Talk(running), running.gateway._core.agents._store
+        session_id = await talk.create()
+        mark, free, bind = store.mark_agent_message, store.free_agent_key, store.bind_agent_message
+
+        async def mark_unconfirmed(record: KeyRecord) -> bool:
+            if unconfirmed:
+                raise unconfirmed.pop()
+            return await mark(record)
+
+        async def free_late(record: KeyRecord) -> None:
+            await sent.wait()
+            await free(record)
+            cleaned.set()
+
+        async def bind_later(record: KeyRecord, message_id: str) -> bool:
+            sent.set()
+            await cleaned.wait()
+            return await bind(record, message_id)
+
+        monkeypatch.setattr(store, "mark_agent_message", mark_unconfirmed)
+        monkeypatch.setattr(store, "free_agent_key", free_late)
+        monkeypatch.setattr(store, "bind_agent_message", bind_later)
+        assert (await talk.refused(session_id, "a fox", "k")).reason == "GATEWAY_UNAVAILABLE"
+        assert not (await talk.send(session_id, "a fox", "k")).replayed
+        assert (await talk.send(session_id, "a fox", "k")).replayed
         assert (len(talk.said), talk.charges) == (1, 1)
 
 

@@ -11,24 +11,24 @@ from gateway.store.rows import record_row
 class PostgresAgents(StorePart, AgentReads):
     """The methods are described in `gateway/agents/ports.py`."""
 
-    async def keep_agent_session(self, record: KeyRecord, steady: float) -> bool:
-        row = await self._write("agent session", "insert_agent_session", record_row(record, steady))
+    async def keep_agent_session(self, record: KeyRecord) -> bool:
+        row = await self._write("agent session", "insert_agent_session", record_row(record))
         return bool(row["written"])
 
-    async def mark_agent_message(self, record: KeyRecord, steady: float) -> bool:
-        row = await self._write("agent message", "insert_agent_key", record_row(record, steady), repeat=False)
+    async def mark_agent_message(self, record: KeyRecord) -> bool:
+        row = await self._write("agent message", "insert_agent_key", record_row(record), repeat=False)
         return bool(row["written"])
 
     async def bind_agent_message(self, record: KeyRecord, message_id: str) -> bool:
-        row = {"tenant": record.tenant, "key": record.key, "message_id": message_id}
+        row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at, "message_id": message_id}
         try:
-            await self._write("agent message bound", "bind_agent_message", row)
+            bound = await self._write("agent message bound", "bind_agent_message", row)
         except psycopg.IntegrityError:
             return False
-        return True
+        return bool(bound["written"])
 
     async def free_agent_key(self, record: KeyRecord) -> None:
-        row = {"tenant": record.tenant, "key": record.key}
+        row = {"tenant": record.tenant, "key": record.key, "used_at": record.used_at}
         await self._write("agent message refused", "delete_unbound_agent_key", row)
 
     async def keep_agent_media(self, tenant: str, media_id: str, steady: float) -> None:

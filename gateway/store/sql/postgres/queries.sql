@@ -1280,22 +1280,25 @@ FROM written;
 
 -- name: read_agent_key
 -- Read the record of a tenant's key.
-SELECT tenant, key, fingerprint, session_id, after_message_id, message_id FROM agent_keys
+SELECT tenant, key, fingerprint, session_id, after_message_id, message_id, used_at FROM agent_keys
 WHERE tenant = :tenant AND key = :key;
 
 -- name: bind_agent_message
--- Store Higgsfield's id of the message that was sent with a key.
+-- Store Higgsfield's id of the message that was sent with a key, in the record that was written for this sending.
 WITH {fenced},
 written AS (
-    UPDATE agent_keys SET message_id = :message_id FROM fenced WHERE tenant = :tenant AND key = :key RETURNING key
+    UPDATE agent_keys SET message_id = :message_id FROM fenced
+    WHERE tenant = :tenant AND key = :key AND used_at = :used_at AND (message_id IS NULL OR message_id = :message_id)
+    RETURNING key
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_unbound_agent_key
--- Free the key of a message that Higgsfield did not accept.
+-- Free the key of a message that Higgsfield did not accept. A later record of the key stays.
 WITH {fenced},
 written AS (
-    DELETE FROM agent_keys USING fenced WHERE tenant = :tenant AND key = :key AND message_id IS NULL RETURNING key
+    DELETE FROM agent_keys USING fenced
+    WHERE tenant = :tenant AND key = :key AND used_at = :used_at AND message_id IS NULL RETURNING key
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 

@@ -711,16 +711,17 @@ ON CONFLICT (tenant, key) DO NOTHING;
 
 -- name: read_agent_key
 -- Read the record of a tenant's key.
-SELECT tenant, key, fingerprint, session_id, after_message_id, message_id FROM agent_keys
+SELECT tenant, key, fingerprint, session_id, after_message_id, message_id, used_at FROM agent_keys
 WHERE tenant = :tenant AND key = :key;
 
 -- name: bind_agent_message
--- Store Higgsfield's id of the message that was sent with a key.
-UPDATE agent_keys SET message_id = :message_id WHERE tenant = :tenant AND key = :key;
+-- Store Higgsfield's id of the message that was sent with a key, in the record that was written for this sending.
+UPDATE agent_keys SET message_id = :message_id
+WHERE tenant = :tenant AND key = :key AND used_at = :used_at AND (message_id IS NULL OR message_id = :message_id);
 
 -- name: delete_unbound_agent_key
--- Free the key of a message that Higgsfield did not accept.
-DELETE FROM agent_keys WHERE tenant = :tenant AND key = :key AND message_id IS NULL;
+-- Free the key of a message that Higgsfield did not accept. A later record of the key stays.
+DELETE FROM agent_keys WHERE tenant = :tenant AND key = :key AND used_at = :used_at AND message_id IS NULL;
 
 -- name: read_bound_agent_messages
 -- Read the ids of the messages of a session that were sent with keys.
