@@ -152,7 +152,7 @@ class Watches:
         rest = set() if presented is None else {name for name in names if name > presented}
         if lost or missing:
             yield Seen(start, reset=lost, missing=missing)
-        async for change in self._until(tenant, position, target):
+        async for change in self._until(tenant, position, target, stream):
             position = change.position
             generation = change.generation
             if generation is not None and generation.id not in rest and wanted.matches(generation):
@@ -175,7 +175,7 @@ class Watches:
         said = self._clock.moment().steady
         while True:
             target = self._feed.position
-            async for change in self._until(tenant, position, target):
+            async for change in self._until(tenant, position, target, stream):
                 position = change.position
                 if change.generation is not None and wanted.matches(change.generation):
                     yield Seen(self._at(position), change.generation)
@@ -186,18 +186,19 @@ class Watches:
                 # Changes of generations that do not match are no messages to this watcher.
                 yield Seen(self._at(position))
                 said = now
-            if self._feed.position > position:
-                continue
-            if wanted.ids is not None and not self._any_live(tenant, wanted):
+            behind = self._feed.position > position
+            if not behind and wanted.ids is not None and not self._any_live(tenant, wanted):
                 return
             stream.raise_if_over(draining=self._service.draining)
+            if behind:
+                continue  # the reader is slower than the changes
             signal = self._feed.signal(tenant)
             try:
                 await self._clock.wait(signal, said + tick - now)
             finally:
                 self._feed.drop(tenant, signal)
 
-    async def _until(self, tenant: str, after: int, target: int) -> AsyncIterator[Change]:
+    async def _until(self, tenant: str, after: int, target: int, stream: Stream) -> AsyncIterator[Change]:
         """Yield the tenant's changes after one position up to another, from memory or from the store."""
         while after < target:
             changes: Sequence[Change] | None = self._feed.recent(tenant, after, READ_AT_ONCE)
@@ -214,6 +215,7 @@ class Watches:
                 yield change
             if len(changes) < READ_AT_ONCE:
                 return
+            stream.raise_if_over(draining=self._service.draining)
 
     def _live(self, tenant: str) -> list[Generation]:
         """Return the tenant's generations that have not ended."""

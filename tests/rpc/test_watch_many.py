@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
+from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
+from gateway.generations.stores import Filter
 from gateway.store.restore import restored
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -386,3 +388,26 @@ async def test_a_watch_of_many_concurrent_generations_loses_no_change(running: R
                 if generation.done:
                     left.discard(generation.id)
     assert all(seen == list(range(1, len(seen) + 1)) for seen in revisions.values())
+
+
+async def test_a_watch_that_is_always_behind_ends_with_its_credentials(running: Running) -> None:
+    """Its reader is slower than the changes, so it never waits for one."""
+    await running.submit(soul("a fox"))
+    core = running.gateway._core
+    (entry,) = core.feed.entries.values()
+    revoked = False
+
+    def check() -> None:
+        if revoked:
+            raise GatewayError(Failure(Reason.INVALID_CREDENTIALS, "the key was revoked"))
+
+    async with contextlib.aclosing(core.watches.many(entry.generation.tenant, Filter(), None, PATIENCE, check)) as watch:
+        while not (await anext(watch)).caught_up:
+            pass
+        await running.submit(soul("the first change"))
+        await anext(watch)
+        revoked = True
+        with pytest.raises(GatewayError, match="revoked"):
+            for number in range(10):
+                await running.submit(soul(f"change {number}"))
+                await anext(watch)
