@@ -401,13 +401,18 @@ async def test_a_watch_that_is_always_behind_ends_with_its_credentials(running: 
         if revoked:
             raise GatewayError(Failure(Reason.INVALID_CREDENTIALS, "the key was revoked"))
 
-    async with contextlib.aclosing(core.watches.many(entry.generation.tenant, Filter(), None, PATIENCE, check)) as watch:
+    tenant = entry.generation.tenant
+    async with contextlib.aclosing(core.watches.many(tenant, Filter(), None, PATIENCE, check)) as watch:
         while not (await anext(watch)).caught_up:
             pass
         await running.submit(soul("the first change"))
         await anext(watch)
         revoked = True
-        with pytest.raises(GatewayError, match="revoked"):
+
+        async def read_slowly() -> None:
             for number in range(10):
                 await running.submit(soul(f"change {number}"))
                 await anext(watch)
+
+        with pytest.raises(GatewayError, match="revoked"):
+            await read_slowly()
