@@ -133,7 +133,8 @@ class TrustedTime:
         now = self._clock.moment().steady
         if now - since > seconds:
             return False
-        if since >= self._born and self._clock.agrees():
+        uncorrected = since >= self._born and self._ahead_at(since) == self._ahead_now()
+        if uncorrected and self._clock.agrees():
             return True
         reading = await self._read()
         if reading.ahead is None:

@@ -122,3 +122,20 @@ async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:
     steps = [time.is_over(Steady(0.0), 10.0) for _ in range(20)]
     assert not any(await asyncio.gather(*steps))
     assert upstream.asked == 1
+
+
+async def test_a_window_is_over_after_a_pause_of_the_machine_that_only_higgsfield_saw() -> None:
+    """The gateway's clocks stood still together, and its wall clock was put right long ago, so they agree."""
+    clock, upstream = FixedClock(1_000.0), Higgsfield(1_000.0)
+    time = trusted(clock, Corrections(), upstream)
+    await time.begin()
+    await time.learn()
+    since = Steady(clock.now)
+    clock.now += 100.0
+    upstream.now += 100.0
+    assert await time.is_open(since, 3_600.0)
+    clock.now += 100.0
+    upstream.now += 108_000.0
+    await time.before(10.0)  # asks for the time
+    assert await time.is_open(since, 3_600.0) is False
+    assert await time.is_open(Steady(clock.now), 3_600.0)
