@@ -483,15 +483,20 @@ def _ended(generation: Generation, state: State, failure: Failure | None, moment
 
 
 def _outputs(before: tuple[Output, ...], reported: tuple[Output, ...], *, over: bool) -> tuple[Output, ...]:
-    """Return the outputs after a report. Outputs of v1 jobs keep their order, and their final states.
+    """Return the outputs after a report. Outputs of v1 jobs keep their order, and no job goes back to an earlier state.
 
     A job that is missing in the report stays as it was; at the end of the generation it is dropped.
     """
     if not all(output.job for output in (*before, *reported)):
         return reported or tuple(output for output in before if output.state.ended or not over)
     new = {output.job: output for output in reported}
-    kept = {old.job: old if old.state.ended else new.pop(old.job, None if over else old) for old in before}
+    kept = {old.job: _later(old, new.pop(old.job, None if over else old)) for old in before}
     return tuple(output for output in (*kept.values(), *(new[job] for job in new if job not in kept)) if output)
+
+
+def _later(old: Output, new: Output | None) -> Output | None:
+    behind = old.state.ended or (new is not None and _RANK[new.state] < _RANK[old.state])
+    return old if behind else new
 
 
 def receipt(report: StatusReport) -> StatusReport:

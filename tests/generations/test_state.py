@@ -278,6 +278,27 @@ TestImpatient = Impatient.TestCase
 TestObservations.settings = TestImpatient.settings = settings(max_examples=150, stateful_step_count=25)
 
 
+IN_ORDER = (State.QUEUED, State.IN_PROGRESS, State.COMPLETED)
+
+
+def accepted(*outputs: Output) -> Generation:
+    report = StatusReport("first", "in_progress", State.IN_PROGRESS, outputs=outputs)
+    found = state.advance(start(), state.Accepted(report), Moment(2.0, 2.0))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("before", IN_ORDER)
+@pytest.mark.parametrize("reported", IN_ORDER)
+@pytest.mark.parametrize("total", [State.IN_PROGRESS, State.FAILED])
+def test_a_job_never_goes_back_to_an_earlier_state(before: State, reported: State, total: State) -> None:
+    first, second = (Output(one, MediaKind.IMAGE, job=name) for one, name in ((before, "a"), (State.QUEUED, "b")))
+    report = StatusReport("first", "word", total, outputs=(replace(first, state=reported), second))
+    after = state.advance(accepted(first, second), state.Reported(report, Source.POLL), Moment(3.0, 3.0))
+    assert after is not None
+    assert [output.state for output in after.outputs] == [max(before, reported), State.QUEUED]
+
+
 def test_every_kind_of_observation_is_tried() -> None:
     kinds = {kind.__name__.lower() for kind in state.Observation.__args__}
     rules = {name.replace("_", "") for name in vars(Observations) if not name.startswith("__")}

@@ -678,7 +678,7 @@ pub struct Upstream {
     /// The X-Correlation-ID of the response to the submission. Empty if there is none, or if adopted.
     #[prost(string, tag = "2")]
     pub correlation_id: ::prost::alloc::string::String,
-    /// Higgsfield's last status, including one that the gateway does not know.
+    /// Higgsfield's last status, even if the gateway does not know it, or knows of a later state.
     #[prost(string, tag = "3")]
     pub status: ::prost::alloc::string::String,
     /// How many times the gateway has polled the status.

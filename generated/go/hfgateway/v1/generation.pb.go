@@ -909,7 +909,7 @@ type Upstream struct {
 	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
 	// The X-Correlation-ID of the response to the submission. Empty if there is none, or if adopted.
 	CorrelationId string `protobuf:"bytes,2,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
-	// Higgsfield's last status, including one that the gateway does not know.
+	// Higgsfield's last status, even if the gateway does not know it, or knows of a later state.
 	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
 	// How many times the gateway has polled the status.
 	PollCount int32 `protobuf:"varint,4,opt,name=poll_count,json=pollCount,proto3" json:"poll_count,omitempty"`

@@ -581,7 +581,7 @@ class Upstream(_message.Message):
     correlation_id: _builtins.str
     """The X-Correlation-ID of the response to the submission. Empty if there is none, or if adopted."""
     status: _builtins.str
-    """Higgsfield's last status, including one that the gateway does not know."""
+    """Higgsfield's last status, even if the gateway does not know it, or knows of a later state."""
     poll_count: _builtins.int
     """How many times the gateway has polled the status."""
     last_change_source: Global___ChangeSource.ValueType

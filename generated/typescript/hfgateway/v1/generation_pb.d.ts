@@ -423,7 +423,7 @@ export declare type Upstream = Message<"hfgateway.v1.Upstream"> & {
   correlationId: string;
 
   /**
-   * Higgsfield's last status, including one that the gateway does not know.
+   * Higgsfield's last status, even if the gateway does not know it, or knows of a later state.
    *
    * @generated from field: string status = 3;
    */
