@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.generations import due_steps
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -97,6 +98,23 @@ async def test_a_cancel_before_the_response_is_lost_is_refused_with_the_state(st
         await cancel(running.grpc, stored.id)
     assert raised.value.reason == "NOT_CANCELABLE"
     assert raised.value.failure.metadata["state"] == "UNCERTAIN"
+
+
+async def test_a_repeat_finds_the_request_that_is_to_be_canceled(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
+    running.plan(on="submit", delay=0.3, kind="500", processed=True)
+    running.plan(on="submit", delay=0.3)
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.charges))
+    with pytest.raises(RpcFailure) as raised:
+        await cancel(running.grpc, stored.id)
+    assert raised.value.reason == "NOT_CANCELABLE"
+    await running.until(stored.id, "CANCELED")
+    assert len(running.ledger.submissions) == 2
+    assert [one.reason for one in running.ledger.refunds] == ["canceled"]
+    assert len(running.ledger.charges) == 1
 
 
 async def test_a_cancel_without_effect_at_higgsfield_is_refused(running: Running, grpc: Transport) -> None:
