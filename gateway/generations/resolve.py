@@ -81,7 +81,8 @@ class Resolver:
             if generation.done:
                 return await self._successor(generation, report)
             bound = await self._service.observe(generation, Accepted(report, Source.OPERATOR))
-            await self._sender.handle_stray(generation, bound)  # another request may have been bound first
+            # Another request may have been bound first.
+            await self._sender.handle_stray(generation, bound, report.request_id)
             return bound
         except RequestIdTakenError:
             raise invalid_field("request_id", "belongs to another generation") from None

@@ -14,7 +14,7 @@ from gateway.generations import due_steps, read_back
 from gateway.generations.admission import CREDENTIALS_PAUSE, LEAST_PAUSE, PROBE_PAUSE
 from gateway.generations.admissions import Admissions
 from gateway.generations.clock import jittered, spread
-from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest
+from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest, RequestId
 from gateway.generations.ports import Clock, NoAnswer, NotTaken, Outcome, Taken, Upstream
 from gateway.generations.state import (
     UNRESOLVED,
@@ -211,7 +211,8 @@ class Sender:
         self._attempts.discard(generation.id)
         if after.waiting:
             self._on_attempt_ended(generation.id)
-        await self.handle_stray(generation, after)
+        if isinstance(observation, Accepted):
+            await self.handle_stray(generation, after, observation.report.request_id)
 
     def _judge(self, generation: Generation, outcome: Outcome) -> Observation:
         """Return the observation for an outcome of the POST."""
@@ -274,23 +275,26 @@ class Sender:
             log.error("Higgsfield returned a request that belongs to another generation", extra=_ids(generation))
             return await self._settle(generation, Ambiguous(marker, UNRESOLVED, due_steps.PAUSE_AFTER_SILENCE))
 
-    async def handle_stray(self, before: Generation, after: Generation) -> None:
-        """If a change has stored a stray request, cancel it, and turn repeats off for the account.
+    async def handle_stray(self, before: Generation, after: Generation, accepted: RequestId) -> None:
+        """If the accepted request is a stray one, cancel it, and turn repeats off for the account.
 
         A stray request is one that Higgsfield accepted for a generation that already has another request or has ended.
+        Only the first one of a generation is stored.
         """
-        if after.stray_request_id and after.stray_request_id != before.stray_request_id:
-            await self._cancel_stray(after)
+        if not after.stray_request_id or accepted in {after.request_id, before.stray_request_id}:
+            return
+        if accepted != after.stray_request_id and await self._generations.by_request(accepted) is not None:
+            return  # it belongs to another generation
+        await self._cancel_stray(after, accepted)
 
     def resume(self, unfinished: Sequence[Generation]) -> None:
         """Cancel the stray requests again that an earlier process may not have canceled."""
         for generation in unfinished:
             if generation.stray_request_id:
-                self.tasks.start(self._cancel_stray(generation))
+                self.tasks.start(self._cancel_stray(generation, generation.stray_request_id))
 
-    async def _cancel_stray(self, generation: Generation) -> None:
-        """Cancel the stray request of a generation, if the generation has another one that counts."""
-        stray = generation.stray_request_id
+    async def _cancel_stray(self, generation: Generation, stray: RequestId) -> None:
+        """Cancel a stray request of a generation, if the generation has another one that counts."""
         named = _ids(generation) | {"request_id": generation.request_id, "second_request_id": stray}
         if not generation.request_id:
             log.critical("Higgsfield accepted a submission after its generation had ended", extra=named)

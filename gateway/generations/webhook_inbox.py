@@ -161,7 +161,7 @@ class WebhookInbox:
         if generation.request_id == webhook.request_id:
             return await self._own(generation, webhook)
         may_be_sent = generation.sends or generation.held  # held: maybe after the backup, which has no attempt then
-        if not may_be_sent or generation.stray_request_id:
+        if not may_be_sent or generation.stray_request_id == webhook.request_id:
             return "ignored", False
         return await self._bind(generation, webhook, last_try=last_try)
 
@@ -185,7 +185,7 @@ class WebhookInbox:
         return "counted", False
 
     async def _bind(self, generation: Generation, webhook: Webhook, *, last_try: bool) -> _Effect:
-        """Bind a request that may be the generation's first one, or a second one."""
+        """Bind a request that may be the generation's first one, or one too many."""
         if await self._generations.by_request(webhook.request_id) is not None:
             log.warning("a webhook names another generation's request", extra={"generation_id": generation.id})
             return "foreign", False
@@ -199,7 +199,7 @@ class WebhookInbox:
             after = await self._service.observe(generation, Accepted(report, Source.WEBHOOK))
         except RequestIdTakenError:
             return "foreign", False
-        await self._sender.handle_stray(generation, after)
+        await self._sender.handle_stray(generation, after, report.request_id)
         self._arrived(generation)
         if after.request_id != webhook.request_id:
             return "stray", False

@@ -123,14 +123,15 @@ async def test_a_generation_that_was_sent_after_the_backup_is_bound(start: Start
 # -- A second request for one generation -------------------------------------------------------------------------------
 
 
-async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, **fault: Any) -> Generation:
-    """Return a generation that was charged twice because Higgsfield ignores its key."""
+async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, *, repeats: int = 1, **fault: Any) -> Generation:
+    """Return a generation that was charged again with each repeat because Higgsfield ignores its key."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
-    running.plan(on="submit", kind="500", processed=True)
+    monkeypatch.setattr(due_steps, "LATER_PAUSES", {})
+    running.plan(on="submit", kind="500", processed=True, times=repeats)
     if fault:
         running.plan(on="submit", **fault)
     first = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: len(running.ledger.charges) == 2)
+    await eventually(lambda: len(running.ledger.charges) == 1 + repeats)
     return first
 
 
@@ -178,6 +179,38 @@ async def test_a_second_request_found_by_a_webhook_is_recorded(
     assert [one.request_id for one in running.ledger.refunds] == [first]
     assert any(record.levelname == "CRITICAL" and first in str(record.__dict__) for record in caplog.records)
     await assert_repeats_are_off(running)
+
+
+async def test_a_third_request_is_canceled_and_logged(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    running = await start(honour_keys=False)
+    submitted = await repeated(running, monkeypatch, repeats=2)
+    await running.until(submitted.id, "QUEUED")
+    first, second, third = (charge.request_id for charge in running.ledger.charges)
+    for number, strays in enumerate((first, second), 1):
+        await post(path_of(running, "a fox"), webhook_body(strays))
+        await running.metric_becomes("hfgateway_webhooks_stray_total", number)
+    known = await stored(running, submitted.id)
+    assert (known.request_id, known.stray_request_id) == (third, first)
+    assert [one.request_id for one in running.ledger.refunds] == [first, second]
+    critical = [str(record.__dict__) for record in caplog.records if record.levelname == "CRITICAL"]
+    assert [any(request in line for line in critical) for request in (first, second)] == [True, True]
+
+
+async def test_a_third_request_found_by_a_late_response_is_canceled(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(honour_keys=False)
+    submitted = await repeated(running, monkeypatch, repeats=2, delay=1.0)
+    first, second, third = (charge.request_id for charge in running.ledger.charges)
+    await post(path_of(running, "a fox"), webhook_body(first))
+    await running.until(submitted.id, "QUEUED")
+    await post(path_of(running, "a fox"), webhook_body(second))
+    await eventually(lambda: len(running.ledger.refunds) == 2)
+    assert {one.request_id for one in running.ledger.refunds} == {second, third}
+    known = await stored(running, submitted.id)
+    assert (known.request_id, known.stray_request_id) == (first, second)
 
 
 async def test_the_next_process_cancels_a_second_request(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
