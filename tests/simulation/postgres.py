@@ -7,6 +7,7 @@ statements of one transaction each that lock the same rows. Their time is the si
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import math
 import os
@@ -371,6 +372,7 @@ def connected() -> psycopg.Connection[Any]:
     thread.start()
     thread.join()
     connection = psycopg.connect(mine, autocommit=True, row_factory=dict_row)
+    atexit.register(connection.close)
     connection.prepared_max = 1000
     # One plan for each statement, in every run: rows without an order come in the same one.
     connection.execute("SET plan_cache_mode = force_generic_plan")
