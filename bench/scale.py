@@ -33,17 +33,17 @@ from gateway.store.postgres.tail import AGAIN, IDLE, MOST
 from hfgateway.v1 import generation_service_pb2 as pb
 
 SEED = 20_261_122
-POLL = 1 / 2804
+POLL = 1 / 3992
 """Seconds of processor time for a status call: `python -m bench follow`, in docs/performance.md."""
 LOG_WRITE = 1 / (3 * 1262)
 """Seconds of a write of the log among others in a statement: `python -m bench.trials.stores`, in docs/postgresql.md."""
 MESSAGE = 52e-6
 """Seconds of processor time for a message to a watch among many: `python -m bench watch`, in docs/performance.md."""
-WATCH_BYTES = 25_100
+WATCH_BYTES = 25_200
 """Memory of a watch: `python -m bench crowd`, in docs/performance.md."""
 CHANGES = 3
 """Changes of a generation in a run: stored, accepted, ended. Each one is a write of the log."""
-RECOVER = 2.93 / 50_000
+RECOVER = 2.41 / 50_000
 """Seconds of a restart for each generation in flight: `python -m bench follow`, in docs/performance.md."""
 RUN_TIME, POLLS = 300.0, 16
 """Assumed of large sizes: seconds of a generation, and status calls, as `python -m bench polls` has them for videos."""
