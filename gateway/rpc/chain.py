@@ -173,4 +173,7 @@ class Guard:
             self._span.set("rpc.response.status_code", code)
             self._span.end(code if code in SERVER_ERRORS else "")
         if wire_form is not None:
-            raise wire_form from (None if wire_form is error else error)
+            try:
+                raise wire_form from (None if wire_form is error else error)
+            finally:
+                del wire_form, error  # its traceback refers to these variables: a reference cycle

@@ -64,10 +64,12 @@ class Health:
         if self._watches >= MOST_WATCHES:
             self._bad(Bad.HEALTH)
             await abort(context, _FULL)
+            return
         name = request.service
         if len(name) > LONGEST_NAME:
             self._bad(Bad.SIZE)
             await abort(context, _LONG)
+            return
         self._watches += 1
         try:
             sent: int | None = None

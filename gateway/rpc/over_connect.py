@@ -123,6 +123,8 @@ def _known_value(value: Any, field: FieldDescriptor) -> Any:
 
 _CALL: ContextVar[Call] = ContextVar("call")
 """The call that the current task serves, after its caller was identified."""
+_FAILED: ContextVar[ConnectError] = ContextVar("failed")
+"""The error of the call that the current task serves."""
 
 
 class _Entrance(MetadataInterceptor[Guard]):
@@ -162,7 +164,9 @@ class _Entrance(MetadataInterceptor[Guard]):
         try:
             guard.__exit__(None if found is None else type(found), found, None)
         except RpcError as wire_form:
-            raise _connect_error(wire_form) from error
+            failed = _connect_error(wire_form)
+            _FAILED.set(failed)
+            raise failed from error
 
     def _cause(self, error: Exception | None) -> BaseException | None:
         """Return the error that ended a call. The library wraps errors of codecs, and raises errors itself."""
@@ -211,7 +215,12 @@ class ConnectApp(ConnectASGIApplication[object]):
             await send({"type": "http.response.start", "status": 415, "headers": plain})
             await send({"type": "http.response.body", "body": body})
             return
-        await super().__call__(scope, receive, send)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            if failed := _FAILED.get(None):
+                # The library keeps errors in variables of functions that their tracebacks refer to: reference cycles.
+                failed.__traceback__ = failed.__cause__ = failed.__context__ = None
 
     @property
     def path(self) -> str:

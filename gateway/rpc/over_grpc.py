@@ -29,6 +29,7 @@ OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"
 FORWARDED = "hfgateway-forwarded"
 """Metadata of a call that another replica has forwarded: a text that only replicas know."""
 NO_BACKLOGS: Mapping[str, Backlog] = {}
+Trailers = tuple[tuple[str, bytes], ...]
 STATUS_DETAILS = "grpc-status-details-bin"
 STATUS_CODES = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -94,8 +95,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
-            await abort(context, error)
-            raise
+            return await abort(context, error)
 
     return serve
 
@@ -106,14 +106,16 @@ def _limited(serve: Any, backlog: Backlog, refused: Callable[[], None]) -> Any:
     A refusal takes two thirds of the time of one after the caller is identified.
     """
     errors = map(rpc_error, OVERLOADED)
-    refusals = itertools.cycle([(error.message, _trailers(error)) for error in errors])
+    refusals = itertools.cycle(
+        [(grpc.StatusCode.RESOURCE_EXHAUSTED, error.message, _trailers(error)) for error in errors]
+    )
 
     async def limited(requests: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         if context.peer().startswith("unix:"):
             return b""  # a probe
         if not backlog.accept():
             refused()
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, *next(refusals))
+            return await _abort(context, *next(refusals))
         return await serve(requests, context)  # type: ignore[no-any-return]
 
     return limited
@@ -138,7 +140,6 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
                 failpoints.before("gRPC answer")
         except RpcError as error:
             await abort(context, error)
-            raise
 
     return serve
 
@@ -157,8 +158,7 @@ def _client_stream(
                 failpoints.before("gRPC answer")
                 return answer
         except RpcError as error:
-            await abort(context, error)
-            raise
+            return await abort(context, error)
 
     return serve
 
@@ -176,7 +176,6 @@ def _bidi_stream(
                     yield _serialised(answer)
         except RpcError as error:
             await abort(context, error)
-            raise
 
     return serve
 
@@ -224,13 +223,25 @@ def _remaining(context: "grpc.aio.ServicerContext[bytes, bytes]") -> float | Non
     return None if remaining is None or remaining > 1e9 else remaining
 
 
-async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> None:
-    """End a call with an error and its details."""
+async def abort(context: "grpc.aio.ServicerContext[bytes, bytes]", error: RpcError) -> bytes:
+    """End a call with an error and its details. Return from the handler afterwards, with the result if it is unary."""
     failpoints.before("gRPC answer")
-    await context.abort(STATUS_CODES[error.code.value], error.message, _trailers(error))
+    return await _abort(context, STATUS_CODES[error.code.value], error.message, _trailers(error))
 
 
-def _trailers(error: RpcError) -> tuple[tuple[str, bytes], ...]:
+async def _abort(
+    context: "grpc.aio.ServicerContext[bytes, bytes]", code: grpc.StatusCode, message: str, trailers: Trailers
+) -> bytes:
+    try:
+        await context.abort(code, message, trailers)
+    except grpc.aio.AbortError as aborted:
+        # gRPC keeps this exception in the call, and raises it again when the handler returns. A traceback would refer
+        # to the call: a reference cycle.
+        aborted.__traceback__ = aborted.__context__ = None
+    return b""
+
+
+def _trailers(error: RpcError) -> Trailers:
     status = Status(code=error.code.value, message=error.message)
     for detail in error.details:
         status.details.append(packed(detail))

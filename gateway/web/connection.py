@@ -56,6 +56,7 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         self._slot.release()
         super().connection_lost(exc)
+        self.app = self._app  # `_serve` refers to this object: a reference cycle
 
     def data_received(self, data: bytes) -> None:
         """Start the timer with the first byte of a head; later bytes do not restart it."""
