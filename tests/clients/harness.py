@@ -1,11 +1,12 @@
 """The environment of a client's behaviours: sandbox and gateway, proxies that can be cut, and a control server.
 
 docs/clients.md describes the environment variables of the program and the requests of the control server. To run a
-program by hand: `python -m tests.clients.harness [--in=FOLDER] COMMAND ARGUMENTS…`.
+program by hand: `python -m tests.clients.harness [--in=FOLDER] [--database=URL] COMMAND ARGUMENTS…`.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import subprocess
@@ -16,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from aiohttp import web
@@ -25,10 +26,13 @@ from gateway.access.keys import ApiKey
 from gateway.app import Gateway
 from gateway.config import read_settings
 from gateway.sandbox.server import SandboxOptions
+from gateway.store.postgres.store import PostgresStore
 from gateway.store.sqlite import SqliteStore
+from gateway.store.store import Store
 from harness.proxy import Proxy
 from hfgateway_client import AsyncClient, WebhookError, verify_webhook
 from tests.app.certificates import Authority
+from tests.clients.replicas import Replicas
 from tests.support import new_stores
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import CREDENTIALS, DEFAULT_OPTIONS, Running
@@ -83,18 +87,47 @@ class Proxies:
     named: Proxy
     http: Proxy
 
-    def aim(self, gateway: Gateway) -> None:
-        """Forward new connections to this gateway."""
-        self.grpc.target = self.named.target = gateway.grpc_address
-        self.http.target = gateway.http_address.removeprefix("http://")
+    def aim(self, grpc_address: str, http_address: str) -> None:
+        """Forward new connections to the gateway with these addresses."""
+        self.grpc.target = self.named.target = grpc_address
+        self.http.target = http_address
+
+
+class Gateways(Protocol):
+    """The gateways that a program uses."""
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        """The addresses of the gRPC and the HTTP port for new connections."""
+
+    async def restart(self) -> None:
+        """End a gateway, and start one on the same store."""
+
+
+class OneGateway:
+    """The gateway of a `Running`."""
+
+    def __init__(self, running: Running) -> None:
+        self._running = running
+
+    @property
+    def addresses(self) -> tuple[str, str]:
+        gateway = self._running.gateway
+        return gateway.grpc_address, gateway.http_address.removeprefix("http://")
+
+    async def restart(self) -> None:
+        """Drain the gateway, and start a new one on its store."""
+        await self._running.stop_gateway()
+        await self._running.start_gateway()
 
 
 class Harness:
-    """A gateway that the program can cut off and restart, a gateway with TLS, and the sandbox behind both."""
+    """Gateways that the program can cut off and restart, a gateway with TLS, and the sandbox behind all."""
 
     def __init__(
         self,
         running: Running,
+        gateways: Gateways,
         secured: Gateway,
         authority: Path,
         *,
@@ -103,6 +136,7 @@ class Harness:
         names: Names,
     ) -> None:
         self._running = running
+        self._gateways = gateways
         self._keys = keys
         self._secured = secured
         self._authority = authority
@@ -111,7 +145,7 @@ class Harness:
         self._control = ""
         self._cutting: asyncio.Task[None] | None = None
         self._received: tuple[Mapping[str, str], bytes] | None = None
-        proxies.aim(running.gateway)
+        proxies.aim(*gateways.addresses)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -151,7 +185,7 @@ class Harness:
     async def _cut_after_creation(self, url: str) -> None:
         async with (
             asyncio.timeout(30),
-            AsyncClient(self._running.gateway.grpc_address, api_key=self._keys[0]) as client,
+            AsyncClient(self._gateways.addresses[0], api_key=self._keys[0]) as client,
         ):
             while url not in [callback.url async for callback in client.list_callbacks()]:
                 await asyncio.sleep(0.02)
@@ -181,10 +215,9 @@ class Harness:
         return {"address": host}
 
     async def restart(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Drain the gateway, and start a new one on its store."""
-        await self._running.stop_gateway()
-        await self._running.start_gateway()
-        self._proxies.aim(self._running.gateway)
+        """End a gateway, and start one on the same store."""
+        await self._gateways.restart()
+        self._proxies.aim(*self._gateways.addresses)
         return {}
 
     async def charges(self, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -229,8 +262,8 @@ class Harness:
 
 
 @asynccontextmanager
-async def serve(folder: Path) -> AsyncIterator[Harness]:
-    """Run all that a program needs."""
+async def serve(folder: Path, database: str = "") -> AsyncIterator[Harness]:
+    """Run all that a program needs. With the URL of a `database`, the gateways are replicas on it."""
     async with AsyncExitStack() as stack:
         # With several tenants and no known limit, generations that have not started would hold up the next behaviour.
         settings = {"AUTH": "keys", "UPSTREAM_CONCURRENCY": str(DEFAULT_OPTIONS["concurrency_limit"])}
@@ -239,22 +272,27 @@ async def serve(folder: Path) -> AsyncIterator[Harness]:
         await running.start()
         authority = Authority.made(folder)
         keys = [await running.key(tenant) for tenant in ("first", "second")]
-        await _copy_keys(running.gateway.access.listed(), folder / "secured.db")
+        made = running.gateway.access.listed()
+        await _copy_keys(made, SqliteStore(folder / "secured.db", _broken))
         secured = await _start_secured(folder, running.sandbox.url, authority)
         stack.push_async_callback(secured.stop)
         proxies = Proxies(*[await stack.enter_async_context(Proxy()) for _ in range(3)])
-        harness = Harness(running, secured, authority.cert, keys=keys, proxies=proxies, names=Names(folder))
+        gateways: Gateways = OneGateway(running)
+        if database:
+            await _copy_keys(made, await PostgresStore.open(database, database, _broken, connections=5))
+            replicas = Replicas(folder, running.sandbox.url, STORE_URL=database, **settings)
+            gateways = await stack.enter_async_context(replicas)
+        harness = Harness(running, gateways, secured, authority.cert, keys=keys, proxies=proxies, names=Names(folder))
         await harness.serve_control(stack)
         yield harness
 
 
-async def _copy_keys(keys: Iterable[ApiKey], path: Path) -> None:
-    """Copy the keys into another store."""
+def _broken(error: Exception) -> None:
+    raise error
 
-    def broken(error: Exception) -> None:
-        raise error
 
-    store = SqliteStore(path, broken)
+async def _copy_keys(keys: Iterable[ApiKey], store: Store) -> None:
+    """Copy the keys into another store, and close it."""
     for key in keys:
         await store.keys.add_api_key(key)
     await store.close()
@@ -296,10 +334,10 @@ def environment_of(harness: Harness) -> dict[str, str]:
     return kept | {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY} | harness.environment
 
 
-async def run(command: Sequence[str], folder: Path) -> int:
+async def run(command: Sequence[str], folder: Path, database: str) -> int:
     """Run a command in a folder with a harness; return its exit code."""
     with tempfile.TemporaryDirectory(prefix="hfgateway-behaviours-") as store:
-        async with serve(Path(store)) as harness:
+        async with serve(Path(store), database) as harness:
             process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment_of(harness))
             try:
                 return await process.wait()
@@ -310,11 +348,13 @@ async def run(command: Sequence[str], folder: Path) -> int:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; return the exit code of the command."""
-    folder = Path.cwd()
-    if arguments and arguments[0].startswith("--in="):
-        folder, arguments = Path(arguments[0].removeprefix("--in=")), arguments[1:]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--in", dest="folder", type=Path, default=Path.cwd())
+    parser.add_argument("--database", default="")
+    parser.add_argument("command", nargs=argparse.REMAINDER)
+    given = parser.parse_args(arguments)
     new_stores.install()
-    return asyncio.run(run(arguments, folder))
+    return asyncio.run(run(given.command, given.folder, given.database))
 
 
 if __name__ == "__main__":

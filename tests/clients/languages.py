@@ -91,15 +91,18 @@ class Results:
     stderr: str = ""
 
 
-def perform(language: Language) -> Results:
-    """Build the program and run it with a new harness."""
+def perform(language: Language, names: Sequence[str] = (), database: str = "") -> Results:
+    """Build the program and run it with a new harness: these behaviours, or all of them.
+
+    With the URL of an empty `database`, the gateways are replicas on it.
+    """
     if language.build:
         built = _finished(language.build, language.place, BUILD_PATIENCE)
         if built.returncode != 0:
             return Results(faults=[f"does not build: {built.stdout}{built.stderr}"])
-    harness = (sys.executable, "-m", "tests.clients.harness", f"--in={language.place}")
-    done = _finished((*harness, *language.run), ROOT, RUN_PATIENCE)
-    return judged(done.stdout, done.returncode, done.stderr, partial=language.partial)
+    harness = (sys.executable, "-m", "tests.clients.harness", f"--in={language.place}", f"--database={database}")
+    done = _finished((*harness, *language.run, *names), ROOT, RUN_PATIENCE)
+    return judged(done.stdout, done.returncode, done.stderr, partial=language.partial or bool(names))
 
 
 def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Results:

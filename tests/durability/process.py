@@ -84,6 +84,15 @@ class GatewayProcess:
             raise AssertionError(f"the gateway did not start: {await self.errors()}")
         self.address, self.http_address = ready[1], ready[2]
 
+    async def prints(self, form: re.Pattern[str]) -> None:
+        """Wait for a line in its output."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            while not form.search((await self._process.stdout.readline()).decode()):
+                if self._process.stdout.at_eof():
+                    raise AssertionError(f"it ended before it printed {form.pattern!r}: {await self.errors()}")
+
     async def kill(self) -> None:
         """Send SIGKILL."""
         if self._process is not None and self._process.returncode is None:

@@ -1,0 +1,53 @@
+"""The shipped clients at replicas: the leader is killed, and no client sees an error.
+
+Each program first has its connections at the other replica, which takes over. That one is killed next, so that the
+connections break. Some calls arrive while no replica leads. The programs check their charges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.clients.languages import BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
+
+if TYPE_CHECKING:
+    from tests.support.postgres import Server
+
+pytestmark = [
+    pytest.mark.timeout(BUILD_PATIENCE + RUN_PATIENCE),
+    pytest.mark.toolchain("postgres"),
+    pytest.mark.toolchain("openssl"),
+    pytest.mark.toolchain("cc"),
+]
+NAMES = ("watch_resumes_after_restart", "submit_saturated", "generate")
+"""The second one ends with a restart, so that the calls of the third arrive while no replica leads."""
+CLIENTS = [one for one in LANGUAGES if one.name != "python-sync"]  # its program has too few of these behaviours
+
+
+@pytest.fixture(scope="module")
+def runs(request: pytest.FixtureRequest, postgres: Server) -> Iterator[dict[str, Future[Results]]]:
+    """The runs of all selected languages, each with a database of its own."""
+
+    def run(language: Language) -> Results:
+        with postgres.database() as name:
+            return perform(language, NAMES, postgres.url(name))
+
+    ours = [item.name for item in request.session.items if item.path == request.path]
+    asked = [language for language in CLIENTS if any(name.endswith(f"[{language.name}]") for name in ours)]
+    with ThreadPoolExecutor(len(CLIENTS)) as threads:
+        yield {language.name: threads.submit(run, language) for language in asked if language.here}
+
+
+@pytest.mark.parametrize(
+    "language",
+    [pytest.param(one, marks=pytest.mark.toolchain(one.toolchain), id=one.name) for one in CLIENTS],
+)
+def test_a_client_sees_no_error_when_the_leader_is_killed(language: Language, runs: dict[str, Future[Results]]) -> None:
+    results = runs[language.name].result()
+    text = "\n".join(results.faults)
+    assert not results.faults, f"{text}\n\n{results.stderr}"
+    assert set(results.held) == set(NAMES)
