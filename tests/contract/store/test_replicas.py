@@ -21,8 +21,9 @@ from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import Entry, chained
 from gateway.config import SettingError, read_settings
-from gateway.core import Core
+from gateway.core import CREDENTIALS_REFUSED, Core
 from gateway.generations.model import GenerationId, Spec
+from gateway.higgsfield.credentials import Credentials
 from gateway.rpc.forwarding import READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
@@ -602,6 +603,21 @@ async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
             while not (found := await metrics(heir))["hfgateway_leads"]:
                 await asyncio.sleep(0.02)
         assert found["hfgateway_takeovers_total"] == 1
+    finally:
+        await heir.stop()
+
+
+async def test_the_next_leader_reports_that_its_credentials_are_refused(settings: dict[str, str]) -> None:
+    """Before its first submission. A replica makes no call, so it cannot know."""
+    async with gateways(settings, {}):
+        heir = Gateway(read_settings(settings), Credentials("sandbox", "wrong"))
+        await heir.start()
+        assert (await fetched(f"{heir.http_address}/readyz"))[0] == 200
+    try:  # the leader has stopped
+        async with asyncio.timeout(PATIENCE):
+            while (await fetched(f"{heir.http_address}/readyz"))[0] == 200:
+                await asyncio.sleep(0.02)
+        assert CREDENTIALS_REFUSED in (await fetched(f"{heir.http_address}/readyz"))[1]
     finally:
         await heir.stop()
 
