@@ -320,7 +320,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
 
     lifecycle = await _lifecycle(base, feed, catalogs, access, refuses=refuses, bound_to=characters.account_for)
     agents = _agents(base)
-    access.on_revoke(feed.wake_all, characters.wake_all, agents.wake_all, catalogs.wake_all)
+    access.on_revoke(characters.wake_all, agents.wake_all, catalogs.wake_all)
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
@@ -375,6 +375,7 @@ async def _readers(
         feed = Feed(unfinished, await store.change_log.position())
         issuer: Issuer | None = open_issuer(base.settings, base.clock)
         access = await _access(base, issuer)
+        access.on_revoke(feed.wake_all)
     else:
         feed, access, issuer = replica.feed, replica.access, replica.issuer
         feed.replace(unfinished)
