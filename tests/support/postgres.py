@@ -90,8 +90,8 @@ class Server:
         assert server is not None
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["sh", "-c", UNTIL_STDIN_ENDS, "sh", server, "-D", str(data), "-p", str(self.port)],
-                user=self.owner, cwd=self.folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                self.as_owner("sh", "-c", UNTIL_STDIN_ENDS, "sh", server, "-D", str(data), "-p", str(self.port)),
+                cwd=self.folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         self._await()
 
@@ -164,7 +164,15 @@ class Server:
     def _run(self, name: str, *arguments: str) -> None:
         found = program(name)
         assert found is not None
-        subprocess.run([found, *arguments], check=True, user=self.owner, cwd=self.folder, stdout=subprocess.DEVNULL)
+        subprocess.run(self.as_owner(found, *arguments), check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
+
+    def as_owner(self, *command: str) -> list[str]:
+        """Return a command line that runs a command as the owner.
+
+        `user=` of subprocess.Popen would fork() instead of vfork(), which gRPC's fork handlers do not survive while
+        other threads use gRPC.
+        """
+        return ["setpriv", f"--reuid={self.owner}", "--init-groups", *command] if self.owner else list(command)
 
 
 @contextlib.contextmanager
@@ -234,9 +242,10 @@ class Pooler:
         pooler = program("pgbouncer")
         assert pooler is not None
         with (folder / "log").open("wb") as log:
+            until_stdin_ends = UNTIL_STDIN_ENDS.replace("QUIT", "TERM")
             self._process = subprocess.Popen(
-                ["sh", "-c", UNTIL_STDIN_ENDS.replace("QUIT", "TERM"), "sh", pooler, "pgbouncer.ini"],
-                user=self._server.owner, cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
+                self._server.as_owner("sh", "-c", until_stdin_ends, "sh", pooler, "pgbouncer.ini"),
+                cwd=folder, stdin=subprocess.PIPE, stdout=log, stderr=log,
             )  # fmt: skip
         end = time.monotonic() + START_LIMIT
         host, _, port = self.address.rpartition(":")

@@ -1,4 +1,4 @@
-"""A PostgreSQL server that dies, and the standby that takes its place. Both are real."""
+"""A PostgreSQL server that dies and starts again, or whose standby takes its place. Both are real."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.support.postgres import Server
 
 pytestmark = pytest.mark.toolchain("postgres")
+RESTARTS = 3
 
 
 @pytest.fixture
@@ -50,3 +51,20 @@ async def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path,
         await asyncio.to_thread(primary.kill_processes)
         await asyncio.to_thread(standby.execute, "SELECT pg_promote()")
         await clients.more()
+
+
+async def test_a_server_that_is_killed_and_restarted_under_load_loses_nothing(tmp_path: Path) -> None:
+    from tests.support import postgres as support
+
+    with support.running() as server:
+        server.execute(f"CREATE DATABASE store OWNER {support.USER}")
+        async with (
+            sandbox_for_load() as sandbox,
+            GatewayProcess(tmp_path, sandbox.url, store_url=server.url("store"), store_connections="4") as gateway,
+            load(gateway.address, sandbox, tmp_path / "history.jsonl") as clients,
+        ):
+            for _ in range(RESTARTS):
+                await clients.more()
+                await asyncio.to_thread(server.kill_processes)
+                await asyncio.to_thread(server.start)
+            await clients.more()
