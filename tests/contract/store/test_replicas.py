@@ -279,6 +279,9 @@ async def test_a_replica_answers_on_every_transport_as_the_leader_does(name: str
             else:
                 answers.append(await client.call(method, request, timeout=PATIENCE))
         except RpcFailure as failure:
+            if failure.code == "UNAVAILABLE":  # a busy machine stalls the leader, and the replica loses it for a moment
+                await asyncio.sleep(0.05)
+                return await outcome(client, method, request, deadline)
             return (*answers, failure.code, failure.message, failure.details)
         return tuple(answers)
 
