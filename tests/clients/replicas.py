@@ -56,7 +56,7 @@ class Replicas:
         await self._start()
 
     async def _start(self) -> None:
-        replica = GatewayProcess(self._folder, self._upstream, launcher=(sys.executable,), **self._settings)
+        replica = GatewayProcess(self._folder, self._upstream, **self._settings)
         try:
             await replica.start()
         except BaseException:
