@@ -19,7 +19,7 @@ from tests.support.transports import RpcFailure
 
 SUBMIT = "/hfgateway.v1.GenerationService/SubmitGeneration"
 MOST = 20
-CALLERS = 300
+CALLERS = 120
 
 
 @pytest.fixture(autouse=True)
