@@ -7,6 +7,7 @@ import glob
 import itertools
 import os
 import pwd
+import select
 import shutil
 import signal
 import socket
@@ -101,13 +102,25 @@ class Server:
         self._run("pg_basebackup", "-D", str(self.folder / "data"), "-d", conninfo, "-R", "-c", "fast", "--no-sync")
 
     def kill_processes(self) -> None:
-        """Send SIGKILL to all processes of the server, without which it cannot answer any more."""
-        assert self._process is not None
+        """End all processes of the server with SIGKILL, so that none of them answers or keeps its shared memory."""
         postmaster = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGSTOP)
+        end = time.monotonic() + START_LIMIT
+        while _state(postmaster) != "T":  # until then it may start another process
+            assert time.monotonic() < end, "the server does not stop"
+            time.sleep(0.001)
         children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
-        for pid in (postmaster, *map(int, children)):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        with contextlib.ExitStack() as stack:
+            processes = []
+            for pid in (postmaster, *map(int, children)):
+                with contextlib.suppress(ProcessLookupError):
+                    processes.append(os.pidfd_open(pid))
+                    stack.callback(os.close, processes[-1])
+            for process in processes:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            for process in processes:
+                assert select.select([process], [], [], START_LIMIT)[0], "a process of the server does not end"
         self.kill()
 
     def kill(self) -> None:
@@ -173,6 +186,11 @@ class Server:
         other threads use gRPC.
         """
         return ["setpriv", f"--reuid={self.owner}", "--init-groups", *command] if self.owner else list(command)
+
+
+def _state(pid: int) -> str:
+    """Return the state of a process as a letter, such as T if it is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 @contextlib.contextmanager
