@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -334,16 +335,34 @@ def environment_of(harness: Harness) -> dict[str, str]:
     return kept | {"NO_PROXY": NO_PROXY, "no_proxy": NO_PROXY} | harness.environment
 
 
-async def run(command: Sequence[str], folder: Path, database: str) -> int:
-    """Run a command in a folder with a harness; return its exit code."""
+async def run(
+    command: Sequence[str], folder: Path, database: str = "", *, patience: float | None = None, captured: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder with a harness; return its exit code, and its output if that is `captured`.
+
+    After `patience` seconds, its process group is killed.
+    """
+    stream = subprocess.PIPE if captured else None
     with tempfile.TemporaryDirectory(prefix="hfgateway-behaviours-") as store:
         async with serve(Path(store), database) as harness:
-            process = await asyncio.create_subprocess_exec(*command, cwd=folder, env=environment_of(harness))
+            process = await asyncio.create_subprocess_exec(
+                *command, cwd=folder, env=environment_of(harness), stdin=subprocess.DEVNULL, stdout=stream,
+                stderr=stream, start_new_session=captured,
+            )  # fmt: skip
+            ending = asyncio.ensure_future(process.communicate())
             try:
-                return await process.wait()
+                ended, _ = await asyncio.wait([ending], timeout=patience)
             finally:
                 if process.returncode is None:
-                    process.kill()
+                    os.killpg(process.pid, signal.SIGKILL) if captured else process.kill()
+            out, errors = await ending
+    late = "" if ended else f"\nended after {patience:g} s"
+    assert process.returncode is not None
+    return subprocess.CompletedProcess(command, process.returncode, _text(out), _text(errors) + late)
+
+
+def _text(output: bytes | None) -> str:
+    return (output or b"").decode(errors="replace")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -354,7 +373,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("command", nargs=argparse.REMAINDER)
     given = parser.parse_args(arguments)
     new_stores.install()
-    return asyncio.run(run(given.command, given.folder, given.database))
+    return asyncio.run(run(given.command, given.folder, given.database, captured=False)).returncode
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -9,11 +10,11 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.clients import gotool
+from tests.clients import gotool, harness
 
 ROOT = Path(__file__).parents[2]
 CACHE = ROOT / ".cache"
@@ -91,18 +92,22 @@ class Results:
     stderr: str = ""
 
 
-def perform(language: Language, names: Sequence[str] = (), database: str = "") -> Results:
+async def perform(language: Language, names: Sequence[str] = (), database: str = "") -> Results:
     """Build the program and run it with a new harness: these behaviours, or all of them.
 
     With the URL of an empty `database`, the gateways are replicas on it.
     """
     if language.build:
-        built = _finished(language.build, language.place, BUILD_PATIENCE)
+        built = await asyncio.to_thread(_built, language)
         if built.returncode != 0:
             return Results(faults=[f"does not build: {built.stdout}{built.stderr}"])
-    harness = (sys.executable, "-m", "tests.clients.harness", f"--in={language.place}", f"--database={database}")
-    done = _finished((*harness, *language.run, *names), ROOT, RUN_PATIENCE)
+    done = await harness.run((*language.run, *names), language.place, database, patience=RUN_PATIENCE)
     return judged(done.stdout, done.returncode, done.stderr, partial=language.partial or bool(names))
+
+
+async def together(runs: Iterable[Awaitable[Results]]) -> list[Results]:
+    """Return the results of runs that take place at the same time, because the programs mostly wait."""
+    return await asyncio.gather(*runs)
 
 
 def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Results:
@@ -133,16 +138,16 @@ def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Result
     return results
 
 
-def _finished(command: Sequence[str], folder: Path, patience: float) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end, and kill its process group at the timeout."""
+def _built(language: Language) -> subprocess.CompletedProcess[str]:
+    """Run the build of a program to its end, and kill its process group at the timeout."""
     with subprocess.Popen(
-        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        errors="replace", start_new_session=True,
+        language.build, cwd=language.place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, errors="replace", start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            out, err = process.communicate(timeout=patience)
+            out, err = process.communicate(timeout=BUILD_PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()
-            err += f"\nended after {patience:g} s"
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+            err += f"\nended after {BUILD_PATIENCE:g} s"
+    return subprocess.CompletedProcess(language.build, process.returncode, out, err)

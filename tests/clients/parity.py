@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 
-from tests.clients.languages import BEHAVIOURS, LANGUAGES, ROOT, Language, Results, perform
+from tests.clients.languages import BEHAVIOURS, LANGUAGES, ROOT, Language, Results, perform, together
 
 PAGE = ROOT / "docs" / "parity.md"
 BEGIN, END = "<!-- generated: parity -->\n", "<!-- end -->\n"
@@ -65,11 +65,10 @@ def main(languages: Iterable[Language] = LANGUAGES) -> None:
     """Run every client with an installed toolchain, and write the results; other columns stay."""
     columns = read(PAGE.read_text())
     here = [language for language in languages if language.here]
-    with ThreadPoolExecutor() as threads:
-        for language, results in zip(here, threads.map(perform, here), strict=True):
-            columns[language.title] = column(results)
-            for fault in results.faults:
-                print(f"{language.title}: {fault}")
+    for language, results in zip(here, asyncio.run(together(map(perform, here))), strict=True):
+        columns[language.title] = column(results)
+        for fault in results.faults:
+            print(f"{language.title}: {fault}")
     PAGE.write_text(written(PAGE.read_text(), columns))
 
 

@@ -5,12 +5,20 @@ The clients' programs mostly wait, so the programs of all selected languages run
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import asyncio
 
 import pytest
 
-from tests.clients.languages import BEHAVIOURS, BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
+from tests.clients.languages import (
+    BEHAVIOURS,
+    BUILD_PATIENCE,
+    LANGUAGES,
+    RUN_PATIENCE,
+    Language,
+    Results,
+    perform,
+    together,
+)  # fmt: skip
 from tests.clients.parity import PAGE, column, read
 
 pytestmark = [
@@ -21,20 +29,19 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Results]]]:
-    """The runs of all selected languages, started at once."""
+def runs(request: pytest.FixtureRequest) -> dict[str, Results]:
+    """The results of all selected languages by name."""
     ours = [item.name for item in request.session.items if item.path == request.path]
-    asked = [language for language in LANGUAGES if any(name.endswith(f"[{language.name}]") for name in ours)]
-    with ThreadPoolExecutor(len(LANGUAGES)) as threads:
-        yield {language.name: threads.submit(perform, language) for language in asked if language.here}
+    asked = [one for one in LANGUAGES if one.here and any(name.endswith(f"[{one.name}]") for name in ours)]
+    return dict(zip((one.name for one in asked), asyncio.run(together(map(perform, asked))), strict=True))
 
 
 @pytest.mark.parametrize(
     "language",
     [pytest.param(one, marks=pytest.mark.toolchain(one.toolchain), id=one.name) for one in LANGUAGES],
 )
-def test_the_client_has_every_behaviour(language: Language, runs: dict[str, Future[Results]]) -> None:
-    results = runs[language.name].result()
+def test_the_client_has_every_behaviour(language: Language, runs: dict[str, Results]) -> None:
+    results = runs[language.name]
     text = "\n".join(results.faults)
     assert not results.faults, f"{text}\n\n{results.stderr}"
     assert results.held, "no behaviour at all"

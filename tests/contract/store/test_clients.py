@@ -6,13 +6,12 @@ connections break. Some calls arrive while no replica leads. The programs check 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.languages import BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
+from tests.clients.languages import BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform, together
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -29,25 +28,24 @@ CLIENTS = [one for one in LANGUAGES if one.name != "python-sync"]  # its program
 
 
 @pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest, postgres: Server) -> Iterator[dict[str, Future[Results]]]:
-    """The runs of all selected languages, each with a database of its own."""
+def runs(request: pytest.FixtureRequest, postgres: Server) -> dict[str, Results]:
+    """The results of all selected languages by name. Each has a database of its own."""
 
-    def run(language: Language) -> Results:
+    async def run(language: Language) -> Results:
         with postgres.database() as name:
-            return perform(language, NAMES, postgres.url(name))
+            return await perform(language, NAMES, postgres.url(name))
 
     ours = [item.name for item in request.session.items if item.path == request.path]
-    asked = [language for language in CLIENTS if any(name.endswith(f"[{language.name}]") for name in ours)]
-    with ThreadPoolExecutor(len(CLIENTS)) as threads:
-        yield {language.name: threads.submit(run, language) for language in asked if language.here}
+    asked = [one for one in CLIENTS if one.here and any(name.endswith(f"[{one.name}]") for name in ours)]
+    return dict(zip((one.name for one in asked), asyncio.run(together(map(run, asked))), strict=True))
 
 
 @pytest.mark.parametrize(
     "language",
     [pytest.param(one, marks=pytest.mark.toolchain(one.toolchain), id=one.name) for one in CLIENTS],
 )
-def test_a_client_sees_no_error_when_the_leader_is_killed(language: Language, runs: dict[str, Future[Results]]) -> None:
-    results = runs[language.name].result()
+def test_a_client_sees_no_error_when_the_leader_is_killed(language: Language, runs: dict[str, Results]) -> None:
+    results = runs[language.name]
     text = "\n".join(results.faults)
     assert not results.faults, f"{text}\n\n{results.stderr}"
     assert set(results.held) == set(NAMES)
