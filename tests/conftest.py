@@ -27,6 +27,7 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 from tests.support import new_stores
+from tests.support.browser import HEADLESS_CHROMIUM
 from tests.support.canary import CanaryPlugin
 from tests.support.watchdog import Watchdog
 
@@ -201,6 +202,8 @@ class Toolchains:
             (name,) = marker.args
             outside = [folder for pattern in OUTSIDE_THE_PATH for folder in glob.glob(pattern)]
             if shutil.which(name) or shutil.which(name, path=os.pathsep.join(outside)):
+                continue
+            if name == "chromium" and shutil.which(HEADLESS_CHROMIUM):
                 continue
             if os.environ.get("CI") == "true":
                 pytest.fail(f"{name} is not installed, and CI=true forbids skips", pytrace=False)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
+from tests.support.browser import chromium
 from tests.web.page_tab import Tab, browser_tab
 
 
@@ -17,7 +17,7 @@ async def browser() -> AsyncIterator[Browser]:
     """Start Chromium, which takes as long as most tests in it."""
     async with async_playwright() as playwright:
         arguments = ["--disable-gpu", *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=arguments)
+        browser = await playwright.chromium.launch(executable_path=chromium(), args=arguments)
         try:
             yield browser
         finally:
