@@ -12,8 +12,10 @@ import contextlib
 import faulthandler
 import gc
 import inspect
+import math
 import os
 import signal
+import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ LIMIT = 300.0
 """Seconds for a test with its fixtures. `@pytest.mark.timeout(seconds)` sets another limit."""
 LONGEST = 1200.0
 """Seconds within which a worker must begin or end a test. No `timeout` mark may be longer."""
+OFTEN_ENOUGH = 1.0
+"""Seconds between two reports of workers after which their limit starts again. Each start of it makes a thread."""
 GRACE = 15.0
 """Seconds after a limit until faulthandler's thread ends the process, even if C code blocks the interpreter."""
 EXIT_CODE = 70
@@ -38,6 +42,7 @@ class Watchdog:
         # A copy of the real stderr, because pytest redirects descriptor 2 during a test.
         self._stderr = os.dup(2)
         self._timeout_message = ""
+        self._rearmed = -math.inf
         self._arm("the start of the run", LONGEST if self._is_controller else LIMIT)
 
     @pytest.hookimpl(trylast=True)
@@ -70,7 +75,8 @@ class Watchdog:
         self._rearm_for_workers()
 
     def _rearm_for_workers(self) -> None:
-        if self._is_controller:
+        if self._is_controller and (now := time.monotonic()) > self._rearmed + OFTEN_ENOUGH:
+            self._rearmed = now
             self._arm("the workers: none of them begins or ends a test", LONGEST)
 
     @pytest.hookimpl(trylast=True)
