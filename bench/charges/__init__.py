@@ -21,6 +21,7 @@ from bench.charges.through_gateway import SETTINGS, Conditions, Setting, through
 from bench.figures import Figure, Goal, at_most, promised, value
 from bench.load import Effort
 from harness.checker import KILLED, check
+from harness.gateway_process import GATEWAY, Starter
 from harness.history import Line
 
 FOLDER = Path(".cache/charges")
@@ -33,8 +34,8 @@ KILLS, FEW_KILLS = 20, 1
 LINGER = 150.0
 
 
-async def run(effort: Effort) -> list[Figure]:
-    """Run the SDKs, then the gateway in all settings, and print a table of all."""
+async def run(effort: Effort, starter: Starter = GATEWAY) -> list[Figure]:
+    """Run the SDKs, then the gateway in all settings, and print a table of all. `starter` starts the gateways."""
     wanted = submissions(effort.submissions, effort.seed)
     folder = FOLDER / f"{effort.seed}-{os.getpid()}"
     conditions = Conditions(
@@ -46,6 +47,7 @@ async def run(effort: Effort) -> list[Figure]:
         linger=LINGER,
         settle=effort.settle,
         turns=asyncio.Semaphore(1 if effort.settle else len(SETTINGS)),
+        starter=starter,
     )
     print(_described(wanted, effort), flush=True)
     began = time.monotonic()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
 from collections import Counter
 from dataclasses import astuple, replace
 from functools import partial
@@ -14,12 +12,14 @@ from typing import Any
 import pytest
 
 from bench import __main__ as command
+from bench import charges
 from bench.charges import gateway, promises
 from bench.charges.account import COLUMNS, Row, outcomes_from_history, row, table
 from bench.charges.callers import CallerOutcome
 from bench.charges.faults import KINDS, MAX_FAULTY_POSTS, PROBABILITY, Submission, kinds, plan, submissions
 from bench.charges.through_gateway import SETTINGS, Conditions
 from bench.figures import Figure, at_most, promised, value
+from bench.load import QUICK
 from gateway.sandbox.faults import Fault, FaultPlan
 from harness.faults import AMBIGUOUS
 from harness.history import Line
@@ -30,32 +30,26 @@ KEYS, WEBHOOKS, NEITHER = SETTINGS
 SEED = 20_261_120
 
 
-def by_name(figures: list[Any]) -> dict[str, Any]:
-    return {figure["name"]: figure for figure in figures}
-
-
 def _missed(figures: list[Figure]) -> list[str]:
     return [figure.name.rpartition(": ")[2] for figure in figures if not figure.met]
 
 
 @pytest.mark.toolchain("node")
 @pytest.mark.timeout(600)  # usually ten seconds; a busy machine starts its dozen processes slowly
-async def test_the_gateway_charges_once_when_both_sdks_charge_again(tmp_path: Path) -> None:
-    found = tmp_path / "figures.json"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bench", "charges", "--quick", f"--seed={SEED}", f"--json={found}", cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    out, _ = await process.communicate()
-    assert process.returncode == 0, out.decode()
-    figures = by_name(json.loads(found.read_text())["benchmarks"]["charges"])
+async def test_the_gateway_charges_once_when_both_sdks_charge_again() -> None:
+    found = await charges.run(replace(QUICK, seed=SEED), forked.serve)
+    assert _missed(found) == []
+    figures = {figure.name: figure for figure in found}
     for setting in SETTINGS:
         most = figures[f"{setting.name}: most charges for a submission"]
-        assert most["value"] == 1
-        assert most["baseline"] > 1  # the better SDK's value, so both SDKs were charged more than once
-        assert figures[f"{setting.name}: charged, but not reported"]["baseline"] > 0
-        assert figures[f"{setting.name}: neither ended nor UNCERTAIN"]["value"] == 0
-        assert figures[f"{setting.name}: kills"]["value"] > 0
+        assert most.ours == 1
+        assert most.baseline is not None
+        assert most.baseline > 1  # the better SDK's value, so both SDKs were charged more than once
+        unreported = figures[f"{setting.name}: charged, but not reported"].baseline
+        assert unreported is not None
+        assert unreported > 0
+        assert figures[f"{setting.name}: neither ended nor UNCERTAIN"].ours == 0
+        assert figures[f"{setting.name}: kills"].ours > 0
 
 
 async def test_retrying_under_a_fresh_key_misses_the_promise(tmp_path: Path) -> None:
