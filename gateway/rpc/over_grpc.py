@@ -4,9 +4,10 @@ All RPCs are registered with streaming requests. gRPC then calls the method befo
 is read for an unknown caller, or before the call has a place.
 """
 
+import functools
 import itertools
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -105,20 +106,23 @@ def _limited(serve: Any, backlog: Backlog, refused: Callable[[], None]) -> Any:
 
     A refusal takes two thirds of the time of one after the caller is identified.
     """
-    errors = map(rpc_error, OVERLOADED)
-    refusals = itertools.cycle(
-        [(grpc.StatusCode.RESOURCE_EXHAUSTED, error.message, _trailers(error)) for error in errors]
-    )
 
     async def limited(requests: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         if context.peer().startswith("unix:"):
             return b""  # a probe
         if not backlog.accept():
             refused()
-            return await _abort(context, *next(refusals))
+            return await _abort(context, *next(_refusals()))
         return await serve(requests, context)  # type: ignore[no-any-return]
 
     return limited
+
+
+@functools.cache
+def _refusals() -> Iterator[tuple[grpc.StatusCode, str, Trailers]]:
+    """Return the errors of an overloaded gateway, encoded once, with a different delay each time."""
+    errors = map(rpc_error, OVERLOADED)
+    return itertools.cycle([(grpc.StatusCode.RESOURCE_EXHAUSTED, error.message, _trailers(error)) for error in errors])
 
 
 def _stream(method: str, handler: Stream, request_class: type[Message], chain: Chain, arrivals: Arrivals) -> Any:
