@@ -70,7 +70,7 @@ def writes_do_not_compare_the_fence() -> Iterator[None]:
         yield
 
 
-@mutation("after it was replaced", 13, focus=_paused_leader, among=REPLICA_MUTATIONS)
+@mutation("after it was replaced", 15, focus=_paused_leader, among=REPLICA_MUTATIONS)
 def gate_does_not_look_at_the_time() -> Iterator[None]:
     """A process that was paused between the marker and the first byte sends it whenever it wakes."""
     with replaced(_Gate, "__call__", lambda self: True):
@@ -99,7 +99,7 @@ def _cut_replicas(planned: ReplicaPlan) -> None:
     planned.caller = replace(planned.caller, most_gets=20)
 
 
-@mutation("and later as", 0, focus=_cut_replicas, among=REPLICA_MUTATIONS)
+@mutation("and later as", 3, focus=_cut_replicas, among=REPLICA_MUTATIONS)
 def stale_replica_serves() -> Iterator[None]:
     """A replica that cannot read the log goes on showing what it has."""
     with replaced(Freshness, "current", lambda self: True):
@@ -153,7 +153,7 @@ def _refused_writes(planned: ReplicaPlan) -> None:
     planned.faults = {"kill": 6}
 
 
-@mutation("stuck in", 1, focus=_refused_writes, among=REPLICA_MUTATIONS)
+@mutation("stuck in", 26, focus=_refused_writes, among=REPLICA_MUTATIONS)
 def refused_writes_end_all_writes() -> Iterator[None]:
     """A leader whose write is refused does not try whether the database can be written again."""
 
@@ -171,7 +171,7 @@ def _takeovers(planned: ReplicaPlan) -> None:
     planned.faults, planned.max_downtime = {"kill": 6}, 5.0
 
 
-@mutation("no replica leads", 2, focus=_takeovers, among=REPLICA_MUTATIONS)
+@mutation("no replica leads", 1, focus=_takeovers, among=REPLICA_MUTATIONS)
 def takeover_without_an_answer_is_not_noticed() -> Iterator[None]:
     """A replica does not find out that it has the lease. Found by the simulation."""
     with _changed("CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own", "0 AS own"):
