@@ -400,8 +400,7 @@ async def _manager(base: _Base, feed: Feed) -> AccountManager:
     """Return the manager of accounts, with the stored ones connected. Raises SettingError if a key is wrong."""
 
     def in_flight(credentials: Collection[str]) -> int:
-        unfinished = (entry.generation for entry in feed.entries.values() if not entry.generation.done)
-        return sum(generation.spec.account in credentials for generation in unfinished)
+        return sum(one.spec.account in credentials for one in feed.entries.generations() if not one.done)
 
     manager = AccountManager(
         store=base.store.accounts,
@@ -418,9 +417,9 @@ async def _manager(base: _Base, feed: Feed) -> AccountManager:
 def _replan(credentials: Collection[str], feed: Feed, lifecycle: _Lifecycle) -> None:
     """Plan the generations of credentials again, because these were added or removed."""
     lifecycle.admissions.tidy()
-    for entry in [*feed.entries.values()]:
-        if entry.generation.spec.account in credentials:
-            lifecycle.follower.replan(entry.generation.id)
+    for generation in [*feed.entries.generations()]:
+        if generation.spec.account in credentials:
+            lifecycle.follower.replan(generation.id)
     lifecycle.removals.wake()
 
 

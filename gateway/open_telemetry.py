@@ -6,7 +6,7 @@ to other traces, which have a link to that call: the call's `traceparent` is sto
 
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -33,7 +33,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from gateway import tracing
 from gateway.config import WEBHOOK_PATH
-from gateway.generations.feed import Entry
+from gateway.generations.feed import Entries
 from gateway.generations.model import Generation, GenerationId, State, UpstreamCall
 from gateway.generations.stores import Saved, Webhook
 
@@ -63,7 +63,7 @@ class Traces:
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
         self._tracer = self._provider.get_tracer("hfgateway")
-        self.entries: Mapping[GenerationId, Entry] = {}
+        self.entries = Entries(())
 
     def call(self, system: str, method: str, traceparent: str) -> tracing.Span:
         """Begin the span of a call; `system` is the RPC system, and `method` is /SERVICE/METHOD."""

@@ -1,9 +1,9 @@
 """What is recorded of each call to Higgsfield: a log line, metrics, an event in the timeline, and a span."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from gateway.generations import journal
-from gateway.generations.feed import Entry
+from gateway.generations.feed import Entries
 from gateway.generations.model import GenerationId, UpstreamCall
 from gateway.generations.timeline import Recorder
 from gateway.telemetry import UpstreamMetrics
@@ -16,7 +16,7 @@ class UpstreamCalls:
 
     def __init__(self, recorder: Recorder) -> None:
         self.metrics = UpstreamMetrics()
-        self.entries: Mapping[GenerationId, Entry] = {}
+        self.entries = Entries(())
         self.trace: Trace | None = None
         self._recorder = recorder
 

@@ -6,7 +6,7 @@ newer than its position, from here or from the store.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from gateway.concurrency import Signal, Signals
@@ -79,11 +79,85 @@ class Entry(Signals):
         self.full = self.bare = None
 
 
+class Entries:
+    """The entries of the live generations, by id.
+
+    An entry is made when somebody asks for it. A replica that does not lead has none for most generations, which saves
+    memory.
+    """
+
+    def __init__(self, unfinished: Iterable[Generation]) -> None:
+        self._live: dict[GenerationId, Generation | Entry] = {generation.id: generation for generation in unfinished}
+
+    def get(self, name: GenerationId) -> Entry | None:
+        """Return the entry of a live generation; None if there is none."""
+        found = self._live.get(name)
+        if found is None or isinstance(found, Entry):
+            return found
+        entry = self._live[name] = Entry(found)
+        return entry
+
+    def __getitem__(self, name: GenerationId) -> Entry:
+        entry = self.get(name)
+        if entry is None:
+            raise KeyError(name)
+        return entry
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._live
+
+    def __iter__(self) -> Iterator[GenerationId]:
+        return iter(self._live)
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def values(self) -> Iterator[Entry]:
+        """Return the entries of all live generations."""
+        return map(self.__getitem__, self._live)
+
+    def generation(self, name: GenerationId) -> Generation | None:
+        """Return a live generation, without making its entry."""
+        found = self._live.get(name)
+        return found.generation if isinstance(found, Entry) else found
+
+    def generations(self) -> Iterator[Generation]:
+        """Return all live generations, without making their entries."""
+        return (one.generation if isinstance(one, Entry) else one for one in self._live.values())
+
+    def made(self) -> Iterator[Entry]:
+        """Return the entries that somebody has asked for."""
+        return (one for one in self._live.values() if isinstance(one, Entry))
+
+    def update(self, generation: Generation) -> Generation | None:
+        """Replace a generation by a version that is not older, or add one that has not ended.
+
+        Returns the version that is kept; None if the generation has ended and was not live.
+        """
+        name = generation.spec.id
+        found = self._live.get(name)
+        if isinstance(found, Entry):
+            if generation.revision >= found.generation.revision:
+                found.update(generation)
+            return found.generation
+        if found is None and generation.done:
+            return None
+        if found is None or generation.revision >= found.revision:
+            self._live[name] = found = generation
+        return found
+
+    def remove(self, name: GenerationId) -> None:
+        """Remove a generation, and wake the watchers that still wait for its end."""
+        found = self._live.pop(name)
+        if isinstance(found, Entry):
+            found.wake()
+
+
 class Feed:
     """The live entries by id, and the recent changes of all tenants in the order of their positions."""
 
     def __init__(self, unfinished: Iterable[Generation] = (), position: int = 0) -> None:
-        self.entries = {generation.id: Entry(generation) for generation in unfinished}
+        self.entries = Entries(unfinished)
         self.position = position
         self._recent: deque[Change] = deque(maxlen=RECENT)
         self._since = position
@@ -96,13 +170,13 @@ class Feed:
 
         The stored versions are those of the newest changes, but what callers cannot see may be newer.
         """
-        before, self.entries = self.entries, {}
-        for generation in unfinished:
-            entry = self.entries[generation.id] = before.get(generation.id) or Entry(generation)
-            entry.update(generation)
-            entry.polls = generation.polls
-        for name in before.keys() - self.entries.keys():
-            before[name].wake()
+        stored = {generation.id: generation for generation in unfinished}
+        for name in [name for name in self.entries if name not in stored]:
+            self.entries.remove(name)
+        for generation in stored.values():
+            self.entries.update(generation)
+        for entry in self.entries.made():
+            entry.polls = entry.generation.polls
 
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
@@ -118,8 +192,8 @@ class Feed:
 
     def spec(self, name: GenerationId) -> Spec | None:
         """Return the part of a live generation that never changes."""
-        entry = self.entries.get(name)
-        return None if entry is None else entry.generation.spec
+        generation = self.entries.generation(name)
+        return None if generation is None else generation.spec
 
     def recent(self, tenant: str, after: int, limit: int) -> list[Change] | None:
         """Return a tenant's changes after a position, oldest first; None if memory no longer has all of them."""
@@ -151,23 +225,19 @@ class Feed:
 
     def wake_all(self) -> None:
         """Wake every watcher, so that it can notice that the gateway drains."""
-        for entry in self.entries.values():
+        for entry in self.entries.made():
             entry.wake()
         for signals in self._tenants.values():
             signals.wake()
 
     def _take(self, one: Saved) -> None:
-        generation = one.generation
-        entry = self.entries.get(one.generation_id)
-        if generation is not None and entry is not None:
-            if generation.revision >= entry.generation.revision:  # an older one is announced after a read of the store
-                entry.update(generation)
-        elif generation is not None and not generation.done:
-            self.entries[one.generation_id] = Entry(generation)
-        if entry is not None and (generation is None or entry.generation.done):
-            del self.entries[one.generation_id]
-            if not entry.generation.done:
-                self._miss_end(entry, one.change)
+        name, generation = one.generation_id, one.generation
+        # An older version is announced after a read of the store.
+        known = self.entries.generation(name) if generation is None else self.entries.update(generation)
+        if known is not None and (generation is None or known.done):
+            self.entries.remove(name)
+            if not known.done:
+                self._miss_end(one.change)
         if generation is None:
             self._forget(one.generation_id)
         if one.change is not None:
@@ -176,12 +246,11 @@ class Feed:
             self._recent.append(one.change)
             self.position = one.change.position
 
-    def _miss_end(self, entry: Entry, removal: Change | None) -> None:
-        """Let the watchers of a generation notice its removal, if its end was removed before this replica read it.
+    def _miss_end(self, removal: Change | None) -> None:
+        """Let watchers notice the removal of a generation whose end was removed before this replica read it.
 
         Those who are behind the removal read from the store, and find the horizon raised.
         """
-        entry.wake()
         if removal is not None:
             self._since = max(self._since, removal.position)
 

@@ -90,8 +90,8 @@ class Reads:
 
     def _is_unannounced(self, stored: Generation) -> bool:
         """Return whether a generation was read from the store at a revision that its entry does not have yet."""
-        entry = self._feed.entries.get(stored.id)
-        return entry is not None and entry.generation.revision < stored.revision
+        known = self._feed.entries.generation(stored.id)
+        return known is not None and known.revision < stored.revision
 
     async def _read(self, access: Awaitable[T]) -> T:
         """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""

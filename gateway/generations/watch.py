@@ -166,8 +166,7 @@ class Watches:
 
     def present(self, tenant: str, wanted: Filter) -> Sequence[Generation]:
         """Return the present state of the matching generations that have not ended."""
-        live = (entry.generation for entry in self._feed.entries.values())
-        return [one for one in live if one.tenant == tenant and wanted.matches(one)]
+        return [one for one in self._live(tenant) if wanted.matches(one)]
 
     async def _follow(
         self, tenant: str, wanted: Filter, position: int, stream: Stream, tick: float
@@ -219,7 +218,7 @@ class Watches:
 
     def _live(self, tenant: str) -> list[Generation]:
         """Return the tenant's generations that have not ended."""
-        return [entry.generation for entry in self._feed.entries.values() if entry.generation.tenant == tenant]
+        return [one for one in self._feed.entries.generations() if one.tenant == tenant]
 
     async def _present(
         self, tenant: str, wanted: Filter, live: Sequence[Generation], names: set[GenerationId]

@@ -105,9 +105,33 @@ def test_entries_are_the_generations_that_have_not_ended() -> None:
     feed.publish([saved(young, START + 1)])
     assert set(feed.entries) == {"old", "young"}
     feed.publish([saved(changed(old, state=State.COMPLETED), START + 2), Saved("young", None, None)])
-    assert feed.entries == {}
+    assert not feed.entries
     feed.publish([saved(changed(old, state=State.COMPLETED), START + 3)])
-    assert feed.entries == {}  # a late commit of an ended generation does not restore its entry
+    assert not feed.entries  # a late commit of an ended generation does not restore its entry
+
+
+def test_an_entry_is_made_when_it_is_asked_for_and_kept() -> None:
+    feed = Feed([live("old")], START)
+    feed.publish([saved(live("young"), START + 1), saved(changed(live("old")), START + 2)])
+    assert {one.id: one.revision for one in feed.entries.generations()} == {"old": 2, "young": 1}
+    assert "old" in feed.entries
+    assert feed.spec("old") is not None
+    assert not [*feed.entries.made()]
+    entry = feed.entries["old"]
+    assert [*feed.entries.made()] == [entry]
+    feed.publish([saved(changed(entry.generation), START + 3)])
+    assert feed.entries.get("old") is entry
+    assert entry.generation.revision == 3
+
+
+async def test_a_takeover_keeps_entries_and_takes_the_stored_versions() -> None:
+    feed = Feed([live("asked"), live("not asked"), live("gone")], START)
+    entry, gone = feed.entries["asked"], feed.entries["gone"]
+    waiter, of_gone = entry.signal(), gone.signal()
+    feed.replace([replace(live("asked"), version=2, polls=7), changed(live("not asked")), live("new")])
+    assert {one.id: one.version for one in feed.entries.generations()} == {"asked": 2, "not asked": 2, "new": 1}
+    assert feed.entries["asked"] is entry
+    assert (entry.polls, waiter.done(), of_gone.done()) == (7, False, True)
 
 
 async def test_a_change_wakes_waiters_and_a_marker_does_not() -> None:

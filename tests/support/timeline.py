@@ -151,7 +151,7 @@ class Timed(Running):
     def live(self) -> dict[str, str]:
         """Return the states of all generations that have not ended, by id."""
         entries = self.gateway._core.feed.entries
-        return {name: entry.generation.state.name for name, entry in entries.items()}
+        return {one.id: one.state.name for one in entries.generations()}
 
 
 @asynccontextmanager
