@@ -283,13 +283,14 @@ class Follower:
         self._put(name, at)
 
     def _poll_at(self, generation: Generation) -> float:
-        entry = self._feed.entries.get(generation.id)
+        name = generation.id
+        entry = self._feed.entries.get(name)
         if entry is None:
             return self._clock.moment().steady
         if not entry.poll_at:
             at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
             self._plan_poll(entry, 0.0 if at_once else self._gap(generation, 0))
-            self._unpolled.add(generation.id)
+            self._unpolled.add(name)
             self._plan_start_check(entry)
         at = min(entry.poll_at, entry.start_check_at) if generation.state is State.QUEUED else entry.poll_at
         if not due_steps.cancels_late_start(generation):
@@ -515,7 +516,7 @@ class Follower:
             moment,
             reachable=self._upstream.reaches(spec.account, spec.origin),
             repeats_off=self._sender.repeats_off(spec.account),
-            attempting=self._sender.attempts(generation.id),
+            attempting=self._sender.attempts(spec.id),
         )
 
     async def _mark_and_send(self, generation: Generation) -> None:

@@ -24,15 +24,14 @@ class SqliteGenerations(StorePart, GenerationReads):
         entry = self._auditor.save(before, after, step)
 
         def write(connection: sqlite3.Connection) -> Effect:
-            sql = self._sql
-            row = {**progress_row(after, text), "id": before.id, "version_before": before.version}
+            sql, spec = self._sql, after.spec
+            row = {**progress_row(after, text), "id": spec.id, "version_before": before.version}
             try:
                 updated = execute(connection, sql["update_generation"], row)
             except sqlite3.IntegrityError:
                 return REQUEST_ID_TAKEN, None
             if updated.rowcount == 0:
                 return False, None
-            spec = after.spec
             if settles(before, after):
                 connection.execute(sql["delete_request"], {"generation_id": spec.id})
             if frees_key(before, after):
@@ -46,7 +45,7 @@ class SqliteGenerations(StorePart, GenerationReads):
                 connection.execute(sql["insert_duration"], RunTime(spec.model_id, spec.traits, seconds)._asdict())
             append_entry(connection, sql, entry)
             change = change_log.append(connection, self._sql, after, text) if after.revision > before.revision else None
-            return True, Saved(after.id, after, change)
+            return True, Saved(spec.id, after, change)
 
         result = await self._writer.write(step, write, brief=True)
         if result is REQUEST_ID_TAKEN:
