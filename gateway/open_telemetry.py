@@ -42,6 +42,8 @@ OPERATION = "generate_content"
 """The value of `gen_ai.operation.name` for a generation, from the GenAI semantic conventions."""
 FLUSH_WITHIN = 3.0
 """Seconds for the export of the last spans when the gateway stops."""
+CLOSING = "close traces"
+"""The name of the thread that exports what is left, which goes on while the collector does not answer."""
 
 _W3C = TraceContextTextMapPropagator()
 _ROOT = Context()
@@ -163,7 +165,7 @@ class Traces:
 
     def close(self) -> None:
         """Export what is left, for at most `FLUSH_WITHIN` seconds."""
-        closing = threading.Thread(target=self._provider.shutdown, daemon=True)
+        closing = threading.Thread(target=self._provider.shutdown, name=CLOSING, daemon=True)
         closing.start()
         closing.join(FLUSH_WITHIN)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from gateway.open_telemetry import Exporter
+from gateway.open_telemetry import CLOSING, Exporter
 from gateway.rpc import call_limits
 from gateway.rpc.call_limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -205,6 +206,10 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
             await running.finish(generation_id)
 
     assert len(running.ledger.charges) == 1
+    # It uses `random` until it gives up, which would make Hypothesis fail a later test of this process.
+    for thread in threading.enumerate():
+        if thread.name == CLOSING:
+            await asyncio.to_thread(thread.join, PATIENCE)
 
 
 def test_the_encoding_of_spans_is_that_of_the_sdk() -> None:
