@@ -27,6 +27,8 @@ class Proxy:
         self.allowance: int | None = None
         """The bytes that a connection may receive from the target; then it is closed. None: no limit."""
         self._server: asyncio.Server
+        self._left: socket.socket | None = None
+        """Keeps the address that the proxy has left, so that no other server gets it while clients still try it."""
         self._open: set[asyncio.StreamWriter] = set()
         self._far: set[asyncio.StreamWriter] = set()
         self._swallowed: set[asyncio.StreamWriter] = set()
@@ -42,6 +44,8 @@ class Proxy:
     ) -> None:
         await self._stop_accepting()
         self.cut()
+        if self._left is not None:
+            self._left.close()
         for writer in self._far:
             writer.transport.abort()
         while self._tasks:
@@ -63,7 +67,14 @@ class Proxy:
         """Listen on the same port of another loopback address instead, and reset all open connections."""
         await self._stop_accepting()
         self.cut()
-        await self._listen(host, int(self.address.rpartition(":")[2]))
+        old, _, port = self.address.rpartition(":")
+        if self._left is not None:
+            self._left.close()
+        self._left = socket.socket()
+        # Connections of the port may not have ended yet. The system gives a port in use to no one all the same.
+        self._left.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._left.bind((old, int(port)))
+        await self._listen(host, int(port))
 
     def cut(self) -> int:
         """Reset all open connections; returns their number."""

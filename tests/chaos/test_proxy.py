@@ -23,3 +23,17 @@ async def test_a_connection_that_was_just_accepted_is_closed(iterations: int) ->
         async with asyncio.timeout(PATIENCE):
             with suppress(ConnectionResetError):
                 assert await asyncio.get_running_loop().sock_recv(caller, 1) == b""
+
+
+async def test_no_other_server_gets_an_address_that_the_proxy_has_left() -> None:
+    async with Proxy() as proxy:
+        for host in ("127.0.0.2", "127.0.0.1"):
+            left, _, port = proxy.address.rpartition(":")
+            await proxy.move(host)
+            assert proxy.address == f"{host}:{port}"
+            with pytest.raises(ConnectionRefusedError):
+                await asyncio.open_connection(left, int(port))
+            with socket.socket() as other, pytest.raises(OSError, match="in use"):
+                other.bind((left, int(port)))
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.close()
