@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple, NewType, TypedDict, Unpack
 
 from gateway.errors import Failure
-from gateway.frozen import frozen, sharing
+from gateway.frozen import frozen
 
 Api = Literal["v1", "v2"]
 
@@ -148,11 +148,7 @@ class PreparedRequest:
     kind: InputKind
 
 
-# Not shared is what generations in flight have each for itself: it would give each one a tuple of its own.
-@sharing(
-    "tenant", "model_id", "api", "account", "origin", "weight", "fail_when_saturated", "traits", "adopted", "key_id",
-    "price", "estimated_credits", "estimated_usd", "callback_url",
-)  # fmt: skip
+@frozen
 class Spec:
     """The part of a generation that never changes. Times are steady unless their names end in `_time`."""
 
@@ -234,11 +230,7 @@ class Changes(TypedDict, total=False):
     ran: float | None
 
 
-@sharing(
-    "version", "revision", "state", "upstream_status", "source", "end_time", "outputs_expire_time",
-    "marker", "send_by", "sends", "ambiguous", "not_before", "repeats_over", "cancel_requested", "polls",
-    "missing_since", "stray_request_id", "ended_at", "held", "ran",
-)  # fmt: skip
+@frozen
 class Generation:
     """A generation at one version. It is immutable; `evolve` makes the next version.
 
