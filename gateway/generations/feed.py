@@ -129,6 +129,14 @@ class Entries:
         """Return the entries that somebody has asked for."""
         return (one for one in self._live.values() if isinstance(one, Entry))
 
+    def put(self, generation: Generation) -> None:
+        """Add a generation, or replace it by this version, even if that is older."""
+        found = self._live.get(generation.spec.id)
+        if isinstance(found, Entry):
+            found.update(generation)
+        else:
+            self._live[generation.spec.id] = generation
+
     def update(self, generation: Generation) -> Generation | None:
         """Replace a generation by a version that is not older, or add one that has not ended.
 
@@ -174,7 +182,7 @@ class Feed:
         for name in [name for name in self.entries if name not in stored]:
             self.entries.remove(name)
         for generation in stored.values():
-            self.entries.update(generation)
+            self.entries.put(generation)
         for entry in self.entries.made():
             entry.polls = entry.generation.polls
 

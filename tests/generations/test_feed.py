@@ -134,6 +134,16 @@ async def test_a_takeover_keeps_entries_and_takes_the_stored_versions() -> None:
     assert (entry.polls, waiter.done(), of_gone.done()) == (7, False, True)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_takeover_takes_a_stored_version_that_is_older(*, asked: bool) -> None:
+    """A failover may lose the change that a replica has read."""
+    feed = Feed([changed(live("id"))], START)
+    if asked:
+        assert feed.entries["id"].generation.revision == 2
+    feed.replace([live("id")])
+    assert feed.entries["id"].generation.revision == 1
+
+
 async def test_a_change_wakes_waiters_and_a_marker_does_not() -> None:
     generation = live()
     feed = Feed([generation], START)
