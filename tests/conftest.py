@@ -106,7 +106,7 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/durability/test_restart.py",),
     ("tests/callbacks/test_command.py",),
 )
-"""The lines that start first, because the run would otherwise wait for one of them at its end.
+"""The lines that start first: those that take long, or mostly wait. At the end of a run they would leave cores idle.
 
 A line is a group of files that one worker runs one after the other, because they share a build or because each of them
 keeps all cores busy. Every file that is not listed is a line by itself.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -353,8 +354,9 @@ async def run(
             try:
                 ended, _ = await asyncio.wait([ending], timeout=patience)
             finally:
-                if process.returncode is None:
-                    os.killpg(process.pid, signal.SIGKILL) if captured else process.kill()
+                if not ending.done():  # a child of the command may hold its output open
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL) if captured else process.kill()
             out, errors = await ending
     late = "" if ended else f"\nended after {patience:g} s"
     assert process.returncode is not None

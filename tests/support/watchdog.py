@@ -27,7 +27,7 @@ LIMIT = 300.0
 LONGEST = 1200.0
 """Seconds within which a worker must begin or end a test. No `timeout` mark may be longer."""
 OFTEN_ENOUGH = 1.0
-"""Seconds between two reports of workers after which their limit starts again. Each start of it makes a thread."""
+"""Reports of workers restart their limit at most once in so many seconds, because each restart makes a thread."""
 GRACE = 15.0
 """Seconds after a limit until faulthandler's thread ends the process, even if C code blocks the interpreter."""
 EXIT_CODE = 70
