@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from dataclasses import astuple, replace
 from functools import partial
@@ -211,7 +212,7 @@ def test_uncertain_generations_may_remain_only_if_nothing_can_resolve_them() -> 
     ids=lambda part: part.name if isinstance(part, Figure) else str(part),
 )
 def test_a_broken_promise_fails_quick_and_full_runs(
-    figure: Figure, quick: int, full: int, monkeypatch: pytest.MonkeyPatch
+    figure: Figure, quick: int, full: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     efforts = []
 
@@ -220,7 +221,10 @@ def test_a_broken_promise_fails_quick_and_full_runs(
         return [figure]
 
     monkeypatch.setitem(command.BENCHMARKS, "charges", measured)
-    assert command.main(["charges", "--quick", "--submissions=7", "--seed=3"]) == quick
+    found = tmp_path / "figures.json"
+    assert command.main(["charges", "--quick", "--submissions=7", "--seed=3", f"--json={found}"]) == quick
+    (reported,) = json.loads(found.read_text())["benchmarks"]["charges"]
+    assert (reported["name"], reported["met"]) == (figure.name, figure.met)
     assert command.main(["charges"]) == full
     assert [(effort.submissions, effort.seed) for effort in efforts] == [(7, 3), (10_000, SEED)]
     assert Counter(effort.settle > 0 for effort in efforts) == {True: 1, False: 1}
