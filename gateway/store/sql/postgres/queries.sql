@@ -70,9 +70,12 @@ SELECT fence, released, beats FROM taken, joined;
 -- Find out whether the server lacks what it has acknowledged to this process. If so, end this history of the store: it
 -- has no epoch until an operator declares it restored, and nobody has the lease. Returns the epoch of before.
 WITH lost AS (
-    SELECT FROM meta, log, lease LEFT JOIN replicas ON replicas.replica = :replica
-    WHERE name = 'epoch' AND value = :epoch
-        AND (log.writes < :writes OR lease.fence < :fence OR replicas.beats < :beats)
+    SELECT FROM meta
+    WHERE name = 'epoch' AND value = :epoch AND (
+        (SELECT writes FROM log) < :writes
+        OR (SELECT fence FROM lease) < :fence
+        OR (SELECT beats FROM replicas WHERE replica = :replica) < :beats
+    )
 ),
 ended AS (UPDATE meta SET value = '' FROM lost WHERE name = 'epoch' AND value = :epoch),
 vacated AS (
@@ -136,7 +139,7 @@ SELECT value FROM meta WHERE name = :name;
 -- Store the name of a new history of the store, with an entry in the audit log if that has any.
 WITH {fenced},
 renewed AS (UPDATE meta SET value = :epoch FROM fenced WHERE name = 'epoch' AND value <> :epoch RETURNING name),
-written AS (SELECT FROM renewed, log WHERE audit_sequence > 0),
+written AS (SELECT FROM renewed WHERE (SELECT audit_sequence FROM log) > 0),
 {audited}
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
