@@ -1,10 +1,13 @@
-"""Reading a folder in which another program adds and deletes files at the same time."""
+"""The folder of a run of tests, and reading a folder in which another program adds and deletes files."""
 
 from __future__ import annotations
 
 import os
 from contextlib import suppress
 from pathlib import Path
+
+RUN_FOLDER = "TEST_RUN_FOLDER"
+"""An environment variable: the folder for the temporary files of a whole run, which removes it at its end."""
 
 
 def files_below(folder: Path) -> list[Path]:
