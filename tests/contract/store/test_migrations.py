@@ -80,7 +80,7 @@ def test_a_new_migration_is_applied_to_an_existing_store(tmp_path: Path, folder:
 
 
 def test_a_store_of_the_suite_is_like_a_migrated_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tests create stores by the final statements of the schema."""
+    """The tests create stores with a schema that is already complete."""
 
     def content(path: Path) -> tuple[object, ...]:
         files.prepare(path).close()
@@ -93,6 +93,7 @@ def test_a_store_of_the_suite_is_like_a_migrated_one(tmp_path: Path, monkeypatch
 
     assert migrations.script is new_stores.created
     created = content(tmp_path / "created.db")
+    monkeypatch.setattr(files, "connect_writer", new_stores.connected)
     monkeypatch.setattr(migrations, "script", new_stores.migrated)
     assert content(tmp_path / "migrated.db") == created
 
@@ -101,7 +102,7 @@ def test_commits_of_a_gateway_wait_for_the_disk(tmp_path: Path) -> None:
     """Those of the stores of the suite do not."""
     with closing(new_stores.connected(tmp_path / "store.db")) as writing:
         assert [writing.execute(f"PRAGMA {name}").fetchone() for name in ("synchronous", "fullfsync")] == [(2,), (1,)]
-    assert files.connect_writer is new_stores.connected_without_sync
+    assert files.connect_writer is new_stores.connect_writer
 
 
 def remove(name: str) -> Callable[[Path], None]:
