@@ -65,7 +65,8 @@ async def test_a_drain_waits_for_the_commit_of_a_claim(tmp_path: Path, submissio
             await drain
         await running.stop_gateway()
         await running.start_gateway()
-        assert name_of(await running.get(generation_id)) == "QUEUED"
+        # The restarted gateway may have polled it.
+        assert name_of(await running.get(generation_id)) in {"QUEUED", "IN_PROGRESS"}
         assert len(running.ledger.charges) == 1
 
 
