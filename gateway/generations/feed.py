@@ -65,6 +65,7 @@ class Entry(Signals):
         """Replace the generation by a newer version, and wake the watchers if its revision changed."""
         seen = generation.revision != self.generation.revision
         self.generation = generation
+        self.polls = max(self.polls, generation.polls)  # another replica may make the calls
         if seen:
             self.forget()
             self.wake()

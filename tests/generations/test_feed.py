@@ -124,6 +124,16 @@ def test_an_entry_is_made_when_it_is_asked_for_and_kept() -> None:
     assert entry.generation.revision == 3
 
 
+@pytest.mark.parametrize(("counted", "stored", "shown"), [(0, 3, 3), (5, 3, 5)], ids=["by another replica", "here"])
+def test_an_entry_counts_all_status_calls(counted: int, stored: int, shown: int) -> None:
+    feed = filled(1)
+    entry = feed.entries["id"]
+    for _ in range(counted):
+        entry.polled()
+    feed.publish([saved(changed(live(), state=State.IN_PROGRESS, polls=stored), START + 2)])
+    assert feed.entries["id"].polls == shown
+
+
 async def test_a_takeover_keeps_entries_and_takes_the_stored_versions() -> None:
     feed = Feed([live("asked"), live("not asked"), live("gone")], START)
     entry, gone = feed.entries["asked"], feed.entries["gone"]
