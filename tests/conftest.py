@@ -319,7 +319,7 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """Collect the garbage once, and exclude what is left.
 
-    pytest and Python collect it eight more times before the process ends, which would take a second in each worker.
+    pytest and Python collect it several more times before the process ends, which took a second in each worker.
     """
     gc.collect()
     gc.freeze()

@@ -19,7 +19,7 @@ from gateway.store import files, migrations
 migrated = migrations.script
 connected = files.connect_writer
 _recorded: list[bool] = []
-"""False if the last connection was to a store with the schema that lacks only the record of its migrations."""
+"""One flag: False if the store of the last connection has the schema, but not yet the record of its migrations."""
 
 
 def install() -> None:

@@ -108,12 +108,12 @@ class Server:
         initial = Path(run, "postgres")
         with Path(f"{initial}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not initial.exists():
+            if initial.exists():
+                _copy(initial, data)
+            else:
                 self._initialise(data)
-                subprocess.run(["cp", "--archive", str(data), f"{initial}.part"], check=True)
+                _copy(data, Path(f"{initial}.part"))
                 Path(f"{initial}.part").rename(initial)
-                return
-        subprocess.run(["cp", "--archive", str(initial), str(data)], check=True)
 
     def _initialise(self, data: Path) -> None:
         self._run("initdb", "-D", str(data), "-U", ADMIN, "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync")
@@ -147,9 +147,7 @@ class Server:
 
     def kill(self) -> None:
         """End the server at once, without a checkpoint, as a crash would."""
-        if self._emptying is not None:
-            self._emptying.close()
-            self._emptying = None
+        self._stop_emptying()
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.close()
@@ -185,10 +183,14 @@ class Server:
     def empty(self, database: str) -> None:
         """Remove the content of a store, which is ten times as fast as another database."""
         if self._emptying is None or self._emptying.info.dbname != database:
-            if self._emptying is not None:
-                self._emptying.close()
+            self._stop_emptying()
             self._emptying = psycopg.connect(self.url(database, ADMIN), autocommit=True)
         self._emptying.execute(EMPTY)
+
+    def _stop_emptying(self) -> None:
+        if self._emptying is not None:
+            self._emptying.close()
+            self._emptying = None
 
     def _await(self) -> None:
         end = time.monotonic() + START_LIMIT
@@ -215,6 +217,11 @@ class Server:
         other threads use gRPC.
         """
         return ["setpriv", f"--reuid={self.owner}", "--init-groups", *command] if self.owner else list(command)
+
+
+def _copy(folder: Path, to: Path) -> None:
+    """Copy a folder with its owner and modes."""
+    subprocess.run(["cp", "-a", str(folder), str(to)], check=True)
 
 
 def _state(pid: int) -> str:
