@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from harness.sdks import installed
 
 pytestmark = pytest.mark.toolchain("node")
 
 SOUL = "higgsfield-ai/soul/standard"
 SEEDANCE = "bytedance/seedance-2.0/text-to-video"
+
+
+def test_an_installed_sdk_is_not_written_again(js_installed: Path) -> None:
+    """Several processes of a test run share it: one would read a file while another writes it."""
+    def written() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in js_installed.iterdir() if path.name != "stamp"}
+
+    before = written()
+    assert installed.javascript() == js_installed
+    assert written() == before
 
 
 async def test_js_subscribe_polls_a_request_to_its_images(start: Any, js_subscribe: Any) -> None:
