@@ -21,17 +21,14 @@ SOURCES = Path(__file__).parent / "verifiers"
 
 @pytest.fixture
 def javascript() -> list[str]:
-    """Install the library from its lock file, and copy the script next to it."""
+    """Install the library from its lock file, with the script next to it."""
     folder = generate.CACHE / "callback-verifier-js"
-    lock = (SOURCES / "js" / "package-lock.json").read_bytes()
-    with generate.install_once(folder, lock) as stale:
+    files = sorted((SOURCES / "js").iterdir())
+    with generate.install_once(folder, *(file.read_bytes() for file in files)) as stale:
         if stale:
-            folder.mkdir()
-            for name in ("package.json", "package-lock.json", ".npmrc"):
-                shutil.copy(SOURCES / "js" / name, folder / name)
+            shutil.copytree(SOURCES / "js", folder)
             npm = ("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--silent")
             subprocess.run(npm, cwd=folder, check=True)
-    shutil.copy(SOURCES / "js" / "verify.mjs", folder / "verify.mjs")
     return ["node", str(folder / "verify.mjs")]
 
 
