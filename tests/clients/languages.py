@@ -10,9 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Iterable, Sequence
+import traceback
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
 
 from tests.clients import gotool, harness
 
@@ -105,9 +108,35 @@ async def perform(language: Language, names: Sequence[str] = (), database: str =
     return judged(done.stdout, done.returncode, done.stderr, partial=language.partial or bool(names))
 
 
-async def together(runs: Iterable[Awaitable[Results]]) -> list[Results]:
-    """Return the results of runs that take place at the same time, because the programs mostly wait."""
-    return await asyncio.gather(*runs)
+def run_all(languages: Iterable[Language], run: Callable[[Language], Awaitable[Results]]) -> dict[str, Results]:
+    """Run a program of each language; return the results by the language's name.
+
+    The programs run at the same time, because they mostly wait. A run that fails is a fault of its language only.
+    """
+
+    async def outcome(language: Language) -> Results:
+        try:
+            return await run(language)
+        except Exception:
+            return Results(faults=[traceback.format_exc()])
+
+    async def outcomes() -> dict[str, Results]:
+        chosen = list(languages)
+        return dict(zip((one.name for one in chosen), await asyncio.gather(*map(outcome, chosen)), strict=True))
+
+    return asyncio.run(outcomes())
+
+
+def selected(languages: Iterable[Language], request: pytest.FixtureRequest) -> list[Language]:
+    """Return the languages for which a test of the requesting module is selected, and whose toolchain is here."""
+    names = [item.name for item in request.session.items if item.path == request.path]
+    return [one for one in languages if one.here and any(name.endswith(f"[{one.name}]") for name in names)]
+
+
+def for_each(languages: Iterable[Language]) -> pytest.MarkDecorator:
+    """Parametrize a test with `language`. A test whose toolchain is missing is skipped."""
+    params = [pytest.param(one, marks=pytest.mark.toolchain(one.toolchain), id=one.name) for one in languages]
+    return pytest.mark.parametrize("language", params)
 
 
 def judged(stdout: str, exit_code: int, stderr: str, *, partial: bool) -> Results:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterable, Mapping
 
-from tests.clients.languages import BEHAVIOURS, LANGUAGES, ROOT, Language, Results, perform, together
+from tests.clients.languages import BEHAVIOURS, LANGUAGES, ROOT, Language, Results, perform, run_all
 
 PAGE = ROOT / "docs" / "parity.md"
 BEGIN, END = "<!-- generated: parity -->\n", "<!-- end -->\n"
@@ -65,7 +64,8 @@ def main(languages: Iterable[Language] = LANGUAGES) -> None:
     """Run every client with an installed toolchain, and write the results; other columns stay."""
     columns = read(PAGE.read_text())
     here = [language for language in languages if language.here]
-    for language, results in zip(here, asyncio.run(together(map(perform, here))), strict=True):
+    for name, results in run_all(here, perform).items():
+        language = next(one for one in here if one.name == name)
         columns[language.title] = column(results)
         for fault in results.faults:
             print(f"{language.title}: {fault}")

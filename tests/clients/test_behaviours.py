@@ -5,8 +5,6 @@ The clients' programs mostly wait, so the programs of all selected languages run
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from tests.clients.languages import (
@@ -16,8 +14,10 @@ from tests.clients.languages import (
     RUN_PATIENCE,
     Language,
     Results,
+    for_each,
     perform,
-    together,
+    run_all,
+    selected,
 )  # fmt: skip
 from tests.clients.parity import PAGE, column, read
 
@@ -31,15 +31,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> dict[str, Results]:
     """The results of all selected languages by name."""
-    ours = [item.name for item in request.session.items if item.path == request.path]
-    asked = [one for one in LANGUAGES if one.here and any(name.endswith(f"[{one.name}]") for name in ours)]
-    return dict(zip((one.name for one in asked), asyncio.run(together(map(perform, asked))), strict=True))
+    return run_all(selected(LANGUAGES, request), perform)
 
 
-@pytest.mark.parametrize(
-    "language",
-    [pytest.param(one, marks=pytest.mark.toolchain(one.toolchain), id=one.name) for one in LANGUAGES],
-)
+@for_each(LANGUAGES)
 def test_the_client_has_every_behaviour(language: Language, runs: dict[str, Results]) -> None:
     results = runs[language.name]
     text = "\n".join(results.faults)

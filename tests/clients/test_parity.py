@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.clients.languages import BEHAVIOURS, LANGUAGES, ROOT, Results, judged
+from tests.clients.languages import BEHAVIOURS, LANGUAGES, ROOT, Language, Results, judged, run_all
 from tests.clients.parity import NO, NOT_TRIED, PAGE, YES, column, read, table, written
 
 HELD = list(BEHAVIOURS)
@@ -46,6 +46,19 @@ def test_a_cell_shows_the_result_of_the_program() -> None:
     assert (cells[first], cells[second], cells[third]) == (YES, NO, NOT_TRIED)
     title = LANGUAGES[0].title
     assert read(f"<!-- generated: parity -->\n{table({title: cells})}<!-- end -->\n")[title] == cells
+
+
+def test_a_run_that_fails_is_a_fault_of_its_language_only() -> None:
+    first, second = LANGUAGES[:2]
+
+    async def run(language: Language) -> Results:
+        if language is first:
+            raise TimeoutError("the program does not end")
+        return Results(held={HELD[0]: True})
+
+    results = run_all((first, second), run)
+    assert results[first.name].faults[0].endswith("TimeoutError: the program does not end\n")
+    assert results[second.name] == Results(held={HELD[0]: True})
 
 
 def test_a_complete_report_has_no_faults() -> None:

@@ -6,12 +6,21 @@ connections break. Some calls arrive while no replica leads. The programs check 
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.languages import BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform, together
+from tests.clients.languages import (
+    BUILD_PATIENCE,
+    LANGUAGES,
+    RUN_PATIENCE,
+    Language,
+    Results,
+    for_each,
+    perform,
+    run_all,
+    selected,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -35,15 +44,10 @@ def runs(request: pytest.FixtureRequest, postgres: Server) -> dict[str, Results]
         with postgres.database() as name:
             return await perform(language, NAMES, postgres.url(name))
 
-    ours = [item.name for item in request.session.items if item.path == request.path]
-    asked = [one for one in CLIENTS if one.here and any(name.endswith(f"[{one.name}]") for name in ours)]
-    return dict(zip((one.name for one in asked), asyncio.run(together(map(run, asked))), strict=True))
+    return run_all(selected(CLIENTS, request), run)
 
 
-@pytest.mark.parametrize(
-    "language",
-    [pytest.param(one, marks=pytest.mark.toolchain(one.toolchain), id=one.name) for one in CLIENTS],
-)
+@for_each(CLIENTS)
 def test_a_client_sees_no_error_when_the_leader_is_killed(language: Language, runs: dict[str, Results]) -> None:
     results = runs[language.name]
     text = "\n".join(results.faults)
