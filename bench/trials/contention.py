@@ -23,23 +23,28 @@ WHERE tenant = $1 AND changes.position > $2 AND changes.position <= tenants.posi
 """
 
 
-async def contend(server: Server, batches: int) -> None:  # noqa: PLR0915
-    with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
-        connection.execute("UPDATE accounts SET max_running = %s", (LIMIT,))
-    store = Psycopg("store", prepare=False)
-    await store.open(server.url(), 12)
-    new = admitted = failures = saves = 0
-    await store.fetch(JOIN, REPLICA)
-    await store.fetch(TAKE, REPLICA, "1 h", 256)
-    done = asyncio.Event()
-    seen: dict[str, int] = {tenant(number): 0 for number in range(2)}
-    reads = 0
+class Contention:
+    """The tasks on one store, and what they count."""
 
-    async def claim(seed: int) -> None:
-        nonlocal new, admitted, failures, saves
+    def __init__(self, store: Psycopg, batches: int) -> None:
+        self.store = store
+        self.new = self.admitted = self.ended = self.deadlocks = self.reads = 0
+        self.seen = {tenant(number): 0 for number in range(2)}
+        self._batches = batches
+        self._claimed = False
+
+    async def run(self) -> None:
+        """Claim in all tasks, and read the logs to their ends."""
+        await self.store.fetch(JOIN, REPLICA)
+        await self.store.fetch(TAKE, REPLICA, "1 h", 256)
+        tails = [asyncio.create_task(self._tail(name)) for name in self.seen]
+        await asyncio.gather(*(self._claim(seed) for seed in range(8)))
+        self._claimed = True
+        await asyncio.gather(*tails)
+
+    async def _claim(self, seed: int) -> None:
         draw = random.Random(seed)
-        for number in range(batches):
+        for number in range(self._batches):
             values = list(claim_values(draw.randint(1, 12), tenant(draw.randrange(2))))
             ids = values[3]
             assert isinstance(ids, list)
@@ -48,44 +53,42 @@ async def contend(server: Server, batches: int) -> None:  # noqa: PLR0915
             values[9] = [draw.randint(1, 4) for _ in ids]
             values[2] = [key if key not in shared[:place] else uuid.uuid4().hex for place, key in enumerate(shared)]
             try:
-                rows = await store.fetch(CLAIM, *values)
+                rows = await self.store.fetch(CLAIM, *values)
             except psycopg.errors.DeadlockDetected:
-                failures += 1
+                self.deadlocks += 1
                 continue
-            new += sum(row[1] for row in rows)
-            admitted += sum(row[2] for row in rows)
-            ended = [row[0] for row in rows if row[2]] if draw.random() < 0.5 else []
-            for fence in (-1, 1):  # The first is not ours, and saves nothing.
-                count = len(ended)
-                saved = await store.fetch(
-                    SAVE,
-                    values[0],
-                    REPLICA,
-                    ended,
-                    [1] * count,
-                    [fence] * count,
-                    [5] * count,
-                    [True] * count,
-                    [SHOWN] * count,
-                )
-                assert len(saved) == (count if fence == 1 else 0)
-            saves += len(ended)
+            self.new += sum(row[1] for row in rows)
+            self.admitted += sum(row[2] for row in rows)
+            await self._end(values[0], [row[0] for row in rows if row[2]] if draw.random() < 0.5 else [])
 
-    async def tail(name: str) -> None:
-        nonlocal reads
+    async def _end(self, name: object, ids: list[object]) -> None:
+        """End generations. The first fence is not ours, and saves nothing."""
+        count = len(ids)
+        for fence in (-1, 1):
+            constant = [[one] * count for one in (1, fence, 5, True, SHOWN)]
+            saved = await self.store.fetch(SAVE, name, REPLICA, ids, *constant)
+            assert len(saved) == (count if fence == 1 else 0)
+        self.ended += count
+
+    async def _tail(self, name: str) -> None:
         while True:
-            last = done.is_set()
-            for (position,) in await store.fetch(TAIL, name, seen[name]):
-                assert position == seen[name] + 1, f"{name}: position {position} after {seen[name]}"
-                seen[name] = position
-            reads += 1
+            last = self._claimed
+            for (position,) in await self.store.fetch(TAIL, name, self.seen[name]):
+                assert position == self.seen[name] + 1, f"{name}: position {position} after {self.seen[name]}"
+                self.seen[name] = position
+            self.reads += 1
             if last:
                 return
 
-    tails = [asyncio.create_task(tail(name)) for name in seen]
-    await asyncio.gather(*(claim(seed) for seed in range(8)))
-    done.set()
-    await asyncio.gather(*tails)
+
+async def contend(server: Server, batches: int) -> None:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute((Path(__file__).parent / "schema.sql").read_bytes())
+        connection.execute("UPDATE accounts SET max_running = %s", (LIMIT,))
+    store = Psycopg("store", prepare=False)
+    await store.open(server.url(), 12)
+    ran = Contention(store, batches)
+    await ran.run()
     ((stored, busy, idle),) = await store.fetch(
         "SELECT count(*), coalesce(sum(weight) FILTER (WHERE sender IS NOT NULL), 0)::integer,"
         " (count(*) FILTER (WHERE sender IS NULL AND NOT done))::integer FROM generations"
@@ -93,14 +96,15 @@ async def contend(server: Server, batches: int) -> None:  # noqa: PLR0915
     ((keys,),) = await store.fetch("SELECT count(*) FROM claims")
     ((in_use, waiting),) = await store.fetch("SELECT running, waiting FROM accounts")
     await store.close()
+    seen = sum(ran.seen.values())
     print(
-        f"claims {keys}, new {new}, admitted {admitted}, ended {saves}, changes seen {sum(seen.values())} in {reads}"
-        f" reads; account: {in_use} running of {LIMIT}, {waiting} waiting; deadlocks {failures}"
+        f"claims {keys}, new {ran.new}, admitted {ran.admitted}, ended {ran.ended}, changes seen {seen} in {ran.reads}"
+        f" reads; account: {in_use} running of {LIMIT}, {waiting} waiting; deadlocks {ran.deadlocks}"
     )
-    assert keys == stored == new
-    assert sum(seen.values()) == new + saves
+    assert keys == stored == ran.new
+    assert seen == ran.new + ran.ended
     assert in_use == busy <= LIMIT
-    assert waiting == idle == new - admitted
+    assert waiting == idle == ran.new - ran.admitted
 
 
 def main() -> None:

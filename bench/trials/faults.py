@@ -10,6 +10,9 @@ from typing import Any
 from bench.trials.connections import Asyncpg, Driver, Psycopg, asyncpg, psycopg
 from bench.trials.servers import Server, running
 
+Say = Callable[[str, str], None]
+"""Prints what was done, and its outcome."""
+
 
 class Proxy:
     """Forwards bytes. Once `watch` is seen from the client, answers are held back, or the connection is cut."""
@@ -79,11 +82,21 @@ async def outcome(work: Awaitable[object], limit: float = 40) -> str:
     return f"{said} [{time.monotonic() - begun:.1f} s]"
 
 
-async def once(server: Server, driver: Driver, say: Callable[[str, str], None]) -> None:
-    look: Any = Psycopg("look", prepare=False)
+async def once(server: Server, driver: Driver, say: Say) -> None:
+    look = Psycopg("look", prepare=False)
     await look.open(server.url(), 1)
+    await _canceled_statement(server, driver, look, say)
+    for cut in (False, True):
+        await _unanswered_commit(server, driver, look, say, cut=cut)
+    await driver.open(server.url(), 1)
+    await _errors(driver, say)
+    await _terminated(driver, look, say)
+    await driver.close()
+    await look.close()
 
-    # 1. Canceled in the middle of a statement in a transaction.
+
+async def _canceled_statement(server: Server, driver: Driver, look: Driver, say: Say) -> None:
+    """Cancel in the middle of a statement in a transaction."""
     await driver.open(server.url(), 1)
     work = asyncio.create_task(
         driver.together([("INSERT INTO notes VALUES ('middle')", ()), ("SELECT pg_sleep(20)", ())])
@@ -98,30 +111,29 @@ async def once(server: Server, driver: Driver, say: Callable[[str, str], None]) 
     say("  the statement still runs", str(busy[0][0]))
     await driver.close()
 
-    # 2. Canceled after COMMIT was sent, its answer held back.
-    # 3. The connection cut after COMMIT was sent.
-    for cut in (False, True):
-        note = f"{driver.name} {cut}"
-        proxy = Proxy(server.port)
-        async with proxy.open() as port:
-            await driver.open(f"postgresql://trial@127.0.0.1:{port}/postgres", 1)
-            proxy.watch, proxy.cut = b"COMMIT", cut
-            work = asyncio.create_task(
-                driver.together([("INSERT INTO notes SELECT $1::text", (note,)), ("SELECT 1", ())])
-            )
-            async with asyncio.timeout(20):
-                await proxy.seen.wait()
-            if not cut:
-                await asyncio.sleep(0.3)
-                work.cancel()
-            say("cut after COMMIT" if cut else "canceled after COMMIT, no answer", await outcome(work))
-            stored = await look.fetch("SELECT count(*) FROM notes WHERE note = $1", note)
-            say("  it is stored", str(stored[0][0]))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(driver.close(), 15)
 
-    # 4. Errors.
-    await driver.open(server.url(), 1)
+async def _unanswered_commit(server: Server, driver: Driver, look: Driver, say: Say, *, cut: bool) -> None:
+    """After COMMIT was sent, cut the connection, or hold its answer back and cancel."""
+    note = f"{driver.name} {cut}"
+    proxy = Proxy(server.port)
+    async with proxy.open() as port:
+        await driver.open(f"postgresql://trial@127.0.0.1:{port}/postgres", 1)
+        proxy.watch, proxy.cut = b"COMMIT", cut
+        work = asyncio.create_task(driver.together([("INSERT INTO notes SELECT $1::text", (note,)), ("SELECT 1", ())]))
+        async with asyncio.timeout(20):
+            await proxy.seen.wait()
+        if not cut:
+            await asyncio.sleep(0.3)
+            work.cancel()
+        say("cut after COMMIT" if cut else "canceled after COMMIT, no answer", await outcome(work))
+        stored = await look.fetch("SELECT count(*) FROM notes WHERE note = $1", note)
+        say("  it is stored", str(stored[0][0]))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(driver.close(), 15)
+
+
+async def _errors(driver: Driver, say: Say) -> None:
+    """Show the errors of statements that the server refuses."""
     for name, sql in {
         "serialization failure": "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40001'; END $$",
         "deadlock": "DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '40P01'; END $$",
@@ -138,6 +150,10 @@ async def once(server: Server, driver: Driver, say: Callable[[str, str], None]) 
             driver.together([("SELECT set_config('transaction_read_only', 'on', true)", ()), ("DELETE FROM notes", ())])
         ),
     )
+
+
+async def _terminated(driver: Driver, look: Driver, say: Say) -> None:
+    """Let the server end a connection during a statement, and between two."""
     victim = asyncio.create_task(driver.fetch("SELECT pg_sleep(5)"))
     await asyncio.sleep(0.3)
     await look.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(5)'")
@@ -148,8 +164,6 @@ async def once(server: Server, driver: Driver, say: Callable[[str, str], None]) 
     await asyncio.sleep(0.3)
     say("idle connection was terminated", await outcome(driver.fetch("SELECT 1")))
     say("  and again", await outcome(driver.fetch("SELECT 1")))
-    await driver.close()
-    await look.close()
 
 
 async def pooler(server: Server) -> None:
