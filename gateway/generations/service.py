@@ -44,6 +44,7 @@ from gateway.generations.stores import (
     Claimed,
     ClaimStore,
     DeletionStore,
+    Filter,
     GenerationStore,
     UnconfirmedError,
 )
@@ -163,6 +164,19 @@ class Generations(Reads):
         """
         async with self._submitting.setdefault((tenant, submission.key), asyncio.Lock()):
             return await self._submit(tenant, submission)
+
+    async def page(
+        self, tenant: str, wanted: Filter, before: str | None, limit: int
+    ) -> tuple[Sequence[Generation], str | None]:
+        """Return a page as `Reads.page` does. A lookup by key first waits for the submission with that key.
+
+        Its caller may have left. If none were found, the caller would submit again with another key.
+        """
+        submitting = self._submitting.get((tenant, IdempotencyKey(wanted.idempotency_key)))
+        if submitting is not None:
+            async with submitting:
+                pass
+        return await super().page(tenant, wanted, before, limit)
 
     async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
         refused = [*await self._refused(submission.given, submission.warn), *self._refuses(tenant, submission)]

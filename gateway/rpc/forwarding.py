@@ -21,6 +21,7 @@ from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.over_grpc import FORWARDED, STATUS_DETAILS, bound_handlers, method_name
+from hfgateway.v1 import generation_service_pb2 as pb
 
 T = TypeVar("T")
 
@@ -28,7 +29,8 @@ READ_HERE = frozenset({
     "GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations", "CreateWatchToken",
 })  # fmt: skip
 """The RPCs that a replica answers from its memory and from the store. CreateWatchToken only signs. Only the leader
-answers the others, because they write, call Higgsfield, or read what only its memory has."""
+answers the others, and lists by idempotency key, because they write, call Higgsfield, or read what only its memory
+has."""
 WEBHOOK_METHOD = "/hfgateway.Replicas/ReceiveWebhook"
 """Forwards a webhook: the request is its body, metadata has the end of its path and its headers. The response is the
 status and the body for Higgsfield. It is no part of the API: only replicas may call it."""
@@ -153,6 +155,8 @@ class Replicated:
         for method in service.methods:
             name = method_name(method)
             handler = getattr(here, name) if method.name in READ_HERE else self._forwarded(service, method)
+            if method.name == "ListGenerations":
+                handler = _list(handler, self._forwarded(service, method))
             setattr(self, name, handler)
 
     def _forwarded(self, service: ServiceDescriptor, method: MethodDescriptor) -> Any:
@@ -189,6 +193,15 @@ class Replicated:
         if method.server_streaming:
             return stream
         return client_stream if method.client_streaming else unary
+
+
+def _list(here: Any, forwarded: Any) -> Any:
+    """Return the handler of ListGenerations: only the leader knows the submissions that a lookup by key waits for."""
+
+    def handler(request: pb.ListGenerationsRequest, call: Call) -> Any:
+        return (forwarded if request.filter.idempotency_key else here)(request, call)
+
+    return handler
 
 
 Webhook = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]

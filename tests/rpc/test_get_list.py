@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from gateway.generations.limits import Limits
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import PATIENCE, Generation, Running, model, name_of, soul, without_forecast
+from tests.support.running import PATIENCE, Generation, Running, eventually, model, name_of, soul, without_forecast
 from tests.support.transports import Transport
 
 QUEUED, COMPLETED = generation_pb2.GENERATION_STATE_QUEUED, generation_pb2.GENERATION_STATE_COMPLETED
@@ -218,3 +219,15 @@ async def test_a_page_token_accepts_the_same_filter_in_another_order(running: Ru
     turned = pb.GenerationFilter(ids=[oldest.id, newest.id])
     second = await page(running.grpc, filter=turned, page_token=first.next_page_token)
     assert [one.id for one in second.generations] == [oldest.id]
+
+
+async def test_a_lookup_by_key_waits_for_the_submission_with_the_key(running: Running, client: Transport) -> None:
+    """Its caller may have left, and would submit again with another key if none were found."""
+    await running.gateway._core.budgets.set("default", "tenant", Limits(credits_per_day=10**9), {"credits_per_day"})
+    running.plan(on="estimate", delay=0.5)
+    submitting = asyncio.create_task(client.call("SubmitGeneration", soul("a fox", "order-1")))
+    await eventually(lambda: len(running.gateway._core.service._submitting) == 1)
+    submitting.cancel()
+    (found,) = await ids(client, idempotency_key="order-1")
+    (charge,) = running.ledger.charges
+    assert (charge.prompt, bool(found)) == ("a fox", True)

@@ -1031,8 +1031,9 @@ pub struct GenerationFilter {
         ::prost::alloc::string::String,
         ::prost::alloc::string::String,
     >,
-    /// Matches generations submitted with this key. Use it to find a submission whose response was lost. Several match
-    /// only if earlier ones were refused.
+    /// Matches generations submitted with this key. Use it to find a submission whose response was lost: the call waits for
+    /// submissions with this key that the gateway has received and not stored yet. Several match only if earlier ones were
+    /// refused.
     #[prost(string, tag = "5")]
     pub idempotency_key: ::prost::alloc::string::String,
     /// Matches generations created at or after this time.

@@ -22,11 +22,13 @@ from gateway.app import Gateway
 from gateway.audit import Entry, chained
 from gateway.config import SettingError, read_settings
 from gateway.core import CREDENTIALS_REFUSED, Core
+from gateway.generations.limits import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.higgsfield.credentials import Credentials
 from gateway.rpc.forwarding import READ_HERE
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
+from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.serving import PUBLIC_SERVICES, Ports, admin_pointer
 from gateway.store.postgres import tail
@@ -263,6 +265,20 @@ CALLS: list[tuple[str, Message | bytes]] = [
     ("UploadMedia", b"not a message"),
 ]
 """RPCs of each kind: read here or forwarded; with one message or a stream of them, to and from the gateway."""
+
+
+async def test_a_lookup_by_key_at_a_replica_waits_for_the_submission_at_the_leader(
+    sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    async with gateways(settings, {}, {}) as (leader, replica), AsyncClient(replica.grpc_address) as client:
+        core = leader._core
+        assert core is not None
+        await core.budgets.set("default", "tenant", Limits(credits_per_day=10**9), {"credits_per_day"})
+        sandbox.state.plan.add([Fault.parse({"on": "estimate", "delay": 0.5})])
+        submitting = asyncio.create_task(client.submit(soul("a fox"), idempotency_key="order-1"))
+        await eventually(lambda: len(core.service._submitting) == 1)
+        submitting.cancel()
+        assert [one.idempotency_key async for one in client.list(idempotency_key="order-1")] == ["order-1"]
 
 
 @pytest.mark.parametrize("name", TRANSPORTS)

@@ -567,8 +567,9 @@ type GenerationFilter struct {
 	ModelIds []string `protobuf:"bytes,3,rep,name=model_ids,json=modelIds,proto3" json:"model_ids,omitempty"`
 	// Matches generations that have all of these labels with the same values. At most 32.
 	Labels map[string]string `protobuf:"bytes,4,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
-	// Matches generations submitted with this key. Use it to find a submission whose response was lost. Several match
-	// only if earlier ones were refused.
+	// Matches generations submitted with this key. Use it to find a submission whose response was lost: the call waits for
+	// submissions with this key that the gateway has received and not stored yet. Several match only if earlier ones were
+	// refused.
 	IdempotencyKey string `protobuf:"bytes,5,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	// Matches generations created at or after this time.
 	CreatedAfter *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=created_after,json=createdAfter,proto3" json:"created_after,omitempty"`

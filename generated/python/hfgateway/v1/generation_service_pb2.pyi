@@ -379,8 +379,9 @@ class GenerationFilter(_message.Message):
     CREATED_BEFORE_FIELD_NUMBER: _builtins.int
     UPSTREAM_REQUEST_IDS_FIELD_NUMBER: _builtins.int
     idempotency_key: _builtins.str
-    """Matches generations submitted with this key. Use it to find a submission whose response was lost. Several match
-    only if earlier ones were refused.
+    """Matches generations submitted with this key. Use it to find a submission whose response was lost: the call waits for
+    submissions with this key that the gateway has received and not stored yet. Several match only if earlier ones were
+    refused.
     """
     @_builtins.property
     def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

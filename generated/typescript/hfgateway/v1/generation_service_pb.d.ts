@@ -303,8 +303,9 @@ export declare type GenerationFilter = Message<"hfgateway.v1.GenerationFilter"> 
   labels: { [key: string]: string };
 
   /**
-   * Matches generations submitted with this key. Use it to find a submission whose response was lost. Several match
-   * only if earlier ones were refused.
+   * Matches generations submitted with this key. Use it to find a submission whose response was lost: the call waits for
+   * submissions with this key that the gateway has received and not stored yet. Several match only if earlier ones were
+   * refused.
    *
    * @generated from field: string idempotency_key = 5;
    */
