@@ -455,6 +455,7 @@ async def _lifecycle(
         bound_to=bound_to,
     )
     poll_limits = PollLimits(PollLimit)
+    webhook_inbox = _webhook_inbox(base, feed, service, sender, trust)
     follower = Follower(
         upstream=upstream,
         clock=clock,
@@ -468,6 +469,7 @@ async def _lifecycle(
         trust=trust,
         trusted_time=trusted_time,
         poll_limits=poll_limits,
+        has_webhook=webhook_inbox.has,
     )
     return _Lifecycle(
         admissions,
@@ -481,7 +483,7 @@ async def _lifecycle(
         service,
         _adopter(base, service, sender, poll_limits),
         follower,
-        _webhook_inbox(base, feed, service, sender, trust),
+        webhook_inbox,
     )
 
 

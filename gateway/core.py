@@ -99,6 +99,7 @@ class Core:
 
     async def start(self) -> None:
         """Start all parts; they continue what an earlier process left."""
+        await self.webhook_inbox.resume()  # before the follower, which asks what is in the inbox
         parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals)
         for work in (*(part.run() for part in parts), self._prune()):
             self._run_until_drain(work)
@@ -110,7 +111,6 @@ class Core:
             self._run_until_drain(self.issuer.run())
         if self.audited:
             self._run_until_drain(self._record_start())
-        await self.webhook_inbox.resume()
 
     async def drain(self) -> None:
         """Refuse new submissions, end watches so that clients resume elsewhere, and wait for POSTs in flight.

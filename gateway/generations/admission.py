@@ -122,13 +122,17 @@ class Admission:
     def track(self, generation: Generation) -> None:
         """Update the counts from a committed generation. If one ended, the next probe may be sent at once."""
         name = generation.id
-        was_running = self._running.pop(name, None) is not None
+        before = self._running.pop(name, None)
         if takes_room(generation):
             until = math.inf
             if generation.state is State.UNCERTAIN and generation.marker is None:
                 longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
                 until = (generation.sent_at or generation.spec.created_at) + longest
             self._running[name] = _Slot(generation.tenant, generation.spec.weight, generation.state, until)
+        accepted = generation.state in FOLLOWED and (before is None or before.state not in FOLLOWED)
+        if self._learned is not None and accepted:
+            # A response that came before the refusal may be stored after it.
+            self._learned = max(self._learned, self._outputs_in(FOLLOWED))
         if generation.state is State.IN_PROGRESS:
             self._most_started = max(self._most_started, self._outputs_in({State.IN_PROGRESS}))
         if generation.marker is not None or generation.state is State.QUEUED:
@@ -141,7 +145,7 @@ class Admission:
         elif name in self._waits:
             self._leave(name)
         closed_by = self._closed_by
-        if not was_running or not generation.done or closed_by is None:
+        if before is None or not generation.done or closed_by is None:
             return
         if closed_by.reason is Reason.UPSTREAM_SATURATED and closed_by.retry_after is None:
             self._opens_at = 0.0

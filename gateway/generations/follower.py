@@ -10,7 +10,7 @@ import logging
 import math
 import random
 from collections import defaultdict, deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, Trust, is_stale
 from gateway.generations.poll_limit import PollLimits
-from gateway.generations.ports import Clock, Upstream
+from gateway.generations.ports import LONGEST_PAUSE, Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
@@ -105,7 +105,9 @@ class Follower:
         trust: Trust,
         trusted_time: TrustedTime,
         poll_limits: PollLimits,
+        has_webhook: Callable[[GenerationId], bool],
     ) -> None:
+        """`has_webhook` returns whether a webhook of a generation was received and is not processed yet."""
         self._upstream = upstream
         self._clock = clock
         self._feed = feed
@@ -118,6 +120,7 @@ class Follower:
         self._trust = trust
         self._trusted_time = trusted_time
         self._poll_limits = poll_limits
+        self._has_webhook = has_webhook
         self._backoff = StoreBackoff()
         self._heap: list[tuple[float, GenerationId]] = []
         self._due: dict[GenerationId, float] = {}
@@ -146,7 +149,9 @@ class Follower:
             self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._is_reachable(generation):
-                self._admission(generation).close(generation.id, delay, now, generation.not_before - now)
+                # Longer pauses were planned by a clock that was wrong then.
+                pause = min(generation.not_before - now, LONGEST_PAUSE)
+                self._admission(generation).close(generation.id, delay, now, pause)
             # Spread over one interval, so that not all are polled at once after a restart.
             entry = self._feed.entries[generation.id]
             entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
@@ -477,7 +482,9 @@ class Follower:
             case Step.GIVE_UP if self._clock.moment().steady >= due.at:
                 periods = due_steps.resolvable_periods(generation, self._rules)
                 over = [await self._trusted_time.is_over(*period) for period in periods]
-                await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=all(over))
+                # A webhook may still prove that Higgsfield has the request. It was answered, so it does not come again.
+                certain = all(over) and not self._has_webhook(generation.id)
+                await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=certain)
             case Step.END_WAIT if self._clock.moment().steady >= due.at:
                 start_timeout = generation.spec.start_by is not None
                 end = CancelAsked(NOT_STARTED) if start_timeout else Expired(WAITED_TOO_LONG)
@@ -526,11 +533,18 @@ class Follower:
         try:
             marked = await self._sender.mark_and_send(generation)
         except BaseException:
-            self._admission(generation).release(generation.id)
+            self._release(generation)
             raise
         if marked is None:
-            self._admission(generation).release(generation.id)
+            self._release(generation)
             self._put_off[generation.id] = MARK_AGAIN
+
+    def _release(self, generation: Generation) -> None:
+        """Release the slot of a generation that was not sent, unless a webhook has shown meanwhile that it was."""
+        self._admission(generation).release(generation.id)
+        entry = self._feed.entries.get(generation.id)
+        if entry is not None and not entry.generation.waiting:
+            self._update_admission(entry.generation)
 
     async def _poll(self, entry: Entry) -> None:
         """Read the status from Higgsfield, after asking it to cancel if that is due."""

@@ -21,6 +21,9 @@ from gateway.generations.model import (
 )
 from gateway.generations.stores import Removal
 
+LONGEST_PAUSE = 300.0
+"""The longest pause in seconds that a response of Higgsfield causes."""
+
 
 class Clock(Protocol):
     """The time, and waits."""

@@ -8,12 +8,13 @@ does not cover the path, so a genuine webhook for one generation could be replay
 
 import asyncio
 import logging
+from collections import Counter
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
 from gateway.generations.clock import rest
 from gateway.generations.feed import Feed
-from gateway.generations.model import Event, Generation, GenerationId, Source
+from gateway.generations.model import Event, Generation, GenerationId, Source, State
 from gateway.generations.pace import Trust
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
@@ -77,6 +78,7 @@ class WebhookInbox:
         self._tasks = OwnedTasks()
         self._receiving = OwnedTasks()
         self._processing: dict[tuple[GenerationId, str], asyncio.Task[None]] = {}
+        self._in_process: Counter[GenerationId] = Counter()
         self._came_again: set[tuple[GenerationId, str]] = set()
         self.received: dict[str, int] = {}
 
@@ -111,6 +113,10 @@ class WebhookInbox:
             self._came_again.add(_name(webhook))
         return True
 
+    def has(self, generation_id: GenerationId) -> bool:
+        """Return whether a webhook of a generation is being processed. It may prove that Higgsfield has the request."""
+        return generation_id in self._in_process
+
     async def drained(self) -> None:
         """Stop processing; the next process resumes it."""
         await self._receiving.drained()  # first, because it starts to process what it stores
@@ -119,12 +125,17 @@ class WebhookInbox:
     def _start(self, webhook: Webhook) -> None:
         task = self._tasks.start(self._process(webhook))
         self._processing[_name(webhook)] = task
+        self._in_process[webhook.generation_id] += 1
         task.add_done_callback(lambda done: self._ended(done, _name(webhook)))
 
     def _ended(self, task: asyncio.Task[None], name: tuple[GenerationId, str]) -> None:
         if self._processing.get(name) is task:
             del self._processing[name]
             self._came_again.discard(name)
+        generation_id, _ = name
+        self._in_process[generation_id] -= 1
+        if not self._in_process[generation_id]:
+            del self._in_process[generation_id]
 
     async def _process(self, webhook: Webhook) -> None:
         """Process a webhook, and retry while Higgsfield or the store is unavailable."""
@@ -174,7 +185,8 @@ class WebhookInbox:
             if report is not None:
                 await self._service.observe(generation, Reported(report, Source.WEBHOOK))
             return "late", False
-        if report is None:
+        if report is None or (report.state is State.COMPLETED and not report.outputs):
+            # The outputs may be in the status although they are not in the webhook, and an end is final.
             report = await self._upstream.status(generation)
             if report is None:
                 return "unconfirmed", True

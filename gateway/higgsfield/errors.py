@@ -12,7 +12,7 @@ from gateway import headers
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.model import InputKind
-from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.generations.ports import LONGEST_PAUSE, NoAnswer, NotTaken
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.json_values import parse_object, response_of
 from gateway.higgsfield.redact import redacted
@@ -21,7 +21,6 @@ CONCURRENCY_TEXT = "maximum number of concurrent requests"
 """The text of the only 400 that means "retry later" (upstream.md 6.1)."""
 KEY_TEXT = "idempotency-key"
 """The text of the 422 for a key that belongs to other content (upstream-additions.md A)."""
-LONGEST_PAUSE = 300.0
 CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 REASONS = {

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 
 from gateway import config, core
-from gateway.generations import admission, clock, due_steps, follower, state
+from gateway.generations import admission, clock, due_steps, follower, ports, state
 from gateway.generations.model import State
-from gateway.higgsfield import client, errors
+from gateway.higgsfield import client
 from gateway.rpc.errors import CODES
 from tests.docs.markdown import ROOT
 
@@ -73,7 +73,7 @@ def times() -> str:
             "before the first repeat, after silence, a 504 or a truncated response",
         ),
         (f"{_told(second)}, {_told(third)}", "`LATER_PAUSES`", "at least, before the second and the third repeat"),
-        (_told(errors.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is respected"),
+        (_told(ports.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is respected"),
         (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next probe, unless `Retry-After` is longer"),
         (
             _told(admission.RECOVERY_FOR),

@@ -367,6 +367,18 @@ def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
     assert room.admission.limit(NOW + 2 * QUIET) == 4
 
 
+def test_a_response_that_is_stored_after_a_429_raises_the_learned_limit() -> None:
+    room = Room()
+    room.add(*map(waiting, range(4)))
+    assert len(room.send_due()) == 4
+    room.take(0)
+    room.turn_away(1, FULL, NOW + PROBE_PAUSE)
+    assert room.admission.limit(NOW) == 1
+    room.take(2)
+    room.take(3)
+    assert room.admission.limit(NOW) == 3
+
+
 def test_a_429_while_nothing_runs_teaches_no_limit() -> None:
     assert closed().admission.limit(NOW) is None
 

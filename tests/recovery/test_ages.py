@@ -13,9 +13,10 @@ from gateway.generations.state import Expired, Missing, Reported
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.recovery.conftest import Start
-from tests.support.running import Generation, name_of, soul
+from tests.support.running import Generation, name_of, public_url, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
+from tests.support.webhooks import path_of, post, request_of, webhook_body
 
 HOUR, DAY = 3_600.0, 86_400.0
 STORED = pb.WAIT_FOR_STORED
@@ -201,6 +202,19 @@ async def test_correcting_a_slow_clock_does_not_expire_a_key(start: Start, resta
     assert len(running.ledger.charges) == 1
 
 
+async def test_correcting_a_fast_clock_does_not_close_the_gate_for_hours(start: Start) -> None:
+    running = await start()
+    await down(running, 0.0, clock_set=6 * HOUR)
+    running.plan(on="submit", kind="429", times=10**9)
+    await running.submit(soul("a fox", wait_for=STORED))
+    await running.advance(4 * HOUR, step=COARSE)
+    running.sandbox.state.plan.clear()
+    await down(running, 0.0, clock_set=-6 * HOUR)
+    later = await running.submit(soul("an owl", wait_for=STORED))
+    await running.advance(900.0, step=COARSE)
+    assert name_of(await running.get(later.id)) != "PENDING"
+
+
 async def test_a_key_expires_at_its_true_age(start: Start) -> None:
     running = await start(RETENTION="1d")
     await down(running, 1.0, clock_set=-40 * DAY)
@@ -239,6 +253,25 @@ async def test_a_generation_unknown_for_a_day_is_lost_if_others_are_known(start:
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
     await running.advance(3 * HOUR, step=COARSE)
     assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
+
+
+async def test_no_generation_is_lost_while_its_webhook_cannot_be_checked(start: Start) -> None:
+    """The webhook was answered, so Higgsfield does not send it again."""
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **public_url())
+    running.plan(on="webhook", kind="lose")
+    running.plan(on="submit", kind="500", processed=True)
+    stored = await running.submit(soul("a fox", wait_for=STORED))
+    await running.advance(1.0)
+    for call in ("status", "time"):
+        running.plan(on=call, status=401, body={"detail": "Invalid credentials"}, times=10**9)
+    await running.advance(60.0, step=10.0)
+    answer = await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
+    assert answer.status == 200
+    await running.advance(4 * HOUR, step=COARSE)
+    assert name_of(await running.get(stored.id)) == "UNCERTAIN"
+    running.sandbox.state.plan.clear()
+    await running.advance(300.0, step=10.0)
+    assert name_of(await running.get(stored.id)) == "COMPLETED"
 
 
 async def test_an_outage_does_not_count_towards_the_day_of_404s(start: Start) -> None:

@@ -17,6 +17,7 @@ SEEDANCE = "bytedance/seedance-2.0/text-to-video"
 
 def test_an_installed_sdk_is_not_written_again(js_installed: Path) -> None:
     """Several processes of a test run share it: one would read a file while another writes it."""
+
     def written() -> dict[Path, int]:
         return {path: path.stat().st_mtime_ns for path in js_installed.iterdir() if path.name != "stamp"}
 

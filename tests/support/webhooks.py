@@ -37,8 +37,9 @@ def request_of(running: Running, prompt: str) -> str:
 
 
 def webhook_body(request_id: str, status: str = "completed", **more: Any) -> bytes:
-    """Return a webhook body that reports the end of a request."""
-    return json.dumps({"request_id": request_id, "status": status, **more}).encode()
+    """Return a webhook body that reports the end of a request, with an image if it is completed."""
+    outputs = {"images": [{"url": "https://media.example.invalid/0.png"}]} if status == "completed" else {}
+    return json.dumps({"request_id": request_id, "status": status, **outputs, **more}).encode()
 
 
 def signed(body: bytes, secret: str = SECRET, name: str = "msg_1", age: float = 0.0) -> dict[str, str]:

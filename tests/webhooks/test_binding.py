@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import uuid
 from pathlib import Path
@@ -11,9 +12,10 @@ import pytest
 
 from gateway.generations import due_steps
 from gateway.generations.model import Generation as Stored
+from gateway.generations.model import GenerationId
 from gateway.store import restore
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import Generation, Running, eventually, name_of, soul, without_forecast
+from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
 from tests.webhooks.conftest import Start
 
@@ -277,3 +279,47 @@ async def test_a_webhook_after_lost_is_recorded_and_changes_no_state(start: Star
     assert (await stored(running, uncertain.id)).stray_request_id == request_of(running, "a fox")
     now = await running.read(uncertain.id)
     assert (name_of(now), now.revision) == ("LOST", given_up.revision)
+
+
+async def test_a_repeat_that_comes_after_a_binding_webhook_leaves_the_slot_of_its_generation(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=1000.0)
+    core = running.gateway._core
+    read, marking, bound = core.sender._generations.request, asyncio.Event(), asyncio.Event()
+
+    async def read_late(generation_id: GenerationId) -> Any:
+        found = await read(generation_id)
+        if generation_id == uncertain.id:
+            marking.set()
+            await bound.wait()
+        return found
+
+    monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.1)
+    uncertain = await lost(running, "a fox")
+    monkeypatch.setattr(core.sender._generations, "request", read_late)
+    async with asyncio.timeout(PATIENCE):
+        await marking.wait()
+    await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
+    await running.until(uncertain.id, "QUEUED")
+    bound.set()
+    await eventually(lambda: uncertain.id not in core.follower._busy)
+    assert [admission.running for admission in core.admissions] == [1]
+
+
+async def test_a_restart_does_not_cancel_a_stray_request_that_was_adopted(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start(honour_keys=False, queue_seconds=1000.0)
+    submitted = await repeated(running, monkeypatch)
+    await running.until(submitted.id, "QUEUED")
+    stray = running.ledger.charges[0].request_id
+    running.plan(on="cancel", kind="503")
+    await post(path_of(running, "a fox"), webhook_body(stray))
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    adopted = await running.grpc.call("AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=stray))
+    await running.stop_gateway()
+    await running.start_gateway()
+    await running.gateway._core.sender.tasks.drained()
+    assert running.ledger.refunds == []
+    assert name_of(await running.read(adopted.generation.id)) == "QUEUED"

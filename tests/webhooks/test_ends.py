@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +14,7 @@ from gateway.generations.stores import MOST_DELIVERIES
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
-from tests.support.webhooks import SECRET, all_answered, path_of, post, request_of, webhook_body
+from tests.support.webhooks import SECRET, all_answered, path_of, post, request_of, signed, webhook_body
 from tests.webhooks.conftest import Start
 
 
@@ -26,6 +27,20 @@ async def no_delivery_is_pending(running: Running) -> None:
 
 UNSIGNED: dict[str, Any] = {}
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
+
+
+@pytest.mark.parametrize("more", [{}, {"error": None, "payload": None}], ids=["no files", "no payload"])
+async def test_a_signed_end_without_outputs_is_completed_with_those_of_the_status(
+    start: Start, more: dict[str, None]
+) -> None:
+    running = await start(**SIGNED)
+    running.plan(on="webhook", kind="lose")
+    queued = await running.submit(soul("a fox"))
+    running.clock.advance(60.0)
+    body = json.dumps({"request_id": queued.upstream.request_id, "status": "completed", **more}).encode()
+    assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
+    done = await running.until(queued.id, "COMPLETED")
+    assert [output.url.rpartition("/")[2] for output in done.outputs] == ["0.png"]
 
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
