@@ -1,5 +1,6 @@
 """The context of a call that handlers receive, independent of the transport."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -14,10 +15,10 @@ MARGIN, MARGIN_SHARE = 0.1, 0.05
 
 @dataclass(slots=True)
 class Call:
-    """One call. `remaining` is in seconds; None means no deadline. If `access` is None, no credentials are checked."""
+    """One call. Its `deadline` is a time of `time.monotonic`. If `access` is None, no credentials are checked."""
 
     method: str
-    remaining: float | None
+    deadline: float | None
     identity: Identity = ANONYMOUS
     access: Access | None = None
     place: Place | None = None
@@ -56,11 +57,20 @@ class Call:
         """Exchange the place as `waits` does, but return False if the caller has too many waiting calls."""
         return self.place is None or self.place.may_wait(self.identity)
 
+    @property
+    def remaining(self) -> float | None:
+        """The seconds to the deadline; None without one."""
+        return None if self.deadline is None else max(self.deadline - time.monotonic(), 0.0)
+
     def within_deadline(self, seconds: float) -> float:
-        """Return the seconds that the call may wait: as wanted, but short enough to respond before its deadline."""
-        if self.remaining is None:
+        """Return the seconds that the call may wait from now on.
+
+        They are as wanted, but short enough to respond before the deadline.
+        """
+        remaining = self.remaining
+        if remaining is None:
             return seconds
-        return max(min(seconds, self.remaining - max(MARGIN, self.remaining * MARGIN_SHARE)), 0.0)
+        return max(min(seconds, remaining - max(MARGIN, remaining * MARGIN_SHARE)), 0.0)
 
     def check(self) -> None:
         """Raise INVALID_CREDENTIALS if the caller's credentials are no longer valid. Long calls repeat this check."""

@@ -4,6 +4,7 @@ import functools
 import hmac
 import logging
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any
@@ -137,6 +138,7 @@ class Guard:
         `peer` is the address of the caller, for log lines; "" for streams, which would have to remember it.
         `replica` is the text with which another replica forwards calls.
         """
+        deadline = None if remaining is None else time.monotonic() + remaining
         chain = self._chain
         identity = chain.identify(self._rpc, authorization)
         if peer:
@@ -148,7 +150,7 @@ class Guard:
         kept = authorization if chain.to_leader else ""
         return Call(
             self._method,
-            remaining,
+            deadline,
             identity,
             chain.access,
             self._place,

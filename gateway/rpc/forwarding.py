@@ -6,6 +6,7 @@ unchanged. A call is forwarded once: a replica that gets one and does not lead r
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from google.protobuf.message import DecodeError, Message
 from google.rpc.status_pb2 import Status
 
 from gateway import tracing
+from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
@@ -63,6 +65,7 @@ class ToLeader:
         self._ended = ended
         self._connected_to = ""
         self._channel: grpc.aio.Channel | None = None
+        self._closing = OwnedTasks()
 
     async def unary(self, method: str, request: bytes, call: Call) -> bytes:
         """Forward a call with one response."""
@@ -86,7 +89,7 @@ class ToLeader:
 
     async def webhook(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Forward a webhook. Returns the status and the body of the response. Raises GatewayError or RpcError."""
-        call = Call(WEBHOOK_METHOD, WEBHOOK_WITHIN)
+        call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_WITHIN)
         metadata = [(PATH, token), *((HEADER + name, text) for name, text in headers.items())]
         with self._counted():
             answer = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
@@ -100,9 +103,14 @@ class ToLeader:
 
     async def close(self) -> None:
         """Close the connection."""
+        self._drop()
+        await self._closing.drained()
+
+    def _drop(self) -> None:
+        """Start to close the connection, which ends the calls on it."""
         channel, self._channel = self._channel, None
         if channel is not None:
-            await channel.close()
+            self._closing.start(channel.close())
 
     @contextlib.contextmanager
     def _counted(self) -> Iterator[None]:
@@ -126,7 +134,9 @@ class ToLeader:
             raise gateway_unavailable("this replica does not lead", retry_after=RETRY_AFTER)
         if not peer:
             raise gateway_unavailable("no replica leads at the moment", retry_after=RETRY_AFTER)
-        if self._channel is None or peer != self._connected_to:
+        if peer != self._connected_to:
+            self._drop()
+        if self._channel is None:
             self._channel, self._connected_to = self._connect(peer), peer
         return self._channel
 

@@ -108,12 +108,12 @@ class GenerationReads:
 
     async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:
         """Wait until a generation has ended, or for `wait_timeout`, and return it."""
-        wait = _wait(request, "timeout", DEFAULT_WAIT, call)
+        wait = _wait(request, "timeout", DEFAULT_WAIT)
         if call.within is not None:
             await self._entry(call, request.id)
         call.waits()
         self._ask(call, _id(request.id))
-        generation = await self._generations.wait(call.tenant, _id(request.id), _done, wait)
+        generation = await self._generations.wait(call.tenant, _id(request.id), _done, call.within_deadline(wait))
         call.check()
         return wire.embedded(GENERATION, self._shown(call, generation))
 
@@ -240,13 +240,14 @@ class GenerationHandlers(GenerationReads):
         doubted: list[Violation] = []
         submission = convert.submission(request, doubted.extend, call.identity.key_id, call.forwarded)
         wait_for = request.wait_for
-        wait = _wait(request, "wait_timeout", DEFAULT_SUBMIT_WAIT, call)
+        wait = _wait(request, "wait_timeout", DEFAULT_SUBMIT_WAIT)
         generation, replayed = await self._service.submit(call.tenant, submission)
         del request, submission  # the call may wait for an hour, so free the request
         if wait_for != pb.WAIT_FOR_STORED:
             enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
             if not enough(generation) and call.may_wait():
-                generation = await self._service.wait(call.tenant, generation.id, enough, wait)
+                left = call.within_deadline(wait)
+                generation = await self._service.wait(call.tenant, generation.id, enough, left)
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))
@@ -343,12 +344,12 @@ def _id(given: str) -> GenerationId:
     return GenerationId(convert.required(given))
 
 
-def _wait(request: Message, field: str, default: float, call: Call) -> float:
-    """Return the seconds to wait: as requested, but short enough to respond before the call's deadline."""
+def _wait(request: Message, field: str, default: float) -> float:
+    """Return the seconds to wait that a request wants."""
     wrong: list[Violation] = []
     wanted = convert.seconds(request, field, wrong, most=convert.HOUR)
     raise_if_invalid(wrong)
-    return call.within_deadline(default if wanted is None else wanted)
+    return default if wanted is None else wanted
 
 
 def _interval(request: pb.WatchGenerationRequest | pb.WatchGenerationsRequest) -> float | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 
 import grpc
@@ -12,6 +14,7 @@ from gateway.errors import GatewayError
 from gateway.rpc.call import Call
 from gateway.rpc.forwarding import ToLeader
 from tests.support.addresses import free_address
+from tests.support.running import PATIENCE
 
 METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
 
@@ -36,13 +39,43 @@ async def leader() -> AsyncIterator[str]:
     await server.stop(None)
 
 
+async def test_a_call_to_a_new_leader_ends_those_that_the_former_one_does_not_answer(leader: str) -> None:
+    received = asyncio.Event()
+
+    async def wait_for_ever(request: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        received.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    former = grpc.aio.server()
+    handlers = {"SubmitGeneration": grpc.unary_unary_rpc_method_handler(wait_for_ever)}
+    former.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("hfgateway.v1.GenerationService", handlers),))
+    peer = free_address()
+    former.add_insecure_port(peer)
+    await former.start()
+    to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", lambda _: None)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            waiting = asyncio.create_task(to_leader.unary(METHOD, b"", Call(METHOD, None)))
+            await received.wait()
+            peer = leader
+            with pytest.raises(GatewayError):
+                await to_leader.unary(METHOD, b"UNAVAILABLE", Call(METHOD, None))
+            with pytest.raises(GatewayError) as raised:
+                await waiting
+        assert raised.value.failure.retryable
+    finally:
+        await to_leader.close()
+        await former.stop(None)
+
+
 @pytest.mark.parametrize("code", ["UNAVAILABLE", "CANCELLED", "INTERNAL", "UNKNOWN"])
 async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(leader: str, code: str) -> None:
     ended: list[str] = []
     to_leader = ToLeader(lambda: leader, grpc.aio.insecure_channel, "secret", ended.append)
     try:
         with pytest.raises(GatewayError) as raised:
-            await to_leader.unary(METHOD, code.encode(), Call(METHOD, 30.0))
+            await to_leader.unary(METHOD, code.encode(), Call(METHOD, time.monotonic() + 30.0))
     finally:
         await to_leader.close()
     failure = raised.value.failure

@@ -12,6 +12,8 @@ from uuid import UUID
 import pytest
 
 from gateway.generations.admission import LEAST_PAUSE
+from gateway.generations.limits import Limits
+from gateway.generations.model import Generation, GenerationId
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
@@ -31,6 +33,27 @@ def sent(running: Running, generation: generation_pb2.Generation) -> Any:
     found = running.sandbox.state.generation(generation.upstream.request_id)
     assert found is not None
     return found
+
+
+async def test_the_time_until_a_submission_is_stored_shortens_its_wait(
+    running: Running, client: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service, waits = running.gateway._core.service, list[float | None]()
+    wait = service.wait
+
+    async def recorded(tenant: str, generation_id: GenerationId, enough: Any, seconds: float | None) -> Generation:
+        waits.append(seconds)
+        return await wait(tenant, generation_id, enough, seconds)
+
+    monkeypatch.setattr(service, "wait", recorded)
+    # The price takes longer than the rest of the deadline.
+    monkeypatch.setattr("gateway.rpc.call.MARGIN", 59.8)
+    await running.gateway._core.budgets.set("default", "tenant", Limits(credits_per_day=10**9), {"credits_per_day"})
+    running.plan(on="estimate", delay=0.3)
+    request = soul("a fox", wait_for=pb.WAIT_FOR_DONE)
+    request.wait_timeout.FromSeconds(3600)
+    await client.call("SubmitGeneration", request, timeout=60.0)
+    assert waits == [0.0]
 
 
 async def test_an_accepted_generation_is_returned_complete(running: Running, client: Transport) -> None:
