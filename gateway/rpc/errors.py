@@ -1,7 +1,10 @@
 """Converts failures to errors of RPCs: code, reason and details, the same for every transport."""
 
+import itertools
+from bisect import bisect_right
 from dataclasses import replace
 from enum import Enum
+from urllib.parse import quote
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -14,6 +17,7 @@ from google.rpc.error_details_pb2 import (
     ResourceInfo,
     RetryInfo,
 )
+from google.rpc.status_pb2 import Status
 
 from gateway.bounded_json import bounded_value
 from gateway.errors import Failure, Reason
@@ -80,10 +84,14 @@ WAIT = 1.0
 LARGEST_RESPONSE = 2 * 1024
 """The most bytes of JSON of Higgsfield's response in the details of an error."""
 LONGEST_MESSAGE = 500
-"""The most characters of a message. Trailers contain it three times."""
-LARGEST_DETAILS = 4_800
-"""The most bytes of all details of an error. With them, in base64, the trailers stay below the 8 KiB to which clients
-limit them."""
+"""The most characters of a message. Trailers contain it up to four times."""
+LARGEST_MESSAGE = 1_000
+"""The most bytes of a message in the header `grpc-message`, which has up to 12 bytes for a character."""
+LARGEST_TRAILERS = 7_500
+"""The most bytes of an error in trailers: the message, and the Status with all details in base64. With the other
+trailers they stay below the 8 KiB to which clients limit them."""
+_PLAIN = "".join(map(chr, range(ord(" "), ord("~") + 1))).replace("%", "")
+"""The characters that `grpc-message` contains as they are."""
 _RESOURCES = {
     "generation_id": "hfgateway.v1.Generation",
     "character_id": "hfgateway.v1.SoulCharacter",
@@ -121,11 +129,20 @@ def packed(detail: Message) -> Any:
     return found
 
 
+def status_of(error: RpcError) -> Status:
+    """Return the Status of an error, which trailers contain in base64."""
+    return Status(code=error.code.value, message=error.message, details=map(packed, error.details))
+
+
 def rpc_error(failure: Failure) -> RpcError:
-    """Return the error for a failure."""
-    if len(failure.message) > LONGEST_MESSAGE:
-        failure = replace(failure, message=f"{failure.message[: LONGEST_MESSAGE - 1]}…")
-    return RpcError(CODES[failure.reason.name], failure.message, _fitting(failure))
+    """Return the error for a failure, with less of it if its trailers would be too large."""
+    failure = replace(failure, message=_shortened(failure.message))
+    while (size := _size(error := _whole(failure))) > LARGEST_TRAILERS:
+        smaller = _smaller(failure, size)
+        if smaller == failure:
+            break
+        failure = smaller
+    return error
 
 
 def failure_message(failure: Failure) -> error_pb2.Failure:
@@ -153,16 +170,43 @@ def duration(seconds: float | None) -> Duration | None:
     return Duration(seconds=whole, nanos=int((seconds - whole) * 1_000_000_000))
 
 
-def _fitting(failure: Failure) -> tuple[Message, ...]:
-    """Return the details, without Higgsfield's response and with fewer violations if they would be too large."""
-    details = _details(failure)
-    while (size := sum(detail.ByteSize() for detail in details)) > LARGEST_DETAILS:
-        kept = len(failure.violations) * LARGEST_DETAILS // size if failure.response is None else None
-        if kept == len(failure.violations):
-            break
-        failure = replace(failure, response=None, violations=failure.violations[:kept])
-        details = _details(failure)
-    return details
+def _shortened(message: str) -> str:
+    if len(message) <= LONGEST_MESSAGE and _encoded_size(message) <= LARGEST_MESSAGE:
+        return message
+    sizes = itertools.accumulate(map(_encoded_size, message[: LONGEST_MESSAGE - 1]))
+    return message[: bisect_right(list(sizes), LARGEST_MESSAGE - _encoded_size("…"))] + "…"
+
+
+def _encoded_size(message: str) -> int:
+    """Return the bytes of a message in `grpc-message`."""
+    return len(quote(message, safe=_PLAIN))
+
+
+def _size(error: RpcError) -> int:
+    """Return the bytes of an error in trailers."""
+    plain: int = status_of(error).ByteSize()
+    return _encoded_size(error.message) + -(-plain // 3) * 4
+
+
+def _smaller(failure: Failure, size: int) -> Failure:
+    """Return a failure without Higgsfield's response, else with fewer violations, else with less of a long metadatum.
+
+    `size` is that of its error in trailers.
+    """
+    if failure.response is not None:
+        return replace(failure, response=None)
+    if failure.violations:
+        kept = len(failure.violations) * LARGEST_TRAILERS // size
+        return replace(failure, violations=failure.violations[:kept])
+    longest = max(failure.metadata, key=lambda name: len(failure.metadata[name]), default="")
+    text = failure.metadata.get(longest, "")
+    if len(text) < 2:
+        return failure
+    return replace(failure, metadata={**failure.metadata, longest: f"{text[: len(text) // 2 - 1]}…"})
+
+
+def _whole(failure: Failure) -> RpcError:
+    return RpcError(CODES[failure.reason.name], failure.message, _details(failure))
 
 
 def _details(failure: Failure) -> tuple[Message, ...]:

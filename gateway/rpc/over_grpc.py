@@ -14,7 +14,6 @@ import grpc
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-from google.rpc.status_pb2 import Status
 
 from gateway import failpoints
 from gateway.errors import invalid_field
@@ -23,7 +22,7 @@ from gateway.rpc.backlog import Backlog
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import OVERLOADED
 from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
-from gateway.rpc.errors import RpcError, packed, rpc_error
+from gateway.rpc.errors import RpcError, rpc_error, status_of
 from gateway.rpc.requests import message_of
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
@@ -246,7 +245,4 @@ async def _abort(
 
 
 def _trailers(error: RpcError) -> Trailers:
-    status = Status(code=error.code.value, message=error.message)
-    for detail in error.details:
-        status.details.append(packed(detail))
-    return ((STATUS_DETAILS, status.SerializeToString()),)
+    return ((STATUS_DETAILS, status_of(error).SerializeToString()),)

@@ -7,8 +7,10 @@ import contextlib
 import json
 import re
 import sqlite3
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
+from operator import mul
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
@@ -19,9 +21,15 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+from hypothesis import given
+from hypothesis import strategies as st
 
+from gateway.errors import Failure, Reason, Violation
 from gateway.generations import due_steps, sender, service
 from gateway.generations.limits import Limits
+from gateway.rpc import errors
+from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import ErrorReason
 from tests.support.promises import CODES, promises_detail, reasons_of
@@ -746,6 +754,64 @@ async def test_an_error_with_many_fields_fits_into_the_trailers_that_clients_acc
     assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
     assert len(error.fields) >= 10
     assert error.message.endswith("…")
+
+
+SCRIPTS = {"ASCII": "a", "percent": "%", "Cyrillic": "я", "Chinese": "猫", "emoji": "😀"}
+
+
+def with_bad_labels(text: str) -> Message:
+    return soul("a fox", labels={f"{number}{text * 90}": "red" * 100 for number in range(12)})
+
+
+def with_long_id(text: str) -> Message:
+    return pb.GetGenerationRequest(id=text * 500)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+@pytest.mark.parametrize(("build", "reason"), [(with_bad_labels, "INVALID_INPUT"), (with_long_id, "NOT_FOUND")])
+async def test_an_error_about_a_text_in_any_script_fits_into_the_trailers(
+    shared: Running, build: Callable[[str], Message], reason: str, text: str
+) -> None:
+    request = build(text)
+    with pytest.raises(RpcFailure) as raised:
+        await shared.grpc.call(request.DESCRIPTOR.name.removesuffix("Request"), request)
+    assert raised.value.reason == reason
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
+async def test_a_refusal_by_higgsfield_in_any_script_fits_into_the_trailers(shared: Running, text: str) -> None:
+    said = [{"loc": ["body", "prompt"], "msg": text * 500, "type": "x"}]
+    case = Case(shared, f"refused in {text}", "grpc")
+    shared.plan(on="submit", prompt=case.prompt, status=422, body={"detail": said})
+    with pytest.raises(RpcFailure) as raised:
+        await shared.grpc.call("SubmitGeneration", case.good())
+    assert raised.value.reason == "INPUT_REFUSED"
+    assert text * 40 in raised.value.message
+
+
+TEXTS = st.builds(mul, st.sampled_from(list(SCRIPTS.values())), st.integers(0, 700))
+VIOLATIONS = st.lists(st.builds(Violation, TEXTS, TEXTS), max_size=40).map(tuple)
+
+
+@given(
+    reason=st.sampled_from([one for one in Reason if one.name in errors.CODES]),
+    message=TEXTS,
+    violations=VIOLATIONS,
+    metadata=st.dictionaries(st.sampled_from(["generation_id", "limit", "subject", "state"]), TEXTS),
+    response=st.none() | TEXTS | st.dictionaries(st.sampled_from(list("abc")), TEXTS),
+)
+def test_the_trailers_of_every_failure_stay_below_the_limit_of_clients(
+    reason: Reason, message: str, violations: tuple[Violation, ...], metadata: dict[str, str], response: Any
+) -> None:
+    failure = Failure(reason, message, violations, retry_after=1.5, metadata=metadata, response=response)
+    error = errors.rpc_error(failure)
+    status = Status(code=error.code.value, message=error.message, details=map(errors.packed, error.details))
+    percent_encoded = quote(error.message, safe="".join(map(chr, range(0x20, 0x7F))).replace("%", ""))
+    assert len(percent_encoded) + len(b64encode(status.SerializeToString())) <= 7_500  # the rest is for other trailers
+    shown = [one for one in error.details if isinstance(one, error_pb2.Failure)]
+    assert [one.reason for one in shown] == [reason.value]
 
 
 @dataclass(frozen=True)
