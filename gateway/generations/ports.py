@@ -40,12 +40,20 @@ class Clock(Protocol):
 
 @frozen
 class Prepared:
-    """A validated input: its model and API version, the outputs it counts for, and the exact request to send."""
+    """A validated input: its model and API version, how many outputs it asks for, and the exact request to send.
+
+    `outputs` is None if the input has a number that is not usable. It is sent as it is: Higgsfield decides about it.
+    """
 
     model_id: str
     api: Api
-    weight: int
+    outputs: int | None
     request: PreparedRequest
+
+    @property
+    def weight(self) -> int:
+        """How many of the account's concurrent generations it uses: a batch counts its outputs."""
+        return self.outputs or 1
 
 
 @frozen

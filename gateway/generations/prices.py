@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.frozen import frozen
 from gateway.generations.inputs import Input
-from gateway.generations.limits import amount, millionths
+from gateway.generations.limits import MILLION, MOST_CREDITS, amount, millionths
 from gateway.generations.ports import Clock, Prepared, Upstream
 
 MOST_PRICES = 10_000
@@ -106,17 +106,20 @@ class Prices:
         """Return the price of a model for which Higgsfield has none. Raises PRICE_UNKNOWN."""
         for prefix, credits in self._table:
             if prepared.model_id.startswith(prefix):
-                total = credits * prepared.weight
+                if prepared.outputs is None:
+                    raise _unknown(prepared, "the number of outputs has to be a whole number")
+                total = credits * prepared.outputs
+                if total > MOST_CREDITS * MILLION:
+                    raise _unknown(prepared, f"more than {MOST_CREDITS} credits are not counted")
                 return Price(total, amount(total))
         if self._unknown_allowed:
             return UNKNOWN
-        raise GatewayError(
-            Failure(
-                Reason.PRICE_UNKNOWN,
-                f"the price of {prepared.model_id} is not known, and a budget applies: its operator can set a price",
-                metadata={"model_id": prepared.model_id},
-            )
-        )
+        raise _unknown(prepared, "its operator can set a price")
+
+
+def _unknown(prepared: Prepared, hint: str) -> GatewayError:
+    message = f"the price of {prepared.model_id} is not known, and a budget applies: {hint}"
+    return GatewayError(Failure(Reason.PRICE_UNKNOWN, message, metadata={"model_id": prepared.model_id}))
 
 
 def _key(prepared: Prepared) -> bytes:

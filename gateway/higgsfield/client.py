@@ -126,7 +126,7 @@ class HiggsfieldClient:
             key=key,
             kind=v2.kind(given),
         )
-        return Prepared(model_id, "v2", v2.weight(given), request)
+        return Prepared(model_id, "v2", v2.outputs(given), request)
 
     def _prepare_v1(self, given: Input, key: UpstreamKey, webhook: WebhookAddress | None) -> Prepared:
         model_id = v1.model_id(given)
@@ -140,7 +140,7 @@ class HiggsfieldClient:
             key=key,
             kind=v1.kind(given),
         )
-        return Prepared(model_id, "v1", v1.weight(given), request)
+        return Prepared(model_id, "v1", v1.outputs(given), request)
 
     async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
         """POST a prepared request once. The gate is called right before the first byte."""

@@ -87,8 +87,8 @@ def body(given: Input, webhook: WebhookAddress | None) -> bytes:
     return canonical_json(content).encode("utf-8", "replace")
 
 
-def weight(given: Input) -> int:
-    """Return how many of the account's concurrent generations an input uses: a batch counts its outputs."""
+def outputs(given: Input) -> int | None:
+    """Return how many outputs an input asks for; None if its number is not usable."""
     match given:
         case SoulInput():
             return given.batch_size or 1

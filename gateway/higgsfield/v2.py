@@ -17,6 +17,9 @@ DOP_MODELS = {
     DopVariant.TURBO: "higgsfield-ai/dop/turbo",
 }
 
+LARGEST_BATCH = 2**31 - 1
+"""The most outputs that are counted: the stores keep their number in 32 bits."""
+
 _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
     InputKind.SOUL: {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"},
     InputKind.DOP: {"image_url": "image_urls"},
@@ -66,8 +69,8 @@ def body(given: Input) -> bytes:
     return canonical_json(fields).encode("utf-8", "replace")
 
 
-def weight(given: Input) -> int:
-    """Return how many of the account's concurrent generations an input uses: a batch counts its outputs."""
+def outputs(given: Input) -> int | None:
+    """Return how many outputs an input asks for; None if its number is not usable."""
     if isinstance(given, SoulInput):
         return given.batch_size or 1
     if isinstance(given, ModelInput):
@@ -75,10 +78,16 @@ def weight(given: Input) -> int:
     return 1
 
 
-def batch(given: ModelInput, *names: str) -> int:
-    """Return the number of outputs that the first of these parameters asks for; 1 if none has a usable number."""
-    size = next((given.parameters[name] for name in names if name in given.parameters), 1)
-    return size if isinstance(size, int) and 1 <= size <= 16 else 1
+def batch(given: ModelInput, *names: str) -> int | None:
+    """Return the largest number of outputs that these parameters ask for: an endpoint may ignore the others.
+
+    Without any of them it is 1, and None if one has no usable number. Higgsfield publishes no maximum
+    (upstream-additions.md C13).
+    """
+    sizes = [given.parameters[name] for name in names if name in given.parameters]
+    if all(type(size) is int and 1 <= size <= LARGEST_BATCH for size in sizes):
+        return max(sizes, default=1)
+    return None
 
 
 def field_path(input_kind: InputKind, location: list[str | int]) -> str:

@@ -15,7 +15,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve
 from tests.support.operator import ask, command, refused
-from tests.support.running import Running, eventually, model, name_of, run, soul
+from tests.support.running import Running, eventually, keyframes, model, name_of, run, soul
 from tests.support.transports import RpcFailure, Transport
 
 METERED = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"]}
@@ -180,6 +180,31 @@ async def test_models_without_a_price_are_refused_unless_a_setting_has_one(start
     await running.start_gateway()
     assert not (await running.submit(speech)).HasField("estimated_cost")
     assert (await used(running)).reserved_today == "2.5"
+
+
+async def test_a_batch_of_any_size_reserves_the_price_of_all_its_outputs(start: Start) -> None:
+    running = await start(PRICES="v1/text2image/keyframes=2", UNKNOWN_PRICE="allow")
+    await set_limits(running, credits_per_day="50")
+    over = await refusal(running.grpc, keyframes("a fox", 40))
+    assert (over.reason, over.failure.metadata["needed"]) == ("BUDGET_EXCEEDED", "80")
+    hidden = keyframes("a fox", 40)
+    hidden.input.model.parameters.update({"batch_size": 1})
+    assert (await refusal(running.grpc, hidden)).reason == "BUDGET_EXCEEDED"
+    await running.submit(keyframes("a fox", 8))
+    assert (await used(running)).reserved_today == "16"
+
+
+@pytest.mark.parametrize("count", [10**30, 2**31 - 1, 0, -1, 4.5, "40", True, None])
+async def test_a_batch_of_an_unclear_size_is_refused_only_by_a_budget(start: Start, count: Any) -> None:
+    running = await start(PRICES="v1/text2image/keyframes=1000000", UNKNOWN_PRICE="allow")
+    odd = keyframes("a fox")
+    odd.input.model.parameters.update({"count": count})
+    running.plan(on="submit", status=422, body={"detail": "count"})
+    assert (await refusal(running.grpc, odd)).reason == "INPUT_REFUSED"  # by Higgsfield
+    await set_limits(running, credits_per_day="1000000000")
+    asked = len(running.ledger.submissions)
+    assert (await refusal(running.grpc, odd)).reason == "PRICE_UNKNOWN"
+    assert len(running.ledger.submissions) == asked
 
 
 async def test_keys_labels_and_shares_have_their_own_limits(keyed: Running) -> None:

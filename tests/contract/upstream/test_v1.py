@@ -133,6 +133,24 @@ async def test_v1_inputs_are_sent_under_params_without_a_key(
     assert prepared.weight == params.get("batch_size", 1)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "outputs"),
+    [
+        ({}, 1), ({"count": 16}, 16), ({"count": 17}, 17), ({"batch_size": 40}, 40), ({"count": 2**31 - 1}, 2**31 - 1),
+        ({"batch_size": 1, "count": 8}, 8), ({"batch_size": 8, "count": 1}, 8),
+        ({"count": 0}, None), ({"count": -4}, None), ({"count": 4.5}, None), ({"count": "40"}, None),
+        ({"count": True}, None), ({"count": None}, None), ({"count": [40]}, None), ({"count": 10**30}, None),
+        ({"batch_size": "40", "count": 2}, None),
+    ],
+)  # fmt: skip
+async def test_a_batch_counts_its_outputs_and_is_sent_as_it_is(parameters: dict[str, Any], outputs: int | None) -> None:
+    async with higgsfield() as (_, client):
+        given = ModelInput("v1/text2image/keyframes", parameters, "v1")
+        prepared = client.prepare(given, "the-id", None, None)
+    assert (prepared.outputs, prepared.weight) == (outputs, outputs or 1)
+    assert json.loads(prepared.request.body) == {"params": parameters}
+
+
 @pytest.mark.parametrize("given", [SoulInput("a boat", batch_size=4), DopInput("zoom", image_urls=(PORTRAIT,))])
 async def test_v2_inputs_are_sent_to_v2_with_a_key(given: Input) -> None:
     assert only_v1(given) is None
