@@ -123,6 +123,22 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     assert (await use(store)).day_spent == 3 * MILLION
 
 
+async def test_an_end_settles_each_limit_that_applies_once_and_no_other(store: Store) -> None:
+    await set_limits(store, credits_per_day=9 * MILLION)
+    for subject in ("label:team=a", "label:team=b", "key:k"):
+        await set_limits(store, subject, credits_per_day=9 * MILLION)
+    first, second, _ = [
+        await claimed(store, priced(labels={"team": team, "for": "c"}, key_id="k")) for team in ("a", "a", "b")
+    ]
+    await save(store, first, after(first, CancelAsked()))
+    queued = await save(store, second, accepted(second, "request"))
+    await save(store, queued, reported(queued, State.COMPLETED))
+    both = Use(MINUTE, 3, 1, DAY, MILLION, MILLION, MILLION, MILLION)
+    assert (await use(store), await use(store, "key:k")) == (both, both)
+    assert await use(store, "label:team=a") == Use(MINUTE, 2, 0, DAY, 0, MILLION, 0, MILLION)
+    assert await use(store, "label:team=b") == Use(MINUTE, 1, 1, DAY, MILLION, 0, MILLION, 0)
+
+
 async def test_days_and_months_begin_and_never_go_back(store: Store) -> None:
     await set_limits(store, credits_per_day=2 * MILLION, credits_per_month=3 * MILLION)
     waiting = await claimed(store, priced(2 * MILLION))

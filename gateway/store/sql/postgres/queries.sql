@@ -190,8 +190,8 @@ given AS (
         audit, place
     )
 ), asked AS (
-    SELECT given.place, given.tenant, subject, given.price, given.limited
-    FROM given, jsonb_array_elements_text(given.subjects::jsonb) AS subject
+    SELECT given.place, given.tenant, named.subject, given.price, given.limited
+    FROM given, jsonb_array_elements_text(given.subjects::jsonb) AS named (subject)
 ), applying AS MATERIALIZED (
     SELECT limits.* FROM limits, fenced WHERE (tenant, subject) IN (SELECT tenant, subject FROM asked)
     ORDER BY tenant, subject FOR UPDATE OF limits
@@ -346,8 +346,8 @@ given AS (
         coalesce(sum(saved.released) FILTER (WHERE left(budget_day, 7) = left(limits.day, 7)), 0)::bigint
             AS month_released,
         coalesce(sum(saved.spent) FILTER (WHERE left(budget_day, 7) = left(limits.day, 7)), 0)::bigint AS month_spent
-    FROM saved, jsonb_array_elements_text(saved.subjects::jsonb) AS subject
-    JOIN limits ON limits.subject = subject WHERE limits.tenant = saved.tenant
+    FROM saved, jsonb_array_elements_text(saved.subjects::jsonb) AS named (subject)
+    JOIN limits ON limits.subject = named.subject WHERE limits.tenant = saved.tenant
     GROUP BY limits.tenant, limits.subject
 ), used AS (
     -- Another process may begin a day at the same time: what is settled of an earlier one changes nothing in it.
