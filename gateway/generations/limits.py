@@ -75,12 +75,17 @@ class Use:
     month_spent: int = 0
 
     def at(self, day: str, minute: int) -> "Use":
-        """Return the use at a later day and minute. A day never goes back, whatever the clock says."""
+        """Return the use at a later day and minute. A day never goes back, whatever the clock says.
+
+        What was counted before the first day belongs to it.
+        """
         use = self
         # A minute in the future is that of a process whose clock was wrong, unless it is only the next one.
         if minute > self.minute or minute < self.minute - 1:
             use = replace(use, minute=minute, submissions=0)
-        if day > self.day:
+        if day and not self.day:
+            use = replace(use, day=day)
+        elif day > self.day:
             use = replace(use, day=day, day_reserved=0, day_spent=0)
             if day[:7] != self.day[:7]:
                 use = replace(use, month_reserved=0, month_spent=0)

@@ -45,7 +45,8 @@ class SqliteLimits(StorePart, LimitReads):
         if not day:
             (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": tenant}).fetchone()
             day = last or ""
-        sums = execute(connection, self._sql["sum_prices"], found | {"since": f"{day[:7]}-01"})
+        begin(connection, self._sql, tenant, day)
+        sums = execute(connection, self._sql["sum_prices"], found | {"since": f"{day[:7]}-01" if day else ""})
         return use_row(counted(running, day, [tuple(row) for row in sums]))
 
 
@@ -59,6 +60,13 @@ def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[L
     return [limited_of(dict(zip(names, row, strict=True))) for row in cursor]
 
 
+def begin(connection: sqlite3.Connection, sql: Sql, tenant: str, day: str) -> None:
+    """Begin a tenant's first day: what was counted before, while no day was known, belongs to it."""
+    if day:
+        for name in ("date_use", "date_prices"):
+            execute(connection, sql[name], {"tenant": tenant, "day": day})
+
+
 def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Sequence[Limited]) -> str | None:
     """Count a new generation in the limits that apply to it. Return the day for which its price is counted."""
     demand, price = claim.demand, claim.generation.spec.price
@@ -69,6 +77,8 @@ def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Seq
         return None
     uses = [one.use.at(demand.day, demand.minute) for one in limited]
     day = max((use.day for use in uses), default=demand.day)
+    if any(not one.use.day for one in limited):
+        begin(connection, sql, claim.generation.spec.tenant, day)
     for one, use in zip(limited, uses, strict=True):
         _store(connection, sql, one, use.at(day, use.minute).claimed(price))
     return day if price is not None else None

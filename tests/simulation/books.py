@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.generations.limits import millionths
 from gateway.generations.model import ENDED, State
@@ -62,6 +62,9 @@ class Books:
         for tenant, allowed, day, running, reserved, spent in connection.execute(
             "SELECT tenant, credits_per_month, day, running, month_reserved, month_spent FROM limits"
         ):
+            for name, one in self._entries.items():
+                if one.tenant == tenant and not one.day:  # it was deleted before the first day
+                    self._entries[name] = replace(one, day=day)
             mine = [one for one in self._entries.values() if one.tenant == tenant]
             month = [one for one in mine if one.day[:7] == day[:7]]
             expected = (sum(one.reserved for one in month), sum(one.spent for one in month))

@@ -14,6 +14,7 @@ class PostgresLimits(StorePart, LimitReads):
         if limits == Limits():
             await self._write("limits", "delete_limits", named)
             return
-        row = named | matching(tenant, subject) | limits_row(limits) | {"day": day, "since": f"{day[:7]}-01"}
+        row = named | matching(tenant, subject) | limits_row(limits)
+        row |= {"day": day, "since": f"{day[:7]}-01" if day else ""}
         # Claims and saves of all processes wait, so that each is counted either here or in the new row.
         await self._write("limits", "set_limits", row, lock="lock_limits")

@@ -157,6 +157,41 @@ async def test_days_and_months_begin_and_never_go_back(store: Store) -> None:
     assert await use(store) == Use(MINUTE, 4, 2, NEXT_MONTH, 2 * MILLION, 0, 2 * MILLION, 0)
 
 
+async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store) -> None:
+    await set_limits(store, day="", credits_per_day=9 * MILLION, credits_per_month=20 * MILLION)
+    await set_limits(store, "label:team=a", day="", credits_per_day=9 * MILLION)
+    labels = {"team": "a"}
+    early = [await claimed(store, priced(day="", labels=labels)) for _ in range(4)]
+    await save(store, early[0], after(early[0], CancelAsked()))
+    assert await use(store) == Use(MINUTE, 4, 3, "", 3 * MILLION, 0, 3 * MILLION, 0)
+    assert (await refusal(store, priced(7 * MILLION))).used == 3 * MILLION  # of the day and the month before, too
+    await claimed(store, priced(6 * MILLION))  # the first one with a day
+    assert await use(store) == Use(MINUTE, 5, 4, DAY, 9 * MILLION, 0, 9 * MILLION, 0)
+    assert await use(store, "label:team=a") == Use(MINUTE, 4, 3, DAY, 3 * MILLION, 0, 3 * MILLION, 0)
+    await refusal(store, priced(1))
+    await save(store, early[1], after(early[1], CancelAsked()))
+    queued = await save(store, early[2], accepted(early[2], "request"))
+    await save(store, queued, reported(queued, State.COMPLETED))
+    assert await use(store) == Use(MINUTE, 5, 2, DAY, 7 * MILLION, MILLION, 7 * MILLION, MILLION)
+    assert await use(store, "label:team=a") == Use(MINUTE, 4, 1, DAY, MILLION, MILLION, MILLION, MILLION)
+    await claimed(store, priced(day=NEXT_DAY))
+    await save(store, early[3], after(early[3], CancelAsked()))  # of the day before, and of this month
+    assert await use(store) == Use(MINUTE, 6, 2, NEXT_DAY, MILLION, 0, 7 * MILLION, MILLION)
+
+
+@pytest.mark.parametrize("day", ["", DAY])
+async def test_a_new_budget_counts_what_was_submitted_before_the_first_day(store: Store, day: str) -> None:
+    await set_limits(store, day="", credits_per_day=9 * MILLION)
+    waiting = await claimed(store, priced(day="", labels={"team": "a"}))
+    await set_limits(store, "label:team=a", day=day, credits_per_day=9 * MILLION)
+    assert await use(store, "label:team=a") == Use(0, 0, 1, day, MILLION, 0, MILLION, 0)
+    assert await use(store) == Use(MINUTE, 1, 1, day, MILLION, 0, MILLION, 0)
+    await claimed(store, priced(labels={"team": "a"}))
+    await save(store, waiting, after(waiting, CancelAsked()))
+    assert await use(store, "label:team=a") == Use(MINUTE, 1, 1, DAY, MILLION, 0, MILLION, 0)
+    assert await use(store) == Use(MINUTE, 2, 1, DAY, MILLION, 0, MILLION, 0)
+
+
 async def test_counts_limit_the_minute_and_what_is_in_flight(store: Store) -> None:
     await set_limits(store, submissions_per_minute=2)
     await set_limits(store, "key:a", in_flight=1)

@@ -204,11 +204,14 @@ given AS (
             ELSE applying.minute END AS this_minute,
         CASE WHEN now.minute > applying.minute OR now.minute < applying.minute - 1 THEN 0 ELSE submissions END
             AS minute_used,
-        CASE WHEN applying.day = now.day THEN day_reserved + day_spent ELSE 0 END AS day_used,
-        CASE WHEN left(applying.day, 7) = left(now.day, 7) THEN month_reserved + month_spent ELSE 0 END AS month_used
+        -- What was counted before the first day belongs to it.
+        coalesce(nullif(applying.day, ''), now.day) = now.day AS same_day,
+        left(coalesce(nullif(applying.day, ''), now.day), 7) = left(now.day, 7) AS same_month
     FROM applying, now
 ), needed AS (
     SELECT asked.place, asked.price, used.*,
+        CASE WHEN same_day THEN day_reserved + day_spent ELSE 0 END AS day_used,
+        CASE WHEN same_month THEN month_reserved + month_spent ELSE 0 END AS month_used,
         coalesce(sum(asked.price) OVER earlier, 0)::bigint AS total, count(*) OVER earlier AS number
     FROM asked JOIN used USING (tenant, subject) WHERE asked.limited
     WINDOW earlier AS (PARTITION BY tenant, subject ORDER BY asked.place)
@@ -241,13 +244,21 @@ given AS (
         running = limits.running + added.number,
         minute = used.this_minute, submissions = used.minute_used + added.submitted,
         day = used.today,
-        day_reserved = CASE WHEN limits.day = used.today THEN limits.day_reserved ELSE 0 END + added.price,
-        day_spent = CASE WHEN limits.day = used.today THEN limits.day_spent ELSE 0 END,
-        month_reserved = CASE WHEN left(limits.day, 7) = left(used.today, 7) THEN limits.month_reserved ELSE 0 END
-            + added.price,
-        month_spent = CASE WHEN left(limits.day, 7) = left(used.today, 7) THEN limits.month_spent ELSE 0 END
+        day_reserved = CASE WHEN used.same_day THEN limits.day_reserved ELSE 0 END + added.price,
+        day_spent = CASE WHEN used.same_day THEN limits.day_spent ELSE 0 END,
+        month_reserved = CASE WHEN used.same_month THEN limits.month_reserved ELSE 0 END + added.price,
+        month_spent = CASE WHEN used.same_month THEN limits.month_spent ELSE 0 END
     FROM added JOIN used USING (tenant, subject)
     WHERE limits.tenant = added.tenant AND limits.subject = added.subject RETURNING 1
+), begun AS (
+    SELECT DISTINCT tenant, today FROM added JOIN used USING (tenant, subject) WHERE day = '' AND today <> ''
+), dated_use AS (
+    UPDATE limits SET day = begun.today FROM begun
+    WHERE limits.tenant = begun.tenant AND limits.day = ''
+        AND NOT EXISTS (SELECT FROM added WHERE added.tenant = limits.tenant AND added.subject = limits.subject)
+), dated_prices AS (
+    UPDATE generations SET budget_day = begun.today FROM begun
+    WHERE generations.tenant = begun.tenant AND generations.budget_day = '' AND generations.price IS NOT NULL
 ), counter AS (
     UPDATE log SET position = position + counted.number, writes = writes + 1,
         audit_sequence = audit_sequence + cardinality(counted.texts), audit_before = audit_hash, audit_hash = coalesce(
@@ -341,24 +352,26 @@ given AS (
     SELECT model_id, traits, seconds FROM saved WHERE seconds IS NOT NULL ORDER BY place
 ), due AS (
     SELECT limits.tenant, limits.subject, limits.day, sum(saved.ended) AS ended,
-        coalesce(sum(saved.released) FILTER (WHERE budget_day = limits.day), 0)::bigint AS day_released,
-        coalesce(sum(saved.spent) FILTER (WHERE budget_day = limits.day), 0)::bigint AS day_spent,
-        coalesce(sum(saved.released) FILTER (WHERE left(budget_day, 7) = left(limits.day, 7)), 0)::bigint
+        coalesce(sum(saved.released) FILTER (WHERE limits.day IN ('', budget_day)), 0)::bigint AS day_released,
+        coalesce(sum(saved.spent) FILTER (WHERE limits.day IN ('', budget_day)), 0)::bigint AS day_spent,
+        coalesce(sum(saved.released) FILTER (WHERE left(limits.day, 7) IN ('', left(budget_day, 7))), 0)::bigint
             AS month_released,
-        coalesce(sum(saved.spent) FILTER (WHERE left(budget_day, 7) = left(limits.day, 7)), 0)::bigint AS month_spent
+        coalesce(sum(saved.spent) FILTER (WHERE left(limits.day, 7) IN ('', left(budget_day, 7))), 0)::bigint
+            AS month_spent
     FROM saved, jsonb_array_elements_text(saved.subjects::jsonb) AS named (subject)
     JOIN limits ON limits.subject = named.subject WHERE limits.tenant = saved.tenant
     GROUP BY limits.tenant, limits.subject
 ), used AS (
-    -- Another process may begin a day at the same time: what is settled of an earlier one changes nothing in it.
+    -- Another process may begin a day at the same time: what is settled of an earlier one changes nothing in it, except
+    -- before the first day, which has all that was counted so far.
     UPDATE limits SET
         running = limits.running - due.ended,
-        day_reserved = limits.day_reserved - CASE WHEN limits.day = due.day THEN due.day_released ELSE 0 END,
-        day_spent = limits.day_spent + CASE WHEN limits.day = due.day THEN due.day_spent ELSE 0 END,
+        day_reserved = limits.day_reserved - CASE WHEN due.day IN ('', limits.day) THEN due.day_released ELSE 0 END,
+        day_spent = limits.day_spent + CASE WHEN due.day IN ('', limits.day) THEN due.day_spent ELSE 0 END,
         month_reserved = limits.month_reserved
-            - CASE WHEN left(limits.day, 7) = left(due.day, 7) THEN due.month_released ELSE 0 END,
+            - CASE WHEN left(due.day, 7) IN ('', left(limits.day, 7)) THEN due.month_released ELSE 0 END,
         month_spent = limits.month_spent
-            + CASE WHEN left(limits.day, 7) = left(due.day, 7) THEN due.month_spent ELSE 0 END
+            + CASE WHEN left(due.day, 7) IN ('', left(limits.day, 7)) THEN due.month_spent ELSE 0 END
     FROM due WHERE limits.tenant = due.tenant AND limits.subject = due.subject RETURNING 1
 ), counter AS (
     UPDATE log SET position = position + counted.number, writes = writes + 1,
@@ -784,14 +797,26 @@ LOCK TABLE limits IN SHARE ROW EXCLUSIVE MODE;
 -- name: set_limits
 -- Replace the limits of a subject. Those of a new one begin with the use by the generations that are stored.
 WITH {fenced},
-matching AS (
-    SELECT done, state, price, budget_day FROM generations
+today AS MATERIALIZED (
+    SELECT coalesce(
+        nullif(:day::text, '') COLLATE "C",
+        (SELECT max(budget_day) FROM generations WHERE tenant = :tenant::text AND price IS NOT NULL), ''
+    ) AS day
+), matching AS (
+    -- What was counted before the first day belongs to it.
+    SELECT done, state, price, coalesce(nullif(budget_day, ''), today.day) AS budget_day FROM generations, today
     WHERE tenant = :tenant::text
         AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
-        AND (NOT done OR (price IS NOT NULL AND budget_day >= :since::text))
+        AND (NOT done OR (price IS NOT NULL AND (budget_day = '' OR budget_day >= :since::text)))
         AND ({of_subject})
-), today AS (
-    SELECT coalesce(nullif(:day::text, '') COLLATE "C", (SELECT max(budget_day) FROM matching), '') AS day
+), begun AS (
+    SELECT today.day FROM today, fenced WHERE today.day <> ''
+        AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
+), dated_use AS (
+    UPDATE limits SET day = begun.day FROM begun WHERE limits.tenant = :tenant::text AND limits.day = ''
+), dated_prices AS (
+    UPDATE generations SET budget_day = begun.day FROM begun
+    WHERE tenant = :tenant::text AND budget_day = '' AND price IS NOT NULL
 ), stored AS (
     INSERT INTO limits (
         tenant, subject, credits_per_day, credits_per_month, submissions_per_minute, in_flight, concurrency_share,

@@ -402,6 +402,14 @@ UPDATE limits SET
     day_spent = :day_spent, month_reserved = :month_reserved, month_spent = :month_spent
 WHERE tenant = :tenant AND subject = :subject;
 
+-- name: date_use
+-- Set the first day of a tenant's limits that have none. What is used of them stays.
+UPDATE limits SET day = :day WHERE tenant = :tenant AND day = '';
+
+-- name: date_prices
+-- Set the day of a tenant's prices that were counted before the first day.
+UPDATE generations SET budget_day = :day WHERE tenant = :tenant AND budget_day = '' AND price IS NOT NULL;
+
 -- name: count_running
 -- Count the generations of a subject that have not ended.
 SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND ({of_subject});
