@@ -97,13 +97,16 @@ def settle(connection: sqlite3.Connection, sql: Sql, before: Generation, after: 
         _store(connection, sql, one, one.use.settled(found, day or ""))
 
 
-def counted(running: int, day: str, sums: Iterable[tuple[str, int, int]]) -> Use:
-    """Return the use on a day from the prices of generations in its month, summed by day and state."""
+def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -> Use:
+    """Return the use on a day from the prices of generations in its month, summed by day and state.
+
+    The last sum is that of second requests, which are spent in any state.
+    """
     use = Use(running=running, day=day)
-    for submitted, state, price in sums:
+    for submitted, state, price, again in sums:
         if submitted[:7] != day[:7]:
             continue
-        spent = price if state in SPENDS else 0
+        spent = again + (price if state in SPENDS else 0)
         reserved = 0 if State(state) in ENDED else price
         use = replace(use, month_reserved=use.month_reserved + reserved, month_spent=use.month_spent + spent)
         if submitted == day:

@@ -227,6 +227,25 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
     assert [one.subject for one in await store.limits.limits()] == ["key:a", "tenant"]
 
 
+async def test_a_new_budget_counts_second_requests_as_a_running_one_does(store: Store) -> None:
+    await set_limits(store, credits_per_month=100 * MILLION)
+    sent = [await claimed(store, replace(one, generation=marked(one.generation))) for one in map(priced, [MILLION] * 4)]
+    for number, state in enumerate((State.COMPLETED, State.NSFW, None)):
+        found = await save(store, sent[number], accepted(sent[number], f"r{number}"))
+        twice = await save(store, found, after(found, Accepted(report(f"second {number}", State.QUEUED))))
+        if state is not None:
+            await save(store, twice, reported(twice, state))
+    assert sent[3].marker is not None
+    uncertain = await save(store, sent[3], after(sent[3], Ambiguous(sent[3].marker, REFUSAL, 0.0)))
+    lost = await save(store, uncertain, after(uncertain, Expired(REFUSAL)))
+    await save(store, lost, after(lost, Accepted(report("late", State.QUEUED))))  # the request of the lost one
+    before = await use(store)
+    assert (before.month_reserved, before.month_spent) == (MILLION, 5 * MILLION)
+    await set_limits(store)
+    await set_limits(store, credits_per_month=100 * MILLION)
+    assert await use(store) == replace(before, minute=0, submissions=0)
+
+
 async def test_a_claim_without_a_price_is_refused_only_by_a_budget(store: Store) -> None:
     await set_limits(store, in_flight=5)
     await claimed(store, priced(None))

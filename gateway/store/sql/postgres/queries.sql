@@ -804,7 +804,11 @@ today AS MATERIALIZED (
     ) AS day
 ), matching AS (
     -- What was counted before the first day belongs to it.
-    SELECT done, state, price, coalesce(nullif(budget_day, ''), today.day) AS budget_day FROM generations, today
+    SELECT done, price, coalesce(nullif(budget_day, ''), today.day) AS budget_day,
+        CASE WHEN state IN (5, 9) THEN price ELSE 0 END
+            -- A second request. That of a LOST generation without a request is its first one.
+            + CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END AS spent
+    FROM generations, today
     WHERE tenant = :tenant::text
         AND NOT EXISTS (SELECT FROM limits WHERE tenant = :tenant::text AND subject = :subject::text)
         AND (NOT done OR (price IS NOT NULL AND (budget_day = '' OR budget_day >= :since::text)))
@@ -826,10 +830,9 @@ today AS MATERIALIZED (
         :submissions_per_minute::bigint, :in_flight::bigint, :concurrency_share::bigint, :models::text, 0, 0,
         (SELECT count(*) FROM matching WHERE NOT done), today.day,
         (SELECT coalesce(sum(price), 0) FROM matching WHERE NOT done AND budget_day = today.day),
-        (SELECT coalesce(sum(price), 0) FROM matching WHERE state IN (5, 9) AND budget_day = today.day),
+        (SELECT coalesce(sum(spent), 0) FROM matching WHERE budget_day = today.day),
         (SELECT coalesce(sum(price), 0) FROM matching WHERE NOT done AND left(budget_day, 7) = left(today.day, 7)),
-        (SELECT coalesce(sum(price), 0) FROM matching
-            WHERE state IN (5, 9) AND left(budget_day, 7) = left(today.day, 7))
+        (SELECT coalesce(sum(spent), 0) FROM matching WHERE left(budget_day, 7) = left(today.day, 7))
     FROM fenced, today
     ON CONFLICT (tenant, subject) DO UPDATE SET
         credits_per_day = excluded.credits_per_day, credits_per_month = excluded.credits_per_month,

@@ -415,8 +415,11 @@ UPDATE generations SET budget_day = :day WHERE tenant = :tenant AND budget_day =
 SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND ({of_subject});
 
 -- name: sum_prices
--- Sum the prices of a subject's generations that were submitted on a day or later, by day and state.
-SELECT budget_day, state, sum(price) AS price FROM generations
+-- Sum the prices of a subject's generations that were submitted on a day or later, by day and state. `again` is the sum
+-- for second requests. That of a LOST generation without a request is its first one.
+SELECT budget_day, state, sum(price) AS price,
+    sum(CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END) AS again
+FROM generations
 WHERE tenant = :tenant AND budget_day >= :since AND price IS NOT NULL AND ({of_subject}) GROUP BY budget_day, state;
 
 -- name: read_last_budget_day
