@@ -1,5 +1,6 @@
 """The handlers of GenerationService. Their responses may be bytes that were encoded earlier."""
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -292,13 +293,17 @@ class GenerationHandlers(GenerationReads):
 
 
 class _Heartbeats:
-    """What a watch sends while nothing changes: newer forecasts if the client asked for them, else heartbeats."""
+    """What a watch sends while nothing changes: newer forecasts if the client asked for them, else heartbeats.
 
-    __slots__ = ("_seconds", "_sent", "tick")
+    A tick is the client's interval, shortened so that a heartbeat is due after a whole number of them.
+    """
+
+    __slots__ = ("_due", "_sent", "_ticks", "tick")
 
     def __init__(self, interval: float | None) -> None:
-        self.tick = watch.HEARTBEAT if interval is None else min(interval, watch.HEARTBEAT)
-        self._seconds = watch.HEARTBEAT  # the first heartbeat is due at once
+        self._due = 1 if interval is None else math.ceil(watch.HEARTBEAT / interval)
+        self.tick = watch.HEARTBEAT / self._due
+        self._ticks = self._due  # the first heartbeat is due at once
         self._sent: dict[str, Forecast] | None = None if interval is None else {}
 
     @property
@@ -324,12 +329,12 @@ class _Heartbeats:
 
     def is_due(self) -> bool:
         """Count a tick without a message; return whether a heartbeat is due."""
-        self._seconds += self.tick
-        return self._seconds >= watch.HEARTBEAT
+        self._ticks += 1
+        return self._ticks >= self._due
 
     def reset(self) -> None:
         """Restart the count, because a message was sent."""
-        self._seconds = 0.0
+        self._ticks = 0
 
 
 def _done(generation: Generation) -> bool:

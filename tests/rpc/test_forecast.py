@@ -14,6 +14,7 @@ from gateway.generations.forecast import FEW
 from gateway.generations.inputs import SoulInput
 from gateway.generations.service import Submission
 from gateway.higgsfield.credentials import Credentials
+from gateway.rpc import generations
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -232,6 +233,19 @@ async def test_a_watch_of_many_sends_changed_forecasts_together(start: Start, mo
     assert newer == {second.id: 1, third.id: 2}
     (heartbeat,) = await nexts(stream, 1)
     assert dict(heartbeat.forecasts) == {}
+
+
+@pytest.mark.parametrize("interval", [None, 1, 2, 2.2, 4, 5, 6.1, 7.6, 8, 10, 14, 14.9, 15, 20, 3600])
+def test_a_silent_watch_sends_a_heartbeat_in_time_whatever_its_interval_is(interval: float | None) -> None:
+    heartbeats = generations._Heartbeats(interval)
+    assert heartbeats.is_due()  # the first one at once
+    for _ in range(2):
+        heartbeats.reset()
+        ticks = 1
+        while not heartbeats.is_due():
+            ticks += 1
+        assert ticks * heartbeats.tick == pytest.approx(watch.HEARTBEAT)
+    assert heartbeats.tick <= (interval or watch.HEARTBEAT)
 
 
 async def test_an_interval_below_a_second_is_refused(running: Running) -> None:
