@@ -26,6 +26,7 @@ class Script:
 
     def __init__(self, time: FakeTime) -> None:
         self.channel = grpc_testing.channel([SERVICE], grpc_testing.strict_fake_time(0))
+        self._time = time
         timers = Timers(time.clock, time.sleep, lambda: 1.0)
         self.client = Client(channel=self.channel, api_key="hfg_test", timers=timers, retry=RetryPolicy())
         self.metadata: dict[str, str] = {}
@@ -47,9 +48,11 @@ class Script:
 
         return self.start(watch)
 
-    def respond(self, rpc: str, step: Any) -> Any:
+    def respond(self, rpc: str, step: Any, *, after: float = 0.0) -> Any:
+        """Respond to the next call of an RPC, when this time has passed since it arrived. Returns its request."""
         metadata, request, call = self.channel.take_unary_unary(SERVICE.methods_by_name[rpc])
         self.metadata = dict(metadata)
+        self._time.now += after
         if isinstance(step, Refusal):
             call.terminate(None, step.trailing_metadata(), step.code, step.failure.message)
         else:
@@ -165,6 +168,18 @@ def test_a_watch_after_the_final_revision_is_empty(script: Script) -> None:
     script.stream("WatchGeneration")
 
     assert result.result(5) == []
+
+
+def test_a_wait_whose_connection_is_lost_ends_at_the_timeout_of_the_caller(script: Script) -> None:
+    result = script.start(script.client.wait, "g1", timeout=3)
+    still = pb.WaitGenerationResponse(generation=generation("QUEUED", 1))
+    asked = [
+        script.respond("WaitGeneration", step, after=time) for step, time in ((LOST, 2.0), (LOST, 0.5), (still, 0))
+    ]
+
+    assert not result.result(5).done
+    # Each attempt asks for the time that is left after the previous ones and the delays of 0.2 s and 0.4 s.
+    assert [request.timeout.ToMilliseconds() for request in asked] == [3000, 800, 0]
 
 
 def test_cancel_delete_and_estimate_return_their_results(script: Script) -> None:

@@ -59,18 +59,19 @@ export class Calls {
 
   /**
    * Makes a unary call and returns the response, or throws the typed error. Retries it within the timeout, which covers
-   * all attempts.
+   * all attempts. If `init` is a function, each attempt has its own request.
    */
   async unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
-    init: MessageInitShape<I>,
+    init: MessageInitShape<I> | (() => MessageInitShape<I>),
     { signal, timeoutMs = this.options.timeoutMs, extraMs = 0, retry = true }: UnaryOptions = {},
   ): Promise<MessageShape<O>> {
-    const request = encodable(method.input, init);
+    const fixed = typeof init === "function" ? undefined : encodable(method.input, init);
     const deadline = this.options.timers.now() + timeoutMs + extraMs;
     const outage = new Outage(this, retry ? this.options.policy.repeatCallsForMs : 0, deadline);
     const { transport, headers } = this.options;
     for (;;) {
+      const request = fixed ?? encodable(method.input, typeof init === "function" ? init() : init);
       const sent = headers(); // an error of the caller's function is not one of the call
       const link = this.#link(signal);
       try {

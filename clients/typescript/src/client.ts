@@ -224,7 +224,9 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     for (;;) {
       const asked = timers.now();
       const step = Math.min(WAIT_STEP_MS, left());
-      const request = { id, timeout: duration(step) };
+      // A retry asks for the rest of the step, so that the outage does not prolong it.
+      const rest = this.#calls.left(step);
+      const request = () => ({ id, timeout: duration(rest()) });
       const response = await this.#calls.unary(RPC.waitGeneration, request, { signal, extraMs: step });
       const generation = response.generation!;
       if (generation.done || left() <= 0) return generation;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { DeadlineExceeded, type GatewayClient, GatewayUnavailable, type Generation, NotFound } from "@hfgateway/client";
 import {
@@ -219,6 +220,24 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(timers.slept, [200]);
       assert.equal((await client.wait("g", { timeoutMs: 70_000 })).done, false);
       assert.deepEqual(steps.slice(4), [50, 20]);
+    });
+
+    test("a wait whose connection is lost ends at the timeout of the caller", async (t) => {
+      const steps: number[] = [];
+      const { client, timers } = await serve(t, transport, {
+        generations: {
+          waitGeneration: ({ timeout }) => {
+            steps.push(durationMs(timeout!));
+            if (steps.length === 3) return { generation: generation({ done: false }) };
+            timers.pass(steps.length === 1 ? 2000 : 500);
+            throw draining();
+          },
+        },
+      });
+      assert.equal((await client.wait("g", { timeoutMs: 3000 })).done, false);
+      // Each attempt asks for the time that is left after the previous ones and the delays between them.
+      assert.deepEqual(timers.slept, [200, 400]);
+      assert.deepEqual(steps, [3000, 800, 0]);
     });
   });
 }

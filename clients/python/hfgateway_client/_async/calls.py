@@ -70,11 +70,17 @@ class Calls(Attempts):
         return Deadline(self.timers.clock, timeout)
 
     async def unary(
-        self, request: Message, *, timeout: float | None = None, extra: float = 0.0, retry: bool = True
+        self,
+        request: Message | Callable[[], Message],
+        *,
+        timeout: float | None = None,
+        extra: float = 0.0,
+        retry: bool = True,
     ) -> Any:
         """Make the call that takes this request, and return its response. The timeout in seconds includes all retries.
 
-        ``extra`` is added to the timeout: the time for which the request asks the gateway to wait.
+        ``request`` can be a function that returns the request of the next attempt. ``extra`` is added to the timeout:
+        the time for which the request asks the gateway to wait.
 
         Raises:
             GatewayError: The call failed.
@@ -82,9 +88,10 @@ class Calls(Attempts):
         deadline = self.deadline((self.timeout if timeout is None else timeout) + extra)
         outage = Outage(self, self.policy.repeat_calls_for if retry else 0.0, deadline)
         while True:
+            sent = request if isinstance(request, Message) else request()
             try:
                 with self.attempt():
-                    return await self.start(request, deadline.left(), rpc=name_of(request))
+                    return await self.start(sent, deadline.left(), rpc=name_of(sent))
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):
                     raise

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_pb2 import Generation
 from hfgateway_client._async.calls import Calls
 from hfgateway_client.cursor import WatchCursor
+from hfgateway_client.deadline import Deadline
 from hfgateway_client.events import WatchEvent
 from hfgateway_client.requests import duration, generation_filter
 
 # The longest wait of one call, in seconds: shorter than the usual timeouts of proxies, and long enough to cost little.
 _WAIT_STEP = 50.0
+
+
+def _wait_request(generation_id: str, ends: Deadline) -> pb.WaitGenerationRequest:
+    return pb.WaitGenerationRequest(id=generation_id, timeout=duration(ends.left()))
 
 
 class WatchMethods:
@@ -34,7 +40,9 @@ class WatchMethods:
         while True:
             started, left = timers.clock(), deadline.left()
             step = _WAIT_STEP if left is None else min(_WAIT_STEP, left)
-            request = pb.WaitGenerationRequest(id=generation_id, timeout=duration(step))
+            # A retry asks for the rest of the step, so that the outage does not prolong it.
+            ends = self._calls.deadline(step)
+            request = partial(_wait_request, generation_id, ends)
             generation: Generation = (await self._calls.unary(request, extra=step)).generation
             if generation.done or deadline.passed():
                 return generation
