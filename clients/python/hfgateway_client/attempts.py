@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 
@@ -21,6 +22,20 @@ _MISTAKES = re.compile(
     "Domain name not found|Name or service not known"
     "|CERTIFICATE_VERIFY_FAILED|Hostname Verification|WRONG_VERSION_NUMBER"
 )
+
+
+def received(response: Any) -> Any:
+    """Return the response of a call that has one. Call it in the block of `Attempts.attempt`.
+
+    Raises:
+        grpc.RpcError: The call ended with OK and without a response, for which gRPC returns None. The gateway ends no
+            call like this, so that the call counts as cut off by a proxy.
+    """
+    if response is None:
+        none = grpc.aio.Metadata()
+        text = "the call ended with OK, but without a response"
+        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, none, none, text)
+    return response
 
 
 class Attempts:

@@ -2,17 +2,20 @@
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from clients.python.tests.conftest import FakeTime
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, make_certificate, refusal
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway_client import AsyncClient, Client, TlsConfig, errors
+from hfgateway_client._async.timers import Timers as AsyncTimers
+from hfgateway_client._sync.timers import Timers
 from hfgateway_client.channel import channel_options
 
 FOUND = pb.GetGenerationResponse(generation=generation("QUEUED", 1))
@@ -189,3 +192,56 @@ async def test_interceptors_see_the_calls_of_both_clients(gateway: ScriptedGatew
     with Client(gateway.address, interceptors=[Synchronous()]) as synchronous:
         await asyncio.to_thread(synchronous.get, "g1")
     assert seen == ["/hfgateway.v1.GenerationService/GetGeneration"] * 2
+
+
+@pytest.fixture
+async def empty() -> AsyncIterator[tuple[str, list[str]]]:
+    """The address of a server that ends each call with OK and without a message, and the RPCs that it has received."""
+    received: list[str] = []
+
+    async def nothing(_requests: object, _context: object) -> AsyncIterator[bytes]:
+        for message in ():
+            yield message
+
+    class Empty(grpc.GenericRpcHandler):
+        def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            received.append(details.method.rpartition("/")[2])
+            return grpc.stream_stream_rpc_method_handler(nothing)
+
+    server = grpc.aio.server(options=(("grpc.so_reuseport", 0),))
+    server.add_generic_rpc_handlers((Empty(),))
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield f"127.0.0.1:{port}", received
+    await server.stop(None)
+
+
+async def test_a_call_that_ends_without_its_response_is_repeated_as_one_that_was_cut_off(
+    empty: tuple[str, list[str]], time: FakeTime
+) -> None:
+    """A broken proxy ends calls with OK and without a message."""
+    address, received = empty
+    async with AsyncClient(address, timers=AsyncTimers(time.clock, time.async_sleep)) as client:
+        for call, rpc in (
+            (client.get("g1"), "GetGeneration"),
+            (anext(client.list()), "ListGenerations"),
+            (client.upload(b"a picture", "image/png"), "UploadMedia"),
+        ):
+            with pytest.raises(errors.Unavailable, match="without a response") as caught:
+                await call
+            assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.INTERNAL, "")
+            assert received[-2:] == [rpc, rpc]
+
+    def synchronously() -> None:
+        with Client(address, timers=Timers(time.clock, time.sleep)) as client:
+            calls: tuple[tuple[Callable[[], object], str], ...] = (
+                (lambda: client.get("g1"), "GetGeneration"),
+                (lambda: next(client.list()), "ListGenerations"),
+                (lambda: client.upload(b"a picture", "image/png"), "UploadMedia"),
+            )
+            for call, rpc in calls:
+                with pytest.raises(errors.Unavailable, match="without a response"):
+                    call()
+                assert received[-2:] == [rpc, rpc]
+
+    await asyncio.to_thread(synchronously)

@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from hfgateway_client._async.timers import Timers
-from hfgateway_client.attempts import Attempts
+from hfgateway_client.attempts import Attempts, received
 from hfgateway_client.deadline import Deadline
 from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError
 from hfgateway_client.retry import OnRetry, RetryPolicy, may_repeat, report
@@ -91,7 +91,7 @@ class Calls(Attempts):
             sent = request if isinstance(request, Message) else request()
             try:
                 with self.attempt():
-                    return await self.start(sent, deadline.left(), rpc=name_of(sent))
+                    return received(await self.start(sent, deadline.left(), rpc=name_of(sent)))
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):
                     raise

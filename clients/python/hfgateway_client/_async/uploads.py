@@ -7,6 +7,7 @@ from typing import Any
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 from hfgateway.v1.upload_service_pb2 import CreateUploadRequest, CreateUploadResponse, UploadMediaResponse
 from hfgateway_client._async.calls import Calls, Outage
+from hfgateway_client.attempts import received
 from hfgateway_client.errors import GatewayError
 from hfgateway_client.inputs import AnyInput, LocalInput
 from hfgateway_client.responses import result_of
@@ -110,7 +111,7 @@ class UploadMethods:
             try:
                 with self._calls.attempt():
                     call = self._calls.start(aiter(parts), timeout, rpc="UploadMedia")
-                    result = await result_of(call)
+                    result = received(await result_of(call))
             except GatewayError:
                 if parts.failure is None:
                     raise

@@ -13,7 +13,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from hfgateway_client._sync.timers import Timers
-from hfgateway_client.attempts import Attempts
+from hfgateway_client.attempts import Attempts, received
 from hfgateway_client.deadline import Deadline
 from hfgateway_client.errors import ClientClosed, DeadlineExceeded, GatewayError
 from hfgateway_client.retry import OnRetry, RetryPolicy, may_repeat, report
@@ -92,7 +92,7 @@ class Calls(Attempts):
             sent = request if isinstance(request, Message) else request()
             try:
                 with self.attempt():
-                    return self.start(sent, deadline.left(), rpc=name_of(sent))
+                    return received(self.start(sent, deadline.left(), rpc=name_of(sent)))
             except GatewayError as error:
                 if not outage.wait_to_retry(error):
                     raise

@@ -8,6 +8,7 @@ from typing import Any
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 from hfgateway.v1.upload_service_pb2 import CreateUploadRequest, CreateUploadResponse, UploadMediaResponse
 from hfgateway_client._sync.calls import Calls, Outage
+from hfgateway_client.attempts import received
 from hfgateway_client.errors import GatewayError
 from hfgateway_client.inputs import AnyInput, LocalInput
 from hfgateway_client.uploads import Media, UploadParts, UploadSource, media
@@ -110,7 +111,7 @@ class UploadMethods:
             try:
                 with self._calls.attempt():
                     call = self._calls.start(iter(parts), timeout, rpc="UploadMedia")
-                    result = call
+                    result = received(call)
             except GatewayError:
                 if parts.failure is None:
                     raise
