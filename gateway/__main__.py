@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 import click
 
 from gateway.cli import cli
-from gateway.cli.exits import INTERRUPTED
+from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST
+from gateway.cli.output import OutputLostError, echo, flush
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
 # variable when it is imported, which is later. To see the lines, set it to ERROR or INFO.
@@ -19,6 +21,11 @@ def main() -> None:
     """Run a command and exit with its code; Ctrl-C exits with 130, as in a shell."""
     try:
         code = cli.main(prog_name="hfgateway", standalone_mode=False)
+        flush()
+    except OutputLostError as lost:
+        if not lost.closed:  # a reader that has left wants no more, as `head`
+            echo(f"hfgateway: {lost}", err=True)
+        code = OUTPUT_LOST
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -26,8 +33,8 @@ def main() -> None:
         code = INTERRUPTED
     if code == INTERRUPTED:
         # Skip the interpreter's clean-up: it could wait for gRPC work that Ctrl-C has interrupted.
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with suppress(OutputLostError):
+            flush()
         os._exit(code)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli import exits
+from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.output import echo, echo_lines
 from gateway.cli.progress import print_json
@@ -44,7 +46,7 @@ def ask(
 
     Exit codes: 0 answered; 1 failed, or the agent asks a question without a terminal to answer it; 2 usage; 3 refused;
     4 the gateway does not answer; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8
-    Higgsfield does not answer; 130 Ctrl-C (the turn continues).
+    Higgsfield does not answer; 9 standard output cannot be written; 130 Ctrl-C (the turn continues).
     """
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     turn = talk.say(text, key)
@@ -85,26 +87,14 @@ class _Talk:
         from hfgateway_client import new_idempotency_key
 
         key = new_idempotency_key() if key is None else key
-        shown, reached = _Shown(), False
-        try:
-            with self._connection.client() as client:
-                reach(client)
-                reached = True
-                if not self.session_id:
-                    self.session_id = client.agents.create_session().id
-                    echo(f"session {self.session_id}", err=True)
-                return self._turn(client, text, key, print_json if self._as_json else shown)
-        except KeyboardInterrupt:
-            echo(err=True)
-            if reached:
-                echo(f"The turn continues. {self._advice(text, key)}", err=True)
-            raise click.exceptions.Exit(exits.INTERRUPTED) from None
-        except click.exceptions.Exit as end:
-            if reached and self.session_id and end.exit_code in exits.UNKNOWN_OUTCOMES:
-                echo(f"The message may have been sent. {self._advice(text, key)}", err=True)
-            raise
-        finally:
-            shown.end()
+        shown, advice = _Shown(), Advice()
+        with advice.given(), closing(shown), self._connection.client() as client:
+            reach(client)
+            if not self.session_id:
+                self.session_id = client.agents.create_session().id
+                echo(f"session {self.session_id}", err=True)
+            advice.replace(f"The turn continues if the message was sent. {self._advice(text, key)}")
+            return self._turn(client, text, key, print_json if self._as_json else shown)
 
     def command(self, *arguments: str) -> str:
         """Return the command that continues this session."""
@@ -152,13 +142,13 @@ class _Shown:
             if line.strip():
                 echo(line, err=True, dim=True)
         if self._column not in {"", change.id}:
-            self.end()
+            self.close()
         if added := _added(text, change.text):
             rewritten = text and not change.text.startswith(text)
             echo_lines(f"\n{added}" if rewritten else added, nl=False)
             self._column = change.id
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the current line."""
         if self._column:
             echo()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli import exits
+from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import json_option, print_json, timeout_option
@@ -53,40 +54,31 @@ def create(
     """Train a character NAME from images, and print its id. Files are uploaded first.
 
     Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 the gateway does not answer;
-    5 unknown whether it was created; 6 still training after --timeout; 8 Higgsfield does not answer; 130 Ctrl-C
-    (training continues).
+    5 unknown whether it was created; 6 still training after --timeout; 8 Higgsfield does not answer; 9 standard output
+    cannot be written; 130 Ctrl-C (training continues).
     """
     from hfgateway_client import new_idempotency_key
 
     key = new_idempotency_key() if key is None else key
-    advice = ""
-    try:
-        with connection.client() as client:
-            # All images are checked before the first upload, so that no unused file is uploaded.
-            types = [_content_type(image) for image in images]
-            reach(client)
-            urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
-            again = ["hfgateway", "characters", "create", name, *urls, *(["--version", version] if version else [])]
-            advice = (
-                "The character may have been created. To find out without being charged twice: "
-                f"{shlex.join([*again, '--key', key])}"
-            )
-            made = client.create_character(name, urls, version=version, idempotency_key=key)  # type: ignore[arg-type]  # a choice
-            if made.replayed:
-                echo("The key was used before: nothing new was started.", err=True)
-            advice = _watch_advice(made.id)
-            if not wait:
-                _print(made.character, as_json=as_json)
-                return exits.COMPLETED
-            return _follow(client, made.id, timeout, as_json=as_json)
-    except KeyboardInterrupt:
-        echo(err=True)
-        echo(advice, err=True)
-        raise click.exceptions.Exit(exits.INTERRUPTED) from None
-    except click.exceptions.Exit as end:
-        if advice and end.exit_code in exits.UNKNOWN_OUTCOMES:
-            echo(advice, err=True)
-        raise
+    advice = Advice()
+    with advice.given(), connection.client() as client:
+        # All images are checked before the first upload, so that no unused file is uploaded.
+        types = [_content_type(image) for image in images]
+        reach(client)
+        urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
+        again = ["hfgateway", "characters", "create", name, *urls, *(["--version", version] if version else [])]
+        advice.replace(
+            "The character may have been created. To find out without being charged twice: "
+            f"{shlex.join([*again, '--key', key])}"
+        )
+        made = client.create_character(name, urls, version=version, idempotency_key=key)  # type: ignore[arg-type]  # a choice
+        _advise(advice, made.character, key)
+        if made.replayed:
+            echo("The key was used before: nothing new was started.", err=True)
+        if not wait:
+            _print(made.character, as_json=as_json)
+            return exits.COMPLETED
+        return _follow(client, made.id, timeout, advice=advice, key=key, as_json=as_json)
 
 
 @characters.command()
@@ -96,14 +88,10 @@ def create(
 @client_options
 def watch(*, connection: Connection, character_id: str, timeout: float | None, as_json: bool) -> int:
     """Follow the training of the character ID until it ends, and print its id. The exit codes are those of `create`."""
-    try:
-        with connection.client() as client:
-            client.get_character(character_id)  # fails at once if no gateway answers
-            return _follow(client, character_id, timeout, as_json=as_json)
-    except KeyboardInterrupt:
-        echo(err=True)
-        echo(_watch_advice(character_id), err=True)
-        raise click.exceptions.Exit(exits.INTERRUPTED) from None
+    advice = Advice()
+    with advice.given(), connection.client() as client:
+        _advise(advice, client.get_character(character_id))  # fails at once if no gateway answers
+        return _follow(client, character_id, timeout, advice=advice, as_json=as_json)
 
 
 @characters.command()
@@ -145,7 +133,9 @@ def delete(*, connection: Connection, character_ids: Iterable[str]) -> None:
             client.delete_character(character_id)
 
 
-def _follow(client: Client, character_id: str, timeout: float | None, *, as_json: bool) -> int:
+def _follow(
+    client: Client, character_id: str, timeout: float | None, *, advice: Advice, key: str = "", as_json: bool
+) -> int:
     from hfgateway_client import character_state_name
     from hfgateway_client.errors import DeadlineExceeded
 
@@ -153,6 +143,7 @@ def _follow(client: Client, character_id: str, timeout: float | None, *, as_json
     try:
         with closing(client.watch_character(character_id, timeout=timeout)) as changes:
             for character in changes:
+                _advise(advice, character, key)
                 if as_json:
                     print_json(character)
                 else:
@@ -161,7 +152,7 @@ def _follow(client: Client, character_id: str, timeout: float | None, *, as_json
         if timeout is None:
             raise
         echo(f"Still training after {timeout:g} s (exit code {exits.STILL_RUNNING}).", err=True)
-        echo(_watch_advice(character_id), err=True)
+        advice.show()
     if character is None or not character.done:
         return exits.STILL_RUNNING
     if character_state_name(character) != "COMPLETED":
@@ -196,7 +187,7 @@ def _print(character: SoulCharacter, *, as_json: bool) -> None:
     if as_json:
         print_json(character)
         return
-    echo(_watch_advice(character.id), err=True)
+    echo(_watch_advice(character), err=True)
     echo(character.id)
 
 
@@ -207,5 +198,16 @@ def _row(character: SoulCharacter) -> tuple[str, ...]:
     return character.id, character_state_name(character), version, created(character), plain(character.name)
 
 
-def _watch_advice(character_id: str) -> str:
-    return f"The training continues. Watch it with: hfgateway characters watch {character_id}"
+def _advise(advice: Advice, character: SoulCharacter, key: str = "") -> None:
+    """Set the advice for a character in this state."""
+    from hfgateway_client import character_state_name
+
+    failed = character.done and character_state_name(character) != "COMPLETED"
+    code = exits.ENDED_OTHERWISE if failed else exits.COMPLETED
+    advice.replace(*key_advice(key), _watch_advice(character), code=code)
+
+
+def _watch_advice(character: SoulCharacter) -> str:
+    if character.done:
+        return f"The training has ended. Show it with: hfgateway characters watch {character.id}"
+    return f"The training continues. Watch it with: hfgateway characters watch {character.id}"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli import exits
+from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, client_options, reach
 from gateway.cli.inputs import input_options, label_option
-from gateway.cli.outcome import conclude, follow, follow_options, warn, watch_advice
+from gateway.cli.outcome import advise, conclude, follow, follow_options, warn
 from gateway.cli.output import echo
 from gateway.cli.save import check_folder
 from gateway.cli.upload import upload_first
@@ -43,7 +43,7 @@ def generate(
 
     Exit codes: 0 completed; 1 ended otherwise; 2 usage; 3 refused; 4 the gateway does not answer; 5 unknown whether it
     was generated; 6 still running after --timeout; 7 completed, but an output is not saved; 8 Higgsfield does not
-    answer; 130 Ctrl-C (which cancels nothing).
+    answer; 9 standard output cannot be written; 130 Ctrl-C (which cancels nothing).
     """
     from gateway.cli.catalog import confirm_unlisted, like
     from gateway.cli.progress import showing
@@ -52,12 +52,12 @@ def generate(
 
     check_folder(save)
     key = new_idempotency_key() if key is None else key
-    advice, hint = "Nothing was submitted.", ""
+    advice, hint = Advice("Nothing was submitted."), ""
     again = (
         "The generation may have been submitted. To find out without being charged twice, repeat this command with "
         f"--key {key}"
     )
-    try:
+    with advice.given():
         with connection.client() as client:
             reach(client)
             message = upload_first(client, input)
@@ -66,27 +66,19 @@ def generate(
             if message.WhichOneof("kind") == "model":
                 confirm_unlisted(client, message.model.model_id)
             # From here on, the command must say how to continue, however it ends.
-            advice = again
+            advice.replace(again)
             with showing(as_json=as_json) as show:
                 submission = client.submit(
                     message, idempotency_key=key, labels=labels, callback_url=callback_url, wait_for="stored"
                 )
-                advice = watch_advice(submission.id)
+                advise(advice, submission.generation, key)
                 warn(submission.warnings)
-                generation = follow(client, submission.generation, show, timeout)
+                generation = follow(client, submission.generation, show, timeout, advice=advice, key=key)
             if generation.failure.reason == ErrorReason.ERROR_REASON_MODEL_UNKNOWN:
                 hint = like(client, generation.model_id)
             if submission.replayed:
                 echo("The key was used before: nothing new was started.", err=True)
-    except KeyboardInterrupt:
-        echo(err=True)
-        echo(advice, err=True)
-        raise click.exceptions.Exit(exits.INTERRUPTED) from None
-    except click.exceptions.Exit as end:
-        if end.exit_code in exits.UNKNOWN_OUTCOMES:
-            echo(advice, err=True)
-        raise
-    code = conclude(generation, connection=connection, save=save, as_json=as_json)
+        code = conclude(generation, connection=connection, save=save, as_json=as_json)
     if hint:
         echo(hint, err=True)
     return code

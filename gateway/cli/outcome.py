@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli import exits
+from gateway.cli.advice import Advice, key_advice
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import timeout_option
 from gateway.cli.save import save_outputs
@@ -32,11 +33,20 @@ def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def follow(client: Client, generation: Generation, show: Show, timeout: float | None) -> Generation:
-    """Show every change until the generation ends or the timeout expires. Returns its last known state."""
+def follow(
+    client: Client, generation: Generation, show: Show, timeout: float | None, *, advice: Advice, key: str = ""
+) -> Generation:
+    """Show every change until the generation ends or the timeout expires. Returns its last known state.
+
+    `advice` gets how to continue after each change. `key` is the idempotency key, if the generation does not have it.
+    """
     from hfgateway_client.errors import DeadlineExceeded
 
-    show(generation)
+    def seen(generation: Generation) -> None:
+        advise(advice, generation, key)
+        show(generation)
+
+    seen(generation)
     if generation.done:
         return generation
     # A new forecast belongs to a revision that was yielded, so a picture begins with the present one.
@@ -44,14 +54,12 @@ def follow(client: Client, generation: Generation, show: Show, timeout: float | 
     try:
         for change in client.watch(generation.id, revision, forecast_interval=show.forecast_interval, timeout=timeout):
             generation = change
-            show(generation)
+            seen(generation)
     except DeadlineExceeded:
         if timeout is None:
             raise
         echo(f"Still running after {timeout:g} s (exit code {exits.of_generation(generation)}).", err=True)
-        if key := generation.idempotency_key:
-            echo(f"Idempotency key: {key} (with another key it would be charged again)", err=True)
-        echo(watch_advice(generation.id), err=True)
+        advice.show()
     return generation
 
 
@@ -75,9 +83,14 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
     return exits.NOT_SAVED if save is not None and completed and None in paths else exits.of_generation(generation)
 
 
-def watch_advice(generation_id: str) -> str:
-    """Return how to continue if the command ends before the generation."""
-    return f"The generation continues. Watch it with: hfgateway watch {generation_id}"
+def advise(advice: Advice, generation: Generation, key: str = "") -> None:
+    """Set the advice for a generation in this state."""
+    if generation.done:
+        line = f"The generation has ended. Show it with: hfgateway watch {generation.id}"
+    else:
+        line = f"The generation continues. Watch it with: hfgateway watch {generation.id}"
+    code = exits.of_generation(generation) if generation.done else exits.COMPLETED
+    advice.replace(*key_advice(generation.idempotency_key or key), line, code=code)
 
 
 def warn(warnings: Iterable[FieldViolation]) -> None:

@@ -1,11 +1,30 @@
-"""Prints text. Control characters are escaped, because text from other servers may contain anything."""
+"""Prints text. Control characters are escaped, because text from other servers may contain anything.
+
+If standard output cannot be written, `OutputLostError` is raised. Standard error has only progress and advice: if it
+cannot be written, the command goes on.
+"""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 import click
+
+
+class OutputLostError(Exception):
+    """Standard output cannot be written: its reader has closed the pipe, or a disk is full.
+
+    It is no OSError, because click ends a command with exit code 1 after a closed pipe.
+    """
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(f"the output cannot be written: {cause.strerror or cause}")
+        self.closed = isinstance(cause, BrokenPipeError)
 
 
 def plain(text: str) -> str:
@@ -16,17 +35,17 @@ def plain(text: str) -> str:
 def echo(text: str = "", *, err: bool = False, nl: bool = True, dim: bool = False) -> None:
     """Print one line. Line breaks in it are escaped, so that a value cannot look like another line."""
     shown = plain(text)
-    click.echo(click.style(shown, dim=True) if dim else shown, err=err, nl=nl)
+    _print(click.style(shown, dim=True) if dim else shown, err=err, nl=nl)
 
 
 def echo_cells(cells: tuple[str, ...] | list[str]) -> None:
     """Print one line of columns, separated by tabs."""
-    click.echo("\t".join(map(plain, cells)))
+    _print("\t".join(map(plain, cells)))
 
 
 def echo_lines(text: str, *, nl: bool = True) -> None:
     """Print a text of several lines."""
-    click.echo("\n".join(map(plain, text.split("\n"))), nl=nl)
+    _print("\n".join(map(plain, text.split("\n"))), nl=nl)
 
 
 def time_text(seconds: float) -> str:
@@ -38,6 +57,37 @@ def fail(message: object, code: int) -> NoReturn:
     """End the command with an error and this exit code."""
     echo(f"hfgateway: {message}", err=True)
     raise click.exceptions.Exit(code) from None
+
+
+def flush() -> None:
+    """Write what `print` has left in the buffers. Raises OutputLostError."""
+    for stream, err in ((sys.stdout, False), (sys.stderr, True)):
+        if stream is not None:  # it is None if the process was started without it
+            with _writing(err=err):
+                stream.flush()
+
+
+def _print(text: str, *, err: bool = False, nl: bool = True) -> None:
+    with _writing(err=err):
+        click.echo(text, err=err, nl=nl)
+
+
+@contextmanager
+def _writing(*, err: bool) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        _discard(sys.stderr if err else sys.stdout)
+        if not err:
+            raise OutputLostError(error) from None
+
+
+def _discard(stream: TextIO) -> None:
+    """Let a stream lead nowhere. Otherwise the interpreter would fail at its end, when it flushes the stream again."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
 
 
 def _escaped(character: str) -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import click
 
-from gateway.cli import exits
+from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, client_options
-from gateway.cli.outcome import conclude, follow, follow_options, watch_advice
-from gateway.cli.output import echo
+from gateway.cli.outcome import conclude, follow, follow_options
 from gateway.cli.save import check_folder
 
 
@@ -27,12 +26,9 @@ def watch(
     from gateway.cli.progress import showing
 
     check_folder(save)
-    try:
+    advice = Advice()
+    with advice.given():
         with connection.client() as client, showing(as_json=as_json) as show:
             # A get fails at once if no gateway answers; a watch would wait for it.
-            generation = follow(client, client.get(generation_id), show, timeout)
-    except KeyboardInterrupt:
-        echo(err=True)
-        echo(watch_advice(generation_id), err=True)
-        raise click.exceptions.Exit(exits.INTERRUPTED) from None
-    return conclude(generation, connection=connection, save=save, as_json=as_json)
+            generation = follow(client, client.get(generation_id), show, timeout, advice=advice)
+        return conclude(generation, connection=connection, save=save, as_json=as_json)

@@ -43,11 +43,13 @@ class Command:
 
 
 async def finish(process: asyncio.subprocess.Process | forked.ForkedProcess) -> Finished:
+    """Wait for the end. An output that leads elsewhere counts as empty."""
     try:
         out, err = await asyncio.wait_for(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()
+    out, err = out or b"", err or b""
     sys.stderr.write(err.decode())  # pytest shows it if a test fails
     return Finished(process.returncode, out.decode(), err.decode())
 

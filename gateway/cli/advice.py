@@ -1,0 +1,55 @@
+"""Says how to continue when a command ends before what it has started, or when its output is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from gateway.cli import exits
+from gateway.cli.output import OutputLostError, echo
+
+
+class Advice:
+    """The lines that say how to continue. A command replaces them as it goes on."""
+
+    def __init__(self, *lines: str) -> None:
+        self._lines = lines
+        self._code = exits.OUTPUT_LOST
+
+    def replace(self, *lines: str, code: int = exits.COMPLETED) -> None:
+        """Set the lines. `code` is the exit code of what the command has started, if it has ended.
+
+        A failure keeps its exit code when the output is lost. Otherwise the code says that the output is missing.
+        """
+        self._lines = lines
+        self._code = code or exits.OUTPUT_LOST
+
+    def show(self) -> None:
+        """Print the lines to standard error."""
+        for line in self._lines:
+            echo(line, err=True)
+
+    @contextmanager
+    def given(self) -> Iterator[None]:
+        """Print the lines if the block is interrupted, loses its output, or ends with an unknown outcome."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            echo(err=True)
+            self.show()
+            raise click.exceptions.Exit(exits.INTERRUPTED) from None
+        except OutputLostError as lost:
+            echo(f"error: {lost}", err=True)
+            self.show()
+            raise click.exceptions.Exit(self._code) from None
+        except click.exceptions.Exit as end:
+            if end.exit_code in exits.UNKNOWN_OUTCOMES:
+                self.show()
+            raise
+
+
+def key_advice(key: str) -> tuple[str, ...]:
+    """Return the line that names an idempotency key; none without a key."""
+    return (f"Idempotency key: {key} (with another key it would be charged again)",) if key else ()
