@@ -114,7 +114,7 @@ def new_key() -> int:
     import base64
     import secrets
 
-    print(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+    echo(base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
     return 0
 
 

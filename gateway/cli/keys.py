@@ -71,7 +71,7 @@ def create(
     else:
         wanted = [Scope(name) for name in scopes]
         _, secret = _on_store(settings, lambda access: access.create_key(tenant, name, wanted, expires))
-    print(secret)
+    echo(secret)
     return 0
 
 
@@ -92,7 +92,7 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
     else:
         key, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
         expires = key.expire_time
-    print(secret)
+    echo(secret)
     if expires:
         echo(f"the new key expires at {time_text(expires)}, as {key_id} would have", err=True)
     return 0

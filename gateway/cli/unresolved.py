@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo_cells
+from gateway.cli.output import echo, echo_cells
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -45,7 +45,7 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
     request = pb.ResolveCharacterRequest(tenant=tenant, idempotency_key=key)
     _set_outcome(request, "character", as_character, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveCharacter, request)
-    print("resolved")
+    echo("resolved")
     return 0
 
 
@@ -60,7 +60,7 @@ def message(operator: Operator, tenant: str, key: str, as_message: str | None, n
     request = pb.ResolveMessageRequest(tenant=tenant, idempotency_key=key)
     _set_outcome(request, "message", as_message, not_taken=not_taken)
     operator.ask(lambda admin: admin.ResolveMessage, request)
-    print("resolved")
+    echo("resolved")
     return 0
 
 
