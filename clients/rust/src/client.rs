@@ -97,6 +97,7 @@ impl Client {
         mut seen: impl FnMut(&Generation),
     ) -> Result<Generation, Error> {
         let mut submit = submit.into().wait_for(WaitFor::Stored);
+        submit.request.wait_timeout = None; // it would be added to the timeout
         let timeout = submit.timeout;
         let interval = submit.forecast_interval.unwrap_or(FORECAST_INTERVAL);
         let forecast_interval = (!interval.is_zero()).then(|| duration(interval));

@@ -47,7 +47,7 @@ impl Submit {
 
     /// Limits how long `submit` waits for that, up to 1 hour, in addition to the timeout. Default: 10 s.
     ///
-    /// At the end of the wait, the generation is returned as it is.
+    /// At the end of the wait, the generation is returned as it is. `generate` ignores it.
     pub fn wait_timeout(mut self, time: Duration) -> Self {
         self.request.wait_timeout = Some(duration(time));
         self

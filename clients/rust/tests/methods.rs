@@ -191,6 +191,20 @@ async fn generate_submits_once_and_reports_every_change() {
 }
 
 #[tokio::test]
+async fn generate_ignores_the_wait_timeout() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.answers(at(GenerationState::Completed, 2));
+    let submit = Submit::new(soul("a fox")).timeout(Duration::from_secs(20)).wait_timeout(Duration::from_secs(600));
+    client.generate(submit, |_| {}).await.unwrap();
+    let seen = gateway.seen();
+    let [Seen::Submit(request)] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!(request.wait_timeout, None);
+    let remaining = gateway.state.headers.lock().unwrap()["grpc-timeout"].clone();
+    assert_eq!(remaining, "20000000u");
+}
+
+#[tokio::test]
 async fn generate_times_out_and_its_error_has_the_key() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
