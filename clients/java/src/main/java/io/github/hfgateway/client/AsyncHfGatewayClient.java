@@ -14,9 +14,9 @@ import java.util.function.Function;
  * The asynchronous client of a gateway. It is thread-safe, and any number of calls and watches share its few threads.
  *
  * <p>Every future fails with the {@link GatewayException} itself, which dependent stages get as the cause of a {@link
- * java.util.concurrent.CompletionException}. Canceling a future ends its calls, as do the end of the gRPC Context in
- * which it was made and {@link #close}; none of these cancels the generation, use {@link #cancel}. Dependent stages and
- * consumers run on the client's threads.
+ * java.util.concurrent.CompletionException}. Canceling a future ends its calls, as do {@code orTimeout}, the end of the
+ * gRPC Context in which it was made and {@link #close}; none of these cancels the generation, use {@link #cancel}.
+ * Dependent stages and consumers run on the client's threads.
  */
 public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCloseable {
   /**
@@ -216,9 +216,9 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     Operation<UploadMediaResponse> uploading = new Operation<>("");
     Runnable work = () -> {
       try {
-        uploading.complete(upload.send(calls.connection()));
+        uploading.settle(upload.send(calls.connection()), null);
       } catch (IOException | RuntimeException error) {
-        uploading.completeExceptionally(error);
+        uploading.settle(null, error);
       }
     };
     Thread thread = new Thread(Context.current().wrap(work), "hfgateway-upload");

@@ -5,7 +5,7 @@ import java.util.concurrent.CompletionException;
 import java.util.function.Function;
 import java.util.function.Supplier;
 
-/** The future of a call, or of several steps. Canceling it ends the step that is under way. */
+/** The future of a call, or of several steps. If its owner cancels or completes it, the step that is under way ends. */
 final class Operation<T> extends CompletableFuture<T> {
   final String idempotencyKey;
   private volatile Runnable stop = () -> {};
@@ -13,6 +13,7 @@ final class Operation<T> extends CompletableFuture<T> {
   /** Creates an operation whose errors get the idempotency key; "" is none. */
   Operation(String idempotencyKey) {
     this.idempotencyKey = idempotencyKey;
+    whenComplete((result, error) -> stop.run()); // also after orTimeout
   }
 
   /** Returns the future of steps, whose errors get the idempotency key. */
@@ -32,16 +33,17 @@ final class Operation<T> extends CompletableFuture<T> {
     return step;
   }
 
-  /** Sets how to end what is under way, and ends it if the operation was canceled. */
+  /** Sets how to end what is under way, and ends it if the operation has ended. */
   void stopWith(Runnable ending) {
     stop = ending;
-    if (isCancelled()) {
+    if (isDone()) {
       ending.run();
     }
   }
 
-  /** Ends with a result or an error. */
+  /** Ends with a result or an error of the last step. */
   void settle(T result, Throwable error) {
+    stop = () -> {}; // nothing is under way
     if (error == null) {
       complete(result);
       return;
@@ -51,15 +53,6 @@ final class Operation<T> extends CompletableFuture<T> {
       failed.setIdempotencyKey(idempotencyKey);
     }
     completeExceptionally(cause);
-  }
-
-  @Override
-  public boolean cancel(boolean mayInterrupt) {
-    boolean canceled = super.cancel(mayInterrupt);
-    if (canceled) {
-      stop.run();
-    }
-    return canceled;
   }
 
   /** Returns what a stage of a future failed with. */

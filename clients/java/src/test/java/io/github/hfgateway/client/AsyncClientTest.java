@@ -120,6 +120,29 @@ class AsyncClientTest {
   }
 
   @Test
+  void everyEndOfAFutureEndsTheCallUnderWay() throws Exception {
+    gateway.holds(changes(1)).answers(submitted()).holds(changes(2)).holds();
+    CountDownLatch watching = new CountDownLatch(1);
+    CompletableFuture<Void> watch = client.watch("g1").forEach(seen -> watching.countDown());
+    assertTrue(watching.await(30, TimeUnit.SECONDS));
+    assertThrows(CompletionException.class, watch.orTimeout(1, TimeUnit.MILLISECONDS)::join);
+    leaves("WatchGeneration");
+
+    CountDownLatch changed = new CountDownLatch(2);
+    CompletableFuture<Generation> generating = client.generate(Inputs.soul("a fox"), seen -> changed.countDown());
+    assertTrue(changed.await(30, TimeUnit.SECONDS));
+    generating.completeExceptionally(new IllegalStateException("mine"));
+    leaves("WatchGeneration");
+
+    CompletableFuture<Generation> call = client.get("g1");
+    while (gateway.requests.size() < 4) {
+      Thread.onSpinWait();
+    }
+    assertTrue(call.complete(generation(7)));
+    leaves("GetGeneration");
+  }
+
+  @Test
   void errorsOfStepsHaveTheKey() {
     gateway.answers(submitted()).fails(Status.UNAUTHENTICATED.asRuntimeException());
     CompletionException failed =
