@@ -33,7 +33,7 @@ type calls struct {
 func (c *calls) Invoke(ctx context.Context, method string, request, response any, options ...grpc.CallOption) error {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout+responseDelay(request))
+		ctx, cancel = context.WithTimeout(ctx, c.timeout+min(responseDelay(request), math.MaxInt64-c.timeout))
 		defer cancel()
 	}
 	trouble := c.outage(ctx, c.policy.RepeatCallsFor)

@@ -16,13 +16,14 @@ import (
 const waitStep = 50 * time.Second
 
 // Wait waits until the generation has ended, and returns it. At the timeout it returns the generation as it is, without
-// an error. With a timeout of 0 only the context limits the wait, and its end is an error.
+// an error: at once if the timeout is negative. With a timeout of 0 only the context limits the wait, and its end is an
+// error.
 func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*Generation, error) {
 	now := c.calls.timers.now
 	deadline := now().Add(timeout)
 	for {
 		asked, step := now(), waitStep
-		if timeout > 0 {
+		if timeout != 0 {
 			step = min(step, max(deadline.Sub(asked), 0))
 		}
 		request := &pb.WaitGenerationRequest{Id: id, Timeout: durationpb.New(step)}
@@ -30,7 +31,7 @@ func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*G
 		if err != nil {
 			return nil, err
 		}
-		if response.GetGeneration().GetDone() || (timeout > 0 && !now().Before(deadline)) {
+		if response.GetGeneration().GetDone() || (timeout != 0 && !now().Before(deadline)) {
 			return response.GetGeneration(), nil
 		}
 		if now().Sub(asked) < step/2 { // a gateway that shuts down responds early: back off

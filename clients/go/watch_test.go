@@ -3,6 +3,7 @@ package hfgateway_test
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -263,5 +264,31 @@ func TestWaitReturnsGenerationAtTimeout(t *testing.T) {
 	}
 	if text(asked) != "[50s 20s]" {
 		t.Errorf("requests for %v", asked)
+	}
+}
+
+func TestWaitWithoutTimeLeftReturnsGenerationAsItIs(t *testing.T) {
+	g := newGateway(t)
+	g.on("WaitGeneration", respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
+	client, clock := newClient(t, g.address())
+
+	left, err := client.Wait(within(t), "g1", -time.Second)
+
+	if err != nil || left.GetRevision() != 1 || len(clock.slept) > 0 {
+		t.Fatal(left, err, clock.slept)
+	}
+	if asked := requests[*pb.WaitGenerationRequest](g, "WaitGeneration")[0].GetTimeout().AsDuration(); asked != 0 {
+		t.Errorf("requests for %s", asked)
+	}
+}
+
+func TestLongestTimeoutIsNoLimit(t *testing.T) {
+	g := newGateway(t)
+	g.on("WaitGeneration", respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateCompleted, 1)}))
+	client, _ := newClient(t, g.address(), hfgateway.WithTimeout(math.MaxInt64))
+
+	// The time that the gateway waits is added to the timeout.
+	if _, err := client.Wait(within(t), "g1", math.MaxInt64); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -140,11 +140,14 @@ impl Calls {
     }
 }
 
+// The longest timeout of gRPC: 8 digits of hours. tonic panics if it is longer.
+const LONGEST: Duration = Duration::from_secs(99_999_999 * 3600);
+
 /// Returns a request with the remaining time.
 pub(crate) fn request<T>(message: T, timeout: Option<Duration>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(time) = timeout {
-        request.set_timeout(time);
+        request.set_timeout(time.min(LONGEST));
     }
     request
 }

@@ -149,6 +149,18 @@ async fn a_call_without_a_response_times_out_and_the_client_stays_usable() {
 }
 
 #[tokio::test]
+async fn a_timeout_can_be_longer_than_grpc_can_say() {
+    let gateway = Gateway::start().await;
+    for timeout in [Duration::from_secs(100_000_000 * 3600), Duration::from_millis(u64::MAX), Duration::MAX] {
+        gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::Completed, 3));
+        let client = gateway.builder().timeout(timeout).build().unwrap();
+        client.submit(Submit::new(soul("a fox")).wait_timeout(timeout)).await.unwrap();
+        assert!(client.wait("g1", timeout).await.unwrap().done);
+        client.upload("image/png", Upload::bytes("x").timeout(timeout)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_call_ended_by_the_gateway_at_the_deadline_is_not_retried() {
     let gateway = Gateway::start().await;
     let client = gateway.client(&ManualTimers::new(1.0));

@@ -67,11 +67,10 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
   private CompletableFuture<Submission> submit(SubmitGenerationRequest request, Duration timeout) {
     String key = request.getIdempotencyKey();
     // The wait is added to the timeout, which might otherwise end first.
-    Duration total = timeout.plus(Durations.of(request.getWaitTimeout()));
+    Calls waiting = calls.within(timeout).waiting(Durations.of(request.getWaitTimeout()));
     Function<SubmitGenerationResponse, Submission> made = response ->
         new Submission(response.getGeneration(), key, response.getReplayed(), response.getWarningsList());
-    return Operation.of(key, submitting -> submitting.step(() ->
-        calls.within(total).unary(request, made)));
+    return Operation.of(key, submitting -> submitting.step(() -> waiting.unary(request, made)));
   }
 
   /**
@@ -146,9 +145,8 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     Duration step = Duration.ofNanos(Math.max(Math.min(WAIT_STEP, deadline - asked), 0));
     WaitGenerationRequest request =
         WaitGenerationRequest.newBuilder().setId(id).setTimeout(Durations.of(step)).build();
-    Calls within = calls.within(calls.timeout().plus(step));
     return waiting
-        .step(() -> within.unary(request, WaitGenerationResponse::getGeneration))
+        .step(() -> calls.waiting(step).unary(request, WaitGenerationResponse::getGeneration))
         .thenCompose(generation -> {
           long answered = connection.timers.now();
           if (generation.getDone() || answered >= deadline) {

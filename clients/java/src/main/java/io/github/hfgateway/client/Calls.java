@@ -22,6 +22,11 @@ record Calls(Connection connection, Duration timeout) {
     return new Calls(connection, timeout);
   }
 
+  /** Returns the same with a timeout that is longer by the time for which the gateway may wait. */
+  Calls waiting(Duration time) {
+    return within(Duration.ofNanos(Timers.nanos(timeout) + Timers.nanos(time)));
+  }
+
   /** Returns the timeout of a call that is a part of something with this limit; null is none. */
   Duration atMost(Duration limit) {
     return limit == null || limit.compareTo(timeout) > 0 ? timeout : limit;

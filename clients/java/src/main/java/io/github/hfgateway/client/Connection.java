@@ -82,7 +82,7 @@ final class Connection {
   CompletableFuture<Void> delay(Duration delay) {
     CompletableFuture<Void> over = new CompletableFuture<>();
     Runnable end = () -> over.complete(null);
-    timers.schedule(delay.toNanos(), Context.current().wrap(end), executor);
+    timers.schedule(Timers.nanos(delay), Context.current().wrap(end), executor);
     return over;
   }
 

@@ -34,11 +34,11 @@ public record RetryPolicy(
    * from 0 to 1.
    */
   long delay(int failures, GatewayException error, double chance) {
-    long asked = error.retryDelay().map(Duration::toNanos).orElse(0L);
+    long asked = error.retryDelay().map(Timers::nanos).orElse(0L);
     if (asked > 0) {
       return asked; // the gateway has added jitter already
     }
-    double full = Math.min(firstDelay.toNanos() * Math.pow(2, Math.min(failures - 1, 32)), maxDelay.toNanos());
+    double full = Math.min(Timers.nanos(firstDelay) * Math.pow(2, Math.min(failures - 1, 32)), Timers.nanos(maxDelay));
     return (long) (full * (0.5 + chance / 2));
   }
 

@@ -34,8 +34,10 @@ class Timers {
     return Deadline.after(nanos, TimeUnit.NANOSECONDS);
   }
 
-  /** Returns the duration in nanoseconds; null is NEVER. */
+  /** Returns the duration in nanoseconds, from -NEVER to NEVER; null is NEVER. */
   static long nanos(Duration duration) {
-    return duration == null || duration.getSeconds() > NEVER / 1_000_000_000L ? NEVER : duration.toNanos();
+    long most = NEVER / 1_000_000_000L;
+    long seconds = duration == null ? NEVER : duration.getSeconds();
+    return seconds > most ? NEVER : seconds < -most ? -NEVER : duration.toNanos();
   }
 }

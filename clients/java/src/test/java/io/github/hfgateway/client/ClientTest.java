@@ -38,6 +38,7 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -297,6 +298,26 @@ class ClientTest {
           caller.onCompleted();
         });
     assertEquals(QUEUED, client.waitUntilDone("g1", Duration.ofSeconds(3)));
+  }
+
+  @Test
+  void timesCanBeForever() {
+    Duration forever = ChronoUnit.FOREVER.getDuration();
+    RetryPolicy policy = new RetryPolicy(forever, forever, forever, forever);
+    try (HfGatewayClient patient =
+        HfGatewayClient.builder(gateway.address()).timers(timers).timeout(forever).retry(policy).build()) {
+      gateway.answers(waited(COMPLETED)).answers(submitted(STORED));
+      assertEquals(COMPLETED, patient.waitUntilDone("g1", forever));
+      patient.submit(Submit.of(Inputs.soul("a fox")).waitTimeout(forever));
+      gateway.fails(unavailable());
+      assertThrows(GatewayException.Unavailable.class, () -> patient.get("g1"), "there is no time for the delay");
+      // 10,000 years, the longest that protobuf allows.
+      gateway.fails(ScriptedGateway.error(Status.Code.UNAVAILABLE, "GATEWAY_UNAVAILABLE", 315_576_000_000.0));
+      assertThrows(GatewayException.Unavailable.class, () -> patient.get("g1"));
+      gateway.answers(waited(QUEUED));
+      assertEquals(QUEUED, patient.waitUntilDone("g1", forever.negated()));
+    }
+    assertEquals(List.of(), timers.remaining);
   }
 
   @Test

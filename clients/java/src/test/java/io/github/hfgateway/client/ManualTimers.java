@@ -52,6 +52,6 @@ final class ManualTimers extends Timers {
   }
 
   static Duration seconds(double seconds) {
-    return Duration.ofNanos(Math.round(seconds * 1e9));
+    return Duration.ofSeconds((long) seconds, Math.round(seconds % 1 * 1e9));
   }
 }
