@@ -75,6 +75,7 @@ func (c *Client) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	_, err := pb.NewGenerationServiceClient(c.calls.conn).ListGenerations(ctx, &ListRequest{PageSize: 1})
+	c.calls.reached.CompareAndSwap(false, err == nil)
 	return c.calls.typed(ctx, err)
 }
 

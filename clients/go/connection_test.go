@@ -233,6 +233,32 @@ func TestNameIsLookedUpForEachConnectionAndItsLossIsNoMistake(t *testing.T) {
 	}
 }
 
+func TestNameIsNoMistakeAfterACheck(t *testing.T) {
+	g := newGateway(t)
+	g.on("ListGenerations", respond(&pb.ListGenerationsResponse{}))
+	g.on("GetGeneration", respond(&pb.GetGenerationResponse{}))
+	lookups := 0
+	dial := func(context.Context, string) (net.Conn, error) {
+		if lookups++; lookups == 2 {
+			return nil, &net.DNSError{Err: "no such host", Name: "gateway.example"}
+		}
+		return net.Dial("tcp", g.address())
+	}
+	// On the system's clock, because gRPC waits before it reconnects.
+	client, err := hfgateway.New("gateway.example:1", hfgateway.WithDialOptions(grpc.WithContextDialer(dial)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Check(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	g.cut()
+	if _, err := client.Get(within(t), "g1"); err != nil || lookups < 3 {
+		t.Error(err, lookups)
+	}
+}
+
 func TestInterceptorsSeeEveryAttempt(t *testing.T) {
 	g := newGateway(t)
 	g.on("GetGeneration", draining(0), respond(&pb.GetGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
