@@ -34,38 +34,35 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 	}
 	header := &pb.UploadHeader{ContentType: contentType, Size: size}
 	part := &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Header{Header: header}}
+	buffer := make([]byte, uploadChunk)
 	for {
 		if err := stream.Send(part); err == io.EOF {
 			break // the gateway has ended the call, and CloseAndRecv returns its status
 		} else if err != nil {
 			return nil, err
 		}
-		chunk, err := nextChunk(media)
+		count, err := readSome(media, buffer)
 		if err != nil && err != io.EOF {
 			return nil, fmt.Errorf("hfgateway: reading the media: %w", err)
 		}
-		if len(chunk) == 0 {
+		if count == 0 {
 			break
 		}
+		chunk := bytes.Clone(buffer[:count]) // gRPC may read it later
 		part = &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Chunk{Chunk: chunk}}
 	}
 	return stream.CloseAndRecv()
 }
 
-// nextChunk reads until a chunk is full or an error occurs. It does not use io.ReadFull, because its
-// io.ErrUnexpectedEOF is the same as that of a source that was cut off. Such bytes must not be uploaded as complete
-// media.
-func nextChunk(media io.Reader) ([]byte, error) {
-	chunk := make([]byte, uploadChunk) // a new one each time: gRPC may still be reading the last one
-	filled := 0
-	for filled < len(chunk) {
-		count, err := media.Read(chunk[filled:])
-		filled += count
-		if err != nil {
-			return chunk[:filled], err
+// readSome reads until it has some bytes or an error occurs. It does not wait for more: the gateway ends an upload from
+// which nothing arrives for a while. Bytes that come together with io.EOF are sent, as io.Reader demands; the next read
+// then returns io.EOF again.
+func readSome(media io.Reader, buffer []byte) (int, error) {
+	for {
+		if count, err := media.Read(buffer); count > 0 || err != nil {
+			return count, err
 		}
 	}
-	return chunk, nil
 }
 
 // sizeLeft returns the number of bytes left to read, or nil if it is not known.

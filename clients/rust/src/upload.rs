@@ -121,11 +121,12 @@ fn parts(
 ) -> impl Stream<Item = UploadMediaRequest> + Send + 'static {
     stream! {
          yield UploadMediaRequest { part: Some(Part::Header(header)) };
+         let mut buffer = vec![0; CHUNK];
          loop {
-             let mut chunk = Vec::with_capacity(CHUNK);
-             match (&mut reader).take(CHUNK as u64).read_to_end(&mut chunk).await {
+             // One read: the gateway ends an upload from which nothing arrives for a while.
+             match reader.read(&mut buffer).await {
                  Ok(0) => return,
-                 Ok(_) => yield UploadMediaRequest { part: Some(Part::Chunk(chunk)) },
+                 Ok(count) => yield UploadMediaRequest { part: Some(Part::Chunk(buffer[..count].to_vec())) },
                  Err(error) => {
                      // Do not end the stream: the gateway would accept the media as complete.
                      let _ = failed.send(error);

@@ -97,6 +97,8 @@ pub struct State {
     pub others: Mutex<VecDeque<Scripted<Vec<u8>>>>,
     /// Notified when the caller leaves a stream with `End::Open`, or an upload.
     pub left: Notify,
+    /// Notified when a chunk of an upload arrives.
+    pub chunk: Notify,
     /// Notified when a call arrives that gets no response.
     pub waiting: Notify,
     pub timers: Mutex<Option<ManualTimers>>,
@@ -487,7 +489,11 @@ impl UploadService for Services {
         let mut arriving = request.into_inner();
         let mut size = 0;
         while let Some(part) = arriving.next().await {
-            sender.send(part?).expect("it is read below");
+            let part = part?;
+            if matches!(&part.part, Some(upload_media_request::Part::Chunk(_))) {
+                self.0.chunk.notify_one();
+            }
+            sender.send(part).expect("it is read below");
         }
         drop(sender);
         while let Some(part) = parts.recv().await {

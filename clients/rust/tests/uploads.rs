@@ -4,17 +4,22 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use hfgateway_client::{
     Kind, Upload,
     v1::{UploadHeader, upload_media_request::Part},
 };
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    time::timeout,
+};
 
 use crate::gateway::{Gateway, Seen};
 
 const CHUNK: usize = 256 * 1024;
+const PATIENCE: Duration = Duration::from_secs(30);
 
 fn sent(gateway: &Gateway) -> (UploadHeader, Vec<Vec<u8>>) {
     let mut parts = gateway.seen().into_iter().map(|request| match request {
@@ -68,6 +73,24 @@ async fn a_reader_sends_its_size_if_it_is_set() {
         assert_eq!(header.size, size.map(|size| size as i64));
         assert_eq!(chunks.concat(), b"abc");
     }
+}
+
+#[tokio::test]
+async fn a_reader_is_sent_as_it_is_read() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let (mut source, reader) = tokio::io::duplex(8);
+    let writes = async {
+        for piece in [b"a", b"b"] {
+            source.write_all(piece).await.unwrap();
+            // Nothing more can be read until the piece has arrived.
+            timeout(PATIENCE, gateway.state.chunk.notified()).await.expect("the piece arrives");
+        }
+        drop(source);
+    };
+    let (stored, ()) = tokio::join!(client.upload("audio/wav", Upload::reader(reader)), writes);
+    assert_eq!(stored.unwrap().size, 2);
+    assert_eq!(sent(&gateway).1, [b"a", b"b"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,6 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.agents.v1alpha1.AgentServiceGrpc;
 import io.github.hfgateway.v1.*;
 import io.grpc.Context;
-import java.io.IOException;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -215,7 +214,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     Runnable work = () -> {
       try {
         uploading.settle(upload.send(calls.connection()), null);
-      } catch (IOException | RuntimeException error) {
+      } catch (Throwable error) { // an Error of the source, too: nobody else learns of it
         uploading.settle(null, error);
       }
     };

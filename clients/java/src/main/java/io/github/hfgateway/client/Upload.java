@@ -99,8 +99,11 @@ public final class Upload {
               connection.channel, UploadServiceGrpc.getUploadMediaMethod(), options);
       try {
         boolean wanted = call.write(UploadMediaRequest.newBuilder().setHeader(header).build());
-        for (byte[] chunk = media.readNBytes(CHUNK); wanted && chunk.length > 0; chunk = media.readNBytes(CHUNK)) {
-          wanted = call.write(UploadMediaRequest.newBuilder().setChunk(ByteString.copyFrom(chunk)).build());
+        byte[] buffer = new byte[CHUNK];
+        // One read: the gateway ends an upload from which nothing arrives for a while.
+        for (int count = 0; wanted && (count = media.read(buffer)) >= 0; ) {
+          ByteString chunk = ByteString.copyFrom(buffer, 0, count);
+          wanted = call.write(UploadMediaRequest.newBuilder().setChunk(chunk).build());
         }
         call.halfClose();
         UploadMediaResponse response = call.read();

@@ -321,4 +321,18 @@ class AsyncClientTest {
     CompletableFuture<?> upload = client.upload(Upload.of(source, "image/png"));
     assertSame(mine, assertThrows(ExecutionException.class, upload::get).getCause());
   }
+
+  @Test
+  void uploadFailsWithAnErrorOfTheVirtualMachine() {
+    Error mine = new StackOverflowError("mine");
+    InputStream source =
+        new InputStream() {
+          @Override
+          public int read() {
+            throw mine;
+          }
+        };
+    CompletableFuture<?> upload = client.upload(Upload.of(source, "image/png"));
+    assertSame(mine, assertThrows(ExecutionException.class, () -> upload.get(30, TimeUnit.SECONDS)).getCause());
+  }
 }

@@ -28,13 +28,20 @@ import io.github.hfgateway.v1.WaitGenerationRequest;
 import io.github.hfgateway.v1.WaitGenerationResponse;
 import io.github.hfgateway.v1.WatchGenerationRequest;
 import io.github.hfgateway.v1.WatchGenerationResponse;
+import io.grpc.CallOptions;
+import io.grpc.Channel;
+import io.grpc.ClientCall;
+import io.grpc.ClientInterceptor;
+import io.grpc.ClientStreamTracer;
 import io.grpc.Context;
 import io.grpc.Metadata;
+import io.grpc.MethodDescriptor;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.InterruptedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -535,7 +542,7 @@ class ClientTest {
   @Test
   void uploadEndsWithEarlyRefusal() throws Exception {
     // The server refuses the upload before all of it has arrived, as it does without a key.
-    gateway.refusesUploads(Status.UNAUTHENTICATED);
+    gateway.endsUploadsEarly().fails(Status.UNAUTHENTICATED.asRuntimeException());
     InputStream endless =
         new InputStream() {
           @Override
@@ -544,5 +551,96 @@ class ClientTest {
           }
         };
     assertThrows(GatewayException.InvalidCredentials.class, () -> client.upload(endless, "image/png"));
+  }
+
+  /** A stream that returns one byte from each read. */
+  private abstract static class Drip extends InputStream {
+    /** Waits for the next byte; returns false at the end. */
+    abstract boolean comes() throws Exception;
+
+    @Override
+    public int read() {
+      throw new UnsupportedOperationException();
+    }
+
+    @Override
+    public int read(byte[] into, int start, int length) throws IOException {
+      try {
+        return comes() ? 1 : -1;
+      } catch (IOException error) {
+        throw error;
+      } catch (Exception error) {
+        throw new IOException(error);
+      }
+    }
+  }
+
+  @Test
+  void streamIsSentAsItIsRead() throws Exception {
+    gateway.answers(UploadMediaResponse.getDefaultInstance());
+    Drip source =
+        new Drip() {
+          private int reads;
+
+          @Override
+          boolean comes() throws IOException {
+            while (gateway.requests.size() < reads + 1) { // nothing comes until the last byte has arrived
+              if (Thread.interrupted()) {
+                throw new InterruptedIOException();
+              }
+              Thread.onSpinWait();
+            }
+            return ++reads < 3;
+          }
+        };
+    client.upload(source, "image/png");
+    assertEquals(List.of(ByteString.copyFrom(new byte[1]), ByteString.copyFrom(new byte[1])), uploaded(null));
+  }
+
+  @Test
+  void sourceIsNotReadAfterTheEndOfTheCall() throws Exception {
+    for (boolean refused : List.of(true, false)) {
+      CountDownLatch ended = new CountDownLatch(1);
+      ClientStreamTracer.Factory tracers =
+          new ClientStreamTracer.Factory() {
+            @Override
+            public ClientStreamTracer newClientStreamTracer(ClientStreamTracer.StreamInfo info, Metadata headers) {
+              return new ClientStreamTracer() {
+                @Override
+                public void streamClosed(Status status) {
+                  ended.countDown();
+                }
+              };
+            }
+          };
+      ClientInterceptor traces =
+          new ClientInterceptor() {
+            @Override
+            public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+              return next.newCall(method, options.withStreamTracerFactory(tracers));
+            }
+          };
+      int[] reads = {0};
+      Drip source =
+          new Drip() {
+            @Override
+            boolean comes() throws Exception {
+              return ++reads[0] == 1 || ended.await(30, TimeUnit.SECONDS);
+            }
+          };
+      gateway.requests.clear();
+      gateway.endsUploadsEarly();
+      try (HfGatewayClient traced =
+          HfGatewayClient.builder(gateway.address()).configure(channel -> channel.intercept(traces)).build()) {
+        if (refused) {
+          gateway.fails(Status.INVALID_ARGUMENT.asRuntimeException());
+          assertThrows(GatewayException.InvalidInput.class, () -> traced.upload(source, "image/psd"));
+        } else {
+          gateway.answers(UploadMediaResponse.getDefaultInstance());
+          traced.upload(source, "image/png");
+        }
+      }
+      assertEquals(2, reads[0]);
+    }
   }
 }

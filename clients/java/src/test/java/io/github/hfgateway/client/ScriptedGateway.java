@@ -57,7 +57,7 @@ final class ScriptedGateway implements AutoCloseable {
 
   private final BlockingQueue<Script> scripts = new LinkedBlockingQueue<>();
   private final Server server;
-  private volatile Status refusal;
+  private volatile boolean early;
 
   ScriptedGateway() throws IOException {
     InetSocketAddress address = new InetSocketAddress("127.0.0.1", 0);
@@ -153,9 +153,10 @@ final class ScriptedGateway implements AutoCloseable {
     return code.toStatus().withDescription(message).asRuntimeException(trailers);
   }
 
-  /** Makes uploads end with this status at their second message. */
-  void refusesUploads(Status status) {
-    refusal = status;
+  /** Makes an upload take its script at its second message, instead of at its end. */
+  ScriptedGateway endsUploadsEarly() {
+    early = true;
+    return this;
   }
 
   int scriptsLeft() {
@@ -198,8 +199,8 @@ final class ScriptedGateway implements AutoCloseable {
       @Override
       public void onNext(Message part) {
         requests.add(part);
-        if (refusal != null && requests.size() == 2) {
-          caller.onError(refusal.asRuntimeException());
+        if (early && requests.size() == 2) {
+          play(method, null, caller);
         }
       }
 
@@ -208,7 +209,9 @@ final class ScriptedGateway implements AutoCloseable {
 
       @Override
       public void onCompleted() {
-        play(method, null, caller);
+        if (!early) {
+          play(method, null, caller);
+        }
       }
     };
   }
