@@ -19,6 +19,9 @@ const DOMAIN: &str = "hfgateway";
 const MISTAKES: [&str; 3] =
     ["failed to lookup address", "invalid peer certificate", "received corrupt message of type InvalidContentType"];
 
+// What glibc and musl say if a name cannot be looked up for the moment.
+const MOMENTARY: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// A failed call, or the error of a generation or training that ended without success.
@@ -119,7 +122,8 @@ impl Error {
         if let (Some(Code::DeadlineExceeded), Some(text)) = (inner.code, before) {
             inner.message = format!("{}; before that: {text}", inner.message);
         }
-        let is_mistake = |text: String| MISTAKES.iter().any(|cause| text.contains(cause));
+        let has = |text: &str, causes: &[&str]| causes.iter().any(|cause| text.contains(cause));
+        let is_mistake = |text: String| has(&text, &MISTAKES) && !has(&text, &MOMENTARY);
         self.0.mistake = !reached && self.causes().any(is_mistake);
         self
     }
@@ -300,4 +304,20 @@ fn received(details: &[u8]) -> Option<Failure> {
     let details = pb::Status::decode(details).ok()?.details;
     let failure = details.iter().find(|detail| detail.type_url.ends_with("/hfgateway.v1.Failure"))?;
     Failure::decode(failure.value.as_slice()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Error, Status, io};
+
+    #[test]
+    fn a_temporary_failure_to_look_up_the_name_is_no_mistake() {
+        for (cause, mistake) in
+            [("Name or service not known", true), ("Temporary failure in name resolution", false), ("Try again", false)]
+        {
+            let text = format!("failed to lookup address information: {cause}");
+            let error = Error::from(Status::from_error(io::Error::other(text).into())).at("gateway:1", false, None);
+            assert_eq!((error.is_mistake(), error.retryable()), (mistake, !mistake), "{error}");
+        }
+    }
 }

@@ -79,8 +79,7 @@ record Calls(Connection connection, Duration timeout) {
         onProgress.accept(item);
       }
     };
-    return done
-        ? CompletableFuture.completedFuture(first)
+    return done ? CompletableFuture.completedFuture(first)
         : operation.step(() -> changes.forEach(changed)).thenApply(read -> last.get());
   }
 }

@@ -31,6 +31,9 @@ final class Connection {
   /** Whether the gateway has responded: from then on, a failure to connect is no mistake in the client's options. */
   volatile boolean reached;
 
+  /** Whether the last lookup of the gateway's name failed for the moment. */
+  private volatile boolean momentary;
+
   private volatile boolean closed;
 
   Connection(ManagedChannel transport, Channel channel, Executor executor, HfGatewayClient.Builder settings) {
@@ -55,8 +58,7 @@ final class Connection {
   }
 
   CallOptions options(long deadline) {
-    return deadline >= Timers.NEVER
-        ? CallOptions.DEFAULT
+    return deadline >= Timers.NEVER ? CallOptions.DEFAULT
         : CallOptions.DEFAULT.withDeadline(timers.deadline(Math.max(deadline - timers.now(), 0)));
   }
 
@@ -98,7 +100,7 @@ final class Connection {
     }
     GatewayException error = Errors.ofCall(status, trailers, cause);
     reached |= !error.reason().isEmpty();
-    error.at(address, reached);
+    momentary = error.at(address, reached, momentary);
     return error;
   }
 

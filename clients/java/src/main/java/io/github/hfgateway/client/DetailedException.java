@@ -10,6 +10,7 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLPeerUnverifiedException;
@@ -19,6 +20,9 @@ import javax.net.ssl.SSLPeerUnverifiedException;
 abstract class DetailedException extends RuntimeException {
   /** What Java says about a server that does not use TLS. */
   private static final String NOT_TLS = "Unsupported or unrecognized SSL message";
+
+  /** What glibc and musl say if a name cannot be looked up for the moment. */
+  private static final Pattern MOMENTARY = Pattern.compile(": (Temporary failure in name resolution|Try again)");
 
   private final Facts facts;
   private String idempotencyKey = "";
@@ -68,9 +72,7 @@ abstract class DetailedException extends RuntimeException {
 
   /** Returns how long to wait before a retry, if it is known. */
   public Optional<Duration> retryDelay() {
-    return failure().hasRetryDelay()
-        ? Optional.of(Durations.of(failure().getRetryDelay()))
-        : Optional.empty();
+    return failure().hasRetryDelay() ? Optional.of(Durations.of(failure().getRetryDelay())) : Optional.empty();
   }
 
   /** Returns the variable parts of the message, such as "generation_id" and "limit". */
@@ -90,20 +92,29 @@ abstract class DetailedException extends RuntimeException {
   /**
    * Adds the gateway's address and the cause to an error that is not the gateway's. Unless the gateway was reached before, the
    * cause may be a mistake in the client's options, which no retry can change: see docs/clients.md.
+   *
+   * @param momentary whether the last lookup of the name failed for the moment. Java repeats a failure for 10 s, without
+   *     saying why the lookup failed
+   * @return the same after this error
    */
-  void at(String address, boolean reached) {
+  boolean at(String address, boolean reached, boolean momentary) {
     if (reason().isEmpty()) {
       Throwable cause = null;
       for (Throwable next = Status.fromThrowable(this).getCause(); next != null; next = next.getCause()) {
         cause = next;
-        mistake |= !reached && isMistake(next);
+        String text = String.valueOf(next.getMessage());
+        if (next instanceof UnknownHostException && text.contains(": ")) {
+          momentary = MOMENTARY.matcher(text).find();
+        }
+        mistake |= !reached && isMistake(next, momentary);
       }
       connection = (cause == null ? "" : "; " + cause) + "; gateway at " + address;
     }
+    return momentary;
   }
 
-  private static boolean isMistake(Throwable cause) {
-    return cause instanceof UnknownHostException
+  private static boolean isMistake(Throwable cause, boolean momentary) {
+    return cause instanceof UnknownHostException && !momentary
         || cause instanceof CertificateException
         || cause instanceof SSLPeerUnverifiedException
         || cause instanceof SSLException && String.valueOf(cause.getMessage()).contains(NOT_TLS);
@@ -123,11 +134,10 @@ abstract class DetailedException extends RuntimeException {
   @Override
   public String getMessage() {
     String label = !reason().isEmpty() ? reason() : code() != null ? code().name() : getClass().getSimpleName();
-    String fields =
-        fieldViolations().stream()
-            .filter(violation -> !description().contains(violation.getDescription()))
-            .map(violation -> violation.getField() + ": " + violation.getDescription())
-            .collect(Collectors.joining("; "));
+    String fields = fieldViolations().stream()
+        .filter(violation -> !description().contains(violation.getDescription()))
+        .map(violation -> violation.getField() + ": " + violation.getDescription())
+        .collect(Collectors.joining("; "));
     return label + ": " + description() + (fields.isEmpty() ? "" : " (" + fields + ")") + connection;
   }
 }

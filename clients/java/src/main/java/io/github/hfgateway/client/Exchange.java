@@ -15,12 +15,9 @@ final class Exchange<Q extends Message, M, E> {
   /** The methods of all services. The type of a request names its method. */
   private static final Map<Class<?>, MethodDescriptor<?, ?>> METHODS =
       Stream.of(
-              CallbackServiceGrpc.getServiceDescriptor(),
-              CatalogServiceGrpc.getServiceDescriptor(),
-              CharacterServiceGrpc.getServiceDescriptor(),
-              GenerationServiceGrpc.getServiceDescriptor(),
-              TokenServiceGrpc.getServiceDescriptor(),
-              UploadServiceGrpc.getServiceDescriptor())
+              CallbackServiceGrpc.getServiceDescriptor(), CatalogServiceGrpc.getServiceDescriptor(),
+              CharacterServiceGrpc.getServiceDescriptor(), GenerationServiceGrpc.getServiceDescriptor(),
+              TokenServiceGrpc.getServiceDescriptor(), UploadServiceGrpc.getServiceDescriptor())
           .flatMap(service -> service.getMethods().stream())
           .collect(Collectors.toMap(Exchange::requestOf, Function.identity()));
 

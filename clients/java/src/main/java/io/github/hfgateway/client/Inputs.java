@@ -65,8 +65,7 @@ public final class Inputs {
    */
   public static GenerationInput speak(
       String imageUrl, String audioUrl, String prompt, Consumer<SpeakInput.Builder> options) {
-    SpeakInput.Builder speak =
-        SpeakInput.newBuilder().setImageUrl(imageUrl).setAudioUrl(audioUrl).setPrompt(prompt);
+    SpeakInput.Builder speak = SpeakInput.newBuilder().setImageUrl(imageUrl).setAudioUrl(audioUrl).setPrompt(prompt);
     options.accept(speak);
     return GenerationInput.newBuilder().setSpeak(speak).build();
   }

@@ -67,11 +67,10 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(InputStream media, String contentType) {
-    FilterInputStream kept =
-        new FilterInputStream(media) {
-          @Override
-          public void close() {}
-        };
+    FilterInputStream kept = new FilterInputStream(media) {
+      @Override
+      public void close() {}
+    };
     return new Upload(() -> kept, () -> -1, contentType, null);
   }
 
@@ -94,9 +93,8 @@ public final class Upload {
       if (known >= 0) {
         header.setSize(known);
       }
-      BlockingClientCall<UploadMediaRequest, UploadMediaResponse> call =
-          ClientCalls.blockingClientStreamingCall(
-              connection.channel, UploadServiceGrpc.getUploadMediaMethod(), options);
+      BlockingClientCall<UploadMediaRequest, UploadMediaResponse> call = ClientCalls.blockingClientStreamingCall(
+          connection.channel, UploadServiceGrpc.getUploadMediaMethod(), options);
       try {
         boolean wanted = call.write(UploadMediaRequest.newBuilder().setHeader(header).build());
         byte[] buffer = new byte[CHUNK];

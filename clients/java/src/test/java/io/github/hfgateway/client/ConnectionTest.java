@@ -244,8 +244,50 @@ class ConnectionTest {
     // Afterwards the name may be gone for a moment.
     Status unknown = Status.UNAVAILABLE.withCause(new UnknownHostException("nowhere.invalid"));
     GatewayException later = Errors.ofCall(unknown, null, unknown.asRuntimeException());
-    later.at("nowhere.invalid:1", true);
+    later.at("nowhere.invalid:1", true, false);
     assertTrue(later.retryable() && RetryPolicy.mayRepeat(later));
+  }
+
+  @Test
+  void temporaryFailureToLookUpTheNameIsRetried() throws Exception {
+    String unknown = "gateway.example: Name or service not known";
+    // Java repeats a failed lookup without its reason for some seconds.
+    Deque<String> lookups =
+        new ArrayDeque<>(List.of("gateway.example: Temporary failure in name resolution", "gateway.example", unknown));
+    ClientInterceptor resolver =
+        new ClientInterceptor() {
+          @Override
+          public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+            Status failed = Status.UNAVAILABLE.withCause(new UnknownHostException(lookups.remove()));
+            return new ClientCall<>() {
+              @Override
+              public void start(Listener<A> listener, Metadata headers) {
+                listener.onClose(failed, new Metadata());
+              }
+
+              @Override
+              public void request(int count) {}
+
+              @Override
+              public void cancel(String why, Throwable cause) {}
+
+              @Override
+              public void halfClose() {}
+
+              @Override
+              public void sendMessage(Q message) {}
+            };
+          }
+        };
+    try (HfGatewayClient client =
+        HfGatewayClient.builder("gateway.example:1")
+            .timers(new ManualTimers(1))
+            .configure(channel -> channel.intercept(resolver))
+            .build()) {
+      GatewayException error = assertThrows(GatewayException.Unavailable.class, () -> client.get("g1"));
+      assertTrue(error.getMessage().contains(unknown) && !error.retryable(), error.getMessage());
+    }
+    assertTrue(lookups.isEmpty());
   }
 
   @Test
