@@ -18,6 +18,9 @@ import java.util.concurrent.CompletableFuture;
  * attempt, and asks it for a message, only while the reader waits. All of its state belongs to {@code serial}.
  */
 final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
+  /** The status of a unary call that ended with OK, but without a message. */
+  static final Status NO_RESPONSE = Status.INTERNAL.withDescription("the call ended without a response");
+
   private final Connection connection;
   private final Exchange<Q, M, E> exchange;
   private final long patience;
@@ -128,10 +131,11 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   public void onClose(Status status, Metadata trailers) {
     serial.execute(() -> {
       call = null;
-      if (status.isOk()) {
+      boolean lost = status.isOk() && !answered && exchange.method.getType() == MethodType.UNARY;
+      if (status.isOk() && !lost) {
         over |= !answered;
       } else {
-        broken = connection.error(status, trailers, context);
+        broken = connection.error(lost ? NO_RESPONSE : status, trailers, context);
         broken.after(last);
       }
       advance();

@@ -1,7 +1,6 @@
 package io.github.hfgateway.client;
 
 import com.google.protobuf.Message;
-import io.grpc.Status;
 import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -48,12 +47,8 @@ record Calls(Connection connection, Duration timeout) {
     Attempts<Message, A, A> response = new Attempts<>(connection, exchange, patience, timeout);
     return Operation.of("", call -> {
       call.stopWith(response::close);
-      return response.next().thenApply(found -> part.apply(found.orElseThrow(Calls::noResponse)));
+      return response.next().thenApply(found -> part.apply(found.orElseThrow()));
     });
-  }
-
-  static GatewayException noResponse() {
-    return Errors.ofCall(Status.INTERNAL.withDescription("the call ended without a response"), null, null);
   }
 
   /** Watches: makes the call of a new exchange, and repeats it when it breaks. */

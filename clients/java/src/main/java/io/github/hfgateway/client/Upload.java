@@ -106,7 +106,7 @@ public final class Upload {
         call.halfClose();
         UploadMediaResponse response = call.read();
         if (response == null) {
-          throw Calls.noResponse();
+          throw connection.error(Attempts.NO_RESPONSE, null, Context.current());
         }
         return response;
       } catch (StatusException failed) {

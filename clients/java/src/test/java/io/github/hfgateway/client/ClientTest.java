@@ -34,6 +34,8 @@ import io.grpc.ClientCall;
 import io.grpc.ClientInterceptor;
 import io.grpc.ClientStreamTracer;
 import io.grpc.Context;
+import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
+import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import io.grpc.Status;
@@ -46,7 +48,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
@@ -261,6 +265,47 @@ class ClientTest {
     ListGenerationsRequest last = (ListGenerationsRequest) gateway.requests.get(2);
     assertEquals("next", last.getPageToken());
     assertEquals(filter, last.getFilter());
+  }
+
+  @Test
+  void callThatEndsWithoutAResponseIsRetried() {
+    Deque<Boolean> lost = new ArrayDeque<>(List.of(false, true, false, true, false));
+    ClientInterceptor loses =
+        new ClientInterceptor() {
+          @Override
+          public <Q, A> ClientCall<Q, A> interceptCall(MethodDescriptor<Q, A> method, CallOptions options, Channel next) {
+            boolean loss = lost.remove();
+            return new SimpleForwardingClientCall<>(next.newCall(method, options)) {
+              @Override
+              public void start(Listener<A> listener, Metadata headers) {
+                super.start(
+                    new SimpleForwardingClientCallListener<>(listener) {
+                      @Override
+                      public void onMessage(A message) {
+                        if (!loss) {
+                          super.onMessage(message);
+                        }
+                      }
+                    },
+                    headers);
+              }
+            };
+          }
+        };
+    Message second = ListGenerationsResponse.newBuilder().addGenerations(COMPLETED).build();
+    gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(QUEUED).setNextPageToken("next").build());
+    gateway.answers(second).answers(second);
+    Message got = GetGenerationResponse.newBuilder().setGeneration(COMPLETED).build();
+    gateway.answers(got).answers(got);
+    try (HfGatewayClient lossy =
+        HfGatewayClient.builder(gateway.address())
+            .timers(timers)
+            .configure(channel -> channel.intercept(loses))
+            .build()) {
+      assertEquals(List.of(QUEUED, COMPLETED), lossy.list(GenerationFilter.getDefaultInstance()).toList());
+      assertEquals(COMPLETED, lossy.get("g1"));
+    }
+    assertEquals(List.of(0.2, 0.2), timers.slept);
   }
 
   @Test
