@@ -99,7 +99,6 @@ public final class AsyncCharacters extends CharacterRpcs {
 
   private static CreateCharacterRequest keyed(CreateCharacterRequest request) {
     return request.getIdempotencyKey().isEmpty()
-        ? request.toBuilder().setIdempotencyKey(UUID.randomUUID().toString()).build()
-        : request;
+        ? request.toBuilder().setIdempotencyKey(UUID.randomUUID().toString()).build() : request;
   }
 }

@@ -3,6 +3,7 @@ package io.github.hfgateway.client;
 import com.google.protobuf.Message;
 import io.grpc.ClientCall;
 import io.grpc.Context;
+import io.grpc.Contexts;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor.MethodType;
 import io.grpc.Status;
@@ -27,6 +28,8 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   private final Duration timeout;
   private final Context context = Context.current();
   private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> failed(error));
+  /** Fails the call at the end of the Context during a delay; gRPC does it during an attempt. */
+  private final Context.CancellationListener ended;
   private final Queue<E> items = new ArrayDeque<>();
   private CompletableFuture<Optional<E>> reader = new CompletableFuture<>();
   private ClientCall<Q, M> call;
@@ -51,6 +54,8 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
     this.patience = Timers.nanos(patience);
     this.timeout = timeout;
     this.deadline = connection.deadline(timeout);
+    this.ended = canceled -> serial.execute(() ->
+        failed(connection.error(Contexts.statusFromCancelled(canceled), new Metadata(), canceled)));
   }
 
   /** Returns the next item, or none at the end. The caller waits for it before the next call. */
@@ -157,7 +162,9 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
     }
     last = error;
     connection.onRetry.accept(error, Duration.ofNanos(delay));
+    context.addListener(ended, Runnable::run);
     Runnable again = () -> {
+      context.removeListener(ended);
       // Otherwise gRPC waits before it reconnects: longer each time, and up to two minutes.
       connection.transport.resetConnectBackoff();
       advance();
@@ -171,6 +178,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   }
 
   private void stopped(String why) {
+    context.removeListener(ended);
     if (call != null) {
       call.cancel(why, null);
     }

@@ -253,8 +253,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
               .keepAliveTime(PING_AFTER.toSeconds(), TimeUnit.SECONDS)
               .keepAliveTimeout(PING_TIMEOUT.toSeconds(), TimeUnit.SECONDS)
               .keepAliveWithoutCalls(false)
-              .disableRetry()
-              .disableServiceConfigLookUp();
+              .disableRetry().disableServiceConfigLookUp();
       configure.accept(settings);
       ManagedChannel transport = settings.build();
       Channel channel = apiKey == null ? transport : ClientInterceptors.intercept(transport, new ApiKey(apiKey));

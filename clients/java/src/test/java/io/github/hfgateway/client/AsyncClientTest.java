@@ -17,6 +17,7 @@ import io.github.hfgateway.v1.SubmitGenerationResponse;
 import io.github.hfgateway.v1.WaitGenerationResponse;
 import io.github.hfgateway.v1.WatchGenerationRequest;
 import io.github.hfgateway.v1.WatchGenerationResponse;
+import io.grpc.Context;
 import io.grpc.Status;
 import java.io.IOException;
 import java.io.InputStream;
@@ -28,6 +29,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.Flow;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -140,6 +142,30 @@ class AsyncClientTest {
     }
     assertTrue(call.complete(generation(7)));
     leaves("GetGeneration");
+  }
+
+  @Test
+  void endOfTheContextIsNoticedDuringTheDelayBeforeARetry() throws Exception {
+    CountDownLatch waiting = new CountDownLatch(2);
+    ManualTimers endless =
+        new ManualTimers(1) {
+          @Override
+          void schedule(long nanos, Runnable task, Executor executor) {
+            waiting.countDown(); // the delay never ends
+          }
+        };
+    gateway.fails(Status.UNAVAILABLE.asRuntimeException()).fails(Status.UNAVAILABLE.asRuntimeException());
+    Context.CancellableContext mine = Context.current().withCancellation();
+    try (AsyncHfGatewayClient patient = HfGatewayClient.builder(gateway.address()).timers(endless).buildAsync()) {
+      List<CompletableFuture<?>> calls =
+          List.of(mine.call(() -> patient.get("g1")), mine.call(() -> patient.watch("g1").toList()));
+      assertTrue(waiting.await(30, TimeUnit.SECONDS));
+      mine.cancel(null);
+      for (CompletableFuture<?> call : calls) {
+        ExecutionException failed = assertThrows(ExecutionException.class, () -> call.get(30, TimeUnit.SECONDS));
+        assertSame(GatewayException.Canceled.class, failed.getCause().getClass());
+      }
+    }
   }
 
   @Test

@@ -9,7 +9,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** A clock that advances only while the client sleeps, and by {@link #takes}. */
-final class ManualTimers extends Timers {
+class ManualTimers extends Timers {
   /** The sleeps so far, in seconds. */
   final List<Double> slept = new CopyOnWriteArrayList<>();
 
