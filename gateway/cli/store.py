@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -27,6 +29,7 @@ def backup(file: Path) -> int:
     from gateway.store import restore
 
     store = store_file("back it up with the server's tools, such as pg_basebackup or pg_dump (docs/postgresql.md)")
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the partial copy is removed
     _on_file(lambda: restore.backup(store, file))
     print(f"{file}: backup of {store}")
     return 0

@@ -18,8 +18,6 @@ from gateway.store.store import StoreOpenError
 
 log = logging.getLogger(__name__)
 
-RESTORE = "put a backup in its place and run: hfgateway migrate --restored (docs/operations.md)"
-
 
 class StoreFileError(StoreOpenError):
     """The store file cannot be used. The message is one line for the operator."""
@@ -238,7 +236,7 @@ def _check(connection: sqlite3.Connection, path: Path, check: str) -> int:
         raise StoreFileError(f"{path}: {error}") from error
     (state,) = connection.execute(f"PRAGMA {check}(1)").fetchone()
     if state != "ok":
-        raise StoreFileError(f"{path}: is corrupt; {RESTORE}")
+        raise StoreFileError(f"{path}: is corrupt; {mark.REPLACE}")
     return version
 
 
@@ -257,7 +255,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
 def _described(error: sqlite3.Error) -> str:
     known = {
         "file is not a database": "is corrupt, or not a SQLite file",
-        "database disk image is malformed": f"is corrupt; {RESTORE}",
+        "database disk image is malformed": f"is corrupt; {mark.REPLACE}",
         "attempt to write a readonly database": "is read-only",
         "unable to open database file": "cannot be opened",
         "database is locked": "is locked by another program",

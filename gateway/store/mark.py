@@ -135,7 +135,7 @@ def doubt(store: Path, known: Known) -> Doubt | None:
     if not mark.commits:
         return None
     if not known.epoch:
-        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", RESTORED)
+        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", EMPTY)
     if known.epoch != mark.epoch:
         return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", RESTORED)
     if known.commits < mark.commits:
@@ -150,6 +150,11 @@ MOVED_AWAY = "set HFGATEWAY_STORE_URL to that database (docs/operations.md)"
 MOVING = "run hfgateway migrate sqlite-to-postgres again, or with --abandon (docs/operations.md)"
 MOVES = (MOVED_AWAY, MOVING)
 RESTORED = "if it was restored or copied, run: hfgateway migrate --restored (docs/operations.md)"
+REPLACE = "put a backup in its place and run: hfgateway migrate --restored (docs/operations.md)"
+EMPTY = (
+    "put a backup in its place and run: hfgateway migrate --restored, "
+    "or remove its mark to begin with a new store (docs/operations.md)"
+)
 MOVED = (
     "if it is the newest state and was moved, run: hfgateway migrate --moved, "
     "otherwise: hfgateway migrate --restored (docs/operations.md)"

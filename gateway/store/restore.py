@@ -5,6 +5,7 @@ mark. If it is interrupted, every start refuses the store until it is declared r
 """
 
 import contextlib
+import fcntl
 import os
 import secrets
 import sqlite3
@@ -39,23 +40,24 @@ class Declared(NamedTuple):
 def backup(store: Path, target: Path) -> None:
     """Copy a store consistently and durably, also while a gateway runs on it.
 
-    The target is empty until the copy is complete. Raises StoreFileError, also if the target exists.
+    The copy is written to `TARGET.part`, and gets its name when it is complete. Raises StoreFileError, also if the
+    target exists.
     """
     store = store.resolve()
     if not store.is_file():
         raise StoreFileError(f"{store}: there is no store")
+    _refuse_existing(target)
     with contextlib.ExitStack() as held:
         with contextlib.suppress(InUseError):
             held.enter_context(files.lock(store))  # keeps a gateway from starting during the copy
-        part = target.with_name(target.name + ".part")
-        with _new(target), _new(part):
-            try:
-                _copy(store, part)
-                files.examine(part)
-                part.replace(target)
-                mark.sync_folder(target.absolute().parent)
-            except (sqlite3.Error, OSError) as error:
-                raise StoreFileError(f"{target}: cannot be written ({error})") from error
+        part = held.enter_context(_part_of(target))
+        try:
+            _copy(store, part)
+            files.examine(part)
+            _publish(part, target)
+            mark.sync_folder(target.absolute().parent)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreFileError(f"{target}: cannot be written ({error})") from error
 
 
 def update(path: Path) -> int:
@@ -85,6 +87,9 @@ async def restored(path: Path) -> Declared:
     Raises StoreFileError.
     """
     _exists(path)
+    with files.lock(path):
+        if not files.examine(path).schema:
+            raise StoreFileError(f"{path}: is empty; {mark.EMPTY}")
     store = SqliteStore(path, lambda _: None, declared=True)
     try:
         await _renew_epoch(store)
@@ -139,20 +144,62 @@ def _renew_mark(path: Path) -> None:
         raise StoreFileError(f"{path}: its mark cannot be written ({error})") from error
 
 
+def _refuse_existing(target: Path) -> None:
+    if target.is_dir():
+        raise StoreFileError(f"{target}: is a folder; name a file")
+    if os.path.lexists(target):
+        raise StoreFileError(f"{target}: exists already; nothing was overwritten")
+
+
 @contextlib.contextmanager
-def _new(path: Path) -> Iterator[None]:
-    """Create a file with mode 0600, and remove it if the block fails. Raises StoreFileError if it exists."""
+def _part_of(target: Path) -> Iterator[Path]:
+    """Create the file `TARGET.part` with mode 0600 for a copy, and remove that name at the end.
+
+    It replaces a file that an interrupted backup left. Only the process that has the file locked removes its name.
+    Raises StoreFileError, also if another backup writes to the file.
+    """
+    part = target.with_name(target.name + ".part")
+    with contextlib.ExitStack() as held:
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                _lock_part(held, part, os.O_RDONLY)
+                _remove(part)
+            _lock_part(held, part, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        except (BlockingIOError, FileExistsError) as error:
+            raise StoreFileError(f"{part}: another backup writes to it") from error
+        except OSError as error:
+            raise StoreFileError(f"{target}: cannot be written ({error.strerror})") from error
+        try:
+            yield part
+        finally:
+            _remove(part)
+
+
+def _lock_part(held: contextlib.ExitStack, part: Path, flags: int) -> None:
+    """Open a file and lock it until the stack is closed. Raises OSError."""
+    file = os.open(part, flags, 0o600)
+    held.callback(os.close, file)
+    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    if not os.path.samestat(os.fstat(file), part.stat()):
+        raise BlockingIOError  # another backup has replaced it
+
+
+def _remove(part: Path) -> None:
+    """Remove a copy and its journal, which SQLite would apply to the next file of that name."""
+    Path(f"{part}-journal").unlink(missing_ok=True)
+    part.unlink(missing_ok=True)
+
+
+def _publish(part: Path, target: Path) -> None:
+    """Give a complete copy its name, and never replace another file."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError as error:
-        raise StoreFileError(f"{path}: exists already; nothing was overwritten") from error
-    except OSError as error:
-        raise StoreFileError(f"{path}: cannot be written ({error.strerror})") from error
-    try:
-        yield
-    except BaseException:
-        path.unlink(missing_ok=True)
+        target.hardlink_to(part)
+    except FileExistsError:
+        _refuse_existing(target)
         raise
+    except OSError:  # a file system without hard links
+        _refuse_existing(target)
+        part.rename(target)
 
 
 def _copy(store: Path, part: Path) -> None:

@@ -18,7 +18,7 @@ import pytest
 from gateway.cli import exits
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.store import files, mark
+from gateway.store import files, mark, restore
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.command import Finished, environment, run
@@ -330,6 +330,73 @@ async def test_a_backup_is_private_complete_and_overwrites_nothing(site: Site) -
     with closing(sqlite3.connect(target)) as copy:
         assert copy.execute("SELECT count(*) FROM generations WHERE done = 1").fetchone() == (2,)
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+STOPS_ITSELF = """
+import os, signal, sys
+from gateway import __main__
+from gateway.store import files
+examine = files.examine
+def stop(path, **options):
+    if path.suffix == ".part":
+        os.kill(os.getpid(), signal.{name})
+    return examine(path, **options)
+files.examine = stop
+sys.argv = sys.argv[2:]
+__main__.main()
+"""
+"""Python that runs a command, and sends it a signal when the copy of a backup is written and not yet checked."""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+async def test_a_terminated_backup_leaves_no_file_under_its_name_and_can_be_repeated(site: Site, name: str) -> None:
+    async with site.gateway() as gateway:
+        await submit(gateway, soul("a fox", wait_for=DONE))
+        assert await gateway.terminate() == 0
+    target = site.folder / "backup.db"
+    given = environment(site.folder, {"HFGATEWAY_STORE_URL": f"sqlite:///{site.store}"})
+    ended = await run("backup", str(target), environment=given, launcher=STOPS_ITSELF.format(name=name))
+    assert ended.code == (-9 if name == "SIGKILL" else 143), ended
+    left = sorted(file.name for file in site.folder.iterdir() if "backup" in file.name)
+    assert left == (["backup.db.part"] if name == "SIGKILL" else [])
+    (site.folder / "backup.db.part-journal").write_bytes(b"left by an interrupted copy")
+    await site.done("backup", str(target))
+    assert sorted(file.name for file in site.folder.iterdir() if "backup" in file.name) == ["backup.db"]
+    site.restore(target)
+    assert "0 generations are held" in await site.done("migrate", "--restored")
+
+
+def test_two_backups_to_one_file_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, target = tmp_path / "store.db", tmp_path / "backup.db"
+    files.prepare(store).close()
+    examine, refused = files.examine, []
+
+    def during_the_copy(path: Path) -> files.Examined:
+        monkeypatch.setattr(files, "examine", examine)
+        with pytest.raises(files.StoreFileError, match="another backup writes to it"):
+            restore.backup(store, target)
+        refused.append(path)
+        return examine(path)
+
+    monkeypatch.setattr(files, "examine", during_the_copy)
+    restore.backup(store, target)
+    assert refused == [tmp_path / "backup.db.part"]
+    assert examine(target).schema
+
+
+async def test_an_empty_file_is_not_declared_restored(site: Site) -> None:
+    site.store.touch()
+    refused = await site.command("migrate", "--restored")
+    assert (refused.code, refused.out) == (exits.REFUSED, "")
+    assert refused.err.startswith(f"hfgateway: {site.store}: is empty; put a backup in its place")
+    assert site.store.stat().st_size == 0
+
+
+async def test_a_backup_to_a_folder_is_refused(site: Site) -> None:
+    files.prepare(site.store).close()
+    for folder in (".", "/"):
+        refused = await site.command("backup", folder)
+        assert (refused.code, refused.err) == (exits.REFUSED, f"hfgateway: {folder}: is a folder; name a file\n")
 
 
 async def test_a_write_ahead_log_of_another_file_is_not_replayed(site: Site) -> None:
