@@ -126,10 +126,19 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
 
 
 def _report(store: object, declared: restore.Declared) -> None:
-    if declared.newest is not None:
+    if declared.newest is None:
+        print(f"{store}: no change is stored in it")
+        unknown = "Submissions that are not in it"
+    else:
         print(f"{store}: the last change in it is of {time_text(declared.newest)}")
-    print("Later submissions are unknown to it: if a caller repeats one, it is sent, and charged, again.")
-    print(f"{len(declared.held)} generations are held: resolve each with hfgateway resolve ID")
+        unknown = "Later submissions"
+    print(f"{unknown} are unknown to it: if a caller repeats one, it is sent, and charged, again.")
+    count = len(declared.held)
+    if not count:
+        print("No generation is held")
+        return
+    held = "1 generation is" if count == 1 else f"{count} generations are"
+    print(f"{held} held: resolve each with hfgateway resolve ID")
     for one in declared.held:
         print("\t".join((one.id, one.tenant, one.spec.model_id, one.state.name)))
 

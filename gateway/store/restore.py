@@ -29,8 +29,8 @@ from gateway.store.writer import Effect
 class Declared(NamedTuple):
     """The result of declaring a store restored.
 
-    `held` has the generations whose submissions are held from now on, as they were before. `newest` is the wall time of
-    the last change in the store; None if there is none.
+    `held` has the generations whose submissions are held from now on, as they were before; also those that an earlier
+    declaration held. `newest` is the wall time of the last change before the declaration; None if there is none.
     """
 
     held: Sequence[Generation]
@@ -92,9 +92,9 @@ async def restored(path: Path) -> Declared:
             raise StoreFileError(f"{path}: is empty; {mark.EMPTY}")
     store = SqliteStore(path, lambda _: None, declared=True)
     try:
+        newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
         await _renew_epoch(store)
         held = await hold(store)
-        newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
     except UnconfirmedError as error:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
@@ -124,13 +124,14 @@ async def _renew_epoch(store: SqliteStore) -> None:
 
 
 async def hold(store: Store) -> Sequence[Generation]:
-    """Hold the submissions that were not accepted, and return their generations as they were before."""
+    """Hold the submissions that were not accepted, and return all held generations, as they were before."""
     moment = SystemClock(await store.times.newest_steady()).moment()
     held = []
     for generation in await store.generations.unfinished():
         after = advance(generation, Restored(), moment)
         if after is not None:
             await store.generations.save(generation, after, step(Restored()))
+        if after is not None or generation.held:
             held.append(generation)
     return held
 

@@ -363,7 +363,7 @@ async def test_a_terminated_backup_leaves_no_file_under_its_name_and_can_be_repe
     await site.done("backup", str(target))
     assert sorted(file.name for file in site.folder.iterdir() if "backup" in file.name) == ["backup.db"]
     site.restore(target)
-    assert "0 generations are held" in await site.done("migrate", "--restored")
+    assert "No generation is held" in await site.done("migrate", "--restored")
 
 
 def test_two_backups_to_one_file_do_not_disturb_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,6 +397,31 @@ async def test_a_backup_to_a_folder_is_refused(site: Site) -> None:
     for folder in (".", "/"):
         refused = await site.command("backup", folder)
         assert (refused.code, refused.err) == (exits.REFUSED, f"hfgateway: {folder}: is a folder; name a file\n")
+
+
+async def test_the_last_change_of_a_restored_store_is_the_one_before_its_generations_were_held(site: Site) -> None:
+    waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
+    with closing(sqlite3.connect(site.store)) as connection:
+        ((newest,),) = connection.execute("SELECT max(time) FROM changes")
+    declared = await restore.restored(site.store)
+    assert ([one.id for one in declared.held], declared.newest) == ([waiting], newest)
+
+
+async def test_a_repeated_declaration_lists_the_generations_that_are_still_held(site: Site) -> None:
+    waiting = await stored_unsent(site, soul("a fox", wait_for=STORED))
+    for state in ("PENDING", "UNCERTAIN"):
+        _, _, count, held = (await site.done("migrate", "--restored")).splitlines()
+        assert count == "1 generation is held: resolve each with hfgateway resolve ID"
+        assert held == f"{waiting}\tdefault\thiggsfield-ai/soul/standard\t{state}"
+
+
+async def test_the_declaration_of_a_store_without_generations_promises_nothing_about_them(site: Site) -> None:
+    files.prepare(site.store).close()
+    assert (await site.done("migrate", "--restored")).splitlines() == [
+        f"{site.store}: no change is stored in it",
+        "Submissions that are not in it are unknown to it: if a caller repeats one, it is sent, and charged, again.",
+        "No generation is held",
+    ]
 
 
 async def test_a_write_ahead_log_of_another_file_is_not_replayed(site: Site) -> None:

@@ -13,8 +13,8 @@ async def declare_restored(store: PostgresStore) -> Declared:
     Raises UnconfirmedError. It can be repeated after an interruption.
     """
     database = store.database
+    newest = await database.one("read_newest_change_time")
     held = await hold(store)
     epoch = secrets.token_hex(4)
     await database.write(None, "write_epoch", {"epoch": epoch, "audit": auditor.restored(epoch)})
-    newest = await database.one("read_newest_change_time")
     return Declared(held, None if newest is None else newest["time"])

@@ -17,6 +17,7 @@ from gateway.store import files, restore
 from gateway.store.files import StoreFileError
 from gateway.store.postgres import moving
 from gateway.store.postgres.errors import ServerError
+from gateway.store.postgres.restore import declare_restored
 from gateway.store.postgres.store import PostgresStore
 from gateway.store.sqlite import SqliteStore
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, soul
@@ -263,6 +264,17 @@ async def test_a_finished_move_is_not_abandoned(path: Path, url: str) -> None:
     await moving.move(path, url, SHOWN, _silent)
     with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}, which is the newest state"):
         await moving.abandon(path, url, SHOWN)
+
+
+async def test_a_restored_database_has_the_last_change_and_all_held_generations(url: str) -> None:
+    async with _opened(url) as store:
+        claimed = await store.claims.claim(examples.claim())
+        for _ in range(2):
+            newest = await store.database.one("read_newest_change_time")
+            assert newest is not None
+            declared = await declare_restored(store)
+            assert [one.id for one in declared.held] == [claimed.generation.id]
+            assert declared.newest == newest["time"]
 
 
 async def test_callers_continue_after_a_move(tmp_path: Path, url: str) -> None:

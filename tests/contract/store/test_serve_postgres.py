@@ -98,6 +98,6 @@ async def test_the_operators_commands_on_postgresql(
         assert "its last gateway was" in (await hfgateway("doctor", "--json")).out
         assert await running.terminate() == 0
     assert "up to date" in (await hfgateway("migrate")).out
-    assert "0 generations are held" in (await hfgateway("migrate", "--restored")).out
+    assert "No generation is held" in (await hfgateway("migrate", "--restored")).out
     backup = await hfgateway("backup", str(tmp_path / "copy"))
     assert (backup.code, "pg_dump" in backup.err) == (exits.USAGE, True)
