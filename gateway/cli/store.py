@@ -42,6 +42,9 @@ def backup(file: Path) -> int:
 def migrate(context: click.Context, restored: bool, moved: bool) -> int:
     """Update the store that HFGATEWAY_STORE_URL names to this version, while no gateway runs on it."""
     if context.invoked_subcommand is not None:
+        for name in ("restored", "moved"):
+            if context.params[name]:
+                raise click.UsageError(f"--{name} cannot be used with {context.invoked_subcommand}")
         return 0
     from gateway.cli.operator import read_valid_settings, store_file
     from gateway.config import PostgresUrl

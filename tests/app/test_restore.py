@@ -424,6 +424,13 @@ async def test_the_declaration_of_a_store_without_generations_promises_nothing_a
     ]
 
 
+async def test_an_option_of_migrate_is_refused_with_its_subcommand(site: Site) -> None:
+    for option in ("--restored", "--moved"):
+        refused = await site.command("migrate", option, "sqlite-to-postgres", str(site.store))
+        assert (refused.code, refused.out) == (exits.USAGE, "")
+        assert f"{option} cannot be used with sqlite-to-postgres" in refused.err
+
+
 async def test_a_write_ahead_log_of_another_file_is_not_replayed(site: Site) -> None:
     async with site.gateway() as gateway:
         await site.done("backup", str(site.folder / "backup.db"))
