@@ -66,9 +66,10 @@ def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
         parameters: Mapping[str, Any],
         **options: Any,
     ) -> Any:
-        chosen = [
-            name for name, given in {"soul": soul, "dop": dop, "speak": speak, "model": model_id}.items() if given
-        ]
+        if model_id == "":
+            raise click.UsageError("--model needs the id of a model")
+        given = {"soul": soul, "dop": dop, "speak": speak, "model": model_id is not None}
+        chosen = [name for name, is_given in given.items() if is_given]
         if len(chosen) > 1:
             raise click.UsageError(f"--{chosen[0]} and --{chosen[1]} exclude each other")
         kind = chosen[0] if chosen else "soul"

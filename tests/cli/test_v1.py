@@ -55,11 +55,13 @@ async def test_a_refusal_of_v1_names_the_fields_of_the_command(running: Running)
     wrong = await hfgateway("generate", "a fox", "--soul", "-p", "width=2048")
     price = await hfgateway("estimate", "a fox", *SIZED)
     unformed = await hfgateway("generate", "a fox", *KEYFRAMES[:2])
+    empty = await hfgateway("generate", "a fox", "--model", "")
     unnamed = await hfgateway("generate", "a fox", *KEYFRAMES[2:])
 
     assert (wrong.code, price.code, unformed.code, unnamed.code) == (3, 3, 3, 2)
     assert "API_VERSION_V1" in unformed.err
     assert "--api-version needs --model" in unnamed.err
+    assert (empty.code, "--model needs the id of a model" in empty.err) == (2, True)
     assert "2048x1152" in wrong.err
     assert "input.soul.width" in price.err
     assert running.ledger.submissions == []
