@@ -272,6 +272,11 @@ class Access:
         """Return all keys, oldest first, including revoked ones."""
         return sorted(self._keys.values(), key=lambda key: (key.create_time, key.id))
 
+    def has_key(self, tenant: str, key_id: str) -> bool:
+        """Return whether a tenant has this key, which may be revoked."""
+        key = self._keys.get(key_id)
+        return key is not None and key.tenant == tenant
+
     def _check_current(self) -> None:
         if not self._current():
             raise gateway_unavailable("this replica cannot reach the store")

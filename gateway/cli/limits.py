@@ -62,9 +62,12 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
         if value not in {None, NONE}:
             setattr(request.limits, name, value if name.startswith("credits") else _number(name, value))
     if models is not None:
+        prefixes = models.replace(",", " ").split()
+        if not prefixes:
+            raise click.UsageError("--models: name a prefix, or none")
         request.update_mask.paths.append("model_id_prefixes")
-        request.limits.model_id_prefixes.extend([] if models == NONE else models.replace(",", " ").split())
-    answer = operator.ask(lambda admin: admin.SetLimits, request)
+        request.limits.model_id_prefixes.extend([] if models == NONE else prefixes)
+    answer = operator.ask(lambda admin: admin.SetLimits, request, subject=f"--{subject.partition(':')[0]}")
     _show(answer.limits)
     return 0
 
@@ -86,13 +89,17 @@ def show(operator: Operator, tenant: str, subject: str, as_json: bool) -> int:
 @json_option
 @operator_options
 def list_limits(operator: Operator, tenant: str, as_json: bool) -> int:
-    """List all limits: tenant, subject, and what is used of each limit."""
+    """List all limits: tenant, subject, and each limit with what is used of it."""
     for one in _listed(operator, tenant):
         if as_json:
             print_json(one)
         else:
-            used = ", ".join(f"{name} {used} of {most}" for name, used, most in _used(one))
-            echo_cells((one.tenant, one.subject, used))
+            found = [f"{name} {used} of {most}" for name, used, most in _used(one)]
+            if one.limits.HasField("concurrency_share"):
+                found.append(f"share {one.limits.concurrency_share} %")
+            if one.limits.model_id_prefixes:
+                found.append(f"models {' '.join(one.limits.model_id_prefixes)}")
+            echo_cells((one.tenant, one.subject, ", ".join(found)))
     return 0
 
 

@@ -74,12 +74,13 @@ class Operator:
 
     connection: Connection
 
-    def ask(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Message) -> Answer:
+    def ask(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Message, **named: str) -> Answer:
         """Make a call, for example of `lambda admin: admin.SetLimits`. Its error is printed and ends the command.
 
-        If no gateway runs on the configured store, that is printed and ends the command, too.
+        If no gateway runs on the configured store, that is printed and ends the command, too. `named` has the options
+        to name in an error in place of fields of the request.
         """
-        with self._calling() as (admin, metadata):
+        with self._calling(**named) as (admin, metadata):
             return rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
 
     def pages(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Any) -> Iterator[Answer]:
@@ -101,7 +102,7 @@ class Operator:
             yield from rpc(admin)(request, metadata=metadata)
 
     @contextmanager
-    def _calling(self) -> Iterator[tuple[AdminServiceStub, list[tuple[str, str]]]]:
+    def _calling(self, **named: str) -> Iterator[tuple[AdminServiceStub, list[tuple[str, str]]]]:
         import grpc
 
         from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -122,6 +123,8 @@ class Operator:
             except grpc.RpcError as error:
                 # A message names fields of the API; for this command they are options.
                 message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
+                for field, option in named.items():
+                    message = message.replace(f"{field}: ", f"{option}: ")
                 away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
                 fail(message, exits.AWAY if away else exits.REFUSED)
 

@@ -13,7 +13,7 @@ from gateway.characters.service import Characters
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.frozen import frozen
 from gateway.generations.budgets import Budgets
-from gateway.generations.limits import Limited
+from gateway.generations.limits import Limited, Limits
 from gateway.generations.model import GenerationId
 from gateway.generations.ports import Clock
 from gateway.generations.resolve import Resolver
@@ -23,7 +23,7 @@ from gateway.rpc.accounts import account_message, assignment_message
 from gateway.rpc.call import Call
 from gateway.rpc.convert import required, seconds, wall_time
 from gateway.rpc.pages import Page
-from gateway.rpc.subject_limits import limits_message, limits_of
+from gateway.rpc.subject_limits import NO_KEY, limits_message, limits_of
 from gateway.rpc.usage import answer_of, query_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -128,9 +128,13 @@ class AdminHandlers:
         key = await self.access.revoke_key(required(request.id))
         return pb.RevokeApiKeyResponse(api_key=api_key_message(key))
 
-    async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
+    async def set_limits(self, request: pb.SetLimitsRequest, __: Call) -> pb.SetLimitsResponse:
         """Set limits of a tenant, a key or a label."""
-        now = await self.budgets.set(*limits_of(request))
+        tenant, subject, limits, fields = limits_of(request)
+        kind, _, key_id = subject.partition(":")
+        if kind == "key" and limits != Limits() and not self.access.has_key(tenant, key_id):
+            raise_if_invalid([NO_KEY])  # limits that were stored for such a key can be removed
+        now = await self.budgets.set(tenant, subject, limits, fields)
         return pb.SetLimitsResponse(limits=limits_message(now, await self.budgets.uncertain(now)))
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:

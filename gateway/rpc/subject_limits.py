@@ -12,6 +12,8 @@ MOST_MODELS, LONGEST_MODEL = 100, 200
 LARGEST = 10**15
 """The largest number of submissions or generations in a limit."""
 _SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
+_NO_SUBJECT = Violation("subject", "must be tenant, key:ID or label:NAME=VALUE")
+NO_KEY = Violation("subject", "the tenant has no API key with this id")
 _MODEL = re.compile(r"[a-z0-9][a-z0-9./_-]*")
 FIELDS = {name: name for name in pb.Limits.DESCRIPTOR.fields_by_name} | {"model_id_prefixes": "models"}
 """The fields of a `Limits` message, and those of `Limits`."""
@@ -35,7 +37,7 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     if not is_tenant(request.tenant):
         wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
     if not _SUBJECT.fullmatch(subject):
-        wrong.append(Violation("subject", "must be tenant, key:ID or label:NAME=VALUE"))
+        wrong.append(NO_KEY if subject.startswith("key:") else _NO_SUBJECT)
     found: dict[str, int] = {}
     for name in _CREDITS:
         if given.HasField(name):  # type: ignore[arg-type]

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
+from gateway.cli import exits
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve
@@ -254,6 +255,35 @@ async def test_wrong_limits_are_refused(running: Running) -> None:
     for path in ("", "use", "limits.in_flight"):
         wrong = admin_pb.SetLimitsRequest(tenant="red", update_mask=FieldMask(paths=["in_flight", path]))
         assert await refused(running, "SetLimits", wrong) == "INVALID_ARGUMENT"
+
+
+async def test_limits_of_a_key_that_the_tenant_does_not_have_are_refused(keyed: Running) -> None:
+    others = (await keyed.key("blue")).split("_")[1]
+    for key_id in (others, "0" * 12):
+        wrong = admin_pb.SetLimitsRequest(tenant="red", subject=f"key:{key_id}", limits=admin_pb.Limits(in_flight=1))
+        assert await refused(keyed, "SetLimits", wrong) == "INVALID_ARGUMENT"
+    for key_id in (others, "0" * 12, "nosuch"):
+        ended = await command(keyed, "limits", "set", "--tenant", "red", "--key", key_id, "--in-flight", "1")
+        assert (ended.code, ended.err) == (
+            exits.REFUSED, "hfgateway: --key: the tenant has no API key with this id\n"
+        )  # fmt: skip
+    assert (await command(keyed, "limits", "list")).out == ""
+    cleared = await command(keyed, "limits", "clear", "--tenant", "red", "--key", "0" * 12)
+    assert cleared.code == 0, cleared.err
+
+
+async def test_an_empty_list_of_models_does_not_remove_the_limit(running: Running) -> None:
+    await set_limits(running, model_id_prefixes=["acme/"])
+    for empty in ("", " , "):
+        ended = await command(running, "limits", "set", "--tenant", "default", "--models", empty)
+        assert (ended.code, "--models: name a prefix, or none" in ended.err) == (exits.USAGE, True), ended
+    assert "models: acme/" in (await command(running, "limits", "show", "--tenant", "default")).out
+
+
+async def test_the_list_of_limits_has_shares_and_models(running: Running) -> None:
+    await set_limits(running, in_flight=3, concurrency_share=50, model_id_prefixes=["acme/", "higgsfield-ai/"])
+    listed = (await command(running, "limits", "list")).out
+    assert listed == "default\ttenant\tin flight 0 of 3, share 50 %, models acme/ higgsfield-ai/\n"
 
 
 async def test_a_mask_sets_some_limits_and_leaves_the_others_also_when_two_are_set_at_once(running: Running) -> None:
