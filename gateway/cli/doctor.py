@@ -364,6 +364,7 @@ def _valid_until(cert: Path, key: Path) -> float:
 
 async def _addresses(settings: Settings) -> Sequence[Finding]:
     """Check that a gateway could listen at its addresses, or already does."""
+    from gateway.cli.operator import in_use
     from gateway.config import SettingError
     from gateway.listening import check_free
 
@@ -379,8 +380,11 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
                 served = await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
             else:
                 served = await answers(address)
-            if served:
+            if served and in_use(settings.store):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
+            elif served:
+                text = f"{address} is served by a gateway with another store"
+                findings.append(Finding(about, PROBLEM, text, "stop that gateway, or choose another address"))
             else:
                 findings.append(Finding(about, PROBLEM, str(error), await _advice(address, settings)))
         else:

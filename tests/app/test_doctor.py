@@ -174,6 +174,9 @@ async def test_a_running_gateway_is_recognised_by_its_store_and_ports(doctor: Do
         assert "in use by a running gateway" in found["store"][0][1]
         assert found["grpc"] == [("ok", f"{gateway.address} is served by a running gateway")]
         assert found["http"] == [("ok", f"{http_address} is served by a running gateway")]
+        other = await doctor(served | {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path / 'other.db'}"})
+        assert other["grpc"] == [("problem", f"{gateway.address} is served by a gateway with another store")]
+        assert other["http"] == [("problem", f"{http_address} is served by a gateway with another store")]
         assert await gateway.terminate() == 0
 
 

@@ -42,6 +42,7 @@ from gateway.store.store import Leader, SharedStore
 
 log = logging.getLogger(__name__)
 
+RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
 LOWEST_VERSION = 14
 LIMITS = {
     "statement_timeout": STATEMENT_LIMIT,
@@ -221,8 +222,11 @@ async def examine(url: str, shown: str) -> str:
     async with _connected(url, shown) as connection:
         await _check(connection, shown)
         if not await _has_schema(connection):
+            await _check_create(connection, shown)
             return "will get its schema at the first start"
         missing = await migrations.missing(connection, shown)
+        if missing:
+            await _check_create(connection, shown)
         cursor = await connection.execute("SELECT FROM meta WHERE name = 'epoch' AND value = %s", [NO_EPOCH])
         if await cursor.fetchone() is not None:
             raise ServerError(f"{shown}: {COMMITS_LOST}")
@@ -284,8 +288,7 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
     try:
         yield connection
     except psycopg.errors.InsufficientPrivilege as error:
-        advice = "the gateway's role must own its database, or have the right CREATE on its schema"
-        raise ServerError(f"{shown}: {error.diag.message_primary}; {advice}") from error
+        raise ServerError(f"{shown}: {error.diag.message_primary}; {RIGHTS}") from error
     except psycopg.Error as error:
         raise refused(shown, error) from error
     finally:
@@ -318,6 +321,16 @@ async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> N
         raise ServerError(f"{shown}: no schema of its search_path exists")
     if synced == "off":
         log.warning("the store's server has fsync = off: a crash of its machine loses generations that were charged")
+
+
+async def _check_create(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> None:
+    """Raise ServerError if the role may not create tables."""
+    cursor = await connection.execute("SELECT current_schema(), has_schema_privilege(current_schema(), 'CREATE')")
+    row = await cursor.fetchone()
+    assert row is not None
+    schema, may = row
+    if not may:
+        raise ServerError(f"{shown}: permission denied for schema {schema}; {RIGHTS}")
 
 
 async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:

@@ -494,15 +494,17 @@ async def test_a_server_that_refuses_is_reported_without_the_password(
 ) -> None:
     from gateway.config import PostgresUrl
     from gateway.store.postgres.errors import ServerError
+    from gateway.store.postgres.store import examine
 
     name, _, password = user.partition(":")
     with postgres.database() as fresh:
         url = PostgresUrl(postgres.url(database.format(database=fresh), name, password) + "?sslmode=prefer")
-        with pytest.raises(ServerError, match=message) as refused:
-            await open_only(url.url, str(url))
-    assert str(refused.value).startswith(f"postgresql://{name}@127.0.0.1:{postgres.port}/")
-    assert password not in str(refused.value).replace("password", "") or not password
-    assert "\n" not in str(refused.value)
+        for opens in (open_only, examine):  # a gateway, and `hfgateway doctor`
+            with pytest.raises(ServerError, match=message) as refused:
+                await opens(url.url, str(url))
+            assert str(refused.value).startswith(f"postgresql://{name}@127.0.0.1:{postgres.port}/")
+            assert password not in str(refused.value).replace("password", "") or not password
+            assert "\n" not in str(refused.value)
 
 
 async def open_only(url: str, shown: str) -> None:
