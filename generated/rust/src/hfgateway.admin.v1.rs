@@ -980,7 +980,8 @@ pub mod admin_service_client {
         /// stored with a price.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+        ///     an API key that the tenant does not have.
         ///
         /// Retry: safe.
         pub async fn set_limits(
@@ -1428,7 +1429,8 @@ pub mod admin_service_server {
         /// stored with a price.
         ///
         /// Errors:
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+        ///     an API key that the tenant does not have.
         ///
         /// Retry: safe.
         async fn set_limits(

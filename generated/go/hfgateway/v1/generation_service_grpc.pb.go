@@ -143,8 +143,10 @@ type GenerationServiceClient interface {
 	// have already happened, then new ones as they occur.
 	//
 	// The stream ends with OK after the final change, or immediately if the client has it already. It ends with
-	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
-	// additional calls to Higgsfield.
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+	//
+	// A watch that begins can cause a status call to Higgsfield. All watches of a generation share its polls.
+	// docs/live-state.md lists the calls that callers cause.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.
@@ -456,8 +458,10 @@ type GenerationServiceServer interface {
 	// have already happened, then new ones as they occur.
 	//
 	// The stream ends with OK after the final change, or immediately if the client has it already. It ends with
-	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
-	// additional calls to Higgsfield.
+	// UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+	//
+	// A watch that begins can cause a status call to Higgsfield. All watches of a generation share its polls.
+	// docs/live-state.md lists the calls that callers cause.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.

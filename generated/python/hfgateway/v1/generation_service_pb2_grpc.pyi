@@ -146,8 +146,10 @@ class GenerationServiceStub:
     have already happened, then new ones as they occur.
 
     The stream ends with OK after the final change, or immediately if the client has it already. It ends with
-    UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
-    additional calls to Higgsfield.
+    UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+
+    A watch that begins can cause a status call to Higgsfield. All watches of a generation share its polls.
+    docs/live-state.md lists the calls that callers cause.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.
@@ -333,8 +335,10 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     have already happened, then new ones as they occur.
 
     The stream ends with OK after the final change, or immediately if the client has it already. It ends with
-    UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
-    additional calls to Higgsfield.
+    UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+
+    A watch that begins can cause a status call to Higgsfield. All watches of a generation share its polls.
+    docs/live-state.md lists the calls that callers cause.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.
@@ -559,8 +563,10 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         have already happened, then new ones as they occur.
 
         The stream ends with OK after the final change, or immediately if the client has it already. It ends with
-        UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old. Any number of watches causes no
-        additional calls to Higgsfield.
+        UNAVAILABLE if the gateway shuts down, and when the stream is about 4 hours old.
+
+        A watch that begins can cause a status call to Higgsfield. All watches of a generation share its polls.
+        docs/live-state.md lists the calls that callers cause.
 
         Errors:
           - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id. Only before the first message.

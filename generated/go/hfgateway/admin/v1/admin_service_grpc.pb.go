@@ -124,7 +124,8 @@ type AdminServiceClient interface {
 	// stored with a price.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+	//     an API key that the tenant does not have.
 	//
 	// Retry: safe.
 	SetLimits(ctx context.Context, in *SetLimitsRequest, opts ...grpc.CallOption) (*SetLimitsResponse, error)
@@ -474,7 +475,8 @@ type AdminServiceServer interface {
 	// stored with a price.
 	//
 	// Errors:
-	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+	//     an API key that the tenant does not have.
 	//
 	// Retry: safe.
 	SetLimits(context.Context, *SetLimitsRequest) (*SetLimitsResponse, error)

@@ -122,7 +122,8 @@ class AdminServiceStub:
     stored with a price.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+      - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+        an API key that the tenant does not have.
 
     Retry: safe.
     """
@@ -292,7 +293,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     stored with a price.
 
     Errors:
-      - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+      - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+        an API key that the tenant does not have.
 
     Retry: safe.
     """
@@ -513,7 +515,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         stored with a price.
 
         Errors:
-          - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+          - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+            an API key that the tenant does not have.
 
         Retry: safe.
         """

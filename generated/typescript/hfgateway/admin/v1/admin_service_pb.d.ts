@@ -1710,7 +1710,8 @@ export declare const AdminService: GenService<{
    * stored with a price.
    *
    * Errors:
-   *   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
+   *     an API key that the tenant does not have.
    *
    * Retry: safe.
    *
