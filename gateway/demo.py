@@ -51,10 +51,15 @@ def demo() -> int:
         signal.signal(number, lambda number, _frame: sys.exit(128 + number))  # so that both processes are stopped
     began = time.monotonic()
     try:
+        FOLDER.mkdir(exist_ok=True)
+    except OSError as error:
+        click.echo(f"the demo failed: {FOLDER}: cannot be created ({error.strerror})", err=True)
+        return 1
+    try:
         with _sandbox_and_gateway() as (address, sandbox_url), Client(address, api_key="") as client:
             _generate_two(client)
             _lose_an_answer(client, sandbox_url)
-    except (DemoError, GatewayError) as error:
+    except (DemoError, GatewayError, OSError) as error:
         click.echo(f"\nthe demo failed: {error}", err=True)
         return 1
     click.echo(f"\nDone in {time.monotonic() - began:.0f} s. Both processes are stopped.")
@@ -256,7 +261,6 @@ class _Board:
 def _save(generation: Generation) -> Iterator[Path]:
     import httpx
 
-    FOLDER.mkdir(exist_ok=True)
     for number, output in enumerate(generation.outputs, 1):
         path = FOLDER / f"{generation.id}-{number}{Path(output.url).suffix}"
         path.write_bytes(httpx.get(output.url, trust_env=False).raise_for_status().content)

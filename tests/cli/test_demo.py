@@ -42,6 +42,13 @@ async def test_the_demo_charges_once_and_saves_its_outputs(hfgateway: Command, t
     assert files == [".png", ".webm"]
 
 
+async def test_a_demo_that_cannot_save_its_outputs_generates_nothing(hfgateway: Command, tmp_path: Path) -> None:
+    (tmp_path / "hfgateway-demo").touch()
+    ended = await finish(await hfgateway.start("demo", folder=tmp_path))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err == "the demo failed: hfgateway-demo: cannot be created (File exists)\n"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 async def test_an_interrupted_demo_leaves_no_process_behind(hfgateway: Command, tmp_path: Path) -> None:
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
