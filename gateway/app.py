@@ -206,7 +206,7 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     gateway = Gateway(settings, credentials, worker=worker)
     if not await _started(gateway, stop):
         return
-    if settings.auth == "keys" and not gateway.access.listed():
+    if settings.auth == "keys" and settings.oidc_issuer is None and not gateway.access.listed():
         log.warning("there are no API keys yet, so every call is refused; run: hfgateway keys create --tenant NAME")
     tune_garbage_collector()
     store = settings.store

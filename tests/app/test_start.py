@@ -433,6 +433,15 @@ async def test_unknown_settings_are_only_warned_of(tmp_path: Path) -> None:
     assert SECRET not in ended.err
 
 
+async def test_missing_api_keys_are_warned_of_unless_an_issuer_gives_tokens(tmp_path: Path) -> None:
+    issuer = {"HFGATEWAY_OIDC_ISSUER": "https://login.example.invalid", "HFGATEWAY_OIDC_AUDIENCE": "hfgateway"}
+    for variables, warned in (({}, True), (issuer, False)):
+        given = environment(tmp_path, {"HFGATEWAY_AUTH": "keys", **variables})
+        started = await run("serve", environment=given)
+        assert "hfgateway: gRPC on" in started.out
+        assert ("there are no API keys yet" in started.err) == warned
+
+
 async def test_both_ports_respond_when_the_start_line_is_printed(tmp_path: Path) -> None:
     async with Sandbox(SandboxOptions(port=0)) as sandbox, GatewayProcess(tmp_path, sandbox.url) as gateway:
         async with gateway.channel() as channel, httpx.AsyncClient(trust_env=False) as client:
