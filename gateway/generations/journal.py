@@ -45,7 +45,7 @@ def state_changed(before: Generation | None, after: Generation) -> None:
         "state": after.state.name,
         "before": before and before.state.name,
         "reason": failure and failure.reason.name,
-        "source": (before or after.spec.adopted) and after.source.name.lower(),
+        "source": after.source.name.lower() if before or after.spec.adopted else None,
         "request_id": after.request_id,
         "correlation_id": after.correlation_id,
         "seconds": round(max(after.update_time - after.spec.create_time, 0.0), 3),

@@ -58,6 +58,9 @@ async def test_a_generation_is_logged_with_its_caller_and_every_call(tmp_path: P
         assert secret not in json.dumps(lines)
 
     generation = answer.generation
+    stored, *changes = [line for line in lines if "before" in line or line["message"] == "generation stored"]
+    assert "source" not in stored
+    assert {line["source"] for line in changes} >= {"submit"}
     mine = [line for line in lines if line.get("generation_id") == generation.id]
     assert {line["level"] for line in mine} == {"info"}
     assert {(line["tenant"], line["model_id"]) for line in mine} == {("shop", "higgsfield-ai/soul/standard")}
