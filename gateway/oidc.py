@@ -111,7 +111,7 @@ class OidcIssuer:
             )
         except jwt.PyJWTError as error:
             expired = {"expired": "true"} if isinstance(error, jwt.ExpiredSignatureError) else {}
-            raise invalid_credentials(f"the token is not valid: {type(error).__name__}", **expired) from None
+            raise invalid_credentials(_reason(error), **expired) from None
         return self._identity(claims)
 
     def _request_fetch(self, name: str) -> None:
@@ -158,3 +158,24 @@ async def _document(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("not an object")
     return content
+
+
+def _reason(error: jwt.PyJWTError) -> str:
+    """Return why a token is refused."""
+    match error:
+        case jwt.ExpiredSignatureError():
+            return "the token has expired"
+        case jwt.ImmatureSignatureError():
+            return "the token is not valid yet"
+        case jwt.MissingRequiredClaimError(claim=claim):
+            return f"the token has no {claim}"
+        case jwt.InvalidAudienceError():
+            return "the token is for another audience"
+        case jwt.InvalidIssuerError():
+            return "the token is of another issuer"
+        case jwt.InvalidSignatureError():
+            return "the signature of the token is wrong"
+        case jwt.InvalidAlgorithmError():
+            return "the token is signed with an algorithm that is not accepted"
+        case _:
+            return "the token is not valid"
