@@ -432,8 +432,8 @@ _ROWS: dict[str, _Row] = {
     ),
     "ACCOUNTS_KEY": _Row(
         "accounts_keys", "", _encryption_keys,
-        "encrypts the credentials of Higgsfield accounts in the store: a key of hfgateway accounts new-key; during a "
-        "rotation several, the newest first",
+        "encrypts the credentials of Higgsfield accounts in the store: made by hfgateway accounts new-key. During a "
+        "rotation: several keys, separated by commas, the newest first",
     ),
     "ACCOUNTS_KEY_FILE": _Row("accounts_key_file", "", _optional_file, "a file with the value of ACCOUNTS_KEY"),
     "STORE_CONNECTIONS": _Row("store_connections", "10", _number(3), "connections to a PostgreSQL server"),

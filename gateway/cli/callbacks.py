@@ -139,7 +139,7 @@ def _cells(callback: pb.Callback) -> tuple[str, ...]:
     health = "paused" if callback.paused else "active"
     if callback.problem:
         since = time_text(callback.problem_time.seconds)
-        health += f", {_problem(callback.problem, callback.problem_http_status)} since {since}"
+        health += f", failing since {since} ({_problem(callback.problem, callback.problem_http_status)})"
     reported = "every change" if callback.every_change else "ends"
     return callback.id, health, reported, callback.url or "the URL of each submission"
 
@@ -155,4 +155,6 @@ def _outcome(delivery: pb.Delivery) -> str:
 
 def _problem(problem: Any, status: int) -> str:
     name = pb.DeliveryProblem.Name(problem).removeprefix("DELIVERY_PROBLEM_").lower().replace("_", " ")
+    if problem == pb.DELIVERY_PROBLEM_CONNECTION:
+        name = "no connection"
     return f"{name} {status}" if status else name

@@ -82,7 +82,7 @@ def create(
 )
 @_offline
 def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> int:
-    """Create and print a key like ID, which expires after the overlap."""
+    """Replace the key ID: create and print a new key with its settings. ID expires after the overlap."""
     settings = _settings_of_store(operator, offline=offline)
     if settings is None:
         request = pb.RotateApiKeyRequest(id=key_id)

@@ -137,7 +137,7 @@ def _show(one: pb.LimitsOfSubject) -> None:
         use = one.use
         echo(f"  today: {use.spent_today} spent, {use.reserved_today} reserved")
         echo(f"  this month: {use.spent_this_month} spent, {use.reserved_this_month} reserved")
-        echo(f"  uncertain: {use.uncertain}, of what is reserved")
+        echo(f"  {use.uncertain} of the reserved credits belong to UNCERTAIN generations")
 
 
 def _used(one: pb.LimitsOfSubject) -> list[tuple[str, str, str]]:
