@@ -31,14 +31,21 @@ type calls struct {
 
 // Invoke makes a unary call, and retries it if that is safe, until the client's timeout or the context's deadline.
 func (c *calls) Invoke(ctx context.Context, method string, request, response any, options ...grpc.CallOption) error {
+	return c.repeat(ctx, responseDelay(request), func(ctx context.Context) error {
+		return c.conn.Invoke(ctx, method, request, response, options...)
+	})
+}
+
+// repeat makes the attempts of a unary call to which the gateway may respond after a wait.
+func (c *calls) repeat(ctx context.Context, wait time.Duration, attempt func(context.Context) error) error {
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, c.timeout+min(responseDelay(request), math.MaxInt64-c.timeout))
+		ctx, cancel = context.WithTimeout(ctx, c.timeout+min(wait, math.MaxInt64-c.timeout))
 		defer cancel()
 	}
 	trouble := c.outage(ctx, c.policy.RepeatCallsFor)
 	for {
-		err := c.typed(ctx, c.conn.Invoke(ctx, method, request, response, options...))
+		err := c.typed(ctx, attempt(ctx))
 		if err == nil {
 			c.reached.Store(true)
 			return nil

@@ -20,14 +20,20 @@ const waitStep = 50 * time.Second
 // error.
 func (c *Client) Wait(ctx context.Context, id string, timeout time.Duration) (*Generation, error) {
 	now := c.calls.timers.now
+	stub := pb.NewGenerationServiceClient(c.calls.conn)
 	deadline := now().Add(timeout)
 	for {
 		asked, step := now(), waitStep
 		if timeout != 0 {
 			step = min(step, max(deadline.Sub(asked), 0))
 		}
-		request := &pb.WaitGenerationRequest{Id: id, Timeout: durationpb.New(step)}
-		response, err := c.Generations.WaitGeneration(ctx, request)
+		var response *pb.WaitGenerationResponse
+		err := c.calls.repeat(ctx, step, func(ctx context.Context) (err error) {
+			// An attempt after a lost connection waits for the rest of the step.
+			left := max(step-now().Sub(asked), 0)
+			response, err = stub.WaitGeneration(ctx, &pb.WaitGenerationRequest{Id: id, Timeout: durationpb.New(left)})
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -236,10 +236,8 @@ func TestWaitRepeatsUntilDone(t *testing.T) {
 	if err != nil || done.GetRevision() != 2 {
 		t.Fatal(done, err)
 	}
-	for _, request := range requests[*pb.WaitGenerationRequest](g, "WaitGeneration") {
-		if request.GetTimeout().AsDuration() != 50*time.Second {
-			t.Errorf("requests for %s", request.GetTimeout().AsDuration())
-		}
+	if asked := waits(g); text(asked) != "[50s 50s 49.8s 50s]" {
+		t.Errorf("requests for %v", asked)
 	}
 	if text(clock.slept) != "[200ms 200ms]" { // one after the cut, one after the early response
 		t.Errorf("slept %v", clock.slept)
@@ -267,6 +265,32 @@ func TestWaitReturnsGenerationAtTimeout(t *testing.T) {
 	}
 }
 
+func TestWaitAsksForTheTimeLeftAfterALostConnection(t *testing.T) {
+	g := newGateway(t)
+	client, clock := newClient(t, g.address())
+	g.on("WaitGeneration",
+		func(received *call) error {
+			clock.pass(15 * time.Second)
+			return draining(0)(received)
+		},
+		respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateCompleted, 1)}))
+
+	if _, err := client.Wait(t.Context(), "g1", 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if asked := waits(g); text(asked) != "[20s 4.8s]" {
+		t.Errorf("requests for %v", asked)
+	}
+}
+
+// waits returns for how long the gateway was asked to wait.
+func waits(g *gateway) (asked []time.Duration) {
+	for _, request := range requests[*pb.WaitGenerationRequest](g, "WaitGeneration") {
+		asked = append(asked, request.GetTimeout().AsDuration())
+	}
+	return asked
+}
+
 func TestWaitWithoutTimeLeftReturnsGenerationAsItIs(t *testing.T) {
 	g := newGateway(t)
 	g.on("WaitGeneration", respond(&pb.WaitGenerationResponse{Generation: generation(hfgateway.StateQueued, 1)}))
@@ -277,8 +301,8 @@ func TestWaitWithoutTimeLeftReturnsGenerationAsItIs(t *testing.T) {
 	if err != nil || left.GetRevision() != 1 || len(clock.slept) > 0 {
 		t.Fatal(left, err, clock.slept)
 	}
-	if asked := requests[*pb.WaitGenerationRequest](g, "WaitGeneration")[0].GetTimeout().AsDuration(); asked != 0 {
-		t.Errorf("requests for %s", asked)
+	if asked := waits(g); text(asked) != "[0s]" {
+		t.Errorf("requests for %v", asked)
 	}
 }
 

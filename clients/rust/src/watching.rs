@@ -35,8 +35,13 @@ impl Client {
         loop {
             let asked = calls.timers.now();
             let step = deadline.map_or(WAIT_STEP, |end| end.saturating_duration_since(asked).min(WAIT_STEP));
-            let request = WaitGenerationRequest { id: id.clone(), timeout: Some(duration(step)) };
-            let call = rpc!(GenerationServiceClient.wait_generation);
+            let request = WaitGenerationRequest { id: id.clone(), timeout: None };
+            // An attempt after a lost connection waits for the rest of the step.
+            let call = |transport, mut attempt: Request<WaitGenerationRequest>| {
+                let passed = calls.timers.now().saturating_duration_since(asked);
+                attempt.get_mut().timeout = Some(duration(step.saturating_sub(passed)));
+                rpc!(GenerationServiceClient.wait_generation)(transport, attempt)
+            };
             let response = calls.unary(request, calls.timeout.saturating_add(step), call).await?;
             let generation = response.generation.unwrap_or_default();
             if generation.done || calls.is_past(deadline) {

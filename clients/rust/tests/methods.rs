@@ -299,7 +299,7 @@ async fn a_wait_is_repeated_in_steps_until_done() {
     gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::Queued, 2));
     gateway.answers(at(GenerationState::Completed, 3));
     assert!(client.wait("g1", None).await.unwrap().done);
-    assert_eq!(steps(&gateway), [50, 50, 50]);
+    assert_eq!(steps(&gateway), [50.0, 50.0, 50.0]);
 }
 
 #[tokio::test]
@@ -309,12 +309,22 @@ async fn a_wait_returns_the_generation_at_its_timeout() {
     gateway.answers(at(GenerationState::Queued, 2)).answers(at(GenerationState::InProgress, 3));
     let generation = client.wait("g1", Duration::from_secs(70)).await.unwrap();
     assert_eq!((generation.done, generation.revision), (false, 3));
-    assert_eq!(steps(&gateway), [50, 20]);
+    assert_eq!(steps(&gateway), [50.0, 20.0]);
 }
 
-fn steps(gateway: &Gateway) -> Vec<i64> {
+#[tokio::test]
+async fn a_wait_asks_for_the_time_left_after_a_lost_connection() {
+    let gateway = Gateway::start().await;
+    let client = gateway.client(&ManualTimers::new(1.0));
+    gateway.turn(Turn::Error(status(tonic::Code::Unavailable, "", None), 15.0));
+    gateway.answers(at(GenerationState::Completed, 3));
+    client.wait("g1", Duration::from_secs(20)).await.unwrap();
+    assert_eq!(steps(&gateway), [20.0, 4.8]);
+}
+
+fn steps(gateway: &Gateway) -> Vec<f64> {
     let step = |request: Seen| match request {
-        Seen::Wait(request) => request.timeout.unwrap().seconds,
+        Seen::Wait(request) => Duration::try_from(request.timeout.unwrap()).unwrap().as_secs_f64(),
         other => panic!("{other:?}"),
     };
     gateway.seen().into_iter().map(step).collect()

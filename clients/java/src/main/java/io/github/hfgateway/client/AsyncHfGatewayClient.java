@@ -1,5 +1,6 @@
 package io.github.hfgateway.client;
 
+import com.google.protobuf.Message;
 import io.github.hfgateway.agents.v1alpha1.AgentServiceGrpc;
 import io.github.hfgateway.v1.*;
 import io.grpc.Context;
@@ -8,6 +9,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.Supplier;
 
 /**
  * The asynchronous client of a gateway. It is thread-safe, and any number of calls and watches share its few threads.
@@ -45,7 +47,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    */
   public CompletableFuture<Void> check() {
     ListGenerationsRequest request = ListGenerationsRequest.newBuilder().setPageSize(1).build();
-    return calls.unary(request, page -> null, Duration.ofSeconds(10), Duration.ZERO);
+    return calls.unary(() -> request, page -> null, Duration.ofSeconds(10), Duration.ZERO);
   }
 
   /** Submits a generation with a new idempotency key. */
@@ -141,11 +143,14 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
   private CompletableFuture<Generation> waitOn(Operation<Generation> waiting, String id, long deadline) {
     Connection connection = calls.connection();
     long asked = connection.timers.now();
-    Duration step = Duration.ofNanos(Math.max(Math.min(WAIT_STEP, deadline - asked), 0));
-    WaitGenerationRequest request =
-        WaitGenerationRequest.newBuilder().setId(id).setTimeout(Durations.of(step)).build();
-    return waiting
-        .step(() -> calls.waiting(step).unary(request, WaitGenerationResponse::getGeneration))
+    long end = Math.min(asked + WAIT_STEP, deadline);
+    Duration step = connection.left(end);
+    Duration timeout = calls.waiting(step).timeout();
+    // An attempt after a lost connection waits for the rest of the step.
+    Supplier<Message> request = () ->
+        WaitGenerationRequest.newBuilder().setId(id).setTimeout(Durations.of(connection.left(end))).build();
+    Duration patience = connection.policy.repeatCallsFor();
+    return waiting.step(() -> calls.unary(request, WaitGenerationResponse::getGeneration, timeout, patience))
         .thenCompose(generation -> {
           long answered = connection.timers.now();
           if (generation.getDone() || answered >= deadline) {

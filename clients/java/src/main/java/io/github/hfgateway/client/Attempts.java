@@ -105,7 +105,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
     call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());
     call.request(1);
-    call.sendMessage(exchange.request);
+    call.sendMessage(exchange.attempt.get());
     call.halfClose();
   }
 

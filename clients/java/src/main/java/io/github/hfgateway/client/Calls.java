@@ -38,12 +38,14 @@ record Calls(Connection connection, Duration timeout) {
 
   /** Makes the unary call that takes this request, and returns a part of its response. */
   <A extends Message, R> CompletableFuture<R> unary(Message request, Function<A, R> part) {
-    return unary(request, part, timeout, connection.policy.repeatCallsFor());
+    return unary(() -> request, part, timeout, connection.policy.repeatCallsFor());
   }
 
+  /** Makes a unary call, whose request is made for each attempt. */
   <A extends Message, R> CompletableFuture<R> unary(
-      Message request, Function<A, R> part, Duration timeout, Duration patience) {
-    Exchange<Message, A, A> exchange = Exchange.unary(request, List::of);
+      Supplier<Message> request, Function<A, R> part, Duration timeout, Duration patience) {
+    Exchange<Message, A, A> exchange = Exchange.unary(request.get(), List::of);
+    exchange.attempt = request;
     Attempts<Message, A, A> response = new Attempts<>(connection, exchange, patience, timeout);
     return Operation.of("", call -> {
       call.stopWith(response::close);

@@ -7,6 +7,7 @@ import io.grpc.MethodDescriptor;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 
@@ -24,8 +25,11 @@ final class Exchange<Q extends Message, M, E> {
   final MethodDescriptor<Q, M> method;
   private final Reader<Q, M, E> reader;
 
-  /** The request of the next attempt. */
+  /** The request from which the call continues. */
   Q request;
+
+  /** Returns what the next attempt sends. */
+  Supplier<Q> attempt = () -> request;
 
   /** The last item, if the reader needs it. */
   E last;

@@ -248,12 +248,10 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
       Executor executor = executor();
       ManagedChannelBuilder<?> settings =
           Grpc.newChannelBuilder(address, credentials != null ? credentials : InsecureChannelCredentials.create())
-              .executor(executor)
-              .userAgent("hfgateway-client-java/" + VERSION)
+              .executor(executor).userAgent("hfgateway-client-java/" + VERSION)
               .keepAliveTime(PING_AFTER.toSeconds(), TimeUnit.SECONDS)
               .keepAliveTimeout(PING_TIMEOUT.toSeconds(), TimeUnit.SECONDS)
-              .keepAliveWithoutCalls(false)
-              .disableRetry().disableServiceConfigLookUp();
+              .keepAliveWithoutCalls(false).disableRetry().disableServiceConfigLookUp();
       configure.accept(settings);
       ManagedChannel transport = settings.build();
       Channel channel = apiKey == null ? transport : ClientInterceptors.intercept(transport, new ApiKey(apiKey));

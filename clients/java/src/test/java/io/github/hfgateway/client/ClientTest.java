@@ -332,13 +332,28 @@ class ClientTest {
         });
     gateway.answers(waited(QUEUED)).answers(waited(COMPLETED));
     assertEquals(COMPLETED, client.waitUntilDone("g1", Duration.ofSeconds(70)));
-    assertEquals(
-        List.of(50.0, 20.0, 19.8),
-        gateway.requests.stream()
-            .map(request -> Durations.of(((WaitGenerationRequest) request).getTimeout()).toMillis() / 1e3)
-            .toList());
+    assertEquals(List.of(50.0, 20.0, 19.8), waits());
     assertEquals(List.of(80.0, 50.0, 49.8), timers.remaining);
     assertEquals(List.of(0.2), timers.slept);
+  }
+
+  /** Returns for how many seconds the gateway was asked to wait. */
+  private List<Double> waits() {
+    return gateway.requests.stream()
+        .map(request -> Durations.of(((WaitGenerationRequest) request).getTimeout()).toMillis() / 1e3)
+        .toList();
+  }
+
+  @Test
+  void waitAsksForTheTimeLeftAfterALostConnection() {
+    gateway.then(
+        (request, caller) -> {
+          timers.takes(15);
+          caller.onError(unavailable());
+        });
+    gateway.answers(waited(COMPLETED));
+    client.waitUntilDone("g1", Duration.ofSeconds(20));
+    assertEquals(List.of(20.0, 4.8), waits());
   }
 
   @Test
