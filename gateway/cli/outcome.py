@@ -58,7 +58,12 @@ def follow(
     except DeadlineExceeded:
         if timeout is None:
             raise
-        echo(f"Still running after {timeout:g} s (exit code {exits.of_generation(generation)}).", err=True)
+        code = exits.of_generation(generation)
+        if code == exits.UNRESOLVED:
+            told = f"After {timeout:g} s it is still unknown whether Higgsfield accepted it (exit code {code})."
+        else:
+            told = f"Still running after {timeout:g} s (exit code {code})."
+        echo(told, err=True)
         advice.show()
     return generation
 
