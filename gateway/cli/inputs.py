@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -20,6 +20,16 @@ if TYPE_CHECKING:
 STATES = ["PENDING", "UNCERTAIN", "QUEUED", "IN_PROGRESS", "COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST"]
 SOUL_NAMES = {"custom_reference_id": "character_id", "custom_reference_strength": "character_strength"}
 """Higgsfield's names of parameters of Soul, as `hfgateway models --show` prints them, and those of `soul()`."""
+
+
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "true or false"),
+    "str": ((str,), "a text"),
+    "Media": ((str,), "a URL"),
+}
+"""What parameters must be, by their annotations: the types of their values, and a text."""
 
 
 def input_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -180,7 +190,9 @@ def _split(value: str, form: str) -> tuple[str, str]:
 
 
 def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any) -> AnyInput:
+    given: dict[str, str] = {}
     if function.__name__ == "soul":
+        given = {SOUL_NAMES.get(name, name): name for name in parameters}
         parameters = {SOUL_NAMES.get(name, name): value for name, value in parameters.items()}
     signature = inspect.signature(function)
     try:
@@ -195,4 +207,30 @@ def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any)
     try:
         return function(*arguments, **parameters)
     except (TypeError, ValueError, AttributeError) as error:
+        for name, value in parameters.items():
+            _refuse_if_wrong(function, arguments, given.get(name, name), name, value)
         raise click.UsageError(f"-p: {error}") from None
+
+
+def _refuse_if_wrong(
+    function: Callable[..., AnyInput], arguments: Sequence[Any], given: str, name: str, value: Any
+) -> None:
+    """Raise UsageError if `function` refuses this parameter alone, which the user called `given`: what it must be."""
+    try:
+        function(*arguments, **{name: value})
+    except (TypeError, ValueError, AttributeError) as error:
+        wanted = _wanted(function, name, value)
+        text = value if isinstance(value, str) else json.dumps(value)
+        complaint = str(error) if wanted is None else f"must be {wanted}, not {text}"
+        raise click.UsageError(f"-p {given}: {complaint}") from None
+
+
+def _wanted(function: Callable[..., AnyInput], name: str, value: Any) -> str | None:
+    """Return what a parameter must be; None if the value is of the right type, or the type is not known."""
+    parameter = inspect.signature(function).parameters.get(name)
+    kind = "" if parameter is None else str(parameter.annotation).partition(" ")[0]
+    if kind in _KINDS:
+        types, text = _KINDS[kind]
+        return None if type(value) in types else text
+    choices = get_args(getattr(inspect.getmodule(function), kind, None))
+    return f"one of {', '.join(choices)}" if choices else None
