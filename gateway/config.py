@@ -323,6 +323,8 @@ def seconds(least: float) -> Callable[[str], float]:
 
     def parse(text: str) -> float:
         match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
+        if not match and re.fullmatch(r"-\d+(?:\.\d+)?[smhd]?", text):
+            raise ValueError(f"must be at least {least:g} s" if least else "must be 0 or more")
         if not match:
             raise ValueError("must be a number of seconds, or a number followed by s, m, h or d")
         value = float(match[1]) * units[match[2]]
@@ -381,10 +383,10 @@ def _optional_file(text: str) -> Path | None:
 
 
 def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(part.strip().rstrip("/") for part in text.split(",") if part.strip())
+    origins = tuple(part.rstrip("/") for part in text.replace(",", " ").split())
     for origin in origins:
         if not re.fullmatch(r"https?://[^/\s*]+", origin):
-            raise ValueError("must be origins such as https://app.example.com, separated by commas")
+            raise ValueError("must be origins such as https://app.example.com, separated by commas or spaces")
     return origins
 
 
@@ -499,7 +501,9 @@ _ROWS: dict[str, _Row] = {
         "PEM file with the CA of client certificates, which it makes mandatory, except at WEBHOOK_ADDRESS",
     ),
     "DRAIN": _Row("drain", "75", seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
-    "ALLOWED_ORIGINS": _Row("allowed_origins", "", _origins, "web origins that may call from a browser"),
+    "ALLOWED_ORIGINS": _Row(
+        "allowed_origins", "", _origins, "web origins that may call from a browser, separated by commas or spaces"
+    ),
     "MCP": _Row("mcp", "off", _on_or_off, "on: serve tools for language models (MCP) at /mcp of the HTTP port"),
     "ARCHIVE_URL": _Row(
         "archive_url", "", _archive_url, "where outputs are copied to: file:///FOLDER or s3://BUCKET/PREFIX"
@@ -570,6 +574,8 @@ def _check_together(settings: Settings) -> None:
             raise SettingError(PREFIX + "OIDC_ISSUER", "needs HFGATEWAY_AUTH=keys")
         if not settings.oidc_audience:
             raise SettingError(PREFIX + "OIDC_AUDIENCE", "is missing: tokens for other services must be refused")
+    elif settings.oidc_audience:
+        raise SettingError(PREFIX + "OIDC_AUDIENCE", "needs OIDC_ISSUER, whose tokens have this audience")
     if settings.replica_address is not None and not isinstance(settings.store, PostgresUrl):
         raise SettingError(PREFIX + "REPLICA_ADDRESS", "needs a STORE_URL of a PostgreSQL server, which replicas share")
     if settings.accounts_keys and settings.accounts_key_file is not None:

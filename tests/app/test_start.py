@@ -156,6 +156,24 @@ def test_every_wrong_value_is_refused_by_name_without_the_value(name: str) -> No
         assert SECRET not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["https://a.test,https://b.test/", "https://a.test https://b.test", " https://a.test , https://b.test"]
+)
+def test_origins_are_separated_by_commas_or_spaces(text: str) -> None:
+    assert read_settings({"HFGATEWAY_ALLOWED_ORIGINS": text}).allowed_origins == ("https://a.test", "https://b.test")
+
+
+def test_an_audience_without_an_issuer_is_refused() -> None:
+    with pytest.raises(SettingError, match="HFGATEWAY_OIDC_AUDIENCE: needs OIDC_ISSUER"):
+        read_settings({"HFGATEWAY_OIDC_AUDIENCE": "hfgateway"})
+
+
+def test_a_negative_time_is_refused_because_of_its_sign() -> None:
+    for text in ("-1", "-1.5h"):
+        with pytest.raises(SettingError, match="HFGATEWAY_DRAIN: must be 0 or more"):
+            read_settings({"HFGATEWAY_DRAIN": text})
+
+
 @pytest.mark.parametrize("name", WRONG)
 async def test_a_wrong_setting_refuses_the_start(name: str, tmp_path: Path) -> None:
     setting = f"HFGATEWAY_{name}"
