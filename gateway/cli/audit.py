@@ -73,6 +73,8 @@ def verify(file: Path | None, offline: bool, heads: list[Head]) -> int:
     if (file is None) is not offline:
         raise click.UsageError("name a FILE, or use --offline")
     path = file or store_file("export the log with `hfgateway audit export`, and verify the export")
+    if offline and not path.exists():
+        fail(f"{path}: there is no store", exits.REFUSED)
     try:
         result = verified(_entries(path), heads)
     except BrokenChainError as error:

@@ -129,7 +129,7 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {_described(error)}") from error
+        raise StoreFileError(f"{path}: {described(error)}") from error
     except OSError as error:
         raise StoreFileError(f"{path}: its mark cannot be written ({error.strerror})") from error
     return connection
@@ -148,7 +148,7 @@ def examine(path: Path, *, thoroughly: bool = False) -> Examined:
             schema = _check(connection, path, "integrity_check" if thoroughly else "quick_check")
             return Examined(schema, mark.doubt(path, known(connection)))
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {_described(error)}") from error
+        raise StoreFileError(f"{path}: {described(error)}") from error
 
 
 def credentials(path: Path) -> Sequence[StoredCredentials]:
@@ -160,7 +160,7 @@ def credentials(path: Path) -> Sequence[StoredCredentials]:
             connection.row_factory = sqlite3.Row
             return [credentials_of(row) for row in connection.execute(statements.load()["read_credentials"])]
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {_described(error)}") from error
+        raise StoreFileError(f"{path}: {described(error)}") from error
 
 
 def known(connection: sqlite3.Connection) -> Known:
@@ -252,7 +252,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     migrations.apply(connection, missing)
 
 
-def _described(error: sqlite3.Error) -> str:
+def described(error: sqlite3.Error) -> str:
+    """Return what is wrong with a file that SQLite refuses, as the end of a sentence that begins with its name."""
     known = {
         "file is not a database": "is corrupt, or not a SQLite file",
         "database disk image is malformed": f"is corrupt; {mark.REPLACE}",

@@ -56,6 +56,10 @@ def backup(store: Path, target: Path) -> None:
             files.examine(part)
             _publish(part, target)
             mark.sync_folder(target.absolute().parent)
+        except sqlite3.DatabaseError as error:
+            is_source = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+            text = f"{store}: {files.described(error)}" if is_source else f"{target}: cannot be written ({error})"
+            raise StoreFileError(text) from error
         except (sqlite3.Error, OSError) as error:
             raise StoreFileError(f"{target}: cannot be written ({error})") from error
 
@@ -64,7 +68,7 @@ def update(path: Path) -> int:
     """Apply the migrations that a store lacks, and return the number that it has. Raises StoreFileError."""
     path = path.resolve()
     _exists(path)
-    with files.lock(path):
+    with _lock(path):
         files.prepare(path).close()
         return files.examine(path).schema
 
@@ -73,7 +77,7 @@ def moved(path: Path) -> None:
     """Declare a file the newest state of its store. Raises StoreFileError if its mark proves otherwise."""
     path = path.resolve()
     _exists(path)
-    with files.lock(path):
+    with _lock(path):
         doubt = files.examine(path).doubt
         if doubt is not None and not doubt.newest:
             raise StoreFileError(f"{path}: {doubt.text}; {doubt.advice}")
@@ -87,7 +91,7 @@ async def restored(path: Path) -> Declared:
     Raises StoreFileError.
     """
     _exists(path)
-    with files.lock(path):
+    with _lock(path):
         if not files.examine(path).schema:
             raise StoreFileError(f"{path}: is empty; {mark.EMPTY}")
     store = SqliteStore(path, lambda _: None, declared=True)
@@ -99,9 +103,17 @@ async def restored(path: Path) -> Declared:
         raise StoreFileError(f"{path}: {error}") from error
     finally:
         await store.close()
-    with files.lock(path):
+    with _lock(path):
         _renew_mark(path)
     return Declared(held, newest)
+
+
+def _lock(path: Path) -> contextlib.ExitStack:
+    """Lock a store. Raises StoreFileError, also if a gateway has it."""
+    try:
+        return files.lock(path)
+    except InUseError as error:
+        raise InUseError(f"{path}: a gateway runs on it: stop it first") from error
 
 
 def _exists(path: Path) -> None:

@@ -72,6 +72,11 @@ async def test_acts_have_entries_with_their_actors(running: Running, tmp_path: P
     assert (await command(running, "audit", "export", "--after", "8")).out == ""
 
 
+async def test_a_missing_store_is_not_verified(tmp_path: Path) -> None:
+    refused = await offline(tmp_path, "--offline")
+    assert (refused.code, refused.err) == (exits.REFUSED, f"hfgateway: {tmp_path / 'store.db'}: there is no store\n")
+
+
 async def test_an_export_and_a_store_are_verified_without_the_gateway(running: Running, tmp_path: Path) -> None:
     await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
     noted = (await command(running, "audit", "head")).out.strip()

@@ -424,6 +424,23 @@ async def test_the_declaration_of_a_store_without_generations_promises_nothing_a
     ]
 
 
+async def test_a_backup_of_a_corrupt_store_names_the_store(site: Site) -> None:
+    site.store.write_bytes(b"not a store " * 100)
+    refused = await site.command("backup", str(site.folder / "backup.db"))
+    assert (refused.code, refused.err) == (
+        exits.REFUSED, f"hfgateway: {site.store}: is corrupt, or not a SQLite file\n"
+    )  # fmt: skip
+
+
+async def test_a_store_is_not_migrated_while_a_gateway_runs_on_it(site: Site) -> None:
+    async with site.gateway():
+        for option in ((), ("--restored",), ("--moved",)):
+            refused = await site.command("migrate", *option)
+            assert (refused.code, refused.err) == (
+                exits.REFUSED, f"hfgateway: {site.store}: a gateway runs on it: stop it first\n"
+            )  # fmt: skip
+
+
 async def test_an_option_of_migrate_is_refused_with_its_subcommand(site: Site) -> None:
     for option in ("--restored", "--moved"):
         refused = await site.command("migrate", option, "sqlite-to-postgres", str(site.store))
