@@ -33,8 +33,12 @@ def export(operator: Operator, since: float | None, after: int) -> int:
     request = pb.ExportAuditRequest(after_sequence=after)
     if since is not None:
         request.start_time.FromMicroseconds(round(since * 1e6))
+    empty = True
     for one in operator.stream(lambda admin: admin.ExportAudit, request):
+        empty = False
         sys.stdout.write(line(one.previous_hash, Entry(one.sequence, one.text, one.hash)) + "\n")
+    if empty:
+        _explain(_head(operator))
     return 0
 
 
@@ -42,9 +46,21 @@ def export(operator: Operator, since: float | None, after: int) -> int:
 @operator_options
 def head(operator: Operator) -> int:
     """Print the number and the hash of the last entry, to keep elsewhere and to give to `verify --head` later."""
-    answer = operator.ask(lambda admin: admin.GetAuditHead, pb.GetAuditHeadRequest())
-    echo(str(Head(answer.sequence, answer.hash)))
+    last = _head(operator)
+    echo(str(last))
+    _explain(last)
     return 0
+
+
+def _head(operator: Operator) -> Head:
+    answer = operator.ask(lambda admin: admin.GetAuditHead, pb.GetAuditHeadRequest())
+    return Head(answer.sequence, answer.hash)
+
+
+def _explain(last: Head) -> None:
+    """Say why a log has no entries: a gateway with HFGATEWAY_AUDIT has an entry of its start."""
+    if not last.sequence:
+        echo("hfgateway: the log has no entries, because HFGATEWAY_AUDIT is off", err=True)
 
 
 def _heads(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> list[Head]:

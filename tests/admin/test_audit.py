@@ -72,6 +72,16 @@ async def test_acts_have_entries_with_their_actors(running: Running, tmp_path: P
     assert (await command(running, "audit", "export", "--after", "8")).out == ""
 
 
+async def test_an_empty_log_is_explained_on_standard_error(tmp_path: Path) -> None:
+    for audit, said in (("off", "hfgateway: the log has no entries, because HFGATEWAY_AUDIT is off\n"), ("on", "")):
+        folder = tmp_path / audit
+        folder.mkdir()
+        async with run(folder, AUDIT=audit) as running:
+            for arguments in (("head",), ("export",), ("export", "--after", "99")):
+                done = await command(running, "audit", *arguments)
+                assert (done.code, done.err) == (0, said), arguments
+
+
 async def test_a_missing_store_is_not_verified(tmp_path: Path) -> None:
     refused = await offline(tmp_path, "--offline")
     assert (refused.code, refused.err) == (exits.REFUSED, f"hfgateway: {tmp_path / 'store.db'}: there is no store\n")
