@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
+from gateway import core_metrics
 from gateway.cli import COMMANDS
 from tests.docs.commands import NOT_RUN, RUN, RUN_IN_ORDER
 from tests.docs.markdown import ROOT, SHELLS, anchors, blocks, documents, links, read, spans
@@ -30,6 +32,14 @@ def test_every_link_has_a_target(file: str) -> None:
         if not target.exists() or (anchor and anchor not in anchors(str(target.resolve().relative_to(ROOT)))):
             broken.append(link)
     assert broken == []
+
+
+def test_every_result_of_webhooks_and_metric_of_callbacks_is_explained() -> None:
+    text, core = read("docs/observing.md"), Mock()
+    for name, _, _ in core_metrics._webhooks(core):
+        assert f"| `{name.removeprefix('webhooks_').removesuffix('_total')}` | " in text, name
+    for name, _, _ in core_metrics._callbacks(core):
+        assert f"`hfgateway_{name}`" in text, name
 
 
 @pytest.mark.parametrize("file", documents())
