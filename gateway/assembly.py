@@ -429,9 +429,7 @@ async def _lifecycle(
     store, settings, clock, accounts, upstream, *_ = base
     trust = Trust()
     paces, run_times = await _learned(base)
-    trusted_time = await _trusted_time(base)
-    budgets = await _budgets(base, trusted_time)
-    admissions = _admissions(base, paces, access, budgets)
+    trusted_time, budgets, admissions = await _admitting(base, access, paces)
     rules = _rules(settings, clock, store.others_send_for)
     sender = _sender(base, admissions, trusted_time)
     webhook_addresses = _webhook_addresses(base)
@@ -485,6 +483,13 @@ async def _lifecycle(
         follower,
         webhook_inbox,
     )
+
+
+async def _admitting(base: _Base, access: Access, paces: Paces) -> tuple[TrustedTime, Budgets, Admissions]:
+    """Return what decides whether and when a submission is sent."""
+    trusted_time = await _trusted_time(base)
+    budgets = await _budgets(base, trusted_time)
+    return trusted_time, budgets, _admissions(base, paces, access, budgets)
 
 
 async def _learned(base: _Base) -> tuple[Paces, RunTimes]:
