@@ -635,7 +635,7 @@ async def _resume(base: _Base, lifecycle: _Lifecycle, unfinished: Sequence[Gener
         lifecycle.service.observe, lifecycle.follower.replan, await store.accounts.accounts_without_repeats()
     )
     lifecycle.follower.resume(unfinished)
-    lifecycle.sender.resume([*unfinished, *await store.generations.ended_with_stray()])
+    await lifecycle.sender.resume([*unfinished, *await store.generations.ended_with_stray()])
 
 
 def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_time: TrustedTime) -> Archiver:

@@ -322,14 +322,12 @@ def seconds(least: float) -> Callable[[str], float]:
     units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
     def parse(text: str) -> float:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text)
-        if not match and re.fullmatch(r"-\d+(?:\.\d+)?[smhd]?", text):
-            raise ValueError(f"must be at least {least:g} s" if least else "must be 0 or more")
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text)
         if not match:
             raise ValueError("must be a number of seconds, or a number followed by s, m, h or d")
         value = float(match[1]) * units[match[2]]
         if value < least:
-            raise ValueError(f"must be at least {least:g} s")
+            raise ValueError(f"must be at least {least:g} s" if least else "must be 0 or more")
         if value > LONGEST_DURATION:
             raise ValueError("must be at most 36500d")
         return value

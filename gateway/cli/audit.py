@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from gateway.audit import BrokenChainError, Entry, Head, line, read_export
 from gateway.audit import verify as verified
 from gateway.cli import exits
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo, fail
+from gateway.cli.output import echo, fail, write
 from gateway.cli.usage import moment
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -36,7 +35,7 @@ def export(operator: Operator, since: float | None, after: int) -> int:
     empty = True
     for one in operator.stream(lambda admin: admin.ExportAudit, request):
         empty = False
-        sys.stdout.write(line(one.previous_hash, Entry(one.sequence, one.text, one.hash)) + "\n")
+        write(line(one.previous_hash, Entry(one.sequence, one.text, one.hash)) + "\n")
     if empty:
         _explain(_head(operator))
     return 0

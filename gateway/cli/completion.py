@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
+from gateway.cli.output import write
+
 
 @click.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
@@ -21,4 +23,4 @@ def completion(shell: str) -> None:
     script = get_completion_class(shell)
     assert script is not None
     # click answers the script's calls, which it recognizes by this variable.
-    click.echo(script(cli, {}, "hfgateway", "_HFGATEWAY_COMPLETE").source())
+    write(script(cli, {}, "hfgateway", "_HFGATEWAY_COMPLETE").source() + "\n")

@@ -48,6 +48,12 @@ def echo_lines(text: str, *, nl: bool = True) -> None:
     _print("\n".join(map(plain, text.split("\n"))), nl=nl)
 
 
+def write(text: str) -> None:
+    """Write a text as it is to standard output. It may stay in the buffer until the command ends."""
+    with _writing(err=False):
+        sys.stdout.write(text)
+
+
 def time_text(seconds: float) -> str:
     """Return a wall time as text, in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

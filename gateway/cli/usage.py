@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-import sys
+import io
 import time
 from datetime import UTC, datetime
 
 import click
 
 from gateway.cli.operator import Operator, operator_options
-from gateway.cli.output import echo_cells
+from gateway.cli.output import echo_cells, write
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -79,7 +79,9 @@ def usage(
         for group in answer.groups
     ]
     if as_csv:
-        csv.writer(sys.stdout, lineterminator="\n").writerows([names, *lines])
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([names, *lines])
+        write(text.getvalue())
         return 0
     for line in [names, *lines]:
         echo_cells(line)

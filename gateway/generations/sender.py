@@ -287,15 +287,12 @@ class Sender:
             return  # it belongs to another generation
         await self._cancel_stray(after, accepted)
 
-    def resume(self, unfinished: Sequence[Generation]) -> None:
-        """Cancel the stray requests again that an earlier process may not have canceled."""
+    async def resume(self, unfinished: Sequence[Generation]) -> None:
+        """Cancel the stray requests again that an earlier process may not have canceled, unless they were adopted."""
         for generation in unfinished:
-            if generation.stray_request_id:
-                self.tasks.start(self._cancel_again(generation, generation.stray_request_id))
-
-    async def _cancel_again(self, generation: Generation, stray: RequestId) -> None:
-        if await self._generations.by_request(stray) is None:  # otherwise it was adopted since
-            await self._cancel_stray(generation, stray)
+            stray = generation.stray_request_id
+            if stray and await self._generations.by_request(stray) is None:
+                self.tasks.start(self._cancel_stray(generation, stray))
 
     async def _cancel_stray(self, generation: Generation, stray: RequestId) -> None:
         """Cancel a stray request of a generation, if the generation has another one that counts."""

@@ -8,7 +8,6 @@ does not cover the path, so a genuine webhook for one generation could be replay
 
 import asyncio
 import logging
-from collections import Counter
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
@@ -77,8 +76,8 @@ class WebhookInbox:
         self._recorder = recorder
         self._tasks = OwnedTasks()
         self._receiving = OwnedTasks()
-        self._processing: dict[tuple[GenerationId, str], asyncio.Task[None]] = {}
-        self._in_process: Counter[GenerationId] = Counter()
+        self._processing: dict[GenerationId, dict[str, asyncio.Task[None]]] = {}
+        """The tasks by generation and by the name of the webhook. No inner dict is empty."""
         self._came_again: set[tuple[GenerationId, str]] = set()
         self.received: dict[str, int] = {}
 
@@ -108,14 +107,14 @@ class WebhookInbox:
             self._count("too_many")
             return False
         self._count("duplicate")
-        if _name(webhook) in self._processing:
+        if webhook.name in self._processing.get(webhook.generation_id, ()):
             # Higgsfield's response to the status call for the first one may be older than this one.
             self._came_again.add(_name(webhook))
         return True
 
     def has(self, generation_id: GenerationId) -> bool:
         """Return whether a webhook of a generation is being processed. It may prove that Higgsfield has the request."""
-        return generation_id in self._in_process
+        return generation_id in self._processing
 
     async def drained(self) -> None:
         """Stop processing; the next process resumes it."""
@@ -124,18 +123,16 @@ class WebhookInbox:
 
     def _start(self, webhook: Webhook) -> None:
         task = self._tasks.start(self._process(webhook))
-        self._processing[_name(webhook)] = task
-        self._in_process[webhook.generation_id] += 1
-        task.add_done_callback(lambda done: self._ended(done, _name(webhook)))
+        self._processing.setdefault(webhook.generation_id, {})[webhook.name] = task
+        task.add_done_callback(lambda done: self._ended(done, webhook))
 
-    def _ended(self, task: asyncio.Task[None], name: tuple[GenerationId, str]) -> None:
-        if self._processing.get(name) is task:
-            del self._processing[name]
-            self._came_again.discard(name)
-        generation_id, _ = name
-        self._in_process[generation_id] -= 1
-        if not self._in_process[generation_id]:
-            del self._in_process[generation_id]
+    def _ended(self, task: asyncio.Task[None], webhook: Webhook) -> None:
+        of_generation = self._processing.get(webhook.generation_id, {})
+        if of_generation.get(webhook.name) is task:
+            del of_generation[webhook.name]
+            self._came_again.discard(_name(webhook))
+            if not of_generation:
+                del self._processing[webhook.generation_id]
 
     async def _process(self, webhook: Webhook) -> None:
         """Process a webhook, and retry while Higgsfield or the store is unavailable."""

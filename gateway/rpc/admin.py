@@ -128,12 +128,13 @@ class AdminHandlers:
         key = await self.access.revoke_key(required(request.id))
         return pb.RevokeApiKeyResponse(api_key=api_key_message(key))
 
-    async def set_limits(self, request: pb.SetLimitsRequest, __: Call) -> pb.SetLimitsResponse:
+    async def set_limits(self, request: pb.SetLimitsRequest, _: Call) -> pb.SetLimitsResponse:
         """Set limits of a tenant, a key or a label."""
         tenant, subject, limits, fields = limits_of(request)
-        kind, _, key_id = subject.partition(":")
-        if kind == "key" and limits != Limits() and not self.access.has_key(tenant, key_id):
-            raise_if_invalid([NO_KEY])  # limits that were stored for such a key can be removed
+        key_id = subject.removeprefix("key:")
+        # Limits that were stored for an unknown key can be removed.
+        if key_id != subject and limits != Limits() and not self.access.has_key(tenant, key_id):
+            raise_if_invalid([NO_KEY])
         now = await self.budgets.set(tenant, subject, limits, fields)
         return pb.SetLimitsResponse(limits=limits_message(now, await self.budgets.uncertain(now)))
 

@@ -252,8 +252,8 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     migrations.apply(connection, missing)
 
 
-def described(error: sqlite3.Error) -> str:
-    """Return what is wrong with a file that SQLite refuses, as the end of a sentence that begins with its name."""
+def described(error: Exception) -> str:
+    """Return what is wrong with a file by an error of SQLite, as the end of a sentence that begins with its name."""
     known = {
         "file is not a database": "is corrupt, or not a SQLite file",
         "database disk image is malformed": f"is corrupt; {mark.REPLACE}",

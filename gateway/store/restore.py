@@ -56,12 +56,11 @@ def backup(store: Path, target: Path) -> None:
             files.examine(part)
             _publish(part, target)
             mark.sync_folder(target.absolute().parent)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, OSError) as error:
+            # Only the store can be corrupt, because the copy is new.
             is_source = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
             text = f"{store}: {files.described(error)}" if is_source else f"{target}: cannot be written ({error})"
             raise StoreFileError(text) from error
-        except (sqlite3.Error, OSError) as error:
-            raise StoreFileError(f"{target}: cannot be written ({error})") from error
 
 
 def update(path: Path) -> int:
@@ -91,9 +90,7 @@ async def restored(path: Path) -> Declared:
     Raises StoreFileError.
     """
     _exists(path)
-    with _lock(path):
-        if not files.examine(path).schema:
-            raise StoreFileError(f"{path}: is empty; {mark.EMPTY}")
+    _refuse_empty(path)
     store = SqliteStore(path, lambda _: None, declared=True)
     try:
         newest = next((float(row["time"]) for row in store.database.rows("read_newest_change_time")), None)
@@ -114,6 +111,12 @@ def _lock(path: Path) -> contextlib.ExitStack:
         return files.lock(path)
     except InUseError as error:
         raise InUseError(f"{path}: a gateway runs on it: stop it first") from error
+
+
+def _refuse_empty(path: Path) -> None:
+    with _lock(path):
+        if not path.stat().st_size:
+            raise StoreFileError(f"{path}: is empty; {mark.EMPTY}")
 
 
 def _exists(path: Path) -> None:

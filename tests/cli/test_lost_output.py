@@ -139,6 +139,12 @@ async def test_a_command_that_only_reads_ends_quietly_when_its_reader_has_left(
     assert (ended.code, ended.err) == (LOST, "hfgateway: the output cannot be written: No space left on device\n")
 
 
+async def test_a_script_that_cannot_be_written_is_no_traceback(hfgateway: Command) -> None:
+    for kind, said in ((CLOSED, ""), (FULL, "hfgateway: the output cannot be written: No space left on device\n")):
+        ended = await run(hfgateway, kind, "completion", "bash")
+        assert (ended.code, ended.err) == (LOST, said)
+
+
 def test_output_that_is_written_at_the_end_is_not_lost_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(FULL).open("w", encoding="utf-8") as full:  # its end would fail if the output still led there
         monkeypatch.setattr(sys, "stdout", full)

@@ -7,18 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.languages import (
-    BEHAVIOURS,
-    BUILD_PATIENCE,
-    LANGUAGES,
-    RUN_PATIENCE,
-    Language,
-    Results,
-    for_each,
-    perform,
-    run_all,
-    selected,
-)  # fmt: skip
+from tests.clients import languages
+from tests.clients.languages import BEHAVIOURS, BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
 from tests.clients.parity import PAGE, column, read
 
 pytestmark = [
@@ -31,10 +21,10 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> dict[str, Results]:
     """The results of all selected languages by name."""
-    return run_all(selected(LANGUAGES, request), perform)
+    return languages.run_all(languages.selected(LANGUAGES, request), perform)
 
 
-@for_each(LANGUAGES)
+@languages.for_each(LANGUAGES)
 def test_the_client_has_every_behaviour(language: Language, runs: dict[str, Results]) -> None:
     results = runs[language.name]
     text = "\n".join(results.faults)

@@ -255,7 +255,8 @@ async def test_a_generation_unknown_for_a_day_is_lost_if_others_are_known(start:
     assert [name_of(await running.get(one.id)) for one in (forgotten, known)] == ["LOST", "QUEUED"]
 
 
-async def test_no_generation_is_lost_while_its_webhook_cannot_be_checked(start: Start) -> None:
+@pytest.mark.parametrize("restart", [False, True])
+async def test_no_generation_is_lost_while_its_webhook_cannot_be_checked(start: Start, restart: bool) -> None:
     """The webhook was answered, so Higgsfield does not send it again."""
     running = await start(UPSTREAM_IDEMPOTENCY="off", **public_url())
     running.plan(on="webhook", kind="lose")
@@ -267,7 +268,9 @@ async def test_no_generation_is_lost_while_its_webhook_cannot_be_checked(start: 
     await running.advance(60.0, step=10.0)
     answer = await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
     assert answer.status == 200
-    await running.advance(4 * HOUR, step=COARSE)
+    if restart:
+        await down(running, 4 * HOUR, clock_set=0.0)
+    await running.advance(COARSE if restart else 4 * HOUR, step=COARSE)
     assert name_of(await running.get(stored.id)) == "UNCERTAIN"
     running.sandbox.state.plan.clear()
     await running.advance(300.0, step=10.0)

@@ -10,17 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.clients.languages import (
-    BUILD_PATIENCE,
-    LANGUAGES,
-    RUN_PATIENCE,
-    Language,
-    Results,
-    for_each,
-    perform,
-    run_all,
-    selected,
-)  # fmt: skip
+from tests.clients import languages
+from tests.clients.languages import BUILD_PATIENCE, LANGUAGES, RUN_PATIENCE, Language, Results, perform
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -44,10 +35,10 @@ def runs(request: pytest.FixtureRequest, postgres: Server) -> dict[str, Results]
         with postgres.database() as name:
             return await perform(language, NAMES, postgres.url(name))
 
-    return run_all(selected(CLIENTS, request), run)
+    return languages.run_all(languages.selected(CLIENTS, request), run)
 
 
-@for_each(CLIENTS)
+@languages.for_each(CLIENTS)
 def test_a_client_sees_no_error_when_the_leader_is_killed(language: Language, runs: dict[str, Results]) -> None:
     results = runs[language.name]
     text = "\n".join(results.faults)
