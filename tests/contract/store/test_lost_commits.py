@@ -17,6 +17,7 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_pb2 import Generation, GenerationState
+from hfgateway_client import AsyncClient, soul
 from tests.app.command import environment, run
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
@@ -175,10 +176,9 @@ async def caught_up(primary: Server) -> None:
 
 
 async def submitted(gateway: GatewayProcess, key: str) -> Generation:
-    request = pb.SubmitGenerationRequest(idempotency_key=key)
-    request.input.soul.prompt = f"a fox {key}"
-    async with gateway.channel() as channel:
-        return (await stub(channel).SubmitGeneration(request, timeout=PATIENCE)).generation
+    """Store a submission. A replica that does not find its leader for a moment refuses it; the client repeats it."""
+    async with AsyncClient(gateway.address, timeout=PATIENCE) as client:
+        return (await client.submit(soul(f"a fox {key}"), idempotency_key=key, wait_for="stored")).generation
 
 
 async def test_what_was_sent_before_a_failover_is_not_sent_again(tmp_path: Path) -> None:
