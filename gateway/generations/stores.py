@@ -69,12 +69,16 @@ class Claimed:
 
 @frozen
 class Removal:
-    """The data of a deleted generation at Higgsfield, whose removal Higgsfield has not confirmed."""
+    """The data of a deleted generation at Higgsfield, whose removal Higgsfield has not confirmed.
+
+    `stray_request_id` is "" if the generation has no stray request, or another generation adopted it.
+    """
 
     generation_id: GenerationId
     request_id: RequestId
     account: str
     origin: str
+    stray_request_id: RequestId = RequestId("")
 
 
 @frozen

@@ -208,11 +208,12 @@ class HiggsfieldClient:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def delete(self, removal: Removal) -> None:
-        """Delete the data of a request at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
-        answer = await self.ask("DELETE", self._request_path(removal.request_id, ""), name="delete call")
-        gone = answer.status == 404 and documented(answer) is not None
-        if not (200 <= answer.status < 300 or gone):
-            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
+        """Delete the data of the requests at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
+        for request_id in filter(None, (removal.request_id, removal.stray_request_id)):
+            answer = await self.ask("DELETE", self._request_path(request_id, ""), name="delete call")
+            gone = answer.status == 404 and documented(answer) is not None
+            if not (200 <= answer.status < 300 or gone):
+                raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input for this account. Raises GatewayError."""

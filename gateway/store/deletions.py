@@ -32,8 +32,9 @@ class SqliteDeletions(StorePart, DeletionReads):
             key = {"tenant": spec.tenant, "key": spec.idempotency_key, "used_at": steady}
             connection.execute(sql["mark_key_deleted"], of | key)
             if at_upstream:
-                removal = {"request_id": generation.request_id, "account": spec.account, "origin": spec.origin}
-                connection.execute(sql["insert_removal"], of | removal)
+                requests = {"request_id": generation.request_id, "stray_request_id": generation.stray_request_id}
+                at = {"account": spec.account, "origin": spec.origin}
+                connection.execute(sql["insert_removal"], of | requests | at)
             append_entry(connection, sql, entry)
             change = change_log.append_removal(connection, self._sql, generation)
             return None, Saved(spec.id, None, change)

@@ -323,3 +323,22 @@ async def test_a_restart_does_not_cancel_a_stray_request_that_was_adopted(
     await running.gateway._core.sender.tasks.drained()
     assert running.ledger.refunds == []
     assert name_of(await running.read(adopted.generation.id)) == "QUEUED"
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+async def test_a_deletion_removes_the_data_of_a_stray_request_unless_that_was_adopted(
+    start: Start, monkeypatch: pytest.MonkeyPatch, is_adopted: bool
+) -> None:
+    running = await start(honour_keys=False, queue_seconds=0.0)
+    submitted = await repeated(running, monkeypatch)
+    await running.finish(submitted.id)
+    stray, request_id = (charge.request_id for charge in running.ledger.charges)
+    running.plan(on="cancel", kind="503")
+    await post(path_of(running, "a fox"), webhook_body(stray))
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    adopt = pb.AdoptGenerationRequest(upstream_request_id=stray)
+    if is_adopted:
+        await running.grpc.call("AdoptGeneration", adopt)
+    deleted = await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=submitted.id))
+    assert deleted.removed_upstream
+    assert [one.request_id for one in running.ledger.deletes] == [request_id, *([] if is_adopted else [stray])]

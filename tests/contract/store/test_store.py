@@ -483,6 +483,25 @@ async def test_a_removal_is_stored_until_it_is_confirmed(store: Store, engine: E
     assert await store.deletions.deleted("tenant", ended.id) is True
 
 
+@pytest.mark.parametrize("is_adopted", [False, True])
+async def test_a_stray_request_is_removed_with_its_generation_unless_it_was_adopted(
+    store: Store, is_adopted: bool
+) -> None:
+    stray = examples.report("stray", State.QUEUED)
+    ended = await completed(store, "request")
+    ended = await saved(store, ended, examples.after(ended, Accepted(stray)))
+    adoption = Claim(adopted(examples.generation(adopted=True).spec, stray, examples.moment()), None, b"")
+    if is_adopted:
+        await store.claims.claim(adoption)
+    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    removal = await store.deletions.removal(ended.id)
+    assert removal is not None
+    assert (removal.request_id, removal.stray_request_id) == ("request", "" if is_adopted else "stray")
+    if not is_adopted:
+        with pytest.raises(RequestIdTakenError):
+            await store.claims.claim(adoption)
+
+
 async def test_the_delete_of_a_generation_without_its_key_is_recorded(store: Store) -> None:
     refused = await failed(store, idempotency_key="key")
     await store.deletions.delete(refused, at_upstream=False, steady=NOW)

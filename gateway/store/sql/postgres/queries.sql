@@ -162,7 +162,10 @@ WITH {fenced},
 given AS (
     SELECT given.*, given.request_id IS NOT NULL AND (
         EXISTS (SELECT FROM generations WHERE generations.request_id = given.request_id)
-        OR EXISTS (SELECT FROM removals WHERE removals.request_id = given.request_id)
+        OR EXISTS (
+            SELECT FROM removals
+            WHERE removals.request_id = given.request_id OR removals.stray_request_id = given.request_id
+        )
     ) AS taken
     FROM unnest(
         :id::text[], :tenant::text[], :model_id::text[], :api::text[], :account::text[], :origin::text[],
@@ -513,8 +516,12 @@ used_key AS (
     WHERE keys.tenant = removed.tenant AND key = :key AND generation_id = removed.id
 ),
 unconfirmed AS (
-    INSERT INTO removals (generation_id, request_id, account, origin)
-    SELECT id, :request_id::text, :account::text, :origin::text FROM removed WHERE :at_upstream
+    INSERT INTO removals (generation_id, request_id, account, origin, stray_request_id)
+    -- A stray request that another generation adopted is not removed.
+    SELECT id, :request_id::text, :account::text, :origin::text, CASE
+        WHEN EXISTS (SELECT FROM generations AS adopted WHERE adopted.request_id = :stray_request_id::text) THEN ''
+        ELSE :stray_request_id::text
+    END FROM removed WHERE :at_upstream
 ),
 counter AS (
     UPDATE log SET position = position + 1, writes = writes + 1,
@@ -549,11 +556,11 @@ SELECT max(deleted) AS deleted FROM (
 
 -- name: read_removals
 -- Read the removals that Higgsfield has not confirmed, oldest generation first.
-SELECT generation_id, request_id, account, origin FROM removals ORDER BY generation_id;
+SELECT generation_id, request_id, account, origin, stray_request_id FROM removals ORDER BY generation_id;
 
 -- name: read_removal
 -- Read the unconfirmed removal of a generation.
-SELECT generation_id, request_id, account, origin FROM removals WHERE generation_id = :generation_id;
+SELECT generation_id, request_id, account, origin, stray_request_id FROM removals WHERE generation_id = :generation_id;
 
 -- name: confirm_removal
 -- Record that Higgsfield removed the data of a deleted generation.

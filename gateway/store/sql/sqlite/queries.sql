@@ -90,7 +90,7 @@ SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(:ids)) AND te
 -- name: has_request
 -- Check whether a request at Higgsfield belongs to a generation, or is being removed with a deleted one.
 SELECT 1 FROM generations WHERE request_id = :request_id
-UNION ALL SELECT 1 FROM removals WHERE request_id = :request_id;
+UNION ALL SELECT 1 FROM removals WHERE request_id = :request_id OR stray_request_id = :request_id;
 
 -- name: read_generations_by_key
 -- Read the generation that has a key now, and the refused ones that had it before, newest first.
@@ -177,17 +177,21 @@ SELECT max(deleted) AS deleted FROM (
 );
 
 -- name: insert_removal
--- Store that the data of a deleted generation has to be removed at Higgsfield.
-INSERT INTO removals (generation_id, request_id, account, origin)
-VALUES (:generation_id, :request_id, :account, :origin);
+-- Store that the data of a deleted generation has to be removed at Higgsfield. A stray request that another generation
+-- adopted is not removed.
+INSERT INTO removals (generation_id, request_id, account, origin, stray_request_id)
+VALUES (
+    :generation_id, :request_id, :account, :origin,
+    iif(EXISTS (SELECT 1 FROM generations WHERE request_id = :stray_request_id), '', :stray_request_id)
+);
 
 -- name: read_removals
 -- Read the removals that Higgsfield has not confirmed, oldest generation first.
-SELECT generation_id, request_id, account, origin FROM removals ORDER BY generation_id;
+SELECT generation_id, request_id, account, origin, stray_request_id FROM removals ORDER BY generation_id;
 
 -- name: read_removal
 -- Read the unconfirmed removal of a generation.
-SELECT generation_id, request_id, account, origin FROM removals WHERE generation_id = :generation_id;
+SELECT generation_id, request_id, account, origin, stray_request_id FROM removals WHERE generation_id = :generation_id;
 
 -- name: delete_removal
 -- Delete a removal once Higgsfield has confirmed it.
