@@ -32,7 +32,9 @@ class SqliteDeletions(StorePart, DeletionReads):
             key = {"tenant": spec.tenant, "key": spec.idempotency_key, "used_at": steady}
             connection.execute(sql["mark_key_deleted"], of | key)
             if at_upstream:
-                requests = {"request_id": generation.request_id, "stray_request_id": generation.stray_request_id}
+                stray = generation.stray_request_id
+                adopted = connection.execute(sql["has_request"], {"request_id": stray}).fetchone()
+                requests = {"request_id": generation.request_id, "stray_request_id": "" if adopted else stray}
                 at = {"account": spec.account, "origin": spec.origin}
                 connection.execute(sql["insert_removal"], of | requests | at)
             append_entry(connection, sql, entry)

@@ -177,13 +177,9 @@ SELECT max(deleted) AS deleted FROM (
 );
 
 -- name: insert_removal
--- Store that the data of a deleted generation has to be removed at Higgsfield. A stray request that another generation
--- adopted is not removed.
+-- Store that the data of a deleted generation has to be removed at Higgsfield.
 INSERT INTO removals (generation_id, request_id, account, origin, stray_request_id)
-VALUES (
-    :generation_id, :request_id, :account, :origin,
-    iif(EXISTS (SELECT 1 FROM generations WHERE request_id = :stray_request_id), '', :stray_request_id)
-);
+VALUES (:generation_id, :request_id, :account, :origin, :stray_request_id);
 
 -- name: read_removals
 -- Read the removals that Higgsfield has not confirmed, oldest generation first.
