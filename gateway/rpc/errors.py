@@ -1,10 +1,10 @@
 """Converts failures to errors of RPCs: code, reason and details, the same for every transport."""
 
+import functools
 import itertools
 from bisect import bisect_right
 from dataclasses import replace
 from enum import Enum
-from urllib.parse import quote
 
 from google.protobuf.any_pb2 import Any
 from google.protobuf.duration_pb2 import Duration
@@ -90,8 +90,8 @@ LARGEST_MESSAGE = 1_000
 LARGEST_TRAILERS = 7_500
 """The most bytes of an error in trailers: the message, and the Status with all details in base64. With the other
 trailers they stay below the 8 KiB to which clients limit them."""
-_PLAIN = "".join(map(chr, range(ord(" "), ord("~") + 1))).replace("%", "")
-"""The characters that `grpc-message` contains as they are."""
+_PLAIN = bytes(range(ord(" "), ord("~") + 1)).replace(b"%", b"")
+"""The bytes that `grpc-message` contains as they are. Each other byte takes three."""
 _RESOURCES = {
     "generation_id": "hfgateway.v1.Generation",
     "character_id": "hfgateway.v1.SoulCharacter",
@@ -119,24 +119,16 @@ class RpcError(Exception):
         self.message = message
         self.details = details
 
-
-def packed(detail: Message) -> Any:
-    """Return a detail as an Any."""
-    if isinstance(detail, Any):
-        return detail
-    found = Any()
-    found.Pack(detail)
-    return found
-
-
-def status_of(error: RpcError) -> Status:
-    """Return the Status of an error, which trailers contain in base64."""
-    return Status(code=error.code.value, message=error.message, details=map(packed, error.details))
+    @functools.cached_property
+    def status(self) -> Status:
+        """The error as a Status, which trailers contain in base64."""
+        return Status(code=self.code.value, message=self.message, details=map(_packed, self.details))
 
 
 def rpc_error(failure: Failure) -> RpcError:
     """Return the error for a failure, with less of it if its trailers would be too large."""
-    failure = replace(failure, message=_shortened(failure.message))
+    if (message := _shortened(failure.message)) != failure.message:
+        failure = replace(failure, message=message)
     while (size := _size(error := _whole(failure))) > LARGEST_TRAILERS:
         smaller = _smaller(failure, size)
         if smaller == failure:
@@ -177,14 +169,24 @@ def _shortened(message: str) -> str:
     return message[: bisect_right(list(sizes), LARGEST_MESSAGE - _encoded_size("…"))] + "…"
 
 
+def _packed(detail: Message) -> Any:
+    """Return a detail as an Any."""
+    if isinstance(detail, Any):
+        return detail
+    found = Any()
+    found.Pack(detail)
+    return found
+
+
 def _encoded_size(message: str) -> int:
     """Return the bytes of a message in `grpc-message`."""
-    return len(quote(message, safe=_PLAIN))
+    data = message.encode()
+    return len(data) + 2 * len(data.translate(None, _PLAIN))
 
 
 def _size(error: RpcError) -> int:
     """Return the bytes of an error in trailers."""
-    plain: int = status_of(error).ByteSize()
+    plain: int = error.status.ByteSize()
     return _encoded_size(error.message) + -(-plain // 3) * 4
 
 
@@ -212,7 +214,9 @@ def _whole(failure: Failure) -> RpcError:
 def _details(failure: Failure) -> tuple[Message, ...]:
     if failure.retry_after is None and failure.reason in _WAITS:
         failure = replace(failure, retry_after=WAIT)
-    shown = failure_message(replace(failure, response=bounded_value(failure.response, LARGEST_RESPONSE)))
+    if failure.response is not None:
+        failure = replace(failure, response=bounded_value(failure.response, LARGEST_RESPONSE))
+    shown = failure_message(failure)
     if shown.upstream_response.ByteSize() > 2 * LARGEST_RESPONSE:  # many short values
         shown.ClearField("upstream_response")
     details: list[Message] = [

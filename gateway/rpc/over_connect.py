@@ -24,7 +24,7 @@ from protobuf.wkt import Any as ConnectAny
 from gateway.errors import GatewayError, printable
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Answer, Chain, ClientStream, Guard, Stream, Unary
-from gateway.rpc.errors import RpcError, packed
+from gateway.rpc.errors import RpcError
 from gateway.rpc.over_grpc import method_name
 from gateway.rpc.requests import (
     DEEPEST,
@@ -290,7 +290,5 @@ def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
 
 def _connect_error(error: RpcError) -> ConnectError:
     name = "CANCELED" if error.code.name == "CANCELLED" else error.code.name
-    details = [
-        ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in map(packed, error.details)
-    ]
+    details = [ErrorDetail(ConnectAny(type_url=detail.type_url, value=detail.value)) for detail in error.status.details]
     return ConnectError(ConnectCode[name], error.message, details)

@@ -22,7 +22,7 @@ from gateway.rpc.backlog import Backlog
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import OVERLOADED
 from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
-from gateway.rpc.errors import RpcError, rpc_error, status_of
+from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.requests import message_of
 
 OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
@@ -245,4 +245,4 @@ async def _abort(
 
 
 def _trailers(error: RpcError) -> Trailers:
-    return ((STATUS_DETAILS, status_of(error).SerializeToString()),)
+    return ((STATUS_DETAILS, error.status.SerializeToString()),)
