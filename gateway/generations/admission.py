@@ -21,12 +21,12 @@ also wait for its model alone. All times are steady.
 import itertools
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
 
 from gateway.errors import Failure, Reason
 from gateway.generations.model import FOLLOWED, Generation, GenerationId, State, Steady
+from gateway.generations.slots import Slot, Slots
 
 PROBE_PAUSE = 5.0
 """Seconds until the next probe, if Higgsfield sent no Retry-After."""
@@ -62,18 +62,6 @@ SHARE = Failure(Reason.UPSTREAM_SATURATED, "waiting: the tenant uses its share o
 AHEAD = Failure(Reason.UPSTREAM_SATURATED, "waiting: earlier generations have not started yet", retryable=True)
 
 
-class _Slot(NamedTuple):
-    """The room that a generation takes: its outputs, and until when if its outcome is unknown.
-
-    `state` is the last one that Higgsfield has reported; PENDING before that.
-    """
-
-    tenant: str
-    weight: int
-    state: State = State.PENDING
-    until: float = math.inf
-
-
 class Admission:
     """The queue, gate and limit of one account, in the memory of the process that sends.
 
@@ -95,7 +83,7 @@ class Admission:
         self._share = share
         self._learned: int | None = None
         self._learned_at = 0.0
-        self._running: dict[GenerationId, _Slot] = {}
+        self._running = Slots()
         self._most_started = 0
         self._unstarted: dict[str, dict[GenerationId, tuple[int, float]]] = {}
         """The weights and times of sending of generations that have not started, by tenant, oldest first."""
@@ -122,19 +110,19 @@ class Admission:
     def track(self, generation: Generation) -> None:
         """Update the counts from a committed generation. If one ended, the next probe may be sent at once."""
         name = generation.id
-        before = self._running.pop(name, None)
+        before = self._running.pop(name)
         if takes_room(generation):
             until = math.inf
             if generation.state is State.UNCERTAIN and generation.marker is None:
                 longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
                 until = (generation.sent_at or generation.spec.created_at) + longest
-            self._running[name] = _Slot(generation.tenant, generation.spec.weight, generation.state, until)
+            self._running.put(name, Slot(generation.tenant, generation.spec.weight, generation.state, until))
         accepted = generation.state in FOLLOWED and (before is None or before.state not in FOLLOWED)
         if self._learned is not None and accepted:
             # A response that came before the refusal may be stored after it.
-            self._learned = max(self._learned, self._outputs_in(FOLLOWED))
+            self._learned = max(self._learned, self._running.outputs_in(FOLLOWED))
         if generation.state is State.IN_PROGRESS:
-            self._most_started = max(self._most_started, self._outputs_in({State.IN_PROGRESS}))
+            self._most_started = max(self._most_started, self._running.outputs_in({State.IN_PROGRESS}))
         if generation.marker is not None or generation.state is State.QUEUED:
             sent = self._unstarted.setdefault(generation.tenant, {})
             sent.setdefault(name, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
@@ -153,7 +141,7 @@ class Admission:
     def forget(self, generation: Generation) -> None:
         """Stop to count a generation, because its credentials were removed."""
         name = generation.id
-        self._running.pop(name, None)
+        self._running.pop(name)
         self._has_started(generation.tenant, name)
         if name in self._waits:
             self._leave(name)
@@ -191,7 +179,7 @@ class Admission:
 
     def reserve(self, generation_id: GenerationId, tenant: str, weight: int, now: Steady) -> None:
         """Reserve room for a generation that is about to be sent. While the gate is closed, it becomes the probe."""
-        self._running[generation_id] = _Slot(tenant, weight)
+        self._running.put(generation_id, Slot(tenant, weight))
         self._forget_late_starts(tenant, now)
         self._unstarted.setdefault(tenant, {})[generation_id] = (weight, now)
         self._turn = self._next_turn(tenant)
@@ -202,7 +190,7 @@ class Admission:
 
     def release(self, generation_id: GenerationId) -> None:
         """Return the room that `reserve` took, because the generation was not sent."""
-        slot = self._running.pop(generation_id, None)
+        slot = self._running.pop(generation_id)
         if slot is not None:
             self._has_started(slot.tenant, generation_id)
         if self._probe == generation_id:
@@ -218,7 +206,7 @@ class Admission:
             self._opens_at = now + pause
         if failure.reason is Reason.UPSTREAM_SATURATED and not self._fixed:
             stated = failure.metadata.get("limit", "")
-            ran = int(stated) if stated else self._outputs_in(FOLLOWED)
+            ran = int(stated) if stated else self._running.outputs_in(FOLLOWED)
             if ran:  # if this gateway runs nothing, other users of the account take its slots
                 self._learned = ran
                 self._learned_at = now
@@ -256,13 +244,12 @@ class Admission:
         if pause:
             return now + pause
         grows_at = math.inf if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
-        releases_at = min((slot.until for slot in self._running.values() if slot.until > now), default=math.inf)
         starts_at = math.inf
         if self._takes_turns:
             first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
             starts_at = min((sent + PATIENCE for _, sent in first), default=math.inf)
         shares_at = now + 1.0 if any(self._share(one) is not None for one in self._queues) else math.inf
-        at = min(grows_at, releases_at, starts_at, shares_at)
+        at = min(grows_at, self._running.ends_at(now), starts_at, shares_at)
         return None if at == math.inf else max(at, now)
 
     def position(self, generation_id: GenerationId) -> int:
@@ -312,7 +299,7 @@ class Admission:
     @property
     def running(self) -> int:
         """The number of outputs that may be running at Higgsfield; a batch counts each of its outputs."""
-        return sum(slot.weight for slot in self._running.values())
+        return self._running.outputs
 
     def waiting_of(self, tenant: str) -> int:
         """Return the number of waiting generations of a tenant."""
@@ -375,7 +362,7 @@ class Admission:
         limit = self.limit(now)
         if limit is None:
             return True
-        taken = sum(one.weight for one in self._running.values() if now < one.until)
+        taken = self._running.taken(now)
         # A generation that is larger than the limit is sent when nothing else runs.
         return taken + weight <= limit or not taken
 
@@ -384,7 +371,7 @@ class Admission:
         share, limit = self._share(tenant), self.limit(now)
         if share is None or limit is None:
             return True
-        taken = sum(one.weight for one in self._running.values() if one.tenant == tenant and now < one.until)
+        taken = self._running.taken_by(tenant, now)
         return not taken or taken + weight <= max(limit * share // 100, 1)
 
     def _pause(self, now: Steady) -> float:
@@ -393,10 +380,6 @@ class Admission:
             self._next_at = 0.0
             return 0.0
         return max(self._next_at - RECOVERY_BURST / RECOVERY_RATE - now, 0.0)
-
-    def _outputs_in(self, states: Collection[State]) -> int:
-        """Return the number of outputs of generations in some states."""
-        return sum(slot.weight for slot in self._running.values() if slot.state in states)
 
 
 def takes_room(generation: Generation) -> bool:
