@@ -144,7 +144,7 @@ class Watches:
         start, lost = await self._start(tenant, resume)
         # Read both without an await in between, so that every change that is not in `live` has a later position.
         target = self._feed.position
-        live = self._live(tenant) if start is None or start.presented is not None else []
+        live = self._live(tenant, wanted) if start is None or start.presented is not None else []
         if start is None:
             start = Position(self._change_log.epoch, target, presented="")
         position, presented = start.position, start.presented
@@ -166,7 +166,7 @@ class Watches:
 
     def present(self, tenant: str, wanted: Filter) -> Sequence[Generation]:
         """Return the present state of the matching generations that have not ended."""
-        return [one for one in self._live(tenant) if wanted.matches(one)]
+        return [one for one in self._live(tenant, wanted) if wanted.matches(one)]
 
     async def _follow(
         self, tenant: str, wanted: Filter, position: int, stream: Stream, tick: float
@@ -216,9 +216,11 @@ class Watches:
                 return
             stream.raise_if_over(draining=self._service.draining)
 
-    def _live(self, tenant: str) -> list[Generation]:
-        """Return the tenant's generations that have not ended."""
-        return [one for one in self._feed.entries.generations() if one.tenant == tenant]
+    def _live(self, tenant: str, wanted: Filter) -> list[Generation]:
+        """Return the tenant's generations that have not ended; of these the named ones, if the filter names some."""
+        live = self._feed.entries
+        found = live.generations() if wanted.ids is None else filter(None, map(live.generation, wanted.ids))
+        return [one for one in found if one.tenant == tenant]
 
     async def _present(
         self, tenant: str, wanted: Filter, live: Sequence[Generation], names: set[GenerationId]
