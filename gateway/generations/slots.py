@@ -36,18 +36,24 @@ class Slots:
 
     def put(self, generation_id: GenerationId, slot: Slot) -> None:
         """Set the slot of a generation."""
-        self.pop(generation_id)
+        if generation_id in self._slots:
+            self.pop(generation_id)
         self._slots[generation_id] = slot
-        self._count(slot, slot.weight)
+        self._by_state[slot.state] += slot.weight
+        self._by_tenant[slot.tenant] += slot.weight
         if slot.until != math.inf:
             self._ending[generation_id] = slot
 
     def pop(self, generation_id: GenerationId) -> Slot | None:
         """Remove the slot of a generation, and return it if there was one."""
         slot = self._slots.pop(generation_id, None)
-        if slot is not None:
-            self._count(slot, -slot.weight)
-            self._ending.pop(generation_id, None)
+        if slot is None:
+            return None
+        self._ending.pop(generation_id, None)
+        self._by_state[slot.state] -= slot.weight
+        self._by_tenant[slot.tenant] -= slot.weight
+        if not self._by_tenant[slot.tenant]:
+            del self._by_tenant[slot.tenant]
         return slot
 
     @property
@@ -71,9 +77,3 @@ class Slots:
     def ends_at(self, now: Steady) -> float:
         """Return when the next slot ends by its time; infinity if none does."""
         return min((slot.until for slot in self._ending.values() if slot.until > now), default=math.inf)
-
-    def _count(self, slot: Slot, outputs: int) -> None:
-        self._by_state[slot.state] += outputs
-        self._by_tenant[slot.tenant] += outputs
-        if not self._by_tenant[slot.tenant]:
-            del self._by_tenant[slot.tenant]

@@ -13,6 +13,10 @@ from types import FrameType
 from typing import Any
 
 import gateway
+from gateway.generations.admission import Admission
+from gateway.generations.model import Steady
+from tests.generations.test_admission import NOW, waiting
+from tests.generations.test_admission import running as running_one
 from tests.support.running import soul
 from tests.support.timeline import run_timed
 
@@ -50,10 +54,23 @@ async def check_cost(call: Callable[[int], Awaitable[object]], most: float) -> N
 
 async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
     async with run_timed(tmp_path) as running:
-        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 570)
+        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 580)
 
 
 async def test_a_status_call_calls_few_functions(tmp_path: Path) -> None:
     async with run_timed(tmp_path) as running:
         fox = await running.submit(soul("a fox"))
         await check_cost(lambda _: running.get(fox.id), 59)
+
+
+def test_an_update_calls_no_more_functions_beside_many_generations() -> None:
+    costs = []
+    for others in (1, 100):
+        admission = Admission(limit=1000)
+        for number in range(others):
+            admission.track(running_one(waiting(number)))
+        with functions_called() as calls:
+            admission.track(running_one(waiting(others)))
+            admission.delay_for("tenant", 1, Steady(NOW))
+        costs.append(calls.total())
+    assert costs[0] == costs[1] > 0
