@@ -36,8 +36,9 @@ var (
 	ErrNotCancelable = errors.New("not cancelable")
 	// ErrNotDone: The resource has not reached its final state. Metadata["state"] names the state.
 	ErrNotDone = errors.New("not done")
-	// ErrPriceUnknown: A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
-	// Nothing was submitted. The operator of the gateway can set a price.
+	// ErrPriceUnknown: A budget applies, and the price of the submission is not known. Nothing was submitted. Either
+	// Higgsfield and the gateway's settings have no price for the model, which the operator of the gateway can set, or
+	// the input does not say how many outputs it makes. The message says which.
 	ErrPriceUnknown = errors.New("price unknown")
 	// ErrResourceExhausted is RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
 	ErrResourceExhausted = errors.New("resource exhausted")

@@ -92,9 +92,10 @@ class NotDone(PreconditionFailed):
 
 
 class PriceUnknown(PreconditionFailed):
-    """A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
+    """A budget applies, and the price of the submission is not known.
 
-    Nothing was submitted. The operator of the gateway can set a price.
+    Nothing was submitted. Either Higgsfield and the gateway's settings have no price for the model, which the operator
+    of the gateway can set, or the input does not say how many outputs it makes. The message says which.
     """
 
 

@@ -34,8 +34,9 @@ pub enum Kind {
     NotCancelable,
     /// The resource has not reached its final state. The metadata names the state.
     NotDone,
-    /// A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model. Nothing was
-    /// submitted. The operator of the gateway can set a price.
+    /// A budget applies, and the price of the submission is not known. Nothing was submitted. Either Higgsfield and the
+    /// gateway's settings have no price for the model, which the operator of the gateway can set, or the input does not
+    /// say how many outputs it makes. The message says which.
     PriceUnknown,
     /// RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
     ResourceExhausted,

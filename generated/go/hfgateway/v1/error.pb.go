@@ -90,8 +90,9 @@ const (
 	// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
 	// generations have failed.
 	ErrorReason_ERROR_REASON_BUDGET_EXCEEDED ErrorReason = 25
-	// [FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
-	// Nothing was submitted. The operator of the gateway can set a price.
+	// [FAILED_PRECONDITION] A budget applies, and the price of the submission is not known. Nothing was submitted. Either
+	// Higgsfield and the gateway's settings have no price for the model, which the operator of the gateway can set, or the
+	// input does not say how many outputs it makes. The message says which.
 	ErrorReason_ERROR_REASON_PRICE_UNKNOWN ErrorReason = 26
 )
 

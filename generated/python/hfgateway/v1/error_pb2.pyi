@@ -95,8 +95,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     generations have failed.
     """
     ERROR_REASON_PRICE_UNKNOWN: _ErrorReason.ValueType  # 26
-    """[FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
-    Nothing was submitted. The operator of the gateway can set a price.
+    """[FAILED_PRECONDITION] A budget applies, and the price of the submission is not known. Nothing was submitted. Either
+    Higgsfield and the gateway's settings have no price for the model, which the operator of the gateway can set, or the
+    input does not say how many outputs it makes. The message says which.
     """
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
@@ -172,8 +173,9 @@ submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in cre
 generations have failed.
 """
 ERROR_REASON_PRICE_UNKNOWN: ErrorReason.ValueType  # 26
-"""[FAILED_PRECONDITION] A budget applies, and neither Higgsfield nor the gateway's settings have a price for the model.
-Nothing was submitted. The operator of the gateway can set a price.
+"""[FAILED_PRECONDITION] A budget applies, and the price of the submission is not known. Nothing was submitted. Either
+Higgsfield and the gateway's settings have no price for the model, which the operator of the gateway can set, or the
+input does not say how many outputs it makes. The message says which.
 """
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
