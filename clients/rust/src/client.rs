@@ -111,7 +111,8 @@ impl Client {
             let id = generation.id.as_str().into();
             let request = WatchGenerationRequest { after_revision, forecast_interval, ..id };
             let changes = self.watch_from(request, Some(generation.clone()));
-            let ended = within(remaining, last(generation, changes, seen)).await.and_then(|result| result);
+            let ended = within(remaining, last(generation, changes, seen)).await;
+            let ended = ended.map_err(|error| self.calls.describe(error, None)).and_then(|result| result);
             generation = ended.map_err(|error| error.with_key(&idempotency_key))?;
         }
         match generation.state() {

@@ -224,6 +224,7 @@ async fn generate_times_out_and_its_error_has_the_key() {
     let submit = Submit::new(soul("a fox")).key("order-7").timeout(SHORT);
     let error = client.generate(submit, |_| {}).await.unwrap_err();
     assert_eq!((error.kind(), error.idempotency_key()), (Kind::DeadlineExceeded, "order-7"));
+    assert!(error.to_string().contains(&gateway.address().to_string()), "{error}");
     gateway.state.left.notified().await;
 }
 
