@@ -35,6 +35,11 @@ class Download:
     async def start(self, after: Checkpoint | None) -> None:
         """Request the file, or its rest after a checkpoint. Raises SourceError or RefusedError."""
         self._response = await self._open.enter_async_context(self._source.open(self._url, after))
+        if after is not None and self._response.offset and self._response.etag != after.etag:
+            # The host ignored the condition of the request, and the file has changed since the checkpoint.
+            await self._open.aclose()
+            after = None
+            self._response = await self._open.enter_async_context(self._source.open(self._url, None))
         if media_type(self._response.content_type) is None:
             raise SourceError("its Content-Type is not one that is archived")
         self._check_size(self._response.size or 0)

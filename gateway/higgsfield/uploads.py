@@ -62,12 +62,15 @@ class HiggsfieldStorage:
         source = _Source(chunks)
         failpoints.before("storage call")
         try:
-            async with self._opened().put(
-                URL(slot.upload_url, encoded=True),
-                data=source.read(),
-                headers={**slot.headers, "Content-Length": str(size)},
-                allow_redirects=False,
-            ) as answer:
+            async with (
+                asyncio.timeout(None) as limit,
+                self._opened().put(
+                    URL(slot.upload_url, encoded=True),
+                    data=source.read(limit, self._timeout),
+                    headers={**slot.headers, "Content-Length": str(size)},
+                    allow_redirects=False,
+                ) as answer,
+            ):
                 failpoints.after("storage call")
                 if not 200 <= answer.status < 300:
                     raise upstream_unavailable(f"Higgsfield's storage answered with HTTP status {answer.status}")
@@ -101,10 +104,19 @@ class _Source:
         self._chunks = chunks
         self.failure: Exception | None = None
 
-    async def read(self) -> AsyncIterator[bytes]:
+    async def read(self, limit: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
+        """Yield the chunks. `limit` ends the upload if the storage does not take one within so many seconds.
+
+        The timeouts of aiohttp do not include the time in which a body is written.
+        """
+        loop = asyncio.get_running_loop()
         try:
             async for chunk in self._chunks:
+                if not limit.expired():
+                    limit.reschedule(loop.time() + seconds)
                 yield chunk
+                if not limit.expired():
+                    limit.reschedule(None)
             failpoints.amid("storage call")
         except asyncio.CancelledError:
             raise

@@ -14,7 +14,8 @@ from gateway.archive.ports import ArchiveError, Checkpoint
 PART = 5 << 20
 """Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""
 PARTS_AT_ONCE = 2
-PIECE = 256 * 1024
+RANGE = 1 << 20
+"""Bytes of one request when an object is read back."""
 ABORT_WITHIN = 5.0
 """Seconds for aborting an interrupted upload at the store."""
 
@@ -94,14 +95,17 @@ class Bucket:
                 raise
 
     async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
-        """Yield the content of the object."""
+        """Yield the content of the object.
+
+        Each range is a request of its own, because a request has a time limit and the reader may be slow on purpose.
+        """
         import obstore
 
         assert after is None, "there are no checkpoints"
         with _as_archive_errors():
-            result = await obstore.get_async(self._store, key)
-            async for piece in result.stream(min_chunk_size=PIECE):
-                yield bytes(piece)
+            size = (await obstore.head_async(self._store, key))["size"]
+            for start in range(0, size, RANGE):
+                yield bytes(await obstore.get_range_async(self._store, key, start=start, end=min(start + RANGE, size)))
 
     async def publish(self, key: str) -> None:
         """Do nothing: a file is published by its upload."""

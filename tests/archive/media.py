@@ -29,6 +29,8 @@ class File:
     faults: list[dict[str, Any]] = field(default_factory=list)
     requests: list[web.Request] = field(default_factory=list)
     ranged: bool = True
+    conditional: bool = True
+    """Whether the server respects If-Range."""
 
     @property
     def size(self) -> int:
@@ -84,7 +86,8 @@ class MediaServer:
             return web.Response(status=fault["status"], headers=fault.get("headers"))
         begin = 0
         wanted = re.fullmatch(r"bytes=(\d+)-", request.headers.get("Range", ""))
-        if wanted and file.ranged and request.headers.get("If-Range", file.etag) == file.etag:
+        same = not file.conditional or request.headers.get("If-Range", file.etag) == file.etag
+        if wanted and file.ranged and same:
             begin = int(wanted[1])
         answer = web.StreamResponse(status=206 if begin else 200)
         if begin:

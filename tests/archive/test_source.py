@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from gateway.addresses import LOOPBACK, allowed
+from gateway.archive.download import Download
 from gateway.archive.ports import Checkpoint, SourceError
+from gateway.archive.throttle import Throttle
+from gateway.generations.clock import SystemClock
 from gateway.higgsfield.media import MediaSource
 from tests.archive.media import MediaServer
 
@@ -101,3 +104,17 @@ async def test_a_download_is_resumed_only_for_the_same_etag() -> None:
         url = f"{media.url}/a"
         assert await fetched(MediaSource(timeout=5, local=True), url, Checkpoint(2, '"one"')) == b"cret"
         assert await fetched(MediaSource(timeout=5, local=True), url, Checkpoint(2, '"other"')) == b"secret"
+
+
+async def test_a_changed_file_is_downloaded_again_if_its_host_ignores_the_condition() -> None:
+    async with MediaServer() as media:
+        media.add("/a.png", b"secret", conditional=False)
+        source = MediaSource(timeout=5, local=True)
+        download = Download(source, f"{media.url}/a.png", Throttle(SystemClock(), 0), largest=100)
+        try:
+            await download.start(Checkpoint(2, '"other"'))
+            assert (download.after, download.etag) == (None, '"one"')
+            assert b"".join([chunk async for chunk in download.chunks()]) == b"secret"
+        finally:
+            await download.close()
+            await source.aclose()
