@@ -57,7 +57,9 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--production", is_flag=True, help="Report settings that `serve --production` refuses.")
 def doctor(config: Path | None, as_json: bool, production: bool) -> int:
-    """Check settings, credentials, store, accounts, clock, TLS and addresses. Changes nothing and costs nothing.
+    """Check settings, credentials, store, archive, accounts, clock, TLS and addresses. Costs nothing.
+
+    It writes a test file to the store's folder and to the archive, and removes it.
 
     The exit code is 0 if a gateway can run, even with warnings, and 1 otherwise.
     """

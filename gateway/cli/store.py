@@ -24,7 +24,7 @@ Answer = TypeVar("Answer")
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 def backup(file: Path) -> int:
-    """Copy the store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
+    """Copy the SQLite store that HFGATEWAY_STORE_URL names to FILE, which must not exist. A gateway may run on it."""
     from gateway.cli.operator import store_file
     from gateway.store import restore
 
