@@ -365,8 +365,8 @@ pub mod agent_service_client {
     /// separate from those of generations. A key belongs to one session or to one message.
     ///
     /// A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-    ///   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-    ///   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+    ///   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+    ///   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
     ///   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
@@ -530,7 +530,8 @@ pub mod agent_service_client {
         ///   - ABORTED (SESSION_BUSY): a turn is running.
         ///   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
         ///
-        /// After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+        /// After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+        /// key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
         ///
         /// Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
         pub async fn send_message(
@@ -804,7 +805,8 @@ pub mod agent_service_server {
         ///   - ABORTED (SESSION_BUSY): a turn is running.
         ///   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
         ///
-        /// After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+        /// After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+        /// key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
         ///
         /// Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
         async fn send_message(
@@ -907,8 +909,8 @@ pub mod agent_service_server {
     /// separate from those of generations. A key belongs to one session or to one message.
     ///
     /// A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-    ///   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-    ///   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+    ///   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+    ///   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
     ///   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.

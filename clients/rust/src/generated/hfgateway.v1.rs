@@ -709,8 +709,8 @@ pub enum GenerationState {
     /// free until it is sent. After that the response decides; see CancelGeneration.
     Pending = 1,
     /// The generation was sent, but the response was lost or unusable, so Higgsfield may be running it. The gateway
-    /// repeats the request only if Higgsfield supports an idempotency key for it. Otherwise a webhook or an operator
-    /// resolves it, or it becomes LOST after a time limit (3 hours by default). After a restore of the gateway's store,
+    /// repeats the request only if Higgsfield supports an idempotency key for it. A webhook or an operator can also resolve
+    /// it. If nothing does, it becomes LOST after a time limit (3 hours by default). After a restore of the gateway's store,
     /// generations that may have been sent since the backup are UNCERTAIN until a webhook or an operator resolves them.
     Uncertain = 2,
     /// Higgsfield has accepted the generation, but not started it.

@@ -487,8 +487,8 @@ export enum GenerationState {
 
   /**
    * The generation was sent, but the response was lost or unusable, so Higgsfield may be running it. The gateway
-   * repeats the request only if Higgsfield supports an idempotency key for it. Otherwise a webhook or an operator
-   * resolves it, or it becomes LOST after a time limit (3 hours by default). After a restore of the gateway's store,
+   * repeats the request only if Higgsfield supports an idempotency key for it. A webhook or an operator can also resolve
+   * it. If nothing does, it becomes LOST after a time limit (3 hours by default). After a restore of the gateway's store,
    * generations that may have been sent since the backup are UNCERTAIN until a webhook or an operator resolves them.
    *
    * @generated from enum value: GENERATION_STATE_UNCERTAIN = 2;

@@ -43,8 +43,8 @@ const (
 // separate from those of generations. A key belongs to one session or to one message.
 //
 // A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-//   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+//   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
 //   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
 //   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
 //   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
@@ -84,7 +84,8 @@ type AgentServiceClient interface {
 	//   - ABORTED (SESSION_BUSY): a turn is running.
 	//   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
 	//
-	// After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+	// After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+	// key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
 	//
 	// Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
 	SendMessage(ctx context.Context, in *SendMessageRequest, opts ...grpc.CallOption) (*SendMessageResponse, error)
@@ -247,8 +248,8 @@ func (c *agentServiceClient) ConfirmMedia(ctx context.Context, in *ConfirmMediaR
 // separate from those of generations. A key belongs to one session or to one message.
 //
 // A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-//   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+//   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+//   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
 //   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
 //   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
 //   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
@@ -288,7 +289,8 @@ type AgentServiceServer interface {
 	//   - ABORTED (SESSION_BUSY): a turn is running.
 	//   - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
 	//
-	// After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+	// After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+	// key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
 	//
 	// Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
 	SendMessage(context.Context, *SendMessageRequest) (*SendMessageResponse, error)

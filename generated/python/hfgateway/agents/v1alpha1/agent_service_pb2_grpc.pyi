@@ -37,8 +37,8 @@ class AgentServiceStub:
     separate from those of generations. A key belongs to one session or to one message.
 
     A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-      - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-      - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+      - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+      - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
       - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
       - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
@@ -86,7 +86,8 @@ class AgentServiceStub:
       - ABORTED (SESSION_BUSY): a turn is running.
       - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
 
-    After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+    After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+    key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
 
     Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
     """
@@ -154,8 +155,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
     separate from those of generations. A key belongs to one session or to one message.
 
     A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-      - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-      - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+      - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+      - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
       - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
       - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
@@ -200,7 +201,8 @@ class AgentServiceAsyncStub(AgentServiceStub):
       - ABORTED (SESSION_BUSY): a turn is running.
       - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
 
-    After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+    After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+    key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
 
     Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
     """
@@ -267,8 +269,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
     separate from those of generations. A key belongs to one session or to one message.
 
     A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
-      - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
-      - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+      - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+      - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
       - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
       - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
@@ -329,7 +331,8 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
           - ABORTED (SESSION_BUSY): a turn is running.
           - ABORTED (SUBMISSION_UNRESOLVED): the message was sent without a response, and is not in the session yet.
 
-        After any of these errors except SUBMISSION_UNRESOLVED, nothing was charged, and the key is free.
+        After any of these errors of the first call with a key, except SUBMISSION_UNRESOLVED, nothing was charged, and the
+        key is free. After IDEMPOTENCY_KEY_REUSED the key still belongs to its earlier message or session.
 
         Retry: safe with the same idempotency_key. The call returns the message of the first call, or looks for it again.
         """

@@ -204,8 +204,8 @@ export const AgentMediaKind = /*@__PURE__*/
  * separate from those of generations. A key belongs to one session or to one message.
  *
  * A field of a request is optional unless its comment says "Required". Errors that every RPC can return:
- *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong or revoked.
- *   - PERMISSION_DENIED (NOT_ALLOWED): the caller has a watch token.
+ *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key is missing, wrong, expired or revoked.
+ *   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
  *   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
  *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
  *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
