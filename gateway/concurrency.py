@@ -18,6 +18,19 @@ def give(signal: Signal) -> None:
         signal.set_result(None)
 
 
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run `work` in a thread, because disks may be slow. If the call is canceled, wait until `work` has ended.
+
+    So `work` can use a file that the caller closes at the end.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise
+
+
 class Signals:
     """The signals of all tasks that wait for one event.
 

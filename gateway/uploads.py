@@ -1,19 +1,19 @@
 """Uploads media to Higgsfield's storage in constant memory.
 
-A file of known size is streamed. A file of unknown size is first written to a temporary file, because the storage needs
-the length in advance. An upload costs nothing, so a failed one is reported to the caller, who may repeat it.
+A file of known size is streamed. A file of unknown size is first written to a temporary file (`gateway/spool.py`),
+because the storage needs the length in advance. An upload costs nothing, so a failed one is reported to the caller,
+who may retry.
 """
 
-import asyncio
 import re
-import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import field, replace
-from typing import IO, Protocol
+from typing import Protocol
 
 from gateway.errors import GatewayError, invalid_field
 from gateway.frozen import frozen
 from gateway.generations.ports import Clock
+from gateway.spool import Spool
 
 LARGEST_CHUNK = 1 << 20
 LARGEST_MEDIA = 5 * 1000**3
@@ -70,6 +70,7 @@ class Uploads:
     def __init__(self, storage: Storage, clock: Clock) -> None:
         self._storage = storage
         self._clock = clock
+        self._spool = Spool()
 
     async def offer(self, tenant: str, content_type: str) -> Offered:
         """Reserve a slot to which the caller uploads a file directly."""
@@ -85,10 +86,24 @@ class Uploads:
         if size is not None and not 0 < size <= LARGEST_MEDIA:
             raise invalid_field("header.size", f"must be 1 to {LARGEST_MEDIA}")
         slot = await self._slot(tenant, content_type, "header.content_type")
-        if size is None:
-            size = await self._spool_and_put(slot, chunks)
-        else:
+        if size is not None:
             await self._storage.put(slot, size, _exactly(size, chunks))
+            return self._stored(slot, size)
+        reserved = self._clock.moment().steady
+        with self._spool.file(tenant) as file:
+            async for chunk in chunks:
+                if file.size + len(chunk) > LARGEST_MEDIA:
+                    raise invalid_field("chunk", f"the file has more than {LARGEST_MEDIA} bytes")
+                await file.write(chunk)
+            if not file.size:
+                raise invalid_field("chunk", "the file is empty")
+            if self._clock.moment().steady - reserved > slot.seconds / 2:
+                # The caller took so long that the slot may expire before the storage has the file.
+                slot = await self._slot(tenant, content_type, "header.content_type")
+            await self._storage.put(slot, file.size, file.read())
+        return self._stored(slot, file.size)
+
+    def _stored(self, slot: Slot, size: int) -> Stored:
         return Stored(slot.url, size, self._clock.moment().wall + MEDIA_KEPT)
 
     async def _slot(self, tenant: str, content_type: str, field_name: str) -> Slot:
@@ -98,20 +113,6 @@ class Uploads:
             return await self._storage.slot(tenant, content_type)
         except GatewayError as error:
             raise _with_field_name(error, field_name) from error
-
-    async def _spool_and_put(self, slot: Slot, chunks: AsyncIterator[bytes]) -> int:
-        with tempfile.TemporaryFile() as file:
-            size = 0
-            async for chunk in chunks:
-                size += len(chunk)
-                if size > LARGEST_MEDIA:
-                    raise invalid_field("chunk", f"the file has more than {LARGEST_MEDIA} bytes")
-                await asyncio.to_thread(file.write, chunk)
-            if not size:
-                raise invalid_field("chunk", "the file is empty")
-            file.seek(0)
-            await self._storage.put(slot, size, _read(file))
-        return size
 
 
 async def _exactly(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -128,11 +129,6 @@ async def _exactly(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[byt
     if received < size:
         raise invalid_field("header.size", f"is {size}, but only {received} bytes were received")
     yield held
-
-
-async def _read(file: IO[bytes]) -> AsyncIterator[bytes]:
-    while chunk := await asyncio.to_thread(file.read, LARGEST_CHUNK):
-        yield chunk
 
 
 def _with_field_name(error: GatewayError, name: str) -> GatewayError:

@@ -82,7 +82,7 @@ def check(folder: Path) -> None:
     )  # fmt: skip
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     confined: tuple[str, ...] = (
-        "--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt",
+        "--read-only", "--read-only-tmpfs=false", "--tmpfs", "/tmp:size=512m", "--cap-drop", "all", "--security-opt",
         "no-new-privileges", "--ulimit", f"nofile={limit}:{limit}", "--ulimit", "nproc=4096:4096", "--no-healthcheck",
     )  # fmt: skip
     print("container-check: running it", flush=True)

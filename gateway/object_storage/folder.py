@@ -1,6 +1,5 @@
 """Stores archived files in a local folder. An interrupted copy can be resumed; a finished file appears atomically."""
 
-import asyncio
 import contextlib
 import json
 import os
@@ -12,6 +11,7 @@ from typing import IO, TypeVar
 from urllib.parse import quote
 
 from gateway.archive.ports import ArchiveError, Checkpoint
+from gateway.concurrency import in_thread
 
 T = TypeVar("T")
 
@@ -205,14 +205,8 @@ def _sync_folder(folder: Path) -> None:
 
 
 async def _off_the_loop(work: Callable[[], T]) -> T:
-    """Run `work` in a thread, because disks may be slow. If the call is canceled, wait until `work` has ended."""
-    working = asyncio.ensure_future(asyncio.to_thread(work))
     with _as_archive_errors():
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            await asyncio.wait({working})
-            raise
+        return await in_thread(work)
 
 
 @contextmanager

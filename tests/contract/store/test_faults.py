@@ -6,10 +6,8 @@ The faults are real: a lock of another connection, a full file system, a limit o
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
@@ -29,12 +27,8 @@ from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess, stub
+from tests.support.disks import small_disk
 
-# A small file system in a private mount namespace, which disappears with its last process.
-SMALL_DISK = (
-    "unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-root-user",)),
-    "sh", "-c", 'mount -t tmpfs -o size=16m none "$0" && exec "$@"',
-)  # fmt: skip
 NO_LARGE_FILES = """
 import os, resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (600_000, 600_000))
@@ -48,16 +42,6 @@ MANY = 200
 async def sandbox() -> AsyncIterator[Sandbox]:
     async with Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox:
         yield sandbox
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> tuple[str, ...]:
-    """Return the command prefix for a process that has a small disk at `tmp_path`."""
-    launcher = (*SMALL_DISK, str(tmp_path))
-    tried = subprocess.run([*launcher, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"this machine does not let us mount: {tried.stderr.strip()}")
-    return launcher
 
 
 @asynccontextmanager
@@ -147,10 +131,8 @@ async def test_nothing_is_sent_while_the_store_is_locked(tmp_path: Path, sandbox
 
 
 @pytest.mark.toolchain("unshare")
-async def test_writes_to_a_full_disk_are_refused_until_there_is_space(
-    tmp_path: Path, sandbox: Sandbox, small_disk: tuple[str, ...]
-) -> None:
-    launcher = (*small_disk, sys.executable)
+async def test_writes_to_a_full_disk_are_refused_until_there_is_space(tmp_path: Path, sandbox: Sandbox) -> None:
+    launcher = (*small_disk(tmp_path), sys.executable)
     async with GatewayProcess(tmp_path, sandbox.url, launcher=launcher) as gateway, gateway.channel() as channel:
         stored = {"first": await submit(channel, "first")}
         assert stored["first"] is not None

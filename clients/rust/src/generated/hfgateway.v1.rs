@@ -6517,7 +6517,8 @@ pub struct UploadHeader {
     #[prost(string, tag = "1")]
     pub content_type: ::prost::alloc::string::String,
     /// The size in bytes, from 1 to 5,000,000,000. If it is set, the upload is faster, and fails if the number of bytes
-    /// differs. Default: unknown.
+    /// differs. Default: unknown; the gateway then buffers the media on its disk, and returns GATEWAY_OVERLOADED if that
+    /// has too little space.
     #[prost(int64, optional, tag = "2")]
     pub size: ::core::option::Option<i64>,
 }

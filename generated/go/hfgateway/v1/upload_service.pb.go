@@ -116,7 +116,8 @@ type UploadHeader struct {
 	// another that Higgsfield accepts.
 	ContentType string `protobuf:"bytes,1,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
 	// The size in bytes, from 1 to 5,000,000,000. If it is set, the upload is faster, and fails if the number of bytes
-	// differs. Default: unknown.
+	// differs. Default: unknown; the gateway then buffers the media on its disk, and returns GATEWAY_OVERLOADED if that
+	// has too little space.
 	Size          *int64 `protobuf:"varint,2,opt,name=size,proto3,oneof" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -63,7 +63,8 @@ class UploadHeader(_message.Message):
     """
     size: _builtins.int
     """The size in bytes, from 1 to 5,000,000,000. If it is set, the upload is faster, and fails if the number of bytes
-    differs. Default: unknown.
+    differs. Default: unknown; the gateway then buffers the media on its disk, and returns GATEWAY_OVERLOADED if that
+    has too little space.
     """
     def __init__(
         self,

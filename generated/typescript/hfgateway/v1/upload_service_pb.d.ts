@@ -63,7 +63,8 @@ export declare type UploadHeader = Message<"hfgateway.v1.UploadHeader"> & {
 
   /**
    * The size in bytes, from 1 to 5,000,000,000. If it is set, the upload is faster, and fails if the number of bytes
-   * differs. Default: unknown.
+   * differs. Default: unknown; the gateway then buffers the media on its disk, and returns GATEWAY_OVERLOADED if that
+   * has too little space.
    *
    * @generated from field: optional int64 size = 2;
    */
