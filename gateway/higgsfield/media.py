@@ -5,6 +5,7 @@ connection: private addresses are refused, and redirects are not followed. If Hi
 sandbox, files of this machine are allowed.
 """
 
+import asyncio
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -18,12 +19,12 @@ if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp
 
 CHUNK = 128 * 1024
-"""The size of chunks in bytes."""
+"""The largest chunk in bytes. A host that sends fewer bytes within the timeout counts as stuck."""
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
 
 
 class MediaSource:
-    """Implements `Source` of the archive. `timeout` is the most seconds without progress; files may be large."""
+    """Implements `Source` of the archive. `timeout` is the most seconds for CHUNK bytes; files may be large."""
 
     def __init__(self, *, timeout: float, local: bool) -> None:
         self._timeout = timeout
@@ -46,7 +47,7 @@ class MediaSource:
             failpoints.before("media call")
             async with self._opened().get(target, headers=headers, allow_redirects=False) as response:
                 failpoints.amid("media call")
-                yield _answer(response, after)
+                yield _answer(response, after, self._timeout)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise _trouble(error) from error
 
@@ -78,7 +79,7 @@ class MediaSource:
         return socket.socket(family, kind, protocol)
 
 
-def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None) -> SourceResponse:
+def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeout: float) -> SourceResponse:
     if response.status not in (200, 206):
         raise SourceError(f"HTTP status {response.status}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -94,15 +95,31 @@ def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None) -> Sou
         strong = strong or after.etag
     elif size is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":
         raise SourceError("the response has no length")
-    return SourceResponse(offset, size, strong, _chunks(response), response.headers.get("Content-Type", ""))
+    return SourceResponse(offset, size, strong, _chunks(response, timeout), response.headers.get("Content-Type", ""))
 
 
-async def _chunks(response: "aiohttp.ClientResponse") -> AsyncIterator[bytes]:
+async def _chunks(response: "aiohttp.ClientResponse", timeout: float) -> AsyncIterator[bytes]:
+    """Yield the body. Raises SourceError if CHUNK bytes take longer than the timeout, without the time of the reader.
+
+    The timeout of aiohttp begins again with each byte, so a slow host could occupy a place for ever.
+    """
     import aiohttp
 
+    loop = asyncio.get_running_loop()
+    until, missing = loop.time() + timeout, CHUNK
     try:
-        async for chunk in response.content.iter_chunked(CHUNK):
+        while True:
+            async with asyncio.timeout_at(until):
+                chunk = await response.content.read(CHUNK)
+            if not chunk:
+                break
+            missing -= len(chunk)
+            received = loop.time()
             yield chunk
+            if missing > 0:
+                until += loop.time() - received
+            else:
+                until, missing = loop.time() + timeout, CHUNK
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _trouble(error) from error
     failpoints.after("media call")

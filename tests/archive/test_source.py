@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from typing import Any
 
@@ -14,6 +16,7 @@ from gateway.archive.throttle import Throttle
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.media import MediaSource
 from tests.archive.media import MediaServer
+from tests.support.running import PATIENCE
 
 PRIVATE = [
     "0.0.0.0", "10.1.2.3", "100.64.0.1", "127.0.0.1", "127.8.9.10", "169.254.169.254", "172.16.0.1", "192.0.0.8",
@@ -96,6 +99,26 @@ async def test_an_unexpected_range_response_is_refused(headers: dict[str, Any], 
         media.add("/a", b"secret", faults=[{"headers": headers}])
         with pytest.raises(SourceError, match=why):
             await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Checkpoint(2, '"one"'))
+
+
+async def test_a_host_that_sends_single_bytes_does_not_occupy_its_place_for_ever() -> None:
+    left = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b".")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+        left.set()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server, asyncio.timeout(PATIENCE):
+        host, port = server.sockets[0].getsockname()
+        with pytest.raises(SourceError, match="TimeoutError"):
+            await fetched(MediaSource(timeout=0.3, local=True), f"http://{host}:{port}/a")
+        await left.wait()
 
 
 async def test_a_download_is_resumed_only_for_the_same_etag() -> None:
