@@ -210,7 +210,9 @@ class Creator:
         self._require_account(creation)
         async with self._name_lock(creation.name):
             current = self._registry.by_key(creation.tenant, creation.key)
-            if current is not None and not current.open:
+            if current is None:
+                raise gateway_unavailable("an operator has freed the idempotency_key; nothing was sent")
+            if not current.open:
                 return await self._current(current)  # resolved by another call with the name
             return await self._look_up(creation)
 

@@ -24,7 +24,7 @@ class Listing:
 
 
 class CharacterTakenError(Exception):
-    """The character belongs to another creation."""
+    """The character belongs to another creation, or its creation is not stored."""
 
 
 class CharacterStore(Protocol):
@@ -37,7 +37,7 @@ class CharacterStore(Protocol):
         """Store a creation, before its order is sent."""
 
     async def bind(self, creation_id: str, character_id: str) -> None:
-        """Store the character of a creation. Raises CharacterTakenError if another creation has it."""
+        """Store the character of a creation. Raises CharacterTakenError."""
 
     async def free(self, creation_id: str) -> None:
         """Delete a creation that certainly has no character, so that its key can be used again."""

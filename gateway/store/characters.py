@@ -24,10 +24,10 @@ class SqliteCharacters(StorePart, CharacterReads):
 
         def write(connection: sqlite3.Connection) -> Effect:
             try:
-                connection.execute(self._sql["bind_character"], row)
+                bound = connection.execute(self._sql["bind_character"], row).rowcount
             except sqlite3.IntegrityError:
                 return False, None
-            return True, None
+            return bool(bound), None
 
         if not await self._writer.write("character bound", write):
             raise CharacterTakenError(character_id)

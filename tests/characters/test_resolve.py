@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.characters.conftest import Studio, order
 from tests.support import operator
+from tests.support.running import PATIENCE, eventually
 
 TENANT = "default"
 
@@ -35,6 +40,36 @@ async def test_a_character_resolved_as_not_taken_can_be_created_again(studio: St
     answer = await studio.create()
     assert not answer.replayed
     assert studio.paid == [answer.character.id]
+
+
+async def test_a_repeat_that_waits_for_a_resolution_is_not_answered_from_the_freed_record(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator is wrong: the repeat would find the character, and bind it to a record that no longer exists."""
+    await unresolved(studio, taken=True)
+    assert studio.gateway._core.characters is not None
+    creator = studio.gateway._core.characters._creator
+    free, freeing, may_free = creator._store.free, asyncio.Event(), asyncio.Event()
+
+    async def free_late(creation_id: str) -> None:
+        freeing.set()
+        await may_free.wait()
+        await free(creation_id)
+
+    monkeypatch.setattr(creator._store, "free", free_late)
+    async with asyncio.timeout(PATIENCE):
+        resolving = asyncio.create_task(operator.ask(studio, "ResolveCharacter", resolution(not_taken={})))
+        await freeing.wait()
+        repeating = asyncio.create_task(studio.refused("CreateCharacter", order()))
+        await eventually(lambda: bool(creator._in_progress))
+        may_free.set()
+        await resolving
+        assert (await repeating).reason == "GATEWAY_UNAVAILABLE"
+    created = await studio.create()
+    await studio.stop_gateway()
+    await studio.start_gateway()
+    again = await studio.create()
+    assert (again.replayed, again.character.id) == (True, created.character.id)
 
 
 async def test_a_character_resolved_with_an_id_is_bound(studio: Studio) -> None:

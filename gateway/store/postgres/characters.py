@@ -22,9 +22,13 @@ class PostgresCharacters(StorePart, CharacterReads):
 
     async def bind(self, creation_id: str, character_id: str) -> None:
         try:
-            await self._write("character bound", "bind_character", {"id": creation_id, "character_id": character_id})
+            row = await self._write(
+                "character bound", "bind_character", {"id": creation_id, "character_id": character_id}
+            )
         except psycopg.IntegrityError as error:
             raise CharacterTakenError(character_id) from error
+        if not row["written"]:
+            raise CharacterTakenError(character_id)
 
     async def free(self, creation_id: str) -> None:
         await self._write("character freed", "delete_unbound_character", {"id": creation_id})
