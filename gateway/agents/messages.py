@@ -8,7 +8,8 @@ session. The POST has one of three outcomes:
 - *Not accepted*: the connection failed, Higgsfield refused in its documented form, or SEND_WITHIN passed before the
   first byte could be sent, because the process was paused. The record is deleted and the key is free. This is safe
   because a record has only one POST. The exception is a proxy that repeats it: the second request would be refused as
-  "busy" because of the first one. After "busy", the message is therefore looked up once.
+  "busy" because of the first one. After "busy", the message is therefore looked up. The key is free only if the session
+  can be read and does not contain it.
 - *Unknown*: everything else, including records without an outcome that an earlier process left. The gateway reads the
   session's messages after the recorded one. A user's message with this text that belongs to no other key is the one. If
   there is none, the call fails with SUBMISSION_UNRESOLVED; the same key looks it up again and never sends it.
@@ -28,7 +29,6 @@ stays open until its message is found or an operator resolves it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -47,6 +47,7 @@ from gateway.agents.model import (
 from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
+from gateway.generations.clock import jittered, rest
 from gateway.generations.ports import Clock, NoAnswer, NotTaken
 from gateway.generations.read_back import confirmed
 from gateway.generations.state import SEND_WITHIN
@@ -58,6 +59,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 LOOK_AGAIN = 2.0
 """Seconds after which a caller should look up a message again."""
+
+BUSY_PAUSES = (0.0, 0.5, 1.5)
+"""Seconds before each attempt to read a busy session."""
 
 
 class Messages:
@@ -139,11 +143,10 @@ class Messages:
                 log.error("Higgsfield returned a message that belongs to another key", extra=fields)
                 raise _unresolved(record)
             case NotTaken(failure):
-                if failure.reason is Reason.SESSION_BUSY:
-                    # The message may keep the session busy itself, because a proxy sent it twice.
-                    with suppress(GatewayError):
-                        if message := await self._find(record, text):
-                            return message
+                # The message may keep the session busy itself, because a proxy sent it twice.
+                busy = failure.reason is Reason.SESSION_BUSY
+                if busy and (message := await self._find_in_busy(record, text)):
+                    return message
                 await self._until_stored(self._store.free_agent_key, record)
                 raise GatewayError(failure)
             case NoAnswer(failure):
@@ -186,6 +189,17 @@ class Messages:
             raise _unresolved(record, response)
         log.info("a message whose response was lost was found", extra=_log_fields(record, message.id))
         return message
+
+    async def _find_in_busy(self, record: KeyRecord, text: str) -> Message | None:
+        """Find the message after Higgsfield refused it as "busy". Raises SUBMISSION_UNRESOLVED if it cannot be read."""
+        for pause in BUSY_PAUSES:
+            if pause:
+                await rest(self._clock, jittered(pause))
+            try:
+                return await self._until_stored(self._find, record, text)
+            except GatewayError:
+                continue
+        raise _unresolved(record)
 
     async def _find(self, record: KeyRecord, text: str) -> Message | None:
         """Find the message in the session and bind the key to it; None if it is not there."""

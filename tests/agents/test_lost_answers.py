@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from gateway.agents import messages
 from gateway.agents.model import KeyRecord
 from gateway.generations.clock import SystemClock, since_boot
 from gateway.generations.state import SEND_WITHIN
-from gateway.generations.stores import UnknownCommitError
+from gateway.generations.stores import StoreError, UnknownCommitError
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
 from tests.support.commits import commits
@@ -243,6 +244,36 @@ async def test_a_busy_session_with_unreadable_messages_is_reported_as_busy(talk:
     talk.running.plan(on="agent_messages", kind="")
     talk.running.plan(on="agent_messages", kind="500")
     assert (await talk.refused(session_id, "a fox", "k")).reason == "SESSION_BUSY"
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+
+
+async def test_a_busy_session_whose_messages_stay_unreadable_is_unresolved(talk: Talk) -> None:
+    """A proxy sent the message twice, so it may have been accepted."""
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", status=409, body={"detail": "session_busy"}, processed=True)
+    talk.running.plan(on="agent_messages", kind="")
+    talk.running.plan(on="agent_messages", kind="502", times=len(messages.BUSY_PAUSES))
+    assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+    assert (await talk.send(session_id, "a fox", "k")).replayed
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_a_busy_session_frees_the_key_once_the_store_can_be_read(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = talk.running.gateway._core.agents._store
+    session_id = await talk.create()
+    read, failures = store.bound_agent_messages, [StoreError("the store cannot be read")]
+
+    async def read_late(session_id: str) -> frozenset[str]:
+        if failures:
+            raise failures.pop()
+        return await read(session_id)
+
+    monkeypatch.setattr(store, "bound_agent_messages", read_late)
+    talk.running.plan(on="agent_send", kind="409")
+    assert (await talk.refused(session_id, "a fox", "k")).reason == "SESSION_BUSY"
+    assert not failures
     assert not (await talk.send(session_id, "a fox", "k")).replayed
 
 
