@@ -11,7 +11,17 @@ from dataclasses import replace
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
-from gateway.generations.limits import TENANT, Demand, Exceeded, Limited, Limits, day_at, refusal, subjects
+from gateway.generations.limits import (
+    TENANT,
+    Demand,
+    Exceeded,
+    Limited,
+    Limits,
+    day_at,
+    first_of_month,
+    refusal,
+    subjects,
+)
 from gateway.generations.model import Moment
 from gateway.generations.ports import Clock
 from gateway.generations.prices import Prices
@@ -93,12 +103,12 @@ class Budgets:
         return self._at_present(await self._read())
 
     async def uncertain(self, one: Limited) -> int:
-        """Return how much of a subject's reserved credits belongs to UNCERTAIN generations, in millionths.
+        """Return how much of what a subject reserved this month belongs to UNCERTAIN generations, in millionths.
 
         Raises GATEWAY_UNAVAILABLE.
         """
         try:
-            return await self._store.uncertain_credits(one.tenant, one.subject)
+            return await self._store.uncertain_credits(one.tenant, one.subject, first_of_month(one.use.day))
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 

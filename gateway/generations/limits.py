@@ -314,6 +314,11 @@ def _next_day(day: str) -> datetime | None:
     return datetime.fromisoformat(f"{day}T00:00:00+00:00") + timedelta(days=1) if day else None
 
 
+def first_of_month(day: str) -> str:
+    """Return the first day of the month of a day; "" before the first day."""
+    return f"{day[:7]}-01" if day else ""
+
+
 def _next_month(day: str) -> datetime | None:
     if not day:
         return None

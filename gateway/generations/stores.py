@@ -394,8 +394,8 @@ class LimitStore(Protocol):
     async def limits(self) -> Sequence[Limited]:
         """Return all limits with their use, sorted by tenant and subject."""
 
-    async def uncertain_credits(self, tenant: str, subject: str) -> int:
-        """Return how much of what is reserved belongs to UNCERTAIN generations, in millionths."""
+    async def uncertain_credits(self, tenant: str, subject: str, since: str) -> int:
+        """Return how much of what was reserved on a day or later belongs to UNCERTAIN generations, in millionths."""
 
 
 class UsageStore(Protocol):

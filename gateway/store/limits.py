@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gateway.generations.limits import SPENDS, Limited, Limits, Use, settlement, subjects_of
+from gateway.generations.limits import SPENDS, Limited, Limits, Use, first_of_month, settlement, subjects_of
 from gateway.generations.model import ENDED, Generation, Spec, State
 from gateway.generations.stores import Claim
 from gateway.store.database import StorePart, append_entry
@@ -46,7 +46,7 @@ class SqliteLimits(StorePart, LimitReads):
             (last,) = execute(connection, self._sql["read_last_budget_day"], {"tenant": tenant}).fetchone()
             day = last or ""
         begin(connection, self._sql, tenant, day)
-        sums = execute(connection, self._sql["sum_prices"], found | {"since": f"{day[:7]}-01" if day else ""})
+        sums = execute(connection, self._sql["sum_prices"], found | {"since": first_of_month(day)})
         return use_row(counted(running, day, [tuple(row) for row in sums]))
 
 

@@ -328,8 +328,8 @@ class LimitReads(StoreReads):
     async def limits(self) -> Sequence[Limited]:
         return [limited_of(row) for row in await self._rows("read_limits")]
 
-    async def uncertain_credits(self, tenant: str, subject: str) -> int:
-        (row,) = await self._rows("sum_uncertain", **matching(tenant, subject))
+    async def uncertain_credits(self, tenant: str, subject: str, since: str) -> int:
+        (row,) = await self._rows("sum_uncertain", since=since, **matching(tenant, subject))
         return int(row["credits"])
 
 

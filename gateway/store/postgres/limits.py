@@ -1,6 +1,6 @@
 """The port `LimitStore` on PostgreSQL. Claims and saves change the use in their statements."""
 
-from gateway.generations.limits import Limits
+from gateway.generations.limits import Limits, first_of_month
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import LimitReads, matching
 from gateway.store.rows import limits_row
@@ -15,6 +15,6 @@ class PostgresLimits(StorePart, LimitReads):
             await self._write("limits", "delete_limits", named)
             return
         row = named | matching(tenant, subject) | limits_row(limits)
-        row |= {"day": day, "since": f"{day[:7]}-01" if day else ""}
+        row |= {"day": day, "since": first_of_month(day)}
         # Claims and saves of all processes wait, so that each is counted either here or in the new row.
         await self._write("limits", "set_limits", row, lock="lock_limits")

@@ -106,6 +106,21 @@ async def test_prune_removes_old_keys_and_media_slots_but_no_sessions(agents: An
     assert [await agents.has_agent_media("red", name) for name in ("old.png", "new.png")] == [False, True]
 
 
+async def test_prune_keeps_the_keys_beside_an_unresolved_message(agents: Any) -> None:
+    """Its lookup must not find the message of a key that was pruned."""
+    sent = replace(MESSAGE, key="sent")
+    await agents.mark_agent_message(MESSAGE)
+    await agents.mark_agent_message(sent)
+    await agents.bind_agent_message(sent, "m2")
+    assert not await agents.prunable(9.0)
+    await agents.prune(9.0)
+    assert await agents.bound_agent_messages("s") == {"m2"}
+    await agents.bind_agent_message(MESSAGE, "m3")
+    assert await agents.prunable(9.0)
+    await agents.prune(9.0)
+    assert await agents.bound_agent_messages("s") == frozenset()
+
+
 async def test_sessions_and_keys_survive_a_restart(engine: Any) -> None:
     agents = (await engine.open()).agents
     await agents.keep_agent_session(CREATED)

@@ -873,9 +873,9 @@ SELECT * FROM limits ORDER BY tenant, subject;
 SELECT * FROM limits WHERE tenant = :tenant AND subject = ANY(:subjects::text[]) ORDER BY subject;
 
 -- name: sum_uncertain
--- Sum the prices of a subject's UNCERTAIN generations.
+-- Sum the prices of a subject's UNCERTAIN generations that were submitted on a day or later.
 SELECT coalesce(sum(price), 0)::bigint AS credits FROM generations
-WHERE NOT done AND state = 2 AND tenant = :tenant AND ({of_subject});
+WHERE NOT done AND state = 2 AND tenant = :tenant AND budget_day >= :since AND ({of_subject});
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.
@@ -1372,16 +1372,22 @@ SELECT 1 AS found FROM agent_media WHERE tenant = :tenant AND id = :id;
 -- Check whether retention would remove any key or media slot.
 SELECT EXISTS (
         SELECT FROM agent_keys
-        WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint)
+        WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
+            SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
+        ))
     )
     OR EXISTS (SELECT FROM agent_media WHERE created_at < :used_before) AS found;
 
 -- name: prune_agents
--- Delete the old media slots, and the old keys of sessions and of messages that were sent.
+-- Delete the old media slots, and the old keys of sessions and of messages that were sent. Messages without an outcome
+-- stay, and so do the other keys of their session: they exclude messages from the lookup.
 WITH {fenced},
 written AS (
     DELETE FROM agent_keys USING fenced
-    WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint) RETURNING key
+    WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
+        SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
+    ))
+    RETURNING key
 ),
 unused AS (DELETE FROM agent_media USING fenced WHERE created_at < :used_before)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;

@@ -431,8 +431,9 @@ SELECT max(budget_day) FROM generations WHERE tenant = :tenant AND price IS NOT 
 SELECT budget_day FROM generations WHERE id = :id;
 
 -- name: sum_uncertain
--- Sum the prices of a subject's UNCERTAIN generations.
-SELECT coalesce(sum(price), 0) AS credits FROM generations WHERE done = 0 AND state = 2 AND tenant = :tenant AND ({of_subject});
+-- Sum the prices of a subject's UNCERTAIN generations that were submitted on a day or later.
+SELECT coalesce(sum(price), 0) AS credits FROM generations
+WHERE done = 0 AND state = 2 AND tenant = :tenant AND budget_day >= :since AND ({of_subject});
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.
@@ -761,14 +762,19 @@ SELECT 1 FROM agent_media WHERE tenant = :tenant AND id = :id;
 -- Check whether retention would remove any key or media slot.
 SELECT EXISTS (
         SELECT 1 FROM agent_keys
-        WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint)
+        WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
+            SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
+        ))
     )
     OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < :used_before) AS found;
 
 -- name: prune_agent_keys
--- Delete the old keys of sessions and of messages that were sent. Messages without an outcome stay.
+-- Delete the old keys of sessions and of messages that were sent. Messages without an outcome stay, and so do the other
+-- keys of their session: they exclude messages from the lookup.
 DELETE FROM agent_keys
-WHERE used_at < :used_before AND (message_id IS NOT NULL OR fingerprint = :session_fingerprint);
+WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
+    SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
+));
 
 -- name: prune_agent_media
 -- Delete the old media slots.
