@@ -175,6 +175,26 @@ def test_a_property_with_a_default_is_not_required() -> None:
     assert fields({**schema, "required": ["duration", "prompt"]}, {}) == {".prompt": "is required"}
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"then": {"required": ["duration"]}, "if": {"properties": {"prompt": {"const": "x"}}}},
+        {"allOf": [{"required": ["duration"]}]},
+        {"anyOf": [{"required": ["duration"]}, {"required": ["other"]}]},
+        {"oneOf": [{"required": ["duration"]}, {"required": ["other"]}]},
+        {"dependentRequired": {"prompt": ["duration"]}},
+        {"dependentSchemas": {"prompt": {"required": ["duration"]}}},
+        {"$ref": "#/definitions/rule", "definitions": {"rule": {"required": ["duration"]}}},
+    ],
+    ids=lambda rule: next(iter(rule)),
+)
+def test_a_rule_between_properties_does_not_require_one_with_a_default(rule: dict[str, Any]) -> None:
+    schema = properties(duration={"type": "integer", "default": 6}, prompt={"type": "string"})
+    assert fields({**schema, **rule}, {"prompt": "x"}) == {}
+    without = properties(duration={"type": "integer"}, prompt={"type": "string"})
+    assert fields({**without, **rule}, {"prompt": "x"}) != {}
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 20) | st.sampled_from(["", "a", "720p", "x" * 30, "16:9"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),

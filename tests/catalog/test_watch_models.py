@@ -10,6 +10,9 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest
 
 from gateway.catalog import watch
+from gateway.catalog.model import StoredCatalog
+from gateway.generations.stores import StoreError
+from gateway.store.catalogs import SqliteCatalogs
 from hfgateway.v1 import catalog_service_pb2 as pb
 from tests.support.running import PATIENCE, Running
 from tests.support.transports import RpcFailure, Transport
@@ -91,6 +94,27 @@ async def test_a_watch_resumes_after_a_restart_and_over_every_transport(running:
         assert shown(await changes(client, 1, after=2)) == [(3, "GONE", "a/a")]
         # A revision of another store.
         assert len(await changes(client, 3, after=99)) == 3
+
+
+async def test_a_store_that_cannot_be_read_for_a_moment_loses_no_change(
+    running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await lists(running, clock_offset, row("a/a"), row("b/b"))
+    await running.stop_gateway()
+    load, failures = SqliteCatalogs.load_catalog, [StoreError("the store cannot be read")] * 2
+
+    async def load_late(self: SqliteCatalogs, account: str, origin: str, name: str) -> StoredCatalog | None:
+        if name == "models" and failures:
+            raise failures.pop()
+        return await load(self, account, origin, name)
+
+    monkeypatch.setattr(SqliteCatalogs, "load_catalog", load_late)
+    await running.start_gateway()
+    await lists(running, clock_offset, row("b/b"), row("c/c"))
+    assert not failures
+    await lists(running, clock_offset, row("b/b"), row("c/c"))
+    assert shown(await changes(running.grpc, 2, after=1)) == [(2, "NEW", "c/c"), (3, "GONE", "a/a")]
 
 
 async def test_an_idle_watch_sends_heartbeats_and_ends_with_the_drain(
