@@ -21,7 +21,7 @@ def accounts() -> None:
 _credentials = click.option(
     "--file",
     "credentials",
-    type=click.File(),
+    type=click.File(encoding="utf-8"),
     default="-",
     help="A file with the credentials, KEY_ID:SECRET. Default: the standard input.",
 )
@@ -91,10 +91,12 @@ def assign(operator: Operator, tenant: str, chosen: tuple[str, ...]) -> int:
     request = pb.AssignAccountsRequest(tenant=tenant)
     for one in chosen:
         name, equals, weight = one.partition("=")
-        if equals and not weight.isdecimal():
-            raise click.BadParameter("must be NAME or NAME=WEIGHT, for example films=3", param_hint="--account")
-        # The message has no weight that was given as 0, so -1 stands for it, which the server refuses as well.
-        request.accounts.add(name=name, weight=int(weight or 1) or -1)
+        try:
+            # The message has no weight that was given as 0, so -1 stands for it, which the server refuses as well.
+            request.accounts.add(name=name, weight=int(weight) or -1 if equals else 1)
+        except ValueError:
+            wrong = "must be NAME or NAME=WEIGHT, for example films=3"
+            raise click.BadParameter(wrong, param_hint="--account") from None
     operator.ask(lambda admin: admin.AssignAccounts, request)
     return 0
 
@@ -122,7 +124,10 @@ def _read(credentials: IO[str]) -> str:
     if credentials is sys.stdin and sys.stdin.isatty():
         text: str = click.prompt("KEY_ID:SECRET", hide_input=True, err=True)
         return text
-    return credentials.read(10_000).strip()
+    try:
+        return credentials.read(10_000).strip()
+    except UnicodeDecodeError:
+        raise click.BadParameter("is not text", param_hint="--file") from None
 
 
 def _show(account: pb.Account) -> None:

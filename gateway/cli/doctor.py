@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gateway.higgsfield.credentials import Credentials
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
+SET_CREDENTIALS = "set HF_KEY to the credentials of the account"
 PATIENCE = 10.0
 """Seconds for each check of another server."""
 CLOCK_OFF = 60.0
@@ -251,7 +252,8 @@ def _accounts_of_gateway(socket: str) -> list[Finding]:
 async def _account(settings: Settings, name: str, credentials: Credentials) -> Finding:
     """Ask Higgsfield with the credentials of an added account."""
     finding, *_ = await _upstream(settings, credentials)
-    return _judge_credentials(name, {OK: True, PROBLEM: False}.get(finding.status))
+    refused = finding.advice == SET_CREDENTIALS
+    return _judge_credentials(name, False if refused else True if finding.status == OK else None)
 
 
 def _judge_credentials(name: str, accepted: bool | None) -> Finding:
@@ -290,9 +292,7 @@ def _judge_response(url: str, answer: httpx.Response) -> Finding:
     if status == 404 and _is_json(answer):
         return Finding("higgsfield", OK, f"{url} answers and accepts the credentials")
     if status == 401:
-        return Finding(
-            "higgsfield", PROBLEM, f"{url} refuses the credentials", "set HF_KEY to the credentials of the account"
-        )
+        return Finding("higgsfield", PROBLEM, f"{url} refuses the credentials", SET_CREDENTIALS)
     if status >= 500 or status == 429:
         return Finding("higgsfield", WARNING, f"{url} answers HTTP {status}", "try again later")
     advice = "check that HFGATEWAY_UPSTREAM_URL is the address of the API"

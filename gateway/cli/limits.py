@@ -60,7 +60,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
     request.update_mask.paths.extend(name for name, value in given.items() if value is not None)
     for name, value in given.items():
         if value not in {None, NONE}:
-            setattr(request.limits, name, value if name.startswith("credits") else _number(name, value))
+            _set(request.limits, name, value)
     if models is not None:
         prefixes = models.replace(",", " ").split()
         if not prefixes:
@@ -112,11 +112,11 @@ def clear(operator: Operator, tenant: str, subject: str) -> int:
     return 0
 
 
-def _number(name: str, value: str) -> int:
+def _set(limits: pb.Limits, name: str, value: str | None) -> None:
     try:
-        return int(value)
-    except ValueError:
-        raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number or none") from None
+        setattr(limits, name, value if name.startswith("credits") else int(value or ""))
+    except ValueError:  # also for a number that the field cannot hold
+        raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number in its range, or none") from None
 
 
 def _listed(operator: Operator, tenant: str) -> list[pb.LimitsOfSubject]:

@@ -14,6 +14,8 @@ from gateway.cli.output import echo_cells, write
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
+FIRST, LAST = -62_135_596_800, 253_402_300_799
+"""The range of protobuf's Timestamp, in seconds since the epoch."""
 GROUPS = "day, tenant, key, model or label:NAME"
 
 
@@ -23,13 +25,15 @@ def moment(text: str) -> float:
 
     try:
         date = datetime.fromisoformat(text)
-        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
+        at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except ValueError:
-        pass
-    try:
-        return time.time() - seconds(0)(text)
-    except ValueError:
-        raise click.BadParameter("must be a date such as 2026-11-01, or an age such as 7d") from None
+        try:
+            at = time.time() - seconds(0)(text)
+        except ValueError:
+            raise click.BadParameter("must be a date such as 2026-11-01, or an age such as 7d") from None
+    if not FIRST <= at <= LAST:
+        raise click.BadParameter("must be a date from the year 1 to 9999")
+    return at
 
 
 @click.command()

@@ -92,3 +92,26 @@ async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Pat
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
     assert (away.code, away.out) == (exits.AWAY, "")
     assert "Traceback" not in away.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("limits", "set", "--tenant", "a", "--in-flight", "9" * 20),
+        ("limits", "set", "--tenant", "a", "--share", "9" * 11),
+        ("accounts", "assign", "--tenant", "a", "--account", "films=" + "9" * 11),
+        ("accounts", "assign", "--tenant", "a", "--account", "films="),
+        ("accounts", "add", "films", "--file", "BINARY"),
+        ("usage", "--until", "0001-01-01T00:00+14:00"),
+        ("audit", "export", "--since", "0001-01-01T00:00+14:00"),
+        ("audit", "export", "--since", "9999999d"),
+    ],
+    ids=" ".join,
+)
+async def test_a_value_out_of_range_is_a_usage_error(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe\x00")
+    given = [str(binary) if one == "BINARY" else one for one in arguments]
+    ended = await run(*given, environment=environment(tmp_path, {}))
+    assert (ended.code, ended.out) == (exits.USAGE, ""), ended
+    assert "Traceback" not in ended.err

@@ -198,6 +198,9 @@ async def test_the_credentials_of_each_account_are_checked(doctor: Doctor, tmp_p
         assert (await doctor(served))["accounts"] == [refuses]
         assert await gateway.terminate() == 0
     assert (await doctor(variables))["accounts"] == [refuses]
+    elsewhere = {"HFGATEWAY_UPSTREAM_URL": f"http://{free_address()}"}
+    (finding,) = (await doctor(variables | elsewhere))["accounts"]
+    assert finding == ("warning", "films: Higgsfield does not answer")
     doctor.sandbox.state.accounts[secret] = account
     assert (await doctor(variables))["accounts"] == [accepts]
     (finding,) = (await doctor())["accounts"]
