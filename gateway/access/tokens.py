@@ -41,7 +41,7 @@ def sign(token: WatchToken, secret: bytes) -> str:
         content["l"] = dict(sorted(token.within.labels.items()))
     if token.include_input:
         content["n"] = True
-    payload = json.dumps(content, separators=(",", ":")).encode()
+    payload = json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
     return PREFIX + encoded(_signature(payload, secret) + payload)
 
 
@@ -70,11 +70,16 @@ def encoded(content: bytes) -> str:
 
 
 def decoded(text: str) -> bytes | None:
-    """Return the bytes of `encoded`; None for another text."""
+    """Return the bytes of `encoded`; None for another text.
+
+    base64 has several texts for the same bytes. Only one is accepted, because `fingerprint` identifies a token by its
+    text.
+    """
     try:
-        return base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        content = base64.b64decode(text.encode("ascii") + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
+    return content if encoded(content) == text else None
 
 
 def _signature(payload: bytes, secret: bytes) -> bytes:

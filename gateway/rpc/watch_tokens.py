@@ -1,13 +1,15 @@
 """The handlers of TokenService: backends create watch tokens for browsers."""
 
 from gateway.access.identity import Access, not_allowed
-from gateway.errors import Violation, raise_if_invalid
+from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.rpc import convert, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import token_service_pb2 as pb
 
 DEFAULT_TTL, LONGEST_TTL = 900.0, 3600.0
 MOST_IDS = 100
+LARGEST_TOKEN = 8 * 1024
+"""Bytes: half of what gRPC and the HTTP port accept as the headers of a call."""
 
 
 class TokenHandlers:
@@ -34,4 +36,8 @@ class TokenHandlers:
         token, expire_time = self._access.watch_token(
             call.identity, within, ttl=DEFAULT_TTL if ttl is None else ttl, include_input=request.include_input
         )
+        if len(token) > LARGEST_TOKEN:
+            raise invalid_field(
+                "filter", f"makes a token of more than {LARGEST_TOKEN} bytes: use fewer or shorter labels"
+            )
         return pb.CreateWatchTokenResponse(token=token, expire_time=wire.timestamp(expire_time))

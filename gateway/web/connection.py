@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from gateway.telemetry import Bad
 from gateway.web.connection_limit import Slot
@@ -20,10 +20,11 @@ and again after it."""
 BODY_WITHIN = 60.0
 """Seconds for the body of a request. The largest body takes half of them over a slow line. Webhooks have less."""
 LARGEST_HEAD = 16 * 1024
-"""Bytes of the URL and the headers; the limit of gRPC's metadata is the same."""
+"""Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
+_UPGRADE = "This port serves HTTP/1.1 and does not upgrade: send the request without the Upgrade header."
 _Message = MutableMapping[str, Any]
 
 
@@ -46,6 +47,12 @@ class Connection(HttpToolsProtocol):
         """Bytes received of the head that is being read; None from the end of a head to the end of its request."""
         self._parsed = 0
         """Bytes of the URL and the headers that have been parsed."""
+        self._without_body = 0
+        """Bytes received since the last part of the body, while one is being read: sizes of chunks, and trailers."""
+        self._refused = ""
+        """Why the request is refused; "" if it is not valid HTTP."""
+        self._answered: RequestResponseCycle | None = None
+        """The request that is being answered. `cycle` of uvicorn is the last one that has arrived."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -56,7 +63,16 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         self._slot.release()
         super().connection_lost(exc)
+        if self._answered is not None and not self._answered.response_complete:
+            # uvicorn tells this only to the last request that has arrived.
+            self._answered.disconnected = True
+            self._answered.message_event.set()
+        self.pipeline.clear()
         self.app = self._app  # `_serve` refers to this object: a reference cycle
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
         """Start the timer with the first byte of a head; later bytes do not restart it."""
@@ -64,7 +80,12 @@ class Connection(HttpToolsProtocol):
             self._head += len(data)
             if self._timer is None and not self._answering:
                 self._start_timer(HEAD_WITHIN)
+        else:
+            self._without_body += len(data)
         super().data_received(data)
+        if self._head is None and self._without_body > LARGEST_HEAD:
+            self._bad(Bad.SIZE)
+            self.transport.abort()  # the response may have started
         if self._head is not None and self._head > LARGEST_HEAD and not self.transport.is_closing():
             # A header that is still incomplete has not been counted by the parser's callbacks.
             self._refuse_head()
@@ -91,13 +112,22 @@ class Connection(HttpToolsProtocol):
             self._refuse_head()
         else:
             self._bad(Bad.ENCODING)
-            super().send_400_response(msg)
+            super().send_400_response(self._refused or msg)
 
     def on_headers_complete(self) -> None:
+        """Refuse a body in a request for an upgrade: the parser takes the body for the other protocol."""
+        if self.parser.should_upgrade() and any(map(_announces_body, self.headers)):
+            self._refused = _UPGRADE
+            raise ValueError(_UPGRADE)
         self._head = None
+        self._without_body = 0
         self._slot.busy()
         self._start_timer(BODY_WITHIN)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._without_body = 0
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Stop the timer of the body. If the request was answered early, uvicorn runs no timer for the next one."""
@@ -128,7 +158,12 @@ class Connection(HttpToolsProtocol):
                 await self._discard(receive)
             await send(message)
 
-        await self._app(scope, receive, send_after_request)
+        try:
+            await self._app(scope, receive, send_after_request)
+        except asyncio.CancelledError:
+            if not self.transport.is_closing():
+                raise
+            # The server has stopped. uvicorn would log the cancellation as an error of the app.
 
     @property
     def _request_arrives(self) -> bool:
@@ -159,7 +194,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def _answering(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+        return self._answered is not None and not self._answered.response_complete
 
     def _start_timer(self, seconds: float) -> None:
         self._stop_timer()
@@ -178,3 +213,8 @@ class Connection(HttpToolsProtocol):
             if self._head != 0:
                 self._bad(Bad.SLOW)
             self.transport.close()
+
+
+def _announces_body(header: tuple[bytes, bytes]) -> bool:
+    name, value = header
+    return name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")

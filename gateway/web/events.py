@@ -31,6 +31,8 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 WATCH = "/hfgateway.v1.GenerationService/WatchGeneration"
 COOKIE = "hfgateway_watch"
+LARGEST_COOKIE = 4096
+"""Bytes of the name and the value; browsers ignore larger ones (RFC 6265bis, 5.6)."""
 RECONNECT_MS = 1000
 _STATUS = {
     Code.INVALID_ARGUMENT: 400, Code.UNAUTHENTICATED: 401, Code.PERMISSION_DENIED: 403, Code.NOT_FOUND: 404,
@@ -74,6 +76,10 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
             if not secret.startswith(TOKEN_PREFIX):
                 raise invalid_credentials("a watch token is required; an API key does not belong in a browser")
             identity = access.identify(f"Bearer {secret}", "WatchGeneration")
+            if len(COOKIE) + len(secret) > LARGEST_COOKIE:
+                raise invalid_field(
+                    "authorization", "the token is too large for a cookie: name fewer ids, or use labels"
+                )
         except GatewayError as error:
             return _refused(chain.wire_form(error, request.url.path))
         answer = Response(status_code=204, headers=_HEADERS)
@@ -81,8 +87,11 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
         answer.set_cookie(COOKIE, secret, max_age=seconds, path="/v1/", httponly=True, samesite="strict", secure=secure)
         return answer
 
+    watch = Route("/v1/generations/{id}/events", events, methods=["GET"])
+    assert watch.methods is not None
+    watch.methods.discard("HEAD")  # Starlette adds it, and would open a watch whose events are never sent
     return [
-        Route("/v1/generations/{id}/events", events, methods=["GET"]),
+        watch,
         Route("/v1/session", session, methods=["POST"]),
     ]
 

@@ -187,8 +187,12 @@ class _Uvicorn(uvicorn.Server):
                     await asyncio.wait(tasks)
                 while open_ones:  # noqa: ASYNC110 - uvicorn does not signal that a connection has closed
                     await asyncio.sleep(0.01)
+        for connection in list(open_ones):
+            connection.transport.abort()  # so that no task waits for its client
         for task in tasks:
             task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
 
     async def _accept(self, listening: socket.socket) -> None:
         """Accept connections until canceled. Without a free file descriptor, try again after ACCEPT_AGAIN seconds."""

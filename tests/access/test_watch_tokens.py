@@ -9,6 +9,7 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 
 from gateway.access.identity import WATCHING
+from gateway.access.tokens import decoded, encoded
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.running import PATIENCE, Running, collected, soul
@@ -203,9 +204,18 @@ async def test_a_modified_watch_token_is_invalid(site: Site) -> None:
         assert refused.reason == "INVALID_CREDENTIALS"
 
 
+@pytest.mark.parametrize("text", ["+/8", "-/8", "-_8=", "-_9", "-_8\n"])
+def test_a_token_has_one_spelling(text: str) -> None:
+    """The limits of a token are those of its spelling."""
+    assert encoded(b"\xfb\xff") == "-_8"
+    assert decoded("-_8") == b"\xfb\xff"
+    assert decoded(text) is None
+
+
 @pytest.mark.parametrize(
     ("fields", "named"),
     [
+        ({"filter": pb.GenerationFilter(labels={str(n): "é" * 255 for n in range(12)})}, ["filter"]),
         ({"filter": pb.GenerationFilter()}, ["filter"]),
         ({"filter": pb.GenerationFilter(model_ids=["a/b"])}, ["filter.model_ids", "filter"]),
         ({"filter": pb.GenerationFilter(labels=RED, idempotency_key="k")}, ["filter.idempotency_key"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from contextlib import AsyncExitStack
 from urllib.parse import urlsplit
@@ -11,12 +12,14 @@ import aiohttp
 import pytest
 
 from gateway import serving
+from gateway.generations import watch
 from gateway.rpc.call_limits import WEBHOOKS_OF_ONE_TOKEN
-from gateway.web import webhook
+from gateway.web import server, webhook
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
 from tests.support.running import PATIENCE, Running, eventually, public_url, soul
 from tests.support.webhooks import path_of, post, request_of, webhook_body
 
+UPLOAD = "/hfgateway.v1.UploadService/UploadMedia"
 UNARY = "/hfgateway.v1.GenerationService/GetGeneration"
 SLOW = 60
 """Concurrent slow bodies, more than the webhook route accepts in these tests."""
@@ -128,3 +131,86 @@ async def test_foreign_origins_are_refused_without_keys(start: Start, origin: st
             assert answer.status == 403
     assert running.ledger.summary()["charge_count"] == 1
     assert await bad_requests(running, "origin") == 1
+
+
+async def test_a_watch_ends_with_its_connection_although_a_request_is_queued_behind_it(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "HEARTBEAT", 0.02)
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    async with connected(running.gateway.http_address) as (reader, writer):
+        for path in (f"/v1/generations/{queued.id}/events", "/healthz"):
+            writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
+        assert (await read_response_head(reader)).startswith(b"HTTP/1.1 200 ")
+        await running.metric_becomes("hfgateway_places_waits", 1)
+    await running.metric_becomes("hfgateway_places_waits", 0)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [(b"0\r\nx-trailer: ", b"x" * 4096), (b"1;x=", b"x" * 4096), (b"", b"1\r\nx\r\n" * 512)],
+    ids=["a trailer", "an extension", "small chunks"],
+)
+async def test_an_endless_part_of_a_chunked_body_is_cut_off(start: Start, first: bytes, again: bytes) -> None:
+    """Small chunks are no attack: their bytes are parts of the body, which has a limit of its own."""
+    running = await start()
+    async with connected(running.gateway.http_address) as (reader, writer):
+        head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n"
+        writer.write(head.encode() + b"transfer-encoding: chunked\r\n\r\n" + first)
+        async with asyncio.timeout(PATIENCE):
+            with contextlib.suppress(ConnectionError):
+                for _ in range(100):  # more than the gateway reads at once
+                    writer.write(again)
+                    await writer.drain()
+                if not first:
+                    writer.write(b"0\r\n\r\n")
+                answer = await reader.read(9)
+                assert bool(answer) == (not first)
+    assert await bad_requests(running, "size") == bool(first)
+
+
+@pytest.mark.parametrize(
+    "framing", [b"content-length: 2\r\n\r\n{}", b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
+)
+async def test_a_body_in_a_request_for_an_upgrade_is_refused(start: Start, framing: bytes) -> None:
+    """The parser would take the body for the other protocol, and the request for one without a body."""
+    running = await start()
+    head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n".encode()
+    async with connected(running.gateway.http_address) as (reader, writer):
+        writer.write(head + b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\nhttp2-settings: \r\n" + framing)
+        async with asyncio.timeout(PATIENCE):
+            answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"\r\n\r\n") == 1
+    assert b"without the Upgrade header" in answer
+
+
+async def test_a_request_for_an_upgrade_without_a_body_is_served(start: Start) -> None:
+    running = await start()
+    async with connected(running.gateway.http_address) as (reader, writer):
+        writer.write(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n")
+        assert (await read_response_head(reader)).startswith(b"HTTP/1.1 200 ")
+
+
+async def test_a_head_of_a_stream_of_events_opens_no_watch(start: Start) -> None:
+    running = await start()
+    queued = await running.submit(soul("a fox"))
+    url = f"{running.gateway.http_address}/v1/generations/{queued.id}/events"
+    async with aiohttp.ClientSession() as session, session.head(url) as answer:
+        assert answer.status == 405
+    assert await running.metric("hfgateway_places_waits") == 0
+
+
+async def test_a_stop_ends_an_upload_that_never_arrives_without_an_error(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server, "DRAIN", 0.1)
+    running = await start()
+    async with connected(running.gateway.http_address) as (_, writer):
+        head = f"POST {UPLOAD} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/connect+proto\r\n"
+        writer.write(f"{head}transfer-encoding: chunked\r\n\r\n".encode())
+        await running.calls_open("UploadMedia", 1, "UploadService")
+        await running.stop_gateway()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+    assert "run_asgi" not in {task.get_coro().__name__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]

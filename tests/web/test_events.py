@@ -186,6 +186,18 @@ async def test_a_session_cookie_carries_a_watch_token(tmp_path: Path) -> None:
             assert answer.status == 401
 
 
+async def test_a_token_that_is_too_large_for_a_cookie_is_refused(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
+        backend = running.caller("grpc", await running.key("red"))
+        ids = [f"{number:036}" for number in range(100)]
+        request = token_pb.CreateWatchTokenRequest(filter=pb.GenerationFilter(ids=ids))
+        token = (await backend.call("CreateWatchToken", request)).token
+        headers = {"authorization": f"Bearer {token}"}
+        async with browser.session.post(running.gateway.http_address + "/v1/session", headers=headers) as answer:
+            assert answer.status == 400
+            assert "set-cookie" not in answer.headers
+
+
 async def test_a_revoked_key_ends_its_streams_with_an_event(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
         key = await running.key("red")
