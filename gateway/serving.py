@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health, health_pb2_grpc
 
 from gateway.certificates import Certificates, Loaded
 from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings, Store, default_store
@@ -36,6 +35,7 @@ from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
 from gateway.rpc.forwarding import ForReplicas, Replicated, Switch, ToLeader, Webhook, add_webhooks
 from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
+from gateway.rpc.health import SERVICE as HEALTH
 from gateway.rpc.health import Health
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
@@ -215,7 +215,7 @@ class Ports:
         backlog = Backlog()
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain, {SUBMIT: backlog})
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        self._health.serve(server)
         _add_reflection(server, self._served, self._chain)
         if isinstance(settings.store, PostgresUrl) and settings.public_url is not None:
             add_webhooks(server, self._receive_forwarded, self._chain)
@@ -227,8 +227,7 @@ class Ports:
             self._bind(server, "GRPC_ADDRESS", own, shared=True)
             own = self._worker.grpc_address
         port = self._bind(server, "GRPC_ADDRESS", own)
-        probed = f"unix:{self._folder / PROBES}"
-        server.add_insecure_port(probed)
+        probed = self._bind_socket(server, PROBES)
         await self._start(server)
         probing = asyncio.create_task(measure(backlog, probed, SUBMIT))
         self._exit.callback(probing.cancel)
@@ -250,6 +249,17 @@ class Ports:
         except RuntimeError as error:
             raise SettingError(PREFIX + name, f"{address} cannot be used: in use?") from error
         return port
+
+    def _bind_socket(self, server: grpc.aio.Server, name: str) -> str:
+        """Give a gRPC server a Unix socket in the private folder; return its address. Raises SettingError."""
+        address = f"unix:{self._folder / name}"
+        try:
+            server.add_insecure_port(address)
+        except RuntimeError as error:
+            raise SettingError(
+                "TMPDIR", f"no socket can be created in {self._folder}: is its path too long?"
+            ) from error
+        return address
 
     async def _start(self, server: grpc.aio.Server) -> None:
         await server.start()
@@ -303,8 +313,7 @@ class Ports:
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
         add_service(server, ADMIN_SERVICE, self._admin, Chain(self._telemetry))
-        self._socket = f"unix:{self._folder / 'admin'}"
-        server.add_insecure_port(self._socket)
+        self._socket = self._bind_socket(server, "admin")
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
         self._exit.callback(self._remove_pointer)
@@ -561,7 +570,7 @@ def _add_reflection(server: "grpc.aio.Server", services: Iterable[ServiceDescrip
     from gateway.rpc import reflection
 
     versions = (reflection.v1(), reflection.V1ALPHA)
-    names = (*(service.full_name for service in (*services, *versions)), health.SERVICE_NAME)
+    names = (*(service.full_name for service in (*services, *versions)), HEALTH)
     handlers = reflection.ReflectionHandlers(names)
     for version in versions:
         add_service(server, version, handlers, chain)

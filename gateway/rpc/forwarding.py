@@ -19,6 +19,7 @@ from google.rpc.status_pb2 import Status
 from gateway import tracing
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, gateway_unavailable, invalid_field
+from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import Code, RpcError
@@ -141,8 +142,7 @@ class ToLeader:
         return self._channel
 
     def _about(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        passed = [(name, text) for name, text in call.forwarded.items() if _is_metadata(text, name)]
-        metadata = [(FORWARDED, self._secret), *more, *passed]
+        metadata = [(FORWARDED, self._secret), *more, *_passed_on(call)]
         if call.authorization:
             metadata.append(("authorization", call.authorization))
         if traced := tracing.traceparent():
@@ -221,16 +221,20 @@ Webhook = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]
 def add_webhooks(server: grpc.aio.Server, receive: Webhook, chain: Chain) -> None:
     """Accept webhooks that replicas forward."""
 
-    async def serve(body: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+    arrivals = Arrivals()
+
+    async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         metadata = {name: text for name, text in context.invocation_metadata() or () if isinstance(text, str)}
         if not chain.is_replica(metadata.get(FORWARDED, "")):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)
+        raw = await arrivals.within(context.read())
+        body = b"" if raw is grpc.aio.EOF else raw
         headers = {name.removeprefix(HEADER): text for name, text in metadata.items() if name.startswith(HEADER)}
         status, text = await receive(metadata.get(PATH, ""), headers, body)
         return b"%d %s" % (status, text)
 
     service, _, method = WEBHOOK_METHOD[1:].partition("/")
-    handlers = {method: grpc.unary_unary_rpc_method_handler(serve)}
+    handlers = {method: grpc.stream_unary_rpc_method_handler(serve)}
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
 
 
@@ -289,11 +293,13 @@ def passed(error: grpc.aio.AioRpcError) -> Exception:
     return RpcError(code, error.details() or "", ())
 
 
-def _is_metadata(text: str, name: str) -> bool:
-    """Return True if gRPC can send a header. Raises INVALID_INPUT as the leader would do for other characters."""
-    if not (text.isascii() and text.isprintable()):
-        raise invalid_field(f"metadata.{name}", "must be printable ASCII characters")
-    return True
+def _passed_on(call: Call) -> Iterator[tuple[str, str]]:
+    """Yield the caller's headers that gRPC can send. Only a submission uses them: it is refused, as by the leader."""
+    for name, text in call.forwarded.items():
+        if text.isascii() and text.isprintable():
+            yield name, text
+        elif call.method.endswith("/SubmitGeneration"):
+            raise invalid_field(f"metadata.{name}", "must be printable ASCII characters")
 
 
 def _lost() -> GatewayError:

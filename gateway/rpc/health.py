@@ -1,19 +1,30 @@
-"""The standard health service of gRPC. It needs no API key, so its watches are limited."""
+"""The standard health service of gRPC. It needs no API key, so its calls are limited.
+
+Like all services, it is registered with streaming requests, so that a call is counted before gRPC reads its request.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import grpc
+from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
-from gateway.errors import Failure, Reason, invalid_field
-from gateway.rpc.errors import RpcError, rpc_error
+from gateway.errors import Failure, GatewayError, Reason
+from gateway.rpc.arrivals import Arrivals
+from gateway.rpc.errors import rpc_error
 from gateway.rpc.over_grpc import abort
+from gateway.rpc.requests import BadRequestError, message_of
 from gateway.telemetry import Bad
 
+M = TypeVar("M", bound=Message)
+SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MOST_WATCHES = 100
 """Concurrent watches of all callers together. A load balancer needs one."""
+MOST_CHECKS = 1000
+"""Concurrent calls of the other methods. A call takes as long as its request needs to arrive."""
 LONGEST_NAME = 255
 
 _SERVING: int = health_pb2.HealthCheckResponse.SERVING
@@ -21,8 +32,16 @@ _NOT_SERVING: int = health_pb2.HealthCheckResponse.NOT_SERVING
 _UNKNOWN: int = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
 
 
+class _Calls:
+    """The calls of some methods: how many are open, and how many may be."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.open = 0
+
+
 class Health:
-    """Reports one status for all `services` and for the server. `bad` counts refused watches."""
+    """Reports one status for all `services` and for the server. `bad` counts refused calls."""
 
     def __init__(self, services: Iterable[str], bad: Callable[[Bad], None]) -> None:
         self._services = frozenset((*services, ""))
@@ -30,7 +49,8 @@ class Health:
         self._status = _NOT_SERVING
         self._draining = False
         self._changed = asyncio.Event()
-        self._watches = 0
+        self._arrivals = Arrivals()
+        self._watches, self._checks = _Calls(MOST_WATCHES), _Calls(MOST_CHECKS)
 
     def set(self, *, serving: bool) -> None:
         """Set the status, unless the gateway drains."""
@@ -45,48 +65,77 @@ class Health:
         self._draining = True
         self.set(serving=False)
 
-    async def Check(self, request: Any, context: Any) -> health_pb2.HealthCheckResponse:  # noqa: N802 - gRPC's name
+    def serve(self, server: grpc.aio.Server) -> None:
+        """Add the service to a server."""
+        handlers = {
+            "Check": grpc.stream_unary_rpc_method_handler(self._check),
+            "List": grpc.stream_unary_rpc_method_handler(self._list),
+            "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
+        }
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
+
+    async def _check(self, _: object, context: Any) -> bytes:
         """Return the status of a service. Fails with NOT_FOUND for an unknown one."""
-        status = self._status_of(request.service)
+        try:
+            with self._place(self._checks):
+                request = await self._request(context, health_pb2.HealthCheckRequest)
+                status = self._status_of(request.service)
+        except GatewayError as error:
+            return await abort(context, rpc_error(error.failure))
         if status == _UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND)
-        return health_pb2.HealthCheckResponse(status=status)
+        return _encoded(health_pb2.HealthCheckResponse(status=status))
 
-    async def List(self, request: Any, context: Any) -> health_pb2.HealthListResponse:  # noqa: N802 - gRPC's name
+    async def _list(self, _: object, context: Any) -> bytes:
         """Return the status of every service."""
-        now = health_pb2.HealthCheckResponse(status=self._status)
-        return health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, now))
-
-    async def Watch(  # noqa: N802 - gRPC's name
-        self, request: Any, context: Any
-    ) -> AsyncIterator[health_pb2.HealthCheckResponse]:
-        """Stream the status, now and after each change, until the caller cancels or disconnects."""
-        if self._watches >= MOST_WATCHES:
-            self._bad(Bad.HEALTH)
-            await abort(context, _FULL)
-            return
-        name = request.service
-        if len(name) > LONGEST_NAME:
-            self._bad(Bad.SIZE)
-            await abort(context, _LONG)
-            return
-        self._watches += 1
         try:
-            sent: int | None = None
-            while True:
-                changed = self._changed
-                if (status := self._status_of(name)) != sent:
-                    sent = status
-                    yield health_pb2.HealthCheckResponse(status=status)
-                await changed.wait()
+            with self._place(self._checks):
+                await self._request(context, health_pb2.HealthListRequest)
+        except GatewayError as error:
+            return await abort(context, rpc_error(error.failure))
+        now = health_pb2.HealthCheckResponse(status=self._status)
+        return _encoded(health_pb2.HealthListResponse(statuses=dict.fromkeys(self._services, now)))
+
+    async def _watch(self, _: object, context: Any) -> AsyncIterator[bytes]:
+        """Stream the status, now and after each change, until the caller cancels or disconnects."""
+        try:
+            with self._place(self._watches):
+                name = (await self._request(context, health_pb2.HealthCheckRequest)).service
+                if len(name) > LONGEST_NAME:
+                    raise BadRequestError(Bad.SIZE, f"service must be at most {LONGEST_NAME} characters")
+                sent: int | None = None
+                while True:
+                    changed = self._changed
+                    if (status := self._status_of(name)) != sent:
+                        sent = status
+                        yield _encoded(health_pb2.HealthCheckResponse(status=status))
+                    await changed.wait()
+        except GatewayError as error:
+            await abort(context, rpc_error(error.failure))
+
+    @contextmanager
+    def _place(self, calls: _Calls) -> Iterator[None]:
+        """Count a call in the block. Raises GATEWAY_OVERLOADED if too many are open; counts the errors of the block."""
+        if calls.open >= calls.most:
+            self._bad(Bad.HEALTH)
+            message = f"too many health calls ({calls.most})"
+            raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True))
+        calls.open += 1
+        try:
+            yield
+        except BadRequestError as error:
+            self._bad(error.bad)
+            raise
         finally:
-            self._watches -= 1
+            calls.open -= 1
+
+    async def _request(self, context: Any, request_class: type[M]) -> M:
+        raw = await self._arrivals.within(context.read())
+        return request_class() if raw is grpc.aio.EOF else message_of(raw, request_class)
 
     def _status_of(self, service: str) -> int:
         return self._status if service in self._services else _UNKNOWN
 
 
-_FULL: RpcError = rpc_error(
-    Failure(Reason.GATEWAY_OVERLOADED, f"too many health watches ({MOST_WATCHES}): use Check", retryable=True)
-)
-_LONG: RpcError = rpc_error(invalid_field("service", f"must be at most {LONGEST_NAME} characters").failure)
+def _encoded(message: Message) -> bytes:
+    return message.SerializeToString()

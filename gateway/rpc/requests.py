@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
@@ -10,6 +10,7 @@ from gateway.errors import Failure, GatewayError, Reason, Violation
 from gateway.telemetry import Bad
 from gateway.uploads import LARGEST_CHUNK
 
+M = TypeVar("M", bound=Message)
 LARGEST_REQUEST = 512 * 1024
 """The most bytes of a message, compressed and decompressed: an input of 256 KiB, with its envelope and escapes."""
 LARGEST_UPLOAD_REQUEST = LARGEST_CHUNK * 3 // 2
@@ -48,7 +49,7 @@ def largest(message_class: type[Message]) -> int:
     return LARGEST_UPLOAD_REQUEST if uploads else LARGEST_REQUEST
 
 
-def message_of(data: bytes, message_class: type[Message]) -> Message:
+def message_of(data: bytes, message_class: type[M]) -> M:
     """Decode a message from protobuf's binary encoding. Raises BadRequestError."""
     # Only the name of the class tells the larger limit, and reading it takes longer than decoding most messages.
     if len(data) > LARGEST_REQUEST and len(data) > (most := largest(message_class)):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.rpc import health
 from gateway.serving import SERVICE
 from hfgateway.v1 import error_pb2
-from tests.hostile.conftest import bad_requests
+from tests.hostile.conftest import Start, bad_requests
 from tests.support.running import PATIENCE, Running
 
 MOST = 100
@@ -50,7 +52,7 @@ async def test_health_watches_are_limited_and_end_with_their_connection(running:
         assert {"", SERVICE.full_name} <= set(listed.statuses)
         await channel.close()
         async with asyncio.timeout(PATIENCE):
-            while running.gateway._ports._health._watches:
+            while running.gateway._ports._health._watches.open:
                 await asyncio.sleep(0.01)
         assert await next_status(watch(other)) == Response.SERVING
 
@@ -70,3 +72,37 @@ async def test_a_long_service_name_is_refused(running: Running) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await next_status(watch(channel, "x" * 256))
         assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize("method", ["Check", "List", "Watch"])
+async def test_calls_without_a_request_are_limited(start: Start, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
+    monkeypatch.setattr(health, "MOST_WATCHES", 3)
+    monkeypatch.setattr(health, "MOST_CHECKS", 3)
+    running = await start(AUTH="keys")
+    left = asyncio.Event()
+
+    async def never() -> AsyncIterator[bytes]:
+        await left.wait()
+        yield b""
+
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel, asyncio.timeout(PATIENCE):
+        opened = channel.stream_stream(f"/{health.SERVICE}/{method}")
+        calls = [opened(never()) for _ in range(3)]
+        limited = running.gateway._ports._health
+        while limited._watches.open + limited._checks.open < 3:
+            await asyncio.sleep(0.01)
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await opened(never()).read()
+        assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert await bad_requests(running, "health") == 1
+        left.set()
+        for call in calls:
+            assert await call.read() is not grpc.aio.EOF
+
+
+async def test_a_malformed_request_is_refused(running: Running) -> None:
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await channel.unary_unary(f"/{health.SERVICE}/Check")(b"\xff")
+    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert await bad_requests(running, "encoding") == 1

@@ -10,8 +10,9 @@ import grpc
 import grpc.aio
 import pytest
 
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
+from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.forwarding import ToLeader
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE
@@ -81,3 +82,18 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
     failure = raised.value.failure
     assert (failure.reason.name, failure.retryable) == ("GATEWAY_UNAVAILABLE", True)
     assert ended == ["UNAVAILABLE"]
+
+
+async def test_a_header_that_cannot_be_forwarded_refuses_only_a_submission(leader: str) -> None:
+    to_leader = ToLeader(lambda: leader, grpc.aio.insecure_channel, "secret", lambda _: None)
+    forwarded = {"x-user": "Zo\u00eb"}
+    other = METHOD.replace("Submit", "Get")
+    try:
+        with pytest.raises(GatewayError) as raised:
+            await to_leader.unary(METHOD, b"NOT_FOUND", Call(METHOD, None, forwarded=forwarded))
+        assert raised.value.failure.reason is Reason.INVALID_INPUT
+        with pytest.raises(RpcError) as reached:
+            await to_leader.unary(other, b"NOT_FOUND", Call(other, None, forwarded=forwarded))
+        assert reached.value.code is Code.NOT_FOUND
+    finally:
+        await to_leader.close()
