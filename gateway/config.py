@@ -209,7 +209,7 @@ class _Row:
         try:
             return self.parse(text or self.default)
         except ValueError as error:
-            raise SettingError(name, str(error)) from error
+            raise SettingError(name, str(error)) from None
 
 
 def parse_address(text: str) -> Address:
@@ -220,12 +220,18 @@ def parse_address(text: str) -> Address:
     return Address(match[1] or match[2], int(match[3]))
 
 
+_NO_URL = "must be an http or https URL without user, query or fragment"
+
+
 def _url(text: str) -> SplitResult:
     # Match before splitting: an error message of urlsplit would contain the value.
     match = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/.*)?", text)
     if not match or int(match[1] or 0) > LAST_PORT or "?" in text or "#" in text or not text.isprintable():
-        raise ValueError("must be an http or https URL without user, query or fragment")
-    return urlsplit(text)
+        raise ValueError(_NO_URL)
+    try:
+        return urlsplit(text)
+    except ValueError:  # for example [1:2:3], which is no IPv6 address
+        raise ValueError(_NO_URL) from None
 
 
 def _upstream_url(text: str) -> str:
@@ -375,7 +381,11 @@ def _optional_file(text: str) -> Path | None:
     if not text:
         return None
     path = Path(text)
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # its message contains the value, which may be the content of the file by mistake
+        found = False
+    if not found:
         raise ValueError("is not a readable file")
     return path
 

@@ -62,7 +62,7 @@ WRONG = {
     "STORE_CONNECTIONS": ["0", "2", "-1", "many"],
     "PUBLIC_URL": [
         "gateway.example.invalid", "ftp://gateway.example.invalid", f"https://user:{SECRET}@gateway.example.invalid",
-        "https://gateway.example.invalid?x=1",
+        "https://gateway.example.invalid?x=1", "https://[1:2:3]",
     ],
     "ADMIN_ADDRESS": ["50052", "nowhere"],
     "AUDIT": ["yes", "input"],
@@ -77,7 +77,10 @@ WRONG = {
     "RETENTION": ["0", "59m", "forever"],
     "AUTH": ["no", "Keys"],
     "TLS_CERT": ["no-such-file.pem"],
-    "TLS_KEY": ["no-such-file.key"],
+    "TLS_KEY": [
+        "no-such-file.key", f"-----BEGIN PRIVATE KEY-----\n{SECRET}{'x' * 300}\n-----END PRIVATE KEY-----",
+        f"{SECRET}{'/x' * 3000}",
+    ],
     "TLS_CLIENT_CA": ["no-such-file.pem"],
     "DRAIN": ["-5", "1y"],
     "ALLOWED_ORIGINS": ["*", "https://*.example.com", "app.example.com", "https://app.example.com/page"],
@@ -428,6 +431,19 @@ async def test_a_store_with_an_unreadable_row_is_refused(spoil: Callable[[Path],
 async def test_a_disk_without_space_for_a_store_refuses_the_start(tmp_path: Path) -> None:
     line = await refusal(tmp_path, {}, launcher=NO_ROOM)
     assert names_of(line) == "HFGATEWAY_STORE_URL"
+
+
+async def test_a_folder_whose_path_is_too_long_for_sockets_refuses_the_start(tmp_path: Path) -> None:
+    folder = tmp_path / ("x" * 100)
+    folder.mkdir()
+    assert names_of(await refusal(tmp_path, {"TMPDIR": str(folder)})) == "TMPDIR"
+
+
+async def test_a_folder_without_permission_is_no_readable_file(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(0)
+    line = await refusal(tmp_path, {"HFGATEWAY_TLS_KEY": str(closed / "tls.key")}, launcher=CONFINED)
+    assert names_of(line) == "HFGATEWAY_TLS_KEY"
 
 
 async def test_a_refused_start_leaves_no_task_running(tmp_path: Path) -> None:
