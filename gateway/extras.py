@@ -6,6 +6,19 @@ from contextlib import contextmanager
 from gateway.config import PREFIX, SettingError
 
 
+def missing(extra: str) -> str:
+    """Return the text of the error that an extra is not installed, with the command that installs it."""
+    return (
+        f"needs the extra {extra}, which is not installed. In a clone of the gateway, run "
+        f".venv/bin/pip install -e '.[{extra}]'"
+    )
+
+
+def lacks(error: ModuleNotFoundError, *libraries: str) -> bool:
+    """Return whether an import failed because one of the libraries is not installed."""
+    return (error.name or "").partition(".")[0] in libraries
+
+
 @contextmanager
 def needed_by(setting: str, extra: str, *libraries: str) -> Iterator[None]:
     """Raise SettingError if an import fails because one of the libraries is not installed.
@@ -15,7 +28,6 @@ def needed_by(setting: str, extra: str, *libraries: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in libraries:
+        if not lacks(error, *libraries):
             raise
-        why = f"needs a library that is not installed: pip install 'hfgateway[{extra}]'"
-        raise SettingError(PREFIX + setting, why) from error
+        raise SettingError(PREFIX + setting, missing(extra)) from error

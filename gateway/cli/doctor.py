@@ -116,10 +116,12 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
 
 async def _database(settings: Settings) -> Sequence[Finding]:
     """Check a database of a server as the next start would, without changing it."""
+    from gateway.extras import missing
+
     try:
         from gateway.store.postgres.store import examine
     except ModuleNotFoundError:
-        return [Finding("store", PROBLEM, "psycopg is not installed", "run: pip install 'hfgateway[postgresql]'")]
+        return [Finding("store", PROBLEM, missing("postgresql"))]
     from gateway.store.store import StoreOpenError
 
     assert not isinstance(settings.store, Path)

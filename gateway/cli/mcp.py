@@ -13,7 +13,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.output import echo
-from gateway.mcp import INSTALL, needs_install
+from gateway.extras import lacks, missing
 
 if TYPE_CHECKING:
     from hfgateway.v1 import catalog_service_pb2 as catalog
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hfgateway.v1.upload_service_pb2 import UploadMediaResponse
     from hfgateway_client import AsyncClient, GenerationInput
 
-MISSING = f"this command needs a library that is not installed: {INSTALL}"
+MISSING = f"this command {missing('mcp')}"
 _T = TypeVar("_T")
 FORECAST_EVERY = 2.0
 """Seconds between forecasts of a generation that is watched."""
@@ -48,7 +48,7 @@ def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
     try:
         asyncio.run(_serve(connection, folders))
     except ModuleNotFoundError as error:
-        if not needs_install(error):
+        if not lacks(error, "mcp", "mcp_types"):
             raise
         echo(f"error: {MISSING}", err=True)
         raise click.exceptions.Exit(exits.USAGE) from None

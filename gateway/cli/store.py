@@ -76,6 +76,7 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
     """
     from gateway.cli.operator import read_valid_settings
     from gateway.config import PostgresUrl
+    from gateway.extras import missing
 
     target = read_valid_settings().store
     if not isinstance(target, PostgresUrl):
@@ -83,7 +84,7 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
     try:
         from gateway.store.postgres import moving
     except ModuleNotFoundError:
-        fail("HFGATEWAY_STORE_URL: needs: pip install 'hfgateway[postgresql]'", exits.USAGE)
+        fail(f"HFGATEWAY_STORE_URL: {missing('postgresql')}", exits.USAGE)
     if abandon:
         _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
         print(f"{file}: is no longer being moved")

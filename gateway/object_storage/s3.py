@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gateway.archive.ports import ArchiveError, Checkpoint
+from gateway.extras import missing
 
 PART = 5 << 20
 """Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""
@@ -32,7 +33,7 @@ class Bucket:
             from obstore.exceptions import BaseError
             from obstore.store import S3Store
         except ModuleNotFoundError as error:
-            raise ArchiveError("S3 needs the extra hfgateway[archive], which is not installed") from error
+            raise ArchiveError(f"S3 {missing('archive')}") from error
         self._name = f"s3://{bucket}/{prefix}".rstrip("/")
         self._base = public_url or self._name
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from gateway.cli.mcp import MISSING, ClientPort
-from gateway.mcp import INSTALL
+from gateway.extras import missing
 from gateway.mcp.tools import all_tools
 from hfgateway_client import AsyncClient, RetryPolicy
 from tests.app.command import environment
@@ -57,16 +57,14 @@ async def test_the_gateway_serves_without_the_mcp_library(tmp_path: Path) -> Non
 async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: Path) -> None:
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_MCP="on")
     assert (code, out) == (2, "")
-    assert errors == f"hfgateway: HFGATEWAY_MCP: needs a library that is not installed: {INSTALL}\n"
+    assert errors == f"hfgateway: HFGATEWAY_MCP: {missing('mcp')}\n"
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_TRACES="otlp")
     assert (code, out) == (2, "")
-    install = "pip install 'hfgateway[traces]'"
-    assert errors == f"hfgateway: HFGATEWAY_TRACES: needs a library that is not installed: {install}\n"
+    assert errors == f"hfgateway: HFGATEWAY_TRACES: {missing('traces')}\n"
     oidc = {"HFGATEWAY_OIDC_ISSUER": "https://login.example", "HFGATEWAY_OIDC_AUDIENCE": "hfgateway"}
     code, out, errors = await ended(tmp_path, "serve", HFGATEWAY_AUTH="keys", **oidc)
     assert (code, out) == (2, "")
-    install = "pip install 'hfgateway[oidc]'"
-    assert errors == f"hfgateway: HFGATEWAY_OIDC_ISSUER: needs a library that is not installed: {install}\n"
+    assert errors == f"hfgateway: HFGATEWAY_OIDC_ISSUER: {missing('oidc')}\n"
     code, out, errors = await ended(tmp_path, "mcp")
     assert (code, out, errors) == (2, "", f"error: {MISSING}\n")
 

@@ -83,7 +83,7 @@ async def test_downloads_return_501_without_the_sandbox_extra(api: Any, monkeypa
     api.clock.advance(5)
     answer = await api.call("GET", f"/media/{request_id}/0.png")
     assert answer.status == 501
-    assert "hfgateway[sandbox]" in answer.text
+    assert "need the extra sandbox" in answer.text
 
 
 def _white_pixels(content: bytes) -> int:

@@ -86,7 +86,7 @@ class MediaRoutes:
         try:
             return await self._rendered(path, draw)
         except ModuleNotFoundError as error:
-            raise web.HTTPNotImplemented(text=f"output files need the extra hfgateway[sandbox]: {error}") from None
+            raise web.HTTPNotImplemented(text=f"output files need the extra sandbox: {error}") from None
 
     async def _rendered(self, path: str, draw: Callable[[], bytes]) -> bytes:
         if path not in self._files:
