@@ -20,8 +20,8 @@ PREFIX = "HFGATEWAY_"
 STORE_URL = PREFIX + "STORE_URL"
 STORE_NAME = "hfgateway.db"
 WEBHOOK_PATH = "/webhooks/higgsfield/"
-LAST_PORT = 65535
 """The path of Higgsfield's webhooks; it is followed by the token of a generation."""
+LAST_PORT = 65535
 LONGEST_DURATION = 36_500 * 86_400.0
 
 
@@ -204,6 +204,11 @@ class _Row:
     parse: Callable[[str], Any]
     meaning: str
 
+    @property
+    def allowed(self) -> str:
+        """What the setting accepts, if its meaning does not say it."""
+        return getattr(self.parse, "allowed", "")
+
     def read(self, name: str, texts: Mapping[str, str]) -> Any:
         text = texts.get(name, "").strip()
         try:
@@ -323,31 +328,41 @@ def _prices(text: str) -> Mapping[str, Decimal]:
     return prices
 
 
-def seconds(least: float) -> Callable[[str], float]:
-    """Return a function that reads a duration of at least `least` seconds, and raises ValueError."""
-    units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+@frozen
+class seconds:  # noqa: N801 - it is used as a function
+    """Reads a duration of at least `least` seconds. Raises ValueError."""
 
-    def parse(text: str) -> float:
+    least: float
+
+    @property
+    def allowed(self) -> str:
+        return f"at least {self.least:g} s" if self.least else "0 or more"
+
+    def __call__(self, text: str) -> float:
+        units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
         match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text)
         if not match:
             raise ValueError("must be a number of seconds, or a number followed by s, m, h or d")
         value = float(match[1]) * units[match[2]]
-        if value < least:
-            raise ValueError(f"must be at least {least:g} s" if least else "must be 0 or more")
+        if value < self.least:
+            raise ValueError(f"must be {self.allowed}")
         if value > LONGEST_DURATION:
             raise ValueError("must be at most 36500d")
         return value
 
-    return parse
 
+@frozen
+class _Number:
+    least: int
 
-def _number(least: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not text.isdecimal() or int(text) < least:
-            raise ValueError(f"must be a whole number, {least} or more")
+    @property
+    def allowed(self) -> str:
+        return f"{self.least} or more"
+
+    def __call__(self, text: str) -> int:
+        if not text.isdecimal() or int(text) < self.least:
+            raise ValueError(f"must be a whole number, {self.allowed}")
         return int(text)
-
-    return parse
 
 
 def _archive_url(text: str) -> str | None:
@@ -364,17 +379,25 @@ def _archive_url(text: str) -> str | None:
     raise ValueError("must be file:///FOLDER (absolute) or s3://BUCKET/PREFIX")
 
 
-def _one_of(*values: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in values:
-            raise ValueError(f"must be one of {', '.join(value for value in values if value)}")
+class _OneOf:
+    def __init__(self, *values: str) -> None:
+        self._values = values
+
+    @property
+    def allowed(self) -> str:
+        return ", ".join(value for value in self._values if value)
+
+    def __call__(self, text: str) -> str:
+        if text not in self._values:
+            raise ValueError(f"must be one of {self.allowed}")
         return text
 
-    return parse
 
+class _OnOrOff:
+    allowed = "on, off"
 
-def _on_or_off(text: str) -> bool:
-    return _one_of("on", "off")(text) == "on"
+    def __call__(self, text: str) -> bool:
+        return _OneOf("on", "off")(text) == "on"
 
 
 def _optional_file(text: str) -> Path | None:
@@ -426,15 +449,15 @@ _ROWS: dict[str, _Row] = {
     ),
     "UPSTREAM_URL": _Row("upstream_url", "https://api.higgsfield.ai", _upstream_url, "Higgsfield's REST API"),
     "UPSTREAM_IDEMPOTENCY": _Row(
-        "upstream_idempotency", "v2", _one_of("v2", "off"),
+        "upstream_idempotency", "v2", _OneOf("v2", "off"),
         "v2: repeat v2 submissions with an unknown outcome under the same key; off: repeat none",
     ),
     "UPSTREAM_IDEMPOTENCY_WINDOW": _Row(
-        "upstream_idempotency_window", "900", seconds(0), "time after the first attempt in which to repeat them"
+        "upstream_idempotency_window", "15m", seconds(0), "time after the first attempt in which to repeat them"
     ),
-    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60", seconds(0.1), "timeout of one call to Higgsfield, in total"),
+    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60s", seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
-        "upstream_concurrency", "0", _number(0), "outputs that may be generated at once; 0: learn Higgsfield's limit"
+        "upstream_concurrency", "0", _Number(0), "outputs that may be generated at once; 0: learn Higgsfield's limit"
     ),
     "STORE_URL": _Row(
         "store", "", _store,
@@ -446,7 +469,7 @@ _ROWS: dict[str, _Row] = {
         "rotation: several keys, separated by commas, the newest first",
     ),
     "ACCOUNTS_KEY_FILE": _Row("accounts_key_file", "", _optional_file, "a file with the value of ACCOUNTS_KEY"),
-    "STORE_CONNECTIONS": _Row("store_connections", "10", _number(3), "connections to a PostgreSQL server"),
+    "STORE_CONNECTIONS": _Row("store_connections", "10", _Number(3), "connections to a PostgreSQL server"),
     "REPLICA_ADDRESS": _Row(
         "replica_address", "", _optional_address,
         "HOST:PORT at which replicas on a PostgreSQL server reach this one's gRPC port; default: GRPC_ADDRESS, or the "
@@ -468,10 +491,15 @@ _ROWS: dict[str, _Row] = {
     "CALLBACK_PORTS": _Row(
         "callback_ports", "443 8443", _ports, "ports that callbacks may reach; in CALLBACK_NETWORKS any port"
     ),
-    "POLL_MIN": _Row("poll_min", "1", seconds(0.05), "shortest interval between polls of one generation or session"),
-    "POLL_MAX": _Row("poll_max", "30", seconds(0.05), "longest interval between polls of one generation or session"),
+    "POLL_MIN": _Row(
+        "poll_min", "1s", seconds(0.05),
+        "shortest interval between polls of one generation or session; at most POLL_MAX",
+    ),
+    "POLL_MAX": _Row("poll_max", "30s", seconds(0.05), "longest interval between polls of one generation or session"),
     "UNCERTAIN_TIMEOUT": _Row(
-        "uncertain_timeout", "10800", seconds(1), "time after which an UNCERTAIN generation becomes LOST"
+        "uncertain_timeout", "3h", seconds(1),
+        "time from the last attempt until an UNCERTAIN generation becomes LOST. With webhooks, also 2 h in which one "
+        "could arrive. Not while Higgsfield does not respond, and never if a restore holds the generation",
     ),
     "RETENTION": _Row("retention", "30d", seconds(3600), "how long ended generations are kept"),
     "PRICES": _Row(
@@ -480,16 +508,16 @@ _ROWS: dict[str, _Row] = {
     ),
     "PRICE_CACHE": _Row("price_cache", "5m", seconds(0), "how long an estimate is used again for the same input"),
     "UNKNOWN_PRICE": _Row(
-        "unknown_price", "refuse", _one_of("refuse", "allow"),
+        "unknown_price", "refuse", _OneOf("refuse", "allow"),
         "submissions without a known price to which a budget applies: refuse, or allow and count as 0 credits",
     ),
     "AUTH": _Row(
-        "auth", "", _one_of("", "none", "keys"),
+        "auth", "", _OneOf("", "none", "keys"),
         "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "
         "there",
     ),
     "AUDIT": _Row(
-        "audit", "off", _one_of("off", "on", "inputs"),
+        "audit", "off", _OneOf("off", "on", "inputs"),
         "on: keep a tamper-evident log of submissions and administrative acts; inputs: with the inputs of submissions",
     ),
     "OIDC_ISSUER": _Row(
@@ -508,11 +536,11 @@ _ROWS: dict[str, _Row] = {
         "tls_client_ca", "", _optional_file,
         "PEM file with the CA of client certificates, which it makes mandatory, except at WEBHOOK_ADDRESS",
     ),
-    "DRAIN": _Row("drain", "75", seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
+    "DRAIN": _Row("drain", "75s", seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
     "ALLOWED_ORIGINS": _Row(
         "allowed_origins", "", _origins, "web origins that may call from a browser, separated by commas or spaces"
     ),
-    "MCP": _Row("mcp", "off", _on_or_off, "on: serve tools for language models (MCP) at /mcp of the HTTP port"),
+    "MCP": _Row("mcp", "off", _OnOrOff(), "on: serve tools for language models (MCP) at /mcp of the HTTP port"),
     "ARCHIVE_URL": _Row(
         "archive_url", "", _archive_url, "where outputs are copied to: file:///FOLDER or s3://BUCKET/PREFIX"
     ),
@@ -521,30 +549,30 @@ _ROWS: dict[str, _Row] = {
         "URL under which callers find the copies; default: their file:// or s3:// URL",
     ),
     "ARCHIVE_BANDWIDTH": _Row(
-        "archive_bandwidth", "0", _number(0), "bytes per second of all copies together; 0: no limit"
+        "archive_bandwidth", "0", _Number(0), "bytes per second of all copies together; 0: no limit"
     ),
-    "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _number(1), "files that are copied at the same time"),
-    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _number(1), "bytes of the largest file that is copied"),
+    "ARCHIVE_CONCURRENCY": _Row("archive_concurrency", "4", _Number(1), "files that are copied at the same time"),
+    "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", _Number(1), "bytes of the largest file that is copied"),
     "FORWARD_HEADERS": _Row(
         "forward_headers", "", _forwarded, "names of callers' headers that submissions pass on to Higgsfield"
     ),
     "TRACES": _Row(
-        "traces", "off", _one_of("off", "otlp"),
+        "traces", "off", _OneOf("off", "otlp"),
         "otlp: export traces to the OpenTelemetry collector of OTEL_EXPORTER_OTLP_ENDPOINT",
     ),
     "LOG_FORMAT": _Row(
-        "log_format", "", _one_of("", "console", "json"), "console or json; default: console on a terminal, else json"
+        "log_format", "", _OneOf("", "console", "json"), "console or json; default: console on a terminal, else json"
     ),
-    "LOG_LEVEL": _Row("log_level", "info", _one_of("debug", "info", "warning", "error"), "lowest level that is logged"),
+    "LOG_LEVEL": _Row("log_level", "info", _OneOf("debug", "info", "warning", "error"), "lowest level that is logged"),
 }  # fmt: skip
 TABLE = frozenset(PREFIX + name for name in _ROWS)
 KNOWN = TABLE | {"HFGATEWAY_ADDRESS", "HFGATEWAY_ADMIN_SERVER", "HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
 """The settings, and the variables that are read elsewhere: by the client commands, and by `gateway.failpoints`."""
 
 
-def settings_table() -> list[tuple[str, str, str]]:
-    """Return the name, default and meaning of every setting."""
-    return [(PREFIX + name, row.default, row.meaning) for name, row in _ROWS.items()]
+def settings_table() -> list[tuple[str, str, str, str]]:
+    """Return the name, default, allowed values and meaning of every setting."""
+    return [(PREFIX + name, row.default, row.allowed, row.meaning) for name, row in _ROWS.items()]
 
 
 def _file_settings(file: Path | None) -> dict[str, str]:

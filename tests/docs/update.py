@@ -19,10 +19,10 @@ NOT_YET = "not supported yet"
 def settings() -> str:
     """Return the table of settings."""
     rows = (
-        (f"`{name}`", f"`{default}`" if default else "", meaning + (" (not yet)" if _refused(name) else ""))
-        for name, default, meaning in config.settings_table()
+        (f"`{name}`", f"`{default}`" if default else "", allowed, meaning + (" (not yet)" if _refused(name) else ""))
+        for name, default, allowed, meaning in config.settings_table()
     )
-    return _table(("setting", "default", "meaning"), rows)
+    return _table(("setting", "default", "allowed", "meaning"), rows)
 
 
 def reasons() -> str:
