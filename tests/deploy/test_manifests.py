@@ -144,6 +144,10 @@ def test_the_unit_is_valid_confined_and_runs_the_gateway(tmp_path: Path) -> None
     unit.write_text(text.replace(command, "/bin/true"))
     assert generate.run("systemd-analyze", "verify", "--man=no", unit) == ""
     generate.run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+    # A private /tmp would hide the operator's socket from commands outside of the unit.
+    cache = re.search(r"^CacheDirectory=(.+)$", text, re.MULTILINE)
+    assert cache is not None
+    assert f"\nEnvironment=TMPDIR=/var/cache/{cache[1]}\n" in text
     stop = re.search(r"^TimeoutStopSec=(\d+)s$", text, re.MULTILINE)
     assert stop is not None
     assert int(stop[1]) > DEFAULTS.drain
