@@ -23,7 +23,7 @@ from gateway.generations.pace import REMEMBERED, Paces
 SEED = 20_261_120
 MEASURED = 4000
 PYTHON_SDK, JS_SDK = 0.5, 2.0
-"""Seconds between the polls of the official SDKs (upstream.md 9)."""
+"""Seconds between the polls of the official SDKs, from their source."""
 TRACES = {"images": (12.0, 0.5, 6.0, 1.0), "videos": (90.0, 0.6, 16.0, 3.0)}
 """Median and sigma of log-normal durations, and the goals: status calls, and the mean delay in seconds."""
 WEBHOOK_CALLS = 0.3

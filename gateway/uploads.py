@@ -19,7 +19,7 @@ LARGEST_CHUNK = 1 << 20
 LARGEST_MEDIA = 5 * 1000**3
 """Bytes; S3-compatible storage accepts no more in one PUT."""
 MEDIA_KEPT = 7 * 86_400.0
-"""Seconds for which Higgsfield keeps uploaded media (upstream.md 4, seen in a live header)."""
+"""Seconds for which Higgsfield keeps uploaded media (seen in a live header by a user)."""
 _CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}")
 
 

@@ -24,7 +24,7 @@ PASSING = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_SATURATED})
 
 @frozen
 class Pace:
-    """Seconds between polls, first and longest. The defaults follow Higgsfield's advice (upstream.md 6.3)."""
+    """Seconds between polls, first and longest. The defaults are the advice of Higgsfield's documentation."""
 
     first: float = FIRST_PAUSE
     longest: float = LONGEST_PAUSE

@@ -224,8 +224,9 @@ class Agents:
     def _corrected(self, after: str, transcript: Transcript) -> Session:
         """Return the session of a read; as PROCESSING if the read is older than a message that was accepted.
 
-        A turn has ended when its message is answered or settled (upstream.md 5). If a read shows an idle session and
-        neither of these, it predates the message. A caller must not mistake it for the end of the turn.
+        A turn has ended when its message is answered or settled: Higgsfield's documentation says that both happen
+        together. If a read shows an idle session and neither of these, it predates the message. A caller must not
+        mistake it for the end of the turn.
         """
         session = transcript.session
         accepted = self._accepted.get(session.id)

@@ -1,7 +1,7 @@
 """The built-in list of models, from `models.json` in this package.
 
 It was compiled from Higgsfield's model pages, for models without a page from its older OpenAPI document and its SDKs,
-and from notes of users (upstream.md 2.7). `sources` in the file has the title and the date of each source. The list may
+and from notes of users. `sources` in the file has the title and the date of each source. The list may
 be out of date, so it serves for discovery and for warnings, but no submission is refused because of it.
 """
 

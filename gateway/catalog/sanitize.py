@@ -8,7 +8,7 @@ stricter:
 - references that are broken or circular, or lead to another document;
 - every keyword whose value is not valid in the standard;
 - from `required` and `dependentRequired`, the fields that have a default: Higgsfield fills in defaults before it
-  validates.
+  validates. Notes of users report a model that lists such a field as required, and accepts inputs without it.
 """
 
 from collections.abc import Callable, Mapping

@@ -15,7 +15,7 @@ from gateway.generations.model import canonical_json
 
 LONGEST_NAME = 100
 MOST_IMAGES = 100
-"""The limits of Higgsfield's API (upstream.md 3)."""
+"""The limits of Higgsfield's API, from its documentation."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 

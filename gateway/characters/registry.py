@@ -18,7 +18,7 @@ from gateway.generations.ports import Clock
 BELIEVED = 15.0
 """Seconds for which a state "in training" is taken as current; training takes minutes."""
 SHOWN_AFTER = 15.0
-"""Seconds after an order during which Higgsfield may answer 404 for its character (upstream.md 6.1)."""
+"""Seconds after an order during which Higgsfield may return 404 for its character; an assumption."""
 NO_SUCH = "no such character"
 ID_LENGTHS = range(32, 46)
 """The lengths of a UUID in any of its forms: 32 digits, up to `urn:uuid:` with hyphens."""

@@ -15,7 +15,7 @@ PAUSE_AFTER_SILENCE = 15.0
 """Seconds before the first repeat after a timeout, a reset, a 504 or a truncated response: Higgsfield may still be
 working on the request."""
 WEBHOOKS_RETRIED = 7_200.0
-"""Seconds for which Higgsfield retries a webhook (upstream.md 7.1). Its absence proves nothing before."""
+"""Seconds for which Higgsfield retries a webhook (its documentation). Its absence proves nothing before."""
 LATER_PAUSES = {2: 60.0, 3: 300.0}
 """Seconds before the second and the third repeat."""
 

@@ -1,7 +1,7 @@
 """The inputs of generations, and their validation before anything is stored, sent or charged.
 
-The rules of the fields come from the model pages (upstream.md 2.7 and 3.1). The parameters of hosted models are sent as
-they are.
+The rules of the fields come from the model pages of Higgsfield's documentation, those of v1 from its older API
+reference and its JavaScript SDK. The parameters of hosted models are sent as they are.
 """
 
 import hashlib

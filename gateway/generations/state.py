@@ -33,7 +33,7 @@ from gateway.generations.model import (
 SEND_WITHIN = 10.0
 """Seconds from storing the marker to the first byte of the POST. After that the attempt ends unsent."""
 OUTPUTS_KEPT = 7 * 86_400.0
-"""Seconds for which Higgsfield keeps outputs after the end, unless it names another time (upstream.md 8)."""
+"""Seconds for which Higgsfield keeps outputs after the end, unless it names another time (its documentation)."""
 
 
 @frozen
@@ -502,8 +502,8 @@ def _later(old: Output, new: Output | None) -> Output | None:
 def receipt(report: StatusReport) -> StatusReport:
     """Return what the response to a POST proves: the request and its jobs exist. Its status is only kept as a word.
 
-    The response to a repeat can say `queued` long after the end, so only a status call counts (upstream-additions.md
-    A).
+    The response to a repeat can say `queued` long after the end, as users that cite Higgsfield's documentation say.
+    So only a status call counts.
     """
     jobs = (replace(output, state=State.QUEUED, url="", preview_url="", content_type="") for output in report.outputs)
     outputs = tuple(output for output in jobs if output.job)

@@ -1,4 +1,4 @@
-"""Higgsfield's Agent API, `/v1/agent` (upstream.md 5). Responses are parsed tolerantly."""
+"""Higgsfield's Agent API, `/v1/agent`, as its documentation and SDKs have it. Responses are parsed tolerantly."""
 
 import json
 import re

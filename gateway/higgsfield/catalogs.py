@@ -1,6 +1,6 @@
 """Higgsfield's catalogs, parsed tolerantly: unknown fields are ignored, unreadable items are skipped and counted.
 
-Higgsfield documents none of the formats (upstream.md 2.1, 3). `GET /models` and the presets are known from observation,
+Higgsfield documents none of the formats. `GET /models` and the presets are known from observation,
 the v1 lists from the official JavaScript SDK.
 """
 

@@ -1,4 +1,4 @@
-"""Higgsfield's custom references (upstream.md 3). Implements `CharacterUpstream` over the REST client."""
+"""Higgsfield's custom references, from its documentation. Implements `CharacterUpstream` over the REST client."""
 
 import json
 from collections.abc import Callable

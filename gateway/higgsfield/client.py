@@ -107,8 +107,8 @@ class HiggsfieldClient:
     ) -> Prepared:
         """Return the exact request for a submission. Makes no call.
 
-        The form of the request does not follow from its path: there are v1 endpoints that do not begin with /v1/
-        (upstream-additions.md C).
+        The form of the request does not follow from its path: Higgsfield's older documentation has v1
+        endpoints that do not begin with /v1/.
         """
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
@@ -172,7 +172,7 @@ class HiggsfieldClient:
     async def look_up(self, generation: Generation, request_id: str) -> StatusReport | None:
         """Return the status of any request, by the API of the generation; None for a 404. Raises GatewayError.
 
-        The job set of a generation is also read under the path of v2 if v1 does not serve it (upstream-additions.md B).
+        The job set of a generation is also read under the path of v2 if v1 does not serve it; a user saw that work.
         """
         read = read_status
         path = self._request_path(request_id, "/status")
@@ -395,8 +395,8 @@ class HiggsfieldClient:
     def _read_receipt(self, answer: Answer, *, v1: bool) -> StatusReport | None:
         """Parse the response to a submission: a request, or a job set.
 
-        Some paths of v2 were documented with a job set as well, which is followed as a request (upstream-additions.md
-        B). There only jobs show that an id is that of a set.
+        Some paths of v2 were documented with a job set as well, which is followed as a request. There only
+        jobs show that an id is that of a set.
         """
         secrets = self._credentials.secrets
         request = read_status(answer.body, answer.correlation_id, secrets)

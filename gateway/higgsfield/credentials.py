@@ -23,7 +23,7 @@ class Credentials:
 
     @property
     def header(self) -> str:
-        """The value of the Authorization header (upstream.md 1.2)."""
+        """The value of the Authorization header, as in the official SDKs."""
         return f"Key {self.key_id}:{self.secret}"
 
     @property

@@ -1,4 +1,7 @@
-"""Maps HTTP responses and failures to outcomes, for submissions and for all other calls (upstream.md 6)."""
+"""Maps HTTP responses and failures to outcomes, for submissions and for all other calls.
+
+The statuses are those of Higgsfield's documentation, the texts also those that users have seen.
+"""
 
 import re
 import time
@@ -18,9 +21,9 @@ from gateway.higgsfield.json_values import parse_object, response_of
 from gateway.higgsfield.redact import redacted
 
 CONCURRENCY_TEXT = "maximum number of concurrent requests"
-"""The text of the only 400 that means "retry later" (upstream.md 6.1)."""
+"""The text of the only 400 that means "retry later" (Higgsfield's documentation)."""
 KEY_TEXT = "idempotency-key"
-"""The text of the 422 for a key that belongs to other content (upstream-additions.md A)."""
+"""The text of the 422 for a key that belongs to other content, as another client recognizes it."""
 CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 REASONS = {
@@ -35,7 +38,7 @@ REASONS = {
 }
 """The reason for each documented status of a refusal, for generations."""
 AGENT_REASONS = REASONS | {403: Reason.FEATURE_NOT_ENABLED, 404: Reason.NOT_FOUND, 409: Reason.SESSION_BUSY}
-"""The reason for each documented status of a refusal, for the Agent API (upstream.md 5)."""
+"""The reason for each documented status of a refusal, for the Agent API."""
 _MESSAGES = {
     Reason.INPUT_REFUSED: "Higgsfield refused the input",
     Reason.UPSTREAM_CREDENTIALS_REFUSED: "Higgsfield refuses the gateway's credentials: its operator must act",

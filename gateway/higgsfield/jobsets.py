@@ -1,6 +1,6 @@
 """Parses job sets, the responses of the v1 API, tolerantly. Each job is one output.
 
-A job set has no status (upstream.md 3.2). Its jobs end separately, and it ends when all of them have ended.
+A job set has no status. Its jobs end separately, and it ends when all of them have ended.
 """
 
 from collections.abc import Iterator, Sequence
@@ -76,7 +76,7 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
 def read_job_set_id(body: bytes, known: str) -> str | None:
     """Return the id of the job set that a webhook names, or `known` if it names none; None if both are missing.
 
-    The body is a job set (upstream-additions.md F), which is also found nested in another object.
+    The body is a job set, as users note, which is also found nested in another object.
     """
     content = parse_object(body)
     for part in _objects(content):

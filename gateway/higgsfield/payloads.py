@@ -1,4 +1,4 @@
-"""Parses v2 responses tolerantly: unknown fields are kept, and fields may be missing (upstream.md 2.2)."""
+"""Parses v2 responses tolerantly: unknown fields are kept, and fields may be missing."""
 
 import re
 from collections.abc import Mapping

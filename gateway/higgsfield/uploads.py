@@ -1,4 +1,4 @@
-"""Uploads to Higgsfield's storage: a slot from the API, then one PUT without credentials (upstream.md 4)."""
+"""Uploads to Higgsfield's storage: a slot from the API, then one PUT without credentials."""
 
 import asyncio
 import re

@@ -1,6 +1,7 @@
-"""Paths, bodies and field names of the inputs that are sent to Higgsfield's v1 API (upstream.md 3).
+"""Paths, bodies and field names of the inputs that are sent to Higgsfield's v1 API.
 
-A response is a job set; see `jobsets`. Idempotency keys, cancel, deletion and estimates are not documented for v1.
+They come from its older API reference and its JavaScript SDK. A response is a job set; see `jobsets`. Idempotency keys,
+cancel, deletion and estimates are not documented for v1.
 """
 
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfi
 DOP_MODELS = {DopVariant.LITE: "dop-lite", DopVariant.STANDARD: "dop-standard", DopVariant.TURBO: "dop-turbo"}
 QUALITIES = {SpeakQuality.MID: "mid", SpeakQuality.HIGH: "high"}
 DELIVERY_HEADER = "x-webhook-secret-key"
-"""The header in which a webhook carries the secret of its `webhook` object (upstream.md 7.3)."""
+"""The header in which a webhook carries the secret of its `webhook` object (Higgsfield's JavaScript SDK)."""
 
 _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
     InputKind.V1_SOUL: {

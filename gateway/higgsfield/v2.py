@@ -1,4 +1,4 @@
-"""Model ids, bodies and field names of the inputs in Higgsfield's v2 API (upstream.md 2). Pure functions."""
+"""Model ids, bodies and field names of the inputs in Higgsfield's v2 API, from its model pages. Pure functions."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -81,8 +81,7 @@ def outputs(given: Input) -> int | None:
 def batch(given: ModelInput, *names: str) -> int | None:
     """Return the largest number of outputs that these parameters ask for: an endpoint may ignore the others.
 
-    Without any of them it is 1, and None if one has no usable number. Higgsfield publishes no maximum
-    (upstream-additions.md C13).
+    Without any of them it is 1, and None if one has no usable number. Higgsfield publishes no maximum.
     """
     sizes = [given.parameters[name] for name in names if name in given.parameters]
     if all(type(size) is int and 1 <= size <= LARGEST_BATCH for size in sizes):

@@ -1,4 +1,4 @@
-"""Parses Higgsfield's webhooks, in both forms, and verifies Standard Webhooks signatures (upstream.md 7)."""
+"""Parses Higgsfield's webhooks, in both forms, and verifies Standard Webhooks signatures."""
 
 import base64
 import binascii

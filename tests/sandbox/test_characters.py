@@ -1,4 +1,4 @@
-"""Custom references (case 36 of upstream.md 11): create, poll, list, use and delete, and their cost."""
+"""Custom references: create, poll, list, use and delete, and their cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists of choices: motions, styles of both generations of Soul, presets (upstream.md 3, row 35)."""
+"""Lists of choices: motions, styles of both generations of Soul, presets."""
 
 from __future__ import annotations
 
