@@ -42,7 +42,7 @@ var (
 	ErrPriceUnknown = errors.New("price unknown")
 	// ErrResourceExhausted is RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
 	ErrResourceExhausted = errors.New("resource exhausted")
-	// ErrQuotaExceeded: A limit of the tenant, the API key or a label is reached, and nothing was submitted.
+	// ErrQuotaExceeded: A limit of the tenant, the API key, a label or a callback is reached. The call had no effect.
 	// Metadata["limit"] names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"),
 	// its "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it
 	// "resets_at". [Error.RetryDelay] is set if waiting helps.

@@ -104,11 +104,11 @@ class ResourceExhausted(GatewayError):
 
 
 class QuotaExceeded(ResourceExhausted):
-    """A limit of the tenant, the API key or a label is reached, and nothing was submitted.
+    """A limit of the tenant, the API key, a label or a callback is reached.
 
-    ``metadata["limit"]`` names it. The metadata of a submission has the "limit" ("submissions_per_minute",
-    "in_flight"), its "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when
-    it "resets_at". ``retry_delay`` is set if waiting helps.
+    The call had no effect. ``metadata["limit"]`` names it. The metadata of a submission has the "limit"
+    ("submissions_per_minute", "in_flight"), its "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed",
+    "used" and "left", and when it "resets_at". ``retry_delay`` is set if waiting helps.
     """
 
 

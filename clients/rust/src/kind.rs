@@ -40,10 +40,10 @@ pub enum Kind {
     PriceUnknown,
     /// RESOURCE_EXHAUSTED. A limit was reached, or something is overloaded.
     ResourceExhausted,
-    /// A limit of the tenant, the API key or a label is reached, and nothing was submitted. The metadata names it. The
-    /// metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant",
-    /// "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". `retry_delay` is
-    /// set if waiting helps.
+    /// A limit of the tenant, the API key, a label or a callback is reached. The call had no effect. The metadata names
+    /// it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+    /// ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
+    /// `retry_delay` is set if waiting helps.
     QuotaExceeded,
     /// The Higgsfield account has not enough credits.
     InsufficientCredits,

@@ -81,10 +81,10 @@ export class ResourceExhausted extends GatewayError {
 }
 
 /**
- * A limit of the tenant, the API key or a label is reached, and nothing was submitted. `metadata.limit` names it. The
- * metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant", "key:ID",
- * "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". `retryDelayMs` is set if waiting
- * helps.
+ * A limit of the tenant, the API key, a label or a callback is reached. The call had no effect. `metadata.limit` names
+ * it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant",
+ * "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". `retryDelayMs` is set
+ * if waiting helps.
  */
 export class QuotaExceeded extends ResourceExhausted {
   override name = "QuotaExceeded";

@@ -713,7 +713,7 @@ pub mod admin_service_client {
         ///     not know the request, the request belongs to another generation, or a resubmission is not safe.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
-        /// Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+        /// Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         pub async fn resolve_generation(
             &mut self,
             request: impl tonic::IntoRequest<super::ResolveGenerationRequest>,
@@ -781,7 +781,7 @@ pub mod admin_service_client {
         ///     the character, or it has another name, existed before the order, or belongs to another order.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
-        /// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         pub async fn resolve_character(
             &mut self,
             request: impl tonic::IntoRequest<super::ResolveCharacterRequest>,
@@ -819,7 +819,7 @@ pub mod admin_service_client {
         ///     after the send, or belongs to another key.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
-        /// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         pub async fn resolve_message(
             &mut self,
             request: impl tonic::IntoRequest<super::ResolveMessageRequest>,
@@ -1106,7 +1106,7 @@ pub mod admin_service_client {
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
         ///     the credentials, or the gateway has no key to encrypt them.
         ///
-        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        /// Retry: safe. A retry with the same credentials changes nothing.
         pub async fn add_account(
             &mut self,
             request: impl tonic::IntoRequest<super::AddAccountRequest>,
@@ -1140,7 +1140,7 @@ pub mod admin_service_client {
         ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
         ///   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
         ///
-        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        /// Retry: safe. A retry with the same credentials changes nothing.
         pub async fn rotate_account(
             &mut self,
             request: impl tonic::IntoRequest<super::RotateAccountRequest>,
@@ -1203,7 +1203,7 @@ pub mod admin_service_client {
         ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
         ///     the credentials.
         ///
-        /// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        /// Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         pub async fn remove_account(
             &mut self,
             request: impl tonic::IntoRequest<super::RemoveAccountRequest>,
@@ -1320,7 +1320,7 @@ pub mod admin_service_server {
         ///     not know the request, the request belongs to another generation, or a resubmission is not safe.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
-        /// Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+        /// Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         async fn resolve_generation(
             &self,
             request: tonic::Request<super::ResolveGenerationRequest>,
@@ -1347,7 +1347,7 @@ pub mod admin_service_server {
         ///     the character, or it has another name, existed before the order, or belongs to another order.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
-        /// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         async fn resolve_character(
             &self,
             request: tonic::Request<super::ResolveCharacterRequest>,
@@ -1363,7 +1363,7 @@ pub mod admin_service_server {
         ///     after the send, or belongs to another key.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
-        /// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         async fn resolve_message(
             &self,
             request: tonic::Request<super::ResolveMessageRequest>,
@@ -1487,7 +1487,7 @@ pub mod admin_service_server {
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
         ///     the credentials, or the gateway has no key to encrypt them.
         ///
-        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        /// Retry: safe. A retry with the same credentials changes nothing.
         async fn add_account(
             &self,
             request: tonic::Request<super::AddAccountRequest>,
@@ -1502,7 +1502,7 @@ pub mod admin_service_server {
         ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
         ///   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
         ///
-        /// Retry: safe. A repeated call with the same credentials changes nothing.
+        /// Retry: safe. A retry with the same credentials changes nothing.
         async fn rotate_account(
             &self,
             request: tonic::Request<super::RotateAccountRequest>,
@@ -1527,7 +1527,7 @@ pub mod admin_service_server {
         ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
         ///     the credentials.
         ///
-        /// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        /// Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         async fn remove_account(
             &self,
             request: tonic::Request<super::RemoveAccountRequest>,

@@ -82,8 +82,8 @@ pub struct SendMessageRequest {
     /// Required. 1 to 20,000 characters.
     #[prost(string, tag = "2")]
     pub text: ::prost::alloc::string::String,
-    /// Required. 1 to 255 visible ASCII characters, one key for each message. A repeated call must have the same
-    /// session_id and text.
+    /// Required. 1 to 255 visible ASCII characters, one key for each message. A retry must have the same session_id
+    /// and text.
     #[prost(string, tag = "3")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
@@ -376,7 +376,7 @@ pub mod agent_service_client {
     ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
-    /// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    /// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     #[derive(Debug, Clone)]
     pub struct AgentServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -920,7 +920,7 @@ pub mod agent_service_server {
     ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
-    /// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    /// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     #[derive(Debug)]
     pub struct AgentServiceServer<T> {
         inner: Arc<T>,

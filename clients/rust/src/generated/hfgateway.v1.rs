@@ -73,10 +73,10 @@ pub enum ErrorReason {
     NotCancelable = 10,
     /// \[FAILED_PRECONDITION\] The resource has not reached its final state. PreconditionFailure names the state.
     NotDone = 11,
-    /// \[RESOURCE_EXHAUSTED\] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
-    /// names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
-    /// ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
-    /// set if waiting helps.
+    /// \[RESOURCE_EXHAUSTED\] A limit of the tenant, the API key, a label or a callback is reached. The call had no effect.
+    /// QuotaFailure names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its
+    /// "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
+    /// RetryInfo is set if waiting helps.
     QuotaExceeded = 12,
     /// \[RESOURCE_EXHAUSTED\] The Higgsfield account has not enough credits.
     InsufficientCredits = 13,
@@ -911,7 +911,7 @@ pub struct SubmitGenerationRequest {
     /// order number, and the same key for every retry.
     ///
     /// A key is unique in its tenant. It stays used as long as the gateway keeps the generation, and for at least 7 days,
-    /// even if the generation is deleted. A repeated call must have the same input and outputs_ttl. Its other fields are
+    /// even if the generation is deleted. A retry must have the same input and outputs_ttl. Its other fields are
     /// ignored, except wait_for and wait_timeout. A refusal frees the key: then nothing is stored, or the generation is
     /// FAILED without accept_time.
     #[prost(string, tag = "2")]
@@ -1304,15 +1304,14 @@ pub mod generation_service_client {
     ///   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
     ///   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
-    /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
-    /// charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    /// is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
-    /// without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
+    /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
+    /// charged twice, and the comment of each RPC says what a retry does. A CANCELLED that the client did not cause is a lost
+    /// response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN without a
+    /// reason are lost responses as well: gRPC reports them for a stream that was cut off.
     ///
     /// The deadline or cancellation of a call ends the call, never the generation.
     #[derive(Debug, Clone)]
@@ -1400,6 +1399,7 @@ pub mod generation_service_client {
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
         ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
         ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
         ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
@@ -1751,7 +1751,7 @@ pub mod generation_service_client {
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
         ///   - FAILED_PRECONDITION (NOT_DONE): the generation has not ended.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the generation is deleted in the gateway, but Higgsfield has not confirmed
-        ///     the removal yet. The gateway repeats it until Higgsfield does.
+        ///     the removal yet. The gateway retries until it does.
         ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the store did not confirm the deletion.
         ///
         /// Retry: safe.
@@ -1849,6 +1849,7 @@ pub mod generation_service_server {
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
         ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
         ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
         ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
@@ -2041,7 +2042,7 @@ pub mod generation_service_server {
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
         ///   - FAILED_PRECONDITION (NOT_DONE): the generation has not ended.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the generation is deleted in the gateway, but Higgsfield has not confirmed
-        ///     the removal yet. The gateway repeats it until Higgsfield does.
+        ///     the removal yet. The gateway retries until it does.
         ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the store did not confirm the deletion.
         ///
         /// Retry: safe.
@@ -2076,15 +2077,14 @@ pub mod generation_service_server {
     ///   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
     ///   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
-    /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
-    /// charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    /// is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
-    /// without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
+    /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
+    /// charged twice, and the comment of each RPC says what a retry does. A CANCELLED that the client did not cause is a lost
+    /// response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN without a
+    /// reason are lost responses as well: gRPC reports them for a stream that was cut off.
     ///
     /// The deadline or cancellation of a call ends the call, never the generation.
     #[derive(Debug)]
@@ -2804,7 +2804,7 @@ pub struct CreateCallbackRequest {
     /// Whether to report every change. Default: only ends.
     #[prost(bool, tag = "3")]
     pub every_change: bool,
-    /// Required. As in SubmitGenerationRequest. A repeated call must have the same fields. Deleting the callback frees the
+    /// Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
     /// key.
     #[prost(string, tag = "4")]
     pub idempotency_key: ::prost::alloc::string::String,
@@ -3049,7 +3049,7 @@ pub mod callback_service_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    /// Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
     ///
     /// Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     /// "data"}:
@@ -3337,7 +3337,7 @@ pub mod callback_service_client {
             self.inner.unary(req, path, codec).await
         }
         /// Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-        /// neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+        /// neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
         /// call.
         ///
         /// Errors:
@@ -3531,7 +3531,7 @@ pub mod callback_service_server {
             tonic::Status,
         >;
         /// Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-        /// neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+        /// neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
         /// call.
         ///
         /// Errors:
@@ -3577,7 +3577,7 @@ pub mod callback_service_server {
             tonic::Status,
         >;
     }
-    /// Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    /// Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
     ///
     /// Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     /// "data"}:
@@ -5313,7 +5313,7 @@ pub struct CreateCharacterRequest {
     /// The version of Soul to train for. Default: SOUL_VERSION_V1.
     #[prost(enumeration = "SoulVersion", tag = "3")]
     pub version: i32,
-    /// Required. As in SubmitGenerationRequest. A repeated call must have the same fields.
+    /// Required. As in SubmitGenerationRequest. A retry must have the same fields.
     #[prost(string, tag = "4")]
     pub idempotency_key: ::prost::alloc::string::String,
 }
@@ -6573,7 +6573,7 @@ pub mod upload_service_client {
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
     /// Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    /// expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    /// expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
     ///
     /// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     #[derive(Debug, Clone)]
@@ -6767,7 +6767,7 @@ pub mod upload_service_server {
         >;
     }
     /// Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    /// expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    /// expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
     ///
     /// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     #[derive(Debug)]

@@ -426,7 +426,7 @@ type CreateCallbackRequest struct {
 	Filter *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
 	// Whether to report every change. Default: only ends.
 	EveryChange bool `protobuf:"varint,3,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`
-	// Required. As in SubmitGenerationRequest. A repeated call must have the same fields. Deleting the callback frees the
+	// Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
 	// key.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields

@@ -34,7 +34,7 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+// Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 //
 // Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
 // "data"}:
@@ -103,7 +103,7 @@ type CallbackServiceClient interface {
 	// Retry: safe. Each call creates another secret, and all of them sign.
 	RotateCallbackSecret(ctx context.Context, in *RotateCallbackSecretRequest, opts ...grpc.CallOption) (*RotateCallbackSecretResponse, error)
 	// Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-	// neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+	// neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
 	// call.
 	//
 	// Errors:
@@ -234,7 +234,7 @@ func (c *callbackServiceClient) RedeliverDelivery(ctx context.Context, in *Redel
 // All implementations must embed UnimplementedCallbackServiceServer
 // for forward compatibility.
 //
-// Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+// Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 //
 // Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
 // "data"}:
@@ -303,7 +303,7 @@ type CallbackServiceServer interface {
 	// Retry: safe. Each call creates another secret, and all of them sign.
 	RotateCallbackSecret(context.Context, *RotateCallbackSecretRequest) (*RotateCallbackSecretResponse, error)
 	// Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-	// neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+	// neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
 	// call.
 	//
 	// Errors:

@@ -215,7 +215,7 @@ type CreateCharacterRequest struct {
 	ImageUrls []string `protobuf:"bytes,2,rep,name=image_urls,json=imageUrls,proto3" json:"image_urls,omitempty"`
 	// The version of Soul to train for. Default: SOUL_VERSION_V1.
 	Version SoulVersion `protobuf:"varint,3,opt,name=version,proto3,enum=hfgateway.v1.SoulVersion" json:"version,omitempty"`
-	// Required. As in SubmitGenerationRequest. A repeated call must have the same fields.
+	// Required. As in SubmitGenerationRequest. A retry must have the same fields.
 	IdempotencyKey string `protobuf:"bytes,4,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -52,10 +52,10 @@ const (
 	ErrorReason_ERROR_REASON_NOT_CANCELABLE ErrorReason = 10
 	// [FAILED_PRECONDITION] The resource has not reached its final state. PreconditionFailure names the state.
 	ErrorReason_ERROR_REASON_NOT_DONE ErrorReason = 11
-	// [RESOURCE_EXHAUSTED] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
-	// names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
-	// ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
-	// set if waiting helps.
+	// [RESOURCE_EXHAUSTED] A limit of the tenant, the API key, a label or a callback is reached. The call had no effect.
+	// QuotaFailure names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its
+	// "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
+	// RetryInfo is set if waiting helps.
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 12
 	// [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
 	ErrorReason_ERROR_REASON_INSUFFICIENT_CREDITS ErrorReason = 13

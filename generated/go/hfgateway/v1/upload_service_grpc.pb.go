@@ -28,7 +28,7 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-// expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+// expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 //
 // The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type UploadServiceClient interface {
@@ -92,7 +92,7 @@ func (c *uploadServiceClient) CreateUpload(ctx context.Context, in *CreateUpload
 // for forward compatibility.
 //
 // Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-// expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+// expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 //
 // The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type UploadServiceServer interface {

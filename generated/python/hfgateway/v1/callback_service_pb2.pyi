@@ -246,7 +246,7 @@ class CreateCallbackRequest(_message.Message):
     every_change: _builtins.bool
     """Whether to report every change. Default: only ends."""
     idempotency_key: _builtins.str
-    """Required. As in SubmitGenerationRequest. A repeated call must have the same fields. Deleting the callback frees the
+    """Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
     key.
     """
     @_builtins.property

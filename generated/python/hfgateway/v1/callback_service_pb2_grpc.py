@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class CallbackServiceStub(object):
-    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    """Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 
     Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     "data"}:
@@ -108,7 +108,7 @@ class CallbackServiceStub(object):
 
 
 class CallbackServiceServicer(object):
-    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    """Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 
     Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     "data"}:
@@ -209,7 +209,7 @@ class CallbackServiceServicer(object):
 
     def TestCallback(self, request, context):
         """Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-        neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+        neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
         call.
 
         Errors:
@@ -307,7 +307,7 @@ def add_CallbackServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CallbackService(object):
-    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    """Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 
     Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     "data"}:

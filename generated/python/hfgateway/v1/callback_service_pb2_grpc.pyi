@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class CallbackServiceStub:
-    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    """Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 
     Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     "data"}:
@@ -108,7 +108,7 @@ class CallbackServiceStub:
     """
     TestCallback: _grpc.UnaryUnaryMultiCallable[_callback_service_pb2.TestCallbackRequest, _callback_service_pb2.TestCallbackResponse]
     """Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-    neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+    neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
     call.
 
     Errors:
@@ -140,7 +140,7 @@ class CallbackServiceStub:
 
 @_typing.type_check_only
 class CallbackServiceAsyncStub(CallbackServiceStub):
-    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    """Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 
     Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     "data"}:
@@ -218,7 +218,7 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
     """
     TestCallback: _aio.UnaryUnaryMultiCallable[_callback_service_pb2.TestCallbackRequest, _callback_service_pb2.TestCallbackResponse]  # type: ignore[assignment]
     """Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-    neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+    neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
     call.
 
     Errors:
@@ -249,7 +249,7 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
     """
 
 class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+    """Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
 
     Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
     "data"}:
@@ -367,7 +367,7 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_callback_service_pb2.TestCallbackResponse, _abc.Awaitable[_callback_service_pb2.TestCallbackResponse]]:
         """Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-        neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+        neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
         call.
 
         Errors:

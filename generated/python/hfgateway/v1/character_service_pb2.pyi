@@ -134,7 +134,7 @@ class CreateCharacterRequest(_message.Message):
     version: _generation_input_pb2.SoulVersion.ValueType
     """The version of Soul to train for. Default: SOUL_VERSION_V1."""
     idempotency_key: _builtins.str
-    """Required. As in SubmitGenerationRequest. A repeated call must have the same fields."""
+    """Required. As in SubmitGenerationRequest. A retry must have the same fields."""
     @_builtins.property
     def image_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Required. The URLs of 1 to 100 images of the face, http or https, at most 2,083 characters each."""

@@ -35,15 +35,14 @@ class GenerationServiceStub(object):
     - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
     - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
-    Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
-    charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
-    without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
+    Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
+    charged twice, and the comment of each RPC says what a retry does. A CANCELLED that the client did not cause is a lost
+    response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN without a
+    reason are lost responses as well: gRPC reports them for a stream that was cut off.
 
     The deadline or cancellation of a call ends the call, never the generation.
     """
@@ -121,15 +120,14 @@ class GenerationServiceServicer(object):
     - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
     - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
-    Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
-    charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
-    without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
+    Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
+    charged twice, and the comment of each RPC says what a retry does. A CANCELLED that the client did not cause is a lost
+    response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN without a
+    reason are lost responses as well: gRPC reports them for a stream that was cut off.
 
     The deadline or cancellation of a call ends the call, never the generation.
     """
@@ -151,6 +149,7 @@ class GenerationServiceServicer(object):
         - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
         - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
         - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
+        - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
         - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
         - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
@@ -319,7 +318,7 @@ class GenerationServiceServicer(object):
         - NOT_FOUND (NOT_FOUND): the tenant has no generation with this id.
         - FAILED_PRECONDITION (NOT_DONE): the generation has not ended.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): the generation is deleted in the gateway, but Higgsfield has not confirmed
-        the removal yet. The gateway repeats it until Higgsfield does.
+        the removal yet. The gateway retries until it does.
         - UNAVAILABLE (GATEWAY_UNAVAILABLE): the store did not confirm the deletion.
 
         Retry: safe.
@@ -417,15 +416,14 @@ class GenerationService(object):
     - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
     - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
-    Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
-    charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
-    is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
-    without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
+    Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
+    charged twice, and the comment of each RPC says what a retry does. A CANCELLED that the client did not cause is a lost
+    response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN without a
+    reason are lost responses as well: gRPC reports them for a stream that was cut off.
 
     The deadline or cancellation of a call ends the call, never the generation.
     """

@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class UploadServiceStub(object):
     """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -52,7 +52,7 @@ class UploadServiceStub(object):
 
 class UploadServiceServicer(object):
     """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -112,7 +112,7 @@ def add_UploadServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class UploadService(object):
     """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class UploadServiceStub:
     """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -65,7 +65,7 @@ class UploadServiceStub:
 @_typing.type_check_only
 class UploadServiceAsyncStub(UploadServiceStub):
     """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -98,7 +98,7 @@ class UploadServiceAsyncStub(UploadServiceStub):
 
 class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
     """Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
-    expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+    expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """

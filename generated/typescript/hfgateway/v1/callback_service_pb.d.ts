@@ -214,7 +214,7 @@ export declare type CreateCallbackRequest = Message<"hfgateway.v1.CreateCallback
   everyChange: boolean;
 
   /**
-   * Required. As in SubmitGenerationRequest. A repeated call must have the same fields. Deleting the callback frees the
+   * Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
    * key.
    *
    * @generated from field: string idempotency_key = 4;
@@ -730,7 +730,7 @@ export enum DeliveryState {
 export declare const DeliveryStateSchema: GenEnum<DeliveryState>;
 
 /**
- * Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+ * Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
  *
  * Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
  * "data"}:
@@ -851,7 +851,7 @@ export declare const CallbackService: GenService<{
   },
   /**
    * Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-   * neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+   * neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
    * call.
    *
    * Errors:

@@ -181,7 +181,7 @@ export const DeliveryState = /*@__PURE__*/
   tsEnum(DeliveryStateSchema);
 
 /**
- * Manages callbacks: signed webhooks that report changes of generations to the tenant's own servers.
+ * Manages callbacks: signed HTTP POSTs that report changes of generations to the tenant's own servers.
  *
  * Format. A delivery is a POST according to Standard Webhooks 1.0.0. Its body is the JSON object {"type", "timestamp",
  * "data"}:

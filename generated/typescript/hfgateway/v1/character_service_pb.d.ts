@@ -116,7 +116,7 @@ export declare type CreateCharacterRequest = Message<"hfgateway.v1.CreateCharact
   version: SoulVersion;
 
   /**
-   * Required. As in SubmitGenerationRequest. A repeated call must have the same fields.
+   * Required. As in SubmitGenerationRequest. A retry must have the same fields.
    *
    * @generated from field: string idempotency_key = 4;
    */

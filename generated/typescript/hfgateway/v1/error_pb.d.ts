@@ -199,10 +199,10 @@ export enum ErrorReason {
   NOT_DONE = 11,
 
   /**
-   * [RESOURCE_EXHAUSTED] A limit of the tenant, the API key or a label is reached, and nothing was submitted. QuotaFailure
-   * names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
-   * ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". RetryInfo is
-   * set if waiting helps.
+   * [RESOURCE_EXHAUSTED] A limit of the tenant, the API key, a label or a callback is reached. The call had no effect.
+   * QuotaFailure names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its
+   * "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
+   * RetryInfo is set if waiting helps.
    *
    * @generated from enum value: ERROR_REASON_QUOTA_EXCEEDED = 12;
    */

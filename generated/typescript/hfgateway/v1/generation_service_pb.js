@@ -213,15 +213,14 @@ export const WaitFor = /*@__PURE__*/
  *   - UNAUTHENTICATED (INVALID_CREDENTIALS): the API key or watch token is missing, wrong, expired or revoked.
  *   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
  *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
- *   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): the tenant has reached a limit.
  *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
  *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
  *   - INTERNAL (INTERNAL): a defect of the gateway.
  *
- * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call. Nothing is
- * charged twice, and the comment of each RPC says what a repeated call does. A CANCELLED that the client did not cause
- * is a lost response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN
- * without a reason are lost responses as well: gRPC reports them for a stream that was cut off.
+ * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
+ * charged twice, and the comment of each RPC says what a retry does. A CANCELLED that the client did not cause is a lost
+ * response, too: a server that shuts down returns it for calls that it has not started. INTERNAL and UNKNOWN without a
+ * reason are lost responses as well: gRPC reports them for a stream that was cut off.
  *
  * The deadline or cancellation of a call ends the call, never the generation.
  *

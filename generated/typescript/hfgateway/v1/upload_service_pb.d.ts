@@ -175,7 +175,7 @@ export declare const CreateUploadResponseSchema: GenMessage<CreateUploadResponse
 
 /**
  * Uploads media to Higgsfield's storage. The URL of the media can be used in any number of inputs until its
- * expire_time. Uploads are free. A failed upload has no effect and can be repeated from the beginning.
+ * expire_time. Uploads are free. A failed upload has no effect and can be retried from the beginning.
  *
  * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *

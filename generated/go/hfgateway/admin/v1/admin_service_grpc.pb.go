@@ -63,7 +63,7 @@ type AdminServiceClient interface {
 	//     not know the request, the request belongs to another generation, or a resubmission is not safe.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//
-	// Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+	// Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
 	ResolveGeneration(ctx context.Context, in *ResolveGenerationRequest, opts ...grpc.CallOption) (*ResolveGenerationResponse, error)
 	// Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
 	// those that are under way.
@@ -78,7 +78,7 @@ type AdminServiceClient interface {
 	//     the character, or it has another name, existed before the order, or belongs to another order.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//
-	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+	// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveCharacter(ctx context.Context, in *ResolveCharacterRequest, opts ...grpc.CallOption) (*ResolveCharacterResponse, error)
 	// Resolves a message to an agent whose outcome is not known.
 	//
@@ -88,7 +88,7 @@ type AdminServiceClient interface {
 	//     after the send, or belongs to another key.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//
-	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+	// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveMessage(ctx context.Context, in *ResolveMessageRequest, opts ...grpc.CallOption) (*ResolveMessageResponse, error)
 	// Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
 	// the tenant.
@@ -152,7 +152,7 @@ type AdminServiceClient interface {
 	//   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
 	//     the credentials, or the gateway has no key to encrypt them.
 	//
-	// Retry: safe. A repeated call with the same credentials changes nothing.
+	// Retry: safe. A retry with the same credentials changes nothing.
 	AddAccount(ctx context.Context, in *AddAccountRequest, opts ...grpc.CallOption) (*AddAccountResponse, error)
 	// Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
 	// sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
@@ -161,7 +161,7 @@ type AdminServiceClient interface {
 	//   - NOT_FOUND (NOT_FOUND): there is no account with this name.
 	//   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
 	//
-	// Retry: safe. A repeated call with the same credentials changes nothing.
+	// Retry: safe. A retry with the same credentials changes nothing.
 	RotateAccount(ctx context.Context, in *RotateAccountRequest, opts ...grpc.CallOption) (*RotateAccountResponse, error)
 	// Lists all accounts, without their secrets, and the accounts that tenants use.
 	//
@@ -174,7 +174,7 @@ type AdminServiceClient interface {
 	//   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
 	//     the credentials.
 	//
-	// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+	// Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
 	RemoveAccount(ctx context.Context, in *RemoveAccountRequest, opts ...grpc.CallOption) (*RemoveAccountResponse, error)
 	// Sets the accounts of a tenant. It takes effect with the next submission.
 	//
@@ -414,7 +414,7 @@ type AdminServiceServer interface {
 	//     not know the request, the request belongs to another generation, or a resubmission is not safe.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//
-	// Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+	// Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
 	ResolveGeneration(context.Context, *ResolveGenerationRequest) (*ResolveGenerationResponse, error)
 	// Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
 	// those that are under way.
@@ -429,7 +429,7 @@ type AdminServiceServer interface {
 	//     the character, or it has another name, existed before the order, or belongs to another order.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//
-	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+	// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveCharacter(context.Context, *ResolveCharacterRequest) (*ResolveCharacterResponse, error)
 	// Resolves a message to an agent whose outcome is not known.
 	//
@@ -439,7 +439,7 @@ type AdminServiceServer interface {
 	//     after the send, or belongs to another key.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//
-	// Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+	// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
 	ResolveMessage(context.Context, *ResolveMessageRequest) (*ResolveMessageResponse, error)
 	// Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
 	// the tenant.
@@ -503,7 +503,7 @@ type AdminServiceServer interface {
 	//   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
 	//     the credentials, or the gateway has no key to encrypt them.
 	//
-	// Retry: safe. A repeated call with the same credentials changes nothing.
+	// Retry: safe. A retry with the same credentials changes nothing.
 	AddAccount(context.Context, *AddAccountRequest) (*AddAccountResponse, error)
 	// Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
 	// sent with, so the older ones must be valid at Higgsfield until RemoveAccount has removed them.
@@ -512,7 +512,7 @@ type AdminServiceServer interface {
 	//   - NOT_FOUND (NOT_FOUND): there is no account with this name.
 	//   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
 	//
-	// Retry: safe. A repeated call with the same credentials changes nothing.
+	// Retry: safe. A retry with the same credentials changes nothing.
 	RotateAccount(context.Context, *RotateAccountRequest) (*RotateAccountResponse, error)
 	// Lists all accounts, without their secrets, and the accounts that tenants use.
 	//
@@ -525,7 +525,7 @@ type AdminServiceServer interface {
 	//   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
 	//     the credentials.
 	//
-	// Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+	// Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
 	RemoveAccount(context.Context, *RemoveAccountRequest) (*RemoveAccountResponse, error)
 	// Sets the accounts of a tenant. It takes effect with the next submission.
 	//

@@ -636,8 +636,8 @@ type SendMessageRequest struct {
 	SessionId string `protobuf:"bytes,1,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
 	// Required. 1 to 20,000 characters.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	// Required. 1 to 255 visible ASCII characters, one key for each message. A repeated call must have the same
-	// session_id and text.
+	// Required. 1 to 255 visible ASCII characters, one key for each message. A retry must have the same session_id
+	// and text.
 	IdempotencyKey string `protobuf:"bytes,3,opt,name=idempotency_key,json=idempotencyKey,proto3" json:"idempotency_key,omitempty"`
 	unknownFields  protoimpl.UnknownFields
 	sizeCache      protoimpl.SizeCache

@@ -54,7 +54,7 @@ const (
 //   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 //   - INTERNAL (INTERNAL): a defect of the gateway.
 //
-// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
 type AgentServiceClient interface {
 	// Creates a session, which costs nothing.
 	//
@@ -259,7 +259,7 @@ func (c *agentServiceClient) ConfirmMedia(ctx context.Context, in *ConfirmMediaR
 //   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 //   - INTERNAL (INTERNAL): a defect of the gateway.
 //
-// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+// After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
 type AgentServiceServer interface {
 	// Creates a session, which costs nothing.
 	//

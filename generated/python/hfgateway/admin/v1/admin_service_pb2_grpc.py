@@ -159,7 +159,7 @@ class AdminServiceServicer(object):
         not know the request, the request belongs to another generation, or a resubmission is not safe.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-        Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+        Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +184,7 @@ class AdminServiceServicer(object):
         the character, or it has another name, existed before the order, or belongs to another order.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -199,7 +199,7 @@ class AdminServiceServicer(object):
         after the send, or belongs to another key.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -308,7 +308,7 @@ class AdminServiceServicer(object):
         - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
         the credentials, or the gateway has no key to encrypt them.
 
-        Retry: safe. A repeated call with the same credentials changes nothing.
+        Retry: safe. A retry with the same credentials changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -322,7 +322,7 @@ class AdminServiceServicer(object):
         - NOT_FOUND (NOT_FOUND): there is no account with this name.
         - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
 
-        Retry: safe. A repeated call with the same credentials changes nothing.
+        Retry: safe. A retry with the same credentials changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -345,7 +345,7 @@ class AdminServiceServicer(object):
         - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
         the credentials.
 
-        Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

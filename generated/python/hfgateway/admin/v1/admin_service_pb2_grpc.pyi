@@ -53,7 +53,7 @@ class AdminServiceStub:
         not know the request, the request belongs to another generation, or a resubmission is not safe.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-    Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+    Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
     """
     ListUnresolved: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListUnresolvedRequest, _admin_service_pb2.ListUnresolvedResponse]
     """Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
@@ -70,7 +70,7 @@ class AdminServiceStub:
         the character, or it has another name, existed before the order, or belongs to another order.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+    Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     ResolveMessage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]
     """Resolves a message to an agent whose outcome is not known.
@@ -81,7 +81,7 @@ class AdminServiceStub:
         after the send, or belongs to another key.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+    Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     CreateApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.CreateApiKeyRequest, _admin_service_pb2.CreateApiKeyResponse]
     """Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
@@ -154,7 +154,7 @@ class AdminServiceStub:
       - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
         the credentials, or the gateway has no key to encrypt them.
 
-    Retry: safe. A repeated call with the same credentials changes nothing.
+    Retry: safe. A retry with the same credentials changes nothing.
     """
     RotateAccount: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RotateAccountRequest, _admin_service_pb2.RotateAccountResponse]
     """Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
@@ -164,7 +164,7 @@ class AdminServiceStub:
       - NOT_FOUND (NOT_FOUND): there is no account with this name.
       - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
 
-    Retry: safe. A repeated call with the same credentials changes nothing.
+    Retry: safe. A retry with the same credentials changes nothing.
     """
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]
     """Lists all accounts, without their secrets, and the accounts that tenants use.
@@ -179,7 +179,7 @@ class AdminServiceStub:
       - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
         the credentials.
 
-    Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+    Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
     """
     AssignAccounts: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.AssignAccountsRequest, _admin_service_pb2.AssignAccountsResponse]
     """Sets the accounts of a tenant. It takes effect with the next submission.
@@ -224,7 +224,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
         not know the request, the request belongs to another generation, or a resubmission is not safe.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-    Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+    Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
     """
     ListUnresolved: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListUnresolvedRequest, _admin_service_pb2.ListUnresolvedResponse]  # type: ignore[assignment]
     """Lists the orders of characters and the messages to agents that were sent and whose outcome is not known, including
@@ -241,7 +241,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
         the character, or it has another name, existed before the order, or belongs to another order.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+    Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     ResolveMessage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]  # type: ignore[assignment]
     """Resolves a message to an agent whose outcome is not known.
@@ -252,7 +252,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
         after the send, or belongs to another key.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-    Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+    Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     CreateApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.CreateApiKeyRequest, _admin_service_pb2.CreateApiKeyResponse]  # type: ignore[assignment]
     """Creates an API key for a tenant. The first key of a tenant creates the tenant. Every caller with the key acts as
@@ -325,7 +325,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
       - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
         the credentials, or the gateway has no key to encrypt them.
 
-    Retry: safe. A repeated call with the same credentials changes nothing.
+    Retry: safe. A retry with the same credentials changes nothing.
     """
     RotateAccount: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RotateAccountRequest, _admin_service_pb2.RotateAccountResponse]  # type: ignore[assignment]
     """Gives an account new credentials. New submissions use them at once. A generation keeps the credentials that it was
@@ -335,7 +335,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
       - NOT_FOUND (NOT_FOUND): there is no account with this name.
       - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
 
-    Retry: safe. A repeated call with the same credentials changes nothing.
+    Retry: safe. A retry with the same credentials changes nothing.
     """
     ListAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ListAccountsRequest, _admin_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """Lists all accounts, without their secrets, and the accounts that tenants use.
@@ -350,7 +350,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
       - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
         the credentials.
 
-    Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+    Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
     """
     AssignAccounts: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.AssignAccountsRequest, _admin_service_pb2.AssignAccountsResponse]  # type: ignore[assignment]
     """Sets the accounts of a tenant. It takes effect with the next submission.
@@ -398,7 +398,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
             not know the request, the request belongs to another generation, or a resubmission is not safe.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-        Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+        Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         """
 
     @_abc_1.abstractmethod
@@ -427,7 +427,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
             the character, or it has another name, existed before the order, or belongs to another order.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
 
     @_abc_1.abstractmethod
@@ -444,7 +444,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
             after the send, or belongs to another key.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
-        Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+        Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
 
     @_abc_1.abstractmethod
@@ -571,7 +571,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
           - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
             the credentials, or the gateway has no key to encrypt them.
 
-        Retry: safe. A repeated call with the same credentials changes nothing.
+        Retry: safe. A retry with the same credentials changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -587,7 +587,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
           - NOT_FOUND (NOT_FOUND): there is no account with this name.
           - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
 
-        Retry: safe. A repeated call with the same credentials changes nothing.
+        Retry: safe. A retry with the same credentials changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -614,7 +614,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
           - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
             the credentials.
 
-        Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+        Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         """
 
     @_abc_1.abstractmethod

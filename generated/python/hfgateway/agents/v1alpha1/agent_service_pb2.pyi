@@ -334,8 +334,8 @@ class SendMessageRequest(_message.Message):
     text: _builtins.str
     """Required. 1 to 20,000 characters."""
     idempotency_key: _builtins.str
-    """Required. 1 to 255 visible ASCII characters, one key for each message. A repeated call must have the same
-    session_id and text.
+    """Required. 1 to 255 visible ASCII characters, one key for each message. A retry must have the same session_id
+    and text.
     """
     def __init__(
         self,

@@ -47,7 +47,7 @@ class AgentServiceStub(object):
     - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
-    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     """
 
     def __init__(self, channel):
@@ -120,7 +120,7 @@ class AgentServiceServicer(object):
     - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
-    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     """
 
     def CreateSession(self, request, context):
@@ -315,7 +315,7 @@ class AgentService(object):
     - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
-    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     """
 
     @staticmethod

@@ -48,7 +48,7 @@ class AgentServiceStub:
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
-    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     """
 
     @_typing.overload
@@ -166,7 +166,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
-    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -280,7 +280,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
       - INTERNAL (INTERNAL): a defect of the gateway.
 
-    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+    After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
     """
 
     @_abc_1.abstractmethod

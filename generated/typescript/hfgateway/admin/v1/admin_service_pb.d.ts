@@ -1585,7 +1585,7 @@ export declare const AdminService: GenService<{
    *     not know the request, the request belongs to another generation, or a resubmission is not safe.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
    *
-   * Retry: safe for request_id and lost. A repeated resubmit sends the generation again if it is still UNCERTAIN.
+   * Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ResolveGeneration
    */
@@ -1616,7 +1616,7 @@ export declare const AdminService: GenService<{
    *     the character, or it has another name, existed before the order, or belongs to another order.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
    *
-   * Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+   * Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ResolveCharacter
    */
@@ -1634,7 +1634,7 @@ export declare const AdminService: GenService<{
    *     after the send, or belongs to another key.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
    *
-   * Retry: safe. After a success, a repeated call returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
+   * Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.ResolveMessage
    */
@@ -1770,7 +1770,7 @@ export declare const AdminService: GenService<{
    *   - INVALID_ARGUMENT (INVALID_INPUT): the name or the credentials are used by an account already, Higgsfield refuses
    *     the credentials, or the gateway has no key to encrypt them.
    *
-   * Retry: safe. A repeated call with the same credentials changes nothing.
+   * Retry: safe. A retry with the same credentials changes nothing.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.AddAccount
    */
@@ -1787,7 +1787,7 @@ export declare const AdminService: GenService<{
    *   - NOT_FOUND (NOT_FOUND): there is no account with this name.
    *   - INVALID_ARGUMENT (INVALID_INPUT): as for AddAccount, or it is the account of HF_KEY.
    *
-   * Retry: safe. A repeated call with the same credentials changes nothing.
+   * Retry: safe. A retry with the same credentials changes nothing.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.RotateAccount
    */
@@ -1816,7 +1816,7 @@ export declare const AdminService: GenService<{
    *   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
    *     the credentials.
    *
-   * Retry: safe. After a success, a repeated call returns NOT_FOUND, because the account is gone.
+   * Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
    *
    * @generated from rpc hfgateway.admin.v1.AdminService.RemoveAccount
    */

@@ -223,8 +223,8 @@ export declare type SendMessageRequest = Message$1<"hfgateway.agents.v1alpha1.Se
   text: string;
 
   /**
-   * Required. 1 to 255 visible ASCII characters, one key for each message. A repeated call must have the same
-   * session_id and text.
+   * Required. 1 to 255 visible ASCII characters, one key for each message. A retry must have the same session_id
+   * and text.
    *
    * @generated from field: string idempotency_key = 3;
    */
@@ -714,7 +714,7 @@ export declare const AgentMediaKindSchema: GenEnum<AgentMediaKind>;
  *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
  *   - INTERNAL (INTERNAL): a defect of the gateway.
  *
- * After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+ * After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
  *
  * @generated from service hfgateway.agents.v1alpha1.AgentService
  */

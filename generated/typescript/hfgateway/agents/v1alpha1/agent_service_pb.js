@@ -215,7 +215,7 @@ export const AgentMediaKind = /*@__PURE__*/
  *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
  *   - INTERNAL (INTERNAL): a defect of the gateway.
  *
- * After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can repeat the same call.
+ * After UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call.
  *
  * @generated from service hfgateway.agents.v1alpha1.AgentService
  */

@@ -246,7 +246,7 @@ abstract class BlockingClient {
    * @throws GatewayException.NotFound if the tenant has no generation with this id
    * @throws GatewayException.NotDone if the generation has not ended
    * @throws GatewayException.UpstreamUnavailable if the generation is deleted in the gateway, but Higgsfield has not
-   *     confirmed the removal yet. The gateway repeats it until Higgsfield does
+   *     confirmed the removal yet. The gateway retries until it does
    * @throws GatewayException.GatewayUnavailable if the store did not confirm the deletion
    */
   public boolean delete(String id) {

@@ -64,7 +64,7 @@ abstract class CallbackRpcs {
 
   /**
    * Sends one delivery of the type "callback.test" with an empty Generation, and returns the result. The gateway
-   * neither repeats nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
+   * neither retries nor stores it, and sends it to a paused callback as well. A failed delivery is not an error of the
    * call.
    *
    * @throws GatewayException.InvalidInput if the callback has no URL

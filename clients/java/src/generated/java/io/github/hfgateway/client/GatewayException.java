@@ -166,10 +166,10 @@ public class GatewayException extends DetailedException {
   }
 
   /**
-   * A limit of the tenant, the API key or a label is reached, and nothing was submitted. {@link #metadata} names it.
-   * The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject" ("tenant",
-   * "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". {@link #retryDelay}
-   * is set if waiting helps.
+   * A limit of the tenant, the API key, a label or a callback is reached. The call had no effect. {@link #metadata}
+   * names it. The metadata of a submission has the "limit" ("submissions_per_minute", "in_flight"), its "subject"
+   * ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at". {@link
+   * #retryDelay} is set if waiting helps.
    */
   public static final class QuotaExceeded extends ResourceExhausted {
     QuotaExceeded(Facts facts) {
