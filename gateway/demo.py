@@ -44,6 +44,8 @@ def demo() -> int:
     """Start a sandbox and a gateway, generate an image and a video, lose a response, and count the charges.
 
     Needs no credentials and costs nothing. Both processes are stopped at the end; the outputs stay in ./hfgateway-demo.
+
+    Exit codes: 0 done; 1 the demo failed.
     """
     from hfgateway_client import Client, GatewayError
 

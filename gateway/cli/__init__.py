@@ -31,7 +31,7 @@ COMMANDS = {
     "adopt": Entry("gateway.cli.adopt:adopt", "Adopt requests that were made without the gateway, by their ids."),
     "cancel": Entry("gateway.cli.queries:cancel", "Cancel a generation that has not started."),
     "explain": Entry("gateway.cli.explain:explain", "Show the history of a generation."),
-    "resolve": Entry("gateway.cli.resolve:resolve", "Set the outcome of UNCERTAIN generations (operators)."),
+    "resolve": Entry("gateway.cli.resolve:resolve", "Set the outcome of UNCERTAIN or LOST generations (operators)."),
     "unresolved": Entry(
         "gateway.cli.unresolved:unresolved", "List and resolve characters and messages without an outcome (operators)."
     ),
@@ -49,7 +49,7 @@ COMMANDS = {
     "usage": Entry("gateway.cli.usage:usage", "Sum up what tenants have used, as a table or CSV (operators)."),
     "audit": Entry("gateway.cli.audit:audit", "Export and verify the log of submissions and acts (operators)."),
     "callbacks": Entry(
-        "gateway.cli.callbacks:callbacks", "Send signed webhooks about generations to your own servers."
+        "gateway.cli.callbacks:callbacks", "Send signed callbacks about generations to your own servers."
     ),
     "mcp": Entry("gateway.cli.mcp:mcp", "Serve the gateway's tools to a language model, over stdio."),
     "estimate": Entry("gateway.cli.queries:estimate", "Estimate the cost of a generation."),
@@ -105,4 +105,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hfgateway", prog_name="hfgateway")
 def cli() -> None:
-    """Higgsfield Gateway: never charged twice, never lost, never reported wrong."""
+    """Higgsfield Gateway: never charged twice, never lost, never reported wrong.
+
+    A generation whose outcome stays unknown ends as LOST: it may have been charged, but not twice.
+    """

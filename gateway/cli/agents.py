@@ -35,7 +35,11 @@ def agents() -> None:
 @agents.command()
 @click.argument("text")
 @_session
-@click.option("--key", metavar="KEY", help="Idempotency key: the same key is never sent, or charged, twice.")
+@click.option(
+    "--key",
+    metavar="KEY",
+    help="Idempotency key: the same text with the same key and --session is sent and charged once. Default: a new key.",
+)
 @_timeout
 @_as_json
 @client_options
@@ -45,8 +49,8 @@ def ask(
     """Send TEXT, and print the answer as it is written. On a terminal you can answer the agent's questions.
 
     Exit codes: 0 answered; 1 failed, or the agent asks a question without a terminal to answer it; 2 usage; 3 refused;
-    4 the gateway does not answer; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8
-    Higgsfield does not answer; 9 standard output cannot be written; 130 Ctrl-C (the turn continues).
+    4 the gateway does not respond; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8
+    Higgsfield does not respond; 9 standard output cannot be written; 130 Ctrl-C (the turn continues).
     """
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     turn = talk.say(text, key)

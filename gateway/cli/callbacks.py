@@ -1,4 +1,4 @@
-"""`hfgateway callbacks`: webhooks to the user's own servers."""
+"""`hfgateway callbacks`: manages callbacks, which are sent to the user's own servers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hfgateway.v1 import callback_service_pb2 as pb
 
 @click.group()
 def callbacks() -> None:
-    """Send signed webhooks to your own servers when generations end."""
+    """Send signed callbacks to your own servers when generations end."""
 
 
 @callbacks.command()
@@ -29,7 +29,7 @@ def callbacks() -> None:
 @json_option
 @client_options
 def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) -> None:
-    """Send webhooks about matching generations to URL from now on. Without URL: to the one of each submission.
+    """Send callbacks about matching generations to URL from now on. Without URL: to the one of each submission.
 
     Prints the id of the callback, and then the secret that verifies the signatures. The secret is shown only once.
     """
@@ -122,7 +122,7 @@ def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, l
 @click.argument("delivery_id", metavar="DELIVERY")
 @client_options
 def redeliver(connection: Connection, delivery_id: str) -> None:
-    """Repeat DELIVERY, with the same webhook-id."""
+    """Send DELIVERY again, with the same webhook-id."""
     with connection.client() as client:
         client.redeliver(delivery_id)
     echo(f"{delivery_id} is due")

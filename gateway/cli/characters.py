@@ -36,7 +36,12 @@ def characters() -> None:
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE_URL_OR_FILE...")
 @click.option("--version", type=click.Choice(VERSIONS), help="The version of Soul; default: v1.")
 @click.option("--wait", is_flag=True, help="Follow the training until it ends.")
-@click.option("--key", metavar="KEY", help="Idempotency key: the same key is never trained, or charged, twice.")
+@click.option(
+    "--key",
+    metavar="KEY",
+    help="Idempotency key: the same command with the same key returns the same character, which is charged once. "
+    "Repeat it with URLs in place of local files. Default: a new key.",
+)
 @timeout_option
 @json_option
 @client_options
@@ -53,9 +58,9 @@ def create(
 ) -> int:
     """Train a character NAME from images, and print its id. Files are uploaded first.
 
-    Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 the gateway does not answer;
-    5 unknown whether it was created; 6 still training after --timeout; 8 Higgsfield does not answer; 9 standard output
-    cannot be written; 130 Ctrl-C (training continues).
+    Exit codes: 0 created, or with --wait trained; 1 training failed; 2 usage; 3 refused; 4 the gateway does not
+    respond; 5 unknown whether it was created; 6 still training after --timeout; 8 Higgsfield does not respond; 9
+    standard output cannot be written; 130 Ctrl-C (training continues).
     """
     from hfgateway_client import new_idempotency_key
 

@@ -21,10 +21,15 @@ if TYPE_CHECKING:
 
 @click.command()
 @input_options
-@click.option("--key", metavar="KEY", help="Idempotency key: the same key is never generated, or charged, twice.")
+@click.option(
+    "--key",
+    metavar="KEY",
+    help="Idempotency key: the same command with the same key returns the same generation, which is charged once. "
+    "Repeat it with URLs in place of local files. Default: a new key.",
+)
 @label_option("A label. May be repeated.")
 @click.option(
-    "--callback-url", metavar="URL", default="", help="Send signed webhooks here: see `hfgateway callbacks create`."
+    "--callback-url", metavar="URL", default="", help="Send signed callbacks here: see `hfgateway callbacks create`."
 )
 @follow_options
 @client_options
@@ -39,11 +44,12 @@ def generate(
     timeout: float | None,
     as_json: bool,
 ) -> int:
-    """Generate an image or a video from PROMPT, and print the links to the outputs.
+    """Generate an image or a video from PROMPT, and print the URLs of the outputs.
 
-    Exit codes: 0 completed; 1 ended otherwise; 2 usage; 3 refused; 4 the gateway does not answer; 5 unknown whether it
-    was generated; 6 still running after --timeout; 7 completed, but an output is not saved; 8 Higgsfield does not
-    answer; 9 standard output cannot be written; 130 Ctrl-C (which cancels nothing).
+    Exit codes: 0 completed; 1 failed, refused by moderation, or canceled; 2 usage; 3 refused; 4 the gateway does not
+    respond; 5 unknown whether it was generated (UNCERTAIN or LOST); 6 still running after --timeout; 7 completed, but
+    an output is not saved; 8 Higgsfield does not respond; 9 standard output cannot be written; 130 Ctrl-C (which
+    cancels nothing).
     """
     from gateway.cli.catalog import confirm_unlisted, like
     from gateway.cli.progress import showing
@@ -62,7 +68,7 @@ def generate(
             reach(client)
             message = upload_first(client, input)
             if message is not input:
-                again += ", with the links in place of the files"
+                again += ", with the URLs in place of the files"
             if message.WhichOneof("kind") == "model":
                 confirm_unlisted(client, message.model.model_id)
             # From here on, the command must say how to continue, however it ends.

@@ -69,9 +69,9 @@ def follow(
 
 
 def conclude(generation: Generation, *, connection: Connection, save: Path | None, as_json: bool) -> int:
-    """Print the links, or with `save` the files, to standard output. Returns the exit code.
+    """Print the URLs, or with `save` the files, to standard output. Returns the exit code.
 
-    The link of an output that cannot be saved is printed in place of its file.
+    The URL of an output that cannot be saved is printed in place of its file.
     """
     from hfgateway_client import GenerationState, error_from_generation
 

@@ -1,4 +1,4 @@
-"""`hfgateway resolve`: resolves UNCERTAIN generations, through AdminService."""
+"""`hfgateway resolve`: resolves UNCERTAIN and LOST generations, through AdminService."""
 
 from __future__ import annotations
 
@@ -11,8 +11,15 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 @click.command()
 @click.argument("ids", metavar="ID...", nargs=-1, required=True)
-@click.option("--as-request", metavar="REQUEST_ID", help="The generation is this request at Higgsfield.")
-@click.option("--lost", is_flag=True, help="The generation never ran, or its outcome will never be known.")
+@click.option(
+    "--as-request",
+    metavar="REQUEST_ID",
+    help="The generation is this request at Higgsfield. A LOST generation stays LOST: a new one is created for the "
+    "request, and printed.",
+)
+@click.option(
+    "--lost", is_flag=True, help="The generation never ran, or its outcome will never be known. It becomes LOST."
+)
 @click.option("--resubmit", is_flag=True, help="Send the generation again with its key.")
 @click.option("--may-charge-twice", is_flag=True, help="With --resubmit: even if Higgsfield may not know the key.")
 @operator_options
@@ -25,7 +32,7 @@ def resolve(
     resubmit: bool,
     may_charge_twice: bool,
 ) -> int:
-    """Resolve the UNCERTAIN generations ID.
+    """Resolve the UNCERTAIN generations ID, or with --as-request an UNCERTAIN or LOST one.
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """

@@ -1,4 +1,4 @@
-"""Downloads outputs, without credentials, because their links may lead to any host."""
+"""Downloads outputs, without credentials, because their URLs may lead to any host."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[P
     """Download the outputs of a generation to `<id>-<n>.<ext>` in a folder.
 
     A download that breaks off is kept as `.part`. The next attempt, or the next command, resumes it if the server
-    confirms by the ETag that the file is the same. `local`: the gateway runs on this machine, and links may lead to a
+    confirms by the ETag that the file is the same. `local`: the gateway runs on this machine, and URLs may lead to a
     loopback address.
 
     Returns:
@@ -163,4 +163,4 @@ def _describe(error: Exception) -> str:
 
     if isinstance(error, httpx.HTTPStatusError):
         return f"HTTP status {error.response.status_code}"
-    return re.sub(r"https?://\S+", "its link", str(error)) or type(error).__name__
+    return re.sub(r"https?://\S+", "its URL", str(error)) or type(error).__name__

@@ -19,7 +19,7 @@ from gateway.cli.save import check_folder
 def watch(
     *, connection: Connection, generation_id: str, save: Path | None, timeout: float | None, as_json: bool
 ) -> int:
-    """Follow the generation ID until it ends, and print the links to its outputs.
+    """Follow the generation ID until it ends, and print the URLs of its outputs.
 
     The exit codes are those of `generate`.
     """

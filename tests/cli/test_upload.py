@@ -72,7 +72,7 @@ async def test_an_unresolved_submission_asks_to_repeat_with_the_links(
     ended = await hfgateway("generate", "x", "--image", str(picture), "--key", "order-7")
 
     assert ended.code == 5
-    assert "repeat this command with --key order-7, with the links in place of the files" in ended.err
+    assert "repeat this command with --key order-7, with the URLs in place of the files" in ended.err
 
 
 async def test_a_failed_upload_submits_nothing(gateway: ScriptedGateway, hfgateway: Command, picture: Path) -> None:
