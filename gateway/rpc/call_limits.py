@@ -28,9 +28,9 @@ from gateway.frozen import frozen
 
 ASKS = frozenset({
     "AdoptGeneration", "CancelGeneration", "DeleteGeneration", "EstimateGeneration", "CreateUpload", "UploadMedia",
-    "CreateCharacter", "DeleteCharacter", "GetCharacter", "ListModels", "GetModel", "ListMotions", "ListSoulStyles",
-    "ListPresets", "TestCallback", "CreateSession", "GetSession", "SendMessage", "ListMessages", "InterruptSession",
-    "CreateMedia", "ConfirmMedia",
+    "CreateCharacter", "DeleteCharacter", "GetCharacter", "ListCharacters", "ListModels", "GetModel", "ListMotions",
+    "ListSoulStyles", "ListPresets", "TestCallback", "CreateSession", "GetSession", "SendMessage", "ListMessages",
+    "InterruptSession", "CreateMedia", "ConfirmMedia",
 })  # fmt: skip
 """The names of RPCs that may cause a call to Higgsfield, without the service."""
 KEPT = 4096

@@ -20,8 +20,8 @@ from gateway.rpc.call_limits import ASKS, RETRY, Pool
 from gateway.serving import PUBLIC_SERVICES, admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
+from hfgateway.v1 import character_service_pb2, token_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway.v1 import token_service_pb2
 from hfgateway_client import AsyncClient
 from hfgateway_client._async.timers import Timers
 from tests.overload.conftest import QUEUED, WAITING, WORKING, Start, limits_of
@@ -222,6 +222,15 @@ async def test_places_are_counted_and_returned(running: Running, client: Transpo
             assert failure.reason in {"NOT_FOUND", "INVALID_INPUT"}, method
     for pool in everything.pools().values():
         await holds(pool, 0, 0)
+
+
+async def test_a_list_of_characters_that_waits_for_higgsfield_takes_no_place_of_other_reads(running: Running) -> None:
+    running.plan(on="characters", delay=PATIENCE)
+    listing = asyncio.create_task(running.grpc.call("ListCharacters", character_service_pb2.ListCharactersRequest()))
+    await holds(limits_of(running).asks, 1, 0)
+    assert limits_of(running).answers.total.held == 0
+    listing.cancel()
+    await asyncio.gather(listing, return_exceptions=True)
 
 
 async def test_overload_refusals_are_counted_and_not_logged(
