@@ -182,7 +182,8 @@ class Generations(Reads):
         refused = [*await self._refused(submission.given, submission.warn), *self._refuses(tenant, submission)]
         if refused:
             return await self._taken_before(tenant, submission, invalid_input(refused))
-        key = UpstreamKey(self._ids.next(self._clock.moment().wall))
+        create_time = self._clock.moment().wall
+        key = UpstreamKey(self._ids.next(create_time))
         webhook, token_hash = self._webhook_addresses.new() or (None, None)
         prepared = self._upstream.prepare(
             submission.given, key, submission.outputs_ttl, webhook, self._account(tenant, submission.given, key)
@@ -196,7 +197,7 @@ class Generations(Reads):
                 price = await self._price(submission, prepared) if needed else None
             except GatewayError as error:
                 return await self._taken_before(tenant, submission, error)
-        claim = self._claim(tenant, submission, prepared, token_hash=token_hash, price=price)
+        claim = self._claim(tenant, submission, prepared, create_time, token_hash=token_hash, price=price)
         if claim.generation.marker is None:
             await self._may_wait(claim, submission)
         try:
@@ -316,11 +317,15 @@ class Generations(Reads):
         tenant: str,
         submission: Submission,
         prepared: Prepared,
+        create_time: Wall,
         *,
         token_hash: bytes | None,
         price: Price | None,
     ) -> Claim:
-        """Return what is stored for a submission. Its generation is marked if it can be sent at once."""
+        """Return what is stored for a submission. Its generation is marked if it can be sent at once.
+
+        `create_time` is the time of the id, also after a slow estimate: lists are sorted by id, and filtered by time.
+        """
         moment = self._clock.moment()
         generation_id = GenerationId(prepared.request.key)
         start = submission.start_timeout
@@ -334,7 +339,7 @@ class Generations(Reads):
             input=submission.message,
             labels=submission.labels,
             idempotency_key=submission.key,
-            create_time=Wall(round(moment.wall, 6)),  # the precision that callers see and filter by
+            create_time=Wall(round(create_time, 6)),  # the precision that callers see and filter by
             created_at=moment.steady,
             weight=prepared.weight,
             token_hash=token_hash,

@@ -166,6 +166,20 @@ async def test_uncertain_credits_stay_reserved_and_lost_ones_are_spent(start: St
     assert (await used(running)).spent_today == "0.05"
 
 
+async def test_a_slow_estimate_does_not_change_the_order_of_times(running: Running) -> None:
+    """Lists are sorted by id. A caller that pages by created_before would miss generations."""
+    await set_limits(running, credits_per_day="100")
+    await running.submit(soul("fast", key="first"))  # its price is known now
+    running.plan(on="estimate", delay=0.2)
+    slow = asyncio.create_task(running.submit(soul("slow")))
+    await eventually(lambda: not len(running.sandbox.state.plan))
+    await running.submit(soul("fast", key="second"))
+    await slow
+    listed = (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
+    times = [one.create_time.ToMicroseconds() for one in listed]
+    assert times == sorted(times, reverse=True)
+
+
 async def test_models_without_a_price_are_refused_unless_a_setting_has_one(start: Start) -> None:
     running = await start(PRICES="bytedance/=99 bytedance/seedance-2=2.5")
     await set_limits(running, credits_per_day="3")
