@@ -88,7 +88,10 @@ class Entries:
     """
 
     def __init__(self, unfinished: Iterable[Generation]) -> None:
-        self._live: dict[GenerationId, Generation | Entry] = {generation.id: generation for generation in unfinished}
+        self._live: dict[GenerationId, Generation | Entry] = {}
+        self._of_tenant: dict[str, dict[GenerationId, None]] = {}
+        for generation in unfinished:
+            self._set(generation)
 
     def get(self, name: GenerationId) -> Entry | None:
         """Return the entry of a live generation; None if there is none."""
@@ -126,6 +129,10 @@ class Entries:
         """Return all live generations, without making their entries."""
         return (one.generation if isinstance(one, Entry) else one for one in self._live.values())
 
+    def of_tenant(self, tenant: str) -> list[Generation]:
+        """Return the live generations of a tenant, without making their entries."""
+        return [self._known(name) for name in self._of_tenant.get(tenant, ())]
+
     def made(self) -> Iterator[Entry]:
         """Return the entries that somebody has asked for."""
         return (one for one in self._live.values() if isinstance(one, Entry))
@@ -136,7 +143,7 @@ class Entries:
         if isinstance(found, Entry):
             found.update(generation)
         else:
-            self._live[generation.spec.id] = generation
+            self._set(generation)
 
     def update(self, generation: Generation) -> Generation | None:
         """Replace a generation by a version that is not older, or add one that has not ended.
@@ -152,14 +159,30 @@ class Entries:
         if found is None and generation.done:
             return None
         if found is None or generation.revision >= found.revision:
-            self._live[name] = found = generation
+            self._set(generation)
+            return generation
         return found
 
     def remove(self, name: GenerationId) -> None:
         """Remove a generation, and wake the watchers that still wait for its end."""
+        tenant = self._known(name).tenant
         found = self._live.pop(name)
+        names = self._of_tenant[tenant]
+        del names[name]
+        if not names:
+            del self._of_tenant[tenant]
         if isinstance(found, Entry):
             found.wake()
+
+    def _known(self, name: GenerationId) -> Generation:
+        found = self._live[name]
+        return found.generation if isinstance(found, Entry) else found
+
+    def _set(self, generation: Generation) -> None:
+        spec = generation.spec
+        if spec.id not in self._live:
+            self._of_tenant.setdefault(spec.tenant, {})[spec.id] = None
+        self._live[spec.id] = generation
 
 
 class Feed:

@@ -219,8 +219,9 @@ class Watches:
     def _live(self, tenant: str, wanted: Filter) -> list[Generation]:
         """Return the tenant's generations that have not ended; of these the named ones, if the filter names some."""
         live = self._feed.entries
-        found = live.generations() if wanted.ids is None else filter(None, map(live.generation, wanted.ids))
-        return [one for one in found if one.tenant == tenant]
+        if wanted.ids is None:
+            return live.of_tenant(tenant)
+        return [one for one in map(live.generation, wanted.ids) if one is not None and one.tenant == tenant]
 
     async def _present(
         self, tenant: str, wanted: Filter, live: Sequence[Generation], names: set[GenerationId]

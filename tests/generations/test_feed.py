@@ -110,6 +110,18 @@ def test_entries_are_the_generations_that_have_not_ended() -> None:
     assert not feed.entries  # a late commit of an ended generation does not restore its entry
 
 
+def test_the_live_generations_of_a_tenant_are_found_without_those_of_others() -> None:
+    feed = Feed([live("mine"), live("other", tenant="other")], START)
+    feed.publish([saved(live("young"), START + 1), saved(changed(live("mine")), START + 2)])
+    assert [(one.id, one.revision) for one in feed.entries.of_tenant("tenant")] == [("mine", 2), ("young", 1)]
+    feed.entries.get("young")
+    feed.publish([Saved("mine", None, None)])
+    assert [one.id for one in feed.entries.of_tenant("tenant")] == ["young"]
+    feed.replace([live("other", tenant="other")])
+    assert feed.entries.of_tenant("tenant") == []
+    assert [one.id for one in feed.entries.of_tenant("other")] == ["other"]
+
+
 def test_an_entry_is_made_when_it_is_asked_for_and_kept() -> None:
     feed = Feed([live("old")], START)
     feed.publish([saved(live("young"), START + 1), saved(changed(live("old")), START + 2)])

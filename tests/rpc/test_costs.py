@@ -4,6 +4,7 @@ The measure is the number of the gateway's own functions that run in the event l
 unlike processor time, which `make bench` measures.
 """
 
+import asyncio
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,14 +16,16 @@ from typing import Any
 import gateway
 from gateway.generations.admission import Admission
 from gateway.generations.model import Steady
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.generations.test_admission import NOW, waiting
 from tests.generations.test_admission import running as running_one
-from tests.support.running import soul
+from tests.support.running import PATIENCE, run, soul
 from tests.support.timeline import run_timed
 
 SOURCE = str(Path(gateway.__file__).parent)
 SANDBOX = str(Path(SOURCE, "sandbox"))
 CALLS = 20
+OTHERS = 50
 
 
 @contextmanager
@@ -74,3 +77,16 @@ def test_an_update_calls_no_more_functions_beside_many_generations() -> None:
             admission.delay_for("tenant", 1, Steady(NOW))
         costs.append(calls.total())
     assert costs[0] == costs[1] > 0
+
+
+async def test_a_watch_reads_no_generations_of_other_tenants(tmp_path: Path) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        red, blue = [running.caller("grpc", await running.key(name)) for name in ("red", "blue")]
+        for number in range(OTHERS):
+            await red.call("SubmitGeneration", soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED))
+        with functions_called() as calls:
+            watch = blue.stream("WatchGenerations", pb.WatchGenerationsRequest())
+            async with asyncio.timeout(PATIENCE):
+                assert (await anext(watch)).caught_up
+        await watch.aclose()
+        assert calls["Generation.tenant"] < OTHERS
