@@ -257,7 +257,7 @@ def method_info(service: ServiceDescriptor, method: MethodDescriptor, output: ty
         service_name=service.full_name,
         input=GetMessageClass(method.input_type),
         output=output,
-        # No Connect GET: URLs get logged (answers.md 22).
+        # No Connect GET: URLs get logged.
         idempotency_level=IdempotencyLevel.UNKNOWN,
         stream_type=_kind(method),
     )
