@@ -30,12 +30,18 @@ log = logging.getLogger(__name__)
 
 STATEMENT_LIMIT = 5.0
 """Seconds after which the server ends a statement."""
+LONG = frozenset({"read_usage"})
+"""Statements that an operator may let read a whole table."""
+LONG_LIMIT = 300.0
+"""Seconds after which the server ends one of them."""
 LOCK_LIMIT = 2.0
 """Seconds after which the server ends a statement that waits for a lock."""
 PATIENCE = 8.0
 """Seconds after which the gateway gives up a connection that no longer answers. Longer than STATEMENT_LIMIT."""
 CONNECT_LIMIT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
+TIMED_OUT = "57014"
+"""The SQLSTATE of a statement that took longer than its limit."""
 RESERVED = 2
 """Connections of the pool that only the log and the heartbeat use, so that no number of reads can keep them waiting."""
 PROBE_SIZE = 64 * 1024
@@ -127,7 +133,7 @@ class Database:
         values = {name: _storable(value) if isinstance(value, list) else value for name, value in values.items()}
         for last in (False, True):
             try:
-                return await self.run(self._pool, name, values)
+                return await self.run(self._pool, name, values, reads=True)
             except UnknownCommitError as error:
                 if last:
                     raise StoreError("the store cannot be read") from error
@@ -217,16 +223,18 @@ class Database:
 
     # -- Statements ----------------------------------------------------------------------------------------------------
 
-    async def run(self, pool: Pool, name: str, values: Values, lock: str = "") -> Sequence[DictRow]:
-        """Execute a statement on a connection of a pool, and return its rows.
+    async def run(
+        self, pool: Pool, name: str, values: Values, lock: str = "", *, reads: bool = False
+    ) -> Sequence[DictRow]:
+        """Execute a statement on a connection of a pool, and return its rows. A read that is slow stops no writes.
 
         Raises StoreError if it was not stored, UnknownCommitError if its answer was lost, or IntegrityError of psycopg.
         """
         for _ in range(REPEATS):
             try:
-                return await self._within_patience(
-                    self._once(pool, self.sql[name], values, self.sql[lock] if lock else "")
-                )
+                more = LONG_LIMIT if name in LONG else 0.0
+                before = f"SET LOCAL statement_timeout = '{more:.0f}s'" if more else self.sql[lock] if lock else ""
+                return await self._within_patience(self._once(pool, self.sql[name], values, before), more)
             except psycopg.IntegrityError:
                 raise
             except PoolTimeout as error:
@@ -239,27 +247,31 @@ class Database:
                     await self._discard_dead(pool)
                     raise UnknownCommitError("the connection to the store was lost") from error
                 if found is Outcome.NOT_STORED:
-                    if (error.sqlstate or "")[:2] in NO_FAULT_OF_THE_STATEMENT:
+                    slow = reads and error.sqlstate == TIMED_OUT
+                    if not slow and (error.sqlstate or "")[:2] in NO_FAULT_OF_THE_STATEMENT:
                         self.fails(f"the store's server refuses statements: {self._plain(error)}")
                     raise StoreError("the store refuses the statement") from error
             await asyncio.sleep(random.uniform(0.001, 0.02))
         raise StoreError("the store's server let other statements go first too often")
 
-    async def _once(self, pool: Pool, sql: str, values: Values, lock: str) -> Sequence[DictRow]:
+    async def _once(self, pool: Pool, sql: str, values: Values, before: str) -> Sequence[DictRow]:
         async with pool.connection(timeout=CONNECT_LIMIT) as connection:
-            if lock:
+            if before:
                 async with connection.transaction():
-                    await connection.execute(lock)
+                    await connection.execute(before)
                     cursor = await connection.execute(sql, values, binary=True)
                     return await cursor.fetchall()
             cursor = await connection.execute(sql, values, binary=True)
             return await cursor.fetchall() if cursor.description else ()
 
-    async def _within_patience(self, statement: Any) -> Sequence[DictRow]:
-        """Await a statement. If the server does not answer, leave it to end by itself: psycopg waits for a while."""
+    async def _within_patience(self, statement: Any, more: float) -> Sequence[DictRow]:
+        """Await a statement. If the server does not answer, leave it to end by itself: psycopg waits for a while.
+
+        `more` is in seconds, for a statement that may take longer.
+        """
         task = asyncio.ensure_future(statement)
         try:
-            done, _ = await asyncio.wait({task}, timeout=CONNECT_LIMIT + PATIENCE)
+            done, _ = await asyncio.wait({task}, timeout=CONNECT_LIMIT + PATIENCE + more)
         except asyncio.CancelledError:
             _abandon(task)
             raise

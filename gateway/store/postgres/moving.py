@@ -89,6 +89,8 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
     began = time.monotonic()
     async with _both(path, url, shown) as (source, target):
         known = source.move
+        if known:
+            await _require_same(path, source, target, shown)
         await target.check(known)
         source.begin(shown)
         if await target.finished(source.move):
@@ -118,7 +120,22 @@ async def abandon(path: Path, url: str, shown: str) -> None:
             raise StoreFileError(f"{path}: is not being moved")
         if await target.finished(source.move):
             raise StoreFileError(f"{path}: was moved to {shown}, which is the newest state")
+        await _require_same(path, source, target, shown)
         source.abandon()
+
+
+async def _require_same(path: Path, source: "_Source", target: "_Target", shown: str) -> None:
+    """Raise StoreFileError if the move of the file leads to another database, which may be a store already.
+
+    A database has more than one URL, so the move is recognized by its id. A database does not know the id before step
+    2; then the URL must be the same.
+    """
+    if await target.knows(source.move):
+        return
+    if source.moved_to:
+        raise StoreFileError(f"{path}: was moved to {source.moved_to}, which is the newest state")
+    if source.moving_to != shown:
+        raise StoreFileError(f"{path}: is being moved to {source.moving_to}: finish or abandon that move first")
 
 
 @contextlib.asynccontextmanager
@@ -149,6 +166,16 @@ class _Source:
     def move(self) -> str:
         """The id of the move; empty before it begins."""
         return self._meta("move")
+
+    @property
+    def moving_to(self) -> str:
+        """The URL, without secrets, of the database to which the file is moved; empty before that begins."""
+        return self._meta("moving_to")
+
+    @property
+    def moved_to(self) -> str:
+        """The same after the move is complete."""
+        return self._meta("moved_to")
 
     def begin(self, target: str) -> None:
         """Mark the file as being moved, with a new id unless it is already."""
@@ -234,11 +261,15 @@ class _Target:
         """Return whether this move into the database is complete."""
         return bool(move) and await self._meta("moved") == move
 
+    async def knows(self, move: str) -> bool:
+        """Return whether this move into the database has begun or is complete."""
+        return bool(move) and move in (await self._meta("moving"), await self._meta("moved"))
+
     async def check(self, move: str) -> None:
         """Raise ServerError if the database has other content than this move, which is empty before it begins."""
-        began = await self._meta("moving")
-        if move and move in (began, await self._meta("moved")):
+        if await self.knows(move):
             return
+        began = await self._meta("moving")
         if began or not await self._one("SELECT position = 0 FROM log"):
             what = "has an unfinished move of another state" if began else "is in use"
             raise ServerError(f"{self._shown}: {what}; give the move an empty database")

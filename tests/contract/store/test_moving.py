@@ -266,6 +266,37 @@ async def test_a_finished_move_is_not_abandoned(path: Path, url: str) -> None:
         await moving.abandon(path, url, SHOWN)
 
 
+async def test_a_file_is_moved_into_one_database_only(path: Path, url: str, postgres: Server) -> None:
+    other = "postgresql://gateway@elsewhere/gateway"
+    with postgres.database() as name:
+        await moving.move(path, url, SHOWN, _silent)
+        with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}, which is the newest state"):
+            await moving.move(path, postgres.url(name), other, _silent)
+        with pytest.raises(StoreFileError, match=f"was moved to {SHOWN}"):
+            await moving.abandon(path, postgres.url(name), other)
+
+
+@pytest.mark.parametrize("call", [moving.move, moving.abandon], ids=["move", "abandon"])
+async def test_a_move_that_may_be_complete_is_finished_with_its_own_database(
+    path: Path, url: str, postgres: Server, monkeypatch: pytest.MonkeyPatch, call: Any
+) -> None:
+    def crash(source: Any, target: str) -> None:
+        raise RuntimeError("crashed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(moving._Source, "finish", crash)
+        with pytest.raises(RuntimeError, match="crashed"):
+            await moving.move(path, url, SHOWN, _silent)
+    more = (_silent,) if call is moving.move else ()
+    with (
+        postgres.database() as name,
+        pytest.raises(StoreFileError, match=f"is being moved to {SHOWN}: finish or abandon"),
+    ):
+        await call(path, postgres.url(name), "postgresql://gateway@elsewhere/gateway", *more)
+    # The same database by another name.
+    assert (await moving.move(path, url, "postgresql://gateway@alias/gateway", _silent)).rows == 0
+
+
 async def test_a_restored_database_has_the_last_change_and_all_held_generations(url: str) -> None:
     async with _opened(url) as store:
         claimed = await store.claims.claim(examples.claim())

@@ -260,6 +260,20 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
         await until(lambda: working(store))
 
 
+async def test_a_slow_read_stops_no_writes_and_a_report_may_take_long(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with opened(f"{emptied}?options=-c%20statement_timeout%3D500") as one:
+        database = one.store.database
+        monkeypatch.setitem(database.sql, "read_api_keys", "SELECT pg_sleep(60)")
+        monkeypatch.setitem(database.sql, "read_usage", "SELECT pg_sleep(0.7), true AS whole")
+        with pytest.raises(StoreError):
+            await one.store.keys.api_keys()
+        assert database.trouble == ""
+        assert (await one.store.claims.claim(examples.claim())).new
+        assert [row["whole"] for row in await database.rows("read_usage")] == [True]
+
+
 @pytest.mark.parametrize("repeats", [1, 10])
 @pytest.mark.parametrize("kind", ["serialization failure", "deadlock"])
 async def test_a_statement_that_loses_to_another_one_is_repeated(

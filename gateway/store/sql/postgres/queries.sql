@@ -711,11 +711,12 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 SELECT since, ahead, placed FROM corrections ORDER BY since;
 
 -- name: read_newest_steady_time
--- Read the latest steady time in the store, from which the clock of the next process continues.
+-- Read the latest steady time in the store, from which the clock of the next process continues. A generation ends after
+-- it was created and sent.
 SELECT greatest(
-    0, max(created_at), max(sent_at), (SELECT max(fetched_at) FROM catalogs), (SELECT max(sent_at) FROM characters),
-    (SELECT max(since) FROM corrections)
-)::double precision AS newest FROM generations;
+    0, max(created_at), max(sent_at), (SELECT max(ended_at) FROM generations WHERE done),
+    (SELECT max(fetched_at) FROM catalogs), (SELECT max(sent_at) FROM characters), (SELECT max(since) FROM corrections)
+)::double precision AS newest FROM generations WHERE NOT done;
 
 -- name: read_accounts_without_repeats
 -- Read the accounts whose submissions must not be repeated.

@@ -291,11 +291,14 @@ DELETE FROM corrections WHERE since = :since;
 SELECT since, ahead, placed FROM corrections ORDER BY since;
 
 -- name: read_newest_steady_time
--- Read the latest steady time in the store, from which the clock of the next process continues.
+-- Read the latest steady time in the store, from which the clock of the next process continues. A generation ends after
+-- it was created and sent.
 SELECT max(
-    coalesce(max(created_at), 0), coalesce(max(sent_at), 0), coalesce((SELECT max(fetched_at) FROM catalogs), 0),
-    coalesce((SELECT max(sent_at) FROM characters), 0), coalesce((SELECT max(since) FROM corrections), 0)
-) AS newest FROM generations;
+    coalesce(max(created_at), 0), coalesce(max(sent_at), 0),
+    coalesce((SELECT max(ended_at) FROM generations WHERE done = 1), 0),
+    coalesce((SELECT max(fetched_at) FROM catalogs), 0), coalesce((SELECT max(sent_at) FROM characters), 0),
+    coalesce((SELECT max(since) FROM corrections), 0)
+) AS newest FROM generations WHERE done = 0;
 
 -- name: turn_repeats_off
 -- Record that submissions of an account must not be repeated.
