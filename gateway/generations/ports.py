@@ -154,6 +154,9 @@ class Upstream(Protocol):
     def reaches(self, account: str, origin: str) -> bool:
         """Return whether requests for that account and origin can be sent with the current settings."""
 
+    def can_delete(self, account: str, origin: str) -> bool:
+        """Return whether data there can be deleted, also with newer credentials of the account."""
+
     async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
         """POST a request once. `gate` is called right before the first byte; if it returns False nothing is sent.
 

@@ -48,7 +48,7 @@ class Removals:
             except UnconfirmedError:
                 await rest(self._clock, FIRST_PAUSE)
                 continue
-            reachable = [one for one in removals if self._upstream.reaches(one.account, one.origin)]
+            reachable = [one for one in removals if self._upstream.can_delete(one.account, one.origin)]
             if not reachable:
                 await self._clock.wait(recorded, None)
                 await rest(self._clock, FIRST_PAUSE)  # the call that recorded it tries first

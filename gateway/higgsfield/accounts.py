@@ -87,6 +87,9 @@ class HiggsfieldAccounts:
     def reaches(self, account: str, origin: str) -> bool:
         return origin == self.origin and account in self._clients
 
+    def can_delete(self, account: str, origin: str) -> bool:
+        return origin == self.origin and self._live(account) in self._clients
+
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None, account: str
     ) -> Prepared:

@@ -1,6 +1,7 @@
 """The port `ClaimStore` on SQLite."""
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.generations.limits import Exceeded, LimitExceededError, UnpricedError, exceeded
@@ -16,6 +17,12 @@ REQUEST_ID_TAKEN = object()
 """The result of a write that lost its request id to another generation."""
 
 
+def has_request(connection: sqlite3.Connection, sql: Mapping[str, str], request_id: str, generation_id: str) -> bool:
+    """Return whether a request belongs to another generation, also under other credentials, or is being removed."""
+    named = {"request_id": request_id, "id": generation_id}
+    return connection.execute(sql["has_request"], named).fetchone() is not None
+
+
 class SqliteClaims(StorePart):
     """The methods are described in `gateway/generations/stores.py`."""
 
@@ -27,7 +34,7 @@ class SqliteClaims(StorePart):
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
             request_id = claim.generation.request_id
-            if request_id and execute(connection, sql["has_request"], {"request_id": request_id}).fetchone():
+            if request_id and has_request(connection, sql, request_id, spec.id):
                 return REQUEST_ID_TAKEN, None
             key = {
                 "tenant": spec.tenant,

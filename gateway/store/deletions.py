@@ -5,6 +5,7 @@ import sqlite3
 from gateway.generations.model import Generation, Steady
 from gateway.generations.stores import Removal, Saved
 from gateway.store import change_log
+from gateway.store.claims import has_request
 from gateway.store.database import StorePart, append_entry
 from gateway.store.reads import DeletionReads
 from gateway.store.writer import Effect
@@ -33,7 +34,7 @@ class SqliteDeletions(StorePart, DeletionReads):
             connection.execute(sql["mark_key_deleted"], of | key)
             if at_upstream:
                 stray = generation.stray_request_id
-                adopted = connection.execute(sql["has_request"], {"request_id": stray}).fetchone()
+                adopted = has_request(connection, sql, stray, spec.id)
                 requests = {"request_id": generation.request_id, "stray_request_id": "" if adopted else stray}
                 at = {"account": spec.account, "origin": spec.origin}
                 connection.execute(sql["insert_removal"], of | requests | at)

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from gateway.generations.model import Generation, RunTime, frees_key, run_time, settles, turns_repeats_off
 from gateway.generations.stores import RequestIdTakenError, Saved, StoreError
 from gateway.store import change_log, limits
+from gateway.store.claims import REQUEST_ID_TAKEN, has_request
 from gateway.store.codec import generation_of, progress_row, shown
 from gateway.store.database import StorePart, append_entry
 from gateway.store.reads import GenerationReads
 from gateway.store.statements import execute
 from gateway.store.writer import Effect
-
-REQUEST_ID_TAKEN = object()
-"""The result of a write that lost its request id to another generation."""
 
 
 class SqliteGenerations(StorePart, GenerationReads):
@@ -26,10 +24,10 @@ class SqliteGenerations(StorePart, GenerationReads):
         def write(connection: sqlite3.Connection) -> Effect:
             sql, spec = self._sql, after.spec
             row = {**progress_row(after, text), "id": spec.id, "version_before": before.version}
-            try:
-                updated = execute(connection, sql["update_generation"], row)
-            except sqlite3.IntegrityError:
+            binds = after.request_id if after.request_id != before.request_id else None
+            if binds and has_request(connection, sql, binds, spec.id):
                 return REQUEST_ID_TAKEN, None
+            updated = execute(connection, sql["update_generation"], row)
             if updated.rowcount == 0:
                 return False, None
             if settles(before, after):

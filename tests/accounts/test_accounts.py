@@ -11,6 +11,7 @@ import pytest
 from gateway.accounts import AccountState
 from gateway.config import SettingError
 from gateway.errors import GatewayError
+from gateway.generations import removals
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generations
 from tests.accounts.conftest import (
@@ -32,7 +33,7 @@ from tests.accounts.conftest import (
     submit,
 )
 from tests.support.operator import ask, refused
-from tests.support.running import Running, soul
+from tests.support.running import PATIENCE, Running, eventually, soul
 from tests.support.transports import RpcFailure, Transport
 
 OTHER_KEY = "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="
@@ -297,3 +298,49 @@ async def test_the_key_can_be_in_a_file(start: Start, tmp_path: Path) -> None:
     file.write_text(f"{OTHER_KEY} {KEY}")
     await running.start_gateway()
     assert [one.name for one in (await listed(running)).accounts] == ["default", "films"]
+
+
+async def test_a_request_that_another_tenant_has_adopted_is_not_bound_again_after_a_rotation(
+    running: Running, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The adoption is stored with the newer credentials, and the lost response is found with the older ones."""
+    await assign(running, "shop", films=1)
+    await assign(running, "agency", films=1)
+    shop, agency = await caller(running, "shop"), await caller(running, "agency")
+    running.plan(on="submit", kind="502", processed=True)
+    lost = await submit(shop, soul("a fox", wait_for=STORED))
+    account = running.sandbox.state.accounts[FILMS]
+    await eventually(lambda: bool(account.generations))
+    (request_id,) = account.generations
+    running.sandbox.state.accounts[NEWER] = account
+    await rotate(running, "films", NEWER)
+    adoption = generations.AdoptGenerationRequest(upstream_request_id=request_id)
+    adopted = (await agency.call("AdoptGeneration", adoption)).generation
+    assert adopted.upstream.request_id == request_id
+    await eventually(lambda: "Higgsfield returned a request that belongs to another generation" in caplog.messages)
+    shown = (await shop.call("GetGeneration", generations.GetGenerationRequest(id=lost.id))).generation
+    assert shown.upstream.request_id != request_id
+    assert len(running.ledger.charges) == 1
+
+
+async def test_data_is_deleted_with_newer_credentials_of_the_account(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(removals, "FIRST_PAUSE", 0.05)
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    first, second = [await accepted(shop, prompt) for prompt in ("a fox", "an owl")]
+    for one in (first, second):
+        assert await finish(running, shop, one.id) == "COMPLETED"
+    running.plan(on="delete", kind="503")
+    with pytest.raises(RpcFailure):
+        await shop.call("DeleteGeneration", generations.DeleteGenerationRequest(id=first.id))
+    running.sandbox.state.accounts[NEWER] = running.sandbox.state.accounts[FILMS]
+    await rotate(running, "films", NEWER)
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", only_old_credentials=True))
+    again = await shop.call("DeleteGeneration", generations.DeleteGenerationRequest(id=second.id))
+    assert again.removed_upstream
+    store = running.gateway._core.store
+    async with asyncio.timeout(PATIENCE):
+        while await store.deletions.removals():
+            await asyncio.sleep(0.01)

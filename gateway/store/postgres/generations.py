@@ -55,6 +55,9 @@ class PostgresGenerations(StorePart, GenerationReads):
             if error.diag.constraint_name == "generations_request":
                 raise RequestIdTakenError(after.request_id) from error
             raise StoreError("the new version contradicts what is stored") from error
+        binds = after.request_id if after.request_id != before.request_id else None
+        if not result.stored and binds and await self._one("has_request", request_id=binds, id=before.id) is not None:
+            raise RequestIdTakenError(binds)
         return result.stored
 
     async def unfinished(self) -> Sequence[Generation]:

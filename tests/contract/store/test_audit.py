@@ -198,8 +198,8 @@ async def test_a_statement_whose_answer_was_lost_is_recorded_once(
         database = store.audit._database  # type: ignore[attr-defined]
         run, lost = database.run, set[str]()
 
-        async def losing(pool: Any, name: str, *values: Any) -> Any:
-            rows = await run(pool, name, *values)
+        async def losing(pool: Any, name: str, *values: Any, **more: Any) -> Any:
+            rows = await run(pool, name, *values, **more)
             if name in {"claim", "save", "delete", "insert_api_key", "revoke_api_key", "set_limits"} - lost:
                 lost.add(name)
                 raise UnknownCommitError("the answer was lost")

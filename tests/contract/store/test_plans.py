@@ -14,7 +14,6 @@ import pytest
 from gateway.store import files, migrations, statements
 
 SCANNED = {
-    "read_newest_steady_time": "generations",
     "assign_copies": "archive_files",
     "read_characters": "characters",
     "read_removed_characters": "removed_characters",

@@ -220,13 +220,18 @@ async def test_nothing_else_frees_a_key(store: Store) -> None:
         assert not (await store.claims.claim(examples.claim(idempotency_key=key))).new
 
 
-async def test_a_request_belongs_to_one_generation_of_its_account(store: Store) -> None:
+@pytest.mark.parametrize("taken", ["request", "being removed"])
+@pytest.mark.parametrize("account", ["account", "another"])
+async def test_a_request_belongs_to_one_generation(store: Store, account: str, taken: str) -> None:
+    """An account has several credentials, so the request of other credentials may be the same."""
     await queued(store, "request")
-    waiting = await stored(store)
+    deleted = await completed(store, "being removed")
+    await store.deletions.delete(deleted, at_upstream=True, steady=NOW)
+    waiting = await stored(store, account=account)
     sending = await saved(store, waiting, examples.marked(waiting))
     position = await store.change_log.position()
     with pytest.raises(RequestIdTakenError):
-        await store.generations.save(sending, examples.accepted(sending, "request"))
+        await store.generations.save(sending, examples.accepted(sending, taken))
     assert await store.generations.get("tenant", sending.id) == sending
     assert await store.generations.request(sending.id) is not None
     assert await store.change_log.position() == position
@@ -249,11 +254,6 @@ async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_a
     assert await store.change_log.position() == position
     assert await store.claims.known("two", "another key", b"") is None
     assert await store.generations.by_request("request") == first.generation
-
-
-async def test_another_account_may_have_the_same_request_id(store: Store) -> None:
-    await queued(store, "request")
-    assert (await queued(store, "request", account="another")).state is State.QUEUED
 
 
 async def test_a_failed_write_does_not_fail_other_writes(store: Store) -> None:

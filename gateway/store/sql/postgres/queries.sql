@@ -307,6 +307,11 @@ SELECT given.place, given.taken, refused.over, counter.before + new.turn AS posi
 FROM given LEFT JOIN new ON new.place = given.place LEFT JOIN refused ON refused.place = given.place
     LEFT JOIN counter ON true ORDER BY given.place;
 
+-- name: has_request
+-- Check whether a request at Higgsfield belongs to another generation, or is being removed with a deleted one.
+SELECT 1 FROM generations WHERE request_id = :request_id AND id <> :id
+UNION ALL SELECT 1 FROM removals WHERE request_id = :request_id OR stray_request_id = :request_id;
+
 -- name: save
 -- Save new versions of generations with all that follows from them, unless another write changed a version.
 WITH {fenced},
@@ -337,7 +342,14 @@ given AS (
         not_before = given.not_before, repeats_over = given.repeats_over, cancel_requested = given.cancel_requested,
         polls = given.polls, missing_since = given.missing_since, stray_request_id = given.stray_request_id,
         held = given.held, write_id = :write_id::uuid
-    FROM given, fenced WHERE generations.id = given.id AND generations.version = given.version_before
+    FROM given, fenced WHERE generations.id = given.id AND generations.version = given.version_before AND (
+        given.request_id IS NULL OR given.request_id = generations.request_id
+        OR NOT EXISTS (SELECT FROM generations AS other WHERE other.request_id = given.request_id)
+        AND NOT EXISTS (
+            SELECT FROM removals
+            WHERE removals.request_id = given.request_id OR removals.stray_request_id = given.request_id
+        )
+    )
     RETURNING given.place, generations.budget_day
 ), saved AS (
     SELECT given.*, stored.budget_day, CASE WHEN changes THEN count(*) FILTER (WHERE changes) OVER (ORDER BY place) END AS turn

@@ -88,8 +88,8 @@ ORDER BY id DESC;
 SELECT * FROM generations WHERE id IN (SELECT value FROM json_each(:ids)) AND tenant = :tenant ORDER BY id DESC;
 
 -- name: has_request
--- Check whether a request at Higgsfield belongs to a generation, or is being removed with a deleted one.
-SELECT 1 FROM generations WHERE request_id = :request_id
+-- Check whether a request at Higgsfield belongs to another generation, or is being removed with a deleted one.
+SELECT 1 FROM generations WHERE request_id = :request_id AND id <> :id
 UNION ALL SELECT 1 FROM removals WHERE request_id = :request_id OR stray_request_id = :request_id;
 
 -- name: read_generations_by_key
