@@ -92,7 +92,7 @@ async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
     again = Feed(generations)
     follower = core.follower
     follower._feed, follower._heap, follower._due = again, [], {}
-    follower.resume(generations)
+    await follower.resume(generations)
     memory = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()
     cost = _schedule_cost(core)
@@ -123,7 +123,7 @@ async def _polls(folder: Path, origin: str, seconds: float) -> Figure:
     tune_garbage_collector()  # as `serve` does
     for entry in core.feed.entries.values():
         entry.poll_at = 0.0
-    core.follower.resume([entry.generation for entry in core.feed.entries.values()])
+    await core.follower.resume([entry.generation for entry in core.feed.entries.values()])
     polls_before = sum(entry.polls for entry in core.feed.entries.values())
     await core.start()
     await asyncio.sleep(1.0)

@@ -634,7 +634,7 @@ async def _resume(base: _Base, lifecycle: _Lifecycle, unfinished: Sequence[Gener
     lifecycle.sender.connect(
         lifecycle.service.observe, lifecycle.follower.replan, await store.accounts.accounts_without_repeats()
     )
-    lifecycle.follower.resume(unfinished)
+    await lifecycle.follower.resume(unfinished)
     await lifecycle.sender.resume([*unfinished, *await store.generations.ended_with_stray()])
 
 

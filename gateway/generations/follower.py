@@ -5,6 +5,7 @@ after each of its commits, so that it needs no other input, and a restart goes o
 ran by accident, the result would be one status call too many.
 """
 
+import asyncio
 import heapq
 import logging
 import math
@@ -64,6 +65,8 @@ CONFIRMATIONS = 10
 """404s in a row in this time: a few may be errors, and a generation that is a day old is polled rarely."""
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
+RESUMED_AT_ONCE = 200
+"""Generations that are planned at a start before other tasks get their turn."""
 MARK_AGAIN = 1.0
 """Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
 START_CHECK_EVERY = 2.0
@@ -140,12 +143,14 @@ class Follower:
         """By id: since when a generation may be LOST if its 404s go on, and how many there were."""
         self.stopped_sending = False
 
-    def resume(self, unfinished: Sequence[Generation]) -> None:
-        """Plan the generations that an earlier process left unfinished."""
+    async def resume(self, unfinished: Sequence[Generation]) -> None:
+        """Plan the generations that an earlier process left unfinished. Nothing else may change them meanwhile."""
         now = self._clock.moment().steady
         for account in {generation.spec.account for generation in unfinished if generation.waiting}:
             self._admissions.of(account).limit_rate(now)
-        for generation in unfinished:
+        for number, generation in enumerate(unfinished):
+            if number % RESUMED_AT_ONCE == 0:
+                await asyncio.sleep(0)  # or the lease would expire while many are resumed
             self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._is_reachable(generation):

@@ -30,8 +30,10 @@ SCANNED = {
     "read_durations": "durations",
     "has_prunable": "durations",
     "prune_durations": "durations",
+    "read_newest_change_time": "changes",
 }
-"""Statements that may scan a table: they run once, at the start, or the table stays small."""
+"""Statements that may scan a table: they run once, at the start, or the table stays small. The newest change is found
+behind the newest removals."""
 
 
 @pytest.fixture

@@ -503,8 +503,8 @@ WHERE changes.tenant = :tenant AND changes.position > :after_position ORDER BY c
 SELECT horizon FROM tenants WHERE tenant = :tenant;
 
 -- name: read_newest_change_time
--- Read the wall time of the newest change.
-SELECT time FROM changes, log WHERE changes.position = log.position;
+-- Read the wall time of the newest change of a generation. A removal has the time of its generation's end.
+SELECT time FROM changes WHERE revision > 0 ORDER BY position DESC LIMIT 1;
 
 -- name: delete
 -- Remove a generation with its content, and append its removal to the log.

@@ -156,8 +156,8 @@ SELECT coalesce(max(seq), 0) AS position FROM sqlite_sequence WHERE name = 'chan
 SELECT max(position) FROM changes WHERE generation_id = :generation_id;
 
 -- name: read_newest_change_time
--- Read the wall time of the newest change.
-SELECT time FROM changes WHERE position = (SELECT max(position) FROM changes);
+-- Read the wall time of the newest change of a generation. A removal has the time of its generation's end.
+SELECT time FROM changes WHERE revision > 0 ORDER BY position DESC LIMIT 1;
 
 -- name: read_horizon
 -- Read the highest position of a tenant's removed changes.
