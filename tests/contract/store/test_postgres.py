@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.generations.model import Steady
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import (
     Saved,
@@ -258,6 +259,22 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
             with pytest.raises(StoreError):
                 await store.generations.get("tenant", claim.generation.id)
         await until(lambda: working(store))
+
+
+async def test_any_number_of_old_keys_and_removals_is_pruned(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import psycopg
+
+    from gateway.store.postgres import deletions
+
+    monkeypatch.setattr(deletions, "MANY_AT_ONCE", 2)
+    async with opened(emptied) as one, await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
+        for number in range(5):
+            ended = await completed(one.store, f"request {number}", idempotency_key=f"key {number}")
+            await one.store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
+        await one.store.deletions.prune(Steady(NOW + 60), Steady(NOW + 60))
+        for table in ("keys", "changes"):
+            rows = await other.execute(f"SELECT FROM {table}")
+            assert await rows.fetchall() == []
 
 
 async def test_a_slow_read_stops_no_writes_and_a_report_may_take_long(

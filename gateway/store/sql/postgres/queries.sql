@@ -612,9 +612,13 @@ orphaned_keys AS (UPDATE keys SET orphaned = true FROM removed WHERE generation_
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM removed;
 
 -- name: prune_removal_changes
--- Delete the changes that record old removals, and raise the horizons of their tenants.
+-- Delete changes that record old removals, and raise the horizons of their tenants.
 WITH {fenced},
-written AS (DELETE FROM changes USING fenced WHERE revision = 0 AND time < :ended_before RETURNING tenant, position),
+written AS (
+    DELETE FROM changes USING fenced WHERE (tenant, position) IN (
+        SELECT tenant, position FROM changes WHERE revision = 0 AND time < :ended_before ORDER BY time LIMIT :limit
+    ) RETURNING tenant, position
+),
 raised AS (
     INSERT INTO tenants (tenant, horizon) SELECT tenant, max(position) FROM written GROUP BY tenant
     ON CONFLICT (tenant) DO UPDATE SET horizon = greatest(tenants.horizon, excluded.horizon)
@@ -622,9 +626,13 @@ raised AS (
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: prune_keys
--- Delete the old keys that have no generation any more.
+-- Delete old keys that have no generation any more.
 WITH {fenced},
-written AS (DELETE FROM keys USING fenced WHERE orphaned AND used_at < :keys_before RETURNING key)
+written AS (
+    DELETE FROM keys USING fenced WHERE (tenant, key) IN (
+        SELECT tenant, key FROM keys WHERE orphaned AND used_at < :keys_before ORDER BY used_at LIMIT :limit
+    ) RETURNING key
+)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: prune_durations
