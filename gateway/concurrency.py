@@ -1,6 +1,7 @@
 """Helpers for asyncio: tasks that a drain awaits, and signals that wake waiting tasks."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -27,7 +28,11 @@ async def in_thread(work: Callable[[], T]) -> T:
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
-        await asyncio.wait({working})
+        while not working.done():  # it may be canceled again
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait({working})
+        if not working.cancelled():
+            working.exception()  # or asyncio would log that nobody has asked for it
         raise
 
 

@@ -38,7 +38,7 @@ class Spool:
         Raises GATEWAY_OVERLOADED if the space is used up, also in the methods of the file.
         """
         try:
-            with tempfile.TemporaryFile(buffering=0) as raw:
+            with tempfile.TemporaryFile() as raw:
                 file = SpoolFile(raw, self._free, self._held, tenant)
                 try:
                     yield file
@@ -53,7 +53,11 @@ class Spool:
 
 
 class SpoolFile:
-    """A file that is written first, then read once. `size` is the number of bytes written."""
+    """A file that is written first, then read once. `size` is the number of bytes written.
+
+    It is buffered, because only a buffered file waits at its end for a thread that still uses it: the reader of a PUT
+    that was canceled is not awaited.
+    """
 
     def __init__(self, file: IO[bytes], free: Callable[[int], int], held: "Counter[str]", tenant: str) -> None:
         self._file = file
@@ -71,9 +75,7 @@ class SpoolFile:
         def write() -> None:
             if held > self._free(self._file.fileno()):
                 raise _no_space()
-            rest = memoryview(chunk)
-            while rest:  # the disk may take it in several pieces
-                rest = rest[self._file.write(rest) :]
+            self._file.write(chunk)
 
         await in_thread(write)
 
