@@ -2,6 +2,8 @@ package hfgateway_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -22,6 +24,13 @@ func TestCreateCallbackSendsItsOptions(t *testing.T) {
 		})
 	if err != nil || created.Secret != "whsec_1" || created.IdempotencyKey != "k" || created.Replayed {
 		t.Errorf("created %+v, %v", created, err)
+	}
+	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
+		for _, printed := range []any{created, *created} {
+			if text := fmt.Sprintf(format, printed); strings.Contains(text, "whsec_1") {
+				t.Errorf("%s shows the secret: %s", format, text)
+			}
+		}
 	}
 	want := &pb.CreateCallbackRequest{
 		Url: "https://example.com/hook", Filter: labels, EveryChange: true, IdempotencyKey: "k",

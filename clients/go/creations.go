@@ -67,6 +67,12 @@ type CreatedCallback struct {
 	Replayed bool
 }
 
+// String returns the id of the callback, without its secret.
+func (c CreatedCallback) String() string { return "callback " + c.Callback.GetId() }
+
+// GoString returns the same, for %#v.
+func (c CreatedCallback) GoString() string { return c.String() }
+
 // CreateCallback creates a callback: the gateway delivers later events of generations to url by HTTP POST, by default
 // only the end of each generation. An [*Error] contains the idempotency key. If the response is lost, and the secret with
 // it, it creates another secret; but not with a key in the request, because another caller may have the secret then.

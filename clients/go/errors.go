@@ -167,8 +167,8 @@ func (c *calls) errorOf(ctx context.Context, err error) *Error {
 		e.ended = context.DeadlineExceeded // the gateway may report it before the context ends
 	case code == codes.Canceled && ctx.Err() != nil:
 		e.ended = ctx.Err()
-	case code == codes.Canceled && c.open.Err() != nil:
-		e.ended = ErrClosed
+	case (code == codes.Canceled || code == codes.Unavailable && reason == "") && c.open.Err() != nil:
+		e.ended = ErrClosed // after a GOAWAY, gRPC ends the calls of a closed connection with UNAVAILABLE
 	}
 	if reason != "" {
 		c.reached.Store(true)

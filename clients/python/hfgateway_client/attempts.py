@@ -74,6 +74,10 @@ class Attempts:
             if self.closed():
                 raise ClientClosed from cause
             raise self._error(cause) from cause
+        except ValueError as cause:
+            if self.closed():  # gRPC raises it for a call that starts on a closed channel
+                raise ClientClosed from cause
+            raise
 
     def _error(self, cause: grpc.RpcError) -> GatewayError:
         error = error_from_rpc(cause)

@@ -9,16 +9,21 @@ from pathlib import Path
 import grpc
 
 from hfgateway_client._version import __version__
+from hfgateway_client.configuration import is_loopback
 
 
-def channel_options(ping_after: float = 11.0, ping_timeout: float = 5.0) -> tuple[tuple[str, int | str], ...]:
-    """Return the options of the channel. Tests shorten the times, which are in seconds.
+def channel_options(
+    address: str = "", *, ping_after: float = 11.0, ping_timeout: float = 5.0
+) -> tuple[tuple[str, int | str], ...]:
+    """Return the options of the channel to an address. Tests shorten the times, which are in seconds.
 
     A ping is sent after ``ping_after`` without traffic while a call is open, and the connection is dead if there is no
     reply within ``ping_timeout``. Their sum leaves a call with the default timeout enough time for a retry. The gateway
     accepts a ping every 10 s, and closes connections that ping more often ("Too many pings").
     """
     return (
+        # gRPC would send calls, and the API key, to a loopback address through the proxy of the environment.
+        ("grpc.enable_http_proxy", int(not is_loopback(address))),
         ("grpc.keepalive_time_ms", round(ping_after * 1000)),
         ("grpc.keepalive_timeout_ms", round(ping_timeout * 1000)),
         # The timeout of any ping: gRPC sends the keepalive as such a one, and would wait for it for a minute.

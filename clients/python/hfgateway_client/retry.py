@@ -52,7 +52,7 @@ class RetryPolicy:
             retry_delay: The delay that the gateway asked for, in seconds, or None.
             chance: A random number from 0 to 1, for the jitter.
         """
-        if retry_delay:
+        if retry_delay is not None and retry_delay > 0:
             return retry_delay  # the gateway has already added jitter
         full = min(self.first_delay * 2.0 ** min(failures - 1, 32), self.max_delay)
         return full * (0.5 + chance / 2)

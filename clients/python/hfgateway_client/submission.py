@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hfgateway.v1.callback_service_pb2 import Callback
 from hfgateway.v1.character_service_pb2 import SoulCharacter
@@ -56,7 +56,7 @@ class NewCallback:
 
     callback: Callback
     """The callback, as it was when the call returned."""
-    secret: str
+    secret: str = field(repr=False)
     """The secret for `verify_webhook` ("whsec_..."). The gateway returns it only once: store it for the receiver.
 
     Empty if the caller's key had been used before; ``rotate_callback_secret`` creates a new one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import mimetypes
 import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -113,6 +114,8 @@ def media(source: UploadSource, content_type: str | None, size: int | None, form
         return Media(header, lambda: nullcontext([content]), rereadable=True)
     if isinstance(source, str | os.PathLike):
         path = source
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe, which has no size and can be read once
+            return Media(_header(content_type, os.fspath(path), b"", None), lambda: _opened(path), rereadable=False)
         with open(path, "rb") as file:
             header = _header(content_type, os.fspath(path), file.read(16), os.fstat(file.fileno()).st_size)
         return Media(header, lambda: _opened(path), rereadable=True)

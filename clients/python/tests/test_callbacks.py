@@ -19,4 +19,5 @@ async def test_a_lost_secret_is_replaced_unless_the_caller_may_have_it(
     made = await client.create_callback("https://a.test/hook", idempotency_key=key)
 
     assert (made.id, made.secret) == ("cb1", secret)
+    assert "whsec" not in repr(made)
     assert [request.id for request in gateway.requests["RotateCallbackSecret"]] == ["cb1"] * rotations

@@ -245,3 +245,24 @@ async def test_a_call_that_ends_without_its_response_is_repeated_as_one_that_was
                 assert received[-2:] == [rpc, rpc]
 
     await asyncio.to_thread(synchronously)
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+async def test_a_key_for_this_machine_is_not_sent_through_a_proxy(
+    gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    gateway.unscripted["GetGeneration"] = FOUND
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    asked = asyncio.Event()
+    async with await asyncio.start_server(lambda *_: asked.set(), "127.0.0.1", 0) as proxy:
+        port = proxy.sockets[0].getsockname()[1]
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+        if kind == "sync":
+            with Client(gateway.address, api_key="hfg_secret", timeout=30) as client:
+                assert (await asyncio.to_thread(client.get, "g1")).id == "g1"
+        else:
+            async with AsyncClient(gateway.address, api_key="hfg_secret", timeout=30) as client:
+                assert (await client.get("g1")).id == "g1"
+    assert not asked.is_set()
+    assert dict(channel_options("gateway.example:50051"))["grpc.enable_http_proxy"] == 1

@@ -2,6 +2,7 @@
 
 import asyncio
 import pickle
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -78,6 +79,25 @@ def test_a_closed_client_raises_an_error_of_the_gateway() -> None:
             next(client.watch("g1"))
         with pytest.raises(errors.ClientClosed):
             client.upload(b"x", "image/png")
+
+
+def test_a_client_that_is_closed_before_its_call_starts_raises_an_error_of_the_gateway() -> None:
+    asked, closed = threading.Event(), threading.Event()
+
+    def key() -> str:
+        asked.set()
+        assert closed.wait(10)
+        return "hfg_key"
+
+    client = Client("127.0.0.1:1", api_key=key)
+    with ThreadPoolExecutor(1) as threads:
+        calling = threads.submit(client.submit, soul("a fox"))
+        assert asked.wait(10)
+        client.close()
+        closed.set()
+        with pytest.raises(errors.ClientClosed) as raised:
+            calling.result(timeout=30)
+    assert raised.value.idempotency_key
 
 
 async def test_errors_can_be_pickled(gateway: ScriptedGateway) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -142,6 +143,20 @@ async def test_a_failed_upload_is_retried_if_its_source_is_rereadable(
     attempts = gateway.requests["UploadMedia"]
     assert len(attempts) == 3
     assert [b"".join(part.chunk for part in parts) for parts in attempts] == [MEDIA] * 3
+
+
+async def test_a_pipe_has_no_size_and_is_read_once(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", RESPONSE)
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, b"the media")
+        os.close(writing)
+        await client.upload(f"/dev/fd/{reading}", "image/png")
+    finally:
+        os.close(reading)
+    header, chunks = sent(gateway)
+    assert not header.HasField("size")
+    assert b"".join(chunks) == b"the media"
 
 
 async def test_a_file_is_read_from_its_current_position(gateway: ScriptedGateway, client: AsyncClient) -> None:

@@ -269,3 +269,7 @@ def test_the_name_of_a_request_identifies_its_rpc() -> None:
     assert [method.name + "Request" for method in methods] == [method.input_type.name for method in methods]
     with grpc.insecure_channel("127.0.0.1:1") as channel:
         assert len(rpcs_of(channel)) == len(methods)
+
+
+def test_a_negative_delay_of_the_gateway_is_ignored() -> None:
+    assert RetryPolicy().delay(2, -1.0, 1.0) == 0.4

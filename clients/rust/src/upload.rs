@@ -93,8 +93,8 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
         Source::Reader(reader) => (reader, media.size),
         Source::File(path) => {
             let file = File::open(path).await.map_err(Error::source_failed)?;
-            let size = file.metadata().await.map_err(Error::source_failed)?.len();
-            (Box::pin(file) as BoxReader, Some(size))
+            let found = file.metadata().await.map_err(Error::source_failed)?;
+            (Box::pin(file) as BoxReader, found.is_file().then_some(found.len())) // a pipe has no size
         }
     };
     let (failed, failure) = oneshot::channel();

@@ -553,7 +553,7 @@ function headersOf<Source>(
   { apiKey, insecure }: CommonOptions,
 ): () => Readonly<Record<string, string>> {
   if (!apiKey) return () => headers;
-  if (!insecure && url.startsWith("http:") && !isLoopback(new URL(url).hostname)) {
+  if (!insecure && /^\s*http:/i.test(url) && !isLoopback(new URL(url).hostname)) {
     throw new TypeError(`the apiKey would be sent to ${url} in plaintext: use TLS, or set insecure to allow it`);
   }
   const sent = (key: string) => {

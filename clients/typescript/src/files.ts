@@ -24,8 +24,9 @@ export async function mediaOfFile(source: NodeUploadSource, options: UploadOptio
   if (typeof source !== "string" && !(source instanceof URL)) return mediaOf(source, options);
   const path = source instanceof URL ? fileURLToPath(source) : source;
   const contentType = options.contentType ?? CONTENT_TYPES[extname(path).toLowerCase()];
-  const { size } = await stat(path);
-  return mediaOf(readWhenAsked(path), { size, ...options, contentType });
+  const found = await stat(path);
+  const size = found.isFile() ? found.size : undefined; // a pipe has none
+  return mediaOf(readWhenAsked(path), { ...(size === undefined ? {} : { size }), ...options, contentType });
 }
 
 /** Yields the bytes of a file. The file is open only while it is read. */

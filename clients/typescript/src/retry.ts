@@ -51,7 +51,7 @@ export function delayMs(
   retryDelayMs: number | undefined,
   chance: number,
 ): number {
-  if (retryDelayMs) return retryDelayMs; // the gateway has added jitter already
+  if (retryDelayMs !== undefined && retryDelayMs > 0) return retryDelayMs; // the gateway has added jitter already
   const full = Math.min(policy.firstDelayMs * 2 ** (failures - 1), policy.maxDelayMs);
   return full * (0.5 + chance / 2);
 }

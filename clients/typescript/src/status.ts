@@ -76,9 +76,12 @@ const LOST = new Set([Code.Canceled, Code.Aborted, Code.Internal, Code.Unknown, 
 
 /** Returns the code that the gateway sent. Any other error is a failure of the connection: UNAVAILABLE. */
 function codeOf(error: ConnectError): Code {
+  if (error.isWireError) return error.code;
   // The error of an HTTP proxy, whose status connect has mapped to a gRPC code.
-  const fromProxy = error.rawMessage.startsWith("HTTP ");
-  return !error.isWireError && !fromProxy && LOST.has(error.code) ? Code.Unavailable : error.code;
+  if (error.rawMessage.startsWith("HTTP ")) return error.code;
+  // A response that was cut off is InvalidArgument or Unimplemented for connect. The call may have had its effect.
+  const cut = error.rawMessage.startsWith("protocol error: ");
+  return cut || LOST.has(error.code) ? Code.Unavailable : error.code;
 }
 
 /**

@@ -353,6 +353,7 @@ test("a key is sent in plaintext off loopback only if that is allowed", () => {
     for (const make of [
       (options: CommonOptions) => createClient({ address: host, ...options }),
       (options: CommonOptions) => createWebClient({ baseUrl: `http://${host}`, ...options }),
+      (options: CommonOptions) => createWebClient({ baseUrl: ` HTTP://${host}`, ...options }),
     ]) {
       assert.throws(
         () => make({ apiKey }),

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import * as http2 from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
@@ -8,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type ClientOptions, createClient, Unavailable } from "@hfgateway/client";
+import { type ClientOptions, createClient, soul, Unavailable } from "@hfgateway/client";
 import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
 
@@ -50,6 +51,28 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     controller.abort();
     await assert.rejects(waiting, { name: "AbortError" });
   });
+
+  for (const [kind, part] of [
+    ["half a message", Buffer.from([0, 0, 0, 0, 100, 1, 2, 3])],
+    ["no message", Buffer.alloc(0)],
+  ] as const) {
+    test(`may end with ${kind}, which says nothing about the call`, async (t) => {
+      const server = http2.createServer((_, response) => {
+        response.writeHead(200, { "content-type": "application/grpc+proto" });
+        response.addTrailers({ "grpc-status": "0" });
+        response.end(part);
+      });
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      t.after(() => server.close());
+      const { port } = server.address() as AddressInfo;
+      const client = createClient({ address: `127.0.0.1:${port}`, retry: { repeatCallsForMs: 0 } });
+      t.after(() => client.close());
+      const error = await client.submit(soul("a fox")).catch((thrown: unknown) => thrown);
+      assert(error instanceof Unavailable);
+      assert.equal(error.retryable, true);
+    });
+  }
 
   test("is replaced if it was silently dropped, and the call is retried", async (t) => {
     const arrived = event();

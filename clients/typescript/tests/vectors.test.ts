@@ -149,6 +149,8 @@ describe("retries.json", () => {
     });
   }
 
+  test("a negative delay is ignored", () => assert.equal(delayMs(DEFAULT_POLICY, 2, -1000, 1), 400));
+
   for (const one of cases("retries", "calls")) {
     test(`calls: ${one.name}`, async (t) => {
       const timers = new FakeTimers();

@@ -15,5 +15,5 @@ def open_channel(
 ) -> grpc.aio.Channel:
     """Return a channel. It connects at the first call, and reconnects whenever the connection is lost."""
     if credentials is None:
-        return grpc.aio.insecure_channel(address, options=channel_options(), interceptors=interceptors)
-    return grpc.aio.secure_channel(address, credentials, options=channel_options(), interceptors=interceptors)
+        return grpc.aio.insecure_channel(address, options=channel_options(address), interceptors=interceptors)
+    return grpc.aio.secure_channel(address, credentials, options=channel_options(address), interceptors=interceptors)

@@ -16,5 +16,7 @@ def open_channel(
 ) -> grpc.Channel:
     """Return a channel. It connects at the first call, and reconnects whenever the connection is lost."""
     if credentials is None:
-        return grpc.intercept_channel(grpc.insecure_channel(address, options=channel_options()), *interceptors)
-    return grpc.intercept_channel(grpc.secure_channel(address, credentials, options=channel_options()), *interceptors)
+        return grpc.intercept_channel(grpc.insecure_channel(address, options=channel_options(address)), *interceptors)
+    return grpc.intercept_channel(
+        grpc.secure_channel(address, credentials, options=channel_options(address)), *interceptors
+    )

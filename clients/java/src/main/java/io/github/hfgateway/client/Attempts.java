@@ -104,7 +104,8 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
     }
     call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());
-    call.request(1);
+    // gRPC delivers the status of a unary call, and its deadline, only behind a second message.
+    call.request(exchange.method.getType() == MethodType.UNARY ? 2 : 1);
     call.sendMessage(exchange.attempt.get());
     call.halfClose();
   }
@@ -115,8 +116,8 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
       failures = 0;
       last = null;
       connection.reached = true;
-      if (over) {
-        return; // closed
+      if (over || answered) {
+        return; // closed, or a second message of a unary call
       }
       items.addAll(exchange.received(message));
       over = exchange.done;

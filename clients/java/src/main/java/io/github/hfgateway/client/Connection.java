@@ -2,6 +2,7 @@ package io.github.hfgateway.client;
 
 import io.grpc.CallOptions;
 import io.grpc.Channel;
+import io.grpc.ConnectivityState;
 import io.grpc.Context;
 import io.grpc.Deadline;
 import io.grpc.ManagedChannel;
@@ -36,6 +37,9 @@ final class Connection {
 
   private volatile boolean closed;
 
+  /** The number of changes of the transport's state. */
+  private volatile long changes;
+
   Connection(ManagedChannel transport, Channel channel, Executor executor, HfGatewayClient.Builder settings) {
     this.transport = transport;
     this.channel = channel;
@@ -44,6 +48,25 @@ final class Connection {
     this.policy = settings.retry;
     this.onRetry = settings.onRetry;
     this.timers = settings.timers;
+    watchState();
+  }
+
+  /**
+   * Connects again if a gateway or proxy has accepted a connection and then sends nothing. gRPC has no timeout for that,
+   * and sends pings only when the connection is ready. The calls that wait for the connection go on.
+   */
+  private void watchState() {
+    ConnectivityState state = transport.getState(false);
+    long change = ++changes;
+    if (state == ConnectivityState.CONNECTING) {
+      Executor later = CompletableFuture.delayedExecutor(timers.connectWithin(), TimeUnit.NANOSECONDS, executor);
+      later.execute(() -> {
+        if (changes == change) {
+          transport.enterIdle();
+        }
+      });
+    }
+    transport.notifyWhenStateChanged(state, this::watchState);
   }
 
   /** Returns a future that fails when the client is closed. */

@@ -29,6 +29,11 @@ class Timers {
     CompletableFuture.delayedExecutor(nanos, TimeUnit.NANOSECONDS, executor).execute(task);
   }
 
+  /** Returns the nanoseconds in which a connection must be ready. */
+  long connectWithin() {
+    return TimeUnit.SECONDS.toNanos(10);
+  }
+
   /** Returns the gRPC deadline of a call with this much time left. */
   Deadline deadline(long nanos) {
     return Deadline.after(nanos, TimeUnit.NANOSECONDS);

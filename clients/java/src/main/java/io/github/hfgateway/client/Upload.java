@@ -58,7 +58,12 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(Path file, String contentType) {
-    return new Upload(() -> Files.newInputStream(file), () -> Files.size(file), contentType, null);
+    return new Upload(() -> Files.newInputStream(file), () -> sizeOf(file), contentType, null);
+  }
+
+  /** Returns the size of a regular file; a pipe has none. */
+  private static long sizeOf(Path file) throws IOException {
+    return Files.isRegularFile(file) ? Files.size(file) : -1;
   }
 
   /**

@@ -129,6 +129,47 @@ class ConnectionTest {
     }
   }
 
+  @Test
+  void callWaitsForAnotherConnectionIfTheFirstOneIsSilent() throws Exception {
+    ManualTimers impatient =
+        new ManualTimers(1) {
+          @Override
+          long connectWithin() {
+            return TimeUnit.MILLISECONDS.toNanos(200);
+          }
+        };
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        ServerSocket listener = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+        HfGatewayClient client =
+            HfGatewayClient.builder("127.0.0.1:" + listener.getLocalPort()).timers(impatient).build()) {
+      gateway.answers(GetGenerationResponse.getDefaultInstance());
+      int port = Integer.parseInt(gateway.address().substring(gateway.address().indexOf(':') + 1));
+      Proxy.start(
+          () -> {
+            try {
+              Socket silent = listener.accept();
+              Socket near = listener.accept();
+              Socket far = new Socket(InetAddress.getLoopbackAddress(), port);
+              Proxy.start(() -> pump(far, near));
+              pump(near, far);
+              silent.close();
+            } catch (IOException closed) {
+              // The test has ended.
+            }
+          });
+      client.get("g1");
+      assertEquals(0, gateway.scriptsLeft());
+    }
+  }
+
+  private static void pump(Socket from, Socket to) {
+    try (from; to) {
+      from.getInputStream().transferTo(to.getOutputStream());
+    } catch (IOException closed) {
+      // One side has left.
+    }
+  }
+
   private static HfGatewayClient.Builder keyed(String address) {
     return HfGatewayClient.builder(address).apiKey("hfg_secret");
   }
