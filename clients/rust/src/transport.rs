@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use tonic::{
-    Request, Status,
+    Code, Request, Status,
     body::Body,
     codegen::{Body as HttpBody, Bytes, Service, StdError, http},
     metadata::{Ascii, MetadataValue},
@@ -30,7 +30,25 @@ pub(crate) fn authorized(channel: Channel, key: Option<MetadataValue<Ascii>>) ->
     };
     let service = InterceptedService::new(channel, authorize);
     let service = service.map_response(|response| response.map(Body::new));
-    BoxCloneSyncService::new(service.map_err(|error| Status::from_error(error.into())))
+    let service = service.map_err(|error| Status::from_error(error.into()));
+    BoxCloneSyncService::new(service.map_result(|result| result.and_then(checked)))
+}
+
+/// Refuses the response of an HTTP proxy, whose body tonic would read as gRPC. The codes are those of gRPC's mapping.
+fn checked(response: http::Response<Body>) -> Result<http::Response<Body>, Status> {
+    let content_type = response.headers().get(http::header::CONTENT_TYPE).map(|value| value.as_bytes());
+    if content_type.is_some_and(|kind| kind.starts_with(b"application/grpc")) {
+        return Ok(response);
+    }
+    let code = match response.status().as_u16() {
+        400 => Code::Internal,
+        401 => Code::Unauthenticated,
+        403 => Code::PermissionDenied,
+        404 => Code::Unimplemented,
+        429 | 502 | 503 | 504 => Code::Unavailable,
+        _ => Code::Unknown,
+    };
+    Err(Status::new(code, format!("HTTP {}, and no gRPC response", response.status())))
 }
 
 impl Builder {
@@ -54,5 +72,28 @@ impl Builder {
             BoxCloneSyncService::new(service.map_err(|error| Status::from_error(error.into())))
         });
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn responses_of_a_proxy_have_the_code_of_their_status() {
+        for (status, code) in [
+            (401, Code::Unauthenticated),
+            (403, Code::PermissionDenied),
+            (404, Code::Unimplemented),
+            (503, Code::Unavailable),
+            (200, Code::Unknown),
+        ] {
+            let page = http::Response::builder().status(status).header("content-type", "text/html");
+            let refused = checked(page.body(Body::default()).unwrap()).unwrap_err();
+            assert_eq!(refused.code(), code);
+            assert!(refused.message().starts_with(&format!("HTTP {status}")));
+        }
+        let answer = http::Response::builder().header("content-type", "application/grpc+proto");
+        assert!(checked(answer.body(Body::default()).unwrap()).is_ok());
     }
 }
