@@ -94,14 +94,16 @@ async function* chunks(source: Media["bytes"]): AsyncGenerator<Uint8Array, void,
   }
 }
 
-async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, void, undefined> {
+/** Yields the bytes as the source does. `interrupt` cancels a ReadableStream, also while it is silent. */
+async function* piecesOf(source: Media["bytes"], interrupt?: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
   const bytes = source instanceof Blob ? source.stream() : source;
-  if (Symbol.asyncIterator in bytes) {
+  if (!(bytes instanceof ReadableStream)) {
     yield* bytes;
     return;
   }
-  // A ReadableStream in a browser without async iteration of streams.
-  const reader = (bytes as ReadableStream<Uint8Array>).getReader();
+  // Some browsers have no async iteration of streams.
+  const reader: ReadableStreamDefaultReader<Uint8Array> = bytes.getReader();
+  interrupt?.addEventListener("abort", () => void reader.cancel().catch(() => {}), { once: true });
   try {
     for (;;) {
       const { done, value } = await reader.read();
@@ -120,8 +122,8 @@ async function* piecesOf(source: Media["bytes"]): AsyncGenerator<Uint8Array, voi
 export const uploadPast: Uploader = async (calls, media, options) => {
   const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
   const deadline = calls.options.timers.now() + timeoutMs;
+  const body = await calls.during((interrupt) => blobOf(media.bytes, interrupt), { signal, deadline });
   const slot = await calls.unary(METHODS.createUpload, { contentType: media.contentType }, options);
-  const body = await blobOf(media.bytes);
   const headers = new Headers(slot.uploadHeaders);
   if (!headers.has("content-type")) headers.set("content-type", media.contentType);
   const put = (signal: AbortSignal) =>
@@ -137,9 +139,26 @@ function storageError(status: number): GatewayError {
   return status < 500 ? new GatewayError(message) : new Unavailable(message, { code: "UNAVAILABLE" });
 }
 
-async function blobOf(bytes: Media["bytes"]): Promise<Blob> {
+/** Reads a source into memory. `interrupt` ends that at once, although the source may be silent. */
+async function blobOf(bytes: Media["bytes"], interrupt: AbortSignal): Promise<Blob> {
   if (bytes instanceof Blob) return bytes;
+  if (interrupt.aborted) {
+    if (bytes instanceof ReadableStream) bytes.cancel().catch(() => {});
+    throw interrupt.reason;
+  }
+  const interrupted = new Promise<never>((_, reject) => {
+    interrupt.addEventListener("abort", () => reject(interrupt.reason), { once: true });
+  });
+  interrupted.catch(() => {}); // if nobody waits any more
   const pieces: BlobPart[] = [];
-  for await (const piece of piecesOf(bytes)) pieces.push(piece.slice() as BlobPart);
-  return new Blob(pieces);
+  const source = piecesOf(bytes, interrupt);
+  try {
+    for (;;) {
+      const { done, value } = await Promise.race([source.next(), interrupted]);
+      if (done) return new Blob(pieces);
+      pieces.push(value.slice() as BlobPart);
+    }
+  } finally {
+    source.return().catch(() => {});
+  }
 }

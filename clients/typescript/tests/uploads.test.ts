@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { Code } from "@connectrpc/connect";
-import { createClient, GatewayError, InputRefused, Unavailable } from "@hfgateway/client";
+import { ClientClosed, createClient, GatewayError, InputRefused, Unavailable } from "@hfgateway/client";
 import type { UploadMediaRequest } from "@hfgateway/client/stubs";
 import { collected, event, hang, refusal, type Script, serve } from "./support.js";
 
@@ -247,6 +247,22 @@ describe("uploads directly to the storage", { timeout: 100_000 }, () => {
   test("an unreachable storage: Unavailable", async (t) => {
     const { client } = await serve(t, "connect", create("http://127.0.0.1:1/slot"));
     await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
+  });
+
+  test("the caller's signal and close end the reading of a silent source, and cancel it", async (t) => {
+    const { client } = await serve(t, "connect", create("http://127.0.0.1:9/slot"));
+    const upload = (signal?: AbortSignal) => {
+      const canceled = event();
+      const silent = new ReadableStream<Uint8Array>({ cancel: () => canceled.resolve() });
+      return { uploading: client.upload(silent, { contentType: "image/png", signal }), canceled: canceled.promise };
+    };
+    const controller = new AbortController();
+    const [first, second] = [upload(controller.signal), upload()];
+    controller.abort();
+    await assert.rejects(first.uploading, { name: "AbortError" });
+    await first.canceled;
+    await Promise.all([client.close(), assert.rejects(second.uploading, ClientClosed)]);
+    await second.canceled;
   });
 
   test("the caller's signal ends the PUT with its own reason", async (t) => {
