@@ -329,7 +329,7 @@ def _prices(text: str) -> Mapping[str, Decimal]:
 
 
 @frozen
-class seconds:  # noqa: N801 - it is used as a function
+class Seconds:
     """Reads a duration of at least `least` seconds. Raises ValueError."""
 
     least: float
@@ -453,9 +453,9 @@ _ROWS: dict[str, _Row] = {
         "v2: repeat v2 submissions with an unknown outcome under the same key; off: repeat none",
     ),
     "UPSTREAM_IDEMPOTENCY_WINDOW": _Row(
-        "upstream_idempotency_window", "15m", seconds(0), "time after the first attempt in which to repeat them"
+        "upstream_idempotency_window", "15m", Seconds(0), "time after the first attempt in which to repeat them"
     ),
-    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60s", seconds(0.1), "timeout of one call to Higgsfield, in total"),
+    "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60s", Seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
         "upstream_concurrency", "0", _Number(0), "outputs that may be generated at once; 0: learn Higgsfield's limit"
     ),
@@ -492,21 +492,21 @@ _ROWS: dict[str, _Row] = {
         "callback_ports", "443 8443", _ports, "ports that callbacks may reach; in CALLBACK_NETWORKS any port"
     ),
     "POLL_MIN": _Row(
-        "poll_min", "1s", seconds(0.05),
+        "poll_min", "1s", Seconds(0.05),
         "shortest interval between polls of one generation or session; at most POLL_MAX",
     ),
-    "POLL_MAX": _Row("poll_max", "30s", seconds(0.05), "longest interval between polls of one generation or session"),
+    "POLL_MAX": _Row("poll_max", "30s", Seconds(0.05), "longest interval between polls of one generation or session"),
     "UNCERTAIN_TIMEOUT": _Row(
-        "uncertain_timeout", "3h", seconds(1),
+        "uncertain_timeout", "3h", Seconds(1),
         "time from the last attempt until an UNCERTAIN generation becomes LOST. With webhooks, also 2 h in which one "
         "could arrive. Not while Higgsfield does not respond, and never if a restore holds the generation",
     ),
-    "RETENTION": _Row("retention", "30d", seconds(3600), "how long ended generations are kept"),
+    "RETENTION": _Row("retention", "30d", Seconds(3600), "how long ended generations are kept"),
     "PRICES": _Row(
         "prices", "", _prices,
         "credits for each output of models without a fixed price: PREFIX=CREDITS, the longest prefix of a model counts",
     ),
-    "PRICE_CACHE": _Row("price_cache", "5m", seconds(0), "how long an estimate is used again for the same input"),
+    "PRICE_CACHE": _Row("price_cache", "5m", Seconds(0), "how long an estimate is used again for the same input"),
     "UNKNOWN_PRICE": _Row(
         "unknown_price", "refuse", _OneOf("refuse", "allow"),
         "submissions without a known price to which a budget applies: refuse, or allow and count as 0 credits",
@@ -536,7 +536,7 @@ _ROWS: dict[str, _Row] = {
         "tls_client_ca", "", _optional_file,
         "PEM file with the CA of client certificates, which it makes mandatory, except at WEBHOOK_ADDRESS",
     ),
-    "DRAIN": _Row("drain", "75s", seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
+    "DRAIN": _Row("drain", "75s", Seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
     "ALLOWED_ORIGINS": _Row(
         "allowed_origins", "", _origins, "web origins that may call from a browser, separated by commas or spaces"
     ),

@@ -130,13 +130,12 @@ class CachedCatalog(Signals):
         moment = self._clock.moment()
         items = self._succeeding(self._catalog, reading, moment.wall)
         catalog = StoredCatalog(items, moment.steady, moment.wall)
+        if self._loaded:  # otherwise it would replace the history of the stored catalog, which could not be read
+            try:
+                await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
+            except UnconfirmedError as error:
+                log.warning("a catalog could not be stored", extra={"catalog": self.name, "error": str(error)})
         self._use(catalog)
-        if not self._loaded:
-            return  # saving would replace the history of the stored catalog, which could not be read
-        try:
-            await self._store.save_catalog(self._source.account, self._source.origin, self.name, catalog)
-        except UnconfirmedError as error:
-            log.warning("a catalog could not be stored", extra={"catalog": self.name, "error": str(error)})
 
     def _use(self, catalog: StoredCatalog) -> None:
         self._catalog = catalog

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from gateway.higgsfield.credentials import Credentials
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-SET_CREDENTIALS = "set HF_KEY to the credentials of the account"
 PATIENCE = 10.0
 """Seconds for each check of another server."""
 CLOCK_OFF = 60.0
@@ -253,9 +252,13 @@ def _accounts_of_gateway(socket: str) -> list[Finding]:
 
 async def _account(settings: Settings, name: str, credentials: Credentials) -> Finding:
     """Ask Higgsfield with the credentials of an added account."""
-    finding, *_ = await _upstream(settings, credentials)
-    refused = finding.advice == SET_CREDENTIALS
-    return _judge_credentials(name, False if refused else True if finding.status == OK else None)
+    import httpx
+
+    try:
+        answer = await _ask(settings, credentials)
+    except httpx.TransportError:
+        return _judge_credentials(name, None)
+    return _judge_credentials(name, {401: False, 404: True if _is_json(answer) else None}.get(answer.status_code))
 
 
 def _judge_credentials(name: str, accepted: bool | None) -> Finding:
@@ -270,19 +273,25 @@ def _judge_credentials(name: str, accepted: bool | None) -> Finding:
 # -- Higgsfield and the clock ------------------------------------------------------------------------------------------
 
 
-async def _upstream(settings: Settings, credentials: Credentials) -> list[Finding]:
-    """Ask for the status of a request that does not exist, over the gateway's own transport."""
+async def _ask(settings: Settings, credentials: Credentials) -> httpx.Response:
+    """Ask for the status of a request that does not exist, over the gateway's own transport. Raises TransportError."""
     import httpx
 
     from gateway.higgsfield.transport import AioTransport
 
-    url = settings.upstream_url
     headers = {"authorization": credentials.header, "accept": "application/json", "accept-encoding": "identity"}
+    async with httpx.AsyncClient(
+        transport=AioTransport(), timeout=PATIENCE, headers=headers, follow_redirects=False
+    ) as client:
+        return await client.get(f"{settings.upstream_url}/requests/{uuid4()}/status")
+
+
+async def _upstream(settings: Settings, credentials: Credentials) -> list[Finding]:
+    import httpx
+
+    url = settings.upstream_url
     try:
-        async with httpx.AsyncClient(
-            transport=AioTransport(), timeout=PATIENCE, headers=headers, follow_redirects=False
-        ) as client:
-            answer = await client.get(f"{url}/requests/{uuid4()}/status")
+        answer = await _ask(settings, credentials)
     except httpx.TransportError as error:
         advice = "check HFGATEWAY_UPSTREAM_URL, DNS and the firewall"
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({type(error).__name__})", advice)]
@@ -294,7 +303,9 @@ def _judge_response(url: str, answer: httpx.Response) -> Finding:
     if status == 404 and _is_json(answer):
         return Finding("higgsfield", OK, f"{url} answers and accepts the credentials")
     if status == 401:
-        return Finding("higgsfield", PROBLEM, f"{url} refuses the credentials", SET_CREDENTIALS)
+        return Finding(
+            "higgsfield", PROBLEM, f"{url} refuses the credentials", "set HF_KEY to the credentials of the account"
+        )
     if status >= 500 or status == 429:
         return Finding("higgsfield", WARNING, f"{url} answers HTTP {status}", "try again later")
     advice = "check that HFGATEWAY_UPSTREAM_URL is the address of the API"

@@ -23,10 +23,10 @@ SCOPE = "API_KEY_SCOPE_"
 
 
 def _duration(text: str) -> float:
-    from gateway.config import seconds
+    from gateway.config import Seconds
 
     try:
-        return seconds(0)(text)
+        return Seconds(0)(text)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 

@@ -59,7 +59,7 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
     request = pb.SetLimitsRequest(tenant=tenant, subject=subject)
     request.update_mask.paths.extend(name for name, value in given.items() if value is not None)
     for name, value in given.items():
-        if value not in {None, NONE}:
+        if value is not None and value != NONE:
             _set(request.limits, name, value)
     if models is not None:
         prefixes = models.replace(",", " ").split()
@@ -112,9 +112,9 @@ def clear(operator: Operator, tenant: str, subject: str) -> int:
     return 0
 
 
-def _set(limits: pb.Limits, name: str, value: str | None) -> None:
+def _set(limits: pb.Limits, name: str, value: str) -> None:
     try:
-        setattr(limits, name, value if name.startswith("credits") else int(value or ""))
+        setattr(limits, name, value if name.startswith("credits") else int(value))
     except ValueError:  # also for a number that the field cannot hold
         raise click.UsageError(f"{name.replace('_', ' ')} must be a whole number in its range, or none") from None
 

@@ -21,14 +21,14 @@ GROUPS = "day, tenant, key, model or label:NAME"
 
 def moment(text: str) -> float:
     """Read a date, of UTC unless it names an offset, or an age such as 7d, as seconds since the epoch."""
-    from gateway.config import seconds
+    from gateway.config import Seconds
 
     try:
         date = datetime.fromisoformat(text)
         at = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except ValueError:
         try:
-            at = time.time() - seconds(0)(text)
+            at = time.time() - Seconds(0)(text)
         except ValueError:
             raise click.BadParameter("must be a date such as 2026-11-01, or an age such as 7d") from None
     if not FIRST <= at <= LAST:

@@ -127,11 +127,11 @@ class Entries:
 
     def generations(self) -> Iterator[Generation]:
         """Return all live generations, without making their entries."""
-        return (one.generation if isinstance(one, Entry) else one for one in self._live.values())
+        return _generations(self._live.values())
 
     def of_tenant(self, tenant: str) -> list[Generation]:
         """Return the live generations of a tenant, without making their entries."""
-        return [self._known(name) for name in self._of_tenant.get(tenant, ())]
+        return [*_generations(map(self._live.__getitem__, self._of_tenant.get(tenant, ())))]
 
     def made(self) -> Iterator[Entry]:
         """Return the entries that somebody has asked for."""
@@ -165,24 +165,24 @@ class Entries:
 
     def remove(self, name: GenerationId) -> None:
         """Remove a generation, and wake the watchers that still wait for its end."""
-        tenant = self._known(name).tenant
         found = self._live.pop(name)
-        names = self._of_tenant[tenant]
+        (generation,) = _generations([found])
+        names = self._of_tenant[generation.tenant]
         del names[name]
         if not names:
-            del self._of_tenant[tenant]
+            del self._of_tenant[generation.tenant]
         if isinstance(found, Entry):
             found.wake()
-
-    def _known(self, name: GenerationId) -> Generation:
-        found = self._live[name]
-        return found.generation if isinstance(found, Entry) else found
 
     def _set(self, generation: Generation) -> None:
         spec = generation.spec
         if spec.id not in self._live:
             self._of_tenant.setdefault(spec.tenant, {})[spec.id] = None
         self._live[spec.id] = generation
+
+
+def _generations(live: Iterable[Generation | Entry]) -> Iterator[Generation]:
+    return (one.generation if isinstance(one, Entry) else one for one in live)
 
 
 class Feed:

@@ -192,7 +192,7 @@ class _Uvicorn(uvicorn.Server):
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks)
+            await asyncio.wait(tasks, timeout=DRAIN)
 
     async def _accept(self, listening: socket.socket) -> None:
         """Accept connections until canceled. Without a free file descriptor, try again after ACCEPT_AGAIN seconds."""

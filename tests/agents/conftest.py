@@ -88,6 +88,11 @@ def rows(messages: Any) -> list[tuple[str, str, str]]:
     ]
 
 
+@pytest.fixture(autouse=True)
+def _short_busy_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.agents.messages.BUSY_PAUSES", (0.0, 0.01, 0.01))
+
+
 @pytest.fixture
 async def running(tmp_path: Path) -> AsyncIterator[Running]:
     async with run(tmp_path, agent_seconds=TURN) as started:

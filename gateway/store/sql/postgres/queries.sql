@@ -154,19 +154,20 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- Generations and their keys ------------------------------------------------------------------------------------------
 
+-- fragment: request_taken
+-- The condition for a given request that belongs to a generation, or is being removed with a deleted one.
+EXISTS (SELECT FROM generations AS other WHERE other.request_id = given.request_id)
+OR EXISTS (
+    SELECT FROM removals WHERE removals.request_id = given.request_id OR removals.stray_request_id = given.request_id
+);
+
 -- name: claim
 -- Claim idempotency keys for new generations, with their requests and first changes. A key that is used inserts nothing.
 -- A claim that does not fit into its limits inserts nothing either: `over` is 1 if it certainly exceeds one, 2 if it
 -- does so with the earlier claims of this statement, some of which may not be stored, and 3 if it lacks a price.
 WITH {fenced},
 given AS (
-    SELECT given.*, given.request_id IS NOT NULL AND (
-        EXISTS (SELECT FROM generations WHERE generations.request_id = given.request_id)
-        OR EXISTS (
-            SELECT FROM removals
-            WHERE removals.request_id = given.request_id OR removals.stray_request_id = given.request_id
-        )
-    ) AS taken
+    SELECT given.*, given.request_id IS NOT NULL AND ({request_taken}) AS taken
     FROM unnest(
         :id::text[], :tenant::text[], :model_id::text[], :api::text[], :account::text[], :origin::text[],
         :input::bytea[], :labels::text[], :idempotency_key::text[], :create_time::double precision[],
@@ -343,12 +344,7 @@ given AS (
         polls = given.polls, missing_since = given.missing_since, stray_request_id = given.stray_request_id,
         held = given.held, write_id = :write_id::uuid
     FROM given, fenced WHERE generations.id = given.id AND generations.version = given.version_before AND (
-        given.request_id IS NULL OR given.request_id = generations.request_id
-        OR NOT EXISTS (SELECT FROM generations AS other WHERE other.request_id = given.request_id)
-        AND NOT EXISTS (
-            SELECT FROM removals
-            WHERE removals.request_id = given.request_id OR removals.stray_request_id = given.request_id
-        )
+        given.request_id IS NULL OR given.request_id = generations.request_id OR NOT ({request_taken})
     )
     RETURNING given.place, generations.budget_day
 ), saved AS (
@@ -1389,25 +1385,27 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Check whether a media slot belongs to a tenant.
 SELECT 1 AS found FROM agent_media WHERE tenant = :tenant AND id = :id;
 
+-- fragment: old_agent_key
+-- The condition for the keys that retention removes: those of sessions, and of messages that were sent. Messages without
+-- an outcome stay, and so do the other keys of their session: they exclude messages from the lookup.
+used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
+    SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
+));
+
 -- name: has_prunable_agent_rows
 -- Check whether retention would remove any key or media slot.
 SELECT EXISTS (
         SELECT FROM agent_keys
-        WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
-            SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
-        ))
+        WHERE {old_agent_key}
     )
     OR EXISTS (SELECT FROM agent_media WHERE created_at < :used_before) AS found;
 
 -- name: prune_agents
--- Delete the old media slots, and the old keys of sessions and of messages that were sent. Messages without an outcome
--- stay, and so do the other keys of their session: they exclude messages from the lookup.
+-- Delete the old media slots, and the old keys of sessions and messages.
 WITH {fenced},
 written AS (
     DELETE FROM agent_keys USING fenced
-    WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
-        SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
-    ))
+    WHERE {old_agent_key}
     RETURNING key
 ),
 unused AS (DELETE FROM agent_media USING fenced WHERE created_at < :used_before)

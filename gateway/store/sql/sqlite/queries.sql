@@ -761,23 +761,25 @@ ON CONFLICT (tenant, id) DO UPDATE SET created_at = excluded.created_at;
 -- Check whether a media slot belongs to a tenant.
 SELECT 1 FROM agent_media WHERE tenant = :tenant AND id = :id;
 
+-- fragment: old_agent_key
+-- The condition for the keys that retention removes: those of sessions, and of messages that were sent. Messages without
+-- an outcome stay, and so do the other keys of their session: they exclude messages from the lookup.
+used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
+    SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
+));
+
 -- name: has_prunable_agent_rows
 -- Check whether retention would remove any key or media slot.
 SELECT EXISTS (
         SELECT 1 FROM agent_keys
-        WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
-            SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
-        ))
+        WHERE {old_agent_key}
     )
     OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < :used_before) AS found;
 
 -- name: prune_agent_keys
--- Delete the old keys of sessions and of messages that were sent. Messages without an outcome stay, and so do the other
--- keys of their session: they exclude messages from the lookup.
+-- Delete the old keys of sessions and messages.
 DELETE FROM agent_keys
-WHERE used_at < :used_before AND (fingerprint = :session_fingerprint OR message_id IS NOT NULL AND session_id NOT IN (
-    SELECT session_id FROM agent_keys WHERE message_id IS NULL AND fingerprint <> :session_fingerprint
-));
+WHERE {old_agent_key};
 
 -- name: prune_agent_media
 -- Delete the old media slots.
