@@ -84,10 +84,11 @@ class Connection:
     def _describe(self, error: GatewayError) -> str:
         from hfgateway_client.errors import Unavailable
 
-        if isinstance(error, Unavailable) and not error.reason:
-            cause = self._cause()
-            return f"no gateway answers at {self.address}: {cause or error.message}"
-        return str(error)
+        return self.unreachable(error.message) if isinstance(error, Unavailable) and not error.reason else str(error)
+
+    def unreachable(self, message: str) -> str:
+        """Return the text for a call that no gateway answered. `message` is gRPC's."""
+        return f"no gateway answers at {self.address}: {self._cause() or message}"
 
     def _cause(self) -> str:
         """Connect once without gRPC, and return why no gateway answers; empty if that does not show it."""

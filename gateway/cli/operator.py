@@ -17,6 +17,7 @@ from gateway.cli.connection import Connection, connection_options
 from gateway.cli.output import fail
 
 if TYPE_CHECKING:
+    import grpc
     from google.protobuf.message import Message
 
     from gateway.config import Settings, Store
@@ -125,8 +126,15 @@ class Operator:
                 message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
                 for field, option in named.items():
                     message = message.replace(f"{field}: ", f"{option}: ")
+                if where.address and error.code() is grpc.StatusCode.UNAVAILABLE and not _by_gateway(error):
+                    message = where.unreachable(message)
                 away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
                 fail(message, exits.AWAY if away else exits.REFUSED)
+
+
+def _by_gateway(error: grpc.RpcError) -> bool:
+    """Return whether an error has the details that a gateway adds, which those of gRPC itself do not have."""
+    return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
 
 
 def _socket() -> str:

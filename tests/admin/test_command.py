@@ -87,6 +87,13 @@ async def test_without_a_running_gateway_the_command_says_so(tmp_path: Path) -> 
     assert away.err == f"hfgateway: no gateway runs on {tmp_path / 'store.db'}\n"
 
 
+@pytest.mark.parametrize(("address", "cause"), [("127.0.0.1:1", "Connection refused"), ("here", "the address must be")])
+async def test_an_address_without_a_gateway_is_named(tmp_path: Path, address: str, cause: str) -> None:
+    away = await run("keys", "list", "--admin-server", address, environment=environment(tmp_path, {}))
+    assert (away.code, away.out) == (exits.AWAY, "")
+    assert away.err.startswith(f"hfgateway: no gateway answers at {address}: {cause}")
+
+
 async def test_the_socket_of_a_killed_gateway_counts_as_no_gateway(tmp_path: Path) -> None:
     admin_pointer(tmp_path / "store.db").write_text(f"unix:{tmp_path / 'gone'}")
     away = await run("resolve", "id", "--lost", environment=environment(tmp_path, {}))
