@@ -16,7 +16,7 @@ import pytest
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway_client import AsyncClient, errors, soul
-from tests.docs.markdown import anchors
+from tests.docs.markdown import anchors, documents, read
 from tests.durability.process import PATIENCE, GatewayProcess
 from tools import dashboard
 from tools.deployment import read_yaml
@@ -66,6 +66,14 @@ async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Pat
     labels["hfgateway_rpc_refused_total"] |= {"method"}
     labels["hfgateway_forwarded_calls_total"] |= {"code"}
     assert 'hfgateway_upstream_calls_total{operation="submit",outcome="402"} 1.0' in text
+    explained = "".join(read(file) for file in documents())
+    unexplained = []
+    for name in re.findall(r"^# TYPE (hfgateway_\w+)(?<!_created) ", text, re.MULTILINE):
+        result = re.fullmatch(r"hfgateway_webhooks_(\w+)_total", name)
+        one = re.sub(r"(places|queued)_\w+", r"\1_answers", name)  # the docs name one kind of place
+        if (f"| `{result[1]}` | " if result else f"`{one}`") not in explained:
+            unexplained.append(name)
+    assert unexplained == []
     for expression in expressions():
         found = METRIC.findall(expression)
         assert found, expression

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from unittest.mock import Mock
 
 import pytest
 
-from gateway import core_metrics
 from gateway.cli import COMMANDS
 from tests.docs.commands import NOT_RUN, RUN, RUN_IN_ORDER
 from tests.docs.markdown import ROOT, SHELLS, anchors, blocks, documents, links, read, spans
@@ -34,18 +33,16 @@ def test_every_link_has_a_target(file: str) -> None:
     assert broken == []
 
 
-def test_every_result_of_webhooks_and_metric_of_callbacks_is_explained() -> None:
-    text, core = read("docs/observing.md"), Mock()
-    for name, _, _ in core_metrics._webhooks(core):
-        assert f"| `{name.removeprefix('webhooks_').removesuffix('_total')}` | " in text, name
-    for name, _, _ in core_metrics._callbacks(core):
-        assert f"`hfgateway_{name}`" in text, name
-
-
 @pytest.mark.parametrize("file", documents())
 def test_every_command_is_run_by_a_test_or_excused(file: str) -> None:
     commands = [command for block in blocks(file) if block.language in SHELLS for command in block.commands]
     assert file in RUN | RUN_IN_ORDER or [command for command in commands if command not in NOT_RUN] == []
+
+
+def test_every_extra_is_listed_with_its_use() -> None:
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    section = read("docs/settings.md").partition("## Extras")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == sorted(extras)
 
 
 def test_every_excuse_is_needed() -> None:
