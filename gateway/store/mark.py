@@ -14,6 +14,7 @@ import contextlib
 import mmap
 import os
 import struct
+from os import fsync
 from pathlib import Path
 from typing import NamedTuple
 
@@ -106,7 +107,7 @@ def create(store: Path, epoch: str, commits: int) -> None:
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(FORM.pack(MAGIC, epoch.encode(), store.stat().st_ino, commits))
         file.flush()
-        os.fsync(file.fileno())
+        fsync(file.fileno())
     part.replace(path)
     sync_folder(path.parent)
 
@@ -115,7 +116,7 @@ def sync_folder(folder: Path) -> None:
     """Sync a folder, so that the names of its files survive a power cut. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        fsync(descriptor)
     finally:
         os.close(descriptor)
 

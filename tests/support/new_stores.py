@@ -4,7 +4,7 @@ New ones get their schema with the file, in a small part of the CPU time of all 
 `gateway.store.migrations.apply` does everything else as usual, and stores that lack only some migrations run the files
 themselves. A test compares both schemas.
 
-Commits do not wait for the disk, because no test crashes the machine. A killed process loses nothing by that.
+Commits and marks do not wait for the disk, because no test crashes the machine. A killed process loses nothing by that.
 """
 
 import sqlite3
@@ -14,7 +14,7 @@ from functools import cache
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from gateway.store import files, migrations
+from gateway.store import files, mark, migrations
 
 migrated = migrations.script
 connected = files.connect_writer
@@ -26,6 +26,7 @@ def install() -> None:
     """Let this process, and those that are forked from it, have cheaper stores."""
     migrations.script = created
     files.connect_writer = connect_writer
+    mark.fsync = lambda _: None
     schema(migrations.folder())
 
 
