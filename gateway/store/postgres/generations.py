@@ -48,14 +48,16 @@ class PostgresGenerations(StorePart, GenerationReads):
             "spent": spent,
             "audit": self._auditor.save(before, after, step),
         }
-        job = Job(SAVE, step, row, before.id, lambda position: change_log.saved(after, position if changes else None))
+        binds = after.request_id if after.request_id != before.request_id else ""
+        job = Job(
+            SAVE, step, row, before.id, lambda position: change_log.saved(after, position if changes else None), binds
+        )
         try:
             result: Stored = await self._writer.write(job)
         except psycopg.IntegrityError as error:
             if error.diag.constraint_name == "generations_request":
                 raise RequestIdTakenError(after.request_id) from error
             raise StoreError("the new version contradicts what is stored") from error
-        binds = after.request_id if after.request_id != before.request_id else None
         if not result.stored and binds and await self._one("has_request", request_id=binds, id=before.id) is not None:
             raise RequestIdTakenError(binds)
         return result.stored

@@ -48,8 +48,9 @@ BOOLEANS = frozenset(
 class Job:
     """A write: its kind (the name of the statement), its parameters, and what it is about.
 
-    Jobs with the same `target` are never in one statement. `alone`: no other job is in its statement. `saved` returns
-    what to announce if the write is stored, from the position of its change.
+    Jobs with the same `target` are never in one statement, nor are jobs that bind the same request at Higgsfield
+    (`binds`; "" for none): a statement does not see its own rows. `alone`: no other job is in its statement. `saved`
+    returns what to announce if the write is stored, from the position of its change.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Job:
     row: Mapping[str, Any]
     target: Hashable
     saved: Callable[[int | None], Saved]
+    binds: str = ""
     alone: bool = False
     result: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
@@ -133,12 +135,13 @@ class LogWriter:
         first, targets = self._jobs[0], set[Hashable]()
         taken, left = list[Job](), list[Job]()
         for job in self._jobs:
+            own = {job.target, ("binds", job.binds)} if job.binds else {job.target}
             fits = job.kind == first.kind and not job.alone and not first.alone
-            if job is first or (fits and job.target not in targets and len(taken) < MOST_IN_A_STATEMENT):
+            if job is first or (fits and targets.isdisjoint(own) and len(taken) < MOST_IN_A_STATEMENT):
                 taken.append(job)
             else:
                 left.append(job)
-            targets.add(job.target)  # later ones for the same target stay behind it
+            targets |= own  # later ones for the same target or request stay behind it
         self._jobs = left
         return taken
 

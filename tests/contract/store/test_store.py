@@ -237,6 +237,20 @@ async def test_a_request_belongs_to_one_generation(store: Store, account: str, t
     assert await store.change_log.position() == position
 
 
+async def test_a_request_that_is_bound_at_once_to_two_generations_belongs_to_one(store: Store) -> None:
+    waiting = [await stored(store, account=account) for account in ("account", "another", "third")]
+    first, second = [await saved(store, one, examples.marked(one)) for one in waiting[:2]]
+    results = await asyncio.gather(
+        store.generations.save(waiting[2], examples.marked(waiting[2])),  # the others wait for it, and then go together
+        store.generations.save(first, examples.accepted(first, "request")),
+        store.generations.save(second, examples.accepted(second, "request")),
+        return_exceptions=True,
+    )
+    assert results[:2] == [True, True]
+    assert isinstance(results[2], RequestIdTakenError)
+    assert await store.generations.any(second.id) == second
+
+
 async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_accounts(store: Store) -> None:
     def adoption(request_id: str, **spec: Any) -> Claim:
         of = examples.generation(adopted=True, **spec)
