@@ -476,21 +476,23 @@ class Follower:
         due = self._next_due(generation)
         if due is None:
             return
+        now = self._clock.moment().steady
         match due.step:
-            case Step.SEND if generation.state is State.UNCERTAIN:
+            # It may have been put off to an earlier time than that of its last attempt: an operator has sent it since.
+            case Step.SEND if generation.state is State.UNCERTAIN and now >= due.at:
                 await self._repeat(generation)
             case Step.TAKE_BACK if generation.marker is not None:
                 await self._service.observe(generation, Unsent(generation.marker))
             case Step.RECOVER if generation.marker is not None:
                 died = OwnerDied(generation.marker, spread(due_steps.PAUSE_AFTER_SILENCE))
                 await self._service.observe(generation, died)
-            case Step.GIVE_UP if self._clock.moment().steady >= due.at:
+            case Step.GIVE_UP if now >= due.at:
                 periods = due_steps.resolvable_periods(generation, self._rules)
                 over = [await self._trusted_time.is_over(*period) for period in periods]
                 # A webhook may still prove that Higgsfield has the request. It was answered, so it does not come again.
                 certain = all(over) and not self._has_webhook(generation.id)
                 await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=certain)
-            case Step.END_WAIT if self._clock.moment().steady >= due.at:
+            case Step.END_WAIT if now >= due.at:
                 start_timeout = generation.spec.start_by is not None
                 end = CancelAsked(NOT_STARTED) if start_timeout else Expired(WAITED_TOO_LONG)
                 await self._end(generation, end, certain=await self._has_waited(generation))

@@ -10,6 +10,7 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
+from gateway.generations import follower
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, request_of, resolve, submit_and_lose
@@ -267,6 +268,33 @@ async def test_a_resubmission_needs_acceptance_if_repeats_are_turned_off_while_i
     monkeypatch.setattr(core.trusted_time, "is_open", turn_off_first)
     assert await refused(running, uncertain.id, **RESUBMIT) == "resubmit"
     assert len(running.ledger.submissions) == 1
+
+
+async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The operator's attempt is the second one, so that the next one comes a minute later at the earliest."""
+    monkeypatch.setattr(follower, "MARK_AGAIN", 0.05)
+    running = await start(UPSTREAM_IDEMPOTENCY="v2")
+    core = running.gateway._core
+    is_open, asked, go_on = core.trusted_time.is_open, asyncio.Event(), asyncio.Event()
+
+    async def wait_first(*of: Any) -> bool | None:
+        if not asked.is_set():
+            asked.set()
+            await go_on.wait()
+        return await is_open(*of)
+
+    monkeypatch.setattr(core.trusted_time, "is_open", wait_first)
+    uncertain = await submit_and_lose(running, "a fox")
+    await asked.wait()
+    running.plan(on="submit", kind="500")
+    await resolve(running, uncertain.id, **RESUBMIT)
+    await eventually(lambda: not core.sender.attempts(uncertain.id))
+    assert len(running.ledger.submissions) == 2
+    go_on.set()
+    await asyncio.sleep(0.5)
+    assert len(running.ledger.submissions) == 2
 
 
 async def test_concurrent_resubmissions_are_sent_once(running: Running) -> None:
