@@ -65,8 +65,8 @@ CONFIRMATIONS = 10
 """404s in a row in this time: a few may be errors, and a generation that is a day old is polled rarely."""
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
-RESUMED_AT_ONCE = 200
-"""Generations that are planned at a start before other tasks get their turn."""
+PLANNED_AT_ONCE = 200
+"""Generations that are planned before other tasks get their turn. The lease would expire while many are planned."""
 MARK_AGAIN = 1.0
 """Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
 START_CHECK_EVERY = 2.0
@@ -149,8 +149,8 @@ class Follower:
         for account in {generation.spec.account for generation in unfinished if generation.waiting}:
             self._admissions.of(account).limit_rate(now)
         for number, generation in enumerate(unfinished):
-            if number % RESUMED_AT_ONCE == 0:
-                await asyncio.sleep(0)  # or the lease would expire while many are resumed
+            if number % PLANNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._is_reachable(generation):
@@ -603,7 +603,7 @@ class Follower:
             self._plan_poll(entry, self._gap(generation, entry.errors))
             raise
         if after.source is Source.POLL and after.state in WEBHOOK_ENDS and self._expects_webhook(after):
-            self._miss_webhook()
+            await self._miss_webhook()
 
     async def _cancel(self, generation: Generation) -> bool:
         """Ask Higgsfield to cancel, and return whether it responded. Only the status afterwards is conclusive."""
@@ -627,13 +627,18 @@ class Follower:
             if not started:
                 self._plan_start_check(entry)
 
-    def _miss_webhook(self) -> None:
+    async def _miss_webhook(self) -> None:
         """Do not rely on webhooks, because a poll found an end first. If the probe did, poll the others after all."""
         known, self._trust.arrive = self._trust.arrive, False
         if known is not None:
             return
-        for entry in self._feed.entries.values():
-            if entry.covered and entry.poll_at and entry.generation.state in FOLLOWED:
+        for number, name in enumerate([*self._feed.entries]):
+            if number % PLANNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+                if self._trust.arrive:
+                    return
+            entry = self._feed.entries.get(name)
+            if entry is not None and entry.covered and entry.poll_at and entry.generation.state in FOLLOWED:
                 # If the webhook was only late, they are put off again.
                 self._plan_poll(entry, GRACE + random.uniform(0.0, POLL_EVERY))
                 self._plan(entry.generation)

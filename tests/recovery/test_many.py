@@ -1,33 +1,62 @@
-"""A start with many unfinished generations leaves turns to other tasks, such as the heartbeat of a lease."""
+"""Steps for many unfinished generations leave turns to other tasks, such as the heartbeat of a lease."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from gateway.generations import follower
-from gateway.generations.model import GenerationId
-from tests.support.running import PATIENCE, run, soul
+from gateway.generations.model import Generation, GenerationId
+from tests.support.running import PATIENCE, Running, public_url, run, soul
+
+COUNT = 100
 
 
-async def test_other_tasks_get_turns_while_generations_are_resumed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(follower, "RESUMED_AT_ONCE", 10)
+async def many(running: Running) -> Sequence[Generation]:
+    """Put unfinished generations into memory, without a follower."""
+    core = running.gateway._core
+    core._tasks[0].cancel()  # the follower, which would ask for the states
+    one = core.feed.entries[GenerationId((await running.submit(soul("a fox"))).id)].generation
+    found = [replace(one, spec=replace(one.spec, id=GenerationId(f"{one.id}-{number}"))) for number in range(COUNT)]
+    for generation in found:
+        core.feed.entries.put(generation)
+    return found
+
+
+async def turns_during(work: Coroutine[object, object, None]) -> int:
+    """Return how many turns another task gets until the work has ended."""
+    turns = 0
+    async with asyncio.timeout(PATIENCE):
+        working = asyncio.create_task(work)
+        while not working.done():
+            await asyncio.sleep(0)
+            turns += 1
+    working.result()
+    return turns
+
+
+@pytest.fixture(autouse=True)
+def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(follower, "PLANNED_AT_ONCE", 10)
+
+
+async def test_other_tasks_get_turns_while_generations_are_resumed(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
+        unfinished = await many(running)
+        assert await turns_during(running.gateway._core.follower.resume(unfinished)) >= 10
+
+
+async def test_other_tasks_get_turns_while_polls_are_planned_because_a_webhook_is_missing(tmp_path: Path) -> None:
+    terms: dict[str, Any] = {**public_url()}
+    async with run(tmp_path, **terms) as running:
+        unfinished = await many(running)
         core = running.gateway._core
-        core._tasks[0].cancel()  # the follower, which would ask for the states
-        one = core.feed.entries[(await running.submit(soul("a fox"))).id].generation
-        many = [replace(one, spec=replace(one.spec, id=GenerationId(f"{one.id}-{number}"))) for number in range(100)]
-        for generation in many:
-            core.feed.entries.put(generation)
-        turns = 0
-        async with asyncio.timeout(PATIENCE):
-            resuming = asyncio.create_task(core.follower.resume(many))
-            while not resuming.done():
-                await asyncio.sleep(0)
-                turns += 1
-        assert turns >= 10
+        await core.follower.resume(unfinished)
+        planned = {one.id: core.feed.entries[one.id].poll_at for one in unfinished}
+        assert await turns_during(core.follower._miss_webhook()) >= 10
+        assert all(core.feed.entries[name].poll_at != at for name, at in planned.items())
