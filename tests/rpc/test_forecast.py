@@ -235,6 +235,30 @@ async def test_a_watch_of_many_sends_changed_forecasts_together(start: Start, mo
     assert dict(heartbeat.forecasts) == {}
 
 
+async def test_many_changed_forecasts_are_sent_in_several_messages(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients do not accept large messages."""
+    monkeypatch.setattr(generations, "MOST_FORECASTS", 2)
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    first, *others = await queue(running, "first", "second", "third", "fourth")
+    names = [one.id for one in (first, *others)]
+    request = pb.WatchGenerationsRequest(filter=pb.GenerationFilter(ids=names), forecast_interval=EVERY_SECOND)
+    stream = running.grpc.stream("WatchGenerations", request)
+    shown = await nexts(stream, len(names) + 1)
+    assert shown[-1].caught_up
+    await cancel(running, first)
+    found: list[dict[str, int]] = []
+    async with asyncio.timeout(PATIENCE):
+        while len(found) < 2:
+            answer = await anext(stream)
+            assert answer.resume_token
+            if answer.forecasts:
+                found.append({name: forecast.queue_position for name, forecast in answer.forecasts.items()})
+    assert [len(one) for one in found] == [2, 1]
+    assert found[0] | found[1] == {one.id: place for place, one in enumerate(others, 1)}
+
+
 @pytest.mark.parametrize("interval", [None, 1, 2, 2.2, 4, 5, 6.1, 7.6, 8, 10, 14, 14.9, 15, 20, 3600])
 def test_a_silent_watch_sends_a_heartbeat_in_time_whatever_its_interval_is(interval: float | None) -> None:
     heartbeats = generations._Heartbeats(interval)
