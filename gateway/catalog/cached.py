@@ -7,6 +7,7 @@ long that takes; a failed refresh only delays the next one.
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.catalog.model import Item, Reading, StoredCatalog
 from gateway.catalog.ports import CatalogSource, CatalogStore
@@ -105,8 +106,14 @@ class CachedCatalog(Signals):
         if self._loaded:
             return  # a refresh was faster
         self._loaded = True
-        if stored is not None:
+        if stored is None:
+            return
+        fetched = self._catalog
+        if fetched is None:
             self._use(stored)
+        else:  # while the store could not be read, so it lacks the history
+            items = self._succeeding(stored, Reading(fetched.items, self.skipped), fetched.fetch_time)
+            self._use(replace(fetched, items=items))
 
     async def _refresh(self) -> None:
         self.attempts += 1

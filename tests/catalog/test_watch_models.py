@@ -96,13 +96,10 @@ async def test_a_watch_resumes_after_a_restart_and_over_every_transport(running:
         assert len(await changes(client, 3, after=99)) == 3
 
 
-async def test_a_store_that_cannot_be_read_for_a_moment_loses_no_change(
-    running: Running, clock_offset: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await lists(running, clock_offset, row("a/a"))
-    await lists(running, clock_offset, row("a/a"), row("b/b"))
-    await running.stop_gateway()
-    load, failures = SqliteCatalogs.load_catalog, [StoreError("the store cannot be read")] * 2
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> list[StoreError]:
+    """The errors of the next reads of the stored list."""
+    load, failures = SqliteCatalogs.load_catalog, list[StoreError]()
 
     async def load_late(self: SqliteCatalogs, account: str, origin: str, name: str) -> StoredCatalog | None:
         if name == "models" and failures:
@@ -110,11 +107,38 @@ async def test_a_store_that_cannot_be_read_for_a_moment_loses_no_change(
         return await load(self, account, origin, name)
 
     monkeypatch.setattr(SqliteCatalogs, "load_catalog", load_late)
+    return failures
+
+
+async def test_a_store_that_cannot_be_read_for_a_moment_loses_no_change(
+    running: Running, clock_offset: Any, unread: list[StoreError]
+) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await lists(running, clock_offset, row("a/a"), row("b/b"))
+    await running.stop_gateway()
+    unread += [StoreError("the store cannot be read")] * 2
     await running.start_gateway()
     await lists(running, clock_offset, row("b/b"), row("c/c"))
-    assert not failures
+    assert not unread
     await lists(running, clock_offset, row("b/b"), row("c/c"))
     assert shown(await changes(running.grpc, 2, after=1)) == [(2, "NEW", "c/c"), (3, "GONE", "a/a")]
+
+
+async def test_a_list_that_was_fetched_before_the_store_can_be_read_again_stays(
+    running: Running, clock_offset: Any, unread: list[StoreError]
+) -> None:
+    await lists(running, clock_offset, row("a/a"))
+    await running.stop_gateway()
+    unread += [StoreError("the store cannot be read")] * 2
+    await running.start_gateway()
+    await lists(running, clock_offset, row("a/a"), row("c/c"))
+    assert not unread
+    calls = running.ledger.list_calls["models"]
+    for _ in range(2):
+        listed = await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=500))
+        assert {"a/a", "c/c"} <= {model.id for model in listed.models}
+    assert shown(await changes(running.grpc, 1, after=0)) == [(1, "NEW", "c/c")]
+    assert running.ledger.list_calls["models"] == calls
 
 
 async def test_an_idle_watch_sends_heartbeats_and_ends_with_the_drain(
