@@ -92,7 +92,7 @@ class AccountState:
 class AccountManager:
     """Changes accounts in the store and in memory. The methods raise GatewayError. Call `load` first.
 
-    `in_flight` returns the number of unfinished generations of some credentials.
+    `in_flight` counts the unfinished generations by the ids of their credentials. It reads all of them.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class AccountManager:
         connections: Connections,
         encryption: Encryption | None,
         clock: Clock,
-        in_flight: Callable[[Collection[str]], int],
+        in_flight: Callable[[], Mapping[str, int]],
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -164,7 +164,8 @@ class AccountManager:
         """Return all accounts and the accounts of tenants. With `check`, Higgsfield is asked about the credentials."""
         if check:
             await self._connections.check_credentials()
-        return [self._state(name) for name in self._accounts.by_name], self._pools
+        in_flight = self._in_flight()
+        return [self._state(name, in_flight) for name in self._accounts.by_name], self._pools
 
     async def drained(self) -> None:
         """Wait until all changes that were started have finished."""
@@ -191,13 +192,13 @@ class AccountManager:
             raise invalid_input(wrong)
         if name not in self._accounts.by_name:
             await self._keep(name, text, tenant)
-        return self._state(name)
+        return self._state(name, self._in_flight())
 
     async def _rotate(self, name: str, text: str) -> AccountState:
         account = self._existing(name)
         if not self._has(name, account.tenant, text):
             await self._keep(name, text, account.tenant)
-        return self._state(name)
+        return self._state(name, self._in_flight())
 
     def _has(self, name: str, tenant: str, text: str) -> bool:
         """Return whether an account has these newest credentials: then an earlier call has stored them."""
@@ -238,7 +239,8 @@ class AccountManager:
         if tenants := [tenant for tenant, pool in pools.items() if name in pool]:
             raise invalid_field("name", f"is used by the tenant {tenants[0]}: assign other accounts first")
         gone = account.credentials[1:] if only_old else account.credentials
-        needed = self._in_flight(gone)
+        in_flight = self._in_flight()
+        needed = sum(in_flight.get(one, 0) for one in gone)
         if needed and not force:
             raise invalid_field("name", f"has credentials that {needed} unfinished generations need: wait, or force it")
         if only_old:
@@ -287,7 +289,7 @@ class AccountManager:
             raise invalid_field("name", "is the account of HF_KEY, which only a restart changes")
         return account
 
-    def _state(self, name: str) -> AccountState:
+    def _state(self, name: str, in_flight: Mapping[str, int]) -> AccountState:
         account = self._accounts.by_name[name]
         stored = {one.id: one for one in self._stored}
         return AccountState(
@@ -299,7 +301,7 @@ class AccountManager:
                     stored[id].create_time if id in stored else None,
                     id in stored and not stored[id].sealed,
                     self._connections.accepted(id),
-                    self._in_flight([id]),
+                    in_flight.get(id, 0),
                 )
                 for id in account.credentials
             ],

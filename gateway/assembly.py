@@ -2,7 +2,8 @@
 
 import contextlib
 import os
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -399,8 +400,8 @@ def _always() -> bool:
 async def _manager(base: _Base, feed: Feed) -> AccountManager:
     """Return the manager of accounts, with the stored ones connected. Raises SettingError if a key is wrong."""
 
-    def in_flight(credentials: Collection[str]) -> int:
-        return sum(one.spec.account in credentials for one in feed.entries.generations() if not one.done)
+    def in_flight() -> Mapping[str, int]:
+        return Counter(one.spec.account for one in feed.entries.generations() if not one.done)
 
     manager = AccountManager(
         store=base.store.accounts,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,23 @@ async def test_a_rotation_leaves_generations_with_their_credentials(running: Run
     assert [one.removed for one in films.credentials] == [False, True]
     await accepted(shop, "last")
     assert sent(running, NEWER) == ["after", "last"]
+
+
+async def test_a_list_of_accounts_counts_the_generations_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many in flight, to count them for each of many credentials would keep all other calls waiting."""
+    await rotate(running, "films", NEWER)
+    manager, counts = running.gateway._core.accounts, list[Mapping[str, int]]()
+    count = manager._in_flight
+
+    def counted() -> Mapping[str, int]:
+        counts.append(count())
+        return counts[-1]
+
+    monkeypatch.setattr(manager, "_in_flight", counted)
+    assert sum(len(one.credentials) for one in (await listed(running)).accounts) > 1
+    assert len(counts) == 1
 
 
 async def test_leaked_credentials_can_be_revoked_at_once(running: Running) -> None:
