@@ -197,9 +197,14 @@ def parts(subject: str) -> tuple[str, str, str]:
 
 
 def exceeded(limited: Iterable[Limited], price: int | None, demand: Demand) -> Exceeded | None:
-    """Return the first limit that a submission would exceed; None if it fits. Raises UnpricedError."""
+    """Return the first limit that a submission would exceed; None if it fits. Raises UnpricedError.
+
+    It belongs to one day, the last known one, although its subjects may have had their last submissions on other days.
+    """
+    limited = [*limited]
+    day = max([demand.day, *(one.use.day for one in limited)])
     for one in limited:
-        limits, use = one.limits, one.use.at(demand.day, demand.minute)
+        limits, use = one.limits, one.use.at(day, demand.minute)
         if limits.counts_credits and price is None:
             raise UnpricedError
         today, this_month = use.day_reserved + use.day_spent, use.month_reserved + use.month_spent

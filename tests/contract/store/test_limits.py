@@ -159,6 +159,18 @@ async def test_days_and_months_begin_and_never_go_back(store: Store) -> None:
     assert await use(store) == Use(MINUTE, 4, 2, NEXT_MONTH, 2 * MILLION, 0, 2 * MILLION, 0)
 
 
+async def test_a_claim_without_a_day_belongs_to_the_last_known_day_of_all_that_applies(store: Store) -> None:
+    for subject in ("tenant", "key:k"):
+        await set_limits(store, subject, credits_per_day=MILLION)
+    await claimed(store, priced(key_id="k"))
+    await set_limits(store, credits_per_day=2 * MILLION)
+    await claimed(store, priced(day=NEXT_DAY, key_id="another"))
+    await claimed(store, priced(day="", key_id="k"))  # by a process that does not know Higgsfield's time
+    assert await use(store, "key:k") == Use(MINUTE, 2, 2, NEXT_DAY, MILLION, 0, 2 * MILLION, 0)
+    over = await refusal(store, priced(day="", key_id="k"))
+    assert (over.subject, over.used, over.resets_at) == ("key:k", MILLION, datetime(2026, 12, 1, tzinfo=UTC))
+
+
 async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store) -> None:
     await set_limits(store, day="", credits_per_day=9 * MILLION, credits_per_month=20 * MILLION)
     await set_limits(store, "label:team=a", day="", credits_per_day=9 * MILLION)
