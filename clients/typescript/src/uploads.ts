@@ -64,23 +64,31 @@ export const uploadThrough: Uploader = async (calls, media, options) => {
   }
 };
 
+/**
+ * Yields the messages of an upload. If the source fails, the last one is a second header, which the gateway always
+ * refuses: Node ends a stream before it resets it, so that the gateway might take the part that was sent for the whole.
+ */
 async function* requestsOf(
   media: Media,
   broken: { reason?: unknown },
 ): AsyncGenerator<UploadMediaRequest, void, undefined> {
   const { contentType, size } = media;
-  const header = { contentType, ...(size !== undefined && { size: BigInt(size) }) };
-  yield create(UploadMediaRequestSchema, { part: { case: "header", value: header } });
+  const value = { contentType, ...(size !== undefined && { size: BigInt(size) }) };
+  const header = create(UploadMediaRequestSchema, { part: { case: "header", value } });
+  yield header;
   const source = chunks(media.bytes);
   try {
     for (;;) {
       // Keep the source's own error: the transport would replace it.
-      const { done, value } = await source.next().catch((reason) => {
+      const next = await source.next().catch((reason) => {
         broken.reason = reason;
-        throw reason;
       });
-      if (done) return;
-      yield create(UploadMediaRequestSchema, { part: { case: "chunk", value } });
+      if (!next) {
+        yield header;
+        throw broken.reason;
+      }
+      if (next.done) return;
+      yield create(UploadMediaRequestSchema, { part: { case: "chunk", value: next.value } });
     }
   } finally {
     await source.return();

@@ -7,9 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
+import { fromBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { ClientClosed, createClient, GatewayError, InputRefused, Unavailable } from "@hfgateway/client";
-import type { UploadMediaRequest } from "@hfgateway/client/stubs";
+import { type UploadMediaRequest, UploadMediaRequestSchema } from "@hfgateway/client/stubs";
 import { collected, event, hang, refusal, type Script, serve } from "./support.js";
 
 const MEDIA = Uint8Array.from({ length: 600_000 }, (_, index) => index % 251);
@@ -107,6 +108,28 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     }
     await assert.rejects(client.upload(broken(), { contentType: "image/png" }), (error) => error === mistake);
     await left.promise;
+  });
+
+  test("the part that was sent before an error of the source does not count as the whole", async (t) => {
+    const body = event<Buffer>();
+    const server = http2.createServer((request) => {
+      const pieces: Buffer[] = [];
+      request.on("data", (piece: Buffer) => pieces.push(piece));
+      request.on("end", () => body.resolve(Buffer.concat(pieces)));
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    t.after(() => server.close());
+    await using client = createClient({ address: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+    async function* broken() {
+      yield MEDIA.subarray(0, 1000);
+      throw new Error("the disk is gone");
+    }
+    await assert.rejects(client.upload(broken(), { contentType: "image/png" }), /the disk is gone/);
+    const parts: unknown[] = [];
+    for (let rest = await body.promise; rest.length > 0; rest = rest.subarray(5 + rest.readUInt32BE(1)))
+      parts.push(fromBinary(UploadMediaRequestSchema, rest.subarray(5, 5 + rest.readUInt32BE(1))).part.case);
+    // The gateway refuses a second header.
+    assert.deepEqual(parts, ["header", "chunk", "header"]);
   });
 
   test("an early refusal ends the upload and closes the source", async (t) => {
