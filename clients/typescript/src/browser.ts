@@ -52,6 +52,7 @@ export function createClient(options: ClientOptions = {}): GatewayClient {
     mediaOf,
     upload: uploadPast,
     silenceMs: SILENCE_MS,
+    fetches: true,
     close: () => {},
   };
   return new GatewayClient(connection, options);

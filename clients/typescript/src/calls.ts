@@ -32,6 +32,8 @@ export interface CallsOptions {
    * transports that do not ping their connections.
    */
   silenceMs: number;
+  /** Whether the transport uses fetch, for which a failed connection is a TypeError. */
+  fetches: boolean;
 }
 
 export interface UnaryOptions extends CallOptions {
@@ -250,7 +252,11 @@ export class Calls {
     if (signal?.aborted) return signal.reason;
     if (this.#closing.signal.aborted) return new ClientClosed();
     if (link?.signal.reason instanceof GatewayError) return link.signal.reason;
-    return thrown instanceof GatewayError ? thrown : errorFromCall(thrown);
+    if (thrown instanceof GatewayError) return thrown;
+    // A mistake in an interceptor is not a failure of the connection.
+    const { cause } = ConnectError.from(thrown);
+    const mistaken = cause instanceof ReferenceError || (cause instanceof TypeError && !this.options.fetches);
+    return mistaken ? new GatewayError(cause.message, { cause }) : errorFromCall(thrown);
   }
 
   /**

@@ -93,6 +93,7 @@ export interface Connection<Source> {
   mediaOf(source: Source, options: UploadOptions): Media | Promise<Media>;
   upload: Uploader;
   silenceMs: number;
+  fetches: boolean;
   close(): void;
 }
 
@@ -118,6 +119,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       policy: { ...DEFAULT_POLICY, ...options.retry },
       timers: options.timers ?? SYSTEM_TIMERS,
       silenceMs: connection.silenceMs,
+      fetches: connection.fetches,
     });
   }
 

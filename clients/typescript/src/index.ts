@@ -73,6 +73,7 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
     upload: uploadThrough,
     // Pings detect dead connections.
     silenceMs: Number.POSITIVE_INFINITY,
+    fetches: false,
     close: () => sessions.abort(),
   };
   return new GatewayClient(connection, { ...options, apiKey });

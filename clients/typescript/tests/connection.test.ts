@@ -8,8 +8,9 @@ import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import type { Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
-import { type ClientOptions, createClient, soul, Unavailable } from "@hfgateway/client";
+import { type ClientOptions, createClient, GatewayError, soul, Unavailable } from "@hfgateway/client";
 import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
 
@@ -187,6 +188,22 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
       return error.permanent && !error.retryable;
     });
     assert.deepEqual(seen, ["GetGeneration"]);
+  });
+
+  test("is not to blame for a mistake in an interceptor: it surfaces at once, with the key", async () => {
+    const timers = new FakeTimers();
+    const mistake = new TypeError("name is not a function");
+    const wrong: Interceptor = () => () => {
+      throw mistake;
+    };
+    await using client = createClient({ address: "127.0.0.1:1", timers, interceptors: [wrong] });
+    await assert.rejects(client.submit(soul("a fox")), (error) => {
+      assert(error instanceof GatewayError && !(error instanceof Unavailable));
+      assert.deepEqual([error.cause, error.message, error.retryable], [mistake, mistake.message, false]);
+      return error.idempotencyKey !== undefined;
+    });
+    await assert.rejects(client.watch("g").next(), { cause: mistake });
+    assert.deepEqual(timers.slept, []);
   });
 
   test("does not keep the process alive without open calls", async (t) => {
