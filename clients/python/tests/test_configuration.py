@@ -6,7 +6,7 @@ import pytest
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
-from hfgateway_client import AsyncClient, Client, errors
+from hfgateway_client import AsyncClient, Client, errors, soul
 
 FOUND = pb.GetGenerationResponse(generation=generation("QUEUED", 1))
 
@@ -64,6 +64,20 @@ async def test_a_function_that_returns_an_invalid_key_fails_the_call(gateway: Sc
             await client.get("g1")
     with pytest.raises(ValueError, match="insecure"):
         Client("gateway.example:443", api_key=lambda: "hfg_secret")
+
+
+async def test_a_function_that_fails_before_a_retry_leaves_the_error_with_the_idempotency_key(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.on("SubmitGeneration", refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", retry_delay=0.01))
+    async with AsyncClient(gateway.address, api_key=["hfg_only"].pop) as client:
+        with pytest.raises(errors.GatewayUnavailable) as raised:
+            await client.submit(soul("a fox"))
+        (request,) = gateway.requests["SubmitGeneration"]
+        assert raised.value.idempotency_key == request.idempotency_key
+        assert isinstance(raised.value.__cause__, IndexError)
+        with pytest.raises(IndexError):  # nothing was sent
+            await client.submit(soul("a fox"))
 
 
 async def test_the_address_and_the_key_are_taken_from_the_environment(

@@ -74,7 +74,7 @@ export class Calls {
     const { transport, headers } = this.options;
     for (;;) {
       const request = fixed ?? encodable(method.input, typeof init === "function" ? init() : init);
-      const sent = headers(); // an error of the caller's function is not one of the call
+      const sent = outage.before(headers);
       const link = this.#link(signal);
       try {
         const remaining = this.#remaining(deadline);
@@ -295,6 +295,20 @@ export class Outage {
   over(): void {
     this.#failures = 0;
     this.#last = undefined;
+  }
+
+  /**
+   * Calls a function of the caller before an attempt. Its error is not one of the call. But after a failed attempt, which
+   * may have had its effect, the call fails with the error of that, whose cause it becomes.
+   */
+  before<T>(given: () => T): T {
+    try {
+      return given();
+    } catch (cause) {
+      if (!this.#last) throw cause;
+      this.#last.cause = cause;
+      throw this.#last;
+    }
   }
 
   /** Sleeps until the next attempt, and returns true. Returns false at once if there is none. */

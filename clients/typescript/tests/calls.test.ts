@@ -19,6 +19,7 @@ import {
   VERSION,
 } from "@hfgateway/client";
 import { createClient as createWebClient } from "@hfgateway/client/browser";
+import type { SubmitGenerationRequest } from "@hfgateway/client/stubs";
 import {
   clientOf,
   draining,
@@ -412,6 +413,29 @@ test("a key that changes is read before each attempt", async (t) => {
   await assert.rejects(client.get("g"), invalid);
   await assert.rejects(client.watch("g").next(), invalid);
   assert.throws(() => createClient({ address: "gateway.example:443", apiKey: () => "hfg_secret" }), /insecure/);
+});
+
+test("a function for the key that fails before a retry leaves the error with the idempotency key", async (t) => {
+  const sent: string[] = [];
+  const mistake = new Error("the vault is sealed");
+  const keys = ["hfg_only"];
+  const apiKey = () => {
+    const key = keys.pop();
+    if (!key) throw mistake;
+    return key;
+  };
+  const submitGeneration = ({ idempotencyKey }: SubmitGenerationRequest) => {
+    sent.push(idempotencyKey);
+    throw draining();
+  };
+  const { client } = await serve(t, "grpc", { generations: { submitGeneration } }, { apiKey });
+  await assert.rejects(client.submit(soul("a")), (error) => {
+    assert(error instanceof GatewayUnavailable);
+    assert.equal(error.cause, mistake);
+    assert.deepEqual([error.idempotencyKey], sent);
+    return true;
+  });
+  await assert.rejects(client.submit(soul("a")), (error) => error === mistake); // nothing was sent
 });
 
 test("an address is a host and a port", () => {

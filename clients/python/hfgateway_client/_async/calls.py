@@ -95,6 +95,10 @@ class Calls(Attempts):
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):
                     raise
+            except Exception as error:  # of the caller's function for the key
+                if outage.last is None:
+                    raise
+                raise outage.last from error  # because the earlier attempt may have had its effect
 
     async def pages(self, request: Any, field: str) -> AsyncGenerator[Any, None]:
         """Yield the items of a repeated field from all pages. Pages are fetched on demand."""
@@ -145,20 +149,21 @@ class Outage:
         self._deadline = deadline
         self._failures = 0
         self._began = 0.0
-        self._last: GatewayError | None = None
+        self.last: GatewayError | None = None
+        """The last failure, or None after a success."""
 
     def reset(self) -> None:
         """Record a success."""
         self._failures = 0
-        self._last = None
+        self.last = None
 
     async def wait_to_retry(self, error: GatewayError) -> bool:
         """Sleep until the next attempt and return True; return False immediately if the call must not be retried."""
         if not may_repeat(error):
-            if isinstance(error, DeadlineExceeded) and self._last:
-                error.message += f". Before: {self._last.message}"
+            if isinstance(error, DeadlineExceeded) and self.last:
+                error.message += f". Before: {self.last.message}"
             return False
-        self._last = error
+        self.last = error
         timers = self._calls.timers
         now = timers.clock()
         if self._failures == 0:

@@ -27,7 +27,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   private final long patience;
   private final Duration timeout;
   private final Context context = Context.current();
-  private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> failed(error));
+  private final SynchronizationContext serial = new SynchronizationContext((thread, error) -> thrown(error));
   /** Fails the call at the end of the Context during a delay; gRPC does it during an attempt. */
   private final Context.CancellationListener ended;
   private final Queue<E> items = new ArrayDeque<>();
@@ -171,6 +171,14 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
       advance();
     };
     connection.timers.schedule(delay, () -> serial.execute(again), connection.executor);
+  }
+
+  /** Fails after an exception of the caller's code, but with the error of an attempt that may have had its effect. */
+  private void thrown(Throwable error) {
+    if (last != null) {
+      last.addSuppressed(error);
+    }
+    failed(last != null ? last : error);
   }
 
   private void failed(Throwable error) {

@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.fail;
 
 import io.github.hfgateway.v1.GetGenerationResponse;
 import io.github.hfgateway.v1.ListGenerationsResponse;
+import io.github.hfgateway.v1.SubmitGenerationRequest;
 import io.grpc.CallOptions;
 import io.grpc.Channel;
 import io.grpc.ClientCall;
@@ -28,6 +29,7 @@ import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
 import java.util.Map;
+import java.util.NoSuchElementException;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.ScheduledFuture;
@@ -220,6 +222,22 @@ class ConnectionTest {
     }
     HfGatewayClient.Builder remote = HfGatewayClient.builder("gateway.example:1").apiKey(() -> "hfg_secret");
     assertThrows(IllegalArgumentException.class, remote::build);
+  }
+
+  @Test
+  void errorHasTheIdempotencyKeyIfTheSupplierFailsBeforeARetry() throws Exception {
+    Deque<String> keys = new ArrayDeque<>(List.of("hfg_only"));
+    Submit submit = Submit.of(Inputs.soul("a fox"));
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        HfGatewayClient client =
+            HfGatewayClient.builder(gateway.address()).timers(new ManualTimers(1)).apiKey(keys::remove).build()) {
+      gateway.fails(Status.UNAVAILABLE.asRuntimeException());
+      GatewayException error = assertThrows(GatewayException.Unavailable.class, () -> client.submit(submit));
+      SubmitGenerationRequest sent = (SubmitGenerationRequest) gateway.requests.get(0);
+      assertEquals(sent.getIdempotencyKey(), error.idempotencyKey());
+      assertEquals(NoSuchElementException.class, error.getSuppressed()[0].getClass());
+      assertThrows(NoSuchElementException.class, () -> client.submit(submit)); // nothing was sent
+    }
   }
 
   @Test
