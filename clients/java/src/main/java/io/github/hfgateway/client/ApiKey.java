@@ -9,7 +9,7 @@ import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import java.util.function.Supplier;
 
-/** Sends an API key with each attempt of a call. Errors do not contain the key. */
+/** Sends an API key with each attempt of a call; null and "" are none. Errors do not contain the key. */
 record ApiKey(Supplier<String> key) implements ClientInterceptor {
   private static final Metadata.Key<String> HEADER =
       Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
@@ -19,7 +19,10 @@ record ApiKey(Supplier<String> key) implements ClientInterceptor {
     return new ForwardingClientCall.SimpleForwardingClientCall<>(next.newCall(method, options)) {
       @Override
       public void start(Listener<A> listener, Metadata headers) {
-        headers.put(HEADER, "Bearer " + checked(key.get()));
+        String found = key.get();
+        if (found != null && !found.isEmpty()) {
+          headers.put(HEADER, "Bearer " + checked(found));
+        }
         super.start(listener, headers);
       }
     };

@@ -172,7 +172,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
       return this;
     }
 
-    /** Sets where to get a key that changes. It is called before each attempt of a call, so it must be quick. */
+    /** Sets where to get a key that changes; "" is none. It is called before each attempt, so it must be quick. */
     public Builder apiKey(Supplier<String> key) {
       apiKey = key;
       keyChanges = true;

@@ -26,7 +26,9 @@ import java.net.UnknownHostException;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
+import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.NoSuchElementException;
@@ -237,6 +239,19 @@ class ConnectionTest {
       assertEquals(sent.getIdempotencyKey(), error.idempotencyKey());
       assertEquals(NoSuchElementException.class, error.getSuppressed()[0].getClass());
       assertThrows(NoSuchElementException.class, () -> client.submit(submit)); // nothing was sent
+    }
+  }
+
+  @Test
+  void supplierWithoutAKeySendsNoHeader() throws Exception {
+    Iterator<String> keys = Arrays.asList("", null).iterator();
+    try (ScriptedGateway gateway = new ScriptedGateway();
+        HfGatewayClient client = HfGatewayClient.builder(gateway.address()).apiKey(keys::next).build()) {
+      gateway.answers(GetGenerationResponse.getDefaultInstance()).answers(GetGenerationResponse.getDefaultInstance());
+      client.get("g1");
+      client.get("g1");
+      Metadata.Key<String> header = Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+      assertEquals(List.of(false, false), gateway.headers.stream().map(found -> found.containsKey(header)).toList());
     }
   }
 
