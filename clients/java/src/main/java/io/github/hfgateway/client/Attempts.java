@@ -36,7 +36,7 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   private GatewayException broken;
   private Throwable failure;
   private long deadline;
-  private boolean answered;
+  private M response;
   private boolean over;
 
   // The failures since the last message.
@@ -98,14 +98,14 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   }
 
   private void attempt() {
-    answered = false;
-    if (exchange.method.getType() == MethodType.UNARY && failures == 0) {
+    response = null;
+    if (unary() && failures == 0) {
       deadline = connection.deadline(timeout); // of this page
     }
     call = connection.channel.newCall(exchange.method, connection.options(deadline));
     call.start(this, new Metadata());
-    // gRPC delivers the status of a unary call, and its deadline, only behind a second message.
-    call.request(exchange.method.getType() == MethodType.UNARY ? 2 : 1);
+    // gRPC delivers the status of a unary call only behind a second message.
+    call.request(unary() ? 2 : 1);
     call.sendMessage(exchange.attempt.get());
     call.halfClose();
   }
@@ -113,18 +113,15 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   @Override
   public void onMessage(M message) {
     serial.execute(() -> {
-      failures = 0;
-      last = null;
       connection.reached = true;
-      if (over || answered) {
-        return; // closed, or a second message of a unary call
+      if (over) {
+        return; // closed
       }
-      items.addAll(exchange.received(message));
-      over = exchange.done;
-      answered = exchange.method.getType() == MethodType.UNARY;
-      if (answered) {
-        return; // its status follows at once
+      if (unary()) {
+        response = message; // its status follows, and may be an error
+        return;
       }
+      take(message);
       if (over) {
         stopped("the last message has arrived");
       } else {
@@ -137,15 +134,28 @@ final class Attempts<Q extends Message, M, E> extends ClientCall.Listener<M> {
   public void onClose(Status status, Metadata trailers) {
     serial.execute(() -> {
       call = null;
-      boolean lost = status.isOk() && !answered && exchange.method.getType() == MethodType.UNARY;
-      if (status.isOk() && !lost) {
-        over |= !answered;
-      } else {
+      boolean lost = status.isOk() && unary() && response == null;
+      if (!status.isOk() || lost) {
         broken = connection.error(lost ? NO_RESPONSE : status, trailers, context);
         broken.after(last);
+      } else if (!unary()) {
+        over = true;
+      } else if (!over) {
+        take(response);
       }
       advance();
     });
+  }
+
+  private boolean unary() {
+    return exchange.method.getType() == MethodType.UNARY;
+  }
+
+  private void take(M message) {
+    failures = 0;
+    last = null;
+    items.addAll(exchange.received(message));
+    over = exchange.done;
   }
 
   /** Makes another attempt after a delay, or fails if the error or the time does not allow it. */

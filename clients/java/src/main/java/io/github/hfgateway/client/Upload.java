@@ -113,6 +113,7 @@ public final class Upload {
         if (response == null) {
           throw connection.error(Attempts.NO_RESPONSE, null, Context.current());
         }
+        call.read(); // the status, which may be an error
         return response;
       } catch (StatusException failed) {
         throw connection.error(failed.getStatus(), failed.getTrailers(), Context.current());

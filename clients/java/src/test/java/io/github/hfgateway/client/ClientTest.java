@@ -309,6 +309,18 @@ class ClientTest {
   }
 
   @Test
+  void responseBeforeAnErrorDoesNotCount() {
+    Message page = ListGenerationsResponse.newBuilder().addGenerations(QUEUED).setNextPageToken("next").build();
+    gateway.fails(unavailable(), page).answers(page).answers(ListGenerationsResponse.getDefaultInstance());
+    assertEquals(List.of(QUEUED), client.list(GenerationFilter.getDefaultInstance()).toList());
+    Message got = GetGenerationResponse.newBuilder().setGeneration(QUEUED).build();
+    gateway.fails(Status.UNAUTHENTICATED.asRuntimeException(), got);
+    assertThrows(GatewayException.InvalidCredentials.class, () -> client.get("g1"));
+    gateway.fails(unavailable(), UploadMediaResponse.getDefaultInstance());
+    assertThrows(GatewayException.Unavailable.class, () -> client.upload(new byte[3], "image/png"));
+  }
+
+  @Test
   void eachPageHasTheTimeoutFromWhenItIsNeeded() {
     gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(QUEUED).setNextPageToken("next").build());
     gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(COMPLETED).build());
