@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
@@ -15,6 +16,7 @@ import io.github.hfgateway.v1.FieldViolation;
 import io.github.hfgateway.v1.Forecast;
 import io.github.hfgateway.v1.Generation;
 import io.github.hfgateway.v1.GenerationFilter;
+import io.github.hfgateway.v1.GenerationServiceGrpc;
 import io.github.hfgateway.v1.GenerationState;
 import io.github.hfgateway.v1.GetGenerationResponse;
 import io.github.hfgateway.v1.ListGenerationsRequest;
@@ -36,16 +38,24 @@ import io.grpc.ClientStreamTracer;
 import io.grpc.Context;
 import io.grpc.ForwardingClientCall.SimpleForwardingClientCall;
 import io.grpc.ForwardingClientCallListener.SimpleForwardingClientCallListener;
+import io.grpc.InsecureServerCredentials;
 import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
+import io.grpc.Server;
+import io.grpc.ServerServiceDefinition;
 import io.grpc.Status;
 import io.grpc.StatusRuntimeException;
+import io.grpc.okhttp.OkHttpServerBuilder;
+import io.grpc.stub.ServerCalls;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
+import java.io.UncheckedIOException;
+import java.net.InetSocketAddress;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.time.Duration;
 import java.time.temporal.ChronoUnit;
 import java.util.ArrayDeque;
@@ -321,6 +331,31 @@ class ClientTest {
   }
 
   @Test
+  void secondResponseDoesNotKeepTheCallFromEnding() throws Exception {
+    var method = GenerationServiceGrpc.getGetGenerationMethod();
+    GetGenerationResponse got = GetGenerationResponse.getDefaultInstance();
+    ServerServiceDefinition wrong =
+        ServerServiceDefinition.builder(GenerationServiceGrpc.SERVICE_NAME)
+            .addMethod(
+                method.toBuilder().setType(MethodDescriptor.MethodType.SERVER_STREAMING).build(),
+                ServerCalls.asyncServerStreamingCall(
+                    (request, caller) -> {
+                      caller.onNext(got);
+                      caller.onNext(got);
+                      caller.onCompleted();
+                    }))
+            .build();
+    InetSocketAddress address = new InetSocketAddress("127.0.0.1", 0);
+    Server server =
+        OkHttpServerBuilder.forPort(address, InsecureServerCredentials.create()).addService(wrong).build().start();
+    try (HfGatewayClient caller = HfGatewayClient.builder("127.0.0.1:" + server.getPort()).build()) {
+      assertTimeoutPreemptively(Duration.ofSeconds(20), () -> caller.get("g1"));
+    } finally {
+      server.shutdownNow();
+    }
+  }
+
+  @Test
   void eachPageHasTheTimeoutFromWhenItIsNeeded() {
     gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(QUEUED).setNextPageToken("next").build());
     gateway.answers(ListGenerationsResponse.newBuilder().addGenerations(COMPLETED).build());
@@ -581,6 +616,26 @@ class ClientTest {
       assertEquals(ByteString.copyFrom(media), ByteString.copyFrom(chunks));
     }
     assertEquals(List.of(9.0), timers.remaining, "only one was given a time-out");
+  }
+
+  @Test
+  void pipeHasNoSizeAndIsReadToItsEnd(@TempDir Path folder) throws Exception {
+    Path pipe = folder.resolve("pipe");
+    assertEquals(0, new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor());
+    byte[] media = new byte[300 * 1024];
+    CompletableFuture<Void> written =
+        CompletableFuture.runAsync(
+            () -> {
+              try {
+                Files.write(pipe, media, StandardOpenOption.WRITE);
+              } catch (IOException error) {
+                throw new UncheckedIOException(error);
+              }
+            });
+    gateway.answers(UploadMediaResponse.getDefaultInstance());
+    client.upload(Upload.of(pipe, "image/png"));
+    written.get(30, TimeUnit.SECONDS);
+    assertEquals(ByteString.copyFrom(media), ByteString.copyFrom(uploaded(null)));
   }
 
   @Test
