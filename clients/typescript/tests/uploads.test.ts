@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import * as http from "node:http";
 import * as http2 from "node:http2";
@@ -73,6 +74,19 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     assert(Buffer.concat(script.chunks).equals(Buffer.concat([MEDIA, MEDIA])));
     await assert.rejects(client.upload(join(folder, "missing.png")), { code: "ENOENT" });
     await assert.rejects(client.upload(folder), TypeError);
+  });
+
+  test("from a pipe, which has no size, to its end", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "hfgateway-"));
+    t.after(() => rm(folder, { recursive: true }));
+    const path = join(folder, "pipe.png");
+    execFileSync("mkfifo", [path]);
+    const script = taking();
+    const { gateway } = await serve(t, "grpc", script);
+    await using client = createClient({ address: gateway.address });
+    await Promise.all([client.upload(path), writeFile(path, MEDIA)]);
+    assert.deepEqual(script.headers, [{ contentType: "image/png", size: undefined }]);
+    assert(Buffer.concat(script.chunks).equals(MEDIA));
   });
 
   test("a Blob has its type; a missing type is a TypeError", async (t) => {
