@@ -1,18 +1,21 @@
 //! The connection that all stubs share: it adds the API key to every attempt of a call, and has the caller's layers.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
+use http_body_util::BodyExt;
 use tonic::{
     Code, Request, Status,
     body::Body,
     codegen::{Body as HttpBody, Bytes, Service, StdError, http},
-    metadata::{Ascii, MetadataValue},
+    metadata::{Ascii, MetadataMap, MetadataValue},
     service::interceptor::InterceptedService,
     transport::Channel,
 };
 use tower::{Layer, ServiceExt, util::BoxCloneSyncService};
 
 use crate::builder::Builder;
+
+const DETAILS: &str = "grpc-status-details-bin";
 
 /// A client's connection, in the types of its stubs.
 pub type Transport = BoxCloneSyncService<http::Request<Body>, http::Response<Body>, Status>;
@@ -29,9 +32,27 @@ pub(crate) fn authorized(channel: Channel, key: Option<MetadataValue<Ascii>>) ->
         Ok(request)
     };
     let service = InterceptedService::new(channel, authorize);
-    let service = service.map_response(|response| response.map(Body::new));
+    let service = service.map_response(|response| decodable(response.map(Body::new)));
     let service = service.map_err(|error| Status::from_error(error.into()));
     BoxCloneSyncService::new(service.map_result(|result| result.and_then(checked)))
+}
+
+/// Leaves out details of errors that are not base64, because tonic would panic.
+fn decodable(response: http::Response<Body>) -> http::Response<Body> {
+    let repair = |headers: &mut http::HeaderMap| {
+        let mut metadata = MetadataMap::from_headers(mem::take(headers));
+        if metadata.get_bin(DETAILS).is_some_and(|details| details.to_bytes().is_err()) {
+            metadata.remove_bin(DETAILS);
+        }
+        *headers = metadata.into_headers();
+    };
+    let (mut head, body) = response.into_parts();
+    repair(&mut head.headers);
+    let body = body.map_frame(move |mut frame| {
+        frame.trailers_mut().map(repair);
+        frame
+    });
+    http::Response::from_parts(head, Body::new(body))
 }
 
 /// Refuses the response of an HTTP proxy, whose body tonic would read as gRPC. The codes are those of gRPC's mapping.

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use hfgateway_client::{Code, Error, Kind, RetryPolicy};
+use hfgateway_client::{Code, Error, Kind, RetryPolicy, StreamExt, v1::WatchGenerationResponse};
 use serde_json::{Value, json};
-use tonic::{Status, TimeoutExpired};
+use tonic::{Status, TimeoutExpired, codegen::http, metadata::MetadataMap};
 
-use crate::{cases, gateway::Gateway, protojson, vectors};
+use crate::{
+    cases,
+    gateway::{End, Gateway},
+    protojson, vectors,
+};
 
 /// Returns the name of the class: that of the kind, except for the base class.
 fn class(error: &Error) -> String {
@@ -56,6 +60,22 @@ async fn a_failed_call_has_all_details() {
         assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<Status>()), "{name}");
     }
     assert!(gateway.is_through());
+}
+
+#[tokio::test]
+async fn details_that_cannot_be_decoded_are_left_out() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let mut headers = http::HeaderMap::new();
+    headers.insert("grpc-status-details-bin", http::HeaderValue::from_static("%"));
+    let status = Status::with_metadata(Code::InvalidArgument, "wrong", MetadataMap::from_headers(headers));
+    gateway.fails(status.clone());
+    let error = client.get("g1").await.unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::InvalidInput, "wrong"));
+    // Here the status is in trailers.
+    gateway.streams(vec![WatchGenerationResponse::default()], End::Error(status));
+    let error = client.watch("g1").next().await.unwrap().unwrap_err();
+    assert_eq!((error.kind(), error.message()), (Kind::InvalidInput, "wrong"));
 }
 
 #[tokio::test]
