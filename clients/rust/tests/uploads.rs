@@ -3,6 +3,7 @@
 use std::{
     io,
     pin::Pin,
+    process::{self, Command},
     task::{Context, Poll},
     time::Duration,
 };
@@ -12,6 +13,7 @@ use hfgateway_client::{
     v1::{UploadHeader, upload_media_request::Part},
 };
 use tokio::{
+    fs,
     io::{AsyncRead, AsyncWriteExt, ReadBuf},
     time::timeout,
 };
@@ -108,6 +110,22 @@ async fn a_file_sends_its_size_and_a_missing_file_is_an_error() {
     assert_eq!(error.kind(), Kind::SourceFailed);
     let source = std::error::Error::source(&error).unwrap().downcast_ref::<io::Error>().unwrap();
     assert_eq!(source.kind(), io::ErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_pipe_has_no_size_and_is_read_to_its_end() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let pipe = format!("{}/pipe-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let media = media(2 * CHUNK);
+    let (stored, written) = tokio::join!(client.upload("image/png", Upload::file(&pipe)), fs::write(&pipe, &media));
+    fs::remove_file(&pipe).await.unwrap();
+    written.unwrap();
+    stored.unwrap();
+    let (header, chunks) = sent(&gateway);
+    assert_eq!(header.size, None);
+    assert_eq!(chunks.concat(), media);
 }
 
 #[tokio::test]
