@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 	"google.golang.org/grpc/status"
@@ -216,6 +217,37 @@ func TestCloseEndsAllCalls(t *testing.T) {
 	if len(clock.slept) > 0 {
 		t.Errorf("slept %v", clock.slept)
 	}
+}
+
+func TestCloseEndsCallsAfterGoAway(t *testing.T) {
+	// At this age of the connection the server sends a GOAWAY. The calls on it continue.
+	age := keepalive.ServerParameters{MaxConnectionAge: 300 * time.Millisecond}
+	g := newGateway(t, grpc.KeepaliveParams(age))
+	once := hfgateway.WithRetryPolicy(hfgateway.RetryPolicy{RepeatCallsFor: -1})
+	client, _ := newClient(t, g.address(), once)
+	const calls = 500 // of which gRPC ends some with CANCELLED, and some with UNAVAILABLE
+	var arrived, ended sync.WaitGroup
+	arrived.Add(calls)
+	ended.Add(calls)
+	for range calls {
+		g.on("GetGeneration", func(received *call) error {
+			arrived.Done()
+			return hang(received)
+		})
+		go func() {
+			defer ended.Done()
+			_, err := client.Get(within(t), "g1")
+			if !errors.Is(err, hfgateway.ErrClosed) || errors.Is(err, hfgateway.ErrUnavailable) {
+				t.Error(err)
+			}
+		}()
+	}
+	arrived.Wait()
+	client.WaitWhileReady(within(t))
+
+	client.Close()
+
+	ended.Wait()
 }
 
 func TestCloseEndsRetryDelay(t *testing.T) {

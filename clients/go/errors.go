@@ -79,7 +79,7 @@ func (e *Error) Error() string {
 
 // Is reports whether target is the error of e's reason or code.
 func (e *Error) Is(target error) bool {
-	if e.Code == codes.Canceled && e.ended != nil {
+	if e.Code == codes.Canceled && e.ended != nil || e.ended == ErrClosed {
 		return false
 	}
 	if e.broken {

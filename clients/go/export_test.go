@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc/connectivity"
 )
 
 const (
@@ -28,6 +30,11 @@ func (p RetryPolicy) Delay(failures int, asked time.Duration, chance float64) ti
 
 // Target returns the address that the client connects to.
 func (c *Client) Target() string { return c.calls.conn.Target() }
+
+// WaitWhileReady waits until the connection is not ready for calls, as after a GOAWAY.
+func (c *Client) WaitWhileReady(ctx context.Context) {
+	c.calls.conn.WaitForStateChange(ctx, connectivity.Ready)
+}
 
 // Defaults returns the policy and timeout of a client without options.
 func Defaults(t *testing.T) (RetryPolicy, time.Duration) {
