@@ -79,15 +79,17 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
   return new GatewayClient(connection, { ...options, apiKey });
 }
 
-/**
- * The manager stops listening to a broken session when the next call begins. An error that the session reports later
- * would end the process.
- */
+/** Corrects two faults of Node's streams and connect's manager. */
 class Sessions extends Http2SessionManager {
   readonly #guarded = new WeakSet<Http2Session>();
 
   override async request(...call: Parameters<Http2SessionManager["request"]>): Promise<ClientHttp2Stream> {
     const stream = await super.request(...call);
+    // Node ends a stream before it resets it. The gateway might take an upload that the caller aborts for complete.
+    const end = stream._final.bind(stream);
+    stream._final = (done) => (stream.aborted ? done() : end(done));
+    // The manager stops listening to a broken session when the next call begins. An error that the session reports
+    // later would end the process.
     const { session } = stream;
     if (session && !this.#guarded.has(session)) {
       this.#guarded.add(session);

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import * as http from "node:http";
 import * as http2 from "node:http2";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, type TestContext, test } from "node:test";
@@ -221,6 +222,43 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     controller.abort(new Error("enough"));
     await assert.rejects(upload, /enough/);
   });
+});
+
+test("an upload that the caller aborts is reset, and not ended before", { timeout: 100_000 }, async (t) => {
+  const [DATA, RST_STREAM, SETTINGS, END_STREAM] = [0, 3, 4, 1];
+  const ends = event<boolean[]>(); // whether each frame with data ends the stream
+  const server = createServer((socket) => {
+    const found: boolean[] = [];
+    let rest = Buffer.alloc(0);
+    let skipped = 24; // the preface of HTTP/2
+    socket.on("error", () => {});
+    socket.on("data", (piece: Buffer) => {
+      rest = Buffer.concat([rest, piece]);
+      while (rest.length >= skipped + 9) {
+        const end = skipped + 9 + rest.readUIntBE(skipped, 3);
+        if (rest.length < end) return;
+        const [type, flags] = [rest[skipped + 3], rest[skipped + 4]!];
+        if (type === DATA) found.push((flags & END_STREAM) !== 0);
+        if (type === RST_STREAM) ends.resolve(found);
+        rest = rest.subarray(end);
+        skipped = 0;
+      }
+    });
+    socket.write(Buffer.from([0, 0, 0, SETTINGS, 0, 0, 0, 0, 0]));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  await using client = createClient({ address: `127.0.0.1:${(server.address() as AddressInfo).port}` });
+  const controller = new AbortController();
+  async function* source() {
+    yield MEDIA.subarray(0, 1000);
+    controller.abort();
+    yield MEDIA;
+  }
+  const { signal } = controller;
+  await assert.rejects(client.upload(source(), { contentType: "image/png", signal }), { name: "AbortError" });
+  assert.deepEqual(await ends.promise, [false, false]); // the header and a chunk
 });
 
 describe("uploads directly to the storage", { timeout: 100_000 }, () => {
