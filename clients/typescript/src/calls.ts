@@ -204,7 +204,7 @@ export class Calls {
     try {
       return await work(link.signal);
     } catch (thrown) {
-      throw this.#errorOf(thrown, signal, link);
+      throw link.signal.aborted ? this.#errorOf(thrown, signal, link) : thrown;
     } finally {
       inTime();
       link.release();

@@ -324,6 +324,13 @@ describe("uploads directly to the storage", { timeout: 100_000 }, () => {
     await assert.rejects(client.upload(MEDIA, { contentType: "image/png" }), Unavailable);
   });
 
+  test("an error of the source is rethrown", async (t) => {
+    const { client } = await serve(t, "connect", create("http://127.0.0.1:9/slot"));
+    const mistake = new Error("the disk is gone");
+    const broken = new ReadableStream<Uint8Array>({ pull: () => Promise.reject(mistake) });
+    await assert.rejects(client.upload(broken, { contentType: "image/png" }), (error) => error === mistake);
+  });
+
   test("the caller's signal and close end the reading of a silent source, and cancel it", async (t) => {
     const { client } = await serve(t, "connect", create("http://127.0.0.1:9/slot"));
     const upload = (signal?: AbortSignal) => {
