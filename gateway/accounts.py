@@ -111,7 +111,7 @@ class AccountManager:
         self._encryption = encryption
         self._clock = clock
         self._in_flight = in_flight
-        self._on_change: list[Callable[[Collection[str]], None]] = []
+        self._on_change: list[Callable[[Collection[str]], Awaitable[None]]] = []
         self._stored: list[StoredCredentials] = []
         self._pools: dict[str, Pool] = {}
         self._tasks = OwnedTasks()
@@ -137,7 +137,7 @@ class AccountManager:
             self._stored.append(kept)
         self._publish()
 
-    def on_change(self, act: Callable[[Collection[str]], None]) -> None:
+    def on_change(self, act: Callable[[Collection[str]], Awaitable[None]]) -> None:
         """Call `act` with the ids of credentials that were added or removed, after each such change."""
         self._on_change.append(act)
 
@@ -230,7 +230,7 @@ class AccountManager:
         self._stored.append(one)
         self._connections.connect(text)
         self._publish()
-        self._changed([credentials])
+        await self._changed([credentials])
 
     async def _remove(self, name: str, *, only_old: bool, force: bool) -> None:
         account = self._existing(name)
@@ -255,7 +255,7 @@ class AccountManager:
         self._publish()
         for credentials in gone:
             await self._connections.disconnect(credentials)
-        self._changed(gone)
+        await self._changed(gone)
 
     async def _assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
         wrong = [] if is_tenant(tenant) else [Violation("tenant", "is not the name of a tenant")]
@@ -315,9 +315,9 @@ class AccountManager:
             found[one.account] = Account(one.account, (one.id, *(newer.credentials if newer else ())), one.tenant)
         self._accounts.replace([*found.values()], self._pools)
 
-    def _changed(self, credentials: Collection[str]) -> None:
+    async def _changed(self, credentials: Collection[str]) -> None:
         for act in self._on_change:
-            act(credentials)
+            await act(credentials)
 
     async def _confirmed(self, access: Callable[[], Awaitable[T]]) -> T:
         """Access the store. Raises GatewayError if it does not confirm it."""

@@ -325,7 +325,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
-    manager.on_change(lambda credentials: _replan(credentials, feed, lifecycle))
+    manager.on_change(lambda credentials: _replan(credentials, lifecycle))
     await _resume(base, lifecycle, unfinished)
     storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout)
     return Core(
@@ -415,12 +415,10 @@ async def _manager(base: _Base, feed: Feed) -> AccountManager:
     return manager
 
 
-def _replan(credentials: Collection[str], feed: Feed, lifecycle: _Lifecycle) -> None:
-    """Plan the generations of credentials again, because these were added or removed."""
+async def _replan(credentials: Collection[str], lifecycle: _Lifecycle) -> None:
+    """Plan again what waits for credentials, because these were added or removed."""
     lifecycle.admissions.tidy()
-    for generation in [*feed.entries.generations()]:
-        if generation.spec.account in credentials:
-            lifecycle.follower.replan(generation.id)
+    await lifecycle.follower.replan_all(credentials)
     lifecycle.removals.wake()
 
 

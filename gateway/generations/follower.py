@@ -11,7 +11,7 @@ import logging
 import math
 import random
 from collections import defaultdict, deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -220,12 +220,21 @@ class Follower:
         return True
 
     def replan(self, generation_id: GenerationId) -> None:
-        """Plan a generation again, because its attempt has ended or its credentials have changed."""
+        """Plan a generation again, because its attempt has ended."""
         entry = self._feed.entries.get(generation_id)
         if entry is not None:
             self._update_admission(entry.generation)
             self._plan(entry.generation)
         self._wakeup.wake()  # its slot may be free again
+
+    async def replan_all(self, credentials: Collection[str]) -> None:
+        """Plan all generations of credentials again, because these were added or removed."""
+        for number, name in enumerate([*self._feed.entries]):
+            if number % PLANNED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            spec = self._feed.spec(name)
+            if spec is not None and spec.account in credentials:
+                self.replan(name)
 
     async def run(self) -> None:
         """Take steps when they are due, until canceled."""

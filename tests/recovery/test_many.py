@@ -51,6 +51,14 @@ async def test_other_tasks_get_turns_while_generations_are_resumed(tmp_path: Pat
         assert await turns_during(running.gateway._core.follower.resume(unfinished)) >= 10
 
 
+async def test_other_tasks_get_turns_while_generations_are_planned_for_other_credentials(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        unfinished = await many(running)
+        core = running.gateway._core
+        assert await turns_during(core.follower.replan_all([unfinished[0].spec.account])) >= 10
+        assert all(core.feed.entries[one.id].poll_at for one in unfinished)
+
+
 async def test_other_tasks_get_turns_while_polls_are_planned_because_a_webhook_is_missing(tmp_path: Path) -> None:
     terms: dict[str, Any] = {**public_url()}
     async with run(tmp_path, **terms) as running:
