@@ -16,8 +16,8 @@ class AgentApi(Protocol):
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and its messages after one, or all of them if `after` is "". Raises also NOT_FOUND."""
 
-    async def send(self, session_id: str, text: str, gate: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
-        """Send a message once, if `gate` returns True right before its first byte. Failures are returned."""
+    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
+        """Send a message once, if `may_send` returns True right before its first byte. Failures are returned."""
 
     async def interrupt(self, session_id: str) -> None:
         """Stop the current turn, if there is one."""

@@ -55,10 +55,10 @@ class CharacterStore(Protocol):
 class CharacterUpstream(Protocol):
     """Custom references of one account. All methods but `train` raise GatewayError, usually UPSTREAM_UNAVAILABLE."""
 
-    async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
+    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
         """POST an order once. Failures are returned, not raised.
 
-        `gate` is called right before the first byte; if it returns False, nothing is sent.
+        `may_send` is called right before the first byte; if it returns False, nothing is sent.
         """
 
     async def find(self, character_id: str) -> Character | None:

@@ -157,8 +157,8 @@ class Upstream(Protocol):
     def can_delete(self, account: str, origin: str) -> bool:
         """Return whether data there can be deleted, also with newer credentials of the account."""
 
-    async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
-        """POST a request once. `gate` is called right before the first byte; if it returns False nothing is sent.
+    async def submit(self, request: PreparedRequest, may_send: Callable[[], bool]) -> Outcome:
+        """POST a request once. `may_send` is called right before the first byte; if it returns False nothing is sent.
 
         Never raises for a failure of the network or of Higgsfield: `NoAnswer` and `NotTaken` report it.
         """

@@ -193,14 +193,14 @@ class Sender:
         await self.tasks.drained()
 
     async def _send(self, generation: Generation, request: PreparedRequest) -> None:
-        gate = _Gate(self._clock, generation.send_by or 0.0)
+        may_send = _SendCheck(self._clock, generation.send_by or 0.0)
         try:
-            outcome = await self._upstream.submit(request, gate)
+            outcome = await self._upstream.submit(request, may_send)
         except Exception:
             # A defect of the gateway, possibly after the first byte: the outcome is unknown.
             log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
             outcome = NoAnswer(UNRESOLVED, whole=False)
-        if gate.closed and generation.marker is not None:
+        if may_send.refused and generation.marker is not None:
             self._admissions.of(generation.spec.account).release(generation.id)
             observation: Observation = Unsent(generation.marker)
         else:
@@ -313,17 +313,17 @@ class Sender:
             log.exception("the second request could not be canceled", extra=named)
 
 
-class _Gate:
-    """Called right before the first byte: returns whether `send_by` has not passed. `closed` means nothing was sent."""
+class _SendCheck:
+    """Called right before the first byte: returns whether `send_by` has not passed. `refused`: nothing was sent."""
 
     def __init__(self, clock: Clock, send_by: float) -> None:
         self._clock = clock
         self._send_by = send_by
-        self.closed = False
+        self.refused = False
 
     def __call__(self) -> bool:
-        self.closed = self._clock.moment().steady >= self._send_by
-        return not self.closed
+        self.refused = self._clock.moment().steady >= self._send_by
+        return not self.refused
 
 
 def _pause(outcome: NotTaken) -> float:

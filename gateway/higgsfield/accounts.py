@@ -95,12 +95,12 @@ class HiggsfieldAccounts:
     ) -> Prepared:
         return self._client(account).prepare(given, key, outputs_ttl, webhook)
 
-    async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
+    async def submit(self, request: PreparedRequest, may_send: Callable[[], bool]) -> Outcome:
         try:
             client = self._client(request.account, request.origin)
         except GatewayError as error:  # they were removed after the submission was marked
             return NotTaken(error.failure, again=True, reached=False)
-        return await client.submit(request, gate)
+        return await client.submit(request, may_send)
 
     async def status(self, generation: Generation) -> StatusReport | None:
         return await self._client_of(generation).status(generation)

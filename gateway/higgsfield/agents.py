@@ -127,11 +127,11 @@ class HiggsfieldAgents:
         about_session = {name: value for name, value in content.items() if name != "messages"}
         return Transcript(self._session(session_id, read.status, about_session), messages)
 
-    async def send(self, session_id: str, text: str, gate: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
+    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
         """POST a message once, and return its outcome."""
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
-            with certain_until_asked(gate):
+            with certain_until_asked(may_send):
                 answer = await self._client.call("POST", path, _json({"content": text}), name="agent message call")
         except httpx.TransportError as error:
             judged = judge_submission_error(error)

@@ -68,12 +68,12 @@ class HiggsfieldCharacters:
         self._client = client
         self._secrets = client.secrets
 
-    async def train(self, order: Order, gate: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
+    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
         """POST a creation once, and return its outcome."""
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
         wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
         try:
-            with certain_until_asked(gate):
+            with certain_until_asked(may_send):
                 answer = await self._client.call("POST", BASE, json.dumps(wanted).encode(), name="train call")
         except httpx.TransportError as error:
             return judge_submission_error(error)

@@ -46,7 +46,7 @@ from gateway.higgsfield.json_values import parse, parse_object, rest_of
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status, uuid_of
 from gateway.higgsfield.redact import redacted
-from gateway.higgsfield.request_context import Gate, send_gate, sending
+from gateway.higgsfield.request_context import SendCheck, send_check, sending
 
 log = logging.getLogger(__name__)
 
@@ -142,10 +142,10 @@ class HiggsfieldClient:
         )
         return Prepared(model_id, "v1", v1.outputs(given), request)
 
-    async def submit(self, request: PreparedRequest, gate: Callable[[], bool]) -> Outcome:
-        """POST a prepared request once. The gate is called right before the first byte."""
+    async def submit(self, request: PreparedRequest, may_send: Callable[[], bool]) -> Outcome:
+        """POST a prepared request once. `may_send` is called right before the first byte."""
         try:
-            with certain_until_asked(gate):
+            with certain_until_asked(may_send):
                 answer = await self.call(
                     "POST",
                     request.path,
@@ -416,8 +416,8 @@ def _beside_estimate(body: bytes, secrets: tuple[str, ...]) -> dict[str, Any] | 
 
 
 @contextlib.contextmanager
-def certain_until_asked(gate: Gate) -> Iterator[None]:
-    """Call the gate before the first byte. A failure before that counts as a connection failure: nothing was sent.
+def certain_until_asked(may_send: SendCheck) -> Iterator[None]:
+    """Call `may_send` before the first byte. A failure before that counts as a connection failure: nothing was sent.
 
     Raises httpx.TransportError, as the call within does.
     """
@@ -426,9 +426,9 @@ def certain_until_asked(gate: Gate) -> Iterator[None]:
     def ask() -> bool:
         nonlocal asked
         asked = True
-        return gate()
+        return may_send()
 
-    token = send_gate.set(ask)
+    token = send_check.set(ask)
     try:
         yield
     except httpx.TransportError as error:
@@ -436,7 +436,7 @@ def certain_until_asked(gate: Gate) -> Iterator[None]:
             raise
         raise httpx.ConnectTimeout("no connection in time") from error
     finally:
-        send_gate.reset(token)
+        send_check.reset(token)
 
 
 def _plain_id(request_id: str) -> str:

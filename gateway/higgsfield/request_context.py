@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from contextvars import ContextVar
 
-Gate = Callable[[], bool]
+SendCheck = Callable[[], bool]
 
-send_gate: ContextVar[Gate | None] = ContextVar("send_gate", default=None)
+send_check: ContextVar[SendCheck | None] = ContextVar("send_check", default=None)
 """Called when a connection is open, right before the first byte is sent. If it returns False, the transport sends
 nothing and raises `ConnectTimeout`."""
 sending: ContextVar[str] = ContextVar("sending", default="")

@@ -17,7 +17,7 @@ import httpx
 import yarl
 
 from gateway import failpoints
-from gateway.higgsfield.request_context import send_gate, sending
+from gateway.higgsfield.request_context import send_check, sending
 
 _KEPT_BY_US = frozenset({b"cookie", b"connection"})
 
@@ -112,7 +112,7 @@ class AioTransport(httpx.AsyncBaseTransport):
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(
             headers=self._headers,
-            connector=_GatedConnector(limit=0, keepalive_timeout=self._keepalive),
+            connector=_CheckedConnector(limit=0, keepalive_timeout=self._keepalive),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
@@ -145,7 +145,7 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
 
 def certain_or_not(error: Exception) -> httpx.TransportError:
     """Return the httpx error for a failure. It is a connect error only if no byte of the request can have been sent."""
-    if isinstance(error, aiohttp.ConnectionTimeoutError | _GateClosedError):
+    if isinstance(error, aiohttp.ConnectionTimeoutError | _SendRefusedError):
         return httpx.ConnectTimeout("no connection in time")
     if isinstance(error, aiohttp.ClientConnectorError):  # DNS, connection refused or TLS: before any byte of HTTP
         return httpx.ConnectError(type(error).__name__)
@@ -156,19 +156,19 @@ def certain_or_not(error: Exception) -> httpx.TransportError:
     return httpx.ReadError(type(error).__name__)
 
 
-class _GateClosedError(aiohttp.ClientError):
-    """The gate returned False, so nothing was sent."""
+class _SendRefusedError(aiohttp.ClientError):
+    """The send check returned False, so nothing was sent."""
 
 
-class _GatedConnector(aiohttp.TCPConnector):
-    """Calls the gate when a connection is open and before it is used."""
+class _CheckedConnector(aiohttp.TCPConnector):
+    """Calls the send check when a connection is open and before it is used."""
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> aiohttp.connector.Connection:
         connection = await super().connect(req, traces, timeout)
-        gate = send_gate.get()
-        if gate is not None and not gate():
+        may_send = send_check.get()
+        if may_send is not None and not may_send():
             connection.close()
-            raise _GateClosedError
+            raise _SendRefusedError
         return connection
 
 

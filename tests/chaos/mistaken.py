@@ -20,11 +20,11 @@ from gateway.store.claims import SqliteClaims
 def retries_under_a_fresh_key() -> None:
     submit = HiggsfieldClient.submit
 
-    async def impatient(self: HiggsfieldClient, request: Any, gate: Callable[[], bool]) -> Outcome:
-        outcome = await submit(self, request, gate)
+    async def impatient(self: HiggsfieldClient, request: Any, may_send: Callable[[], bool]) -> Outcome:
+        outcome = await submit(self, request, may_send)
         if isinstance(outcome, NoAnswer):
             fresh = {**request.headers, "idempotency-key": secrets.token_hex(16)}
-            outcome = await submit(self, replace(request, headers=fresh), gate)
+            outcome = await submit(self, replace(request, headers=fresh), may_send)
         return outcome
 
     HiggsfieldClient.submit = impatient  # type: ignore[method-assign]

@@ -18,7 +18,7 @@ from uuid import UUID
 import httpx
 
 from gateway.higgsfield.late_transport import LateTransport
-from gateway.higgsfield.request_context import send_gate, sending
+from gateway.higgsfield.request_context import send_check, sending
 from gateway.higgsfield.transport import Reply
 from tests.simulation.loop import CURRENT_PROCESS, Process
 from tests.simulation.world import DAY, HOUR, MINUTE, World
@@ -190,9 +190,9 @@ class Higgsfield:
         try:
             process = CURRENT_PROCESS.get()
             await self._connect(connect, process)
-            gate = send_gate.get()
-            if gate is not None and not gate():
-                raise httpx.ConnectTimeout("the send gate is closed")
+            may_send = send_check.get()
+            if may_send is not None and not may_send():
+                raise httpx.ConnectTimeout("the send check refused it")
             if post is not None:
                 post.sent, post.sent_at = True, world.now
                 self.on_submit()

@@ -26,7 +26,7 @@ from gateway.generations.stores import Claim, Claimed, ClaimStore, Correction, R
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield import client
 from gateway.higgsfield.accounts import HiggsfieldAccounts
-from gateway.higgsfield.request_context import send_gate
+from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.store.change_log import SqliteChangeLog
 from gateway.store.writer import Writer
@@ -197,15 +197,15 @@ def full_upstream_is_retried_at_once() -> Iterator[None]:
 
 @mutation("but no byte of it was sent", 104)
 def hanging_lookup_counts_as_sent() -> Iterator[None]:
-    """A submission whose DNS lookup hung becomes UNCERTAIN, although its send gate was never called."""
+    """A submission whose DNS lookup hung becomes UNCERTAIN, although its send check was never called."""
 
     @contextlib.contextmanager
-    def certain_until_asked(gate: Any) -> Iterator[None]:
-        token = send_gate.set(gate)
+    def certain_until_asked(may_send: Any) -> Iterator[None]:
+        token = send_check.set(may_send)
         try:
             yield
         finally:
-            send_gate.reset(token)
+            send_check.reset(token)
 
     with replaced(client, "certain_until_asked", certain_until_asked):
         yield
@@ -350,8 +350,10 @@ def a_repeat_uses_the_newest_credentials() -> Iterator[None]:
     """A submission with an unknown outcome is repeated with the credentials that new submissions use."""
     submit = HiggsfieldAccounts.submit
 
-    async def submit_with_newest(self: HiggsfieldAccounts, request: PreparedRequest, gate: Callable[[], bool]) -> Any:
-        return await submit(self, replace(request, account=self._accounts.current(request.account)), gate)
+    async def submit_with_newest(
+        self: HiggsfieldAccounts, request: PreparedRequest, may_send: Callable[[], bool]
+    ) -> Any:
+        return await submit(self, replace(request, account=self._accounts.current(request.account)), may_send)
 
     with replaced(HiggsfieldAccounts, "submit", submit_with_newest):
         yield

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change
-from gateway.generations.sender import _Gate
+from gateway.generations.sender import _SendCheck
 from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.replica import Freshness
 from gateway.store import statements
@@ -71,9 +71,9 @@ def writes_do_not_compare_the_fence() -> Iterator[None]:
 
 
 @mutation("after it was replaced", 15, focus=_paused_leader, among=REPLICA_MUTATIONS)
-def gate_does_not_look_at_the_time() -> Iterator[None]:
+def send_check_does_not_look_at_the_time() -> Iterator[None]:
     """A process that was paused between the marker and the first byte sends it whenever it wakes."""
-    with replaced(_Gate, "__call__", lambda self: True):
+    with replaced(_SendCheck, "__call__", lambda self: True):
         yield
 
 

@@ -48,7 +48,7 @@ async def test_a_character_is_trained_found_and_removed() -> None:
         assert sandbox.ledger.foreign_headers == {}
 
 
-async def test_a_closed_gate_sends_nothing() -> None:
+async def test_a_refused_send_check_sends_nothing() -> None:
     async with higgsfield() as (sandbox, client):
         outcome = await HiggsfieldCharacters(client).train(ORDER, lambda: False)
         assert isinstance(outcome, NotTaken)

@@ -117,7 +117,7 @@ async def test_the_id_in_an_invalid_200_is_kept() -> None:
         assert outcome.request_id == request_id
 
 
-async def test_a_closed_gate_sends_nothing() -> None:
+async def test_a_refused_send_check_sends_nothing() -> None:
     async with higgsfield() as (sandbox, client):
         outcome = await client.submit(client.prepare(SOUL, "k", None, None).request, lambda: False)
         assert isinstance(outcome, NotTaken)

@@ -14,7 +14,7 @@ import aiohttp.connector
 import httpx
 import pytest
 
-from gateway.higgsfield.request_context import send_gate
+from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.transport import AioTransport, Reply
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE, eventually
@@ -205,14 +205,14 @@ async def test_a_tls_failure_is_certain(client: Client) -> None:
             await http.post(f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/ok", json={})
 
 
-async def test_a_closed_gate_sends_nothing(client: Client) -> None:
+async def test_a_refused_send_check_sends_nothing(client: Client) -> None:
     async with peer() as upstream, client() as http:
-        token = send_gate.set(lambda: False)
+        token = send_check.set(lambda: False)
         try:
             with pytest.raises(httpx.ConnectTimeout):
                 await http.post(upstream.url + "/ok", json={})
         finally:
-            send_gate.reset(token)
+            send_check.reset(token)
         assert upstream.processed == []
         assert upstream.connections == 1
 
