@@ -53,9 +53,9 @@ class Call:
         if self.place is not None:
             self.place.wait(self.identity, kept)
 
-    def may_wait(self) -> bool:
+    def try_wait(self) -> bool:
         """Exchange the place as `waits` does, but return False if the caller has too many waiting calls."""
-        return self.place is None or self.place.may_wait(self.identity)
+        return self.place is None or self.place.try_wait(self.identity)
 
     @property
     def remaining(self) -> float | None:

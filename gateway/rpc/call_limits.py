@@ -193,7 +193,7 @@ class Pool:
         tracing.attribute("hfgateway.queued_ms", round(1000 * (time.monotonic() - began)))
         return holder
 
-    def try_enter(self, identity: Identity, places: int) -> Holder | None:
+    def try_take(self, identity: Identity, places: int) -> Holder | None:
         """Take places without waiting. Returns None if there are not enough."""
         holder = self.holder(identity)
         if holder.take(places):
@@ -286,10 +286,10 @@ class Place:
         self._holder = holder
         self._places = 1
 
-    def may_wait(self, identity: Identity, kept: int = 0) -> bool:
+    def try_wait(self, identity: Identity, kept: int = 0) -> bool:
         """Exchange the place for one in `waits`, or several if many bytes are `kept`; return False if it is full."""
         waits, places = self._limit.waits, 1 + kept // KEPT
-        holder = waits.try_enter(identity, places)
+        holder = waits.try_take(identity, places)
         if holder is None:
             return False
         self._pool.leave(self._holder)
@@ -297,8 +297,8 @@ class Place:
         return True
 
     def wait(self, identity: Identity, kept: int) -> None:
-        """Exchange the place as `may_wait` does, but raise GATEWAY_OVERLOADED if `waits` is full."""
-        if not self.may_wait(identity, kept):
+        """Exchange the place as `try_wait` does, but raise GATEWAY_OVERLOADED if `waits` is full."""
+        if not self.try_wait(identity, kept):
             raise self._limit.refusal(_FULL)
 
     def leave(self) -> None:

@@ -173,7 +173,7 @@ class Replicated:
         full_name, leader = f"/{service.full_name}/{method.name}", self._leader
 
         async def unary(request: Message, call: Call) -> bytes:
-            call.may_wait()
+            call.try_wait()  # if `waits` is full, the call keeps its place
             answer = await leader.unary(full_name, request.SerializeToString(), call)
             await self._caught_up()
             return answer

@@ -258,7 +258,7 @@ class GenerationHandlers(GenerationReads):
         del request, submission  # the call may wait for an hour, so free the request
         if wait_for != pb.WAIT_FOR_STORED:
             enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
-            if not enough(generation) and call.may_wait():
+            if not enough(generation) and call.try_wait():
                 left = call.within_deadline(wait)
                 generation = await self._service.wait(call.tenant, generation.id, enough, left)
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
