@@ -5,12 +5,11 @@ Credentials are stored encrypted. Nothing shows them again: they leave this modu
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
-from gateway.access.keys import is_tenant
+from gateway.access.keys import NAME_RULE, is_name
 from gateway.concurrency import OwnedTasks
 from gateway.config import PREFIX, SettingError
 from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, invalid_field, invalid_input
@@ -28,7 +27,6 @@ KEY = PREFIX + "ACCOUNTS_KEY"
 LARGEST_WEIGHT = 1000
 MOST_CREDENTIALS = 1000
 """Credentials of all accounts together; each has a client in memory."""
-_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 class Encryption(Protocol):
@@ -182,11 +180,11 @@ class AccountManager:
 
     async def _add(self, name: str, text: str, tenant: str) -> AccountState:
         wrong = []
-        if not _NAME.fullmatch(name):
-            wrong.append(Violation("name", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
+        if not is_name(name):
+            wrong.append(Violation("name", NAME_RULE))
         elif name in self._accounts.by_name and not self._has(name, tenant, text):
             wrong.append(Violation("name", "is the name of an account already"))
-        if tenant and not is_tenant(tenant):
+        if tenant and not is_name(tenant):
             wrong.append(Violation("tenant", "is not the name of a tenant"))
         if wrong:
             raise invalid_input(wrong)
@@ -258,7 +256,7 @@ class AccountManager:
         await self._changed(gone)
 
     async def _assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:
-        wrong = [] if is_tenant(tenant) else [Violation("tenant", "is not the name of a tenant")]
+        wrong = [] if is_name(tenant) else [Violation("tenant", "is not the name of a tenant")]
         for place, (name, weight) in enumerate(pool):
             account = self._accounts.by_name.get(name)
             if account is None:

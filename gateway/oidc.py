@@ -16,7 +16,7 @@ import aiohttp
 import jwt
 
 from gateway.access.identity import ISSUED, Identity, invalid_credentials
-from gateway.access.keys import TENANT
+from gateway.access.keys import is_name
 from gateway.access.scopes import Scope
 from gateway.concurrency import Wakeup
 from gateway.config import Address
@@ -122,7 +122,7 @@ class OidcIssuer:
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         tenant = claims.get(self._tenant_claim)
-        if not isinstance(tenant, str) or not TENANT.fullmatch(tenant):
+        if not isinstance(tenant, str) or not is_name(tenant):
             raise invalid_credentials(f"the claim {self._tenant_claim} of the token is not a tenant")
         given = claims.get(self._scope_claim, "")
         names = given.split() if isinstance(given, str) else given if isinstance(given, list) else []

@@ -13,7 +13,8 @@ from gateway.frozen import frozen
 PREFIX = "hfg_"
 LONGEST_NAME = 100
 _ID_BYTES, _SECRET_BYTES = 6, 32
-TENANT = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+NAME_RULE = "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @frozen
@@ -45,8 +46,8 @@ def new_key(
     wrong = []
     if expire_time is not None and expire_time <= wall:
         wrong.append(Violation("expire_time", "must be in the future"))
-    if not is_tenant(tenant):
-        wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
+    if not is_name(tenant):
+        wrong.append(Violation("tenant", NAME_RULE))
     if len(name) > LONGEST_NAME or not name.isprintable():
         wrong.append(Violation("name", f"must be at most {LONGEST_NAME} printable characters"))
     raise_if_invalid(wrong)
@@ -56,9 +57,9 @@ def new_key(
     return key, secret
 
 
-def is_tenant(text: str) -> bool:
-    """Return whether a text can be the name of a tenant."""
-    return TENANT.fullmatch(text) is not None
+def is_name(text: str) -> bool:
+    """Return whether a text can be the name of a tenant or of an account; see NAME_RULE."""
+    return _NAME.fullmatch(text) is not None
 
 
 def id_of(secret: str) -> str:

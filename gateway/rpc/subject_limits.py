@@ -3,7 +3,7 @@
 import re
 from collections.abc import Collection
 
-from gateway.access.keys import is_tenant
+from gateway.access.keys import NAME_RULE, is_name
 from gateway.errors import Violation, raise_if_invalid
 from gateway.generations.limits import TENANT, Limited, Limits, amount, millionths
 from hfgateway.admin.v1 import admin_service_pb2 as pb
@@ -34,8 +34,8 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     given.CopyFrom(request.limits)
     for path in FIELDS.keys() - paths:
         given.ClearField(path)  # type: ignore[arg-type]
-    if not is_tenant(request.tenant):
-        wrong.append(Violation("tenant", "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"))
+    if not is_name(request.tenant):
+        wrong.append(Violation("tenant", NAME_RULE))
     if not _SUBJECT.fullmatch(subject):
         wrong.append(NO_KEY if subject.startswith("key:") else _NO_SUBJECT)
     found: dict[str, int] = {}
