@@ -32,7 +32,7 @@ async def in_thread(work: Callable[[], T]) -> T:
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.wait({working})
         if not working.cancelled():
-            working.exception()  # or asyncio would log that nobody has asked for it
+            working.exception()  # otherwise asyncio logs it as never retrieved
         raise
 
 
@@ -123,7 +123,7 @@ class OwnedTasks:
         return task
 
     async def finish(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine in a task and return its result. The task goes on if the caller is canceled."""
+        """Run a coroutine in a task and return its result. The task continues if the caller is canceled."""
         # asyncio.shield would schedule three more callbacks, which are 2 % of the time of a submission.
         signal: Signal = asyncio.get_running_loop().create_future()
         task = self.start(work, lambda: give(signal))

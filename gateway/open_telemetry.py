@@ -43,7 +43,7 @@ OPERATION = "generate_content"
 FLUSH_WITHIN = 3.0
 """Seconds for the export of the last spans when the gateway stops."""
 CLOSING = "close traces"
-"""The name of the thread that exports what is left, which goes on while the collector does not answer."""
+"""The name of the thread that exports what is left, which runs on while the collector does not respond."""
 
 _W3C = TraceContextTextMapPropagator()
 _ROOT = Context()

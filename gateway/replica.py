@@ -109,7 +109,7 @@ class Replica:
             await asyncio.sleep(ATTEND_EVERY)
 
     async def _read_keys(self, known: str = "") -> str:
-        """Take over the stored keys if they have changed, and return their version. Raises UnconfirmedError."""
+        """Read the stored keys again if they have changed, and return their version. Raises UnconfirmedError."""
         before = time.monotonic()
         found = await self.store.attend()
         if found != known:

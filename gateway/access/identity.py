@@ -106,12 +106,11 @@ class Access:
         issuer: Issuer | None = None,
         current: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Take over the stored keys.
+        """`required`: calls without a key or token are refused. Otherwise they act as DEFAULT_TENANT, without limits.
 
-        `required`: calls without a key or token are refused. Otherwise they act as DEFAULT_TENANT, without limits.
-        `issuer` verifies tokens of others; without one they are refused. `current` returns whether the gateway knows
-        the present state of keys and generations. Without it, no caller is served, because what it would be shown may
-        be wrong.
+        `stored` are the keys in the store. `issuer` verifies tokens of others; without one they are refused. `current`
+        returns whether the gateway knows the present state of keys and generations. If it does not, it serves no
+        caller, because what it would show may be wrong.
         """
         self._issuer = issuer
         self._store = store
@@ -263,7 +262,7 @@ class Access:
         return key
 
     def replace(self, stored: Iterable[ApiKey]) -> None:
-        """Take over the stored keys again, after another gateway has changed them."""
+        """Replace all keys with the stored ones, after another gateway has changed them."""
         self._keys = {key.id: key for key in stored}
         for wake in self._on_revoke:
             wake()

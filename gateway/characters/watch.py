@@ -21,7 +21,7 @@ LONGER = 1.5
 LONGEST = 10.0
 """The most seconds between polls. A longer HFGATEWAY_POLL_MAX does not apply, because a caller is waiting."""
 LONGEST_SILENCE = 60.0
-"""The most seconds between polls while Higgsfield does not answer."""
+"""The most seconds between polls while Higgsfield does not respond."""
 
 
 class WatchedCharacter(Signals):

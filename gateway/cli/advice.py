@@ -12,7 +12,7 @@ from gateway.cli.output import OutputLostError, echo
 
 
 class Advice:
-    """The lines that say how to continue. A command replaces them as it goes on."""
+    """The lines that say how to continue. A command replaces them as it proceeds."""
 
     def __init__(self, *lines: str) -> None:
         self._lines = lines

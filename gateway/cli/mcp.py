@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 FORECAST_EVERY = 2.0
 """Seconds between forecasts of a generation that is watched."""
 _PATIENCE = 10.0
-"""Seconds for which a call is repeated if the gateway does not answer. The MCP client has its own time limits."""
+"""Seconds for which a call is repeated if the gateway does not respond. The MCP client has its own time limits."""
 
 
 @click.command()

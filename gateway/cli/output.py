@@ -1,7 +1,7 @@
 """Prints text. Control characters are escaped, because text from other servers may contain anything.
 
 If standard output cannot be written, `OutputLostError` is raised. Standard error has only progress and advice: if it
-cannot be written, the command goes on.
+cannot be written, the command continues.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ closed. Within a tenant they are sent in the order of their ids; tenants take tu
 turn is one after its last one, but never before the turn that is being served. The lowest turn is sent first, so a
 tenant that comes later goes before a tenant that has just sent several.
 
-The gate closes when Higgsfield refuses more work or does not answer. After a pause one generation is sent as a probe;
-the gate opens when the probe gets a usable answer. For a minute after that, submissions are sent at a limited rate.
+The gate closes when Higgsfield refuses more work or does not respond. After a pause one generation is sent as a probe;
+the gate opens when the probe gets a usable response. For a minute after that, submissions are sent at a limited rate.
 
 The limit is configured or learned. A refusal of Higgsfield teaches it: the number in the response, or else the number
 of generations that were running. It then grows by one for each minute without a refusal.
@@ -48,7 +48,7 @@ A value that is too short does no harm: Higgsfield refuses the submission, which
 """
 
 SILENT_IN_A_ROW = 5
-"""The gate closes after this number of submissions in a row without a usable answer."""
+"""The gate closes after this number of submissions in a row without a usable response."""
 
 RECOVERY_RATE, RECOVERY_FOR, RECOVERY_BURST = 100.0, 60.0, 10
 """After the gate has opened: submissions per second, for how many seconds, and how many may be sent at once."""
@@ -212,9 +212,9 @@ class Admission:
                 self._learned_at = now
 
     def answered(self, generation_id: GenerationId, now: Steady, *, usable: bool) -> None:
-        """Record the end of a submission. A usable answer to the probe opens the gate, even a refusal of its input.
+        """Record the end of a submission. A usable response to the probe opens the gate, even a refusal of its input.
 
-        SILENT_IN_A_ROW submissions without a usable answer close the gate: more would only become uncertain, too.
+        SILENT_IN_A_ROW submissions without a usable response close the gate: more would only become uncertain, too.
         """
         probed = self._probe == generation_id
         if probed:

@@ -49,7 +49,7 @@ class Budgets:
         self._tasks = OwnedTasks()
         self._refreshing = asyncio.Lock()
         self._setting = asyncio.Lock()
-        self._take_over(stored)
+        self._replace(stored)
 
     def limited(self, tenant: str) -> bool:
         """Return whether a tenant has any limits."""
@@ -116,7 +116,7 @@ class Budgets:
         """Read the limits again, and return them. Raises GATEWAY_UNAVAILABLE."""
         async with self._refreshing:  # an older reading must not replace a newer one
             stored = await self._read()
-            self._take_over(stored)
+            self._replace(stored)
         return stored
 
     async def _read(self) -> Sequence[Limited]:
@@ -157,7 +157,7 @@ class Budgets:
                 if limits is not None:
                     yield subject, limits
 
-    def _take_over(self, stored: Sequence[Limited]) -> None:
+    def _replace(self, stored: Sequence[Limited]) -> None:
         self._limits = {}
         for one in stored:
             self._limits.setdefault(one.tenant, {})[one.subject] = one.limits

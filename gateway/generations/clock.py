@@ -25,7 +25,7 @@ class SystemClock:
     """Steady time is the wall clock at the start plus the monotonic time since then.
 
     A jump of the wall clock therefore changes no age. `not_before` is the latest steady time that an earlier process
-    stored. If the wall clock was set back between the two processes, steady time goes on from there.
+    stored. If the wall clock was set back between the two processes, steady time continues from there.
     """
 
     def __init__(

@@ -83,8 +83,8 @@ class Entry(Signals):
 class Entries:
     """The entries of the live generations, by id.
 
-    An entry is made when somebody asks for it. A replica that does not lead has none for most generations, which saves
-    memory.
+    An entry is made when `get` is first called for it. A replica that does not lead has none for most generations,
+    which saves memory.
     """
 
     def __init__(self, unfinished: Iterable[Generation]) -> None:
@@ -134,7 +134,7 @@ class Entries:
         return [*_generations(map(self._live.__getitem__, self._of_tenant.get(tenant, ())))]
 
     def made(self) -> Iterator[Entry]:
-        """Return the entries that somebody has asked for."""
+        """Return the entries that have been made."""
         return (one for one in self._live.values() if isinstance(one, Entry))
 
     def put(self, generation: Generation) -> None:
@@ -198,7 +198,7 @@ class Feed:
         """Returns the number of replicas with watchers that this process does not know."""
 
     def replace(self, unfinished: Iterable[Generation]) -> None:
-        """Take over the stored versions of all generations that have not ended. Entries with watchers are kept.
+        """Replace all live generations with the stored ones. Entries with watchers are kept.
 
         The stored versions are those of the newest changes, but what callers cannot see may be newer.
         """

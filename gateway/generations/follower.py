@@ -1,8 +1,8 @@
 """The follower: takes the steps that are due for every unfinished generation, with a bounded number of workers.
 
 `due_steps` derives which step is due. A heap of due times only says when to look. The follower plans a generation again
-after each of its commits, so that it needs no other input, and a restart goes on from what is stored. If two followers
-ran by accident, the result would be one status call too many.
+after each of its commits, so that it needs no other input, and a restart continues from what is stored. If two
+followers ran by accident, the result would be one status call too many.
 """
 
 import asyncio
@@ -514,7 +514,7 @@ class Follower:
             self._put_off[generation.id] = DECIDE_AGAIN
 
     async def _has_waited(self, generation: Generation) -> bool:
-        """Return whether its wait is certainly over. Does not need an answer from Higgsfield."""
+        """Return whether its wait is certainly over. Does not need a response from Higgsfield."""
         since = generation.spec.created_at
         return await self._trusted_time.is_over(since, due_steps.longest_wait(generation), unanswered=True)
 
@@ -728,7 +728,7 @@ class Follower:
     def _others_answered(self, generation: Generation, since: float) -> bool:
         """Return whether Higgsfield knew another request in the second half of the time this one was missing.
 
-        If all requests become unknown at once, answers about the others may still arrive just after `since`.
+        If all requests become unknown at once, responses about the others may still arrive just after `since`.
         """
         known_at = self._polls_of(generation).known_at
         reaches = self._is_reachable(generation)

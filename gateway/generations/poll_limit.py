@@ -2,7 +2,7 @@
 
 A 429 halves the rate. It then grows by a tenth every ten seconds, until it no longer limits anything. After
 FAILURES_IN_A_ROW failures only one call is made at a time, as a probe, with growing pauses. When a probe succeeds,
-calls go on at a limited rate, so that they do not all come at once.
+calls continue at a limited rate, so that they do not all come at once.
 """
 
 from collections import defaultdict

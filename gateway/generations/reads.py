@@ -94,7 +94,7 @@ class Reads:
         return known is not None and known.revision < stored.revision
 
     async def _read(self, access: Awaitable[T]) -> T:
-        """Await an access to the store. A UnconfirmedError becomes UNAVAILABLE."""
+        """Await an access to the store. An UnconfirmedError becomes UNAVAILABLE."""
         try:
             return await access
         except UnconfirmedError as error:

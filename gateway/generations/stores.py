@@ -104,7 +104,7 @@ class WebhookReceipt(Enum):
 class Correction:
     """From the steady time `since` on, the steady clock was `ahead` seconds ahead of Higgsfield's; negative: behind.
 
-    `placed`: a Date of Higgsfield's confirmed it. Otherwise `ahead` is the value of the process before.
+    `placed`: a Date of Higgsfield's confirmed it. Otherwise `ahead` is the value of the previous process.
     """
 
     since: Steady
@@ -417,7 +417,7 @@ class StoreError(UnconfirmedError):
 
 
 class UnknownCommitError(UnconfirmedError):
-    """The answer to a commit was lost. The write is stored, or not, or will be in a moment: see `read_back.py`."""
+    """The response to a commit was lost. The write is stored, or not, or will be in a moment: see `read_back.py`."""
 
 
 class RequestIdTakenError(Exception):

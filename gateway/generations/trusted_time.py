@@ -15,7 +15,7 @@ that POST leaves a time whose age the next process knows.
 
 Reading the Date of each response costs no call. Higgsfield is asked for the time only before an irreversible step,
 before the first submission of a process that has read no Date, when a Date contradicts what is known, and when the
-first calls of a process get no answer.
+first calls of a process get no response.
 """
 
 import asyncio
@@ -90,8 +90,8 @@ class TrustedTime:
     async def learn(self) -> None:
         """Wait until this process knows Higgsfield's time, or until one attempt to learn it has ended.
 
-        Await it before a POST is recorded. Without an answer it returns after LEARN_WITHIN seconds: the submission goes
-        out all the same, but if the process ends before the response, no later process repeats it.
+        Await it before a POST is recorded. Without a response it returns after LEARN_WITHIN seconds: the submission
+        is sent all the same, but if the process ends before the response, no later process repeats it.
         """
         if self._placed or self._tried:
             return
@@ -112,7 +112,7 @@ class TrustedTime:
     async def before(self, seconds: float, *, unanswered: bool = False) -> Steady | None:
         """Return the latest steady time that is certainly so many seconds ago; None if none is.
 
-        Without an answer from Higgsfield no time is certain. With `unanswered`, the time this process has been running
+        Without a response from Higgsfield no time is certain. With `unanswered`, the time this process has been running
         counts even then.
         """
         if not self._clock.agrees():

@@ -1,6 +1,6 @@
 """Parses Higgsfield's JSON without losing a value, and keeps what no typed field has: docs/translation.md.
 
-A reader returns the paths of the values that its typed fields have exactly. `without` removes these from the answer.
+A reader returns the paths of the values that its typed fields have exactly. `without` removes these from the response.
 """
 
 import json
@@ -16,7 +16,7 @@ from gateway.higgsfield.redact import without_queries
 Path = tuple[str | int, ...]
 """The place of a value: the names and indexes of a JSON pointer."""
 DEEPEST = 200
-"""The most levels of an answer. The store can encode no more than 255."""
+"""The most levels of a response. The store can encode no more than 255."""
 REMOVED = "[removed]"
 MOST_NAMES = 100
 """The most members that are named if an object is nested too deeply."""
@@ -77,7 +77,7 @@ def without(content: Mapping[str, Any], taken: Collection[Path]) -> dict[str, An
 
 
 def kept(content: Mapping[str, Any] | None, size: int, secrets: tuple[str, ...]) -> dict[str, Any] | None:
-    """Return what is kept of an object in an answer of `size` bytes. Raises ValueError if it is nested too deeply."""
+    """Return what is kept of an object in a response of `size` bytes. Raises ValueError if it is nested too deeply."""
     if content is None:
         return None
     whole: dict[str, Any] = cleaned(content, secrets)
@@ -96,7 +96,7 @@ def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str
 
 
 def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
-    """Return what is kept of an answer with an error status; None if it is not JSON.
+    """Return what is kept of a response with an error status; None if it is not JSON.
 
     Errors reach the logs of clients, so URL queries and the refused input, which Higgsfield repeats, are removed.
     """

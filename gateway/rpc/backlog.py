@@ -1,6 +1,6 @@
 """Limits the submissions that wait in gRPC's own queue, so that an accepted one is not too old to be of use.
 
-gRPC does not tell how many calls wait in a queue. The gateway therefore calls itself: the call, a probe, waits in the
+gRPC does not report how many calls wait in a queue. The gateway therefore calls itself: the call, a probe, waits in the
 same queue, and the submissions that are accepted before it were ahead of it. If these are more than MOST, the rest of
 them is refused. A slow gateway with few submissions refuses none.
 """

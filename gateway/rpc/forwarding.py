@@ -98,7 +98,7 @@ class ToLeader:
         return int(status), text
 
     async def check_leader(self) -> None:
-        """End the calls to a gateway that no longer leads, which may never answer them."""
+        """End the calls to a gateway that no longer leads, which may never respond to them."""
         if self._channel is not None and self._peer() != self._connected_to:
             await self.close()
 

@@ -51,7 +51,7 @@ def largest(message_class: type[Message]) -> int:
 
 def message_of(data: bytes, message_class: type[M]) -> M:
     """Decode a message from protobuf's binary encoding. Raises BadRequestError."""
-    # Only the name of the class tells the larger limit, and reading it takes longer than decoding most messages.
+    # Only the name of the class shows which limit applies, and reading it takes longer than decoding most messages.
     if len(data) > LARGEST_REQUEST and len(data) > (most := largest(message_class)):
         raise too_large(most)
     try:

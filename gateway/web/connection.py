@@ -64,7 +64,7 @@ class Connection(HttpToolsProtocol):
         self._slot.release()
         super().connection_lost(exc)
         if self._answered is not None and not self._answered.response_complete:
-            # uvicorn tells this only to the last request that has arrived.
+            # uvicorn reports this only to the last request that has arrived.
             self._answered.disconnected = True
             self._answered.message_event.set()
         self.pipeline.clear()
@@ -107,7 +107,7 @@ class Connection(HttpToolsProtocol):
         super().on_header(name, value)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer a request at which the parser raised, and close the connection."""
+        """Respond to a request at which the parser raised, and close the connection."""
         if self._parsed > LARGEST_HEAD:
             self._refuse_head()
         else:

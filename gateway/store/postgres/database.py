@@ -37,7 +37,7 @@ LONG_LIMIT = 300.0
 LOCK_LIMIT = 2.0
 """Seconds after which the server ends a statement that waits for a lock."""
 PATIENCE = 8.0
-"""Seconds after which the gateway gives up a connection that no longer answers. Longer than STATEMENT_LIMIT."""
+"""Seconds after which the gateway gives up a connection that no longer responds. Longer than STATEMENT_LIMIT."""
 CONNECT_LIMIT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
 TIMED_OUT = "57014"
@@ -151,8 +151,8 @@ class Database:
     ) -> DictRow:
         """Execute a statement that writes, and return its row. `step` is the name for failpoints.
 
-        `lock` is a statement that the same transaction executes before it. If the answer is lost, it is repeated once,
-        unless its result would then differ (`repeat` False). It continues if its caller is canceled. Raises
+        `lock` is a statement that the same transaction executes before it. If the response is lost, it is repeated
+        once, unless its result would then differ (`repeat` False). It continues if its caller is canceled. Raises
         UnconfirmedError, or IntegrityError of psycopg if it violates a constraint.
         """
         return await self._writes.finish(self._write(step, name, values, repeat=repeat, lock=lock))
@@ -199,7 +199,7 @@ class Database:
         """Find out why this gateway can no longer use the store, report and return it. The gateway must end.
 
         If the server has lost commits, no gateway can lead from now on. Only this process may know it, so it asks until
-        the server answers.
+        the server responds.
         """
         self.trouble = LEASE_LOST
         error = LeaseLostError(await self._why_lost())
@@ -228,7 +228,7 @@ class Database:
     ) -> Sequence[DictRow]:
         """Execute a statement on a connection of a pool, and return its rows. A read that is slow stops no writes.
 
-        Raises StoreError if it was not stored, UnknownCommitError if its answer was lost, or IntegrityError of psycopg.
+        Raises StoreError if it was not stored, UnknownCommitError if its response was lost, or IntegrityError.
         """
         for _ in range(REPEATS):
             try:
@@ -265,7 +265,7 @@ class Database:
             return await cursor.fetchall() if cursor.description else ()
 
     async def _within_patience(self, statement: Any, more: float) -> Sequence[DictRow]:
-        """Await a statement. If the server does not answer, leave it to end by itself: psycopg waits for a while.
+        """Await a statement. If the server does not respond, leave it to end by itself: psycopg waits for a while.
 
         `more` is in seconds, for a statement that may take longer.
         """

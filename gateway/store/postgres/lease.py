@@ -5,8 +5,8 @@ holder changes. Every write locks the row of the lease and names the fence, so a
 changes nothing, and a takeover waits for the writes that have begun.
 
 The writes of the log and the heartbeats are counted in the database. If it has fewer than it has acknowledged, a
-failover has lost commits: what was sent may look as if it was not. Then nobody leads until an operator has declared the
-store restored.
+failover has lost commits: what was sent may look as if it was not. Then no gateway leads until an operator has
+declared the store restored.
 
 The holder sends a heartbeat every BEAT seconds. By the server's clock it is dead after DEAD seconds without one. It
 keeps the lease until another gateway takes it over, so an outage of the server alone ends no gateway.
@@ -87,7 +87,7 @@ class Lease:
     async def take_now(self) -> bool | None:
         """Take the lease if it is free, and beat from now on; return None if another gateway has it.
 
-        Otherwise returns whether the holder before gave it back itself.
+        Otherwise returns whether the previous holder gave it back itself.
         """
         before = time.monotonic()
         taken = await self._run("take", {**self._about, "dead": DEAD, "own": self.unnoticed})
@@ -126,7 +126,7 @@ class Lease:
                 await self._run("give_back", {"replica": self._database.replica, "fence": self._database.fence})
 
     async def await_attempts(self) -> None:
-        """Wait until the holder before, should it wake up, can no longer order a training or message an agent.
+        """Wait until the previous holder, should it wake up, can no longer order a training or message an agent.
 
         The generations that it may still send are not recovered before that: see `Store.others_send_for`.
         """

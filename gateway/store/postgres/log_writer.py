@@ -4,7 +4,7 @@ The row with the last position is locked until a commit is on disk, so such writ
 while a statement runs is collected, and the next statement stores all of one kind. Therefore commits are announced in
 the order of positions.
 
-If the answer to a statement is lost, it is repeated until one arrives, before anything else is written. It is
+If the response to a statement is lost, it is repeated until one arrives, before anything else is written. It is
 conditional on keys and versions, so it stores what the first one did not. What the first one stored carries its
 `write_id`. In this way every stored write is announced, even if its caller got an UnknownCommitError. What waits behind
 it is refused, so that nothing is stored and sent later for callers that have left.
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 MOST_IN_A_STATEMENT = 128
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between repeats of a statement whose answer was lost."""
+"""Seconds between repeats of a statement whose response was lost."""
 KNOWN_WITHIN = 3.0
-"""Seconds after which the callers of such a statement get an UnknownCommitError. The repeats go on, and the writes that
-wait behind it are refused."""
+"""Seconds after which the callers of such a statement get an UnknownCommitError. The repeats continue, and the writes
+that wait behind it are refused."""
 ANSWER_LOST = "the answer to the commit was lost"
 OVER_TOGETHER, UNPRICED = 2, 3
 """Values of `Stored.over`. All others but 0 are a refusal."""
@@ -197,7 +197,7 @@ class LogWriter:
                     raise UnknownCommitError(ANSWER_LOST) from None
                 raise
             except StoreError:
-                # It says something about this attempt only, and nothing about the one whose answer was lost.
+                # It says something about this attempt only, and nothing about the one whose response was lost.
                 if not lost:
                     raise
             if asyncio.get_running_loop().time() > known_until:

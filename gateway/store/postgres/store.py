@@ -262,7 +262,7 @@ async def _prepare(url: str, shown: str, fence: int | None = None) -> bool:
 
 
 async def _complete(url: str, shown: str, fence: int) -> None:
-    """Apply the migrations for which no older gateway may run, once none does. It is noticed when its beats end."""
+    """Apply the migrations for which no older gateway may run, once none does: once none sends heartbeats."""
     complete = False
     while not complete:
         await asyncio.sleep(DEAD)
@@ -274,7 +274,7 @@ async def _complete(url: str, shown: str, fence: int) -> None:
 
 @contextlib.asynccontextmanager
 async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-    """Connect for a while. Errors of the server within become ServerError."""
+    """Connect for the time of the block. Errors of the server in it become ServerError."""
     try:
         connection = await psycopg.AsyncConnection.connect(
             url,

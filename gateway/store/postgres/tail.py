@@ -4,8 +4,8 @@ One statement reads what comes after the last known position, of all tenants, an
 listeners as a commit of this process does. Each position is read once and in order, because positions become visible in
 their order: a write locks the row with the last position until it is committed, and PostgreSQL makes a transaction
 visible before it releases its locks. So a statement that sees a position sees all lower ones. This also holds across a
-takeover, which waits for the writes of the holder before, and for a commit whose answer was lost: its repeat stores the
-positions of the first execution, if that stored nothing, or none.
+takeover, which waits for the writes of the previous holder, and for a commit whose response was lost: its repeat stores
+the positions of the first execution, if that stored nothing, or none.
 
 Positions may be missing: a deletion removes the changes of its generation, and appends its own.
 """
@@ -86,9 +86,9 @@ class Tail:
             pass
 
     async def run(self, stale: Callable[[], None]) -> bool:
-        """Follow the log until this gateway has taken the lease, and return whether its holder gave it back itself.
+        """Follow the log until this gateway has taken the lease, and return whether the previous holder gave it back.
 
-        All changes of the holders before have been read then. `stale` is called when the last read is too old.
+        All changes of earlier holders have been read by then. `stale` is called when the last read is too old.
         """
         was_fresh, pause = True, AGAIN
         while True:
@@ -163,7 +163,8 @@ class Tail:
         database.mended()
         if len(changes) < MOST:
             self._give(turn)
-        # Its own looks at the log keep a lease alive that it has taken without an answer.
+        # If the response to `take` was lost, this replica has the lease without knowing it. The lease does not look
+        # vacant then, because `attend` renews its heartbeat.
         own = self._lease.unnoticed = state["own"]
         silent_leader = state["holder"] and time.monotonic() < self._down_at + LEADER_FIRST
         return bool(own) or (state["vacant"] and not silent_leader), bool(changes)

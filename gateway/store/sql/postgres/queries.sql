@@ -46,8 +46,8 @@ RETURNING (SELECT concat_ws(' ', count(*), count(revoke_time), sum(expire_time))
 -- name: take
 -- Take the lease if it is free or its holder is dead, with a first heartbeat, and forget replicas that were dead for a
 -- day. A heartbeat in the future is none of a living holder: the server's clock was set back. `own` is the fence with
--- which this replica has the lease already, because the answer to an earlier execution was lost. Returns the next fence,
--- whether the last holder gave the lease back, and the number of beats.
+-- which this replica has the lease already, because the response to an earlier execution was lost. Returns the next
+-- fence, whether the last holder gave the lease back, and the number of beats.
 WITH taken AS (
     UPDATE lease SET replica = :replica, fence = lease.fence + 1, released = false
     FROM lease AS before
@@ -68,7 +68,7 @@ SELECT fence, released, beats FROM taken, joined;
 
 -- name: note_loss
 -- Find out whether the server lacks what it has acknowledged to this process. If so, end this history of the store: it
--- has no epoch until an operator declares it restored, and nobody has the lease. Returns the epoch of before.
+-- has no epoch until an operator declares it restored, and no gateway has the lease. Returns the previous epoch.
 WITH lost AS (
     SELECT FROM meta
     WHERE name = 'epoch' AND value = :epoch AND (
