@@ -204,6 +204,7 @@ class Access:
         token = WatchToken(creator.tenant, creator.key_id, within, include_input, expire_time)
         return tokens.sign(token, self._token_secret), expire_time
 
+    @uninterrupted
     async def create_key(
         self, tenant: str, name: str, scopes: Iterable[Scope] = (), expire_time: float | None = None
     ) -> tuple[ApiKey, str]:
@@ -212,7 +213,7 @@ class Access:
         `expire_time` is wall time. Without scopes the key has those of ALL.
         """
         key, secret = keys.new_key(tenant, name, self._clock.moment().wall, scopes, expire_time)
-        await self._tasks.finish(self._add(key))
+        await self._add(key)
         return key, secret
 
     @uninterrupted
