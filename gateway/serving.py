@@ -416,7 +416,7 @@ class Ports:
         proofs = Proofs(
             Signatures(secrets) if secrets else None,
             core.webhook_addresses.proven,
-            core.upstream.read_delivery,
+            core.upstream.read_webhook,
             core.upstream.read_job_set,
         )
         webhook_limit = WebhookLimit(WEBHOOKS, self._telemetry.refusals("webhook"))

@@ -696,7 +696,7 @@ class Follower:
         return self._trust.covers(generation.id, ends_at, self._feed.entries.__contains__)
 
     def _expects_webhook(self, generation: Generation) -> bool:
-        return self._rules.webhooks_since is not None and generation.spec.told_by_webhook
+        return self._rules.webhooks_since is not None and generation.spec.expects_webhook
 
     def _learn(self, generation: Generation) -> None:
         seconds = run_time(generation)

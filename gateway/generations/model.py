@@ -191,7 +191,7 @@ class Spec:
     """The caller's URL for deliveries about it; "" if it gave none."""
 
     @property
-    def told_by_webhook(self) -> bool:
+    def expects_webhook(self) -> bool:
         """Whether a webhook should report the end. Only v2 webhooks are documented."""
         return self.token_hash is not None and self.api == "v2"
 
@@ -338,7 +338,7 @@ def run_time(generation: Generation) -> float | None:
     if generation.spec.adopted:
         return None
     if generation.source is not Source.WEBHOOK:
-        return None if generation.spec.told_by_webhook else generation.ran
+        return None if generation.spec.expects_webhook else generation.ran
     seconds = (generation.end_time or 0.0) - generation.accept_time
     return seconds if seconds > 0 else None
 

@@ -33,7 +33,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.usage import UsageQuery, UsageRow
 
-MOST_DELIVERIES = 20
+MOST_WEBHOOKS = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""
 
 
@@ -298,12 +298,12 @@ class WebhookStore(Protocol):
     """The webhooks that were received."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
-        """Store a webhook, unless it is a duplicate or there are MOST_DELIVERIES already."""
+        """Store a webhook, unless it is a duplicate or there are MOST_WEBHOOKS already."""
 
     async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
         """Mark a webhook as processed. Duplicates of it are ignored from now on, unless `again` is set.
 
-        It still counts towards MOST_DELIVERIES.
+        It still counts towards MOST_WEBHOOKS.
         """
 
     async def unprocessed_webhooks(self) -> Sequence[Webhook]:

@@ -216,7 +216,7 @@ class WebhookInbox:
 
     def _arrived(self, generation: Generation) -> None:
         """Record that a webhook was true, so that polls can rely on webhooks from now on."""
-        if generation.spec.told_by_webhook:
+        if generation.spec.expects_webhook:
             self._trust.arrive = True
 
     def _count(self, what: str) -> None:

@@ -123,9 +123,9 @@ class HiggsfieldAccounts:
     async def time(self) -> Wall | None:
         return await self.default.time()
 
-    def read_delivery(self, body: bytes) -> StatusReport | None:
+    def read_webhook(self, body: bytes) -> StatusReport | None:
         """Parse the body of a v2 webhook; None if it is not one."""
-        return webhooks.read_delivery(body, self._secrets())
+        return webhooks.read_webhook(body, self._secrets())
 
     def read_job_set(self, body: bytes) -> StatusReport | None:
         """Parse the body of a v1 webhook; None if it is not a job set."""

@@ -25,7 +25,7 @@ from gateway.higgsfield import v2
 SOUL, DOP, SPEAK = "v1/text2image/soul", "v1/image2video/dop", "v1/speak/higgsfield"
 DOP_MODELS = {DopVariant.LITE: "dop-lite", DopVariant.STANDARD: "dop-standard", DopVariant.TURBO: "dop-turbo"}
 QUALITIES = {SpeakQuality.MID: "mid", SpeakQuality.HIGH: "high"}
-DELIVERY_HEADER = "x-webhook-secret-key"
+PROOF_HEADER = "x-webhook-secret-key"
 """The header in which a webhook carries the secret of its `webhook` object (Higgsfield's JavaScript SDK)."""
 
 _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {

@@ -23,7 +23,7 @@ from gateway.frozen import frozen
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
 from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
-from gateway.higgsfield.v1 import DELIVERY_HEADER
+from gateway.higgsfield.v1 import PROOF_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.rpc.call_limits import WebhookLimit
 from gateway.rpc.errors import RpcError
@@ -39,7 +39,7 @@ BODY_WITHIN = 5.0
 UNKNOWN_TOKEN = ""
 """Takes the place of a generation's id in the limit for webhooks whose token is not known."""
 
-FORWARDED_HEADERS = frozenset(("webhook-id", "webhook-timestamp", "webhook-signature", DELIVERY_HEADER))
+FORWARDED_HEADERS = frozenset(("webhook-id", "webhook-timestamp", "webhook-signature", PROOF_HEADER))
 """The headers of a webhook that matter."""
 Receive = Callable[[Webhook], Awaitable[bool]]
 Read = Callable[[bytes], StatusReport | None]
@@ -210,7 +210,7 @@ def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs
     It must carry the secret of its generation, or a signature. The request of an adopted generation was not sent with a
     secret of the gateway, so its webhook needs a proof only if there are signatures.
     """
-    given = request.headers.get(DELIVERY_HEADER, "")
+    given = request.headers.get(PROOF_HEADER, "")
     proof = proofs.of(request, body)
     signed = proof not in (None, Proof.NONE)
     without_secret = generation.spec.adopted and proof is None

@@ -29,7 +29,7 @@ from gateway.generations.state import Accepted, Marked, Observation, Reported, a
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import DEEPEST
 from gateway.higgsfield.payloads import read_status
-from gateway.higgsfield.webhooks import read_delivery
+from gateway.higgsfield.webhooks import read_webhook
 from gateway.rpc import wire
 from gateway.store.codec import at_revision, shown
 from harness.answers.mutations import ID, RECORDED
@@ -194,7 +194,7 @@ class Kind:
 
 KINDS = {
     "status": Kind(lambda body: read_status(body, "", SECRETS), STATUSES, "v2", V2, ("request_id", "status")),
-    "webhook": Kind(lambda body: read_delivery(body, SECRETS), DELIVERIES, "v2", V2, ()),
+    "webhook": Kind(lambda body: read_webhook(body, SECRETS), DELIVERIES, "v2", V2, ()),
     "job set": Kind(lambda body: read_job_set(body, "", SECRETS), JOB_SETS, "v1", V1, ("id",)),
 }
 SHARES = {"status": 0.4, "webhook": 0.3, "job set": 0.3}

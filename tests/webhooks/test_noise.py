@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.generations.stores import MOST_DELIVERIES
+from gateway.generations.stores import MOST_WEBHOOKS
 from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, all_answered, path_of, post, signed, webhook_body
@@ -194,7 +194,7 @@ async def test_deliveries_beyond_the_limit_are_answered_with_503(start: Start) -
     running = await start()
     await running.submit(soul("a fox"))
     path = path_of(running, "a fox")
-    kept = [(await post(path, webhook_body(str(uuid4())))).status for _ in range(MOST_DELIVERIES)]
-    assert kept == [200] * MOST_DELIVERIES
+    kept = [(await post(path, webhook_body(str(uuid4())))).status for _ in range(MOST_WEBHOOKS)]
+    assert kept == [200] * MOST_WEBHOOKS
     assert (await post(path, webhook_body(str(uuid4())))).status == 503
     await running.metric_becomes("hfgateway_webhooks_too_many_total", 1)

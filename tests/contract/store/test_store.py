@@ -13,7 +13,7 @@ import pytest
 from gateway.generations.model import Change, Generation, Source, State
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
 from gateway.generations.stores import (
-    MOST_DELIVERIES,
+    MOST_WEBHOOKS,
     Claim,
     Claimed,
     Filter,
@@ -660,7 +660,7 @@ async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engi
 
 async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_limit(store: Store) -> None:
     delivery = webhook(await queued(store, "request"), "request:completed")
-    for _ in range(MOST_DELIVERIES):
+    for _ in range(MOST_WEBHOOKS):
         assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.KEPT
         assert list(await store.webhooks.unprocessed_webhooks()) == [delivery]
         await store.webhooks.finish_webhook(delivery, again=True)

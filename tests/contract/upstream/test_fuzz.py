@@ -30,7 +30,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import Answer, documented, judge_call, judge_submission
 from gateway.higgsfield.payloads import read_request_id, read_status
 from gateway.higgsfield.redact import redacted
-from gateway.higgsfield.webhooks import read_delivery
+from gateway.higgsfield.webhooks import read_webhook
 from gateway.rpc import wire
 from gateway.store.codec import at_revision, shown
 from harness.answers.mutations import ID, STATUSES, Case, case
@@ -88,7 +88,7 @@ def assert_survived(answered: Case, generations: Sequence[Generation] = BEFORE) 
         assert_presentable(judged.failure.message)
     assert_presentable(judge_call(whole, InputKind.NONE, SECRETS).failure.message)
     assert len(read_request_id(answered.body)) in {0, 36}
-    for report in (read_status(answered.body, "", SECRETS), read_delivery(answered.body, SECRETS)):
+    for report in (read_status(answered.body, "", SECRETS), read_webhook(answered.body, SECRETS)):
         if report is not None:
             for before in generations:
                 for observation in (Reported(report, Source.POLL), Accepted(report)):

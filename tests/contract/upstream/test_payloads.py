@@ -12,7 +12,7 @@ from gateway.errors import Reason
 from gateway.generations.model import MediaKind, State
 from gateway.higgsfield.payloads import read_request_id, read_status
 from gateway.higgsfield.redact import redacted
-from gateway.higgsfield.webhooks import read_delivery
+from gateway.higgsfield.webhooks import read_webhook
 
 ID = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff"
 
@@ -134,4 +134,4 @@ def test_truncation_reveals_no_part_of_a_secret(padding: str) -> None:
 def test_a_deeply_nested_webhook_is_read_as_none() -> None:
     for depth in range(100, 1_100, 50):
         nested = b'{"a":' * depth + b"1" + b"}" * depth
-        assert read_delivery(answer()[:-1] + b', "payload": ' + nested + b"}") is None or depth <= 200
+        assert read_webhook(answer()[:-1] + b', "payload": ' + nested + b"}") is None or depth <= 200
