@@ -33,7 +33,7 @@ from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
 from gateway.rpc.characters import CharacterHandlers
-from gateway.rpc.forwarding import ForReplicas, Replicated, Switch, ToLeader, Webhook, add_webhooks
+from gateway.rpc.forwarding import ForReplicas, ReceiveWebhook, Replicated, Switch, ToLeader, add_webhooks
 from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
 from gateway.rpc.health import SERVICE as HEALTH
 from gateway.rpc.health import Health
@@ -137,7 +137,7 @@ class Ports:
         self._certificates = _certificates(serving.settings)
         self._switches: dict[ServiceDescriptor, Switch] = {}
         self._to_leader: ToLeader | None = None
-        self._webhooks: Webhook | None = None
+        self._webhooks: ReceiveWebhook | None = None
         """Takes the webhooks that arrive here, and at a replica that leads from now on those of others."""
         self._admin = Switch(ADMIN_SERVICE, None)
         self._admin_chain = AddressChain(telemetry, serving.access, CallLimits(), start_span)

@@ -214,11 +214,11 @@ def _list(here: Any, forwarded: Any) -> Any:
     return handler
 
 
-Webhook = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
+ReceiveWebhook = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
 """Takes the token, the headers and the body of a webhook. Returns the status and the body of the response."""
 
 
-def add_webhooks(server: grpc.aio.Server, receive: Webhook, chain: Chain) -> None:
+def add_webhooks(server: grpc.aio.Server, receive: ReceiveWebhook, chain: Chain) -> None:
     """Accept webhooks that replicas forward."""
 
     arrivals = Arrivals()

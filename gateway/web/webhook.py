@@ -27,6 +27,7 @@ from gateway.higgsfield.v1 import PROOF_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.rpc.call_limits import WebhookLimit
 from gateway.rpc.errors import RpcError
+from gateway.rpc.forwarding import ReceiveWebhook
 from gateway.telemetry import Bad
 
 log = logging.getLogger(__name__)
@@ -115,11 +116,7 @@ def webhook_route(
     return _route(known, limit, take)
 
 
-Forward = Callable[[str, Mapping[str, str], bytes], Awaitable[tuple[int, bytes]]]
-"""Takes the token of a webhook, its headers and its body, and returns the status and the body of the response."""
-
-
-def forwarding_route(known: KnownGenerations, forward: Forward, limit: WebhookLimit) -> Route:
+def forwarding_route(known: KnownGenerations, forward: ReceiveWebhook, limit: WebhookLimit) -> Route:
     """Return the route of webhooks of a replica, which leaves them to the leader.
 
     The leader verifies and stores a webhook before it answers. If `forward` raises GatewayError or RpcError, Higgsfield
@@ -141,7 +138,7 @@ def forwarding_route(known: KnownGenerations, forward: Forward, limit: WebhookLi
     return _route(known, limit, take)
 
 
-def forwarded(app: Route) -> Forward:
+def forwarded(app: Route) -> ReceiveWebhook:
     """Return the function that gives a forwarded webhook to the leader's route."""
 
     async def receive(token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:

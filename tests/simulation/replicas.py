@@ -28,10 +28,10 @@ from gateway.generations.watch import Position, Seen
 from gateway.replica import Replica
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import WEBHOOKS, WebhookLimit
-from gateway.rpc.forwarding import HEADER, PATH, RETRY_AFTER, WEBHOOK_METHOD, ToLeader
+from gateway.rpc.forwarding import HEADER, PATH, RETRY_AFTER, WEBHOOK_METHOD, ReceiveWebhook, ToLeader
 from gateway.serving import _follow_leader
 from gateway.store.store import SharedStore
-from gateway.web.webhook import Forward, forwarded, forwarding_route
+from gateway.web.webhook import forwarded, forwarding_route
 from tests.simulation.gateway import CREDENTIALS, Instance, NotConnectedError, Server, received_webhooks
 from tests.simulation.loop import CURRENT_PROCESS
 from tests.simulation.postgres import DatabaseServer, Link
@@ -117,7 +117,7 @@ class Ports:
         self._access = serving.access
         self._instance = instance
         self._exit = exit_stack
-        self._webhooks: Forward | None = None
+        self._webhooks: ReceiveWebhook | None = None
         self.service = self.watches = self.adopter = self.follower = self
         self.accounts = _Accounts(self)
         if isinstance(serving, Replica):
