@@ -22,8 +22,6 @@ BODY_WITHIN = 60.0
 LARGEST_HEAD = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-
-
 _UPGRADE = "This port serves HTTP/1.1 and does not upgrade: send the request without the Upgrade header."
 _Message = MutableMapping[str, Any]
 

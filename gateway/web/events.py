@@ -71,7 +71,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     async def session(request: Request) -> Response:
-        secret = _authorization(request, cookies=False).partition(" ")[2].strip()
+        secret = request.headers.get("authorization", "").partition(" ")[2].strip()
         try:
             if not secret.startswith(TOKEN_PREFIX):
                 raise invalid_credentials("a watch token is required; an API key does not belong in a browser")
@@ -118,12 +118,10 @@ def _event(message: bytes) -> str:
     return f"id: {seen.generation.revision}\nevent: change\ndata: {data}\n\n"
 
 
-def _authorization(request: Request, *, cookies: bool = True) -> str:
-    given = request.headers.get("authorization", "")
-    if given or not cookies:
-        return given
+def _authorization(request: Request) -> str:
+    """Return the `authorization` header, or the one for the watch token in the cookie; "" without both."""
     token = request.cookies.get(COOKIE, "")
-    return f"Bearer {token}" if token else ""
+    return request.headers.get("authorization", "") or (f"Bearer {token}" if token else "")
 
 
 def _last_revision(request: Request) -> int:

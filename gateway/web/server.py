@@ -28,14 +28,18 @@ log = logging.getLogger(__name__)
 
 ACCEPT_AGAIN = 0.5
 """Seconds until the next attempt to accept a connection, after there was no file descriptor for one."""
-Count = Callable[[Bad], None]
 DRAIN = 2.0
 """Seconds for responses that are being sent when the port closes."""
+KEEP_ALIVE = 75
+"""Seconds until an idle connection is closed. Many clients and proxies reuse one that was idle for up to 60 s, and lose
+the request if the connection is closed at that moment."""
+Count = Callable[[Bad], None]
 _CALL_HEADERS = (
     "authorization", "connect-protocol-version", "connect-timeout-ms", "content-type", "grpc-timeout", "last-event-id",
     "mcp-method", "mcp-name", "mcp-protocol-version", "x-grpc-web", "x-user-agent",
 )  # fmt: skip
-_ANSWER_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin")
+_RESPONSE_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin")
+_Message = MutableMapping[str, Any]
 
 
 def web_app(
@@ -86,7 +90,7 @@ def web_app(
                 allow_origins=list(allowed_origins),
                 allow_methods=["GET", "POST"],
                 allow_headers=list(_CALL_HEADERS),
-                expose_headers=list(_ANSWER_HEADERS),
+                expose_headers=list(_RESPONSE_HEADERS),
                 max_age=7200,
             )
         )
@@ -98,13 +102,6 @@ def web_app(
 def webhook_app(webhooks: Sequence[BaseRoute]) -> Starlette:
     """Return the app of a port that serves only webhooks."""
     return Starlette(routes=list(webhooks))
-
-
-_Message = MutableMapping[str, Any]
-
-KEEP_ALIVE = 75
-"""Seconds until an idle connection is closed. Many clients and proxies reuse one that was idle for up to 60 s, and lose
-the request if the connection is closed at that moment."""
 
 
 def with_failpoints(app: Any) -> Any:
