@@ -38,7 +38,7 @@ from gateway.higgsfield.errors import (
 )
 from gateway.higgsfield.json_values import Path, parse, rest_of
 from gateway.higgsfield.payloads import read_moment, written
-from gateway.higgsfield.redact import redacted
+from gateway.higgsfield.redact import redacted, without_secrets
 from gateway.higgsfield.uploads import fit_for_files
 
 BASE = "/v1/agent"
@@ -254,9 +254,7 @@ def _json(content: object) -> bytes:
 
 def _shown(text: str, secrets: tuple[str, ...]) -> str:
     """Return a text without the gateway's secrets and without characters that no message can hold."""
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[removed]")
+    text = without_secrets(text, secrets)
     cut = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
     return cut.encode("utf-8", "replace").decode()
 

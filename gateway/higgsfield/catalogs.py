@@ -30,6 +30,7 @@ from gateway.errors import upstream_unavailable
 from gateway.generations.inputs import MAX_URL, MODEL_ID
 from gateway.generations.model import MediaKind
 from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.payloads import is_link
 from gateway.higgsfield.redact import redacted
 
 MOST_PAGES = 20
@@ -197,8 +198,7 @@ def _text(value: object, secrets: tuple[str, ...]) -> str:
 
 
 def _url(value: object) -> str:
-    usable = isinstance(value, str) and value.startswith(("http://", "https://")) and value.isprintable()
-    return str(value) if usable and len(str(value)) <= MAX_URL else ""
+    return value if is_link(value) and len(value) <= MAX_URL else ""
 
 
 def _kind(value: object) -> MediaKind:

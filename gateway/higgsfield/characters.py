@@ -19,14 +19,14 @@ from gateway.headers import moment
 from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
 from gateway.higgsfield.errors import (
     Answer,
-    documented,
+    is_not_found,
     judge_call,
     judge_submission,
     judge_submission_error,
     unresolved,
 )
 from gateway.higgsfield.json_values import parse, rest_of
-from gateway.higgsfield.payloads import read_moment, written
+from gateway.higgsfield.payloads import is_link, read_moment, written
 from gateway.higgsfield.redact import redacted
 
 BASE = "/v1/custom-references"
@@ -86,7 +86,7 @@ class HiggsfieldCharacters:
     async def find(self, character_id: str) -> Character | None:
         """Return a character, or None if Higgsfield does not know it. Raises GatewayError."""
         answer = await self._client.ask("GET", f"{BASE}/{character_id}", name="character call")
-        if _unknown(answer):
+        if is_not_found(answer):
             return None
         if answer.status != 200:
             raise self._refused(answer)
@@ -106,7 +106,7 @@ class HiggsfieldCharacters:
     async def remove(self, character_id: str) -> bool:
         """Delete a character. Raises GatewayError."""
         answer = await self._client.ask("DELETE", f"{BASE}/{character_id}", name="character removal call")
-        if _unknown(answer):
+        if is_not_found(answer):
             return False
         if not 200 <= answer.status < 300:
             raise self._refused(answer)
@@ -147,7 +147,7 @@ class HiggsfieldCharacters:
             return None
         state = _STATES.get(_text(read.status), CharacterState.UNSPECIFIED)
         thumbnail = _text(read.thumbnail_url)
-        shown = thumbnail.startswith(("https://", "http://")) and thumbnail.isprintable()
+        shown = is_link(thumbnail)
         # The name is unchanged, because names are compared.
         name = _text(read.name)[:1000].encode("utf-8", "replace").decode() or (order.name if order else "")
         version = order.version if order else VERSIONS.get(_text(read.model_version))
@@ -190,11 +190,6 @@ def _parsed(answer: Answer) -> object:
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _unknown(answer: Answer) -> bool:
-    """Return whether this is Higgsfield's own 404 for a character. A 404 of an intermediary proves nothing."""
-    return answer.status == 404 and documented(answer) is not None
 
 
 def _in_our_names(failure: Failure) -> Failure:

@@ -35,6 +35,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import (
     Answer,
     documented,
+    is_not_found,
     judge_call,
     judge_submission,
     judge_submission_error,
@@ -187,8 +188,8 @@ class HiggsfieldClient:
                 answer = await self.ask("GET", path, name="status call", about=generation.id)
             else:
                 read = read_job_set
-        if answer.status == 404 and documented(answer) is not None:
-            return None  # Higgsfield's own 404; that of an intermediary proves nothing
+        if is_not_found(answer):
+            return None
         if answer.status != 200:
             raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
         report = read(answer.body, answer.correlation_id, self._credentials.secrets)
@@ -211,8 +212,7 @@ class HiggsfieldClient:
         """Delete the data of the requests at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
         for request_id in filter(None, (removal.request_id, removal.stray_request_id)):
             answer = await self.ask("DELETE", self._request_path(request_id, ""), name="delete call")
-            gone = answer.status == 404 and documented(answer) is not None
-            if not (200 <= answer.status < 300 or gone):
+            if not (200 <= answer.status < 300 or is_not_found(answer)):
                 raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:

@@ -77,6 +77,11 @@ def documented(answer: Answer) -> dict[str, Any] | None:
     return None
 
 
+def is_not_found(answer: Answer) -> bool:
+    """Return whether a response is Higgsfield's own 404. That of an intermediary proves nothing."""
+    return answer.status == 404 and documented(answer) is not None
+
+
 def judge_submission(
     answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> NotTaken | NoAnswer:

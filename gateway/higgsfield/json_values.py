@@ -11,13 +11,12 @@ from typing import Any
 
 from gateway.bounded_json import LARGEST, LARGEST_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
 from gateway.config import WEBHOOK_PATH
-from gateway.higgsfield.redact import without_queries
+from gateway.higgsfield.redact import REMOVED, without_queries, without_secrets
 
 Path = tuple[str | int, ...]
 """The place of a value: the names and indexes of a JSON pointer."""
 DEEPEST = 200
 """The most levels of a response. The store can encode no more than 255."""
-REMOVED = "[removed]"
 MOST_NAMES = 100
 """The most members that are named if an object is nested too deeply."""
 _EXACT = 2**53
@@ -138,9 +137,7 @@ def _fit_for_logs(value: Any) -> Any:
 
 
 def _clean(text: str, secrets: tuple[str, ...]) -> str:
-    for secret in secrets:
-        if secret and secret in text:
-            text = text.replace(secret, REMOVED)
+    text = without_secrets(text, secrets)
     if "webhooks" in text:
         text = _TOKEN.sub(rf"\1{REMOVED}", text)
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)

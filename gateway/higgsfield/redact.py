@@ -4,6 +4,7 @@ import re
 
 from gateway.errors import printable
 
+REMOVED = "[removed]"
 _LOOKED_AT = 4_000
 """The most characters that are searched: at most 500 are shown."""
 _CREDENTIALS = re.compile(r"(?i)\b(key\s+[^\s:]+:|bearer\s+|basic\s+)[^\s,;\"']+")
@@ -14,24 +15,30 @@ _QUERY = re.compile("[?#]")
 
 def without_queries(text: str) -> str:
     """Return a text of any length without the queries of its URLs and without credentials."""
-    return _CREDENTIALS.sub("[removed]", _WORD.sub(_without_query, text) if "://" in text else text)
+    return _CREDENTIALS.sub(REMOVED, _WORD.sub(_without_query, text) if "://" in text else text)
 
 
 def _without_query(word: re.Match[str]) -> str:
     scheme = _SCHEME.search(word[0])
     query = _QUERY.search(word[0], scheme.end()) if scheme else None
-    return f"{word[0][: query.start()]}?[removed]" if query else word[0]
+    return f"{word[0][: query.start()]}?{REMOVED}" if query else word[0]
+
+
+def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
+    """Return a text of any length without these secrets."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, REMOVED)
+    return text
 
 
 def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
     """Return a text without known secrets, credentials and URL queries, printable and at most 500 characters."""
     if not text:
         return text
-    for secret in secrets:
-        if secret:
-            text = text.replace(secret, "[removed]")
+    text = without_secrets(text, secrets)
     if len(text) > _LOOKED_AT:
         # The last word may be the beginning of a secret.
         text = "".join(text[:_LOOKED_AT].rsplit(None, 1)[:1])
-    text = _CREDENTIALS.sub("[removed]", text)
+    text = _CREDENTIALS.sub(REMOVED, text)
     return printable(_WORD.sub(_without_query, text)).strip()
