@@ -53,8 +53,8 @@ class AgentHandlers:
         """Return a page of messages, oldest first, of at most 2 MiB."""
         size = page_size(request.page_size, 100, 1000)
         session_id = convert.required(request.session_id, "session_id")
-        scope = page_tokens.scope(call.tenant, session_id, request.after_message_id)
-        after = page_tokens.read_page_token(request.page_token, scope) or request.after_message_id
+        binding = page_tokens.binding_of(call.tenant, session_id, request.after_message_id)
+        after = page_tokens.read_page_token(request.page_token, binding) or request.after_message_id
         found = await self._agents.messages(call.tenant, session_id, after)
         answer = pb.ListMessagesResponse()
         total = 0
@@ -62,7 +62,7 @@ class AgentHandlers:
             shown = message_message(message)
             total += shown.ByteSize()
             if index == size or (total > LARGEST_PAGE_BYTES and index):
-                answer.next_page_token = page_tokens.page_token(found[index - 1].id, scope)
+                answer.next_page_token = page_tokens.page_token(found[index - 1].id, binding)
                 break
             answer.messages.append(shown)
         return answer

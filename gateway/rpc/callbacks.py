@@ -47,13 +47,13 @@ class CallbackHandlers:
     async def list_callbacks(self, request: pb.ListCallbacksRequest, call: Call) -> pb.ListCallbacksResponse:
         """Return a page of callbacks, newest first."""
         size = page_size(request.page_size, 50, 500)
-        asked = page_tokens.scope("callbacks", call.tenant)
-        before = page_tokens.read_page_token(request.page_token, asked)
+        binding = page_tokens.binding_of("callbacks", call.tenant)
+        before = page_tokens.read_page_token(request.page_token, binding)
         older = [one for one in self._callbacks.listed(call.tenant) if before is None or one.id < before]
         last = older[size - 1].id if len(older) > size else None
         return pb.ListCallbacksResponse(
             callbacks=[self._message(callback) for callback in older[:size]],
-            next_page_token=page_tokens.page_token(last, asked),
+            next_page_token=page_tokens.page_token(last, binding),
         )
 
     async def update_callback(self, request: pb.UpdateCallbackRequest, call: Call) -> pb.UpdateCallbackResponse:
@@ -99,13 +99,13 @@ class CallbackHandlers:
         """Return a page of deliveries, newest first."""
         size = page_size(request.page_size, 50, 500)
         callback_id = convert.required(request.callback_id, "callback_id")
-        asked = page_tokens.scope(call.tenant, callback_id, request.generation_id, str(request.failed_only))
+        binding = page_tokens.binding_of(call.tenant, callback_id, request.generation_id, str(request.failed_only))
         found = await self._callbacks.deliveries(
             call.tenant,
             callback_id,
             request.generation_id,
             failed_only=request.failed_only,
-            before=_place(page_tokens.read_page_token(request.page_token, asked)),
+            before=_place(page_tokens.read_page_token(request.page_token, binding)),
             limit=size + 1,
         )
         last = found[size - 1] if len(found) > size else None
@@ -113,7 +113,7 @@ class CallbackHandlers:
         moment = self._callbacks.moment()
         return pb.ListDeliveriesResponse(
             deliveries=[_delivery(delivery, moment) for delivery in found[:size]],
-            next_page_token=page_tokens.page_token(place, asked),
+            next_page_token=page_tokens.page_token(place, binding),
         )
 
     async def redeliver_delivery(

@@ -35,10 +35,10 @@ class CharacterHandlers:
     async def list_characters(self, request: pb.ListCharactersRequest, call: Call) -> pb.ListCharactersResponse:
         """Return a page of characters, newest first."""
         size = page_size(request.page_size, 50, 500)
-        scope = page_tokens.scope("characters", call.tenant)
-        after = _place(page_tokens.read_page_token(request.page_token, scope))
+        binding = page_tokens.binding_of("characters", call.tenant)
+        after = _place(page_tokens.read_page_token(request.page_token, binding))
         found, last, total = await self._characters.page(call.tenant, after, size)
-        token = page_tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", scope)
+        token = page_tokens.page_token(None if last is None else f"{last[0]!r} {last[1]}", binding)
         return pb.ListCharactersResponse(characters=map(_message, found), next_page_token=token, total_size=total)
 
     async def delete_character(self, request: pb.DeleteCharacterRequest, call: Call) -> pb.DeleteCharacterResponse:

@@ -1,4 +1,7 @@
-"""Page tokens and resume tokens. They are opaque to callers, and valid only with the filter of their request."""
+"""Page tokens and resume tokens. They are opaque to callers, and valid only with the other fields of their request.
+
+A token contains a hash of these fields, its `binding`.
+"""
 
 import hashlib
 import struct
@@ -15,7 +18,7 @@ _VERSION = 1
 
 
 def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, within: Filter | None = None) -> bytes:
-    """Return a hash of a caller's filter. The order of repeated fields does not matter."""
+    """Return the binding of a token to a caller's filter. The order of repeated fields does not matter."""
     plain = generation_service_pb2.GenerationFilter()
     plain.CopyFrom(message)
     plain.ids[:] = sorted(set(message.ids))
@@ -27,44 +30,44 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
     return hashlib.sha256(tenant.encode() + b"\0" + limits + b"\0" + content).digest()[:8]
 
 
-def resume_token(at: Position, wanted: bytes) -> str:
+def resume_token(at: Position, binding: bytes) -> str:
     """Return the token for a position in the log."""
-    fixed = _RESUME.pack(_VERSION, wanted, at.epoch.encode(), at.position, at.presented is None)
+    fixed = _RESUME.pack(_VERSION, binding, at.epoch.encode(), at.position, at.presented is None)
     return encoded(fixed + (at.presented or "").encode())
 
 
-def read_resume_token(token: str, wanted: bytes) -> Position | None:
+def read_resume_token(token: str, binding: bytes) -> Position | None:
     """Return the position of a token; None for an empty one. Raises INVALID_INPUT if it belongs to another filter."""
     if not token:
         return None
     content = decoded(token)
     if content is None or len(content) < _RESUME.size or content[0] != _VERSION:
         raise invalid_field("resume_token", "was not issued by this gateway")
-    _, of_filter, epoch, position, settled = _RESUME.unpack_from(content)
-    if of_filter != wanted:
+    _, bound_to, epoch, position, settled = _RESUME.unpack_from(content)
+    if bound_to != binding:
         raise invalid_field("resume_token", "belongs to another filter")
     presented = None if settled else content[_RESUME.size :].decode("ascii", "replace")
     return Position(epoch.decode("ascii", "replace"), position, presented)
 
 
-def page_token(last: str | None, wanted: bytes) -> str:
+def page_token(last: str | None, binding: bytes) -> str:
     """Return the token for the page after the item `last`; empty if `last` is None."""
-    return "" if last is None else encoded(_PAGE.pack(_VERSION, wanted) + last.encode())
+    return "" if last is None else encoded(_PAGE.pack(_VERSION, binding) + last.encode())
 
 
-def read_page_token(token: str, wanted: bytes) -> str | None:
+def read_page_token(token: str, binding: bytes) -> str | None:
     """Return the last item before the page; None for the first page. Raises INVALID_INPUT, as `read_resume_token`."""
     if not token:
         return None
     content = decoded(token)
     if content is None or len(content) <= _PAGE.size or content[0] != _VERSION:
         raise invalid_field("page_token", "was not issued by this gateway")
-    _, of_filter = _PAGE.unpack(content[: _PAGE.size])
-    if of_filter != wanted:
+    _, bound_to = _PAGE.unpack_from(content)
+    if bound_to != binding:
         raise invalid_field("page_token", "belongs to another filter")
     return content[_PAGE.size :].decode("ascii", "replace")
 
 
-def scope(*limits: str) -> bytes:
-    """Return a hash of the values to which a page token is bound, such as the tenant."""
-    return hashlib.sha256("\0".join(limits).encode()).digest()[:8]
+def binding_of(*values: str) -> bytes:
+    """Return the binding of a token to these values, such as the tenant."""
+    return hashlib.sha256("\0".join(values).encode()).digest()[:8]

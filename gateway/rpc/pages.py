@@ -31,8 +31,8 @@ class Page(Generic[T]):
     def __init__(self, request: Any, place: Callable[[T], tuple[str | float, ...]]) -> None:
         self._size = page_size(request.page_size, 100, 1000)
         self._place = place
-        self._bound_to = _others(request)
-        after = page_tokens.read_page_token(request.page_token, self._bound_to)
+        self._binding = _others(request)
+        after = page_tokens.read_page_token(request.page_token, self._binding)
         self._after = None if after is None else _read_place(after)
 
     def of(self, items: Iterable[T]) -> Sequence[T]:
@@ -52,7 +52,7 @@ class Page(Generic[T]):
             made = message(one)
             total += made.ByteSize()
             if number == self._size or (total > LARGEST_PAGE_BYTES and number):
-                return page_tokens.page_token(json.dumps(self._place(found[number - 1])), self._bound_to)
+                return page_tokens.page_token(json.dumps(self._place(found[number - 1])), self._binding)
             into.append(made)
         return ""
 

@@ -127,7 +127,7 @@ async def test_deliveries_are_listed_in_pages(running: Running, receiver: Receiv
 @pytest.mark.parametrize("place", ["1.0 g 9223372036854775808", "1.0 g -1", "nan g 1", "1.0 g 1 1", "x g 1"])
 async def test_a_page_token_that_was_not_issued_is_refused(running: Running, receiver: Receiver, place: str) -> None:
     made = await create(running, receiver.url)
-    scope = page_tokens.scope(DEFAULT_TENANT, made.callback.id, "", "False")
+    scope = page_tokens.binding_of(DEFAULT_TENANT, made.callback.id, "", "False")
     request = pb.ListDeliveriesRequest(callback_id=made.callback.id, page_token=page_tokens.page_token(place, scope))
     with pytest.raises(RpcFailure) as refused:
         await running.grpc.call("ListDeliveries", request)
