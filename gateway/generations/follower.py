@@ -71,7 +71,7 @@ MARK_AGAIN = 1.0
 """Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
 START_CHECK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
-ASKED_WITHIN = 2.0
+REFRESHED_WITHIN = 2.0
 """The most seconds for which a caller waits for that check."""
 GRACE = 2.0
 """Seconds after a poll has found an end in which its webhook may still arrive."""
@@ -133,7 +133,7 @@ class Follower:
         """By the id of the credentials, so that no account waits for another one."""
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
-        self._asked: dict[GenerationId, Signals] = {}
+        self._refreshing: dict[GenerationId, Signals] = {}
         """The callers that wait for a poll, by id."""
         self._answers_take = 0.0
         self._tasks = OwnedTasks()
@@ -184,18 +184,18 @@ class Follower:
             if done or admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
 
-    async def known(self, entry: Entry) -> None:
-        """Wait for the state that is being read, and no longer than ASKED_WITHIN."""
-        asked = self._asked.get(entry.generation.id)
-        if asked is None:
+    async def refreshed(self, entry: Entry) -> None:
+        """Wait for the state that is being read, and no longer than REFRESHED_WITHIN."""
+        refreshing = self._refreshing.get(entry.generation.id)
+        if refreshing is None:
             return
-        signal = asked.signal()
+        signal = refreshing.signal()
         try:
-            await self._clock.wait(signal, ASKED_WITHIN)
+            await self._clock.wait(signal, REFRESHED_WITHIN)
         finally:
-            asked.drop(signal)
+            refreshing.drop(signal)
 
-    def ask(self, entry: Entry) -> bool:
+    def refresh(self, entry: Entry) -> bool:
         """Start to read the state of a queued generation for a caller that asks whether it can be canceled.
 
         Returns whether it is being read. It is not if it is fresh, or if that would delay another step.
@@ -204,7 +204,7 @@ class Follower:
         if generation.state is not State.QUEUED or not generation.cancelable:
             return False
         name = generation.spec.id
-        if name in self._asked:
+        if name in self._refreshing:
             return True
         now, wall = self._clock.moment()
         elapsed = _running_for(generation, wall)
@@ -216,7 +216,7 @@ class Follower:
             if self._poll_limits[generation.spec.account].acquire(now):
                 return False
             self._start(name, self._poll(entry))
-        self._asked[name] = Signals()
+        self._refreshing[name] = Signals()
         return True
 
     def replan(self, generation_id: GenerationId) -> None:
@@ -467,8 +467,8 @@ class Follower:
             self._put_off[name] = DECIDE_AGAIN
         finally:
             self._busy.discard(name)
-            if (asked := self._asked.pop(name, None)) is not None:
-                asked.wake()
+            if (refreshing := self._refreshing.pop(name, None)) is not None:
+                refreshing.wake()
             entry = self._feed.entries.get(name)
             pause = self._put_off.pop(name, 0.0)
             if entry is not None:

@@ -43,21 +43,21 @@ MOST_FORECASTS = 10_000
 class Polls(Protocol):
     """Reads the state of a queued generation from Higgsfield before its next poll, for a caller that asks for it."""
 
-    def ask(self, entry: Entry) -> bool:
+    def refresh(self, entry: Entry) -> bool:
         """Start to read the state if needed. Return whether it is being read."""
 
-    async def known(self, entry: Entry) -> None:
+    async def refreshed(self, entry: Entry) -> None:
         """Return when the state is known, or soon if that takes too long."""
 
 
 class NoPolls:
     """For a replica that serves callers and leaves all calls to Higgsfield to another one."""
 
-    def ask(self, entry: Entry) -> bool:
+    def refresh(self, entry: Entry) -> bool:
         """Do nothing."""
         return False
 
-    async def known(self, entry: Entry) -> None:
+    async def refreshed(self, entry: Entry) -> None:
         """Return at once."""
 
 
@@ -78,8 +78,8 @@ class GenerationReads:
         entry = self._generations.live(call.tenant, GenerationId(request.id))
         if entry is None or call.within is not None:
             entry = await self._entry(call, request.id)
-        if self._polls.ask(entry):
-            await self._polls.known(entry)
+        if self._polls.refresh(entry):
+            await self._polls.refreshed(entry)
         include_input = call.identity.include_input
         archived = await self._copies.archived([request.id]) if entry.generation.done else {}
         if archived:
@@ -118,7 +118,7 @@ class GenerationReads:
         if call.within is not None:
             await self._entry(call, request.id)
         call.waits()
-        self._ask(call, _id(request.id))
+        self._refresh(call, _id(request.id))
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, call.within_deadline(wait))
         call.check()
         return wire.embedded(GENERATION, self._shown(call, generation))
@@ -131,7 +131,7 @@ class GenerationReads:
             await self._entry(call, generation_id)
         changes = self._watches.one(call.tenant, generation_id, request.after_revision, heartbeats.tick, call.check)
         del request  # the stream may be open for hours, so free the request
-        self._ask(call, generation_id)
+        self._refresh(call, generation_id)
         async for seen in changes:
             if seen is None:
                 forecast = heartbeats.newer(generation_id, self._forecast_of(generation_id, call))
@@ -218,11 +218,11 @@ class GenerationReads:
         content = wire.full(entry) if include_input else wire.bare(entry)
         return content + wire.forecast_field(self._forecasts.of(entry.generation))
 
-    def _ask(self, call: Call, generation_id: GenerationId) -> None:
+    def _refresh(self, call: Call, generation_id: GenerationId) -> None:
         """Have a generation polled whose watch begins, if it may have started."""
         entry = self._generations.live(call.tenant, generation_id)
         if entry is not None:
-            self._polls.ask(entry)
+            self._polls.refresh(entry)
 
     def _forecast_of(self, generation_id: GenerationId, call: Call) -> Forecast | None:
         entry = self._generations.live(call.tenant, generation_id)

@@ -308,8 +308,8 @@ class Caller:
 
         async def get(core: Core) -> Generation:
             entry = await core.service.entry(self.history.tenant, name)
-            if core.follower.ask(entry):
-                await core.follower.known(entry)
+            if core.follower.refresh(entry):
+                await core.follower.refreshed(entry)
             return entry.generation
 
         await self._call_with_retries("get", get, attempts=1)

@@ -248,12 +248,12 @@ class Ports:
     ) -> Generation:
         return cast(Generation, await self._reads.wait(tenant, name, enough, seconds))
 
-    def ask(self, entry: Entry) -> bool:
-        return isinstance(self._serving, Core) and self._serving.follower.ask(entry)
+    def refresh(self, entry: Entry) -> bool:
+        return isinstance(self._serving, Core) and self._serving.follower.refresh(entry)
 
-    async def known(self, entry: Entry) -> None:
+    async def refreshed(self, entry: Entry) -> None:
         if isinstance(self._serving, Core):
-            await self._serving.follower.known(entry)
+            await self._serving.follower.refreshed(entry)
 
     def one(
         self, tenant: str, name: GenerationId, seen: int, tick: float, _: object

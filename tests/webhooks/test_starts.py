@@ -99,12 +99,12 @@ async def test_a_caller_that_asks_does_not_wait_long_for_higgsfield(running: Tim
     name = await accepted(running, "a fox")
     await running.advance(2.0)
     running.plan(on="status", kind=kind, times=1000)
-    asked = running.gateway._core.follower._asked
+    asked = running.gateway._core.follower._refreshing
     for _ in range(2):
         asking = asyncio.create_task(running.get(name))
         if kind == "hang":
             await eventually(lambda: name in asked and asked[name].awaited)
-            running.time.step(running.time.now + follower.ASKED_WITHIN, follower.ASKED_WITHIN)
+            running.time.step(running.time.now + follower.REFRESHED_WITHIN, follower.REFRESHED_WITHIN)
         assert name_of(await asking) == "QUEUED"
     assert running.ledger.status_calls.total() == 1
 
