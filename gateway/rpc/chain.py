@@ -119,7 +119,7 @@ class Guard:
         self._start = self._metrics.begin()
         return self
 
-    def read(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
+    def read_headers(self, system: str, headers: Callable[[], Iterable[tuple[str, object]] | None]) -> None:
         """Read the headers of a unary call that are configured, and begin its span if calls are traced.
 
         `system` is the RPC system, such as "grpc".

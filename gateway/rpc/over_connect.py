@@ -146,7 +146,7 @@ class _Entrance(MetadataInterceptor[Guard]):
             peer = ""
             if ctx.method.stream_type is StreamType.UNARY:
                 peer = ctx.client_address or ""
-                guard.read("connectrpc", ctx.request_headers.items)
+                guard.read_headers("connectrpc", ctx.request_headers.items)
             _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000, peer))
         except GatewayError as error:
             self._leave(guard, error)

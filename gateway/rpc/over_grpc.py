@@ -88,7 +88,7 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
         _end_with_a_failpoint(context)
         try:
             with guard() as entered:
-                entered.read("grpc", context.invocation_metadata)
+                entered.read_headers("grpc", context.invocation_metadata)
                 call = await _enter(entered, context, context.peer())
                 raw = await arrivals.within(context.read())
                 answer = _serialised(await handler(_decoded(request_class, raw), call))

@@ -63,7 +63,7 @@ class _Method:
         """The guard of one call. Raises RefusedError."""
         try:
             with self._guard() as entered:
-                entered.read("mcp", dict[str, object]().items)
+                entered.read_headers("mcp", lambda: ())
                 yield await entered.call(authorization, None, "mcp")
         except RpcError as error:
             raise _refused(error) from error

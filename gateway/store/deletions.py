@@ -27,7 +27,7 @@ class SqliteDeletions(StorePart, DeletionReads):
             removed = connection.execute(sql["delete_generation"], {"id": spec.id})
             if removed.rowcount == 0:
                 return None, None
-            change_log.raise_horizon(connection, self._sql, spec.tenant, spec.id)
+            change_log.raise_horizon(connection, sql, spec.tenant, spec.id)
             for name in ("delete_request", "delete_changes", "delete_webhooks", "delete_events", "remove_copies"):
                 connection.execute(sql[name], of)
             key = {"tenant": spec.tenant, "key": spec.idempotency_key, "used_at": steady}
@@ -39,7 +39,7 @@ class SqliteDeletions(StorePart, DeletionReads):
                 at = {"account": spec.account, "origin": spec.origin}
                 connection.execute(sql["insert_removal"], of | requests | at)
             append_entry(connection, sql, entry)
-            change = change_log.append_removal(connection, self._sql, generation)
+            change = change_log.append_removal(connection, sql, generation)
             return None, Saved(spec.id, None, change)
 
         await self._writer.write("delete", write)
@@ -55,7 +55,7 @@ class SqliteDeletions(StorePart, DeletionReads):
             sql = self._sql
             rows = connection.execute(sql["read_prunable_generations"], ended | {"limit": ROWS_AT_ONCE}).fetchall()
             for generation_id, tenant in rows:
-                change_log.raise_horizon(connection, self._sql, tenant, generation_id)
+                change_log.raise_horizon(connection, sql, tenant, generation_id)
                 of = {"generation_id": generation_id}
                 for name in (
                     "delete_changes", "delete_webhooks", "delete_events", "prune_copies", "mark_key_orphaned",
