@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generations
 from tests.support.operator import ask
-from tests.support.running import PATIENCE, Generation, Running, name_of, run, soul
+from tests.support.running import PATIENCE, Generation, Running, Start, name_of, soul, starting
 from tests.support.transports import Transport
 
 KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHMgMDEyMzQ1Njc="
 MAIN, FILMS, ADS = "sandbox:sandbox", "films:films-secret-1", "ads:ads-secret-1"
 NEWER = "newer:films-secret-2"
 """The sandbox has another account for these, which knows nothing of the requests of FILMS."""
-Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Return a function that starts a gateway; it takes the arguments of `run`."""
-    async with AsyncExitStack() as stack:
-
-        async def start_one(**terms: Any) -> Running:
-            everyone = f"{MAIN} {FILMS} {ADS} {NEWER}"
-            # With a known limit, no tenant waits until another one's generations have started.
-            given = {"AUTH": "keys", "ACCOUNTS_KEY": KEY, "UPSTREAM_CONCURRENCY": 200, "credentials": everyone} | terms
-            return await stack.enter_async_context(run(tmp_path, **given))
-
-        yield start_one
+    everyone = f"{MAIN} {FILMS} {ADS} {NEWER}"
+    # With a known limit, no tenant waits until another one's generations have started.
+    usual = {"AUTH": "keys", "ACCOUNTS_KEY": KEY, "UPSTREAM_CONCURRENCY": 200, "credentials": everyone}
+    async with starting(tmp_path, **usual) as start:
+        yield start
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +14,15 @@ from gateway.serving import admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import Generation, Running, run, soul
-
-Start = Callable[..., Awaitable[Running]]
+from tests.support.running import Generation, Running, Start, soul, starting
 
 
 @pytest.fixture
 async def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Start]:
     """Return a function that starts a gateway; it takes the arguments of `run`."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
-    async with AsyncExitStack() as stack:
-
-        async def start_one(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **({"UPSTREAM_IDEMPOTENCY": "off"} | terms)))
-
-        yield start_one
+    async with starting(tmp_path, UPSTREAM_IDEMPOTENCY="off") as start:
+        yield start
 
 
 @pytest.fixture
@@ -55,8 +48,3 @@ async def submit_and_lose(running: Running, prompt: str, *, processed: bool = Tr
     stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED, labels={"of": prompt.replace(" ", "-")}))
     await running.until(stored.id, "UNCERTAIN")
     return await running.get(stored.id)
-
-
-def request_of(running: Running, prompt: str) -> str:
-    """Return the id of Higgsfield's request with this prompt."""
-    return next(one.request_id for one in running.ledger.charges if one.prompt == prompt)

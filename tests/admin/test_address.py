@@ -21,12 +21,13 @@ from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.access.test_oidc import AUDIENCE, Issuer
-from tests.admin.conftest import request_of, submit_and_lose
+from tests.admin.conftest import submit_and_lose
 from tests.app.certificates import Authority
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
 from tests.support.operator import ask
 from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.webhooks import request_of
 
 LIST = admin_pb.ListApiKeysRequest()
 

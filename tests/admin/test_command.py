@@ -9,9 +9,10 @@ import pytest
 
 from gateway.cli import exits
 from gateway.serving import admin_pointer
-from tests.admin.conftest import Start, request_of, submit_and_lose
+from tests.admin.conftest import Start, submit_and_lose
 from tests.app.command import Finished, environment, run
 from tests.support.running import Running, name_of
+from tests.support.webhooks import request_of
 
 
 async def hfgateway(running: Running, *arguments: str) -> Finished:

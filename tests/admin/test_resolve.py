@@ -13,10 +13,10 @@ from google.rpc import status_pb2
 from gateway.generations import follower
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.admin.conftest import Start, request_of, resolve, submit_and_lose
+from tests.admin.conftest import Start, resolve, submit_and_lose
 from tests.support.running import CREDENTIALS, Running, eventually, name_of, public_url, soul
 from tests.support.transports import RpcFailure
-from tests.support.webhooks import path_of, post, webhook_body
+from tests.support.webhooks import path_of, post, request_of, webhook_body
 
 RESUBMIT: dict[str, Any] = {"resubmit": {}}
 TWICE: dict[str, Any] = {"resubmit": {"may_charge_twice": True}}

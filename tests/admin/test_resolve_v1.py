@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from tests.admin.conftest import Start, request_of, resolve
+from tests.admin.conftest import Start, resolve
 from tests.admin.test_resolve import LOST, RESUBMIT, TWICE, refused
 from tests.support.running import Generation, Running, eventually, name_of, public_url, sized, soul
-from tests.support.webhooks import path_of, post
+from tests.support.webhooks import path_of, post, request_of
 
 
 async def submit_and_lose(running: Running, prompt: str, *, processed: bool = True) -> Generation:

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.callbacks.receiver import Receiver
-from tests.support.running import Running, run
+from tests.support.running import Running, Start, run, starting
 from tests.support.timeline import Timed, run_timed
-
-Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
@@ -32,12 +28,8 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Return a function that starts a gateway; it takes the arguments of `run`."""
-    async with AsyncExitStack() as stack:
-
-        async def started(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **terms))
-
-        yield started
+    async with starting(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

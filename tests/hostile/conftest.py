@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.support.running import PATIENCE, Running, run
-
-Start = Callable[..., Awaitable[Running]]
+from tests.support.running import PATIENCE, Running, Start, starting
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Start a gateway with the options of `run`."""
-    async with AsyncExitStack() as stack:
-
-        async def start_one(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **terms))
-
-        yield start_one
+    async with starting(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

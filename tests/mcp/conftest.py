@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,25 +14,20 @@ from gateway.cli.mcp import ClientPort
 from gateway.mcp.tools import all_tools
 from hfgateway_client import AsyncClient
 from tests.durability.process import ROOT
-from tests.support.running import PATIENCE, Running, run
+from tests.support.running import PATIENCE, Running, Start, starting
 
 if TYPE_CHECKING:  # every worker of pytest loads this file, and the library takes 0.6 s
     from mcp import Client
     from mcp.types import CallToolResult
 
 Connect = Callable[..., AbstractAsyncContextManager["Client"]]
-Start = Callable[..., Any]
 
 
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Start a gateway that serves MCP, and a sandbox with a manual clock."""
-    async with AsyncExitStack() as stack:
-
-        async def start_one(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **{"MCP": "on"} | terms))
-
-        yield start_one
+    async with starting(tmp_path, MCP="on") as start:
+        yield start
 
 
 @asynccontextmanager

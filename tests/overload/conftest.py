@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from gateway.rpc import call_limits
 from gateway.rpc.call_limits import Bounds, CallLimits
-from tests.support.running import Running, run
+from tests.support.running import Running, Start, starting
 from tests.support.transports import TRANSPORTS, Transport
 
-Start = Callable[..., Awaitable[Running]]
 WORKING = Bounds(token=2, tenant=4, total=6)
 QUEUED = Bounds(token=3, tenant=5, total=8)
 WAITING = Bounds(token=3, tenant=5, total=8)
@@ -23,12 +20,8 @@ WAITING = Bounds(token=3, tenant=5, total=8)
 @pytest.fixture
 async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Return a function that starts a gateway; it takes the arguments of `run`."""
-    async with AsyncExitStack() as stack:
-
-        async def start_one(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **terms))
-
-        yield start_one
+    async with starting(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

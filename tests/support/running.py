@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -266,6 +266,9 @@ class Running:
                     return
 
 
+Start = Callable[..., Awaitable[Running]]
+
+
 @asynccontextmanager
 async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any) -> AsyncIterator[Running]:
     """Run a sandbox and a gateway.
@@ -280,6 +283,17 @@ async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any
         yield running
     finally:
         await running.stop()
+
+
+@asynccontextmanager
+async def starting(folder: Path, **usual: Any) -> AsyncIterator[Start]:
+    """Yield a function that starts a gateway: it takes the arguments of `run`; `usual` are the defaults."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**terms: Any) -> Running:
+            return await stack.enter_async_context(run(folder, **(usual | terms)))
+
+        yield start
 
 
 def without_forecast(generation: Generation) -> Generation:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,11 @@ from gateway import core as cores
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.generations.clock import SystemClock
-from gateway.sandbox.server import SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, Reset, errors
 from hfgateway_client.events import WatchEvent
-from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Generation, Running, eventually, soul
+from tests.support.running import PATIENCE, Generation, Running, Start, eventually, soul, starting
 from tests.support.transports import RpcFailure
 
 HOUR, DAY = 3600.0, 86_400.0
@@ -64,9 +63,6 @@ class Clocks:
         await eventually(lambda: self.rounds >= enough)
 
 
-Start = Callable[..., Awaitable[Running]]
-
-
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
     """The clocks; retention runs all the time, and the sandbox sends the true date, which the gateway reads."""
@@ -85,19 +81,8 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
 
 @pytest.fixture
 async def start(clocks: Clocks, tmp_path: Path) -> AsyncIterator[Start]:
-    async with AsyncExitStack() as stack:
-
-        async def start_one(**terms: Any) -> Running:
-            settings = {name: str(value) for name, value in terms.items() if name.isupper()}
-            options = {name: value for name, value in terms.items() if name not in settings}
-            running = Running(
-                tmp_path, SandboxOptions(**(DEFAULT_OPTIONS | options)), settings, clock_from=clocks.clock
-            )
-            stack.push_async_callback(running.stop)
-            await running.start()
-            return running
-
-        yield start_one
+    async with starting(tmp_path, clock_from=clocks.clock) as start:
+        yield start
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from gateway.generations import pace, webhook_inbox
-from tests.support.running import Running, public_url, run
+from tests.support.running import Running, Start, public_url, run
 
-Start = Callable[..., Awaitable[Running]]
 RARE_POLLS = {"POLL_MIN": 30, "POLL_MAX": 30}
 """Poll intervals in seconds, longer than any test."""
 
