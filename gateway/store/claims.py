@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 
-from gateway.generations.limits import Exceeded, LimitExceededError, UnpricedError, exceeded
+from gateway.generations.limits import LimitExceededError, UnpricedError, exceeded
 from gateway.generations.model import IdempotencyKey
 from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, Saved, StoreError
 from gateway.store import change_log, limits
@@ -12,9 +12,6 @@ from gateway.store.codec import generation_of, progress_row, request_row, shown,
 from gateway.store.database import StorePart, append_entry
 from gateway.store.statements import execute
 from gateway.store.writer import Effect
-
-REQUEST_ID_TAKEN = object()
-"""The result of a write that lost its request id to another generation."""
 
 
 def has_request(connection: sqlite3.Connection, sql: Mapping[str, str], request_id: str, generation_id: str) -> bool:
@@ -32,10 +29,11 @@ class SqliteClaims(StorePart):
         entry = self._auditor.claim(claim)
 
         def write(connection: sqlite3.Connection) -> Effect:
+            """Return the change as the result, None if the key is used, or the error that refuses the claim."""
             sql = self._sql
             request_id = claim.generation.request_id
             if request_id and has_request(connection, sql, request_id, spec.id):
-                return REQUEST_ID_TAKEN, None
+                return RequestIdTakenError(request_id), None
             key = {
                 "tenant": spec.tenant,
                 "key": spec.idempotency_key,
@@ -53,7 +51,7 @@ class SqliteClaims(StorePart):
                 except UnpricedError as unpriced:
                     return unpriced, None
                 if over is not None:
-                    return over, None
+                    return LimitExceededError(over), None
             if execute(connection, sql["insert_key"], key).rowcount == 0:
                 return None, None
             day = limits.reserve(connection, sql, claim, limited)
@@ -62,16 +60,12 @@ class SqliteClaims(StorePart):
             if claim.request is not None:
                 execute(connection, sql["insert_request"], request_row(spec.id, claim.request))
             append_entry(connection, sql, entry)
-            change = change_log.append(connection, self._sql, claim.generation, text)
+            change = change_log.append(connection, sql, claim.generation, text)
             return change, Saved(spec.id, claim.generation, change)
 
         result = await self._writer.write("claim", write, brief=True)
-        if result is REQUEST_ID_TAKEN:
-            raise RequestIdTakenError(claim.generation.request_id)
-        if isinstance(result, UnpricedError):
+        if isinstance(result, Exception):
             raise result
-        if isinstance(result, Exceeded):
-            raise LimitExceededError(result)
         if result is not None:
             return Claimed(claim.generation, new=True, generation_id=spec.id)
         known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)

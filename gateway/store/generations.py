@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from gateway.generations.model import Generation, RunTime, frees_key, run_time, settles, turns_repeats_off
 from gateway.generations.stores import RequestIdTakenError, Saved, StoreError
 from gateway.store import change_log, limits
-from gateway.store.claims import REQUEST_ID_TAKEN, has_request
+from gateway.store.claims import has_request
 from gateway.store.codec import generation_of, progress_row, shown
 from gateway.store.database import StorePart, append_entry
 from gateway.store.reads import GenerationReads
@@ -26,7 +26,7 @@ class SqliteGenerations(StorePart, GenerationReads):
             row = {**progress_row(after, text), "id": spec.id, "version_before": before.version}
             binds = after.request_id if after.request_id != before.request_id else None
             if binds and has_request(connection, sql, binds, spec.id):
-                return REQUEST_ID_TAKEN, None
+                return RequestIdTakenError(binds), None
             updated = execute(connection, sql["update_generation"], row)
             if updated.rowcount == 0:
                 return False, None
@@ -42,12 +42,12 @@ class SqliteGenerations(StorePart, GenerationReads):
             if seconds is not None:
                 connection.execute(sql["insert_duration"], RunTime(spec.model_id, spec.traits, seconds)._asdict())
             append_entry(connection, sql, entry)
-            change = change_log.append(connection, self._sql, after, text) if after.revision > before.revision else None
+            change = change_log.append(connection, sql, after, text) if after.revision > before.revision else None
             return True, Saved(spec.id, after, change)
 
         result = await self._writer.write(step, write, brief=True)
-        if result is REQUEST_ID_TAKEN:
-            raise RequestIdTakenError(after.request_id)
+        if isinstance(result, RequestIdTakenError):
+            raise result
         return bool(result)
 
     async def unfinished(self) -> Sequence[Generation]:
