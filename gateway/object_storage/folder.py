@@ -81,7 +81,7 @@ class Folder:
                     # A canceled task may still await work that it starts itself.
                     await _off_the_loop(lambda: self._write_checkpoint(key, file, size, etag))
                 raise
-            await _off_the_loop(lambda: _sync(file))
+            await _off_the_loop(lambda: os.fsync(file))
 
     async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
         """Yield the content of an unfinished file, up to `after` if it is given."""
@@ -174,7 +174,7 @@ class Folder:
 
     def _write_checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
         """Make the first `size` bytes durable, then store their number and the version of the source."""
-        _sync(file)
+        os.fsync(file)
         new = self._checkpoint_file(key).with_suffix(".new")
         with open(new, "w", opener=_private) as checkpoint:
             json.dump({"size": size, "etag": etag}, checkpoint)
@@ -190,10 +190,6 @@ def _make(folder: Path) -> None:
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir(FOLDER_MODE, exist_ok=True)
-
-
-def _sync(file: IO[bytes]) -> None:
-    os.fsync(file.fileno())
 
 
 def _sync_folder(folder: Path) -> None:
