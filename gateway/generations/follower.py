@@ -25,6 +25,7 @@ from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.forecast import RunTimes
 from gateway.generations.journal import caller
+from gateway.generations.missing import MissingRequests
 from gateway.generations.model import (
     FOLLOWED,
     Generation,
@@ -42,7 +43,7 @@ from gateway.generations.poll_limit import PollLimits
 from gateway.generations.ports import LONGEST_PAUSE, Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, Missing, OwnerDied, Reported, Unsent
+from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, OwnerDied, Reported, Unsent
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.trusted_time import ASK_EVERY, TrustedTime
@@ -57,12 +58,6 @@ LATE_SHARE = 0.1
 """A poll that is late by this share of a generation's run time does not count for the model's history."""
 WEBHOOK_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
 """The ends for which Higgsfield promises a webhook."""
-GIVE_UP_MISSING = 86_400.0
-"""Seconds of 404 responses after which an accepted generation may be LOST."""
-CONFIRM_MISSING = 3_600.0
-"""Seconds for which the 404s must go on after that, while other requests are known."""
-CONFIRMATIONS = 10
-"""404s in a row in this time: a few may be errors, and a generation that is a day old is polled rarely."""
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PLANNED_AT_ONCE = 200
@@ -86,8 +81,6 @@ class _Polls:
     due: dict[GenerationId, float] = field(default_factory=dict)
     go_on: float = 0.0
     """When the poll limit allows the next one."""
-    known_at: float | None = None
-    """When Higgsfield last knew a request that was sent with these credentials."""
 
 
 class Follower:
@@ -124,6 +117,7 @@ class Follower:
         self._trusted_time = trusted_time
         self._poll_limits = poll_limits
         self._has_webhook = has_webhook
+        self._missing = MissingRequests(clock, trusted_time, upstream.reaches)
         self._backoff = StoreBackoff()
         self._heap: list[tuple[float, GenerationId]] = []
         self._due: dict[GenerationId, float] = {}
@@ -139,8 +133,6 @@ class Follower:
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
         self._sleeps_until = 0.0
-        self._suspected: dict[GenerationId, tuple[float, int]] = {}
-        """By id: since when a generation may be LOST if its 404s go on, and how many there were."""
         self.stopped_sending = False
 
     async def resume(self, unfinished: Sequence[Generation]) -> None:
@@ -175,7 +167,7 @@ class Follower:
             self._plan(generation)
             done = generation.done
             if done or generation.missing_since is None:
-                self._suspected.pop(one.generation_id, None)
+                self._missing.suspected.pop(one.generation_id, None)
             if done and one.change is not None:
                 self._learn(generation)
             if done and one.generation_id in self._unpolled:
@@ -380,7 +372,6 @@ class Follower:
     def _forget(self, name: GenerationId) -> None:
         """Forget a generation without a next step."""
         self._due.pop(name, None)
-        self._suspected.pop(name, None)
         self._shed()
 
     def _shed(self) -> None:
@@ -598,9 +589,11 @@ class Follower:
         self._plan_poll(entry, self._gap(generation, entry.errors))
         if report is None:
             self._delay_start_check(entry)
-            await self._missing(generation)
+            missing = await self._missing.judge(generation)
+            if missing is not None:
+                await self._service.observe(generation, missing)
             return
-        self._polls_of(generation).known_at = self._clock.moment().steady
+        self._missing.found(generation)
         if cancel and not generation.cancel_requested and report.state is State.CANCELED:
             report = replace(report, failure=NOT_STARTED)
         source = Source.CANCEL if cancel else Source.POLL
@@ -703,36 +696,6 @@ class Follower:
         if seconds is not None:
             self._paces.learn(generation.spec.model_id, seconds)
             self._run_times.learn(RunTime(generation.spec.model_id, generation.spec.traits, seconds))
-
-    async def _missing(self, generation: Generation) -> None:
-        """Handle a 404. It is normal shortly after a submission. After a day the generation is LOST.
-
-        That holds only if Higgsfield knows other requests of the account and the 404s go on.
-        """
-        since, now = generation.missing_since, self._clock.moment().steady
-        if since is None:
-            await self._service.observe(generation, Missing())
-        elif now - since < GIVE_UP_MISSING:
-            return
-        elif not self._others_answered(generation, since):
-            log.error("Higgsfield knows none of this account's requests; check the credentials")
-        elif self._is_confirmed(generation, now) and await self._trusted_time.is_over(since, GIVE_UP_MISSING):
-            await self._service.observe(generation, Missing(given_up_since=since))
-
-    def _is_confirmed(self, generation: Generation, now: float) -> bool:
-        """Count a 404 of a generation that may be LOST; return whether they have gone on for long enough."""
-        began, count = self._suspected.get(generation.id, (now, 0))
-        self._suspected[generation.id] = (began, count + 1)
-        return now - began >= CONFIRM_MISSING and count >= CONFIRMATIONS
-
-    def _others_answered(self, generation: Generation, since: float) -> bool:
-        """Return whether Higgsfield knew another request in the second half of the time this one was missing.
-
-        If all requests become unknown at once, responses about the others may still arrive just after `since`.
-        """
-        known_at = self._polls_of(generation).known_at
-        reaches = self._is_reachable(generation)
-        return reaches and known_at is not None and known_at - since >= GIVE_UP_MISSING / 2
 
     def _idle_for(self) -> float | None:
         """Return the seconds until a step may be due; None if only an event can make one due."""

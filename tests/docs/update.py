@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 
 from gateway import config, core
-from gateway.generations import admission, clock, due_steps, follower, ports, state
+from gateway.generations import admission, clock, due_steps, missing, ports, state
 from gateway.generations.model import State
 from gateway.higgsfield import client
 from gateway.rpc.errors import CODES
@@ -86,7 +86,7 @@ def times() -> str:
             "between probes while Higgsfield refuses the credentials",
         ),
         (_told(due_steps.WAIT_AT_MOST), "`WAIT_AT_MOST`", "the longest wait to be sent, without a `start_timeout`"),
-        (_told(follower.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted generation, until it is `LOST`"),
+        (_told(missing.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted generation, until it is `LOST`"),
         (
             _told(clock.DISAGREEMENT),
             "`DISAGREEMENT`",

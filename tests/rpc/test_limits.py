@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.generations import due_steps, follower
+from gateway.generations import due_steps, missing
 from gateway.rpc import generations
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -45,9 +45,9 @@ async def test_a_generation_unresolved_in_time_is_lost_and_keeps_its_key(start: 
 async def test_a_forgotten_request_is_lost_if_higgsfield_knows_others(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.2)
-    monkeypatch.setattr(follower, "CONFIRM_MISSING", 0.2)
-    monkeypatch.setattr(follower, "CONFIRMATIONS", 2)
+    monkeypatch.setattr(missing, "GIVE_UP_MISSING", 0.2)
+    monkeypatch.setattr(missing, "CONFIRM_MISSING", 0.2)
+    monkeypatch.setattr(missing, "CONFIRMATIONS", 2)
     forgotten = await running.submit(soul("forgotten"))
     await running.submit(soul("known"))
     running.plan(on="status", prompt="forgotten", status=404, body={"detail": "Not found"}, times=1000)
@@ -59,7 +59,7 @@ async def test_a_forgotten_request_is_lost_if_higgsfield_knows_others(
 async def test_while_every_status_call_is_a_404_nothing_is_given_up(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(follower, "GIVE_UP_MISSING", 0.0)
+    monkeypatch.setattr(missing, "GIVE_UP_MISSING", 0.0)
     running.plan(on="status", status=404, body={"detail": "Not found"}, times=6)
     one = await running.submit(soul("alone"))
     while running.ledger.summary()["status_calls"] < 6:
@@ -88,4 +88,4 @@ async def test_a_dripping_response_ends_at_the_total_timeout(start: Start) -> No
 
 def test_the_default_limits_are_those_of_the_contract() -> None:
     assert (generations.DEFAULT_SUBMIT_WAIT, generations.DEFAULT_WAIT) == (10.0, 30.0)
-    assert (due_steps.WAIT_AT_MOST, follower.GIVE_UP_MISSING) == (86_400.0, 86_400.0)
+    assert (due_steps.WAIT_AT_MOST, missing.GIVE_UP_MISSING) == (86_400.0, 86_400.0)

@@ -17,6 +17,7 @@ from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.follower import Follower
 from gateway.generations.inputs import SoulInput
+from gateway.generations.missing import MissingRequests
 from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
 from gateway.generations.reads import Reads
 from gateway.generations.sender import Sender
@@ -155,9 +156,11 @@ async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> 
 @mutation("LOST, although Higgsfield has its request", 811, "long_outage")
 def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
     """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
-    with replaced(
-        Follower, "_others_answered", lambda self, generation, since: self._polls_of(generation).known_at is not None
-    ):
+
+    def others_answered(self: MissingRequests, generation: Generation, since: float) -> bool:
+        return generation.spec.account in self._known_at
+
+    with replaced(MissingRequests, "_others_answered", others_answered):
         yield
 
 
