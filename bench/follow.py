@@ -91,7 +91,8 @@ async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
     before, _ = tracemalloc.get_traced_memory()
     again = Feed(generations)
     follower = core.follower
-    follower._feed, follower._heap, follower._due = again, [], {}
+    follower._feed = follower._schedule._feed = again
+    follower._heap, follower._due = [], {}
     await follower.resume(generations)
     memory = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()

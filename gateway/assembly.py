@@ -38,6 +38,7 @@ from gateway.generations.limits import millionths
 from gateway.generations.model import Generation
 from gateway.generations.pace import Paces, Trust
 from gateway.generations.poll_limit import PollLimit, PollLimits
+from gateway.generations.poll_schedule import PollSchedule
 from gateway.generations.ports import Clock
 from gateway.generations.prices import Prices
 from gateway.generations.reads import Reads
@@ -461,9 +462,9 @@ async def _lifecycle(
         sender=sender,
         service=service,
         rules=rules,
-        paces=paces,
-        run_times=run_times,
-        trust=trust,
+        schedule=PollSchedule(
+            clock=clock, feed=feed, admissions=admissions, rules=rules, paces=paces, run_times=run_times, trust=trust
+        ),
         trusted_time=trusted_time,
         poll_limits=poll_limits,
         has_webhook=webhook_inbox.has,

@@ -8,8 +8,6 @@ followers ran by accident, the result would be one status call too many.
 import asyncio
 import heapq
 import logging
-import math
-import random
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,23 +21,12 @@ from gateway.generations.admissions import Admissions
 from gateway.generations.clock import spread
 from gateway.generations.due_steps import Due, Rules, Step
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.forecast import RunTimes
 from gateway.generations.journal import caller
 from gateway.generations.missing import MissingRequests
-from gateway.generations.model import (
-    FOLLOWED,
-    Generation,
-    GenerationId,
-    RunTime,
-    Source,
-    State,
-    StatusReport,
-    Steady,
-    Wall,
-    run_time,
-)
-from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, Trust, is_stale
+from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source, State, Steady
+from gateway.generations.pace import is_stale
 from gateway.generations.poll_limit import PollLimits
+from gateway.generations.poll_schedule import PollSchedule, running_for
 from gateway.generations.ports import LONGEST_PAUSE, Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -54,22 +41,14 @@ WORKERS = 64
 """The number of steps that run at once."""
 SLOW_ANSWERS = 1.0
 """Seconds. If status calls take longer, delays are Higgsfield's."""
-LATE_SHARE = 0.1
-"""A poll that is late by this share of a generation's run time does not count for the model's history."""
-WEBHOOK_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
-"""The ends for which Higgsfield promises a webhook."""
 SPARE = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PLANNED_AT_ONCE = 200
 """Generations that are planned before other tasks get their turn. The lease would expire while many are planned."""
 MARK_AGAIN = 1.0
 """Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
-START_CHECK_EVERY = 2.0
-"""Seconds between checks whether a caller wants to know if a generation has started."""
 REFRESHED_WITHIN = 2.0
 """The most seconds for which a caller waits for that check."""
-GRACE = 2.0
-"""Seconds after a poll has found an end in which its webhook may still arrive."""
 DECIDE_AGAIN = 60.0
 """Seconds until the next attempt at a decision that was put off."""
 
@@ -96,9 +75,7 @@ class Follower:
         sender: Sender,
         service: Generations,
         rules: Rules,
-        paces: Paces,
-        run_times: RunTimes,
-        trust: Trust,
+        schedule: PollSchedule,
         trusted_time: TrustedTime,
         poll_limits: PollLimits,
         has_webhook: Callable[[GenerationId], bool],
@@ -111,9 +88,7 @@ class Follower:
         self._sender = sender
         self._service = service
         self._rules = rules
-        self._paces = paces
-        self._run_times = run_times
-        self._trust = trust
+        self._schedule = schedule
         self._trusted_time = trusted_time
         self._poll_limits = poll_limits
         self._has_webhook = has_webhook
@@ -125,8 +100,6 @@ class Follower:
         self._put_off: dict[GenerationId, float] = {}
         self._polls: defaultdict[str, _Polls] = defaultdict(_Polls)
         """By the id of the credentials, so that no account waits for another one."""
-        self._unpolled: set[GenerationId] = set()
-        """The accepted generations that were not polled yet."""
         self._refreshing: dict[GenerationId, Signals] = {}
         """The callers that wait for a poll, by id."""
         self._answers_take = 0.0
@@ -149,9 +122,7 @@ class Follower:
                 # Longer pauses were planned by a clock that was wrong then.
                 pause = min(generation.not_before - now, LONGEST_PAUSE)
                 self._admission(generation).close(generation.id, delay, now, pause)
-            # Spread over one interval, so that not all are polled at once after a restart.
-            entry = self._feed.entries[generation.id]
-            entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
+            self._schedule.resume(self._feed.entries[generation.id], now)
             self._plan(generation)
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
@@ -160,19 +131,15 @@ class Follower:
         for one in saved:
             generation = one.generation
             if generation is None:
-                self._unpolled.discard(one.generation_id)
                 self._forget(one.generation_id)
                 continue
             admission = self._update_admission(generation)
             self._plan(generation)
             done = generation.done
+            if done:
+                self._schedule.ended(generation, changed=one.change is not None)
             if done or generation.missing_since is None:
                 self._missing.suspected.pop(one.generation_id, None)
-            if done and one.change is not None:
-                self._learn(generation)
-            if done and one.generation_id in self._unpolled:
-                self._unpolled.discard(one.generation_id)
-                self._paces.spare_start_checks += 1
             if done or admission.waiting:
                 self._wakeup.wake()  # the next one may be sent
 
@@ -199,13 +166,14 @@ class Follower:
         if name in self._refreshing:
             return True
         now, wall = self._clock.moment()
-        elapsed = _running_for(generation, wall)
+        elapsed = running_for(generation, wall)
         if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
             return False
-        if self.stopped_sending or self._polls_of(generation).due or len(self._tasks) >= WORKERS or self._store_rests():
+        account = generation.spec.account
+        if self.stopped_sending or self._polls[account].due or len(self._tasks) >= WORKERS or self._store_rests():
             return False
         if name not in self._busy:
-            if self._poll_limits[generation.spec.account].acquire(now):
+            if self._poll_limits[account].acquire(now):
                 return False
             self._start(name, self._poll(entry))
         self._refreshing[name] = Signals()
@@ -273,9 +241,6 @@ class Follower:
     def _admission(self, generation: Generation) -> Admission:
         return self._admissions.of(generation.spec.account)
 
-    def _polls_of(self, generation: Generation) -> _Polls:
-        return self._polls[generation.spec.account]
-
     def _plan(self, generation: Generation) -> None:
         due = self._next_due(generation)
         name = generation.id
@@ -284,7 +249,11 @@ class Follower:
             return
         at: float = due.at
         if due.step is Step.POLL:
-            at = self._poll_at(generation)
+            at = self._schedule.next_at(generation)
+            left = self._left_to_wait(generation) if due_steps.cancels_late_start(generation) else 0.0
+            if left > 0:
+                # At its start_timeout it is polled in any case, and canceled.
+                at = min(at, self._clock.moment().steady + left)
         elif due.step is Step.SEND and generation.waiting:
             # The admission decides when it is sent. Only the end of its wait is planned here.
             at = self._clock.moment().steady + self._left_to_wait(generation)
@@ -292,70 +261,6 @@ class Follower:
             # The time is by another process's clock, so wait no longer than a send may take.
             at = min(at, self._clock.moment().after(SEND_WITHIN))
         self._put(name, at)
-
-    def _poll_at(self, generation: Generation) -> float:
-        name = generation.id
-        entry = self._feed.entries.get(name)
-        if entry is None:
-            return self._clock.moment().steady
-        if not entry.poll_at:
-            at_once = due_steps.wants_cancel(generation) or due_steps.is_unverified(generation)
-            self._plan_poll(entry, 0.0 if at_once else self._gap(generation, 0))
-            self._unpolled.add(name)
-            self._plan_start_check(entry)
-        at = min(entry.poll_at, entry.start_check_at) if generation.state is State.QUEUED else entry.poll_at
-        if not due_steps.cancels_late_start(generation):
-            return at
-        # At its start_timeout it is polled in any case, and canceled.
-        left = self._left_to_wait(generation)
-        return min(at, self._clock.moment().steady + left) if left > 0 else at
-
-    def _plan_poll(self, entry: Entry, pause: float) -> None:
-        """Plan the next poll in `pause` seconds."""
-        entry.poll_at = self._clock.moment().steady + pause
-        entry.covered = self._is_covered(entry.generation)
-
-    def _plan_start_check(self, entry: Entry) -> None:
-        """Plan a poll for its start, which no webhook reports. `_postpones_start_check` delays it if not needed."""
-        generation = entry.generation
-        entry.start_check_at = math.inf
-        may_check = not entry.start_checks or (
-            entry.start_checks < MOST_START_CHECKS and self._paces.spare_start_checks > 0
-        )
-        if generation.state is State.QUEUED and may_check:
-            self._paces.spare_start_checks -= bool(entry.start_checks)
-            now, wall = self._clock.moment()
-            left = self._paces.starts_after(generation.spec.model_id) - _running_for(generation, wall)
-            entry.start_check_at = now + max(left, self._paces.shortest)
-
-    def _postpones_start_check(self, entry: Entry, now: float) -> bool:
-        """Put off the poll for its start while it is not needed, unless another poll is due.
-
-        It is needed while a caller watches a generation whose end only a webhook reports, and while the admission may
-        send more after a start.
-        """
-        watched = self._is_covered(entry.generation) and self._feed.watched(entry)
-        if (
-            now < entry.start_check_at
-            or now >= entry.poll_at
-            or watched
-            or self._admission(entry.generation).wants_starts
-        ):
-            return False
-        entry.start_check_at = now + START_CHECK_EVERY
-        self._plan(entry.generation)
-        return True
-
-    def _postpones_poll(self, entry: Entry) -> bool:
-        """Put off a poll that was planned before webhooks arrived, unless something else depends on it."""
-        generation = entry.generation
-        needed = entry.errors or generation.missing_since is not None or due_steps.wants_cancel(generation)
-        needed = needed or due_steps.is_unverified(generation)
-        if entry.covered or needed or due_steps.cancels_late_start(generation) or not self._is_covered(generation):
-            return False
-        self._plan_poll(entry, self._gap(generation, 0))
-        self._plan(generation)
-        return True
 
     def _left_to_wait(self, generation: Generation) -> float:
         """Return the seconds until its wait is over, by the best knowledge of the time."""
@@ -406,7 +311,7 @@ class Follower:
             if entry is None or name in self._busy:
                 continue
             if entry.generation.state in FOLLOWED:
-                self._polls_of(entry.generation).due[name] = at
+                self._polls[entry.generation.spec.account].due[name] = at
             else:
                 self._start(name, self._take(entry))
 
@@ -427,8 +332,9 @@ class Follower:
         polls = self._polls[account]
         name = next(iter(polls.due))
         entry = self._feed.entries.get(name)
-        put_off = entry is not None and (self._postpones_start_check(entry, now) or self._postpones_poll(entry))
-        if entry is not None and name not in self._busy and not put_off:
+        if entry is not None and self._schedule.postpones(entry, now):
+            self._plan(entry.generation)
+        elif entry is not None and name not in self._busy:
             pause = self._poll_limits[account].acquire(now)
             if pause:
                 polls.go_on = now + pause
@@ -556,13 +462,10 @@ class Follower:
     async def _poll(self, entry: Entry) -> None:
         """Read the status from Higgsfield, after asking it to cancel if that is due."""
         generation = entry.generation
+        poll_limit = self._poll_limits[generation.spec.account]
         began = self._clock.moment()
-        runs = max(began.wall - (generation.accept_time or began.wall), 0.0)
-        ran = self._ran(entry, runs, late=began.steady - entry.poll_at)
-        entry.seen = None
-        entry.reported_at = began.steady
-        self._unpolled.discard(generation.id)
-        silent = False
+        ran = self._schedule.begins(entry, began)
+        cancel_failed = False
         try:
             cancel = due_steps.wants_cancel(generation) or (
                 due_steps.cancels_late_start(generation) and await self._has_waited(generation)
@@ -571,24 +474,23 @@ class Follower:
                 # The decision is the follower's, even if a caller's read has caused this poll: the audit log must not
                 # name that caller. Each poll runs in its own task, so this changes no other context.
                 caller.set(None)
-                silent = not await self._cancel(generation)
+                cancel_failed = not await self._cancel(generation)
             report = await self._upstream.status(generation)
         except GatewayError as error:
-            self._poll_failed(entry, error.failure)
+            if error.failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
+                about = {"account": generation.spec.account}
+                log.error("Higgsfield refuses the credentials on a status call", extra=about)
+            poll_limit.refused(error.failure, self._clock.moment().steady)
+            self._schedule.failed(entry, error.failure)
             return
         except Exception:
-            self._poll_limits[generation.spec.account].failed(self._clock.moment().steady)
+            poll_limit.failed(self._clock.moment().steady)
             raise
         finally:
             self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
-        self._poll_limits[generation.spec.account].answered(self._clock.moment().steady)
-        entry.errors = entry.errors + 1 if silent else 0
-        self._note_start(entry, report, began.steady, runs)
-        entry.seen = runs
-        entry.polled()
-        self._plan_poll(entry, self._gap(generation, entry.errors))
+        poll_limit.answered(self._clock.moment().steady)
+        self._schedule.responded(entry, report, began, cancel_failed=cancel_failed)
         if report is None:
-            self._delay_start_check(entry)
             missing = await self._missing.judge(generation)
             if missing is not None:
                 await self._service.observe(generation, missing)
@@ -601,11 +503,10 @@ class Follower:
             after = await self._service.observe(generation, Reported(report, source, entry.polls, ran))
         except UnconfirmedError:
             # Poll less often while the result cannot be stored.
-            entry.errors += 1
-            self._plan_poll(entry, self._gap(generation, entry.errors))
+            self._schedule.delay(entry)
             raise
-        if after.source is Source.POLL and after.state in WEBHOOK_ENDS and self._expects_webhook(after):
-            await self._miss_webhook()
+        if after.source is Source.POLL and self._schedule.webhook_missed(after):
+            await self._uncover_all()
 
     async def _cancel(self, generation: Generation) -> bool:
         """Ask Higgsfield to cancel, and return whether it responded. Only the status afterwards is conclusive."""
@@ -616,119 +517,37 @@ class Follower:
             return False
         return True
 
-    def _note_start(self, entry: Entry, report: StatusReport | None, at: float, elapsed: float) -> None:
-        """Learn from a poll of a queued generation, and plan the next poll for its start if it was still queued."""
-        if report is None or entry.generation.state is not State.QUEUED:
-            return
-        started = report.state is not State.QUEUED
-        if report.state is not None and not entry.generation.spec.adopted:
-            self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=started)
-        if at >= entry.start_check_at:
-            entry.start_check_at = math.inf
-            entry.start_checks += 1
-            if not started:
-                self._plan_start_check(entry)
-
-    async def _miss_webhook(self) -> None:
-        """Do not rely on webhooks, because a poll found an end first. If the probe did, poll the others after all."""
-        known, self._trust.arrive = self._trust.arrive, False
-        if known is not None:
-            return
+    async def _uncover_all(self) -> None:
+        """Poll also the generations for which a webhook was relied on: the probe has shown that none arrive."""
         for number, name in enumerate([*self._feed.entries]):
             if number % PLANNED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-                if self._trust.arrive:
-                    return
             entry = self._feed.entries.get(name)
-            if entry is not None and entry.covered and entry.poll_at and entry.generation.state in FOLLOWED:
-                # If the webhook was only late, they are put off again.
-                self._plan_poll(entry, GRACE + random.uniform(0.0, POLL_EVERY))
+            if entry is not None and entry.generation.state in FOLLOWED and self._schedule.uncover(entry):
                 self._plan(entry.generation)
-
-    @staticmethod
-    def _delay_start_check(entry: Entry) -> None:
-        """Put off the poll for its start to the next other poll, because this one did not show its state."""
-        entry.start_check_at = max(entry.start_check_at, entry.poll_at)
-
-    @staticmethod
-    def _ran(entry: Entry, runs: float, late: float) -> float | None:
-        """Return an estimate of its run time for the case that this poll finds its end; None without a good one.
-
-        It is a random time between this poll and the one before. With the time of this poll, each schedule would be
-        later than the one before. If this poll is late, the estimate would only measure that delay.
-        """
-        if entry.seen is None or late > LATE_SHARE * runs:
-            return None
-        return random.uniform(min(entry.seen, runs), runs) or None
-
-    def _poll_failed(self, entry: Entry, failure: Failure) -> None:
-        """Plan another poll after a failed one, with growing intervals. The generation does not change."""
-        entry.errors += 1
-        entry.polled()
-        now = self._clock.moment().steady
-        pause = self._gap(entry.generation, entry.errors)
-        if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
-            about = {"account": entry.generation.spec.account}
-            log.error("Higgsfield refuses the credentials on a status call", extra=about)
-            pause = max(pause, self._paces.longest)
-        self._poll_limits[entry.generation.spec.account].refused(failure, now)
-        self._plan_poll(entry, max(pause, failure.retry_after or 0.0))
-        self._delay_start_check(entry)
-
-    def _gap(self, generation: Generation, errors: int) -> float:
-        """Return the seconds until the next poll."""
-        running, covered = _running_for(generation, self._clock.moment().wall), self._is_covered(generation)
-        return self._paces.gap(generation.spec.model_id, running, errors, webhooks=covered)
-
-    def _is_covered(self, generation: Generation) -> bool:
-        """Return whether a webhook can be relied on to report its end."""
-        if not self._expects_webhook(generation):
-            return False
-        similar, _ = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
-        ends_at = (generation.accept_time or generation.spec.create_time) + (similar.total(0.0) or 0.0)
-        return self._trust.covers(generation.id, ends_at, self._feed.entries.__contains__)
-
-    def _expects_webhook(self, generation: Generation) -> bool:
-        return self._rules.webhooks_since is not None and generation.spec.expects_webhook
-
-    def _learn(self, generation: Generation) -> None:
-        seconds = run_time(generation)
-        if seconds is not None:
-            self._paces.learn(generation.spec.model_id, seconds)
-            self._run_times.learn(RunTime(generation.spec.model_id, generation.spec.traits, seconds))
 
     def _idle_for(self) -> float | None:
         """Return the seconds until a step may be due; None if only an event can make one due."""
         if len(self._tasks) >= WORKERS:
             return None
+        now = self._clock.moment().steady
         wanted = (
             self._heap[0][0] if self._heap else None,
-            self._wakes_at(),
+            None if self.stopped_sending else self._admissions.wakes_at(now),
             *(polls.go_on for polls in self._polls.values() if polls.due),
         )
-        now = self._clock.moment().steady
         rests = self._backoff.ends(now)
         if rests is not None:
             return rests - now
         times = [at for at in wanted if at is not None]
         return max(min(times) - now, 0.0) if times else None
 
-    def _wakes_at(self) -> float | None:
-        return None if self.stopped_sending else self._admissions.wakes_at(self._clock.moment().steady)
-
-
-def _running_for(generation: Generation, wall: Wall) -> float:
-    """Return the seconds from its acceptance by Higgsfield until a wall time."""
-    return max(wall - (generation.accept_time or generation.spec.create_time), 0.0)
-
 
 NOT_STARTED = Failure(
     Reason.START_TIMEOUT_EXCEEDED, "it did not start within start_timeout: canceled by the gateway", retryable=True
 )
 WAITED_TOO_LONG = Failure(
-    Reason.UPSTREAM_UNAVAILABLE,
-    "it could not be sent to Higgsfield for a day: nothing was sent",
-    retryable=True,
+    Reason.UPSTREAM_UNAVAILABLE, "it could not be sent to Higgsfield for a day: nothing was sent", retryable=True
 )
 GAVE_UP = Failure(
     Reason.SUBMISSION_UNRESOLVED,

@@ -119,13 +119,13 @@ async def test_learned_run_times_survive_a_restart(tmp_path: Path) -> None:
             queued = await running.submit(soul(f"fox {number}"))
             running.clock.advance(60)
             await running.until(queued.id, "COMPLETED")
-            if running.gateway._core.follower._paces.known(queued.model_id):
+            if running.gateway._core.follower._schedule._paces.known(queued.model_id):
                 break
             # On a busy machine a poll may find an end before its webhook arrives. Such an end is not learned.
         assert number >= ENOUGH - 1
         for _ in range(2):
             queued = await running.submit(soul(f"an owl of {running.gateway.grpc_address}"))
-            assert running.gateway._core.follower._paces.known(queued.model_id)
+            assert running.gateway._core.follower._schedule._paces.known(queued.model_id)
             shown = (await running.get(queued.id)).forecast
             assert shown.basis == generation_pb2.FORECAST_BASIS_SAME_SETTINGS
             await running.stop_gateway()

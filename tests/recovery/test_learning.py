@@ -11,9 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gateway.generations import follower
+from gateway.generations import follower, poll_schedule
 from gateway.generations.feed import Entry
-from gateway.generations.follower import Follower
 from gateway.generations.model import Generation, Spec
 from gateway.generations.pace import POLL_EVERY, Paces
 from tests.recovery.conftest import Start
@@ -23,7 +22,7 @@ from tests.support.timeline import STEP, Timed
 
 async def learned(running: Timed) -> list[float]:
     """Return the learned run times, after a check that memory and the store agree."""
-    remembered = list(running.gateway._core.follower._paces._history.values())
+    remembered = list(running.gateway._core.follower._schedule._paces._history.values())
     stored = [one.seconds for one in await running.gateway._core.store.accounts.run_times()]
     assert [seconds for times in remembered for seconds in times] == pytest.approx(stored)
     return stored
@@ -77,7 +76,7 @@ def learned_from(seen: float, at: float) -> float | None:
     """Return the run time that a follower learns from a poll at `at` that finds an end, last seen running at `seen`."""
     entry = Entry(Generation(Spec("id", "tenant", "model", "v2", "account", "origin", b"", {}, "key", 0.0, 0.0)))
     entry.seen = seen
-    return Follower._ran(entry, at, late=0.0)
+    return poll_schedule._ran(entry, at, late=0.0)
 
 
 async def test_an_end_during_a_restart_is_not_learned(start: Start) -> None:

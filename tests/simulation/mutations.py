@@ -11,11 +11,10 @@ from typing import Any
 from unittest import mock
 
 from gateway.concurrency import OwnedTasks
-from gateway.generations import adopt, due_steps, follower, limits, read_back
+from gateway.generations import adopt, due_steps, follower, limits, poll_schedule, read_back
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
 from gateway.generations.feed import Entry, Feed
-from gateway.generations.follower import Follower
 from gateway.generations.inputs import SoulInput
 from gateway.generations.missing import MissingRequests
 from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
@@ -167,7 +166,7 @@ def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
 @mutation("times in ten seconds", 20226)
 def failed_start_poll_repeats_at_once() -> Iterator[None]:
     """After an error the poll for a start is due at once, until Higgsfield reports the state again."""
-    with replaced(Follower, "_delay_start_check", lambda self, entry: None):
+    with replaced(poll_schedule, "_delay_start_check", lambda entry: None):
         yield
 
 

@@ -118,7 +118,7 @@ class Running:
         follower = self.gateway._core.follower
         for entry in self.gateway._core.feed.entries.values():
             if entry.poll_at and not entry.errors and not entry.covered:
-                follower._plan_poll(entry, 0.0)
+                follower._schedule.plan(entry, 0.0)
                 follower._plan(entry.generation)
 
     async def key(self, tenant: str) -> str:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.generations.follower import GRACE
 from gateway.generations.pace import POLL_EVERY, Trust
+from gateway.generations.poll_schedule import GRACE
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import eventually, public_url, soul
