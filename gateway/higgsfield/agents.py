@@ -1,5 +1,6 @@
 """Higgsfield's Agent API, `/v1/agent`, as its documentation and SDKs have it. Responses are parsed tolerantly."""
 
+import asyncio
 import json
 import re
 from collections.abc import Callable
@@ -121,11 +122,8 @@ class HiggsfieldAgents:
             if after and answer.status in {400, 422} and documented(answer) is not None:
                 raise invalid_field("after_message_id", "is not a message of this session")
             raise self._refused(answer, _TOLD, not_found=session_not_found(session_id, after))
-        content = _parsed(answer)
-        read = _read(_MessagesAnswer, content)
-        messages = [message for row in read.messages if (message := self._message(row)) is not None]
-        about_session = {name: value for name, value in content.items() if name != "messages"}
-        return Transcript(self._session(session_id, read.status, about_session), messages)
+        # Parse in a thread, because the body may have megabytes: a leader that blocks for 2 s counts as dead.
+        return await asyncio.to_thread(self._transcript, session_id, answer)
 
     async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
         """POST a message once, and return its outcome."""
@@ -205,6 +203,14 @@ class HiggsfieldAgents:
             failure = replace(failure, violations=(Violation("text", failure.message),))
         metadata = {**failure.metadata, "session_id": session_id}
         return replace(judged, failure=replace(failure, metadata=metadata))
+
+    def _transcript(self, session_id: str, answer: Answer) -> Transcript:
+        """Return what a response with messages shows. Raises GatewayError."""
+        content = _parsed(answer)
+        read = _read(_MessagesAnswer, content)
+        messages = [message for row in read.messages if (message := self._message(row)) is not None]
+        about_session = {name: value for name, value in content.items() if name != "messages"}
+        return Transcript(self._session(session_id, read.status, about_session), messages)
 
     def _session(self, session_id: str, status: str, content: dict[str, Any]) -> Session:
         state = _SESSION_STATES.get(status, SessionState.UNKNOWN)

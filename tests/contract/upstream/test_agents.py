@@ -1,13 +1,19 @@
-"""Outcomes of a message to an agent: certainly refused, or ambiguous."""
+"""Outcomes of a message to an agent: certainly refused, or ambiguous. Long transcripts."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from typing import Any
 
 import pytest
 
 from gateway.errors import Reason
 from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.higgsfield.agents import HiggsfieldAgents
+from gateway.higgsfield.client import HiggsfieldClient
+from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
 
 CERTAIN = {
@@ -57,3 +63,32 @@ def test_a_409_is_ambiguous_for_generations() -> None:
     assert isinstance(judge_submission(answer(409), "soul", ()), NoAnswer)
     assert judge_call(answer(403), "", ()).failure.reason is Reason.INSUFFICIENT_CREDITS
     assert judge_call(answer(403), "", (), AGENT_REASONS).failure.reason is Reason.FEATURE_NOT_ENABLED
+
+
+async def test_a_long_transcript_does_not_block_the_event_loop() -> None:
+    """A leader that blocks for two seconds counts as dead."""
+    parts = [{"type": "step-start"}, {"type": "text", "text": "done"}]
+    row = {"role": "assistant", "status": "completed", "message": {"parts": parts}}
+    rows = [{"message_id": f"m{number}", **row} for number in range(20_000)]
+    agents = HiggsfieldAgents(_Scripted(answer(200, json.dumps({"status": "idle", "messages": rows}).encode())))
+    reading = asyncio.create_task(agents.messages("session", ""))
+
+    longest = 0.0
+    while not reading.done():
+        before = time.perf_counter()
+        await asyncio.sleep(0.001)
+        longest = max(longest, time.perf_counter() - before)
+
+    assert len((await reading).messages) == len(rows)
+    assert longest < 0.5
+
+
+class _Scripted(HiggsfieldClient):
+    """Answers every call with one response, without a connection."""
+
+    def __init__(self, scripted: Answer) -> None:
+        super().__init__("http://127.0.0.1", Credentials("id", "secret"))
+        self._scripted = scripted
+
+    async def ask(self, *_: Any, **__: Any) -> Answer:
+        return self._scripted
