@@ -144,6 +144,8 @@ def test_the_unit_is_valid_confined_and_runs_the_gateway(tmp_path: Path) -> None
     unit.write_text(text.replace(command, "/bin/true"))
     assert generate.run("systemd-analyze", "verify", "--man=no", unit) == ""
     generate.run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+    # A full disk and wrong settings have the same exit code, so systemd must try again after every failure.
+    assert ("RestartPreventExitStatus" in text, "\nStartLimitIntervalSec=0\n" in text) == (False, True)
     # A private /tmp would hide the operator's socket from commands outside of the unit.
     cache = re.search(r"^CacheDirectory=(.+)$", text, re.MULTILINE)
     assert cache is not None
