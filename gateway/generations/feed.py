@@ -6,7 +6,7 @@ newer than its position, from here or from the store.
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 
 from gateway.concurrency import Signal, Signals
@@ -217,6 +217,9 @@ class Feed:
             self._take(one)
             if one.change is not None:
                 tenants.add(one.change.tenant)
+        removed = {one.generation_id for one in saved if one.generation is None}
+        if removed:
+            self._forget(removed)
         for tenant in tenants:
             signals = self._tenants.get(tenant)
             if signals is not None:
@@ -270,8 +273,6 @@ class Feed:
             self.entries.remove(name)
             if not known.done:
                 self._miss_end(one.change)
-        if generation is None:
-            self._forget(one.generation_id)
         if one.change is not None:
             if len(self._recent) == RECENT:
                 self._since = self._recent[0].position
@@ -286,9 +287,9 @@ class Feed:
         if removal is not None:
             self._since = max(self._since, removal.position)
 
-    def _forget(self, generation_id: GenerationId) -> None:
-        """Forget a removed generation. Watchers that are behind read from the store, and find the horizon raised."""
+    def _forget(self, removed: Set[GenerationId]) -> None:
+        """Forget removed generations. Watchers that are behind read from the store, and find the horizon raised."""
         for index, change in enumerate(self._recent):
-            if change.generation_id == generation_id:
+            if change.generation is not None and change.generation_id in removed:
                 self._recent[index] = replace(change, generation=None)
                 self._since = max(self._since, change.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -243,3 +244,30 @@ async def test_a_removal_without_the_end_wakes_waiters_and_sends_watchers_to_the
     assert waiter.done()
     assert positions(feed, end) is None
     assert positions(feed, removal) == []
+
+
+def removal(name: str, position: int) -> Saved:
+    """Return the deletion of a generation at a position."""
+    return Saved(name, None, Change(position, "tenant", name, None))
+
+
+def test_removed_generations_are_forgotten_even_if_they_were_announced_with_their_removal() -> None:
+    feed = Feed(position=START)
+    ended = changed(live("early"), state=State.COMPLETED)
+    feed.publish([saved(ended, START + 1), saved(live("kept"), START + 2)])
+    late = changed(live("late"), state=State.COMPLETED)
+    feed.publish([saved(late, START + 3), removal("early", START + 4), removal("late", START + 5)])
+
+    assert positions(feed, START + 2) is None  # behind a removed change
+    found = feed.recent("tenant", START + 3, RECENT)
+    assert found is not None
+    assert [(change.position, change.generation) for change in found] == [(START + 4, None), (START + 5, None)]
+
+
+def test_many_removals_at_once_do_not_block_the_event_loop() -> None:
+    """A replica reads up to 500 changes at once, and a tenant may delete as fast as it can."""
+    feed = filled(RECENT)
+    gone = [removal(f"gone-{number}", START + RECENT + number) for number in range(1, 1001)]
+    began = time.process_time()
+    feed.publish(gone)
+    assert time.process_time() - began < 0.3
