@@ -164,9 +164,13 @@ class Watches:
         async for seen in self._follow(tenant, wanted, position, stream, tick):
             yield seen
 
-    def present(self, tenant: str, wanted: Filter) -> Sequence[Generation]:
-        """Return the present state of the matching generations that have not ended."""
-        return [one for one in self._live(tenant, wanted) if wanted.matches(one)]
+    async def present(self, tenant: str, wanted: Filter) -> AsyncIterator[Generation]:
+        """Yield the present state of the matching generations that have not ended. Other tasks get turns meanwhile."""
+        for number, generation in enumerate(self._live(tenant, wanted), 1):
+            if wanted.matches(generation):
+                yield generation
+            if number % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _follow(
         self, tenant: str, wanted: Filter, position: int, stream: Stream, tick: float
@@ -228,7 +232,9 @@ class Watches:
     ) -> AsyncIterator[Generation]:
         """Yield the matching generations with these ids, in the order of their ids."""
         known = {generation.id: generation for generation in live}
-        for name in sorted(names):
+        for number, name in enumerate(sorted(names), 1):
+            if number % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a filter may select none of many
             generation = known.get(name) or await self._generations.get(tenant, name)
             if generation is not None and wanted.matches(generation):
                 yield generation

@@ -1,6 +1,5 @@
 """The handlers of GenerationService. Their responses may be bytes that were encoded earlier."""
 
-import asyncio
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import replace
@@ -34,8 +33,6 @@ GENERATION = 1
 """The field number of the generation in all responses that contain one."""
 FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
-FORECASTS_AT_ONCE = 200
-"""Forecasts that are computed before other tasks get their turn."""
 MOST_FORECASTS = 10_000
 """Forecasts in one message. Most clients accept no messages of more than 4 MiB, which is about 65,000 forecasts."""
 
@@ -175,17 +172,15 @@ class GenerationReads:
                 if heartbeats.wants_forecasts:
                     heartbeats.record_sent(seen.generation.id, self._forecast_of(seen.generation.id, call))
             elif seen.empty:
-                present = self._watches.present(call.tenant, wanted) if heartbeats.wants_forecasts else ()
-                for number, generation in enumerate(present, 1):
-                    forecast = heartbeats.newer(generation.id, self._forecasts.of(generation))
-                    if forecast is not None:
-                        answer.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
-                    if number % FORECASTS_AT_ONCE == 0:
-                        await asyncio.sleep(0)
-                    if len(answer.forecasts) == MOST_FORECASTS:
-                        heartbeats.reset()
-                        yield answer
-                        answer = pb.WatchGenerationsResponse(resume_token=answer.resume_token)
+                if heartbeats.wants_forecasts:
+                    async for generation in self._watches.present(call.tenant, wanted):
+                        forecast = heartbeats.newer(generation.id, self._forecasts.of(generation))
+                        if forecast is not None:
+                            answer.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
+                        if len(answer.forecasts) == MOST_FORECASTS:
+                            heartbeats.reset()
+                            yield answer
+                            answer = pb.WatchGenerationsResponse(resume_token=answer.resume_token)
                 if not answer.forecasts and not heartbeats.is_due():
                     continue
             heartbeats.reset()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.generations import follower
+from gateway.generations import follower, watch
 from gateway.generations.model import Generation, GenerationId
+from gateway.generations.stores import Filter
 from tests.support.running import PATIENCE, Running, public_url, run, soul
 
 COUNT = 100
@@ -43,6 +45,7 @@ async def turns_during(work: Coroutine[object, object, None]) -> int:
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follower, "PLANNED_AT_ONCE", 10)
+    monkeypatch.setattr(watch, "READ_AT_ONCE", 10)
 
 
 async def test_other_tasks_get_turns_while_generations_are_resumed(tmp_path: Path) -> None:
@@ -68,3 +71,29 @@ async def test_other_tasks_get_turns_while_polls_are_planned_because_a_webhook_i
         planned = {one.id: core.feed.entries[one.id].poll_at for one in unfinished}
         assert await turns_during(core.follower._uncover_all()) >= 10
         assert all(core.feed.entries[name].poll_at != at for name, at in planned.items())
+
+
+@pytest.mark.parametrize("wanted", [Filter(), Filter(model_ids=frozenset({"another"}))])
+async def test_other_tasks_get_turns_while_a_watch_looks_for_forecasts(tmp_path: Path, wanted: Filter) -> None:
+    async with run(tmp_path) as running:
+        unfinished = await many(running)
+        present = running.gateway._core.watches.present(unfinished[0].tenant, wanted)
+
+        async def look() -> None:
+            async for one in present:
+                assert wanted.matches(one)
+
+        assert await turns_during(look()) >= 10
+
+
+async def test_other_tasks_get_turns_while_a_watch_finds_nothing_to_present(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        unfinished = await many(running)
+        wanted = Filter(model_ids=frozenset({"another"}))
+        seen = running.gateway._core.watches.many(unfinished[0].tenant, wanted, None, 15.0, lambda: None)
+
+        async def catch_up() -> None:
+            async with aclosing(seen):
+                assert (await anext(seen)).caught_up
+
+        assert await turns_during(catch_up()) >= 10
