@@ -9,7 +9,7 @@ from contextlib import suppress
 import click
 
 from gateway.cli import cli
-from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST
+from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST, USAGE
 from gateway.cli.output import OutputLostError, echo, flush
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
@@ -31,6 +31,12 @@ def main() -> None:
         code = error.exit_code
     except click.Abort:
         code = INTERRUPTED
+    except UnicodeEncodeError as error:
+        # No message can hold the argument, so nothing was sent with it. The names of files may be any bytes.
+        if not any(error.object in given for given in sys.argv[1:]):
+            raise
+        echo(f"hfgateway: {error.object} is not text in UTF-8", err=True)
+        code = USAGE
     if code == INTERRUPTED:
         # Skip the interpreter's clean-up: it could wait for gRPC work that Ctrl-C has interrupted.
         with suppress(OutputLostError):

@@ -149,7 +149,8 @@ def _read(lines: Iterable[str], defaults: Entry) -> Iterator[Entry]:
 def _of_json(text: str, defaults: Entry) -> Entry:
     try:
         given = json.loads(text)
-    except ValueError as error:
+        json.dumps(given, ensure_ascii=False).encode()  # an escape may stand for half a character
+    except (ValueError, RecursionError) as error:
         return Entry(text[:100], wrong=f"is not JSON: {error}")
     request_id = given.pop("request_id", None)
     api_version, labels = given.pop("api_version", defaults.api_version), given.pop("labels", {})

@@ -46,9 +46,11 @@ async def test_an_adopted_request_can_be_listed_by_its_id(running: Running, hfga
 
 async def test_a_line_that_is_no_text_is_invalid(running: Running, hfgateway: Command, tmp_path: Path) -> None:
     request_id = await request_elsewhere(running, "a fox")
-    (tmp_path / "ids").write_bytes(b"\xff\xfe\n" + request_id.encode())
+    half = rb'{"request_id": "x", "labels": {"team": "\ud800"}}'
+    deep = b'{"request_id":' * 100_000
+    (tmp_path / "ids").write_bytes(b"\n".join([b"\xff\xfe", half, deep, request_id.encode()]))
     ended = await hfgateway("adopt", "--file", str(tmp_path / "ids"))
-    assert sorted(line.split("\t")[1] for line in ended.out.splitlines()) == ["adopted", "invalid"]
+    assert [line.split("\t")[1] for line in ended.out.splitlines()] == ["invalid", "invalid", "invalid", "adopted"]
 
 
 async def test_a_file_may_mix_ids_and_json_and_each_line_has_an_outcome(

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, make_certificate, refusal
-from gateway.cli import COMMANDS, cli
+from gateway.cli import COMMANDS, cli, exits
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.catalog_service_pb2 import ListModelsResponse
 from tests.cli.conftest import Command
@@ -329,3 +329,19 @@ async def on_terminal(
         os.close(ours)
     assert await process.wait() == code
     return ANSI.sub("", shown.decode()).replace("\r\n", "\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("generate", b"a \xff", "--key", "k"), ("generate", "a fox", "--key", b"k\xff"), ("get", b"\xff"),
+     ("list", "--label", b"team=\xff"), ("adopt", b"\xff"), ("characters", "get", b"\xff"),
+     ("resolve", b"\xff", "--lost", "--admin-server", "127.0.0.1:1")],
+)  # fmt: skip
+async def test_an_argument_that_is_no_text_is_a_usage_error(
+    gateway: ScriptedGateway, hfgateway: Command, arguments: tuple[str | bytes, ...]
+) -> None:
+    gateway.on("ListGenerations", pb.ListGenerationsResponse())
+    ended = await hfgateway(*map(os.fsdecode, arguments))
+    assert (ended.code, ended.out) == (exits.USAGE, "")
+    assert "Traceback" not in ended.err
+    assert set(gateway.requests) <= {"ListGenerations"}  # which only shows whether a gateway answers
