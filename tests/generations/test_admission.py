@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -558,3 +559,18 @@ def test_any_sequence_of_outcomes_keeps_the_order_and_the_limit(data: Any, limit
             room.take(number)
             room.end(number)
     assert all(generation.done for generation in room.known.values())
+
+
+def test_many_sends_among_a_thousand_tenants_do_not_block_the_event_loop() -> None:
+    """After PATIENCE seconds without a start, the next ones of all tenants may be sent at once."""
+    admission = Admission(several_tenants=lambda: True)
+    for number in range(4_000):
+        one = waiting(number)
+        admission.track(replace(one, spec=replace(one.spec, tenant=f"tenant-{number % 1_000}")))
+    for now in (NOW, NOW + PATIENCE):
+        began = time.process_time()
+        sent = 0
+        while admission.next(now) is not None:
+            sent += 1
+        assert sent == 2_000
+        assert time.process_time() - began < 0.5
