@@ -11,9 +11,9 @@ import logging
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
-from gateway.generations.clock import rest
+from gateway.generations.clock import rest, spread
 from gateway.generations.feed import Feed
-from gateway.generations.model import Event, Generation, GenerationId, Source, State
+from gateway.generations.model import Event, Generation, GenerationId, RequestId, Source, State, StatusReport
 from gateway.generations.pace import Trust
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
@@ -36,6 +36,8 @@ TRIES_AT_404 = 7
 """Status calls for a request that Higgsfield does not know, with pauses that double: for about a minute."""
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between attempts to process a webhook while Higgsfield or the store is unavailable."""
+ASKED_AT_ONCE = 64
+"""The status calls that run at once. After an outage, and at a start after one, thousands of webhooks may need one."""
 
 
 _Effect = tuple[str, bool]
@@ -79,6 +81,7 @@ class WebhookInbox:
         self._processing: dict[GenerationId, dict[str, asyncio.Task[None]]] = {}
         """The tasks by generation and by the name of the webhook. No inner dict is empty."""
         self._came_again: set[tuple[GenerationId, str]] = set()
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
         self.received: dict[str, int] = {}
 
     async def resume(self) -> None:
@@ -153,7 +156,7 @@ class WebhookInbox:
             except (GatewayError, UnconfirmedError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
                 retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
-                await rest(self._clock, max(pause, retry_after or 0.0))
+                await rest(self._clock, spread(max(pause, retry_after or 0.0)))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
                 log.exception("a webhook failed in the gateway", extra={"generation_id": webhook.generation_id})
@@ -178,13 +181,13 @@ class WebhookInbox:
         if generation.done:
             self._arrived(generation)
             if report is None and webhook.status != generation.upstream_status:
-                report = await self._upstream.status(generation)
+                report = await self._look_up(generation, generation.request_id)
             if report is not None:
                 await self._service.observe(generation, Reported(report, Source.WEBHOOK))
             return "late", False
         if report is None or (report.state is State.COMPLETED and not report.outputs):
             # The outputs may be in the status although they are not in the webhook, and an end is final.
-            report = await self._upstream.status(generation)
+            report = await self._look_up(generation, generation.request_id)
             if report is None:
                 return "unconfirmed", True
         after = await self._service.observe(generation, Reported(report, Source.WEBHOOK))
@@ -198,7 +201,7 @@ class WebhookInbox:
         if await self._generations.by_request(webhook.request_id) is not None:
             log.warning("a webhook names another generation's request", extra={"generation_id": generation.id})
             return "foreign", False
-        report = await self._upstream.look_up(generation, webhook.request_id)
+        report = await self._look_up(generation, webhook.request_id)
         if report is None and not last_try:
             # The 404 may be temporary, and the webhook was answered, so it will not be delivered again.
             raise _NotKnownError
@@ -213,6 +216,11 @@ class WebhookInbox:
         if after.request_id != webhook.request_id:
             return "stray", False
         return "bound", not after.done
+
+    async def _look_up(self, generation: Generation, request_id: RequestId) -> StatusReport | None:
+        """Return the status of a request; None if Higgsfield does not know it. Raises GatewayError."""
+        async with self._asking:
+            return await self._upstream.look_up(generation, request_id)
 
     def _arrived(self, generation: Generation) -> None:
         """Record that a webhook was true, so that polls can rely on webhooks from now on."""
