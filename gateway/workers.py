@@ -160,12 +160,14 @@ class _Supervisor:
         while not self._stopping.is_set():
             connection, theirs = socket.socketpair()
             with connection:
-                with theirs:
-                    process = await asyncio.create_subprocess_exec(
-                        *self._command, *worker.arguments(),
-                        # In its own session, it gets no SIGINT from the terminal.
-                        env=self._environment, stdin=theirs.fileno(), stdout=STDERR, start_new_session=True,
-                    )  # fmt: skip
+                try:
+                    process = await self._start(worker, theirs)
+                except OSError as error:
+                    if not has_served:
+                        raise
+                    log.error("a worker cannot be started, and is tried again", extra={"error": str(error)})
+                    await self._rest()
+                    continue
                 self._running[process] = connection
                 if self._stopping.is_set():
                     connection.shutdown(socket.SHUT_RDWR)
@@ -182,9 +184,22 @@ class _Supervisor:
                 self._stop()
                 return
             log.error("a worker ended, and is started again", extra={"worker": worker.number, "exit_code": code})
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(RESTART_AFTER):
-                    await self._stopping.wait()
+            await self._rest()
+
+    async def _start(self, worker: Worker, connection: socket.socket) -> asyncio.subprocess.Process:
+        """Start a worker with this end of its connection, which is closed here. Raises OSError."""
+        with connection:
+            return await asyncio.create_subprocess_exec(
+                *self._command, *worker.arguments(),
+                # In its own session, it gets no SIGINT from the terminal.
+                env=self._environment, stdin=connection.fileno(), stdout=STDERR, start_new_session=True,
+            )  # fmt: skip
+
+    async def _rest(self) -> None:
+        """Wait before the next start, unless all are stopped."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RESTART_AFTER):
+                await self._stopping.wait()
 
     def _on_signal(self) -> None:
         if self._stopping.is_set():

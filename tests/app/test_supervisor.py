@@ -1,27 +1,51 @@
-"""The supervisor of workers that do not start. tests/deploy/test_workers.py has workers that serve."""
+"""The supervisor of workers, with a script in place of them."""
 
 from __future__ import annotations
 
 import asyncio
-import sys
+import os
+import signal
+from pathlib import Path
 
 import pytest
 
-from gateway.config import read_settings
-from gateway.workers import supervise
-from tests.app.command import PATIENCE
+from gateway import workers
+from gateway.config import Address
+from gateway.workers import Worker, _Supervisor
+from tests.support.running import PATIENCE, eventually
 
-SETTINGS = {
-    "HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0",
-    "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0",
-    "HFGATEWAY_STORE_URL": "postgresql://gateway@127.0.0.1/gateway",
-}
+SERVES_ONCE = """#!/bin/sh
+echo >> "$LOG"
+printf + >&0
+[ "$(wc -l < "$LOG")" = 1 ] && exec rm "$0"
+cat
+"""
+"""Serves, and ends and removes itself the first time: it cannot be started then, as if no process could."""
 
 
-async def test_workers_that_end_together_end_the_supervisor_with_their_exit_code(
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    settings = read_settings(SETTINGS)
-    async with asyncio.timeout(PATIENCE):
-        assert await supervise(settings, 12, [sys.executable, "-c", "raise SystemExit(3)"]) == 3
-    assert capfd.readouterr().out == ""
+async def test_a_worker_that_cannot_be_started_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "RESTART_AFTER", 0.05)
+    script, log = tmp_path / "worker", tmp_path / "log"
+
+    def write() -> None:
+        script.write_text(SERVES_ONCE)
+        script.chmod(0o700)
+
+    write()
+    served = asyncio.Event()
+    supervisor = _Supervisor([str(script)], os.environ | {"LOG": str(log)})
+    worker = Worker(1, Address("127.0.0.1", 1), Address("127.0.0.1", 2))
+    running = asyncio.create_task(supervisor.run([worker], served.set))
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await served.wait()
+        await eventually(lambda: not script.exists())
+        await asyncio.sleep(0.2)
+        assert not running.done()
+        write()
+        await eventually(lambda: log.read_text().count("\n") == 2)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await asyncio.wait_for(running, PATIENCE) == 0
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().remove_signal_handler(number)
