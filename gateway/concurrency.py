@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
 from functools import wraps
+from itertools import islice
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
@@ -11,6 +12,8 @@ T = TypeVar("T")
 
 Signal = asyncio.Future[None]
 """What one task waits for. It is given once."""
+WOKEN_AT_ONCE = 200
+"""Tasks that are woken in one turn of the event loop. Ten thousand watchers would block it for a second."""
 
 
 def give(signal: Signal) -> None:
@@ -66,10 +69,18 @@ class Signals:
             self._waiting.pop(signal, None)
 
     def wake(self) -> None:
-        """Give all signals, in the order in which they were made."""
+        """Give all signals, in the order in which they were made. If they are many, other tasks get turns meanwhile."""
         waiting, self._waiting = self._waiting, None
-        for signal in waiting or ():
-            give(signal)
+        if waiting:
+            _give_some(iter(waiting), len(waiting))
+
+
+def _give_some(signals: Iterator[Signal], left: int) -> None:
+    """Give the next of `left` signals, and leave the others to the next turn of the event loop."""
+    for signal in islice(signals, WOKEN_AT_ONCE):
+        give(signal)
+    if left > WOKEN_AT_ONCE:
+        asyncio.get_running_loop().call_soon(_give_some, signals, left - WOKEN_AT_ONCE)
 
 
 class Wakeup:

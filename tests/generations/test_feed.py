@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import replace
 
 import pytest
 
-from gateway.concurrency import give
+from gateway.concurrency import WOKEN_AT_ONCE, give
 from gateway.generations.feed import RECENT, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.stores import Saved
@@ -271,3 +272,19 @@ def test_many_removals_at_once_do_not_block_the_event_loop() -> None:
     began = time.process_time()
     feed.publish(gone)
     assert time.process_time() - began < 0.3
+
+
+async def test_many_waiters_are_woken_in_order_and_leave_turns_to_other_tasks() -> None:
+    feed = Feed(position=START)
+    count = 3 * WOKEN_AT_ONCE
+    signals = [feed.signal("tenant") for _ in range(count)]
+    signals[-1].cancel()  # its waiter has left
+    feed.publish([saved(live(), START + 1)])
+    given = []
+    while not all(signal.done() for signal in signals):
+        given.append(sum(signal.done() for signal in signals[:-1]))
+        assert all(signal.done() for signal in signals[: given[-1]])
+        await asyncio.sleep(0)
+    assert given == [WOKEN_AT_ONCE, 2 * WOKEN_AT_ONCE]
+    late = feed.signal("tenant")
+    assert not late.done()
