@@ -8,7 +8,7 @@ followers ran by accident, the result would be one status call too many.
 import asyncio
 import heapq
 import logging
-from collections import defaultdict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,7 +57,8 @@ DECIDE_AGAIN = 60.0
 class _Polls:
     """The polls with the same credentials that are due, in the order of their times."""
 
-    due: dict[GenerationId, float] = field(default_factory=dict)
+    due: OrderedDict[GenerationId, float] = field(default_factory=OrderedDict)
+    """A dict would search for its first item among all the removed ones before it, again and again."""
     go_on: float = 0.0
     """When the poll limit allows the next one."""
 
@@ -199,10 +200,10 @@ class Follower:
     async def run(self) -> None:
         """Take steps when they are due, until canceled."""
         while True:
-            self._admit()
-            self._start_due()
-            self._start_polls()
             signal = self._wakeup.signal()
+            self._sleeps_until = 0.0  # what is planned from here on is seen before the sleep
+            self._admit()
+            await self._start_all()
             idle = self._idle_for()
             self._sleeps_until = float("inf") if idle is None else self._clock.moment().steady + idle
             await self._clock.wait(signal, idle)
@@ -300,9 +301,18 @@ class Follower:
                 continue
             self._start(name, self._mark_and_send(entry.generation))
 
-    def _start_due(self) -> None:
+    async def _start_all(self) -> None:
+        """Start what is due. Other tasks get turns meanwhile."""
+        for start in (self._start_due, self._start_polls):
+            while start():  # noqa: ASYNC110 - it waits for no event
+                await asyncio.sleep(0)
+
+    def _start_due(self) -> bool:
+        """Start the steps that are due, and line up the polls; at most PLANNED_AT_ONCE. Return whether more are due."""
         now = self._clock.moment().steady
-        while self._heap and self._heap[0][0] <= now and len(self._tasks) < WORKERS and not self._store_rests():
+        for _ in range(PLANNED_AT_ONCE):
+            if not self._heap or self._heap[0][0] > now or len(self._tasks) >= WORKERS or self._store_rests():
+                return False
             at, name = heapq.heappop(self._heap)
             if self._due.get(name) != at:
                 continue  # outdated
@@ -314,18 +324,23 @@ class Follower:
                 self._polls[entry.generation.spec.account].due[name] = at
             else:
                 self._start(name, self._take(entry))
+        return True
 
-    def _start_polls(self) -> None:
+    def _start_polls(self) -> bool:
         """Start the polls that are due, in the order of their times, as far as the poll limits allow.
 
-        The others stay in order, so that each is polled once before any is polled twice. Accounts take turns.
+        The others stay in order, so that each is polled once before any is polled twice. Accounts take turns. At most
+        PLANNED_AT_ONCE are started or put off; returns whether more may be.
         """
         now = self._clock.moment().steady
         accounts = deque(account for account, polls in self._polls.items() if polls.due)
-        while accounts and len(self._tasks) < WORKERS and not self._store_rests():
+        for _ in range(PLANNED_AT_ONCE):
+            if not accounts or len(self._tasks) >= WORKERS or self._store_rests():
+                return False
             account = accounts.popleft()
             if self._start_poll(account, now) and self._polls[account].due:
                 accounts.append(account)
+        return True
 
     def _start_poll(self, account: str, now: Steady) -> bool:
         """Start or put off the first poll of an account. Return whether its poll limit allows the next one."""

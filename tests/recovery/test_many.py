@@ -54,6 +54,19 @@ async def test_other_tasks_get_turns_while_generations_are_resumed(tmp_path: Pat
         assert await turns_during(running.gateway._core.follower.resume(unfinished)) >= 10
 
 
+async def test_other_tasks_get_turns_while_many_polls_are_put_off(tmp_path: Path) -> None:
+    """Nothing needs a check whether they have started, so all are put off when they are due."""
+    async with run(tmp_path) as running:
+        entries = [running.gateway._core.feed.entries[one.id] for one in await many(running)]
+        core, now = running.gateway._core, running.gateway._core.clock.moment().steady
+        for entry in entries:
+            entry.poll_at, entry.start_check_at = now + 1000.0, now
+            core.follower._plan(entry.generation)
+        assert await turns_during(core.follower._start_all()) >= 10
+        assert all(entry.start_check_at > now for entry in entries)
+        assert running.ledger.status_calls.total() == 0
+
+
 async def test_other_tasks_get_turns_while_generations_are_planned_for_other_credentials(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         unfinished = await many(running)
