@@ -156,7 +156,7 @@ class WebhookInbox:
             except (GatewayError, UnconfirmedError, _NotKnownError) as error:
                 not_known += isinstance(error, _NotKnownError)
                 retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
-                await rest(self._clock, spread(max(pause, retry_after or 0.0)))
+                await rest(self._clock, max(spread(pause), retry_after or 0.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
                 log.exception("a webhook failed in the gateway", extra={"generation_id": webhook.generation_id})

@@ -1,10 +1,9 @@
-"""Outcomes of a message to an agent: certainly refused, or ambiguous. Long transcripts."""
+"""Outcomes of a message to an agent: certainly refused, or ambiguous. Transcripts."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import time
+import threading
 from typing import Any
 
 import pytest
@@ -65,22 +64,20 @@ def test_a_409_is_ambiguous_for_generations() -> None:
     assert judge_call(answer(403), "", (), AGENT_REASONS).failure.reason is Reason.FEATURE_NOT_ENABLED
 
 
-async def test_a_long_transcript_does_not_block_the_event_loop() -> None:
-    """A leader that blocks for two seconds counts as dead."""
-    parts = [{"type": "step-start"}, {"type": "text", "text": "done"}]
-    row = {"role": "assistant", "status": "completed", "message": {"parts": parts}}
-    rows = [{"message_id": f"m{number}", **row} for number in range(20_000)]
-    agents = HiggsfieldAgents(_Scripted(answer(200, json.dumps({"status": "idle", "messages": rows}).encode())))
-    reading = asyncio.create_task(agents.messages("session", ""))
+async def test_a_transcript_is_parsed_outside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may have megabytes, and a leader that blocks for two seconds counts as dead."""
+    transcript, threads = HiggsfieldAgents._transcript, list[int]()
 
-    longest = 0.0
-    while not reading.done():
-        before = time.perf_counter()
-        await asyncio.sleep(0.001)
-        longest = max(longest, time.perf_counter() - before)
+    def record(agents: HiggsfieldAgents, *given: Any) -> Any:
+        threads.append(threading.get_ident())
+        return transcript(agents, *given)
 
-    assert len((await reading).messages) == len(rows)
-    assert longest < 0.5
+    monkeypatch.setattr(HiggsfieldAgents, "_transcript", record)
+    row = {"message_id": "m", "role": "assistant", "status": "completed", "message": {"parts": []}}
+    agents = HiggsfieldAgents(_Scripted(answer(200, json.dumps({"status": "idle", "messages": [row]}).encode())))
+    assert [message.id for message in (await agents.messages("session", "")).messages] == ["m"]
+    assert threads
+    assert threading.get_ident() not in threads
 
 
 class _Scripted(HiggsfieldClient):
