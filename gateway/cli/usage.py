@@ -14,14 +14,13 @@ from gateway.cli.output import echo_cells, write
 from gateway.cli.progress import json_option, print_json
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-FIRST, LAST = -62_135_596_800, 253_402_300_799
-"""The range of protobuf's Timestamp, in seconds since the epoch."""
 GROUPS = "day, tenant, key, model or label:NAME"
 
 
 def moment(text: str) -> float:
     """Read a date, of UTC unless it names an offset, or an age such as 7d, as seconds since the epoch."""
     from gateway.config import Seconds
+    from gateway.generations.model import FIRST_SECOND, LAST_SECOND
 
     try:
         date = datetime.fromisoformat(text)
@@ -31,7 +30,7 @@ def moment(text: str) -> float:
             at = time.time() - Seconds(0)(text)
         except ValueError:
             raise click.BadParameter("must be a date such as 2026-11-01, or an age such as 7d") from None
-    if not FIRST <= at <= LAST:
+    if not FIRST_SECOND <= at <= LAST_SECOND:
         raise click.BadParameter("must be a date from the year 1 to 9999")
     return at
 

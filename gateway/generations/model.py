@@ -17,6 +17,8 @@ Steady = NewType("Steady", float)
 """A time in seconds on the clock that never jumps. Ages and time limits use it."""
 Wall = NewType("Wall", float)
 """A time in seconds since the epoch on the machine's wall clock, for display and filters."""
+FIRST_SECOND, LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""The first second of the year 1 and the last of the year 9999. The API can return no other wall times."""
 GenerationId = NewType("GenerationId", str)
 RequestId = NewType("RequestId", str)
 """Higgsfield's id of a request. Empty: none."""

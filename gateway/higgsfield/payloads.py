@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from gateway.errors import Failure, Reason, printable
-from gateway.generations.model import MediaKind, Output, RequestId, State, StatusReport, Wall
+from gateway.generations.model import LAST_SECOND, MediaKind, Output, RequestId, State, StatusReport, Wall
 from gateway.higgsfield.json_values import Path, kept, parse_object, without
 from gateway.higgsfield.redact import redacted
 
@@ -36,8 +36,6 @@ _MEDIA = {
     "fbx": MediaKind.FILE,
     "ply": MediaKind.FILE,
 }
-LAST_MOMENT = 253_402_300_799.0
-"""The end of the year 9999. A Timestamp cannot hold later times."""
 _DATE = TypeAdapter(datetime)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}")
@@ -197,4 +195,4 @@ def read_moment(moment: object) -> Wall | None:
     except ValidationError:
         return None
     seconds = (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    return Wall(seconds) if 0.0 <= seconds <= LAST_MOMENT else None
+    return Wall(seconds) if 0.0 <= seconds <= LAST_SECOND else None

@@ -22,7 +22,7 @@ from gateway.generations.inputs import (
     SpeakInput,
     SpeakQuality,
 )
-from gateway.generations.model import Api, GenerationId, IdempotencyKey, State, Wall
+from gateway.generations.model import FIRST_SECOND, LAST_SECOND, Api, GenerationId, IdempotencyKey, State, Wall
 from gateway.generations.service import Submission, Warn
 from gateway.generations.stores import Filter
 from gateway.rpc.requests import MOST_VALUES, BadRequestError, too_many_values
@@ -38,8 +38,6 @@ LARGEST_FILTER = 64 * 1024
 MOST_IDS = 1000
 MOST_MODELS = 100
 MOST_LABELS = 32
-SECONDS = range(-62_135_596_800, 253_402_300_799)
-"""The seconds of a Timestamp, of the years 1 to 9999: no others can be returned."""
 MOST_WARNINGS = 10
 LONGEST_WARNING = 300
 _KEY = re.compile("[!-~]{1,255}")
@@ -323,9 +321,10 @@ def wall_time(message: Message, field: str, wrong: list[Violation], path: str = 
     if not message.HasField(field):
         return None
     given: Timestamp = getattr(message, field)
-    if given.seconds not in SECONDS or not 0 <= given.nanos < 1_000_000_000:
+    if not (FIRST_SECOND <= given.seconds <= LAST_SECOND and 0 <= given.nanos < 1_000_000_000):
         wrong.append(Violation(path + field, "is not a valid time"))
-    return given.seconds + given.nanos / 1_000_000_000
+    # The sum could be rounded up to the year 10000, so the last second has no fraction.
+    return min(given.seconds + given.nanos / 1_000_000_000, LAST_SECOND)
 
 
 def _wrong_labels(field: str, labels: Mapping[str, str]) -> list[Violation]:
