@@ -542,6 +542,8 @@ ROWS = [
         filter={"upstreamRequestIds": [UNKNOWN_ID]}),
     bad_read("ListGenerations", "bad request ids", "filter.upstream_request_ids[1]", "filter.upstream_request_ids[2]",
         filter={"upstreamRequestIds": [UNKNOWN_ID, "../cancel", ""]}),
+    bad_read("ListGenerations", "a bad label and a bad state", "filter.labels", "filter.states[0]",
+        filter={"labels": {"Color": "red"}, "states": [99]}),
     bad_read("AdoptGeneration", "bad fields", "upstream_request_id", "labels", "api_version",
         labels={"NO": "x"}, apiVersion=7),
     bad_read("AdoptGeneration", "no UUID, and bad labels", "upstream_request_id", "labels",
