@@ -243,7 +243,7 @@ def archive_storage(settings: Settings) -> ObjectStorage | None:
     if settings.archive_url is None:
         return None
     try:
-        return object_storage(settings.archive_url, settings.archive_public_url, os.environ)
+        return object_storage(settings.archive_url, os.environ)
     except ArchiveError as error:
         raise SettingError(PREFIX + "ARCHIVE_URL", str(error)) from error
 
@@ -649,6 +649,7 @@ def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_t
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
         largest=settings.archive_largest,
+        public_url=settings.archive_public_url,
     )
 
 

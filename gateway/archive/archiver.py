@@ -11,6 +11,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import PurePosixPath
+from urllib.parse import quote
 
 from gateway.archive.download import Download
 from gateway.archive.media_types import SUFFIXES
@@ -53,8 +54,12 @@ class Archiver:
         concurrency: int,
         bandwidth: int,
         largest: int,
+        public_url: str | None = None,
     ) -> None:
-        """`bandwidth` is in bytes per second, 0 for no limit. A file with more than `largest` bytes is given up."""
+        """`bandwidth` is in bytes per second, 0 for no limit. A file with more than `largest` bytes is given up.
+
+        `public_url` is the base of the files' URLs for callers; by default it is the URL of the archive.
+        """
         self._copies = copies
         self._storage = storage
         self._source = source
@@ -63,6 +68,7 @@ class Archiver:
         self._concurrency = concurrency
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
+        self._base = public_url or storage.name
         self._ended: list[Generation] = []
         self._busy: set[tuple[str, Part]] = set()
         self._tasks = OwnedTasks()
@@ -189,7 +195,7 @@ class Archiver:
             await storage.discard(copy.key)
             raise ArchiveError("the copy differs from what was downloaded")
         await storage.publish(copy.key)
-        file = ArchivedFile(storage.url_of(copy.key), expected.size, expected.sha256)
+        file = ArchivedFile(f"{self._base}/{quote(copy.key)}", expected.size, expected.sha256)
         if await self._copies.keep_copy(copy, file):
             self.archived += 1
             self.bytes += expected.size

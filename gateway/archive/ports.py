@@ -62,9 +62,6 @@ class ObjectStorage(Protocol):
     def name(self) -> str:
         """The URL of the archive, which identifies it."""
 
-    def url_of(self, key: str) -> str:
-        """Return the URL of a file for callers."""
-
     async def checkpoint(self, key: str) -> Checkpoint | None:
         """Return where the copy of a file can be resumed; None if it must start from the beginning."""
 

@@ -188,7 +188,7 @@ async def _archive(settings: Settings) -> list[Finding]:
         return []
     try:
         async with asyncio.timeout(PATIENCE):
-            await object_storage(url, settings.archive_public_url, os.environ).probe()
+            await object_storage(url, os.environ).probe()
     except ArchiveError as error:
         advice = "check HFGATEWAY_ARCHIVE_URL, its permissions, and for S3 the AWS_ variables"
         return [Finding("archive", PROBLEM, f"{url} cannot be used: {error}", advice)]

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
-from urllib.parse import quote
 
 from gateway.archive.ports import ArchiveError, Checkpoint
 from gateway.concurrency import in_thread
@@ -27,10 +26,9 @@ FILE_MODE, FOLDER_MODE = 0o640, 0o750
 class Folder:
     """An `ObjectStorage` in a folder, which is created if it does not exist. Its methods raise ArchiveError."""
 
-    def __init__(self, folder: Path, public_url: str | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._partial = folder / PARTIAL
-        self._base = public_url or folder.as_uri()
         try:
             _make(self._partial)
             with open(self._partial / f"probe-{secrets.token_hex(4)}", "xb", opener=_private) as file:
@@ -42,10 +40,6 @@ class Folder:
     def name(self) -> str:
         """The file:// URL of the folder."""
         return self._folder.as_uri()
-
-    def url_of(self, key: str) -> str:
-        """Return the URL of a file for callers."""
-        return f"{self._base}/{quote(key)}"
 
     async def checkpoint(self, key: str) -> Checkpoint | None:
         """Return the last checkpoint of a file; None if there is none, or its copy cannot be resumed."""

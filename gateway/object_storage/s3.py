@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
-from urllib.parse import quote
 
 from gateway.archive.ports import ArchiveError, Checkpoint
 from gateway.extras import missing
@@ -28,14 +27,13 @@ class Bucket:
     region and endpoint come from the AWS_ variables of `environment`, as in the AWS tools.
     """
 
-    def __init__(self, bucket: str, prefix: str, environment: Mapping[str, str], public_url: str | None = None) -> None:
+    def __init__(self, bucket: str, prefix: str, environment: Mapping[str, str]) -> None:
         try:
             from obstore.exceptions import BaseError
             from obstore.store import S3Store
         except ModuleNotFoundError as error:
             raise ArchiveError(f"S3 {missing('archive')}") from error
         self._name = f"s3://{bucket}/{prefix}".rstrip("/")
-        self._base = public_url or self._name
         endpoint = environment.get("AWS_ENDPOINT_URL_S3") or environment.get("AWS_ENDPOINT_URL") or ""
         try:
             self._store = S3Store(
@@ -56,10 +54,6 @@ class Bucket:
     def name(self) -> str:
         """The URL of the bucket and prefix."""
         return self._name
-
-    def url_of(self, key: str) -> str:
-        """Return the URL of a file for callers."""
-        return f"{self._base}/{quote(key)}"
 
     async def checkpoint(self, key: str) -> Checkpoint | None:
         """Return None: an interrupted upload cannot be resumed."""

@@ -75,7 +75,7 @@ class Place:
         self.folder = folder
 
     def open(self) -> ObjectStorage:
-        return object_storage(self.url, None, os.environ)
+        return object_storage(self.url, os.environ)
 
     def files(self) -> dict[str, bytes]:
         """Return the complete files by key."""
