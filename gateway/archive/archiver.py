@@ -164,7 +164,7 @@ class Archiver:
             except UnconfirmedError:
                 raise
             except Exception:
-                log.exception("an output could not be archived because of a bug", extra=_log_fields(copy))
+                log.exception("an output could not be archived because of a bug", extra=copy.fields)
                 await self._failed(copy, "a bug in the gateway")
         except UnconfirmedError:
             # The outcome is not stored, so the copy is still due. Wait, so that it is not repeated at once.
@@ -206,7 +206,7 @@ class Archiver:
         give_up = refused or (not copy.remove and await self._expired(copy))
         pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
         await self._copies.postpone_copy(copy, self._clock.moment().steady + pause, give_up=give_up)
-        fields = _log_fields(copy) | {"why": why, "attempts": copy.attempts + 1}
+        fields = copy.fields | {"why": why, "attempts": copy.attempts + 1}
         if give_up:
             self.given_up += 1
             log.error("an output could not be archived; given up", extra=fields)
@@ -244,7 +244,3 @@ class _Digest:
         """Add the chunks to the digest, and discard them."""
         async for _ in self.update_from(chunks):
             pass
-
-
-def _log_fields(copy: Copy) -> dict[str, object]:
-    return {"generation_id": copy.generation_id, **copy.part._asdict()}

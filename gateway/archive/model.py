@@ -44,6 +44,11 @@ class Copy:
         """The generation and the part of its outputs, which identify the copy."""
         return self.generation_id, self.part
 
+    @property
+    def fields(self) -> dict[str, object]:
+        """The same as the fields of a row or of a log line."""
+        return {"generation_id": self.generation_id, **self.part._asdict()}
+
 
 @frozen
 class ArchivedFile:

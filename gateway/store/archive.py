@@ -8,7 +8,7 @@ from gateway.generations.model import Generation, State
 from gateway.store.codec import generation_of
 from gateway.store.database import StorePart
 from gateway.store.reads import CopyReads
-from gateway.store.rows import copy_key, copy_row
+from gateway.store.rows import copy_row
 
 ROWS_AT_ONCE = 200
 """Rows that one statement reads before other work gets its turn."""
@@ -36,12 +36,12 @@ class SqliteCopies(StorePart, CopyReads):
             await asyncio.sleep(0)
 
     async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
-        key, archived = copy_key(copy), {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
+        key, archived = copy.fields, {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
         return await self._write("archived", ("mark_copy_archived", key | archived), ("delete_orphaned_copy", key))
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
-        key, attempt = copy_key(copy), {"not_before": not_before, "give_up": give_up}
+        key, attempt = copy.fields, {"not_before": not_before, "give_up": give_up}
         await self._write("archive postponed", ("postpone_copy", key | attempt), ("delete_orphaned_copy", key))
 
     async def forget_copy(self, copy: Copy) -> None:
-        await self._write("archive removed", ("delete_copy", copy_key(copy)))
+        await self._write("archive removed", ("delete_copy", copy.fields))

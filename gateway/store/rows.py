@@ -177,12 +177,8 @@ def delivery_of(row: Row) -> Delivery:
     )
 
 
-def copy_key(copy: Copy) -> dict[str, object]:
-    return {"generation_id": copy.generation_id, **copy.part._asdict()}
-
-
 def copy_row(copy: Copy) -> dict[str, object]:
-    return copy_key(copy) | {
+    return copy.fields | {
         "url": copy.url,
         "key": copy.key,
         "content_type": copy.content_type,

@@ -7,7 +7,7 @@ from gateway.generations.model import Generation, State
 from gateway.store.codec import generation_of
 from gateway.store.postgres.database import StorePart, arrays
 from gateway.store.reads import CopyReads
-from gateway.store.rows import copy_key, copy_row
+from gateway.store.rows import copy_row
 
 ROWS_AT_ONCE = 200
 
@@ -33,11 +33,11 @@ class PostgresCopies(StorePart, CopyReads):
 
     async def keep_copy(self, copy: Copy, file: ArchivedFile) -> bool:
         archived = {"archived_url": file.url, "size": file.size, "sha256": file.sha256}
-        return bool((await self._write("archived", "keep_copy", copy_key(copy) | archived))["written"])
+        return bool((await self._write("archived", "keep_copy", copy.fields | archived))["written"])
 
     async def postpone_copy(self, copy: Copy, not_before: float, *, give_up: bool) -> None:
         attempt = {"not_before": not_before, "give_up": give_up}
-        await self._write("archive postponed", "postpone_copy", copy_key(copy) | attempt)
+        await self._write("archive postponed", "postpone_copy", copy.fields | attempt)
 
     async def forget_copy(self, copy: Copy) -> None:
-        await self._write("archive removed", "delete_copy", copy_key(copy))
+        await self._write("archive removed", "delete_copy", copy.fields)
