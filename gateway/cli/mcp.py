@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 MISSING = f"this command {missing('mcp')}"
 _T = TypeVar("_T")
-FORECAST_EVERY = 2.0
-"""Seconds between forecasts of a generation that is watched."""
 _PATIENCE = 10.0
 """Seconds for which a call is repeated if the gateway does not respond. The MCP client has its own time limits."""
 
@@ -93,6 +91,7 @@ class ClientPort:
         )
 
     async def watch(self, generation: Generation) -> AsyncGenerator[Generation | Forecast, None]:
+        from gateway.mcp.port import FORECAST_EVERY
         from hfgateway_client import ForecastsChanged, GenerationChanged
 
         news = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_EVERY)

@@ -10,6 +10,9 @@ from hfgateway.v1 import character_service_pb2 as character
 from hfgateway.v1 import error_pb2, generation_pb2, generation_service_pb2, upload_service_pb2
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 
+FORECAST_EVERY = 2
+"""Seconds between the forecasts of `GatewayPort.watch`."""
+
 
 class RefusedError(Exception):
     """A call was refused or failed. `code` is the name of its gRPC code, `failure` the details from the gateway."""

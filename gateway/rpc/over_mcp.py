@@ -9,7 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.mcp.port import RefusedError
+from gateway.mcp.port import FORECAST_EVERY, RefusedError
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import RpcError
@@ -22,8 +22,6 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput, SoulVersion
 
 A = TypeVar("A", bound=Message)
-FORECAST_EVERY = 2
-"""Seconds between forecasts that are reported as progress."""
 
 
 class Methods:
