@@ -103,14 +103,14 @@ class Wakeup:
 
 
 class OwnedTasks:
-    """A set of running tasks that a drain awaits.
+    """Running tasks that a drain awaits, in the order of their start.
 
     They outlive the calls that start them, so that a submission or a write is always finished. Canceling the caller of
     `finish` does not cancel its task.
     """
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
 
     def __len__(self) -> int:
         return len(self._tasks)
@@ -119,17 +119,17 @@ class OwnedTasks:
         return iter(self._tasks)
 
     def start(self, work: Coroutine[Any, Any, T], ended: Callable[[], None] | None = None) -> "asyncio.Task[T]":
-        """Start a task. `ended` is called when it has left the set."""
+        """Start a task. `ended` is called when it is no longer among the running ones."""
 
         def done(task: asyncio.Task[Any]) -> None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             if not task.cancelled():
                 task.exception()  # otherwise asyncio logs it as never retrieved if the caller has left
             if ended is not None:
                 ended()
 
         task = asyncio.create_task(work)
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(done)
         return task
 

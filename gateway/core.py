@@ -17,6 +17,7 @@ from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.service import Characters
+from gateway.concurrency import OwnedTasks
 from gateway.config import Settings
 from gateway.generations.admissions import Admissions
 from gateway.generations.adopt import Adopter
@@ -95,7 +96,7 @@ class Core:
     catalogs: Catalogs
     characters: Characters
     agents: Agents
-    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    _tasks: OwnedTasks = field(default_factory=OwnedTasks)
 
     async def start(self) -> None:
         """Start all parts; they continue what an earlier process left."""
@@ -123,7 +124,7 @@ class Core:
         self.characters.drain()
         self.agents.drain()
         self.catalogs.drain()
-        await self._stop_tasks()
+        await self._tasks.cancel()
         try:
             async with asyncio.timeout(self.settings.drain):
                 await self.follower.drained()
@@ -142,7 +143,7 @@ class Core:
 
     async def close(self) -> None:
         """Close all connections and the store."""
-        await self._stop_tasks()
+        await self._tasks.cancel()
         await self.media.aclose()
         await self.catalogs.close()
         await self.agents.close()
@@ -176,14 +177,7 @@ class Core:
 
     def _run_until_drain(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a part until the drain. If it ends earlier, that is logged as critical."""
-        task = asyncio.create_task(work)
-        task.add_done_callback(_log_crash)
-        self._tasks.append(task)
-
-    async def _stop_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.start(work).add_done_callback(_log_crash)
 
     async def _heal(self) -> None:
         """Probe a store that failed until it works again, because there may be no calls that would notice."""

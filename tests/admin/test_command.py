@@ -34,7 +34,7 @@ async def test_each_resolution_prints_the_new_state(running: Running) -> None:
 
 async def test_a_safe_resubmission_needs_no_further_flag(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
-    running.gateway._core._tasks[0].cancel()  # the follower, which would repeat it too
+    next(iter(running.gateway._core._tasks)).cancel()  # the follower, which would repeat it too
     uncertain = await submit_and_lose(running, "a fox")
     done = await hfgateway(running, uncertain.id, "--resubmit")
     assert (done.code, done.out, done.err) == (0, f"{uncertain.id} UNCERTAIN\n", "")

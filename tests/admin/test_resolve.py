@@ -240,7 +240,7 @@ async def test_a_resubmission_without_keys_requires_accepting_a_charge(running: 
 
 async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
-    running.gateway._core._tasks[0].cancel()  # the follower, which would repeat it too
+    next(iter(running.gateway._core._tasks)).cancel()  # the follower, which would repeat it too
     uncertain = await submit_and_lose(running, "a fox")
     sending = await resolve(running, uncertain.id, **RESUBMIT)
     assert (sending.id, name_of(sending)) == (uncertain.id, "UNCERTAIN")
@@ -257,7 +257,7 @@ async def test_a_resubmission_needs_acceptance_if_repeats_are_turned_off_while_i
     """A second request is found while the gateway asks for Higgsfield's time, which may take a minute."""
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     core = running.gateway._core
-    core._tasks[0].cancel()  # the follower, which would repeat it too
+    next(iter(core._tasks)).cancel()  # the follower, which would repeat it too
     uncertain = await submit_and_lose(running, "a fox")
     is_open = core.trusted_time.is_open
 

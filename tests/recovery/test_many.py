@@ -22,7 +22,7 @@ COUNT = 100
 async def many(running: Running) -> Sequence[Generation]:
     """Put unfinished generations into memory, without a follower."""
     core = running.gateway._core
-    core._tasks[0].cancel()  # the follower, which would ask for the states
+    next(iter(core._tasks)).cancel()  # the follower, which would ask for the states
     one = core.feed.entries[GenerationId((await running.submit(soul("a fox"))).id)].generation
     found = [replace(one, spec=replace(one.spec, id=GenerationId(f"{one.id}-{number}"))) for number in range(COUNT)]
     for generation in found:

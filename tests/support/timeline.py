@@ -129,16 +129,11 @@ class Timed(Running):
 
     def _is_idle(self) -> bool:
         core = self.gateway._core
-        parts = (core.follower._tasks, core.sender.tasks, core.webhook_inbox._tasks, core.dispatcher._tasks)
+        parts = (core, core.agents, core.follower, core.webhook_inbox, core.dispatcher)
+        owned = [core.sender.tasks, *(part._tasks for part in parts)]
         conversations = core.agents._conversations.values()
         reading = [one._poll for one in conversations if one._poll and not one._poll.done()]
-        working = (
-            [*reading]
-            + [*core.agents._tasks]
-            + [task for tasks in parts for task in tasks]
-            + [task for task in core._tasks if not task.done()]
-        )
-        return all(map(self.time.is_waiting, working))
+        return all(map(self.time.is_waiting, [*reading, *(task for tasks in owned for task in tasks)]))
 
     async def stop_higgsfield(self) -> None:
         """Stop the sandbox: connections to Higgsfield are refused."""
