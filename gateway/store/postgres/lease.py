@@ -36,8 +36,11 @@ from gateway.store.postgres.errors import ServerError
 log = logging.getLogger(__name__)
 
 BEAT = 0.5
+"""Seconds between heartbeats: four in DEAD, so that one that is late or lost does not cost the lease."""
 DEAD = 2.0
+"""Seconds without a heartbeat after which the holder is dead. Calls fail for that long if a leader is killed."""
 LOOK_AGAIN = 0.15
+"""Seconds between looks at a holder that may be dead: few queries, and little time in which no gateway leads."""
 ATTENDING = 5.0
 """Seconds after which a replica that has not shown that it serves no longer counts."""
 
