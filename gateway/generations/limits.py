@@ -222,7 +222,7 @@ def exceeded(limited: Iterable[Limited], price: int | None, demand: Demand) -> E
 def settlement(before: Generation, after: Generation) -> Settlement | None:
     """Return what a change does to the use of the subjects; None for nothing.
 
-    A second request of a generation counts as spent, because it may be charged as well. That of a LOST generation
+    A stray request of a generation counts as spent, because it may be charged as well. That of a LOST generation
     without a request is the one that was counted when it was lost.
     """
     price = after.spec.price or 0

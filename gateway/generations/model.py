@@ -359,7 +359,7 @@ def frees_key(before: Generation, after: Generation) -> bool:
 
 
 def turns_repeats_off(before: Generation, after: Generation) -> bool:
-    """Return whether a change turns repeats off for its account: a second request shows that keys are not honoured.
+    """Return whether a change turns repeats off for its account: a stray request shows that keys are not honoured.
 
     For v1 it does not show that, because no key was sent.
     """

@@ -296,21 +296,21 @@ class Sender:
 
     async def _cancel_stray(self, generation: Generation, stray: RequestId) -> None:
         """Cancel a stray request of a generation, if the generation has another one that counts."""
-        named = _ids(generation) | {"request_id": generation.request_id, "second_request_id": stray}
+        named = _ids(generation) | {"request_id": generation.request_id, "stray_request_id": stray}
         if not generation.request_id:
             log.critical("Higgsfield accepted a submission after its generation had ended", extra=named)
             return
         if generation.spec.api == "v1":
             # An operator sent it twice. v1 has neither idempotency keys nor a cancel call.
-            log.critical("Higgsfield holds a second job set for one generation, and cannot cancel it", extra=named)
+            log.critical("Higgsfield holds a stray job set of a generation, and cannot cancel it", extra=named)
             return
-        # The account's keys are not honoured: repeat no submission. The second id, which is stored, records that.
-        log.critical("Higgsfield holds a second request for one generation; repeats are off from now on", extra=named)
+        # The account's keys are not honoured: repeat no submission. The stray id, which is stored, records that.
+        log.critical("Higgsfield holds a stray request of a generation; repeats are off from now on", extra=named)
         self._repeats_off.add(generation.spec.account)
         try:
             await self._upstream.cancel_request(generation, stray)
         except GatewayError:
-            log.exception("the second request could not be canceled", extra=named)
+            log.exception("the stray request could not be canceled", extra=named)
 
 
 class _SendCheck:

@@ -201,7 +201,7 @@ class GenerationStore(Protocol):
         """Replace `before` by `after`; False if another write came first. Failpoints name the step.
 
         The same commit erases the prepared request once the submission is settled, settles the reserved price at the
-        end, frees the key of a refused generation, and turns repeats off for an account with a second request. Raises
+        end, frees the key of a refused generation, and turns repeats off for an account with a stray request. Raises
         RequestIdTakenError if the request id of `after` belongs to another generation.
         """
 
@@ -233,7 +233,7 @@ class GenerationStore(Protocol):
         """Return the generations of all tenants that have not ended, oldest first."""
 
     async def ended_with_stray(self) -> Sequence[Generation]:
-        """Return the ended generations that have a second request at Higgsfield."""
+        """Return the ended generations that have a stray request at Higgsfield."""
 
 
 class ChangeLog(Protocol):
@@ -362,7 +362,7 @@ class AccountStore(Protocol):
     async def accounts_without_repeats(self) -> frozenset[str]:
         """Return the ids of credentials whose submissions are not repeated.
 
-        A second request has shown that Higgsfield does not honour idempotency keys for them.
+        A stray request has shown that Higgsfield does not honour idempotency keys for them.
         """
 
     async def run_times(self) -> Sequence[RunTime]:

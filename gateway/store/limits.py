@@ -100,7 +100,7 @@ def settle(connection: sqlite3.Connection, sql: Sql, before: Generation, after: 
 def counted(running: int, day: str, sums: Iterable[tuple[str, int, int, int]]) -> Use:
     """Return the use on a day from the prices of generations in its month, summed by day and state.
 
-    The last sum is that of second requests, which are spent in any state.
+    The last sum is that of stray requests, which are spent in any state.
     """
     use = Use(running=running, day=day)
     for submitted, state, price, again in sums:

@@ -254,7 +254,7 @@ async def test_a_resubmission_with_keys_needs_no_acceptance_of_a_charge(start: S
 async def test_a_resubmission_needs_acceptance_if_repeats_are_turned_off_while_its_age_is_checked(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A second request is found while the gateway asks for Higgsfield's time, which may take a minute."""
+    """A stray request is found while the gateway asks for Higgsfield's time, which may take a minute."""
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     core = running.gateway._core
     next(iter(core._tasks)).cancel()  # the follower, which would repeat it too

@@ -34,7 +34,7 @@ class Entry:
 
     @property
     def extra(self) -> int:
-        """What a second request adds, because it may be charged as well."""
+        """What a stray request adds, because it may be charged as well."""
         found_later = self.state is State.LOST and not self.has_request
         return self.price if self.has_stray and not found_later else 0
 

@@ -122,7 +122,7 @@ async def test_a_generation_that_was_sent_after_the_backup_is_bound(start: Start
     assert (await running.read(waiting.id)).upstream.request_id == request_of(running, "an owl")
 
 
-# -- A second request for one generation -------------------------------------------------------------------------------
+# -- A stray request of a generation -----------------------------------------------------------------------------------
 
 
 async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, *, repeats: int = 1, **fault: Any) -> Generation:

@@ -121,7 +121,7 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     assert await use(store) == Use(MINUTE, 5, 1, DAY, MILLION, 2 * MILLION, MILLION, 2 * MILLION)
     found = await save(store, uncertain[1], accepted(uncertain[1], "found"))
     twice = after(found, Accepted(report("second", State.QUEUED)))
-    await save(store, found, twice)  # a second request may be charged as well
+    await save(store, found, twice)  # a stray request may be charged as well
     assert (await use(store)).day_spent == 3 * MILLION
 
 

@@ -463,7 +463,7 @@ SELECT * FROM generations WHERE tenant = :tenant AND id < :before ORDER BY id DE
 SELECT * FROM generations WHERE NOT done AND id > :after ORDER BY id LIMIT :limit;
 
 -- name: read_ended_with_stray
--- Read the ended generations that have a second request at Higgsfield.
+-- Read the ended generations that have a stray request at Higgsfield.
 SELECT * FROM generations WHERE done AND stray_request_id <> '';
 
 -- name: read_request
@@ -831,7 +831,7 @@ today AS MATERIALIZED (
     -- What was counted before the first day belongs to it.
     SELECT done, price, coalesce(nullif(budget_day, ''), today.day) AS budget_day,
         CASE WHEN state IN (5, 9) THEN price ELSE 0 END
-            -- A second request. That of a LOST generation without a request is its first one.
+            -- A stray request. That of a LOST generation without a request is its first one.
             + CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END AS spent
     FROM generations, today
     WHERE tenant = :tenant::text

@@ -109,7 +109,7 @@ SELECT * FROM generations WHERE tenant = :tenant AND id < :before ORDER BY id DE
 SELECT * FROM generations WHERE done = 0 ORDER BY id;
 
 -- name: read_ended_with_stray
--- Read the ended generations that have a second request at Higgsfield.
+-- Read the ended generations that have a stray request at Higgsfield.
 SELECT * FROM generations WHERE done = 1 AND stray_request_id <> '';
 
 -- name: insert_request
@@ -419,7 +419,7 @@ SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND ({of_su
 
 -- name: sum_prices
 -- Sum the prices of a subject's generations that were submitted on a day or later, by day and state. `again` is the sum
--- for second requests. That of a LOST generation without a request is its first one.
+-- for stray requests. That of a LOST generation without a request is its first one.
 SELECT budget_day, state, sum(price) AS price,
     sum(CASE WHEN stray_request_id <> '' AND NOT (state = 9 AND request_id IS NULL) THEN price ELSE 0 END) AS again
 FROM generations
