@@ -57,7 +57,7 @@ async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> 
         return Answer(response.status, await response.text(), seen)
 
 
-async def all_answered(running: Running, attempts: int) -> list[str]:
+async def webhook_outcomes(running: Running, attempts: int) -> list[str]:
     """Return the outcomes of all webhooks that the sandbox has sent, once there are this many."""
     await eventually(lambda: len(running.ledger.webhook_attempts) >= attempts)
     return sorted(one.outcome for one in running.ledger.webhook_attempts)

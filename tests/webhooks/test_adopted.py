@@ -12,7 +12,7 @@ from hfgateway.v1 import generation_input_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
 from tests.support.running import Generation, Running, name_of, soul
-from tests.support.webhooks import SECRET, all_answered, post, signed, webhook_body
+from tests.support.webhooks import SECRET, post, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
 
 V1 = generation_input_pb2.API_VERSION_V1
@@ -40,7 +40,7 @@ async def test_the_webhook_of_an_adopted_request_reports_its_end(
     done = await running.finish(found.id)
     assert (name_of(done), len(done.outputs)) == ("COMPLETED", 1)
     assert running.ledger.status_calls.total() == before + asked
-    assert await all_answered(running, 1) == ["200"]
+    assert await webhook_outcomes(running, 1) == ["200"]
     # Its times are not known, so nothing is learned from them, nor that webhooks of submissions arrive.
     core = running.gateway._core
     assert not core.store.database.rows("read_durations")

@@ -14,7 +14,7 @@ from gateway.generations.stores import MOST_WEBHOOKS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
-from tests.support.webhooks import SECRET, all_answered, path_of, post, request_of, signed, webhook_body
+from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
 
 
@@ -149,7 +149,7 @@ async def test_the_real_delivery_may_arrive_during_the_poll_of_a_premature_one(s
     running.clock.advance(60)
     done = await running.until(queued.id, "COMPLETED")
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
-    assert await all_answered(running, 1) == ["200"]
+    assert await webhook_outcomes(running, 1) == ["200"]
     assert running.ledger.status_calls.total() == 2
 
 

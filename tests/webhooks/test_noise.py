@@ -14,7 +14,7 @@ import pytest
 from gateway.generations.stores import MOST_WEBHOOKS
 from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, name_of, soul, without_forecast
-from tests.support.webhooks import SECRET, all_answered, path_of, post, signed, webhook_body
+from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
@@ -28,7 +28,7 @@ async def test_a_duplicate_delivery_changes_nothing_and_causes_no_poll(
     running = await start(webhook_duplicates=True, **terms)
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
-    assert await all_answered(running, 2) == ["200", "200"]
+    assert await webhook_outcomes(running, 2) == ["200", "200"]
     await running.metric_becomes("hfgateway_webhooks_duplicate_total", 1)
     assert (await running.read(queued.id)).revision == done.revision
     assert running.ledger.status_calls.total() == asked
@@ -44,7 +44,7 @@ async def test_a_replayed_delivery_changes_nothing_and_causes_no_poll(
     running.plan(on="webhook", kind="replay")
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
-    assert await all_answered(running, 2) == answers
+    assert await webhook_outcomes(running, 2) == answers
     assert (await running.read(queued.id)).revision == done.revision
     assert running.ledger.status_calls.total() == asked
 
@@ -171,12 +171,12 @@ async def test_a_delivery_while_the_store_is_locked_counts_when_repeated(start: 
     with closing(sqlite3.connect(running.store_path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         running.clock.advance(60)
-        assert await all_answered(running, 1) == ["503"]
+        assert await webhook_outcomes(running, 1) == ["503"]
         other.execute("ROLLBACK")
     assert await running.read(queued.id) == without_forecast(queued)
     running.clock.advance(10)
     await running.until(queued.id, "COMPLETED")
-    assert await all_answered(running, 2) == ["200", "503"]
+    assert await webhook_outcomes(running, 2) == ["200", "503"]
     assert running.ledger.status_calls.total() == 0
 
 

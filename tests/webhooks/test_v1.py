@@ -12,7 +12,7 @@ import pytest
 
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, Running, eventually, keyframes, name_of, sized, soul
-from tests.support.webhooks import OTHER_SECRET, SECRET, all_answered, path_of, post, request_of, signed
+from tests.support.webhooks import OTHER_SECRET, SECRET, path_of, post, request_of, signed, webhook_outcomes
 from tests.webhooks.conftest import Start
 
 HEADER = "X-Webhook-Secret-Key"
@@ -53,7 +53,7 @@ async def test_a_v1_delivery_ends_a_generation_with_one_confirming_poll(
     ended = await running.until(submitted.id, "COMPLETED")
     assert len(ended.outputs) == 4
     assert running.ledger.status_calls.total() == 1  # the poll that confirmed the end
-    assert await all_answered(running, 1) == ["200"]
+    assert await webhook_outcomes(running, 1) == ["200"]
 
 
 async def test_a_v1_delivery_binds_a_lost_response_charged_once(start: Start) -> None:
