@@ -16,7 +16,7 @@ from gateway.generations.clock import SystemClock, since_boot
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import SandboxOptions
 from hfgateway.v1 import character_service_pb2 as pb
-from tests.support.running import DEFAULT_OPTIONS, Running, eventually
+from tests.support.running import Running, eventually, split
 from tests.support.transports import TRANSPORTS, RpcFailure, Transport
 
 URL = "https://example.invalid/a.jpg"
@@ -108,10 +108,7 @@ async def start(tmp_path: Path) -> AsyncIterator[StartStudio]:
     async with AsyncExitStack() as stack:
 
         async def start_one(**terms: Any) -> Studio:
-            settings = {name: str(value) for name, value in terms.items() if name.isupper()}
-            options = {name: value for name, value in terms.items() if name not in settings}
-            usual = DEFAULT_OPTIONS | {"training_seconds": 9.0, "credits": 10_000}
-            studio = Studio(tmp_path, SandboxOptions(**(usual | options)), settings)
+            studio = Studio(tmp_path, *split({"training_seconds": 9.0, "credits": 10_000} | terms))
             stack.push_async_callback(studio.stop)
             await studio.start()
             return studio

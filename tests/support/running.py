@@ -269,15 +269,20 @@ class Running:
 Start = Callable[..., Awaitable[Running]]
 
 
+def split(terms: Mapping[str, Any]) -> tuple[SandboxOptions, dict[str, str]]:
+    """Return the options of a sandbox, and the settings of a gateway, whose names are in uppercase."""
+    settings = {name: str(value) for name, value in terms.items() if name.isupper()}
+    options = {name: value for name, value in terms.items() if name not in settings}
+    return SandboxOptions(**(DEFAULT_OPTIONS | options)), settings
+
+
 @asynccontextmanager
 async def run(folder: Path, *, clock_from: ClockFrom = SystemClock, **terms: Any) -> AsyncIterator[Running]:
     """Run a sandbox and a gateway.
 
     Uppercase names in `terms` are settings of the gateway without HFGATEWAY_; the others are options of the sandbox.
     """
-    settings = {name: str(value) for name, value in terms.items() if name.isupper()}
-    options = {name: value for name, value in terms.items() if name not in settings}
-    running = Running(folder, SandboxOptions(**(DEFAULT_OPTIONS | options)), settings, clock_from=clock_from)
+    running = Running(folder, *split(terms), clock_from=clock_from)
     try:
         await running.start()
         yield running

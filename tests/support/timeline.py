@@ -21,7 +21,7 @@ from gateway.concurrency import give
 from gateway.generations.clock import SystemClock
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import SandboxOptions
-from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Running
+from tests.support.running import PATIENCE, Running, split
 
 STEP = 0.25
 """Seconds in one step. Timers within one step fire together, as on a busy machine."""
@@ -155,10 +155,7 @@ async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
 
     Uppercase names in `terms` are settings of the gateway without HFGATEWAY_; the others are options of the sandbox.
     """
-    settings = {name: str(value) for name, value in terms.items() if name.isupper()}
-    options = {name: value for name, value in terms.items() if name not in settings}
-    usual = {"POLL_MIN": "1", "POLL_MAX": "30"}
-    running = Timed(folder, SandboxOptions(**(DEFAULT_OPTIONS | options)), usual | settings)
+    running = Timed(folder, *split({"POLL_MIN": 1, "POLL_MAX": 30} | terms))
     with patch("aiohttp.web_response.rfc822_formatted_time", running.time.true_date):
         try:
             await running.start()
