@@ -71,6 +71,7 @@ lint: setup $(CODEGEN) ## run all static checks: ruff, mypy, import contracts, b
 	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
 	@echo "lint: ruff format" && $(BIN)/ruff format --quiet --check .
 	@echo "lint: mypy" && $(BIN)/mypy --no-error-summary
+	@echo "lint: mypy on names in tests" && $(BIN)/mypy --no-error-summary --config-file tests/mypy.ini
 	@echo "lint: import contracts" && { out=$$($(BIN)/lint-imports 2>&1) || { echo "$$out"; exit 1; }; }
 	@echo "lint: buf lint" && $(BUF) lint
 	@echo "lint: buf format" && $(BUF) format --diff --exit-code

@@ -59,7 +59,7 @@ class Issuer:
 
     async def _keys(self, _: web.Request) -> web.Response:
         self.fetched += 1
-        kinds = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm}
+        kinds: dict[str, Any] = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm}
         found = []
         for name, key in self.keys.items():
             kind = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"

@@ -35,7 +35,7 @@ def test_every_call_with_side_effects_needs_more_than_reading() -> None:
 
 async def code(client: Transport, method: str, request: object) -> str:
     try:
-        await client.call(method, request)  # type: ignore[arg-type] - a message
+        await client.call(method, request)  # type: ignore[arg-type]  # a message
     except RpcFailure as refused:
         assert refused.code == "NOT_FOUND" or refused.failure.reason in (
             error_pb2.ERROR_REASON_NOT_ALLOWED,

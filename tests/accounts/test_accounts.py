@@ -202,10 +202,10 @@ async def test_what_cannot_be_stored_is_refused(running: Running) -> None:
         request = pb.AddAccountRequest(name=name, credentials=credentials, tenant=tenant)
         assert await refused(running, "AddAccount", request) == "INVALID_ARGUMENT", request
     for pool in ({"none": 1}, {"films": 0}, {"films": 1001}):
-        request = assignment("shop", **pool)
+        assigned = assignment("shop", **pool)
         if not pool.get("films", 1):
-            request.accounts[0].weight = -1
-        assert await refused(running, "AssignAccounts", request) == "INVALID_ARGUMENT", pool
+            assigned.accounts[0].weight = -1
+        assert await refused(running, "AssignAccounts", assigned) == "INVALID_ARGUMENT", pool
     twice = pb.AssignAccountsRequest(tenant="shop", accounts=[pb.WeightedAccount(name="films")] * 2)
     assert await refused(running, "AssignAccounts", twice) == "INVALID_ARGUMENT"
     assert await refused(running, "RotateAccount", pb.RotateAccountRequest(name="no", credentials=NEWER)) == "NOT_FOUND"

@@ -18,19 +18,19 @@ from tests.support.transports import RpcFailure
 @asynccontextmanager
 async def slow_store(running: Running) -> AsyncIterator[None]:
     """Hold all commits until the end of the block."""
-    store, go_on = running.gateway._core.store, threading.Event()
+    go_on = threading.Event()
 
     def hold(_: Any) -> tuple[None, None]:
         go_on.wait()
         return None, None
 
-    held = store.database.writer.write(None, hold)
+    held = running.database.writer.write(None, hold)
     try:
         yield
     finally:
         go_on.set()
         await held
-        await store.change_log.announced()
+        await running.gateway._core.store.change_log.announced()
 
 
 async def timed_out(running: Running, method: str, request: Any) -> None:

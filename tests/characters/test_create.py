@@ -337,8 +337,7 @@ async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> Non
 
 
 async def test_a_failed_store_write_sends_nothing(studio: Studio) -> None:
-    store = studio.gateway._core.store
-    store.database.sql["insert_character"] = "INSERT INTO nothing VALUES (:id)"
+    studio.database.sql["insert_character"] = "INSERT INTO nothing VALUES (:id)"
     refused = await studio.refused("CreateCharacter", order())
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     assert studio.sent == []

@@ -102,7 +102,7 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     again = await hfgateway("adopt", "--file", str(file), "--concurrency", "4")
     assert (again.code, [one for one, _, _ in outcomes(again.out)]) == (0, ids)
     assert [outcome for _, outcome, _ in outcomes(again.out)].count("known") == len(adopted)
-    rows = running.gateway._core.store.database.rows("read_generations_page", tenant="default", before="~", limit=500)
+    rows = running.database.rows("read_generations_page", tenant="default", before="~", limit=500)
     assert (len(rows), len({row["request_id"] for row in rows})) == (60, 60)
     assert running.ledger.summary()["submissions_seen"] == 60
 

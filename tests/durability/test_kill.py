@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ Outcomes = dict[str, BaseException | None]
 @pytest.fixture(scope="module")
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """Run all selected scenarios concurrently, because some wait for half a minute."""
-    items = [item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
+    items: list[Any] = [item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
     return asyncio.run(lived([item.callspec.params["name"] for item in items], tmp_path_factory.mktemp("lives")))
 
 

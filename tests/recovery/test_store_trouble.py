@@ -30,7 +30,7 @@ STORED = pb.WAIT_FOR_STORED
 
 async def on_the_writer(running: Running, statement: str) -> None:
     """Run a statement on the writer's connection."""
-    writer = running.gateway._core.store.database.writer
+    writer = running.database.writer
     await writer.write(None, lambda connection: (connection.execute(statement).fetchall(), None))
 
 
@@ -142,17 +142,16 @@ async def test_an_unwritable_store_still_serves_reads_and_watches(tmp_path: Path
 
 async def test_a_bug_in_a_write_is_not_reported_as_a_store_failure(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
-        store = running.gateway._core.store
         with pytest.raises(ZeroDivisionError):
-            await store.database.writer.write(None, lambda _: (1 // 0, None))
-        assert store.health.trouble == ""
+            await running.database.writer.write(None, lambda _: (1 // 0, None))
+        assert running.gateway._core.store.health.trouble == ""
 
 
 async def test_an_unreadable_store_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with run(tmp_path) as running:
         done = await running.submit(soul("a fox"))
         await running.finish(done.id)
-        reader = running.gateway._core.store.database._reader
+        reader = running.database._reader
         reader.execute("PRAGMA query_only=0")
         reader.execute("CREATE TEMP TABLE generations (id TEXT)")  # hides the real one
         with pytest.raises(RpcFailure) as raised:
@@ -206,10 +205,10 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
         await running.learn_time()
         with hung():
             first = asyncio.create_task(running.submit(soul("begun", wait_for=STORED)))
-            await eventually(lambda: running.gateway._core.store.database.writer._busy)
+            await eventually(lambda: running.database.writer._busy)
             calls = [asyncio.create_task(running.submit(soul(f"fox {n}", wait_for=STORED))) for n in range(50)]
             if leave:
-                await eventually(lambda: bool(running.gateway._core.store.database.writer._waiting))
+                await eventually(lambda: bool(running.database.writer._waiting))
                 for call in (first, *calls):
                     call.cancel()
             else:
@@ -221,7 +220,7 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
             assert await readiness(running) == (503, "the store's disk does not respond\n")
             for number in range(3):
                 await assert_refused(running, f"owl-{number}")
-            assert running.gateway._core.store.database.writer._waiting == []
+            assert running.database.writer._waiting == []
             assert await running.metric("hfgateway_store_writes_refused_total") >= 3
             assert running.ledger.submissions == []
         await eventually(lambda: running.gateway._core.store.health.trouble == "")

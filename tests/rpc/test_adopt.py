@@ -76,7 +76,7 @@ async def test_an_adopted_request_is_followed_to_its_end_and_never_submitted(
     assert first.source == generation_pb2.CHANGE_SOURCE_ADOPT
     assert first.description == f"adopted, as request {request_id} of Higgsfield's v2 API; QUEUED"
     assert story.events[0].upstream_call.path == f"/requests/{request_id}/status"
-    assert not running.gateway._core.store.database.rows("read_durations")
+    assert not running.database.rows("read_durations")
     gone: pb.DeleteGenerationResponse = await client.call("DeleteGeneration", pb.DeleteGenerationRequest(id=found.id))
     assert gone.removed_upstream
     assert (calls(running)["submissions_seen"], len(running.ledger.charges)) == (1, 1)

@@ -27,7 +27,7 @@ async def refused(running: Running, generation_id: str) -> RpcFailure:
 
 def removed(running: Running) -> bool:
     """Return true if Higgsfield has confirmed all removals."""
-    return not running.gateway._core.store.database.rows("read_removals")
+    return not running.database.rows("read_removals")
 
 
 @pytest.fixture

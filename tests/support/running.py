@@ -26,6 +26,8 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.ledger import Ledger
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.store.database import Database
+from gateway.store.sqlite import SqliteStore
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address, free_port
@@ -176,12 +178,19 @@ class Running:
         """The sandbox's record of requests and charges."""
         return self.sandbox.ledger
 
+    @property
+    def database(self) -> Database:
+        """The open file of the gateway's store."""
+        store = self.gateway._core.store
+        assert isinstance(store, SqliteStore)
+        return store.database
+
     async def learn_time(self) -> None:
         """Let the gateway learn Higgsfield's time, so that no commit for that disturbs the test later.
 
         On a busy machine it may not learn it in time. A Date then lets it try again.
         """
-        trusted, writer = self.gateway._core.trusted_time, self.gateway._core.store.database.writer
+        trusted, writer = self.gateway._core.trusted_time, self.database.writer
         await trusted.learn()
         trusted.note_date(Wall(time.time()))
         await eventually(lambda: trusted._placed and not writer._busy and not writer._waiting)

@@ -11,7 +11,7 @@ import binascii
 import io
 import json
 import struct
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from urllib.parse import unquote
 
@@ -95,7 +95,9 @@ class Transport(Protocol):
     async def call(self, method: str, request: Message | bytes, *, timeout: float | None = None) -> Any:
         """Return the response of a unary RPC."""
 
-    def stream(self, method: str, request: Message | bytes, *, timeout: float | None = None) -> AsyncIterator[Any]:
+    def stream(
+        self, method: str, request: Message | bytes, *, timeout: float | None = None
+    ) -> AsyncGenerator[Any, None]:
         """Yield the responses of a streaming RPC."""
 
     async def close(self) -> None:
@@ -139,7 +141,7 @@ class GrpcTransport:
 
     async def stream(
         self, method: str, request: Message | bytes, *, timeout: float | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         call = self._method(method, request)(request, timeout=timeout, metadata=self._metadata)
         try:
             async for answer in call:
@@ -202,7 +204,7 @@ class ConnectTransport(_HttpTransport):
 
     async def stream(
         self, method: str, request: Message | bytes, *, timeout: float | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         headers = self._headers(f"application/connect+{self._codec}", timeout)
         async with self._post(method, self._envelopes_of(request), headers) as response:
             async for flags, content in _envelopes(response.content):
@@ -252,7 +254,7 @@ class GrpcWebTransport(_HttpTransport):
 
     async def stream(
         self, method: str, request: Message | bytes, *, timeout: float | None = None
-    ) -> AsyncIterator[Any]:
+    ) -> AsyncGenerator[Any, None]:
         headers = {"content-type": "application/grpc-web+proto", "x-grpc-web": "1"}
         if timeout is not None:
             headers["grpc-timeout"] = f"{round(timeout * 1000)}m"

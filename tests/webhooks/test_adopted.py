@@ -42,9 +42,8 @@ async def test_the_webhook_of_an_adopted_request_reports_its_end(
     assert running.ledger.status_calls.total() == before + asked
     assert await webhook_outcomes(running, 1) == ["200"]
     # Its times are not known, so nothing is learned from them, nor that webhooks of submissions arrive.
-    core = running.gateway._core
-    assert not core.store.database.rows("read_durations")
-    assert core.follower._schedule._trust.arrive is None
+    assert not running.database.rows("read_durations")
+    assert running.gateway._core.follower._schedule._trust.arrive is None
 
 
 async def test_the_webhook_of_an_adopted_job_set_causes_a_status_call(start: Start) -> None:

@@ -71,6 +71,12 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield sandbox
 
 
+def advance(sandbox: Sandbox, seconds: float) -> None:
+    clock = sandbox.state.clock
+    assert isinstance(clock, ManualClock)
+    clock.advance(seconds)
+
+
 @pytest.fixture
 def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
     return {
@@ -139,7 +145,7 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
         assert (await b.get(submitted.id)).id == submitted.id  # B has read what it has forwarded
         watched = asyncio.create_task(to_the_end(c, submitted.id))
         assert (await a.submit(soul("a fox"), idempotency_key="fox")).replayed
-        sandbox.state.clock.advance(5.0)
+        advance(sandbox, 5.0)
         revisions = await watched
         assert revisions == list(range(1, len(revisions) + 1))
         story = await b.explain(submitted.id)
@@ -336,7 +342,7 @@ async def test_a_generation_is_submitted_and_watched_at_a_replica_on_every_trans
         try:
             made = (await client.call("SubmitGeneration", request)).generation
             assert (await client.call("GetGeneration", pb.GetGenerationRequest(id=made.id))).generation.id == made.id
-            sandbox.state.clock.advance(5.0)
+            advance(sandbox, 5.0)
             revisions = []
             async with asyncio.timeout(PATIENCE):
                 async for seen in client.stream("WatchGeneration", pb.WatchGenerationRequest(id=made.id)):
@@ -393,7 +399,7 @@ async def test_events_are_served_at_a_replica(sandbox: Sandbox, settings: dict[s
         headers = {"authorization": f"Bearer {token.token}"}
         async with browser.post(f"{replica.http_address}/v1/session", headers=headers) as answer:
             assert answer.status == 204
-        sandbox.state.clock.advance(5.0)
+        advance(sandbox, 5.0)
         url = f"{replica.http_address}/v1/generations/{made.id}/events"
         async with asyncio.timeout(PATIENCE), browser.get(url) as answer:
             seen = re.findall(r"^id: (\d+)$", await answer.text(), flags=re.MULTILINE)
@@ -429,7 +435,7 @@ async def test_mcp_is_served_at_a_replica(sandbox: Sandbox, settings: dict[str, 
 
         waiting = asyncio.create_task(outcome())
         await open_calls(replica, "WatchGeneration", 1)
-        sandbox.state.clock.advance(5.0)
+        advance(sandbox, 5.0)
         ended = (await waiting)["generation"]
     assert (ended["id"], ended["state"]) == (made, "GENERATION_STATE_COMPLETED")
     assert len(sandbox.ledger.charges) == 1
@@ -511,7 +517,7 @@ async def test_watchers_notice_a_removal_that_a_replica_reads_without_the_end(
         reading.clear()
         async with asyncio.timeout(PATIENCE):
             await held.wait()
-            sandbox.state.clock.advance(5.0)
+            advance(sandbox, 5.0)
             await leader.wait(generation.id)
             await leader.delete(generation.id)
             reading.set()
@@ -591,7 +597,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             proxy.mute()
             await until_refused(channel, known.id)
             assert (await fetched(f"{replica.http_address}/readyz"))[0] == 503
-            sandbox.state.clock.advance(5.0)
+            advance(sandbox, 5.0)
             assert (await client.wait(known.id)).done
             proxy.cut()
             revisions = await watched
@@ -733,7 +739,7 @@ async def test_clients_of_the_others_see_no_error_when_the_leader_ends(
                     leader.send_signal(signal.SIGCONT)
                 async with asyncio.timeout(PATIENCE):
                     assert await leader.wait() == {"kill": -9, "terminate": 0, "pause": 74}[end]
-                sandbox.state.clock.advance(5.0)
+                advance(sandbox, 5.0)
             for heir in heirs:
                 heir.cancel()
             for name in (*names, *more):
