@@ -48,7 +48,7 @@ from gateway.agents.ports import AgentStore, ApiOf
 from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
 from gateway.generations.clock import jittered, rest
-from gateway.generations.ports import Clock, NoAnswer, NotTaken
+from gateway.generations.ports import Clock, MaybeTaken, NotTaken
 from gateway.generations.read_back import confirmed
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.store_backoff import until_stored
@@ -149,7 +149,7 @@ class Messages:
                     return message
                 await self._until_stored(self._store.free_agent_key, record)
                 raise GatewayError(failure)
-            case NoAnswer(failure):
+            case MaybeTaken(failure):
                 return await self._look_up(record, text, failure.response)
 
     async def _mark(self, record: KeyRecord) -> KeyRecord:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.agents.model import KeyRecord, MediaKind, Sent, Session, Slot, Transcript
-from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.generations.ports import MaybeTaken, NotTaken
 
 
 class AgentApi(Protocol):
@@ -16,7 +16,7 @@ class AgentApi(Protocol):
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and its messages after one, or all of them if `after` is "". Raises also NOT_FOUND."""
 
-    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
+    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | MaybeTaken:
         """Send a message once, if `may_send` returns True right before its first byte. Failures are returned."""
 
     async def interrupt(self, session_id: str) -> None:

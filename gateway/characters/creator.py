@@ -36,7 +36,7 @@ from gateway.errors import (
 from gateway.frozen import frozen
 from gateway.generations.accounts import Accounts
 from gateway.generations.clock import Ids, jittered, rest
-from gateway.generations.ports import Clock, NoAnswer, NotTaken
+from gateway.generations.ports import Clock, MaybeTaken, NotTaken
 from gateway.generations.store_backoff import until_stored
 from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 
@@ -187,13 +187,13 @@ class Creator:
 
     async def _send(self, creation: Creation, order: Order, upstream: CharacterUpstream) -> Character:
         send_by = creation.sent_at + SEND_WITHIN
-        outcome: Trained | NotTaken | NoAnswer
+        outcome: Trained | NotTaken | MaybeTaken
         try:
             outcome = await upstream.train(order, lambda: self._clock.moment().steady < send_by)
         except Exception:
             # A bug may have hidden the response, so the outcome counts as unknown.
             log.exception("creating a character failed because of a bug", extra=_log_fields(creation))
-            outcome = NoAnswer(Failure(Reason.SUBMISSION_UNRESOLVED, "no answer"), whole=False)
+            outcome = MaybeTaken(Failure(Reason.SUBMISSION_UNRESOLVED, "no response"), whole=False)
         match outcome:
             case Trained(character):
                 return await self._bind(creation, character)
@@ -201,7 +201,7 @@ class Creator:
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
                 raise errors.not_trained(replace(failure, retry_after=failure.retry_after or outcome.pause))
-            case NoAnswer(failure):
+            case MaybeTaken(failure):
                 log.warning("outcome of creating a character unknown; looking it up", extra=_log_fields(creation))
                 return await self._look_up(creation, failure.response)
 

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from gateway.characters.model import Character, Creation, Order, Removal
 from gateway.frozen import frozen
-from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.generations.ports import MaybeTaken, NotTaken
 
 
 @frozen
@@ -55,7 +55,7 @@ class CharacterStore(Protocol):
 class CharacterUpstream(Protocol):
     """Custom references of one account. All methods but `train` raise GatewayError, usually UPSTREAM_UNAVAILABLE."""
 
-    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
+    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | MaybeTaken:
         """POST an order once. Failures are returned, not raised.
 
         `may_send` is called right before the first byte; if it returns False, nothing is sent.

@@ -56,13 +56,13 @@ def rotate(operator: Operator, name: str, credentials: IO[str]) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
     """List the accounts, one line for each set of credentials, and then which accounts each tenant uses."""
-    answer = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))
+    response = operator.ask(lambda admin: admin.ListAccounts, pb.ListAccountsRequest(check=check))
     if as_json:
-        print_json(answer)
+        print_json(response)
         return 0
-    for account in answer.accounts:
+    for account in response.accounts:
         _show(account)
-    for one in answer.assignments:
+    for one in response.assignments:
         echo(f"tenant {one.tenant}: " + " ".join(f"{account.name}={account.weight}" for account in one.accounts))
     return 0
 

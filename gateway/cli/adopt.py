@@ -125,15 +125,15 @@ def _adopt(client: Client, entry: Entry) -> Result:
     if entry.wrong:
         return Result(entry.request_id, "invalid", error=entry.wrong)
     try:
-        answer = client.adopt(entry.request_id, api_version=entry.api_version, labels=entry.labels)
+        response = client.adopt(entry.request_id, api_version=entry.api_version, labels=entry.labels)
     except NotFound as error:
         return Result(entry.request_id, "not found", error=error.message)
     except InvalidInput as error:
         return Result(entry.request_id, "invalid", error=error.message)
     except GatewayError as error:
         return Result(entry.request_id, "failed", error=str(error), stops=error)
-    generation = answer.generation
-    return Result(entry.request_id, "known" if answer.replayed else "adopted", generation.id, state_name(generation))
+    generation = response.generation
+    return Result(entry.request_id, "known" if response.replayed else "adopted", generation.id, state_name(generation))
 
 
 def _read(lines: Iterable[str], defaults: Entry) -> Iterator[Entry]:

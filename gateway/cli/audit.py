@@ -52,8 +52,8 @@ def head(operator: Operator) -> int:
 
 
 def _head(operator: Operator) -> Head:
-    answer = operator.ask(lambda admin: admin.GetAuditHead, pb.GetAuditHeadRequest())
-    return Head(answer.sequence, answer.hash)
+    response = operator.ask(lambda admin: admin.GetAuditHead, pb.GetAuditHeadRequest())
+    return Head(response.sequence, response.hash)
 
 
 def _explain(last: Head) -> None:

@@ -239,12 +239,12 @@ def _accounts_of_gateway(socket: str) -> list[Finding]:
 
     try:
         with grpc.insecure_channel(socket) as channel:
-            answer = AdminServiceStub(channel).ListAccounts(pb.ListAccountsRequest(check=True), timeout=60.0)
+            response = AdminServiceStub(channel).ListAccounts(pb.ListAccountsRequest(check=True), timeout=60.0)
     except grpc.RpcError:
         return [Finding("accounts", WARNING, "the running gateway does not answer", "see its log")]
     return [
         _judge_credentials(account.name, one.accepted if one.HasField("accepted") else None)
-        for account in answer.accounts[1:]
+        for account in response.accounts[1:]
         for one in account.credentials
         if not one.removed
     ]
@@ -255,10 +255,10 @@ async def _account(settings: Settings, name: str, credentials: Credentials) -> F
     import httpx
 
     try:
-        answer = await _ask(settings, credentials)
+        response = await _ask(settings, credentials)
     except httpx.TransportError:
         return _judge_credentials(name, None)
-    return _judge_credentials(name, {401: False, 404: True if _is_json(answer) else None}.get(answer.status_code))
+    return _judge_credentials(name, {401: False, 404: True if _is_json(response) else None}.get(response.status_code))
 
 
 def _judge_credentials(name: str, accepted: bool | None) -> Finding:
@@ -291,16 +291,16 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
 
     url = settings.upstream_url
     try:
-        answer = await _ask(settings, credentials)
+        response = await _ask(settings, credentials)
     except httpx.TransportError as error:
         advice = "check HFGATEWAY_UPSTREAM_URL, DNS and the firewall"
         return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({type(error).__name__})", advice)]
-    return [_judge_response(url, answer), *_clock(answer.headers.get("date", ""))]
+    return [_judge_response(url, response), *_clock(response.headers.get("date", ""))]
 
 
-def _judge_response(url: str, answer: httpx.Response) -> Finding:
-    status = answer.status_code
-    if status == 404 and _is_json(answer):
+def _judge_response(url: str, response: httpx.Response) -> Finding:
+    status = response.status_code
+    if status == 404 and _is_json(response):
         return Finding("higgsfield", OK, f"{url} answers and accepts the credentials")
     if status == 401:
         return Finding(
@@ -312,9 +312,9 @@ def _judge_response(url: str, answer: httpx.Response) -> Finding:
     return Finding("higgsfield", PROBLEM, f"{url} answers HTTP {status}, unlike the API", advice)
 
 
-def _is_json(answer: httpx.Response) -> bool:
+def _is_json(response: httpx.Response) -> bool:
     try:
-        return isinstance(answer.json(), dict)
+        return isinstance(response.json(), dict)
     except ValueError:
         return False
 
@@ -384,7 +384,7 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
     from gateway.listening import check_free
 
     findings = []
-    for about, address, answers in (
+    for about, address, responses in (
         ("grpc", settings.grpc_address, _answers_grpc),
         ("http", settings.http_address, _answers_http),
     ):
@@ -394,7 +394,7 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
             if settings.tls_cert is not None:
                 served = await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
             else:
-                served = await answers(address)
+                served = await responses(address)
             if served and in_use(settings.store):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
             elif served:

@@ -18,7 +18,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 if TYPE_CHECKING:
     from gateway.access.identity import Access
     from gateway.config import Settings
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 SCOPE = "API_KEY_SCOPE_"
 
 
@@ -170,7 +170,7 @@ def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
     return None if running else settings
 
 
-def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) -> Answer:
+def _on_store(settings: Settings, act: Callable[[Access], Awaitable[T]]) -> T:
     """Act on the store of a gateway that does not run. An error is printed and ends the command."""
     from gateway.access.identity import OPERATOR_ID, Access
     from gateway.assembly import open_store
@@ -184,7 +184,7 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[Answer]]) ->
     def broken(error: Exception) -> None:
         raise StoreOpenError(f"{settings.store}: {error}")
 
-    async def run() -> Answer:
+    async def run() -> T:
         store = await open_store(settings, broken)
         keys = store.keys
         try:

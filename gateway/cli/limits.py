@@ -67,8 +67,8 @@ def set_limits(operator: Operator, tenant: str, subject: str, share: str | None,
             raise click.UsageError("--models: name a prefix, or none")
         request.update_mask.paths.append("model_id_prefixes")
         request.limits.model_id_prefixes.extend([] if models == NONE else prefixes)
-    answer = operator.ask(lambda admin: admin.SetLimits, request, subject=f"--{subject.partition(':')[0]}")
-    _show(answer.limits)
+    response = operator.ask(lambda admin: admin.SetLimits, request, subject=f"--{subject.partition(':')[0]}")
+    _show(response.limits)
     return 0
 
 

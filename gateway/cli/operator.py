@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings, Store
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 PATIENCE = 90.0
 """Seconds for a call, which may have to wait for Higgsfield."""
 PAGE = 1000
@@ -75,7 +75,7 @@ class Operator:
 
     connection: Connection
 
-    def ask(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Message, **named: str) -> Answer:
+    def ask(self, rpc: Callable[[AdminServiceStub], Callable[..., T]], request: Message, **named: str) -> T:
         """Make a call, for example of `lambda admin: admin.SetLimits`. Its error is printed and ends the command.
 
         If no gateway runs on the configured store, that is printed and ends the command, too. `named` has the options
@@ -84,20 +84,18 @@ class Operator:
         with self._calling(**named) as (admin, metadata):
             return rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
 
-    def pages(self, rpc: Callable[[AdminServiceStub], Callable[..., Answer]], request: Any) -> Iterator[Answer]:
+    def pages(self, rpc: Callable[[AdminServiceStub], Callable[..., T]], request: Any) -> Iterator[T]:
         """Make a call for each page of a list, and yield the responses; like `ask`."""
         request.page_size = PAGE
         with self._calling() as (admin, metadata):
             while True:
-                answer: Any = rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
-                yield answer
-                request.page_token = answer.next_page_token
+                response: Any = rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
+                yield response
+                request.page_token = response.next_page_token
                 if not request.page_token:
                     return
 
-    def stream(
-        self, rpc: Callable[[AdminServiceStub], Callable[..., Iterable[Answer]]], request: Message
-    ) -> Iterator[Answer]:
+    def stream(self, rpc: Callable[[AdminServiceStub], Callable[..., Iterable[T]]], request: Message) -> Iterator[T]:
         """Make a call with a stream of responses; like `ask`, but for any time."""
         with self._calling() as (admin, metadata):
             yield from rpc(admin)(request, metadata=metadata)

@@ -83,18 +83,18 @@ def estimate(connection: Connection, input: AnyInput, as_json: bool) -> None:
     from google.protobuf.json_format import MessageToDict
 
     with connection.client() as client:
-        answer = client.estimate(upload_first(client, input))
-    warn(answer.warnings)
+        response = client.estimate(upload_first(client, input))
+    warn(response.warnings)
     if as_json:
-        print_json(answer)
-    elif answer.HasField("cost"):
-        usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
-        off = MessageToDict(answer.extra).get("discount")
+        print_json(response)
+    elif response.HasField("cost"):
+        usd = f" ({response.cost.usd} USD)" if response.cost.usd else ""
+        off = MessageToDict(response.extra).get("discount")
         percentage = off.get("percentage") if isinstance(off, dict) else None
         discount = f", {plain(str(percentage))} % off the list price" if percentage else ""
-        echo(f"{answer.cost.credits} credits{usd}{discount}")
+        echo(f"{response.cost.credits} credits{usd}{discount}")
     else:
-        echo(answer.description or "the price depends on what is generated")
+        echo(response.description or "the price depends on what is generated")
 
 
 def _print(generation: Generation, as_json: bool) -> None:

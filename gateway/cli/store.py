@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.config import Settings
     from gateway.store import restore
 
-Answer = TypeVar("Answer")
+T = TypeVar("T")
 
 
 @click.command()
@@ -147,7 +147,7 @@ def _report(store: object, declared: restore.Declared) -> None:
         print("\t".join((one.id, one.tenant, one.spec.model_id, one.state.name)))
 
 
-def _on_file(act: Callable[[], Answer]) -> Answer:
+def _on_file(act: Callable[[], T]) -> T:
     """Act on a file. An error is printed and ends the command."""
     from gateway.store.store import StoreOpenError
 

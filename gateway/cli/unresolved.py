@@ -22,13 +22,13 @@ def unresolved() -> None:
 @operator_options
 def list_unresolved(operator: Operator, as_json: bool) -> int:
     """Print a line per entry: kind, tenant, idempotency key, time, and the name or session."""
-    answer = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
+    response = operator.ask(lambda admin: admin.ListUnresolved, pb.ListUnresolvedRequest())
     if as_json:
-        print_json(*answer.characters, *answer.messages)
+        print_json(*response.characters, *response.messages)
         return 0
-    for one in answer.characters:
+    for one in response.characters:
         echo_cells(["character", one.tenant, one.idempotency_key, one.send_time.ToJsonString(), one.name])
-    for message in answer.messages:
+    for message in response.messages:
         sent = message.send_time.ToJsonString()
         echo_cells(["message", message.tenant, message.idempotency_key, sent, message.session_id])
     return 0

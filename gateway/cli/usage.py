@@ -59,9 +59,9 @@ def usage(
         request.start_time.FromMicroseconds(round(since * 1e6))
     if until is not None:
         request.end_time.FromMicroseconds(round(until * 1e6))
-    answer = operator.ask(lambda admin: admin.QueryUsage, request)
+    response = operator.ask(lambda admin: admin.QueryUsage, request)
     if as_json:
-        print_json(*answer.groups)
+        print_json(*response.groups)
         return 0
     states = ("COMPLETED", "FAILED", "NSFW", "CANCELED", "LOST")
     names = [*request.group_by, "generations", *(state.lower() for state in states), "credits_spent"]
@@ -79,7 +79,7 @@ def usage(
                 for name in ("mean_wait", "mean_run")
             ),
         ]
-        for group in answer.groups
+        for group in response.groups
     ]
     if as_csv:
         text = io.StringIO()

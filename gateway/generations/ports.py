@@ -89,7 +89,7 @@ class NotTaken:
 
 
 @frozen
-class NoAnswer:
+class MaybeTaken:
     """Higgsfield may have processed the submission.
 
     `whole`: the response was a complete 5xx, so Higgsfield has finished the request. `retry_after` is in seconds.
@@ -102,7 +102,7 @@ class NoAnswer:
     request_id: str = ""
 
 
-Outcome = Taken | NotTaken | NoAnswer
+Outcome = Taken | NotTaken | MaybeTaken
 
 
 @frozen
@@ -160,7 +160,7 @@ class Upstream(Protocol):
     async def submit(self, request: PreparedRequest, may_send: Callable[[], bool]) -> Outcome:
         """POST a request once. `may_send` is called right before the first byte; if it returns False nothing is sent.
 
-        Never raises for a failure of the network or of Higgsfield: `NoAnswer` and `NotTaken` report it.
+        Never raises for a failure of the network or of Higgsfield: `MaybeTaken` and `NotTaken` report it.
         """
 
     async def status(self, generation: Generation) -> StatusReport | None:

@@ -15,7 +15,7 @@ from gateway.generations.admission import CREDENTIALS_PAUSE, LEAST_PAUSE, PROBE_
 from gateway.generations.admissions import Admissions
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest, RequestId
-from gateway.generations.ports import Clock, NoAnswer, NotTaken, Outcome, Taken, Upstream
+from gateway.generations.ports import Clock, MaybeTaken, NotTaken, Outcome, Taken, Upstream
 from gateway.generations.state import (
     UNRESOLVED,
     Accepted,
@@ -199,7 +199,7 @@ class Sender:
         except Exception:
             # A defect of the gateway, possibly after the first byte: the outcome is unknown.
             log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
-            outcome = NoAnswer(UNRESOLVED, whole=False)
+            outcome = MaybeTaken(UNRESOLVED, whole=False)
         if may_send.refused and generation.marker is not None:
             self._admissions.of(generation.spec.account).release(generation.id)
             observation: Observation = Unsent(generation.marker)
@@ -228,7 +228,7 @@ class Sender:
                 return Postponed(marker, failure, pause, outcome.reached)
             case NotTaken(failure):
                 return Refused(marker, failure, outcome.final)
-            case NoAnswer():
+            case MaybeTaken():
                 if outcome.request_id:
                     log.error(
                         "a truncated response to a submission names a request",
@@ -236,7 +236,7 @@ class Sender:
                     )
                 return self._unknown(marker, generation.sends, outcome)
 
-    def _unknown(self, marker: Marker, sends: int, outcome: NoAnswer) -> Ambiguous:
+    def _unknown(self, marker: Marker, sends: int, outcome: MaybeTaken) -> Ambiguous:
         first = due_steps.PAUSE_AFTER_WHOLE_ERROR if outcome.whole else due_steps.PAUSE_AFTER_SILENCE
         pause = spread(max(due_steps.pause_before_repeat(sends, first), outcome.retry_after or 0.0))
         return Ambiguous(marker, outcome.failure, pause)
@@ -256,7 +256,7 @@ class Sender:
             )
             admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))
         else:
-            admission.answered(generation.id, now, usable=not isinstance(outcome, NoAnswer))
+            admission.answered(generation.id, now, usable=not isinstance(outcome, MaybeTaken))
 
     async def _settle(self, generation: Generation, observation: Observation) -> Generation:
         """Store the outcome, with as many attempts as it takes, so that no accepted request is lost."""

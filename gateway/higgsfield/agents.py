@@ -26,11 +26,11 @@ from gateway.agents.model import (
 )
 from gateway.errors import GatewayError, Reason, Violation, invalid_field, upstream_unavailable
 from gateway.generations.model import InputKind
-from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
 from gateway.higgsfield.errors import (
     AGENT_REASONS,
-    Answer,
+    Response,
     documented,
     judge_call,
     judge_submission,
@@ -66,28 +66,28 @@ class _Row(BaseModel):
     llm_cost_usd: Any = None
 
 
-class _SessionAnswer(BaseModel):
+class _SessionResponse(BaseModel):
     session_id: str
     status: str = "idle"
 
 
-class _MessagesAnswer(BaseModel):
+class _MessagesResponse(BaseModel):
     status: str = "idle"
     messages: list[Any] = []
 
 
-class _SentAnswer(BaseModel):
+class _SentResponse(BaseModel):
     message_id: str
 
 
-class _SlotAnswer(BaseModel):
+class _SlotResponse(BaseModel):
     id: str
     content_type: str
     upload_url: str
     url: str
 
 
-class _ConfirmAnswer(BaseModel):
+class _ConfirmResponse(BaseModel):
     status: str = ""
 
 
@@ -102,66 +102,70 @@ class HiggsfieldAgents:
 
     async def create_session(self) -> Session:
         """Create a session with the default configuration. Raises GatewayError."""
-        answer = await self._client.ask("POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call")
-        if not 200 <= answer.status < 300:
-            raise self._refused(answer, _TOLD)
-        content = _parsed(answer)
-        read = _read(_SessionAnswer, content)
+        response = await self._client.ask("POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call")
+        if not 200 <= response.status < 300:
+            raise self._refused(response, _TOLD)
+        content = _parsed(response)
+        read = _read(_SessionResponse, content)
         return self._session(_checked(read.session_id), read.status, content)
 
     async def messages(self, session_id: str, after: str) -> Transcript:
         """Return the session and the messages after one. Unreadable messages are skipped. Raises GatewayError."""
-        answer = await self._client.ask(
+        response = await self._client.ask(
             "GET",
             f"{BASE}/sessions/{session_id}/messages",
             query=urlencode({"after": after}) if after else "",
             name="agent messages call",
             most=LARGEST_TRANSCRIPT,
         )
-        if answer.status != 200:
-            if after and answer.status in {400, 422} and documented(answer) is not None:
+        if response.status != 200:
+            if after and response.status in {400, 422} and documented(response) is not None:
                 raise invalid_field("after_message_id", "is not a message of this session")
-            raise self._refused(answer, _TOLD, not_found=session_not_found(session_id, after))
+            raise self._refused(response, _TOLD, not_found=session_not_found(session_id, after))
         # Parse in a thread, because the body may have megabytes: a leader that blocks for 2 s counts as dead.
-        return await asyncio.to_thread(self._transcript, session_id, answer)
+        return await asyncio.to_thread(self._transcript, session_id, response)
 
-    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | NoAnswer:
+    async def send(self, session_id: str, text: str, may_send: Callable[[], bool]) -> Sent | NotTaken | MaybeTaken:
         """POST a message once, and return its outcome."""
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
             with certain_until_asked(may_send):
-                answer = await self._client.call("POST", path, _json({"content": text}), name="agent message call")
+                response = await self._client.call("POST", path, _json({"content": text}), name="agent message call")
         except httpx.TransportError as error:
             judged = judge_submission_error(error)
             if isinstance(judged, NotTaken):
                 failure = upstream_unavailable("Higgsfield cannot be reached: nothing was sent").failure
                 return replace(judged, failure=failure)
             return judged
-        if 200 <= answer.status < 300:
+        if 200 <= response.status < 300:
             try:
-                content = _parsed(answer)
-                message_id = _checked(_read(_SentAnswer, content).message_id)
+                content = _parsed(response)
+                message_id = _checked(_read(_SentResponse, content).message_id)
                 settled = content.get("status") == MessageState.PROCESSING.name.lower()
                 taken: list[Path] = [("message_id",), *([("status",)] if settled else [])]
                 return Sent(message_id, rest_of(content, taken, self._client.secrets))
             except GatewayError:
-                return NoAnswer(unresolved(answer, self._client.secrets), whole=False)
-        return self._not_sent(session_id, judge_submission(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS))
+                return MaybeTaken(unresolved(response, self._client.secrets), whole=False)
+        return self._not_sent(
+            session_id, judge_submission(response, InputKind.NONE, self._client.secrets, AGENT_REASONS)
+        )
 
     async def interrupt(self, session_id: str) -> None:
         """Stop the turn. It is no error if none is running; the code for it is not documented. Raises GatewayError."""
-        answer = await self._client.ask("POST", f"{BASE}/sessions/{session_id}/interrupt", name="agent interrupt call")
-        nothing_to_stop = answer.status in {400, 409, 422} and documented(answer) is not None
-        if not 200 <= answer.status < 300 and not nothing_to_stop:
-            raise self._refused(answer, _TOLD, not_found=session_not_found(session_id))
+        response = await self._client.ask(
+            "POST", f"{BASE}/sessions/{session_id}/interrupt", name="agent interrupt call"
+        )
+        nothing_to_stop = response.status in {400, 409, 422} and documented(response) is not None
+        if not 200 <= response.status < 300 and not nothing_to_stop:
+            raise self._refused(response, _TOLD, not_found=session_not_found(session_id))
 
     async def create_media(self, extension: str, kind: MediaKind) -> Slot:
         """Return an upload slot for a file. Raises GatewayError."""
         wanted = _json({"extension": extension, "type": kind.name.lower()})
-        answer = await self._client.ask("POST", f"{BASE}/media", wanted, name="agent media call")
-        if not 200 <= answer.status < 300:
-            raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED})
-        read = _read(_SlotAnswer, _parsed(answer))
+        response = await self._client.ask("POST", f"{BASE}/media", wanted, name="agent media call")
+        if not 200 <= response.status < 300:
+            raise self._refused(response, _TOLD | {Reason.INPUT_REFUSED})
+        read = _read(_SlotResponse, _parsed(response))
         if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
             raise upstream_unavailable("Higgsfield's upload URL for media is not allowed")
         if not read.content_type.isprintable():
@@ -171,28 +175,28 @@ class HiggsfieldAgents:
     async def confirm_media(self, media_id: str, kind: MediaKind) -> bool:
         """Confirm an upload. Only the documented status counts as confirmed. Raises GatewayError."""
         wanted = _json({"type": kind.name.lower()})
-        answer = await self._client.ask("POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call")
-        if not 200 <= answer.status < 300:
-            raise self._refused(answer, _TOLD | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
-        return _read(_ConfirmAnswer, _parsed(answer)).status == "uploaded"
+        response = await self._client.ask("POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call")
+        if not 200 <= response.status < 300:
+            raise self._refused(response, _TOLD | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
+        return _read(_ConfirmResponse, _parsed(response)).status == "uploaded"
 
     def _refused(
-        self, answer: Answer, passed_on: frozenset[Reason], not_found: GatewayError | None = None
+        self, response: Response, passed_on: frozenset[Reason], not_found: GatewayError | None = None
     ) -> GatewayError:
         """Return the error for a refusal. Reasons outside `passed_on` become UPSTREAM_UNAVAILABLE."""
-        error = judge_call(answer, InputKind.NONE, self._client.secrets, AGENT_REASONS)
+        error = judge_call(response, InputKind.NONE, self._client.secrets, AGENT_REASONS)
         reason = error.failure.reason
         if reason is Reason.NOT_FOUND and not_found is not None:
             return not_found
         if reason in passed_on or reason is Reason.UPSTREAM_UNAVAILABLE:
             return error
         return upstream_unavailable(
-            f"Higgsfield answered with HTTP status {answer.status}", response=error.failure.response
+            f"Higgsfield answered with HTTP status {response.status}", response=error.failure.response
         )
 
-    def _not_sent(self, session_id: str, judged: NotTaken | NoAnswer) -> NotTaken | NoAnswer:
+    def _not_sent(self, session_id: str, judged: NotTaken | MaybeTaken) -> NotTaken | MaybeTaken:
         """Reword an outcome of the submission table for a message."""
-        if isinstance(judged, NoAnswer):
+        if isinstance(judged, MaybeTaken):
             return judged
         failure = judged.failure
         if failure.reason is Reason.NOT_FOUND:
@@ -204,10 +208,10 @@ class HiggsfieldAgents:
         metadata = {**failure.metadata, "session_id": session_id}
         return replace(judged, failure=replace(failure, metadata=metadata))
 
-    def _transcript(self, session_id: str, answer: Answer) -> Transcript:
+    def _transcript(self, session_id: str, response: Response) -> Transcript:
         """Return what a response with messages shows. Raises GatewayError."""
-        content = _parsed(answer)
-        read = _read(_MessagesAnswer, content)
+        content = _parsed(response)
+        read = _read(_MessagesResponse, content)
         messages = [message for row in read.messages if (message := self._message(row)) is not None]
         about_session = {name: value for name, value in content.items() if name != "messages"}
         return Transcript(self._session(session_id, read.status, about_session), messages)
@@ -297,10 +301,10 @@ def _texts(body: object) -> tuple[str, str, list[tuple[Path, str]]]:
     return "\n".join(found["text"]), "\n".join(found["reasoning"]), places
 
 
-def _parsed(answer: Answer) -> dict[str, Any]:
+def _parsed(response: Response) -> dict[str, Any]:
     """Parse a response. Raises GatewayError if it is no object."""
     try:
-        content = parse(answer.body)
+        content = parse(response.body)
     except ValueError as error:
         raise _not_understood() from error
     if not isinstance(content, dict):

@@ -14,11 +14,11 @@ from gateway.characters.ports import Listing, Trained
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import InputKind
-from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.headers import moment
 from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
 from gateway.higgsfield.errors import (
-    Answer,
+    Response,
     is_not_found,
     judge_call,
     judge_submission,
@@ -68,29 +68,31 @@ class HiggsfieldCharacters:
         self._client = client
         self._secrets = client.secrets
 
-    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | NoAnswer:
+    async def train(self, order: Order, may_send: Callable[[], bool]) -> Trained | NotTaken | MaybeTaken:
         """POST a creation once, and return its outcome."""
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
         wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
         try:
             with certain_until_asked(may_send):
-                answer = await self._client.call("POST", BASE, json.dumps(wanted).encode(), name="train call")
+                response = await self._client.call("POST", BASE, json.dumps(wanted).encode(), name="train call")
         except httpx.TransportError as error:
             return judge_submission_error(error)
-        if 200 <= answer.status < 300:
-            character = self._read(_parsed(answer), order)
-            return NoAnswer(unresolved(answer, self._secrets), whole=False) if character is None else Trained(character)
-        judged = judge_submission(answer, InputKind.CHARACTER, self._secrets)
+        if 200 <= response.status < 300:
+            character = self._read(_parsed(response), order)
+            if character is None:
+                return MaybeTaken(unresolved(response, self._secrets), whole=False)
+            return Trained(character)
+        judged = judge_submission(response, InputKind.CHARACTER, self._secrets)
         return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged
 
     async def find(self, character_id: str) -> Character | None:
         """Return a character, or None if Higgsfield does not know it. Raises GatewayError."""
-        answer = await self._client.ask("GET", f"{BASE}/{character_id}", name="character call")
-        if is_not_found(answer):
+        response = await self._client.ask("GET", f"{BASE}/{character_id}", name="character call")
+        if is_not_found(response):
             return None
-        if answer.status != 200:
-            raise self._refused(answer)
-        character = self._read(_parsed(answer))
+        if response.status != 200:
+            raise self._refused(response)
+        character = self._read(_parsed(response))
         if character is None or character.id != character_id:
             raise upstream_unavailable("Higgsfield's response about a character could not be read")
         return character
@@ -105,11 +107,11 @@ class HiggsfieldCharacters:
 
     async def remove(self, character_id: str) -> bool:
         """Delete a character. Raises GatewayError."""
-        answer = await self._client.ask("DELETE", f"{BASE}/{character_id}", name="character removal call")
-        if is_not_found(answer):
+        response = await self._client.ask("DELETE", f"{BASE}/{character_id}", name="character removal call")
+        if is_not_found(response):
             return False
-        if not 200 <= answer.status < 300:
-            raise self._refused(answer)
+        if not 200 <= response.status < 300:
+            raise self._refused(response)
         return True
 
     async def _listing(self) -> Listing | None:
@@ -118,12 +120,12 @@ class HiggsfieldCharacters:
         count = 0
         for number in range(1, MOST_PAGES + 1):
             query = urlencode({"page": number, "page_size": PAGE})
-            answer = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
-            if answer.status != 200:
-                raise self._refused(answer)
-            date = moment(answer.date) if date is None else date
+            response = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
+            if response.status != 200:
+                raise self._refused(response)
+            date = moment(response.date) if date is None else date
             try:
-                page = Page.model_validate(_parsed(answer))
+                page = Page.model_validate(_parsed(response))
             except ValidationError as error:
                 raise upstream_unavailable("Higgsfield's list of characters could not be read") from error
             for item in page.items:
@@ -177,13 +179,13 @@ class HiggsfieldCharacters:
         said = redacted(reason, self._secrets) if isinstance(reason, str) and reason.strip() else ""
         return Failure(Reason.GENERATION_FAILED, said or "Higgsfield ended the training as failed", retryable=True)
 
-    def _refused(self, answer: Answer) -> GatewayError:
-        return judge_call(answer, InputKind.CHARACTER, self._secrets)
+    def _refused(self, response: Response) -> GatewayError:
+        return judge_call(response, InputKind.CHARACTER, self._secrets)
 
 
-def _parsed(answer: Answer) -> object:
+def _parsed(response: Response) -> object:
     try:
-        return parse(answer.body)
+        return parse(response.body)
     except ValueError:
         return None
 

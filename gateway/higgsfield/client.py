@@ -27,13 +27,13 @@ from gateway.generations.model import (
     UpstreamKey,
     Wall,
 )
-from gateway.generations.ports import Estimate, NoAnswer, Outcome, Prepared, Taken, WebhookAddress
+from gateway.generations.ports import Estimate, MaybeTaken, Outcome, Prepared, Taken, WebhookAddress
 from gateway.generations.stores import Removal
 from gateway.headers import moment
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.errors import (
-    Answer,
+    Response,
     documented,
     is_not_found,
     judge_call,
@@ -45,13 +45,13 @@ from gateway.higgsfield.errors import (
 from gateway.higgsfield.jobsets import read_job_set
 from gateway.higgsfield.json_values import parse, parse_object, rest_of
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
-from gateway.higgsfield.payloads import EstimateAnswer, read_request_id, read_status, uuid_of
+from gateway.higgsfield.payloads import EstimateResponse, read_request_id, read_status, uuid_of
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.request_context import SendCheck, send_check, sending
 
 log = logging.getLogger(__name__)
 
-MAX_ANSWER = 1 << 20
+MAX_RESPONSE = 1 << 20
 LARGEST_CATALOG = 8 << 20
 """The most bytes of a catalog. One response has hundreds of models with their schemas."""
 CONNECT_WITHIN = 10.0
@@ -147,7 +147,7 @@ class HiggsfieldClient:
         """POST a prepared request once. `may_send` is called right before the first byte."""
         try:
             with certain_until_asked(may_send):
-                answer = await self.call(
+                response = await self.call(
                     "POST",
                     request.path,
                     request.body,
@@ -158,13 +158,13 @@ class HiggsfieldClient:
                 )
         except httpx.TransportError as error:
             return judge_submission_error(error)
-        if 200 <= answer.status < 300:
-            report = self._read_receipt(answer, v1=request.kind in v1.KINDS)
+        if 200 <= response.status < 300:
+            report = self._read_receipt(response, v1=request.kind in v1.KINDS)
             if report is not None:
                 return Taken(report)
-            named = read_request_id(answer.body) or read_request_id(answer.body, "id")
-            return NoAnswer(unresolved(answer, self._credentials.secrets), whole=False, request_id=named)
-        return judge_submission(answer, request.kind, self._credentials.secrets)
+            named = read_request_id(response.body) or read_request_id(response.body, "id")
+            return MaybeTaken(unresolved(response, self._credentials.secrets), whole=False, request_id=named)
+        return judge_submission(response, request.kind, self._credentials.secrets)
 
     async def status(self, generation: Generation) -> StatusReport | None:
         """Return the status of the generation's request; None for a 404. Raises GatewayError."""
@@ -178,21 +178,21 @@ class HiggsfieldClient:
         read = read_status
         path = self._request_path(request_id, "/status")
         if generation.spec.api == "v2":
-            answer = await self.ask("GET", path, name="status call", about=generation.id)
+            response = await self.ask("GET", path, name="status call", about=generation.id)
         else:
             job_set = f"/v1/job-sets/{_plain_id(request_id)}"
-            answer = await self.ask("GET", job_set, name="status call", about=generation.id)
-            if answer.status in NOT_SERVED and request_id == generation.request_id:
+            response = await self.ask("GET", job_set, name="status call", about=generation.id)
+            if response.status in NOT_SERVED and request_id == generation.request_id:
                 # Job sets were observed there as well, but without the status of each job. A job set and a request look
                 # the same there, so only the generation's own id is looked up.
-                answer = await self.ask("GET", path, name="status call", about=generation.id)
+                response = await self.ask("GET", path, name="status call", about=generation.id)
             else:
                 read = read_job_set
-        if is_not_found(answer):
+        if is_not_found(response):
             return None
-        if answer.status != 200:
-            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
-        report = read(answer.body, answer.correlation_id, self._credentials.secrets)
+        if response.status != 200:
+            raise judge_call(response, InputKind.NONE, self._credentials.secrets)
+        report = read(response.body, response.correlation_id, self._credentials.secrets)
         if report is None or report.request_id != request_id:
             raise upstream_unavailable("Higgsfield's status response could not be read")
         return report
@@ -204,24 +204,24 @@ class HiggsfieldClient:
     async def cancel_request(self, generation: Generation, request_id: str) -> None:
         """Ask Higgsfield to cancel a request of the account. Raises GatewayError for 429 or no response."""
         path = self._request_path(request_id, "/cancel")
-        answer = await self.ask("POST", path, name="cancel call", about=generation.id)
-        if answer.status == 429:
-            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
+        response = await self.ask("POST", path, name="cancel call", about=generation.id)
+        if response.status == 429:
+            raise judge_call(response, InputKind.NONE, self._credentials.secrets)
 
     async def delete(self, removal: Removal) -> None:
         """Delete the data of the requests at Higgsfield. A 404 means that it is deleted. Raises GatewayError."""
         for request_id in filter(None, (removal.request_id, removal.stray_request_id)):
-            answer = await self.ask("DELETE", self._request_path(request_id, ""), name="delete call")
-            if not (200 <= answer.status < 300 or is_not_found(answer)):
-                raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
+            response = await self.ask("DELETE", self._request_path(request_id, ""), name="delete call")
+            if not (200 <= response.status < 300 or is_not_found(response)):
+                raise judge_call(response, InputKind.NONE, self._credentials.secrets)
 
     async def estimate(self, given: Input) -> Estimate:
         """Return the price of an input for this account. Raises GatewayError."""
-        answer = await self.ask("POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call")
-        if answer.status != 200:
-            raise judge_call(answer, v2.kind(given), self._credentials.secrets)
+        response = await self.ask("POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call")
+        if response.status != 200:
+            raise judge_call(response, v2.kind(given), self._credentials.secrets)
         try:
-            price = EstimateAnswer.model_validate(parse(answer.body))
+            price = EstimateResponse.model_validate(parse(response.body))
         except ValueError as error:
             raise upstream_unavailable("Higgsfield's estimate could not be read") from error
         secrets = self._credentials.secrets
@@ -229,16 +229,16 @@ class HiggsfieldClient:
             credits="" if price.credits is None else redacted(str(price.credits), secrets),
             usd="" if price.usd is None else redacted(str(price.usd), secrets),
             description=redacted(price.pricing_description or "", secrets),
-            extra=_beside_estimate(answer.body, secrets),
+            extra=_beside_estimate(response.body, secrets),
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
         """Return the response to a request for an upload slot. Raises GatewayError; its field is `content_type`."""
         body = json.dumps({"content_type": content_type}).encode()
-        answer = await self.ask("POST", "/files/generate-upload-url", body, name="upload call")
-        if answer.status == 200:
-            return answer.body
-        error = judge_call(answer, InputKind.NONE, self._credentials.secrets)
+        response = await self.ask("POST", "/files/generate-upload-url", body, name="upload call")
+        if response.status == 200:
+            return response.body
+        error = judge_call(response, InputKind.NONE, self._credentials.secrets)
         if error.failure.reason is Reason.INPUT_REFUSED:
             violation = Violation("content_type", error.failure.message)
             raise GatewayError(replace(error.failure, violations=(violation,)))
@@ -248,10 +248,10 @@ class HiggsfieldClient:
 
     async def catalog(self, path: str, query: str) -> bytes:
         """Return the body of a catalog. Raises GatewayError."""
-        answer = await self.ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
-        if answer.status != 200:
-            raise judge_call(answer, InputKind.NONE, self._credentials.secrets)
-        return answer.body
+        response = await self.ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
+        if response.status != 200:
+            raise judge_call(response, InputKind.NONE, self._credentials.secrets)
+        return response.body
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -265,8 +265,8 @@ class HiggsfieldClient:
 
     async def time(self) -> Wall | None:
         """Return the Date of a response to a status call for the nil id; None without one. Raises GatewayError."""
-        answer = await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
-        return _wall(moment(answer.date))
+        response = await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="status call")
+        return _wall(moment(response.date))
 
     async def check_credentials(self) -> None:
         """Make a call that is free and shows whether Higgsfield accepts the credentials. Its failure shows nothing."""
@@ -286,8 +286,8 @@ class HiggsfieldClient:
         *,
         name: str,
         about: GenerationId | None = None,
-        most: int = MAX_ANSWER,
-    ) -> Answer:
+        most: int = MAX_RESPONSE,
+    ) -> Response:
         """Make a call that charges nothing. Raises GatewayError if there is no response."""
         try:
             return await self.call(method, path, body, query, name=name, about=about, most=most)
@@ -304,8 +304,8 @@ class HiggsfieldClient:
         headers: Mapping[str, str] | None = None,
         name: str,
         about: GenerationId | None = None,
-        most: int = MAX_ANSWER,
-    ) -> Answer:
+        most: int = MAX_RESPONSE,
+    ) -> Response:
         """Make one request with a total timeout. After it the socket is read once more before the call fails.
 
         Failpoints use its `name`; `about` is the generation whose timeline records it. Without `headers`, a body is
@@ -315,30 +315,30 @@ class HiggsfieldClient:
             headers = JSON if body else {}
         sending.set(name)
         began, start = Wall(time.time()), time.perf_counter()
-        answer: Answer | None = None
+        response: Response | None = None
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(None)
         # The timeout has two steps. The loop reads the socket between them, even after a long stall.
         timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_LOOK))
         try:
             async with limit:
-                answer = await self._exchange(method, path, body, headers, query, most=most)
+                response = await self._exchange(method, path, body, headers, query, most=most)
                 failpoints.after(name)
         except TimeoutError as error:
             raise httpx.ReadTimeout("no whole answer in time") from error
         finally:
             timer.cancel()
-            if answer is None and self._dated is not None:
+            if response is None and self._dated is not None:
                 self._dated(None)
             if self._on_call is not None:
-                status, correlation_id = (answer.status, answer.correlation_id) if answer else (0, "")
+                status, correlation_id = (response.status, response.correlation_id) if response else (0, "")
                 seconds = time.perf_counter() - start
                 self._on_call(name, about, UpstreamCall(method, path, status, correlation_id, began, seconds))
-        return answer
+        return response
 
     async def _exchange(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], query: str, *, most: int
-    ) -> Answer:
+    ) -> Response:
         reply = await self._transport.real.exchange(
             method,
             self._base,
@@ -350,7 +350,7 @@ class HiggsfieldClient:
         )
         date = reply.headers.get("date", "")
         self._note(date)
-        answer = Answer(
+        response = Response(
             status=reply.status,
             content_type=reply.headers.get("content-type", ""),
             retry_after=pause(reply.headers.get("retry-after")),
@@ -358,19 +358,21 @@ class HiggsfieldClient:
             body=reply.body,
             date=date,
         )
-        self._note_credentials(answer)
-        return answer
+        self._note_credentials(response)
+        return response
 
-    def _note_credentials(self, answer: Answer) -> None:
+    def _note_credentials(self, response: Response) -> None:
         """Note whether a response accepts or refuses the credentials, and log when that changes."""
-        if answer.status == 401:
+        if response.status == 401:
             accepted = False
-        elif 200 <= answer.status < 300 or (answer.status in (400, 404, 422) and self.credentials_accepted is not True):
+        elif 200 <= response.status < 300 or (
+            response.status in (400, 404, 422) and self.credentials_accepted is not True
+        ):
             accepted = True
         else:
             return
         # Another server in between may send an error, but not Higgsfield's form of it.
-        if accepted is self.credentials_accepted or (answer.status >= 400 and documented(answer) is None):
+        if accepted is self.credentials_accepted or (response.status >= 400 and documented(response) is None):
             return
         self.credentials_accepted = accepted
         self.credentials_were_accepted |= accepted
@@ -392,15 +394,15 @@ class HiggsfieldClient:
         self._last_date = date
         self._dated(_wall(moment(date)))
 
-    def _read_receipt(self, answer: Answer, *, v1: bool) -> StatusReport | None:
+    def _read_receipt(self, response: Response, *, v1: bool) -> StatusReport | None:
         """Parse the response to a submission: a request, or a job set.
 
         Some paths of v2 were documented with a job set as well, which is followed as a request. There only
         jobs show that an id is that of a set.
         """
         secrets = self._credentials.secrets
-        request = read_status(answer.body, answer.correlation_id, secrets)
-        job_set = read_job_set(answer.body, answer.correlation_id, secrets) if request is None else None
+        request = read_status(response.body, response.correlation_id, secrets)
+        job_set = read_job_set(response.body, response.correlation_id, secrets) if request is None else None
         return job_set if job_set is not None and (v1 or job_set.outputs) else request
 
     def _request_path(self, request_id: str, tail: str) -> str:

@@ -15,7 +15,7 @@ from gateway import headers
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.model import InputKind
-from gateway.generations.ports import LONGEST_PAUSE, NoAnswer, NotTaken
+from gateway.generations.ports import LONGEST_PAUSE, MaybeTaken, NotTaken
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.json_values import parse_object, response_of
 from gateway.higgsfield.redact import redacted
@@ -56,7 +56,7 @@ _RETRYABLE = frozenset(
 
 
 @frozen
-class Answer:
+class Response:
     """A complete HTTP response with a bounded body."""
 
     status: int
@@ -67,59 +67,59 @@ class Answer:
     date: str = ""
 
 
-def documented(answer: Answer) -> dict[str, Any] | None:
+def documented(response: Response) -> dict[str, Any] | None:
     """Return the documented error object; None if there is none, so that an intermediary may have sent the response."""
-    if "html" in answer.content_type.lower():
+    if "html" in response.content_type.lower():
         return None
-    content = parse_object(answer.body)
+    content = parse_object(response.body)
     if isinstance(content.get("detail"), str | list) or isinstance(content.get("code"), str):
         return content
     return None
 
 
-def is_not_found(answer: Answer) -> bool:
+def is_not_found(response: Response) -> bool:
     """Return whether a response is Higgsfield's own 404. That of an intermediary proves nothing."""
-    return answer.status == 404 and documented(answer) is not None
+    return response.status == 404 and documented(response) is not None
 
 
 def judge_submission(
-    answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
-) -> NotTaken | NoAnswer:
+    response: Response, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
+) -> NotTaken | MaybeTaken:
     """Return the outcome of a submission that was not accepted. It is certain only for documented error objects.
 
     `reasons` maps the refusal statuses of the called API; each of them is certain.
     """
-    content = documented(answer) if answer.status in reasons else None
+    content = documented(response) if response.status in reasons else None
     if content is None:
-        whole = answer.status >= 500 and answer.status != 504
-        return NoAnswer(unresolved(answer, secrets), whole, retry_after=answer.retry_after)
-    failure = refusal(answer, content, input_kind, secrets, reasons)
+        whole = response.status >= 500 and response.status != 504
+        return MaybeTaken(unresolved(response, secrets), whole, retry_after=response.retry_after)
+    failure = refusal(response, content, input_kind, secrets, reasons)
     if failure.reason is Reason.UPSTREAM_SATURATED:
-        return NotTaken(failure, again=True, pause=answer.retry_after)
-    mismatch = answer.status == 422 and KEY_TEXT in str(content.get("detail")).lower()
-    return NotTaken(failure, final=mismatch, account=answer.status == 401)
+        return NotTaken(failure, again=True, pause=response.retry_after)
+    mismatch = response.status == 422 and KEY_TEXT in str(content.get("detail")).lower()
+    return NotTaken(failure, final=mismatch, account=response.status == 401)
 
 
-def judge_submission_error(error: httpx.TransportError) -> NotTaken | NoAnswer:
+def judge_submission_error(error: httpx.TransportError) -> NotTaken | MaybeTaken:
     """Return the outcome of a submission that failed below HTTP."""
     if isinstance(error, CERTAIN_ERRORS):
         failure = upstream_unavailable("Higgsfield cannot be reached: waiting", retry_after=None).failure
         return NotTaken(failure, again=True, pause=None, reached=False)
-    return NoAnswer(unresolved(None, ()), whole=False)
+    return MaybeTaken(unresolved(None, ()), whole=False)
 
 
 def refusal(
-    answer: Answer,
+    response: Response,
     content: dict[str, Any],
     input_kind: InputKind,
     secrets: tuple[str, ...],
     reasons: Mapping[int, Reason] = REASONS,
 ) -> Failure:
     """Return the failure for a documented error object."""
-    reason = reasons[answer.status]
-    metadata = {"http_status": str(answer.status)}
+    reason = reasons[response.status]
+    metadata = {"http_status": str(response.status)}
     detail = content.get("detail")
-    if answer.status == 400 and isinstance(detail, str) and CONCURRENCY_TEXT in detail.lower():
+    if response.status == 400 and isinstance(detail, str) and CONCURRENCY_TEXT in detail.lower():
         reason = Reason.UPSTREAM_SATURATED
         metadata["limit"] = "".join(re.findall(r"\((\d{1,6})\)", detail)[:1])
     message = _MESSAGES[reason]
@@ -133,35 +133,35 @@ def refusal(
         message,
         violations=violations,
         retryable=reason in _RETRYABLE,
-        retry_after=answer.retry_after,
+        retry_after=response.retry_after,
         metadata={name: value for name, value in metadata.items() if value},
-        response=response_of(answer.body, secrets),
+        response=response_of(response.body, secrets),
     )
 
 
 def judge_call(
-    answer: Answer, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
+    response: Response, input_kind: InputKind, secrets: tuple[str, ...], reasons: Mapping[int, Reason] = REASONS
 ) -> GatewayError:
     """Return the error for an unsuccessful response to a call that charges nothing, such as status or cancel."""
-    content = documented(answer)
-    if content is not None and answer.status in reasons and answer.status != 429:
-        return GatewayError(refusal(answer, content, input_kind, secrets, reasons))
+    content = documented(response)
+    if content is not None and response.status in reasons and response.status != 429:
+        return GatewayError(refusal(response, content, input_kind, secrets, reasons))
     unavailable = upstream_unavailable(
-        f"Higgsfield answered with HTTP status {answer.status}",
-        retry_after=5.0 if answer.retry_after is None else answer.retry_after,
-        response=response_of(answer.body, secrets),
+        f"Higgsfield answered with HTTP status {response.status}",
+        retry_after=5.0 if response.retry_after is None else response.retry_after,
+        response=response_of(response.body, secrets),
     )
-    return GatewayError(replace(unavailable.failure, metadata={"http_status": str(answer.status)}))
+    return GatewayError(replace(unavailable.failure, metadata={"http_status": str(response.status)}))
 
 
-def unresolved(answer: Answer | None, secrets: tuple[str, ...]) -> Failure:
+def unresolved(response: Response | None, secrets: tuple[str, ...]) -> Failure:
     """Return the delay of a submission with an unknown outcome."""
-    response = "no usable response came" if answer is None else f"the response was HTTP {answer.status}"
+    came = "no usable response came" if response is None else f"the response was HTTP {response.status}"
     return Failure(
         Reason.SUBMISSION_UNRESOLVED,
-        f"sent to Higgsfield, and {response}: it may be running",
-        metadata={} if answer is None else {"http_status": str(answer.status)},
-        response=None if answer is None else response_of(answer.body, secrets),
+        f"sent to Higgsfield, and {came}: it may be running",
+        metadata={} if response is None else {"http_status": str(response.status)},
+        response=None if response is None else response_of(response.body, secrets),
     )
 
 

@@ -41,7 +41,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _HOST = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}")
 
 
-class EstimateAnswer(BaseModel):
+class EstimateResponse(BaseModel):
     """A price as decimal strings, or the description of a metered price."""
 
     credits: str | int | float | None = None

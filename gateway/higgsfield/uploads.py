@@ -22,7 +22,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9-]{1,64}")
 _NOT_PASSED_ON = frozenset({"authorization", "cookie", "host", "content-length", "transfer-encoding", "connection"})
 
 
-class _SlotAnswer(BaseModel):
+class _SlotResponse(BaseModel):
     public_url: str
     upload_url: str
     content_type: str | None = None
@@ -44,15 +44,15 @@ class HiggsfieldStorage:
         client = self._client(tenant)
         body = await client.upload_slot(content_type)
         try:
-            answer = _SlotAnswer.model_validate_json(body)
+            response = _SlotResponse.model_validate_json(body)
         except ValidationError as error:
             raise upstream_unavailable("Higgsfield's upload slot could not be read") from error
         # An older service returns no headers: then only the content type was signed.
-        signed = answer.upload_headers or {"Content-Type": content_type}
+        signed = response.upload_headers or {"Content-Type": content_type}
         headers = {name: value for name, value in signed.items() if _may_pass(name, value)}
-        if not all(fit_for_files(url, local=client.local) for url in (answer.upload_url, answer.public_url)):
+        if not all(fit_for_files(url, local=client.local) for url in (response.upload_url, response.public_url)):
             raise upstream_unavailable("Higgsfield's upload URL is not allowed")
-        return Slot(answer.public_url, answer.upload_url, headers, _seconds(answer.upload_url))
+        return Slot(response.public_url, response.upload_url, headers, _seconds(response.upload_url))
 
     async def put(self, slot: Slot, size: int, chunks: AsyncIterator[bytes]) -> None:
         """PUT the file once. It is never repeated, because its source cannot be read twice. Raises GatewayError."""
@@ -69,11 +69,11 @@ class HiggsfieldStorage:
                     data=source.read(limit, self._timeout),
                     headers={**slot.headers, "Content-Length": str(size)},
                     allow_redirects=False,
-                ) as answer,
+                ) as response,
             ):
                 failpoints.after("storage call")
-                if not 200 <= answer.status < 300:
-                    raise upstream_unavailable(f"Higgsfield's storage answered with HTTP status {answer.status}")
+                if not 200 <= response.status < 300:
+                    raise upstream_unavailable(f"Higgsfield's storage answered with HTTP status {response.status}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if source.failure is not None:
                 raise source.failure from error

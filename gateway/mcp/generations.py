@@ -205,12 +205,12 @@ async def _cancel(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report)
 
 
 async def _estimate(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
-    answer = await gateway.estimate(read(GenerationInput(), arguments["input"], "input"))
-    usd = f" ({answer.cost.usd} USD)" if answer.cost.usd else ""
-    cost = f"It would cost {answer.cost.credits} credits{usd}." if answer.HasField("cost") else ""
+    response = await gateway.estimate(read(GenerationInput(), arguments["input"], "input"))
+    usd = f" ({response.cost.usd} USD)" if response.cost.usd else ""
+    cost = f"It would cost {response.cost.credits} credits{usd}." if response.HasField("cost") else ""
     unknown = "The price depends on what is generated."
     return ToolResult(
-        render.warnings(answer.warnings) + (cost or answer.description or unknown), render.as_json(answer)
+        render.warnings(response.warnings) + (cost or response.description or unknown), render.as_json(response)
     )
 
 

@@ -36,14 +36,14 @@ def upload_tool(files: Files | None) -> Tool:
             if len(arguments) > 1:
                 raise invalid([Violation("path", "cannot be combined with data or content_type")])
             media, content_type = files.find(arguments["path"])
-            answer = await gateway.upload(media, content_type)
+            response = await gateway.upload(media, content_type)
         else:
             missing = [Violation(name, "is required") for name in ("data", "content_type") if name not in arguments]
             if missing:
                 raise invalid(missing)
-            answer = await gateway.upload(_decoded(arguments["data"]), arguments["content_type"])
-        until = answer.expire_time.ToJsonString()
-        return ToolResult(f"{answer.url}\nHiggsfield keeps it until {until}.", render.as_json(answer))
+            response = await gateway.upload(_decoded(arguments["data"]), arguments["content_type"])
+        until = response.expire_time.ToJsonString()
+        return ToolResult(f"{response.url}\nHiggsfield keeps it until {until}.", render.as_json(response))
 
     return Tool(
         "upload_media",

@@ -24,7 +24,7 @@ from gateway.rpc.call import Call
 from gateway.rpc.convert import required, seconds, wall_time
 from gateway.rpc.pages import Page
 from gateway.rpc.subject_limits import NO_KEY, limits_message, limits_of
-from gateway.rpc.usage import answer_of, query_of
+from gateway.rpc.usage import query_of, response_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1
@@ -72,18 +72,18 @@ class AdminHandlers:
 
     async def list_unresolved(self, _: pb.ListUnresolvedRequest, __: Call) -> pb.ListUnresolvedResponse:
         """List the characters and messages with an unknown outcome."""
-        answer = pb.ListUnresolvedResponse()
+        response = pb.ListUnresolvedResponse()
         for creation in self.characters.unresolved():
             sent = wire.timestamp(creation.sent_date)
-            answer.characters.add(
+            response.characters.add(
                 tenant=creation.tenant, idempotency_key=creation.key, name=creation.name, send_time=sent
             )
         for kept, wall in await self.agents.unresolved():
             sent = wire.timestamp(wall)
-            answer.messages.add(
+            response.messages.add(
                 tenant=kept.tenant, idempotency_key=kept.key, session_id=kept.session_id, send_time=sent
             )
-        return answer
+        return response
 
     async def resolve_character(self, request: pb.ResolveCharacterRequest, _: Call) -> pb.ResolveCharacterResponse:
         """Resolve a character with an unknown outcome."""
@@ -118,10 +118,10 @@ class AdminHandlers:
     async def list_api_keys(self, request: pb.ListApiKeysRequest, _: Call) -> pb.ListApiKeysResponse:
         """Return a page of API keys, without their secrets, oldest first."""
         page: Page[ApiKey] = Page(request, lambda key: (key.create_time, key.id))
-        answer = pb.ListApiKeysResponse()
+        response = pb.ListApiKeysResponse()
         keys = (key for key in self.access.listed() if request.tenant in {"", key.tenant})
-        answer.next_page_token = page.fill(answer.api_keys, keys, api_key_message)
-        return answer
+        response.next_page_token = page.fill(response.api_keys, keys, api_key_message)
+        return response
 
     async def revoke_api_key(self, request: pb.RevokeApiKeyRequest, _: Call) -> pb.RevokeApiKeyResponse:
         """Revoke an API key."""
@@ -143,16 +143,16 @@ class AdminHandlers:
         page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
         limits = [one for one in await self.budgets.listed() if request.tenant in {"", one.tenant}]
         uncertain = {(one.tenant, one.subject): await self.budgets.uncertain(one) for one in page.of(limits)}
-        answer = pb.ListLimitsResponse()
-        answer.next_page_token = page.fill(
-            answer.limits, limits, lambda one: limits_message(one, uncertain[one.tenant, one.subject])
+        response = pb.ListLimitsResponse()
+        response.next_page_token = page.fill(
+            response.limits, limits, lambda one: limits_message(one, uncertain[one.tenant, one.subject])
         )
-        return answer
+        return response
 
     async def query_usage(self, request: pb.QueryUsageRequest, _: Call) -> pb.QueryUsageResponse:
         """Sum up what was used."""
         query = query_of(request, self.clock.moment().wall)
-        return answer_of(query, await self.usage.usage(query))
+        return response_of(query, await self.usage.usage(query))
 
     async def add_account(self, request: pb.AddAccountRequest, _: Call) -> pb.AddAccountResponse:
         """Add a Higgsfield account."""

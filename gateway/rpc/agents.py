@@ -56,16 +56,16 @@ class AgentHandlers:
         binding = page_tokens.binding_of(call.tenant, session_id, request.after_message_id)
         after = page_tokens.read_page_token(request.page_token, binding) or request.after_message_id
         found = await self._agents.messages(call.tenant, session_id, after)
-        answer = pb.ListMessagesResponse()
+        response = pb.ListMessagesResponse()
         total = 0
         for index, message in enumerate(found):
             shown = message_message(message)
             total += shown.ByteSize()
             if index == size or (total > LARGEST_PAGE_BYTES and index):
-                answer.next_page_token = page_tokens.page_token(found[index - 1].id, binding)
+                response.next_page_token = page_tokens.page_token(found[index - 1].id, binding)
                 break
-            answer.messages.append(shown)
-        return answer
+            response.messages.append(shown)
+        return response
 
     async def interrupt_session(self, request: pb.InterruptSessionRequest, call: Call) -> pb.InterruptSessionResponse:
         """Stop the turn that is running."""

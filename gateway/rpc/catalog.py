@@ -48,12 +48,12 @@ class CatalogHandlers:
         items = [*_matching(shown, request.query)]
         if request.include_schema:
             await self._make_schemas(page.of(items))
-        answer = pb.ListModelsResponse()
+        response = pb.ListModelsResponse()
         message = self._with_schema if request.include_schema else self._model_message
-        answer.next_page_token = page.fill(answer.models, items, message)
-        if models.fetched is not None and any(one.provenance.origin == pb.MODEL_ORIGIN_LIVE for one in answer.models):
-            answer.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.fetched.fetch_time)))
-        return answer
+        response.next_page_token = page.fill(response.models, items, message)
+        if models.fetched is not None and any(one.provenance.origin == pb.MODEL_ORIGIN_LIVE for one in response.models):
+            response.MergeFrom(pb.ListModelsResponse(fetch_time=wire.timestamp(models.fetched.fetch_time)))
+        return response
 
     async def get_model(self, request: pb.GetModelRequest, call: Call) -> pb.GetModelResponse:
         """Return a model with its schema."""
@@ -91,9 +91,9 @@ class CatalogHandlers:
         """Return a page of motions, sorted by name."""
         page: Page[Motion] = Page(request, _place)
         listed = await self._catalogs.motions(call.within_deadline(PATIENCE))
-        answer = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
-        answer.next_page_token = page.fill(answer.motions, _matching(listed.items, request.query), _motion_message)
-        return answer
+        response = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
+        response.next_page_token = page.fill(response.motions, _matching(listed.items, request.query), _motion_message)
+        return response
 
     async def list_soul_styles(self, request: pb.ListSoulStylesRequest, call: Call) -> pb.ListSoulStylesResponse:
         """Return a page of the styles of one version of Soul, sorted by name."""
@@ -104,17 +104,19 @@ class CatalogHandlers:
             raise invalid_field("version", "Soul Cinema has one fixed style, and none to choose from")
         second = request.version == generation_input_pb2.SOUL_VERSION_V2
         listed = await self._catalogs.soul_styles(call.within_deadline(PATIENCE), second=second)
-        answer = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
-        answer.next_page_token = page.fill(answer.soul_styles, _matching(listed.items, request.query), _style_message)
-        return answer
+        response = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
+        response.next_page_token = page.fill(
+            response.soul_styles, _matching(listed.items, request.query), _style_message
+        )
+        return response
 
     async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
         """Return a page of a model's presets, sorted by name."""
         page: Page[Preset] = Page(request, _place)
         listed = await self._catalogs.presets(required(request.model_id, "model_id"), call.within_deadline(PATIENCE))
-        answer = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
-        answer.next_page_token = page.fill(answer.presets, _matching(listed.items, request.query), _preset_message)
-        return answer
+        response = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
+        response.next_page_token = page.fill(response.presets, _matching(listed.items, request.query), _preset_message)
+        return response
 
     async def _models(self, call: Call) -> Models:
         models = await self._catalogs.models(call.within_deadline(PATIENCE))

@@ -28,11 +28,11 @@ SERVER_ERRORS = frozenset({"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INT
 """The status codes that are errors of a server, by OpenTelemetry's conventions for gRPC."""
 
 NO_HEADERS: Mapping[str, str] = {}
-Answer = Message | bytes
-Unary = Callable[[Any, Call], Awaitable[Answer]]
-Stream = Callable[[Any, Call], AsyncIterator[Answer]]
-ClientStream = Callable[[AsyncIterator[Any], Call], Awaitable[Answer]]
-BidiStream = Callable[[AsyncIterator[Any], Call], AsyncIterator[Answer]]
+Response = Message | bytes
+Unary = Callable[[Any, Call], Awaitable[Response]]
+Stream = Callable[[Any, Call], AsyncIterator[Response]]
+ClientStream = Callable[[AsyncIterator[Any], Call], Awaitable[Response]]
+BidiStream = Callable[[AsyncIterator[Any], Call], AsyncIterator[Response]]
 
 
 class Chain:

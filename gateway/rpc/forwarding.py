@@ -83,8 +83,8 @@ class ToLeader:
         with self._counted():
             forwarded = self._open(call).unary_stream(method)(request, **self._about(call))
             try:
-                while (answer := await _answer(forwarded.read())) is not grpc.aio.EOF:
-                    yield answer
+                while (response := await _answer(forwarded.read())) is not grpc.aio.EOF:
+                    yield response
             finally:
                 forwarded.cancel()
 
@@ -93,8 +93,8 @@ class ToLeader:
         call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_WITHIN)
         metadata = [(PATH, token), *((HEADER + name, text) for name, text in headers.items())]
         with self._counted():
-            answer = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
-        status, _, text = answer.partition(b" ")
+            response = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
+        status, _, text = response.partition(b" ")
         return int(status), text
 
     async def check_leader(self) -> None:
@@ -174,9 +174,9 @@ class Replicated:
 
         async def unary(request: Message, call: Call) -> bytes:
             call.try_wait()  # if `waits` is full, the call keeps its place
-            answer = await leader.unary(full_name, request.SerializeToString(), call)
+            response = await leader.unary(full_name, request.SerializeToString(), call)
             await self._caught_up()
-            return answer
+            return response
 
         async def client_stream(requests: AsyncIterator[Message], call: Call) -> bytes:
             broken: list[Exception] = []
@@ -269,10 +269,10 @@ class Switch:
         return call_current
 
 
-async def _answer(answer: Awaitable[T]) -> T:
+async def _answer(response: Awaitable[T]) -> T:
     """Await a response of the leader. Raises RpcError with its error, or GATEWAY_UNAVAILABLE if it is lost."""
     try:
-        return await answer
+        return await response
     except grpc.aio.AioRpcError as error:
         raise passed(error) from None
     except asyncio.CancelledError:

@@ -92,7 +92,7 @@ class GenerationReads:
         before = page_tokens.read_page_token(request.page_token, filter_hash)
         found, last = await self._generations.page(call.tenant, wanted, before, size)
         archived = await self._copies.archived([generation.id for generation in found if generation.done])
-        answer = pb.ListGenerationsResponse()
+        response = pb.ListGenerationsResponse()
         total = 0
         for index, generation in enumerate(found):
             content = self._shown(
@@ -105,9 +105,9 @@ class GenerationReads:
             if total > LARGEST_PAGE_BYTES and index:
                 last = found[index - 1].id
                 break
-            answer.generations.append(generation_pb2.Generation.FromString(content))
-        answer.next_page_token = page_tokens.page_token(last, filter_hash)
-        return answer
+            response.generations.append(generation_pb2.Generation.FromString(content))
+        response.next_page_token = page_tokens.page_token(last, filter_hash)
+        return response
 
     async def wait_generation(self, request: pb.WaitGenerationRequest, call: Call) -> bytes:
         """Wait until a generation has ended, or for `wait_timeout`, and return it."""
@@ -160,7 +160,7 @@ class GenerationReads:
         filter_hash = page_tokens.filter_hash(request.filter, call.tenant, call.within)
         resume = page_tokens.read_resume_token(request.resume_token, filter_hash)
         async for seen in self._watches.many(call.tenant, wanted, resume, heartbeats.tick, call.check):
-            answer = pb.WatchGenerationsResponse(
+            response = pb.WatchGenerationsResponse(
                 resume_token=page_tokens.resume_token(seen.at, filter_hash),
                 caught_up=seen.caught_up,
                 reset=seen.reset,
@@ -168,7 +168,7 @@ class GenerationReads:
             )
             if seen.generation is not None:
                 content = self._shown(call, seen.generation, include_input=request.include_input)
-                answer.generation.MergeFromString(content)
+                response.generation.MergeFromString(content)
                 if heartbeats.wants_forecasts:
                     heartbeats.record_sent(seen.generation.id, self._forecast_of(seen.generation.id, call))
             elif seen.empty:
@@ -176,15 +176,15 @@ class GenerationReads:
                     async for generation in self._watches.present(call.tenant, wanted):
                         forecast = heartbeats.newer(generation.id, self._forecasts.of(generation))
                         if forecast is not None:
-                            answer.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
-                        if len(answer.forecasts) == MOST_FORECASTS:
+                            response.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
+                        if len(response.forecasts) == MOST_FORECASTS:
                             heartbeats.reset()
-                            yield answer
-                            answer = pb.WatchGenerationsResponse(resume_token=answer.resume_token)
-                if not answer.forecasts and not heartbeats.is_due():
+                            yield response
+                            response = pb.WatchGenerationsResponse(resume_token=response.resume_token)
+                if not response.forecasts and not heartbeats.is_due():
                     continue
             heartbeats.reset()
-            yield answer
+            yield response
 
     async def _entry(self, call: Call, generation_id: str) -> Entry:
         """Return the entry of a generation that exists for the caller. Raises NOT_FOUND."""
@@ -278,13 +278,13 @@ class GenerationHandlers(GenerationReads):
         given, _message = convert.checked_input(request.input)
         doubted: list[Violation] = []
         estimate = await self._service.estimate(call.tenant, given, doubted.extend)
-        answer = pb.EstimateGenerationResponse(
+        response = pb.EstimateGenerationResponse(
             description=estimate.description, extra=struct(estimate.extra), warnings=convert.warnings(doubted)
         )
         if estimate.credits or estimate.usd:
-            answer.cost.credits = estimate.credits
-            answer.cost.usd = estimate.usd
-        return answer
+            response.cost.credits = estimate.credits
+            response.cost.usd = estimate.usd
+        return response
 
     async def delete_generation(self, request: pb.DeleteGenerationRequest, call: Call) -> Message:
         """Delete a generation that has ended."""
@@ -294,9 +294,9 @@ class GenerationHandlers(GenerationReads):
     async def explain_generation(self, request: pb.ExplainGenerationRequest, call: Call) -> Message:
         """Return the timeline of a generation."""
         entry, events = await self._timelines.read(call.tenant, _id(request.id))
-        answer = pb.ExplainGenerationResponse(events=[wire.event_message(event) for event in events])
-        answer.generation.MergeFromString(self._live(entry, include_input=False))
-        return answer
+        response = pb.ExplainGenerationResponse(events=[wire.event_message(event) for event in events])
+        response.generation.MergeFromString(self._live(entry, include_input=False))
+        return response
 
 
 class _Heartbeats:

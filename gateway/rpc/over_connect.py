@@ -23,7 +23,7 @@ from protobuf.wkt import Any as ConnectAny
 
 from gateway.errors import GatewayError, printable
 from gateway.rpc.call import Call
-from gateway.rpc.chain import Answer, Chain, ClientStream, Guard, Stream, Unary
+from gateway.rpc.chain import Chain, ClientStream, Guard, Response, Stream, Unary
 from gateway.rpc.errors import RpcError
 from gateway.rpc.over_grpc import method_name
 from gateway.rpc.requests import (
@@ -42,12 +42,12 @@ from gateway.telemetry import Bad
 class Encoded:
     """A response for a codec: a message, or its encoded bytes."""
 
-    answer: Answer
+    response: Response
     message_class: type[Message]
 
     def message(self) -> Message:
         """Return the response as a message."""
-        return self.message_class.FromString(self.answer) if isinstance(self.answer, bytes) else self.answer
+        return self.message_class.FromString(self.response) if isinstance(self.response, bytes) else self.response
 
 
 class _BinaryCodec:
@@ -57,8 +57,8 @@ class _BinaryCodec:
         return "proto"
 
     def encode(self, message: Encoded) -> bytes:
-        answer = message.answer
-        return answer if isinstance(answer, bytes) else answer.SerializeToString()
+        response = message.response
+        return response if isinstance(response, bytes) else response.SerializeToString()
 
     def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
         return message_of(bytes(data), message_class)
@@ -282,8 +282,8 @@ def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
     async def serve(request: Any, _: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
         call = _CALL.get()
         call.waits(request.ByteSize())
-        async for answer in handler(request, call):
-            yield Encoded(answer, output)
+        async for response in handler(request, call):
+            yield Encoded(response, output)
 
     return serve
 

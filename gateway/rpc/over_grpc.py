@@ -21,7 +21,7 @@ from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.backlog import Backlog
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import OVERLOADED
-from gateway.rpc.chain import Answer, BidiStream, Chain, ClientStream, Guard, Stream, Unary
+from gateway.rpc.chain import BidiStream, Chain, ClientStream, Guard, Response, Stream, Unary
 from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.requests import message_of
 
@@ -91,9 +91,9 @@ def _unary(method: str, handler: Unary, request_class: type[Message], chain: Cha
                 entered.read_headers("grpc", context.invocation_metadata)
                 call = await _enter(entered, context, context.peer())
                 raw = await arrivals.within(context.read())
-                answer = _serialised(await handler(_decoded(request_class, raw), call))
+                response = _serialised(await handler(_decoded(request_class, raw), call))
                 failpoints.before("gRPC answer")
-                return answer
+                return response
         except RpcError as error:
             return await abort(context, error)
 
@@ -133,12 +133,12 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
             with guard() as entered:
                 call = await _enter(entered, context)
                 raw = await arrivals.within(context.read())
-                answers = handler(_decoded(request_class, raw), call)
+                responses = handler(_decoded(request_class, raw), call)
                 call.waits(len(raw))
                 del raw, call, entered
-                async for answer in answers:
+                async for response in responses:
                     failpoints.before("gRPC message")
-                    yield _serialised(answer)
+                    yield _serialised(response)
                     failpoints.after("gRPC message")
                 failpoints.before("gRPC answer")
         except RpcError as error:
@@ -157,9 +157,9 @@ def _client_stream(
         try:
             with guard() as entered:
                 call = await _enter(entered, context)
-                answer = _serialised(await handler(_requests(request_class, context, arrivals), call))
+                response = _serialised(await handler(_requests(request_class, context, arrivals), call))
                 failpoints.before("gRPC answer")
-                return answer
+                return response
         except RpcError as error:
             return await abort(context, error)
 
@@ -175,8 +175,8 @@ def _bidi_stream(
         try:
             with guard() as entered:
                 call = await _enter(entered, context)
-                async for answer in handler(_requests(request_class, context, arrivals), call):
-                    yield _serialised(answer)
+                async for response in handler(_requests(request_class, context, arrivals), call):
+                    yield _serialised(response)
         except RpcError as error:
             await abort(context, error)
 
@@ -203,8 +203,8 @@ def _decoded(request_class: type[Message], raw: Any) -> Message:
     return message_of(raw, request_class)
 
 
-def _serialised(answer: Answer) -> bytes:
-    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+def _serialised(response: Response) -> bytes:
+    return response if isinstance(response, bytes) else response.SerializeToString()
 
 
 def _enter(

@@ -45,9 +45,9 @@ class Methods:
         method = self._methods[name]
         async with method.entered(authorization) as call:
             call.waits()
-            async with aclosing(method.handler(request, call)) as answers:
-                async for answer in answers:
-                    yield method.decoded(answer)
+            async with aclosing(method.handler(request, call)) as responses:
+                async for response in responses:
+                    yield method.decoded(response)
 
 
 class _Method:
@@ -66,9 +66,9 @@ class _Method:
         except RpcError as error:
             raise _refused(error) from error
 
-    def decoded(self, answer: Message | bytes) -> Message:
+    def decoded(self, response: Message | bytes) -> Message:
         """Return the response as a message."""
-        return self._output.FromString(answer) if isinstance(answer, bytes) else answer
+        return self._output.FromString(response) if isinstance(response, bytes) else response
 
 
 class HandledPort:
@@ -88,12 +88,12 @@ class HandledPort:
         """WatchGeneration, with forecasts."""
         request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision)
         request.forecast_interval.seconds = FORECAST_EVERY
-        async with aclosing(self._methods.stream("WatchGeneration", request, self._authorization)) as answers:
-            async for answer in answers:
-                if answer.HasField("generation"):
-                    yield answer.generation
-                elif answer.HasField("forecast"):
-                    yield answer.forecast
+        async with aclosing(self._methods.stream("WatchGeneration", request, self._authorization)) as responses:
+            async for response in responses:
+                if response.HasField("generation"):
+                    yield response.generation
+                elif response.HasField("forecast"):
+                    yield response.forecast
 
     async def get(self, generation_id: str) -> generation_pb2.Generation:
         """GetGeneration."""
@@ -158,9 +158,9 @@ class HandledPort:
             if len(found) >= limit or not request.page_token:
                 return found[:limit]
 
-    async def _call(self, answer: type[A], request: Message | AsyncIterator[Message]) -> A:
+    async def _call(self, response: type[A], request: Message | AsyncIterator[Message]) -> A:
         """Call the RPC with this type of response."""
-        name = answer.DESCRIPTOR.name.removesuffix("Response")
+        name = response.DESCRIPTOR.name.removesuffix("Response")
         found: A = await self._methods.call(name, request, self._authorization)
         return found
 

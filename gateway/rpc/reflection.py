@@ -24,8 +24,8 @@ class ReflectionHandlers:
 
     def server_reflection_info(self, requests: AsyncIterator[Message], _: Call) -> AsyncIterator[Message]:
         """Yield one response for each request."""
-        answers: AsyncIterator[Message] = self._answers.ServerReflectionInfo(_as_v1alpha(requests), None)
-        return answers
+        responses: AsyncIterator[Message] = self._answers.ServerReflectionInfo(_as_v1alpha(requests), None)
+        return responses
 
 
 def v1() -> ServiceDescriptor:

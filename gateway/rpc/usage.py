@@ -32,17 +32,17 @@ def query_of(request: pb.QueryUsageRequest, now: float) -> UsageQuery:
     return UsageQuery(since, until, request.tenant, tuple(request.group_by))
 
 
-def answer_of(query: UsageQuery, rows: Sequence[UsageRow]) -> pb.QueryUsageResponse:
+def response_of(query: UsageQuery, rows: Sequence[UsageRow]) -> pb.QueryUsageResponse:
     """Return the groups. Raises INVALID_INPUT if there are too many."""
     groups: dict[tuple[str, ...], list[UsageRow]] = {}
     for row in rows:
         groups.setdefault(row.group(query), []).append(row)
     if len(groups) > MOST_GROUPS:
         raise invalid_field("group_by", f"gives more than {MOST_GROUPS} groups: ask for less time, or one tenant")
-    answer = pb.QueryUsageResponse()
+    response = pb.QueryUsageResponse()
     for values in sorted(groups):
-        _add(answer.groups.add(values=values), groups[values])
-    return answer
+        _add(response.groups.add(values=values), groups[values])
+    return response
 
 
 def _add(group: pb.UsageGroup, rows: Sequence[UsageRow]) -> None:

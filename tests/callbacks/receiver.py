@@ -21,7 +21,7 @@ from tests.support.transports import Transport
 
 HANG = object()
 CLOSE = object()
-Answer = object
+Response = object
 """A status, (status, headers), the first bytes of an unfinished response, HANG for no response, or CLOSE."""
 
 
@@ -69,8 +69,8 @@ class Receiver:
     def __init__(self, tls: Any = None) -> None:
         self.got: list[Got] = []
         self.taken: list[Got] = []
-        self.plan: deque[Answer] = deque()
-        self.usual: Answer = 200
+        self.plan: deque[Response] = deque()
+        self.usual: Response = 200
         self.refuses = ""
         self.open = self.most_open = 0
         self.let_go = asyncio.Event()

@@ -9,7 +9,7 @@ from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import state
 from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, IdempotencyKey, Moment, State, StatusReport
-from gateway.generations.ports import NoAnswer, Outcome
+from gateway.generations.ports import MaybeTaken, Outcome
 from gateway.generations.state import OwnerDied, Unsent
 from gateway.generations.stores import Claim, Claimed
 from gateway.generations.watch import Watches
@@ -22,7 +22,7 @@ def retries_under_a_fresh_key() -> None:
 
     async def impatient(self: HiggsfieldClient, request: Any, may_send: Callable[[], bool]) -> Outcome:
         outcome = await submit(self, request, may_send)
-        if isinstance(outcome, NoAnswer):
+        if isinstance(outcome, MaybeTaken):
             fresh = {**request.headers, "idempotency-key": secrets.token_hex(16)}
             outcome = await submit(self, replace(request, headers=fresh), may_send)
         return outcome

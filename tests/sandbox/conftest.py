@@ -24,7 +24,7 @@ RUNNING = {"queue_seconds": 1, "image_seconds": 4, "video_seconds": 12}
 
 
 @dataclass
-class Answer:
+class Response:
     """One HTTP response."""
 
     status: int
@@ -50,16 +50,16 @@ class Api:
         self.auth = {"Authorization": "Key sandbox:sandbox"}
         self._session = session
 
-    async def call(self, method: str, path: str, **options: Any) -> Answer:
+    async def call(self, method: str, path: str, **options: Any) -> Response:
         headers = {**self.auth, **options.pop("headers", {})}
         url = path if path.startswith("http") else self.sandbox.url + path
         async with self._session.request(method, url, headers=headers, **options) as response:
             content = await response.read()
-            return Answer(response.status, dict(response.headers), content.decode("utf-8", "replace"), content)
+            return Response(response.status, dict(response.headers), content.decode("utf-8", "replace"), content)
 
     async def submit(
         self, prompt: str = "a red fox", *, model: str = SOUL, key: str | None = None, query: Any = None, **more: Any
-    ) -> Answer:
+    ) -> Response:
         headers = {**more.pop("headers", {}), **({"Idempotency-Key": key} if key else {})}
         return await self.call("POST", f"/{model}", json={"prompt": prompt, **more}, headers=headers, params=query)
 
@@ -68,13 +68,13 @@ class Api:
         assert answer.status == 200, answer.text
         return str(answer.json["request_id"])
 
-    async def status(self, request_id: str) -> Answer:
+    async def status(self, request_id: str) -> Response:
         return await self.call("GET", f"/requests/{request_id}/status")
 
-    async def cancel(self, request_id: str) -> Answer:
+    async def cancel(self, request_id: str) -> Response:
         return await self.call("POST", f"/requests/{request_id}/cancel")
 
-    async def delete(self, request_id: str) -> Answer:
+    async def delete(self, request_id: str) -> Response:
         return await self.call("DELETE", f"/requests/{request_id}")
 
     async def plan(self, **fault: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.conftest import Answer, Api, StartApi
+from tests.sandbox.conftest import Api, Response, StartApi
 
 SESSIONS = "/v1/agent/sessions"
 
@@ -24,7 +24,7 @@ async def session(api: Api) -> str:
     return str(answer.json["session_id"])
 
 
-async def say(api: Api, session_id: str, text: Any) -> Answer:
+async def say(api: Api, session_id: str, text: Any) -> Response:
     return await api.call("POST", f"{SESSIONS}/{session_id}/messages", json={"content": text})
 
 

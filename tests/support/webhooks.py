@@ -16,7 +16,7 @@ SECRET, OTHER_SECRET = "whsec_" + "QUJDREVGR0g" * 4, "whsec_" + "SElKS0xNTk8" * 
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """The response to a webhook, without the Date header."""
 
     status: int
@@ -47,14 +47,14 @@ def signed(body: bytes, secret: str = SECRET, name: str = "msg_1", age: float = 
     return signed_headers(secret, name, int(time.time() - age), body)
 
 
-async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> Answer:
+async def post(url: str, body: bytes, headers: dict[str, str] | None = None) -> Response:
     """Send a delivery, and return the response."""
     async with (
         aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session,
         session.post(url, data=body, headers=headers, allow_redirects=False) as response,
     ):
         seen = {name.lower(): value for name, value in response.headers.items() if name.lower() != "date"}
-        return Answer(response.status, await response.text(), seen)
+        return Response(response.status, await response.text(), seen)
 
 
 async def webhook_outcomes(running: Running, attempts: int) -> list[str]:

@@ -33,7 +33,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 KNOWN_WITHIN = 3.0
 """Seconds after which the callers of such a statement get an UnknownCommitError. The repeats continue, and the writes
 that wait behind it are refused."""
-ANSWER_LOST = "the answer to the commit was lost"
+RESPONSE_LOST = "the response to the commit was lost"
 OVER_TOGETHER, UNPRICED = 2, 3
 """Values of `Stored.over`. All others but 0 are a refusal."""
 CLAIM, SAVE, DELETE = "claim", "save", "delete"
@@ -194,7 +194,7 @@ class LogWriter:
                 lost = True
             except LeaseLostError:
                 if lost:
-                    raise UnknownCommitError(ANSWER_LOST) from None
+                    raise UnknownCommitError(RESPONSE_LOST) from None
                 raise
             except StoreError:
                 # It says something about this attempt only, and nothing about the one whose response was lost.
@@ -202,10 +202,10 @@ class LogWriter:
                     raise
             if asyncio.get_running_loop().time() > known_until:
                 self._database.fails(UNREACHABLE)
-                _fail(jobs, UnknownCommitError(ANSWER_LOST))
+                _fail(jobs, UnknownCommitError(RESPONSE_LOST))
                 self._refuse_waiting()
                 if self._closing:
-                    raise UnknownCommitError(ANSWER_LOST)
+                    raise UnknownCommitError(RESPONSE_LOST)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from gateway.errors import Reason
-from gateway.generations.ports import NoAnswer, NotTaken
+from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
-from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
+from gateway.higgsfield.errors import AGENT_REASONS, Response, judge_call, judge_submission
 
 CERTAIN = {
     400: Reason.INPUT_REFUSED,
@@ -28,8 +28,8 @@ CERTAIN = {
 }
 
 
-def answer(status: int, body: bytes = b'{"detail":"no"}', content_type: str = "application/json") -> Answer:
-    return Answer(status, content_type, None, "", body)
+def answer(status: int, body: bytes = b'{"detail":"no"}', content_type: str = "application/json") -> Response:
+    return Response(status, content_type, None, "", body)
 
 
 @pytest.mark.parametrize("status", range(300, 600))
@@ -39,7 +39,7 @@ def test_only_documented_refusals_are_certain(status: int) -> None:
         assert isinstance(judged, NotTaken)
         assert judged.failure.reason is CERTAIN[status]
     else:
-        assert isinstance(judged, NoAnswer)
+        assert isinstance(judged, MaybeTaken)
 
 
 @pytest.mark.parametrize("status", CERTAIN)
@@ -54,12 +54,12 @@ def test_only_documented_refusals_are_certain(status: int) -> None:
     ],
 )
 def test_undocumented_refusals_are_ambiguous(status: int, body: bytes, content_type: str) -> None:
-    assert isinstance(judge_submission(answer(status, body, content_type), "", (), AGENT_REASONS), NoAnswer)
+    assert isinstance(judge_submission(answer(status, body, content_type), "", (), AGENT_REASONS), MaybeTaken)
 
 
 def test_a_409_is_ambiguous_for_generations() -> None:
     """409 is documented for agents only."""
-    assert isinstance(judge_submission(answer(409), "soul", ()), NoAnswer)
+    assert isinstance(judge_submission(answer(409), "soul", ()), MaybeTaken)
     assert judge_call(answer(403), "", ()).failure.reason is Reason.INSUFFICIENT_CREDITS
     assert judge_call(answer(403), "", (), AGENT_REASONS).failure.reason is Reason.FEATURE_NOT_ENABLED
 
@@ -83,9 +83,9 @@ async def test_a_transcript_is_parsed_outside_the_event_loop(monkeypatch: pytest
 class _Scripted(HiggsfieldClient):
     """Answers every call with one response, without a connection."""
 
-    def __init__(self, scripted: Answer) -> None:
+    def __init__(self, scripted: Response) -> None:
         super().__init__("http://127.0.0.1", Credentials("id", "secret"))
         self._scripted = scripted
 
-    async def ask(self, *_: Any, **__: Any) -> Answer:
+    async def ask(self, *_: Any, **__: Any) -> Response:
         return self._scripted

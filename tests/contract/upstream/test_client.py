@@ -15,7 +15,7 @@ from gateway.characters.model import Order
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import DopInput, DopVariant, Input, ModelInput, Motion, SoulInput, SoulVersion
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
-from gateway.generations.ports import NoAnswer, NotTaken, Outcome, Taken
+from gateway.generations.ports import MaybeTaken, NotTaken, Outcome, Taken
 from gateway.generations.stores import Removal
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
@@ -95,7 +95,7 @@ async def test_one_key_is_one_charge() -> None:
 async def test_a_submission_that_may_be_charged_is_ambiguous(kind: str) -> None:
     async with higgsfield() as (sandbox, client):
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": kind, "processed": True})])
-        assert isinstance(await submit(client), NoAnswer)
+        assert isinstance(await submit(client), MaybeTaken)
         assert sandbox.ledger.summary()["charge_count"] == 1
 
 
@@ -104,7 +104,7 @@ async def test_a_silent_submission_ends_at_the_timeout() -> None:
         faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
         sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
         for _ in faults:
-            assert isinstance(await submit(client), NoAnswer)
+            assert isinstance(await submit(client), MaybeTaken)
 
 
 async def test_the_id_in_an_invalid_200_is_kept() -> None:
@@ -113,7 +113,7 @@ async def test_the_id_in_an_invalid_200_is_kept() -> None:
         body = json.dumps({"status": 7, "request_id": request_id})
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "200", "body": body})])
         outcome = await submit(client)
-        assert isinstance(outcome, NoAnswer)
+        assert isinstance(outcome, MaybeTaken)
         assert outcome.request_id == request_id
 
 
@@ -144,7 +144,7 @@ async def test_a_redirect_is_not_followed() -> None:
     async with higgsfield() as (sandbox, client), Sandbox(SandboxOptions(port=0)) as elsewhere:
         headers = {"Location": elsewhere.url + "/higgsfield-ai/soul/standard"}
         sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "307", "body": "", "headers": headers})])
-        assert isinstance(await submit(client), NoAnswer)
+        assert isinstance(await submit(client), MaybeTaken)
         assert elsewhere.ledger.summary()["submissions_seen"] == 0
         assert elsewhere.ledger.summary()["credentials_seen_ok"] == 0
 

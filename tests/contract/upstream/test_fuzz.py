@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, InputKind, Source, State, StatusReport
-from gateway.generations.ports import Estimate, NoAnswer, NotTaken, Taken
+from gateway.generations.ports import Estimate, MaybeTaken, NotTaken, Taken
 from gateway.generations.state import TRANSITIONS, Accepted, Observation, Reported, advance
 from gateway.generations.stores import Removal
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials
-from gateway.higgsfield.errors import Answer, documented, judge_call, judge_submission
+from gateway.higgsfield.errors import Response, documented, judge_call, judge_submission
 from gateway.higgsfield.payloads import read_request_id, read_status
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_webhook
@@ -80,9 +80,9 @@ def test_many_long_violations_are_a_message_of_limited_length() -> None:
 
 def assert_survived(answered: Case, generations: Sequence[Generation] = BEFORE) -> None:
     """Fail if a reader raises on this answer, or if one of these generations changes as it must not."""
-    whole = Answer(answered.status, answered.content_type, None, "", answered.body)
+    whole = Response(answered.status, answered.content_type, None, "", answered.body)
     judged = judge_submission(whole, InputKind.SOUL, SECRETS)
-    assert isinstance(judged, NotTaken | NoAnswer)
+    assert isinstance(judged, NotTaken | MaybeTaken)
     if isinstance(judged, NotTaken):
         assert documented(whole) is not None
         assert_presentable(judged.failure.message)
@@ -193,7 +193,7 @@ async def test_every_call_of_the_client_returns_a_result_or_raises_gateway_error
         for seed in range(250):
             one.answer = case(seed)
             outcome = await client.submit(request, lambda: True)
-            assert isinstance(outcome, Taken | NotTaken | NoAnswer), seed
+            assert isinstance(outcome, Taken | NotTaken | MaybeTaken), seed
             assert not isinstance(outcome, NotTaken) or outcome.reached, seed
             for name, (call, kind) in calls.items():
                 try:

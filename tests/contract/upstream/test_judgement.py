@@ -9,16 +9,16 @@ import pytest
 
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
-from gateway.generations.ports import NoAnswer, NotTaken
-from gateway.higgsfield.errors import Answer, judge_call, judge_submission, judge_submission_error, pause
+from gateway.generations.ports import MaybeTaken, NotTaken
+from gateway.higgsfield.errors import Response, judge_call, judge_submission, judge_submission_error, pause
 
 DETAIL = json.dumps({"detail": "some text"}).encode()
 
 
 def answer(
     status: int, body: bytes = DETAIL, content_type: str = "application/json", wait: float | None = None
-) -> Answer:
-    return Answer(status, content_type, wait, "", body)
+) -> Response:
+    return Response(status, content_type, wait, "", body)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_a_full_queue_is_certain_and_retried() -> None:
 @pytest.mark.parametrize("status", [200, 201, 302, 405, 408, 409, 418, 500, 502, 503, 504])
 def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -> None:
     judged = judge_submission(answer(status), InputKind.MODEL, ())
-    assert isinstance(judged, NoAnswer)
+    assert isinstance(judged, MaybeTaken)
     assert judged.whole == (status >= 500 and status != 504)
 
 
@@ -77,7 +77,7 @@ def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -
     ],
 )
 def test_refusals_in_any_other_form_are_ambiguous(status: int, body: bytes, content_type: str) -> None:
-    assert isinstance(judge_submission(answer(status, body, content_type), InputKind.MODEL, ()), NoAnswer)
+    assert isinstance(judge_submission(answer(status, body, content_type), InputKind.MODEL, ()), MaybeTaken)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
@@ -92,7 +92,7 @@ def test_no_connection_is_certain(error: type[httpx.TransportError]) -> None:
 )
 def test_every_other_failure_is_ambiguous(error: type[httpx.TransportError]) -> None:
     judged = judge_submission_error(error("x"))
-    assert isinstance(judged, NoAnswer)
+    assert isinstance(judged, MaybeTaken)
     assert not judged.whole
 
 

@@ -22,7 +22,7 @@ from gateway.generations.inputs import SoulInput
 from gateway.generations.model import InputKind
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
-from gateway.higgsfield.errors import AGENT_REASONS, Answer, judge_call, judge_submission
+from gateway.higgsfield.errors import AGENT_REASONS, Response, judge_call, judge_submission
 from gateway.higgsfield.json_values import DEEPEST
 from gateway.rpc import wire
 from gateway.rpc.agents import message_message, session_message
@@ -107,7 +107,7 @@ def test_each_value_of_an_error_is_found_again() -> None:
     for number in range(-len(REFUSALS), 1000):
         mutated = case(number, REFUSALS)
         status, body = (mutated.status, mutated.body) if number >= 0 else _recorded(REFUSALS[number])
-        answer = Answer(status, "application/json", None, "", body)
+        answer = Response(status, "application/json", None, "", body)
         judged = judge_submission(answer, InputKind.SOUL, SECRETS)
         called = judge_call(answer, InputKind.NONE, SECRETS, AGENT_REASONS).failure
         for failure in (judged.failure, called):
