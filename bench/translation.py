@@ -2,8 +2,8 @@
 
 from bench.figures import Figure, promised, value
 from bench.load import FULL, Effort
-from harness.answers.generations import KINDS, SHARES, lost_values
-from harness.answers.mutations import case
+from harness.responses.generations import KINDS, SHARES, lost_values
+from harness.responses.mutations import case
 
 CASES, QUICK_CASES = 10_000, 1_000
 

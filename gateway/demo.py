@@ -60,7 +60,7 @@ def demo() -> int:
     try:
         with _sandbox_and_gateway() as (address, sandbox_url), Client(address, api_key="") as client:
             _generate_two(client)
-            _lose_an_answer(client, sandbox_url)
+            _lose_a_response(client, sandbox_url)
     except (DemoError, GatewayError, OSError) as error:
         click.echo(f"\nthe demo failed: {error}", err=True)
         return 1
@@ -165,7 +165,7 @@ def _generate_two(client: Client) -> None:
             click.echo(f"   saved {path} ({path.stat().st_size:,} bytes)")
 
 
-def _lose_an_answer(client: Client, sandbox_url: str) -> None:
+def _lose_a_response(client: Client, sandbox_url: str) -> None:
     """Submit while the sandbox generates and charges but answers 502: the outcome is unknown to the gateway."""
     import httpx
 

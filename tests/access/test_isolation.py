@@ -22,7 +22,7 @@ from hfgateway.v1 import upload_service_pb2 as upload_pb
 from tests.callbacks.receiver import Receiver
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import PATIENCE, Running, collected, soul
-from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, answers_of
+from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, responses_of
 
 Named = Callable[[str], Message]
 
@@ -103,7 +103,7 @@ async def tenants(running: Running, transport: str = "grpc") -> tuple[Transport,
 
 async def refusal(client: Transport, method: str, request: Message) -> RpcFailure:
     with pytest.raises(RpcFailure) as refused:
-        await answers_of(client, method, request)
+        await responses_of(client, method, request)
     return refused.value
 
 
@@ -187,7 +187,7 @@ async def test_another_tenants_ended_generation_is_reported_as_unknown(running: 
 
     for method in ("GetGeneration", "WatchGeneration", "ExplainGeneration", "DeleteGeneration"):
         assert (await refusal(blue, method, NAMING[method](generation.id))).reason == "NOT_FOUND", method
-        assert await answers_of(red, method, NAMING[method](generation.id)), method
+        assert await responses_of(red, method, NAMING[method](generation.id)), method
 
 
 async def callback_of(client: Transport, url: str = "http://127.0.0.1:9/hook") -> callback_pb.Callback:
@@ -393,7 +393,7 @@ async def test_another_tenants_session_is_reported_as_unknown(running: Running, 
         await assert_unknown(blue, method, named, session_id)
     assert running.ledger.agent_messages == []
     for method, named in AGENTS.items():
-        assert await answers_of(red, method, named(session_id)) or method == "ListMessages"
+        assert await responses_of(red, method, named(session_id)) or method == "ListMessages"
         running.clock.advance(60)
 
 

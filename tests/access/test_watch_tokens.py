@@ -13,7 +13,7 @@ from gateway.access.tokens import decoded, encoded
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.running import PATIENCE, Running, collected, soul
-from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, answers_of
+from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, responses_of
 
 RED, BLUE = {"page": "red"}, {"page": "blue"}
 
@@ -48,7 +48,7 @@ async def site(running: Running) -> Site:
 
 async def refusal(client: Transport, method: str, request: Any) -> RpcFailure:
     with pytest.raises(RpcFailure) as refused:
-        await answers_of(client, method, request)
+        await responses_of(client, method, request)
     return refused.value
 
 

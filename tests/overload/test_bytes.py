@@ -11,7 +11,7 @@ from gateway.rpc.convert import LARGEST_FILTER, MOST_IDS, MOST_MODELS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import WAITING, Start, limits_of
 from tests.support.running import Running, eventually, soul
-from tests.support.transports import RpcFailure, Transport, answers_of
+from tests.support.transports import RpcFailure, Transport, responses_of
 
 WRONG: dict[str, tuple[dict[str, Any], list[str], str]] = {
     "too many models": ({"model_ids": [f"m{n}" for n in range(MOST_MODELS + 1)]}, ["filter.model_ids"], "values"),
@@ -30,7 +30,7 @@ async def test_the_size_of_a_filter_is_limited(running: Running, client: Transpo
     given, fields, counted = WRONG[wrong]
     request = {"ListGenerations": pb.ListGenerationsRequest, "WatchGenerations": pb.WatchGenerationsRequest}[method]
     with pytest.raises(RpcFailure) as refused:
-        await answers_of(client, method, request(filter=pb.GenerationFilter(**given)))
+        await responses_of(client, method, request(filter=pb.GenerationFilter(**given)))
     assert (refused.value.code, refused.value.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
     assert refused.value.fields == fields
     if counted:

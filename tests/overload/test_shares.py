@@ -26,7 +26,7 @@ from hfgateway_client import AsyncClient
 from hfgateway_client._async.timers import Timers
 from tests.overload.conftest import QUEUED, WAITING, WORKING, Start, limits_of
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
-from tests.support.transports import SERVICE, RpcFailure, Transport, answers_of
+from tests.support.transports import SERVICE, RpcFailure, Transport, responses_of
 
 UNKNOWN_ID = "00000000-0000-7000-8000-000000000000"
 
@@ -147,7 +147,7 @@ async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, tr
         answer = await keyed.caller(transport, secret).call("SubmitGeneration", request)
         assert name_of(answer.generation) in {"PENDING", "QUEUED"}, "stored, and returned without a wait if necessary"
     with pytest.raises(RpcFailure) as refused:
-        await answers_of(keyed.caller(transport, mine), "WatchGeneration", requests()["WatchGeneration"])
+        await responses_of(keyed.caller(transport, mine), "WatchGeneration", requests()["WatchGeneration"])
     failure = refused.value
     assert (failure.code, failure.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
     info = failure.detail(ErrorInfo)
@@ -217,7 +217,7 @@ async def test_places_are_counted_and_returned(running: Running, client: Transpo
     await holds(everything.waits, 0, 0)
     for method, request in requests().items():
         try:
-            await answers_of(client, method, request)
+            await responses_of(client, method, request)
         except RpcFailure as failure:
             assert failure.reason in {"NOT_FOUND", "INVALID_INPUT"}, method
     for pool in everything.pools().values():

@@ -104,7 +104,7 @@ async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
         assert name_of(await running.read(waiting.id)) == "QUEUED"
 
 
-def lose_answers(port: object, method: str, count: int, *, stored: bool, then=None, step: str = "") -> None:  # type: ignore[no-untyped-def]
+def lose_responses(port: object, method: str, count: int, *, stored: bool, then=None, step: str = "") -> None:  # type: ignore[no-untyped-def]
     """Lose the answers to the next writes, of which the first is stored or not. `then` is awaited before the last."""
     write, left = getattr(port, method), count
 
@@ -125,7 +125,7 @@ def lose_answers(port: object, method: str, count: int, *, stored: bool, then=No
 @pytest.mark.parametrize("stored", [True, False])
 async def test_a_claim_is_read_back_if_its_answer_is_lost(tmp_path: Path, stored: bool) -> None:
     async with run(tmp_path) as running:
-        lose_answers(running.gateway._core.store.claims, "claim", 1, stored=stored)
+        lose_responses(running.gateway._core.store.claims, "claim", 1, stored=stored)
         submitted = await running.submit(soul("a fox"))
         await running.finish(submitted.id)
         assert len(running.ledger.charges) == 1
@@ -140,7 +140,7 @@ async def test_a_limit_that_refuses_the_repeat_of_a_lost_claim_is_no_refusal(tmp
         async def spend() -> None:
             await running.submit(soul("an owl", wait_for=STORED))
 
-        lose_answers(running.gateway._core.store.claims, "claim", 1, stored=False, then=spend)
+        lose_responses(running.gateway._core.store.claims, "claim", 1, stored=False, then=spend)
         with pytest.raises(RpcFailure, match="UNAVAILABLE"):
             await running.submit(soul("a fox"))
 
@@ -156,7 +156,7 @@ async def test_calls_with_one_key_are_taken_in_their_order_even_if_an_answer_is_
             calls.append(asyncio.create_task(running.submit(soul("a fox"))))
             await eventually(lambda: calls[0].done() or any(lock._waiters for lock in waiting.values()))
 
-        lose_answers(running.gateway._core.store.claims, "claim", 1, stored=False, then=call_again)
+        lose_responses(running.gateway._core.store.claims, "claim", 1, stored=False, then=call_again)
         with pytest.raises(RpcFailure, match="refused the input"):
             await running.submit(soul("a fox"))
         await asyncio.gather(*calls, return_exceptions=True)  # refused as well, or sent after the refusal
@@ -164,7 +164,7 @@ async def test_calls_with_one_key_are_taken_in_their_order_even_if_an_answer_is_
 
 async def test_a_claim_is_sent_if_it_was_stored_although_it_could_not_be_read_back(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
-        lose_answers(running.gateway._core.store.claims, "claim", 2, stored=True)
+        lose_responses(running.gateway._core.store.claims, "claim", 2, stored=True)
         with pytest.raises(RpcFailure) as raised:
             await running.submit(soul("a fox", wait_for=STORED))
         assert raised.value.reason == "GATEWAY_UNAVAILABLE"
@@ -180,13 +180,13 @@ async def test_a_drain_takes_back_a_marker_whose_commit_is_unknown(tmp_path: Pat
     async with run(tmp_path, UPSTREAM_CONCURRENCY="1") as running:
         store = running.gateway._core.store
         if step == "claim":
-            lose_answers(store.claims, "claim", 2, stored=True, then=running.begin_drain)
+            lose_responses(store.claims, "claim", 2, stored=True, then=running.begin_drain)
             with pytest.raises(RpcFailure):
                 await running.submit(soul("a fox", wait_for=STORED))
         else:
             first = await running.submit(soul("a fox", wait_for=STORED))
             await running.submit(soul("a hare", wait_for=STORED))  # waits for the first one's end
-            lose_answers(store.generations, "save", 2, stored=True, then=running.begin_drain, step=step)
+            lose_responses(store.generations, "save", 2, stored=True, then=running.begin_drain, step=step)
             await running.finish(first.id)
             await eventually(lambda: running.draining)
         await running.stop_gateway()

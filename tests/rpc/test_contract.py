@@ -24,7 +24,7 @@ from gateway.telemetry import Telemetry
 from gateway.web.server import WebServer, web_app
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import PATIENCE, Running, soul
-from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, Transport, answers_of, open_transport
+from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, Transport, open_transport, responses_of
 
 CANARY = "canary-of-a-defect"
 
@@ -171,7 +171,7 @@ async def test_an_internal_error_shows_only_an_incident_id(caplog: pytest.LogCap
             for method in SERVICE.methods:
                 caplog.clear()
                 with caplog.at_level(logging.ERROR), pytest.raises(RpcFailure) as raised:
-                    await answers_of(client, method.name, b"{}" if client.name == "connect-json" else b"")
+                    await responses_of(client, method.name, b"{}" if client.name == "connect-json" else b"")
                 error = raised.value
                 incident = error.failure.metadata["incident"]
                 assert (error.code, error.reason) == ("INTERNAL", "INTERNAL")

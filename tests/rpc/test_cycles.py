@@ -21,7 +21,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
 from tests.support.running import Running, soul
 from tests.support.timeline import run_timed
-from tests.support.transports import TRANSPORTS, RpcFailure, Transport, answers_of
+from tests.support.transports import TRANSPORTS, RpcFailure, Transport, responses_of
 
 SOURCE = str(Path(gateway.__file__).parent)
 CALLS = 5
@@ -66,7 +66,7 @@ async def check(running: Running, call: Callable[[], Awaitable[object]]) -> None
 
 async def refused(client: Transport, method: str, request: Message | bytes) -> None:
     with pytest.raises(RpcFailure):
-        await answers_of(client, method, request)
+        await responses_of(client, method, request)
 
 
 @pytest.mark.parametrize("what", REFUSED)
@@ -84,7 +84,7 @@ async def test_a_submission_and_a_watch_leave_no_cycle(running: Running, client:
     async def watched() -> None:
         fox = await running.submit(soul("a fox"))
         await running.finish(fox.id)
-        assert await answers_of(client, "WatchGeneration", pb.WatchGenerationRequest(id=fox.id))
+        assert await responses_of(client, "WatchGeneration", pb.WatchGenerationRequest(id=fox.id))
 
     await check(running, watched)
 

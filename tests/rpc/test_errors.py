@@ -33,7 +33,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.error_pb2 import ErrorReason
 from tests.support.promises import CODES, promises_detail, reasons_of
 from tests.support.running import PATIENCE, Running, name_of, run, soul
-from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, answers_of
+from tests.support.transports import SERVICE, TRANSPORTS, RpcFailure, responses_of
 
 NOT_REACHABLE_YET = {
     "INVALID_CREDENTIALS": "there are no API keys yet: HFGATEWAY_AUTH knows 'none' only",
@@ -644,7 +644,7 @@ async def _refused(row: Row, case: Case) -> list[str]:
     charges = len(running.ledger.charges)
     client = running.transports[case.transport]
     with pytest.raises(RpcFailure) as raised:
-        await answers_of(client, row.method, request)
+        await responses_of(client, row.method, request)
     mend(running)
     error = raised.value
     _check_wire_form(row, error)

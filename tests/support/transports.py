@@ -113,7 +113,7 @@ def open_transport(name: str, grpc_address: str, http_address: str, *, authoriza
     return ConnectTransport(http_address, authorization, codec=name.removeprefix("connect-"))
 
 
-async def answers_of(client: Transport, method: str, request: Message | bytes) -> list[Any]:
+async def responses_of(client: Transport, method: str, request: Message | bytes) -> list[Any]:
     """Return all responses of a unary or streaming RPC."""
     if METHODS[method].server_streaming:
         return [answer async for answer in client.stream(method, request)]
@@ -160,11 +160,13 @@ class GrpcTransport:
             return self._gathering(method, request)
         kind = self.channel.unary_stream if described.server_streaming else self.channel.unary_unary
         serialise = None if isinstance(request, bytes) else type(request).SerializeToString
-        return kind(_path(method), request_serializer=serialise, response_deserializer=_answer_class(method).FromString)
+        return kind(
+            _path(method), request_serializer=serialise, response_deserializer=_response_class(method).FromString
+        )
 
     def _gathering(self, method: str, request: Message | bytes) -> Any:
         """Return a client-streaming call that sends this single request."""
-        kind = self.channel.stream_unary(_path(method), response_deserializer=_answer_class(method).FromString)
+        kind = self.channel.stream_unary(_path(method), response_deserializer=_response_class(method).FromString)
         content = request if isinstance(request, bytes) else request.SerializeToString()
         return lambda _, **options: kind(iter([content]), **options)
 
@@ -238,7 +240,7 @@ class ConnectTransport(_HttpTransport):
         return bytes(request.SerializeToString())
 
     def _decoded(self, method: str, content: bytes) -> Any:
-        answer_class = _answer_class(method)
+        answer_class = _response_class(method)
         return json_format.Parse(content, answer_class()) if self._codec == "json" else answer_class.FromString(content)
 
 
@@ -269,7 +271,7 @@ class GrpcWebTransport(_HttpTransport):
                     trailers = dict(line.split(":", 1) for line in lines)
                     _check_trailers({name.strip().lower(): value.strip() for name, value in trailers.items()})
                     return
-                yield _answer_class(method).FromString(content)
+                yield _response_class(method).FromString(content)
         raise AssertionError("the stream ended without trailers")
 
 
@@ -277,7 +279,7 @@ def _path(method: str) -> str:
     return f"/{METHODS[method].containing_service.full_name}/{method}"
 
 
-def _answer_class(method: str) -> Any:
+def _response_class(method: str) -> Any:
     return GetMessageClass(METHODS[method].output_type)
 
 

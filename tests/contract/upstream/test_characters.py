@@ -13,7 +13,7 @@ from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.rpc.characters import _message
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
-from harness.answers.mutations import RECORDED, case
+from harness.responses.mutations import RECORDED, case
 from tests.contract.upstream.test_client import higgsfield
 from tests.contract.upstream.test_fuzz import assert_presentable, peer
 

@@ -33,7 +33,7 @@ from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.webhooks import read_webhook
 from gateway.rpc import wire
 from gateway.store.codec import at_revision, shown
-from harness.answers.mutations import ID, STATUSES, Case, case
+from harness.responses.mutations import ID, STATUSES, Case, case
 from tests.contract.store import examples
 from tests.support.running import name_of, soul
 from tests.support.timeline import run_timed

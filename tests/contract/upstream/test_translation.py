@@ -30,9 +30,9 @@ from gateway.rpc.characters import _message as character_message
 from gateway.rpc.errors import rpc_error
 from gateway.rpc.structs import struct
 from gateway.store.codec import at_revision, shown
-from harness.answers.generations import ALLOWED, FILE, KINDS, SECRETS, SHARES, failure_of, lost_values, readable
-from harness.answers.mutations import ID, RECORDED, case
-from harness.answers.pointers import (
+from harness.responses.generations import ALLOWED, FILE, KINDS, SECRETS, SHARES, failure_of, lost_values, readable
+from harness.responses.mutations import ID, RECORDED, case
+from harness.responses.pointers import (
     Allowed,
     Case,
     Number,

@@ -32,8 +32,8 @@ from gateway.higgsfield.payloads import read_status
 from gateway.higgsfield.webhooks import read_webhook
 from gateway.rpc import wire
 from gateway.store.codec import at_revision, shown
-from harness.answers.mutations import ID, RECORDED
-from harness.answers.pointers import Allowed, Case, Pointer, Typed, at, depth, loads, lost, written
+from harness.responses.mutations import ID, RECORDED
+from harness.responses.pointers import Allowed, Case, Pointer, Typed, at, depth, loads, lost, written
 from hfgateway.v1 import generation_pb2
 
 SECRETS = ("id:hush-hush", "hush-hush")
