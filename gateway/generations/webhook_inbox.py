@@ -8,6 +8,7 @@ does not cover the path, so a genuine webhook for one generation could be replay
 
 import asyncio
 import logging
+from collections import defaultdict
 
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError
@@ -37,7 +38,10 @@ TRIES_AT_404 = 7
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between attempts to process a webhook while Higgsfield or the store is unavailable."""
 ASKED_AT_ONCE = 64
-"""The status calls that run at once. After an outage, and at a start after one, thousands of webhooks may need one."""
+"""The status calls that run at once with the same credentials, so that no account waits for another one.
+
+After an outage, and at a start after one, thousands of webhooks may need one.
+"""
 
 
 _Effect = tuple[str, bool]
@@ -81,7 +85,7 @@ class WebhookInbox:
         self._processing: dict[GenerationId, dict[str, asyncio.Task[None]]] = {}
         """The tasks by generation and by the name of the webhook. No inner dict is empty."""
         self._came_again: set[tuple[GenerationId, str]] = set()
-        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
+        self._asking = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(ASKED_AT_ONCE))
         self.received: dict[str, int] = {}
 
     async def resume(self) -> None:
@@ -219,7 +223,7 @@ class WebhookInbox:
 
     async def _look_up(self, generation: Generation, request_id: RequestId) -> StatusReport | None:
         """Return the status of a request; None if Higgsfield does not know it. Raises GatewayError."""
-        async with self._asking:
+        async with self._asking[generation.spec.account]:
             return await self._upstream.look_up(generation, request_id)
 
     def _arrived(self, generation: Generation) -> None:
