@@ -94,15 +94,20 @@ class Holder:
 
     def take(self, places: int = 1) -> bool:
         """Take places and return True, or return False if that would exceed a limit on any level."""
-        if any(holder.held + places > holder.most for holder in self.up()):
-            return False
+        holder: Holder | None = self
+        while holder is not None:
+            if holder.held + places > holder.most:
+                return False
+            holder = holder.parent
         self.hold(places)
         return True
 
     def hold(self, places: int) -> None:
         """Take places without checking limits."""
-        for holder in self.up():
+        holder: Holder | None = self
+        while holder is not None:
             holder.held += places
+            holder = holder.parent
 
     def enqueue(self) -> "asyncio.Future[None] | None":
         """Queue for a place. Returns None if a queue is full on any level."""
