@@ -163,7 +163,13 @@ def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
         yield
 
 
-@mutation("times in ten seconds", 20226)
+def _answer_404_while_queued(planned: Plan) -> None:
+    """Higgsfield denies for a while that it knows requests that wait in its queue."""
+    planned.outages, planned.outage_kinds, planned.min_outage, planned.max_outage = 3, ("404",), 30.0, 100.0
+    planned.upstream.max_queue_time = 600.0
+
+
+@mutation("times in ten seconds", 12, focus=_answer_404_while_queued)
 def failed_start_poll_repeats_at_once() -> Iterator[None]:
     """After an error the poll for a start is due at once, until Higgsfield reports the state again."""
     with replaced(poll_schedule, "_delay_start_check", lambda entry: None):
