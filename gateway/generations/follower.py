@@ -48,7 +48,7 @@ PLANNED_AT_ONCE = 200
 MARK_AGAIN = 1.0
 """Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
 REFRESHED_WITHIN = 2.0
-"""The most seconds for which a caller waits for that check."""
+"""The most seconds for which a caller waits for the poll that its call has caused."""
 DECIDE_AGAIN = 60.0
 """Seconds until the next attempt at a decision that was put off."""
 
@@ -332,15 +332,17 @@ class Follower:
         The others stay in order, so that each is polled once before any is polled twice. Accounts take turns. At most
         PLANNED_AT_ONCE are started or put off; returns whether more may be.
         """
-        now = self._clock.moment().steady
+        now, left = self._clock.moment().steady, PLANNED_AT_ONCE
         accounts = deque(account for account, polls in self._polls.items() if polls.due)
-        for _ in range(PLANNED_AT_ONCE):
-            if not accounts or len(self._tasks) >= WORKERS or self._store_rests():
-                return False
+        while accounts and len(self._tasks) < WORKERS and not self._store_rests():
+            if not left:
+                return True
             account = accounts.popleft()
-            if self._start_poll(account, now) and self._polls[account].due:
-                accounts.append(account)
-        return True
+            if self._start_poll(account, now):
+                left -= 1
+                if self._polls[account].due:
+                    accounts.append(account)
+        return False
 
     def _start_poll(self, account: str, now: Steady) -> bool:
         """Start or put off the first poll of an account. Return whether its poll limit allows the next one."""

@@ -67,6 +67,22 @@ async def test_other_tasks_get_turns_while_many_polls_are_put_off(tmp_path: Path
         assert running.ledger.status_calls.total() == 0
 
 
+async def test_the_follower_sleeps_while_the_limits_of_many_accounts_pause_their_polls(tmp_path: Path) -> None:
+    async with run(tmp_path) as running:
+        follower = running.gateway._core.follower
+        unfinished, now = await many(running), running.gateway._core.clock.moment().steady
+        for number, one in enumerate(unfinished):
+            moved = replace(one, spec=replace(one.spec, account=f"account {number}"))
+            running.gateway._core.feed.entries.put(moved)
+            follower._polls[moved.spec.account].due[moved.id] = now
+            follower._poll_limits[moved.spec.account].limited(now, 3600.0)
+        await turns_during(follower._start_all())
+        paused = [polls for polls in follower._polls.values() if polls.due]
+        assert len(paused) == COUNT
+        assert all(polls.go_on > now for polls in paused)
+        assert running.ledger.status_calls.total() == 0
+
+
 async def test_other_tasks_get_turns_while_generations_are_planned_for_other_credentials(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         unfinished = await many(running)
