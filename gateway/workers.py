@@ -165,7 +165,8 @@ class _Supervisor:
                 except OSError as error:
                     if not has_served:
                         raise
-                    log.error("a worker cannot be started, and is tried again", extra={"error": str(error)})
+                    about = {"worker": worker.number, "error": str(error)}
+                    log.error("a worker cannot be started, and is tried again", extra=about)
                     await self._rest()
                     continue
                 self._running[process] = connection

@@ -384,7 +384,7 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
     from gateway.listening import check_free
 
     findings = []
-    for about, address, responses in (
+    for about, address, is_served in (
         ("grpc", settings.grpc_address, _answers_grpc),
         ("http", settings.http_address, _answers_http),
     ):
@@ -394,7 +394,7 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
             if settings.tls_cert is not None:
                 served = await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
             else:
-                served = await responses(address)
+                served = await is_served(address)
             if served and in_use(settings.store):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
             elif served:

@@ -123,15 +123,15 @@ class Entries:
     def generation(self, name: GenerationId) -> Generation | None:
         """Return a live generation, without making its entry."""
         found = self._live.get(name)
-        return found.generation if isinstance(found, Entry) else found
+        return None if found is None else _generation(found)
 
     def generations(self) -> Iterator[Generation]:
         """Return all live generations, without making their entries."""
-        return _generations(self._live.values())
+        return map(_generation, self._live.values())
 
     def of_tenant(self, tenant: str) -> list[Generation]:
         """Return the live generations of a tenant, without making their entries."""
-        return [*_generations(map(self._live.__getitem__, self._of_tenant.get(tenant, ())))]
+        return [_generation(self._live[name]) for name in self._of_tenant.get(tenant, ())]
 
     def made(self) -> Iterator[Entry]:
         """Return the entries that have been made."""
@@ -166,11 +166,11 @@ class Entries:
     def remove(self, name: GenerationId) -> None:
         """Remove a generation, and wake the watchers that still wait for its end."""
         found = self._live.pop(name)
-        (generation,) = _generations([found])
-        names = self._of_tenant[generation.tenant]
+        tenant = _generation(found).tenant
+        names = self._of_tenant[tenant]
         del names[name]
         if not names:
-            del self._of_tenant[generation.tenant]
+            del self._of_tenant[tenant]
         if isinstance(found, Entry):
             found.wake()
 
@@ -181,8 +181,8 @@ class Entries:
         self._live[spec.id] = generation
 
 
-def _generations(live: Iterable[Generation | Entry]) -> Iterator[Generation]:
-    return (one.generation if isinstance(one, Entry) else one for one in live)
+def _generation(live: Generation | Entry) -> Generation:
+    return live.generation if isinstance(live, Entry) else live
 
 
 class Feed:

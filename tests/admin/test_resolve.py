@@ -11,10 +11,11 @@ import pytest
 from google.rpc import status_pb2
 
 from gateway.generations import follower
+from gateway.generations.feed import Entry
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve, submit_and_lose
-from tests.support.running import CREDENTIALS, Running, eventually, name_of, public_url, soul
+from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, name_of, public_url, soul
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
 
@@ -292,8 +293,17 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
     await resolve(running, uncertain.id, **RESUBMIT)
     await eventually(lambda: not core.sender.attempts(uncertain.id))
     assert len(running.ledger.submissions) == 2
+    take, taken = core.follower._take, asyncio.Event()
+
+    async def take_again(entry: Entry) -> None:
+        await take(entry)
+        taken.set()
+
+    monkeypatch.setattr(core.follower, "_take", take_again)
     go_on.set()
-    await asyncio.sleep(0.5)
+    async with asyncio.timeout(PATIENCE):
+        await taken.wait()  # after MARK_AGAIN
+    await eventually(lambda: not core.sender.attempts(uncertain.id))
     assert len(running.ledger.submissions) == 2
 
 

@@ -43,6 +43,7 @@ OPERATIONS, COMPARED_EVERY = 250, 10
 DAYS = ("2026-01-30", "2026-01-31", "2026-02-01", "2026-02-02")
 TENANTS, ACCOUNTS, KEYS = ("one", "two"), ("account 1", "account 2"), ("k1", "k2", "")
 SUBJECTS = ("tenant", "key:k1", "label:a=b")
+REFUSED = "refused"
 ENDS = (State.COMPLETED, State.FAILED, State.NSFW, State.CANCELED)
 
 pytestmark = pytest.mark.toolchain("postgres")
@@ -75,7 +76,7 @@ class Pair:
         """Make a call to both stores, and return its result, which must be the same."""
         first, second = [await result(call(store)) for store in self.stores]
         assert first == second
-        self.refused += first is Refused
+        self.refused += first == REFUSED
         return first
 
     def one(self) -> Generation:
@@ -208,11 +209,11 @@ class Pair:
 
 
 async def result(call: Awaitable[Any]) -> Any:
-    """Return the result of a call, or Refused: of two limits that are exceeded, the engines may name either."""
+    """Return the result of a call, or REFUSED: of two limits that are exceeded, the engines may name either."""
     try:
         return await call
     except (RequestIdTakenError, LimitExceededError, UnpricedError):
-        return Refused
+        return REFUSED
 
 
 async def seen(store: Store) -> dict[str, Any]:
