@@ -11,6 +11,7 @@ from gateway.generations.model import Generation, State
 from gateway.generations.state import SEND_WITHIN
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
+from tests.simulation.receiver import Callbacks, Receipt
 from tests.simulation.world import DAY
 
 CLOCK_TOLERANCE = 120.0
@@ -80,6 +81,12 @@ class Evidence:
     """The time from which on replicas read the log more rarely."""
     uncertain_timeout: float = 0.0
     """HFGATEWAY_UNCERTAIN_TIMEOUT, in seconds."""
+    callbacks: Sequence[Callbacks] = ()
+    """One for each tenant with a callback."""
+    declared_lost: set[str] = field(default_factory=set)
+    """The ids of generations that an operator declared lost, or tried to."""
+    may_be_charged_twice: set[str] = field(default_factory=set)
+    """The keys for which an operator accepted a second charge."""
 
 
 def violations(evidence: Evidence) -> list[str]:
@@ -110,6 +117,10 @@ class _Checker:
         for view in evidence.views:
             for wrong in self._check_watcher(view):
                 yield f"watcher of {view.tenant}: {wrong}"
+        yield from self._check_requests()
+        for callbacks in evidence.callbacks:
+            for wrong in self._check_callbacks(callbacks):
+                yield f"callback of {callbacks.tenant}: {wrong}"
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
         yield from self._check_gateway()
@@ -119,7 +130,7 @@ class _Checker:
     def _check_key(self, history: History) -> Iterator[str]:
         forgotten = self._may_be_forgotten(history)
         charges = self.requests.get(history.key, [])
-        if len(charges) > 1 and not forgotten:
+        if len(charges) > 1 and not forgotten and history.key not in self.evidence.may_be_charged_twice:
             yield f"charged {len(charges)} times"
         if not forgotten:
             yield from self._check_final_state(history, charges)
@@ -206,6 +217,8 @@ class _Checker:
         sent = [post for post in sent if ends and post.started_at < min(ends[0], copied)]
         if own is not None:
             yield "LOST, although Higgsfield has its request"
+        elif final.id in self.evidence.declared_lost:
+            return
         elif ends and sent and ends[0] - sent[-1].started_at < self.evidence.uncertain_timeout - CLOCK_TOLERANCE:
             yield f"LOST {ends[0] - sent[-1].started_at:.0f} s after it was sent, which is too early"
 
@@ -284,6 +297,68 @@ class _Checker:
             held = generation.state is State.UNCERTAIN and restored
             if not generation.done and not held:
                 yield f"still shows {name} as {generation.state.name}"
+
+    def _check_requests(self) -> Iterator[str]:
+        """A request is that of one generation at most, whose final state agrees with the ledger."""
+        shown = [one for view in self.evidence.views if view.caught_up for one in view.generations.values()]
+        for request_id, count in Counter(one.request_id for one in shown if one.request_id).items():
+            if count > 1:
+                yield f"{request_id} is the request of {count} generations"
+        for generation in shown:
+            request = self.ledger.requests.get(generation.request_id)
+            if generation.request_id and request is None:
+                yield f"{generation.id} has the request {generation.request_id}, which Higgsfield does not have"
+            elif request is not None and generation.state is State.LOST:
+                yield f"{generation.id} is LOST, although Higgsfield has its request"
+            elif request is not None and generation.done:
+                status = request.status(float("inf"))
+                if status != UPSTREAM_STATUS[generation.state]:
+                    yield f"{generation.id} is {generation.state.name}, but its status at Higgsfield is {status}"
+
+    # -- Callbacks -----------------------------------------------------------------------------------------------------
+
+    def _check_callbacks(self, callbacks: Callbacks) -> Iterator[str]:
+        receipts: dict[str, list[Receipt]] = {}
+        for receipt in callbacks.receipts:
+            receipts.setdefault(receipt.generation_id, []).append(receipt)
+        for own in receipts.values():
+            yield from self._check_receipts(own)
+        yield from self._check_all_delivered(callbacks, receipts)
+
+    def _check_receipts(self, receipts: list[Receipt]) -> Iterator[str]:
+        """Deliveries of one generation arrive in the order of their revisions, and again only without a response."""
+        if self.evidence.restores:
+            return
+        newest, confirmed = 0, set()
+        for receipt in receipts:
+            if receipt.revision < newest:
+                yield f"{receipt.id} came after a later revision"
+            newest = max(newest, receipt.revision)
+            if (receipt.process, receipt.id) in confirmed:
+                yield f"{receipt.id} was sent again after its success"
+            if receipt.confirmed:
+                confirmed.add((receipt.process, receipt.id))
+
+    def _check_all_delivered(self, callbacks: Callbacks, receipts: dict[str, list[Receipt]]) -> Iterator[str]:
+        """What was submitted after the callback was there is delivered, as it was shown to callers."""
+        if callbacks.created_at is None:
+            yield "was never created"
+            return
+        for history in self.evidence.histories:
+            final = history.final
+            if final is None or not final.done or history.tenant != callbacks.tenant:
+                continue
+            own = receipts.get(final.id, [])
+            for receipt in own:
+                if receipt.revision == final.revision and receipt.state is not final.state:
+                    yield f"{receipt.id} said {receipt.state.name}, but it was {final.state.name}"
+            old = (history.first_submitted_at or 0.0) <= callbacks.created_at
+            if old or history.delete_requested or self.evidence.restores:
+                continue
+            wanted = range(1 if callbacks.every_change else final.revision, final.revision + 1)
+            missing = set(wanted) - {receipt.revision for receipt in own}
+            if missing:
+                yield f"{final.id} was not delivered at revisions {sorted(missing)} of {final.revision}"
 
     # -- The gateway ---------------------------------------------------------------------------------------------------
 

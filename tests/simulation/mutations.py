@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+from gateway.callbacks import dispatcher
+from gateway.callbacks.model import Callback, Delivery
 from gateway.concurrency import OwnedTasks
 from gateway.generations import adopt, due_steps, follower, limits, poll_schedule, read_back
 from gateway.generations.admission import Admission
@@ -19,6 +21,7 @@ from gateway.generations.inputs import SoulInput
 from gateway.generations.missing import MissingRequests
 from gateway.generations.model import Generation, IdempotencyKey, PreparedRequest, State, Steady
 from gateway.generations.reads import Reads
+from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations, Submission
 from gateway.generations.store_backoff import StoreBackoff
@@ -28,10 +31,12 @@ from gateway.higgsfield import client
 from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.webhooks import Proof, Signatures
+from gateway.store.callbacks import SqliteCallbacks
 from gateway.store.change_log import SqliteChangeLog
 from gateway.store.writer import Writer
 from tests.simulation.accounts import KEY
-from tests.simulation.run import Plan
+from tests.simulation.plans import Plan
+from tests.simulation.receiver import ReceiverBehaviour
 from tests.simulation.world import DAY, HOUR
 
 Patch = Callable[[], AbstractContextManager[Any]]
@@ -381,4 +386,61 @@ def days_begin_by_the_wall_clock() -> Iterator[None]:
 def a_lost_generation_releases_its_price() -> Iterator[None]:
     """What may have been charged is given back."""
     with replaced(limits, "SPENDS", frozenset({State.COMPLETED})):
+        yield
+
+
+# -- Operators who resolve generations, and callbacks ------------------------------------------------------------------
+
+
+def _resolve_often(planned: Plan) -> None:
+    """Responses are lost, keys are soon forgotten, and the gateway does not repeat submissions by itself."""
+    planned.horizon, planned.upstream.response_lost, planned.caller_count, planned.resolves = 2 * HOUR, 0.8, 8, True
+    planned.settings = replace(planned.settings, upstream_idempotency="off", uncertain_timeout=3 * HOUR)
+    planned.upstream.key_retention = 60.0
+
+
+@mutation("charged 2 times", 7, focus=_resolve_often)
+def an_operator_repeats_at_any_time() -> Iterator[None]:
+    """A generation is sent again at an operator's word, although Higgsfield may have forgotten its key."""
+
+    async def is_safe(self: Resolver, generation: Generation) -> bool:
+        return True
+
+    with replaced(Resolver, "_is_safe", is_safe):
+        yield
+
+
+def _crash_often(planned: Plan) -> None:
+    """Processes end in the middle of commits, whose number is large because many deliveries fail."""
+    planned.receiver, planned.targeted_ends, planned.crashes = ReceiverBehaviour(unreachable=0.3), 0.3, 4
+    planned.restores, planned.caller_count, planned.caller.deletes = False, 8, 0.0
+    planned.commit_failure = 0.2
+
+
+@mutation("was not delivered", 2, focus=_crash_often)
+def a_callback_moves_on_before_its_deliveries_are_stored() -> Iterator[None]:
+    """The position of a callback is stored in a transaction of its own, before the deliveries."""
+    take = SqliteCallbacks.take_deliveries
+
+    async def take_after(
+        self: SqliteCallbacks, callback: Callback, taken: Sequence[Delivery], settled_before: float
+    ) -> None:
+        await self.change_callback(callback)
+        await take(self, callback, taken, settled_before)
+
+    with replaced(SqliteCallbacks, "take_deliveries", take_after):
+        yield
+
+
+@mutation("came after a later revision", 2, focus=_crash_often)
+def a_refused_delivery_goes_behind_the_others() -> Iterator[None]:
+    """The deliveries of a generation are sent in the order of their attempts."""
+    with replaced(dispatcher, "_revision", lambda delivery: delivery.attempts):
+        yield
+
+
+@mutation("was sent again after its success", 2, focus=_crash_often)
+def a_delivery_is_sent_again_if_its_success_is_not_stored() -> Iterator[None]:
+    """A failed write of an outcome ends the attempt like a failed read before it."""
+    with replaced(dispatcher, "until_stored", lambda clock, what, once, **_: once()):
         yield

@@ -119,7 +119,9 @@ class Ports:
         self._exit = exit_stack
         self._webhooks: ReceiveWebhook | None = None
         self.service = self.watches = self.adopter = self.follower = self
-        self.accounts = _Accounts(self)
+        self.accounts, self.resolver, self.tenant_callbacks = (
+            _PartOfLeader(self, name) for name in ("accounts", "resolver", "tenant_callbacks")
+        )
         if isinstance(serving, Replica):
             self._replica = serving
             self._leader = ToLeader(
@@ -271,15 +273,16 @@ class Ports:
         return cast(grpc.aio.Channel, _Channel(self._node, self._node.others[peer]))
 
 
-class _Accounts:
-    """The accounts of the leader, for an operator at any replica."""
+class _PartOfLeader:
+    """A part of the leader's core, for calls at any replica."""
 
-    def __init__(self, ports: Ports) -> None:
+    def __init__(self, ports: Ports, part: str) -> None:
         self._ports = ports
+        self._part = part
 
     def __getattr__(self, name: str) -> Callable[..., Awaitable[Any]]:
         def act(*values: Any, **named: Any) -> Awaitable[Any]:
-            return self._ports.led(lambda core: getattr(core.accounts, name)(*values, **named))
+            return self._ports.led(lambda core: getattr(getattr(core, self._part), name)(*values, **named))
 
         return act
 

@@ -17,12 +17,13 @@ from gateway.generations import timeline
 from gateway.generations.limits import day_at
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail
-from tests.simulation.accounts import KEY, Operator
+from tests.simulation.accounts import KEY
 from tests.simulation.books import PRICE_OF_V1, Books, set_budgets
 from tests.simulation.callers import CallerBehaviour
 from tests.simulation.gateway import PUBLIC_URL
 from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
 from tests.simulation.loop import CURRENT_PROCESS, Process, SimulatedLoop
+from tests.simulation.plans import Draws, Scenario, default_settings
 from tests.simulation.postgres import (
     REFUSALS,
     REFUSES,
@@ -32,8 +33,9 @@ from tests.simulation.postgres import (
     connected,
     simulated_connections,
 )
+from tests.simulation.receiver import ReceiverBehaviour
 from tests.simulation.replicas import Balancer, Node, simulated_ports
-from tests.simulation.run import SUBMITTED, Draws, Report, Scenario, Simulation, default_settings, run
+from tests.simulation.run import SUBMITTED, Report, Simulation, run
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
 MAX_STEPS = 2_000_000
@@ -52,7 +54,7 @@ QUIET = 300.0
 """The factor of these intervals after the last fault, when hours pass until everything has ended."""
 
 
-@dataclass
+@dataclass(kw_only=True)
 class ReplicaPlan(Scenario):
     """The parameters of a run with replicas. Times are in seconds."""
 
@@ -73,10 +75,6 @@ class ReplicaPlan(Scenario):
     """The most seconds by which the wall clocks of nodes and database are ahead or behind."""
     response_loss: float = 0.0
     """The probability that the gateway's response to a call is lost."""
-    budget: str = ""
-    """The credits of each tenant for a month; empty if there is no budget."""
-    accounts: bool = False
-    """Whether there are two accounts, which an operator changes."""
     settle_time: float = 12 * HOUR
     """Seconds after the last fault within which every generation must reach a final state."""
 
@@ -163,6 +161,14 @@ def plan(seed: int) -> ReplicaPlan:
         planned.settings = replace(planned.settings, accounts_keys=(KEY,))
     if rng.random() < 0.2:
         planned.settings = replace(planned.settings, audit="on")
+    planned.resolves = rng.random() < 0.2
+    if rng.random() < 0.3:
+        planned.receiver = ReceiverBehaviour(
+            refuses=probability(0.4, 0.02, 0.3),
+            unreachable=probability(0.4, 0.02, 0.5),
+            silent=probability(0.4, 0.02, 0.3),
+            every_change=rng.random() < 0.5,
+        )
     return planned
 
 
@@ -215,11 +221,6 @@ class _Replicas(Simulation):
             self.books = Books(self.evidence.wrong_sums, lambda: day_at(world.now))
             database.after_write = self.books.check
             set_budgets(database.write, "%s", planned.budget)
-
-    def _begin(self) -> None:
-        if self.plan.accounts:
-            operator = Operator(self.world, self.balancer, self.higgsfield, self.plan.horizon / 4, revokes=True)
-            self.world.spawn(operator.run())
 
     def close(self) -> None:
         self._quiet.close()
@@ -396,7 +397,9 @@ class _Replicas(Simulation):
             self.evidence.most_commits = max(self.evidence.most_commits, recent)
 
     def _settled(self) -> bool:
-        return not self.database.read("SELECT FROM generations WHERE NOT done LIMIT 1")
+        open_ones = "SELECT FROM generations WHERE NOT done"
+        pending = "SELECT FROM callback_deliveries WHERE state = 1"
+        return not self.database.read(f"{open_ones} UNION ALL {pending} LIMIT 1")
 
     def _measure(self) -> None:
         processes = [node.instance.process for node in self.nodes if node.instance is not None]

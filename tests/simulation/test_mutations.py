@@ -7,7 +7,8 @@ from copy import deepcopy
 import pytest
 
 from tests.simulation.mutations import MUTATIONS, Mutation
-from tests.simulation.run import plan, simulate
+from tests.simulation.plans import plan
+from tests.simulation.run import simulate
 
 MAX_SEEDS = 60
 """The number of seeds that are tried for a mutation."""

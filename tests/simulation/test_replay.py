@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation import command
+from tests.simulation.plans import THEMES, plan
 from tests.simulation.replay import assert_replays_exactly
-from tests.simulation.run import THEMES, plan, simulate
+from tests.simulation.run import simulate
 
 
 def test_a_seed_replays_exactly_in_every_process() -> None:

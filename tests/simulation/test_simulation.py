@@ -8,7 +8,8 @@ import pytest
 
 from tests.simulation.command import REPLAY, failures
 from tests.simulation.gateway import Instance, SqliteServer
-from tests.simulation.run import plan, simulate
+from tests.simulation.plans import plan
+from tests.simulation.run import simulate
 
 SEEDS, CHUNK = 200, 50
 AUDITED = 50
