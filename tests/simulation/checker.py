@@ -12,6 +12,7 @@ from gateway.generations.state import SEND_WITHIN
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
 from tests.simulation.receiver import Callbacks, Receipt
+from tests.simulation.trainers import Training
 from tests.simulation.world import DAY
 
 CLOCK_TOLERANCE = 120.0
@@ -83,6 +84,8 @@ class Evidence:
     """HFGATEWAY_UNCERTAIN_TIMEOUT, in seconds."""
     callbacks: Sequence[Callbacks] = ()
     """One for each tenant with a callback."""
+    trainings: Sequence[Training] = ()
+    """One for each caller that trains a character."""
     declared_lost: set[str] = field(default_factory=set)
     """The ids of generations that an operator declared lost, or tried to."""
     may_be_charged_twice: set[str] = field(default_factory=set)
@@ -121,6 +124,9 @@ class _Checker:
         for callbacks in evidence.callbacks:
             for wrong in self._check_callbacks(callbacks):
                 yield f"callback of {callbacks.tenant}: {wrong}"
+        for training in evidence.trainings:
+            for wrong in self._check_training(training):
+                yield f"{training.key}: {wrong}"
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
         yield from self._check_gateway()
@@ -314,6 +320,22 @@ class _Checker:
                 status = request.status(float("inf"))
                 if status != UPSTREAM_STATUS[generation.state]:
                     yield f"{generation.id} is {generation.state.name}, but its status at Higgsfield is {status}"
+
+    # -- Characters ----------------------------------------------------------------------------------------------------
+
+    def _check_training(self, training: Training) -> Iterator[str]:
+        """A character is charged once per key, and is the one that callers are shown."""
+        if any(copied <= self.evidence.ended_at for _, copied in self.evidence.restores):
+            return  # the store may lack the order
+        trained = [one.id for one in self.ledger.characters_of(training.key)]
+        if len(trained) > 1:
+            yield f"trained {len(trained)} times"
+        for name in dict.fromkeys(name for _, name in training.shown):
+            if name not in trained:
+                yield f"shown as {name}, which was not trained for it"
+        error = training.final_error
+        if not training.shown or error is not None:
+            yield f"has no character at the end: {error}"
 
     # -- Callbacks -----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from email.utils import formatdate
 from functools import partial
 from urllib.parse import parse_qs
@@ -29,6 +30,7 @@ WEBHOOK_RETRY_TIMES = (0.0, 5.0, 30.0, 2 * MINUTE, 10 * MINUTE, 30 * MINUTE, HOU
 KEY_ID = "key"
 """The id of the API key of the gateway's settings."""
 JSON = "application/json"
+CHARACTERS = "/v1/custom-references"
 MAX_STATUS_CALLS = 30
 """The limit of status calls for one request in ten seconds. A gateway that exceeds it polls in a busy loop."""
 REFUSALS = ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
@@ -71,6 +73,30 @@ class Request:
     def url(self) -> str:
         """The URL of the output."""
         return f"https://files.example/{self.id}.png"
+
+
+@dataclass
+class TrainedCharacter:
+    """A character that Higgsfield trains and has charged."""
+
+    id: str
+    name: str
+    image_url: str
+    """The URL of its image, which contains the idempotency key of the caller."""
+    version: str
+    created_at: float
+    """The true time."""
+    account: str
+    ends_at: float
+
+    def body(self, now: float) -> dict[str, object]:
+        """Return what Higgsfield says of it at a true time."""
+        created = datetime.fromtimestamp(self.created_at, UTC).isoformat().replace("+00:00", "Z")
+        status = "in_progress" if now < self.ends_at else "completed"
+        return {
+            "id": self.id, "name": self.name, "model_version": self.version, "status": status, "created_at": created,
+            "thumbnail_url": None,
+        }  # fmt: skip
 
 
 @dataclass
@@ -137,6 +163,8 @@ class Ledger:
 
     requests: dict[str, Request] = field(default_factory=dict)
     """The accepted requests, by id. Each is a charge."""
+    characters: dict[str, TrainedCharacter] = field(default_factory=dict)
+    """By id. Each is a charge."""
     posts: list[Post] = field(default_factory=list)
     rejected_deliveries: list[tuple[float, str, int]] = field(default_factory=list)
     """Time, request id and status of each webhook to which the gateway responded with 4xx."""
@@ -144,6 +172,10 @@ class Ledger:
     """The times of the last MAX_STATUS_CALLS status calls for each request."""
     polled_too_often: set[str] = field(default_factory=set)
     """The ids of requests with more than MAX_STATUS_CALLS status calls in ten seconds."""
+
+    def characters_of(self, key: str) -> list[TrainedCharacter]:
+        """Return the characters that were trained for the caller of this key."""
+        return [one for one in self.characters.values() if one.image_url.endswith(f"/{key}.png")]
 
     def count_status_call(self, request_id: str, now: float) -> None:
         """Count a status call for a request at a true time."""
@@ -195,6 +227,7 @@ class Higgsfield:
                 raise httpx.ConnectTimeout("the send check refused it")
             if post is not None:
                 post.sent, post.sent_at = True, world.now
+            if sending.get() in {"submit call", "train call"}:
                 self.on_submit()
             response: asyncio.Future[Reply | None] = world.loop.create_future()
             world.call_later(
@@ -293,6 +326,8 @@ class Higgsfield:
         query = target.partition("?")[2]
         if _key_id(headers) in self.refused_keys:
             return _reply(401, {"detail": "Invalid credentials"}, self._date())
+        if target.startswith(CHARACTERS):
+            return self._respond_about_characters(method, target, headers, body)
         if request_id := _request_id_in(target):
             request = self.ledger.requests.get(request_id)
             known = request is not None and request.account == _account(headers)
@@ -320,6 +355,39 @@ class Higgsfield:
             self.world.record("canceled", request.id)
             return Reply(202, {"date": date}, b"")
         return self._status_response(request)
+
+    def _respond_about_characters(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
+        world, account, date = self.world, _account(headers), self._date()
+        own = {name: one for name, one in self.ledger.characters.items() if one.account == account}
+        name = target.partition("?")[0].removeprefix(CHARACTERS).strip("/")
+        if method == "POST":
+            return self._train(body, account)
+        if name == "list":
+            page = int(parse_qs(target.partition("?")[2])["page"][0])
+            shown = sorted(own.values(), key=lambda one: -one.created_at)
+            items = [one.body(world.now) for one in shown[20 * (page - 1) : 20 * page]]
+            return _reply(200, {"total": len(shown), "total_pages": max(-(-len(shown) // 20), 1), "items": items}, date)
+        if name not in own or world.draw_fault(self.behaviour.false_404):
+            return _reply(404, {"detail": "Not found"}, date)
+        return _reply(200, own[name].body(world.now), date)
+
+    def _train(self, body: bytes, account: str) -> Reply:
+        world, wanted = self.world, json.loads(body)
+        if world.draw_fault(self.behaviour.refusal):
+            status, detail = world.rng.choice(REFUSALS)
+            return _reply(status, {"detail": detail}, self._date())
+        character = TrainedCharacter(
+            id=str(UUID(int=world.rng.getrandbits(128), version=4)),
+            name=wanted["name"],
+            image_url=wanted["input_images"][0]["image_url"],
+            version=wanted["model_version"],
+            created_at=world.now,
+            account=account,
+            ends_at=world.now + world.log_uniform(1.0, 10 * MINUTE),
+        )
+        self.ledger.characters[character.id] = character
+        world.record("trains", character.image_url, character.id)
+        return _reply(200, character.body(world.now), self._date())
 
     def _status_response(self, request: Request) -> Reply:
         return _reply(200, self._status_body(request), self._date())

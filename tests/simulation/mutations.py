@@ -12,7 +12,10 @@ from unittest import mock
 
 from gateway.callbacks import dispatcher
 from gateway.callbacks.model import Callback, Delivery
+from gateway.characters.creator import Creator
+from gateway.characters.model import Character, Creation
 from gateway.concurrency import OwnedTasks
+from gateway.errors import GatewayError
 from gateway.generations import adopt, due_steps, follower, limits, poll_schedule, read_back
 from gateway.generations.admission import Admission
 from gateway.generations.adopt import Adopter, Adoption
@@ -104,14 +107,14 @@ def repeat_window_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 1743, "wrong_wall_clock")
+@mutation("charged 2 times", 3660, "wrong_wall_clock")
 def key_age_uses_the_wall_clock() -> Iterator[None]:
     """A key that was used while the wall clock was behind is forgotten as soon as the wall clock is corrected."""
     with replaced(TrustedTime, "before", _before_by_own_clock):
         yield
 
 
-@mutation("charged 2 times", 1743, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
+@mutation("charged 2 times", 2937, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def first_post_precedes_the_known_time() -> Iterator[None]:
     """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 
@@ -208,7 +211,14 @@ def full_upstream_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but no byte of it was sent", 104)
+def _lookups_hang(planned: Plan) -> None:
+    """Every second DNS lookup hangs, and no process ends."""
+    planned.upstream.hanging_lookup, planned.restores = 0.5, False
+    planned.crashes = planned.sigterms = 0
+    planned.targeted_ends = 0.0
+
+
+@mutation("but no byte of it was sent", 104, focus=_lookups_hang)
 def hanging_lookup_counts_as_sent() -> Iterator[None]:
     """A submission whose DNS lookup hung becomes UNCERTAIN, although its send check was never called."""
 
@@ -309,7 +319,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("no progress", 1346, "failing_disk")
+@mutation("no progress", 3108, "failing_disk")
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 
@@ -389,7 +399,7 @@ def a_lost_generation_releases_its_price() -> Iterator[None]:
         yield
 
 
-# -- Operators who resolve generations, and callbacks ------------------------------------------------------------------
+# -- Operators who resolve generations, callbacks, and characters ------------------------------------------------------
 
 
 def _resolve_often(planned: Plan) -> None:
@@ -412,7 +422,11 @@ def an_operator_repeats_at_any_time() -> Iterator[None]:
 
 def _crash_often(planned: Plan) -> None:
     """Processes end in the middle of commits, whose number is large because many deliveries fail."""
-    planned.receiver, planned.targeted_ends, planned.crashes = ReceiverBehaviour(unreachable=0.3), 0.3, 4
+    planned.receiver, planned.targeted_ends, planned.crashes = (
+        ReceiverBehaviour(unreachable=0.3, every_change=True),
+        0.3,
+        4,
+    )
     planned.restores, planned.caller_count, planned.caller.deletes = False, 8, 0.0
     planned.commit_failure = 0.2
 
@@ -443,4 +457,26 @@ def a_refused_delivery_goes_behind_the_others() -> Iterator[None]:
 def a_delivery_is_sent_again_if_its_success_is_not_stored() -> Iterator[None]:
     """A failed write of an outcome ends the attempt like a failed read before it."""
     with replaced(dispatcher, "until_stored", lambda clock, what, once, **_: once()):
+        yield
+
+
+def _train_often(planned: Plan) -> None:
+    """Six callers train characters, and responses are lost."""
+    planned.trainers, planned.upstream.response_lost, planned.restores, planned.horizon = 6, 0.4, False, 600.0
+
+
+@mutation("trained 2 times", 0, focus=_train_often)
+def a_training_without_a_response_frees_its_key() -> Iterator[None]:
+    """The key of a training whose response was lost, and which the list does not show yet, can be used again."""
+    look_up = Creator._look_up
+
+    async def look_up_once(self: Creator, creation: Creation, response: Any = None) -> Character:
+        try:
+            return await look_up(self, creation, response)
+        except GatewayError:
+            await self._store.free(creation.id)
+            self._registry.free(creation)
+            raise
+
+    with replaced(Creator, "_look_up", look_up_once):
         yield

@@ -37,6 +37,8 @@ class Scenario:
     """Whether copies of the store are made and restored."""
     resolves: bool = False
     """Whether an operator resolves generations that are UNCERTAIN or LOST."""
+    trainers: int = 0
+    """The number of callers that train a character, beside the others."""
     receiver: ReceiverBehaviour | None = None
     """How the receivers of callbacks behave; None if there are no callbacks."""
 
@@ -111,6 +113,8 @@ ACCOUNTS_IN, ACCOUNTS_AT = 16, (1, 10)
 """There are two accounts in two of sixteen seeds, for the same reason."""
 RESOLVED_IN, RESOLVED_AT = 16, (7, 15)
 """An operator resolves generations in two of sixteen seeds, for the same reason."""
+TRAINERS_IN, TRAINERS_AT = 16, (0, 8)
+"""Characters are trained in two of sixteen seeds, for the same reason."""
 CALLBACKS_IN, CALLBACKS_AT = 16, (2, 14)
 """Each tenant has a callback in two of sixteen seeds, for the same reason."""
 LATE_IN, LATE_AT = 16, (4, 12)
@@ -209,6 +213,11 @@ def plan(seed: int) -> Plan:
         planned.settings = replace(planned.settings, retention=30 * DAY)
         planned.upstream.response_lost = max(planned.upstream.response_lost, 0.4)
         planned.upstream.request_lost = max(planned.upstream.request_lost, 0.2)
+    if seed % TRAINERS_IN in TRAINERS_AT:
+        faults = Draws(f"trainers {seed}")
+        planned.trainers = faults.choice((1, 3, 3, 6))
+        planned.lost_answers = faults.choice((0.0, 0.05, 0.3))
+        planned.upstream.response_lost = max(planned.upstream.response_lost, faults.choice((0.0, 0.3)))
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
         planned.receiver = ReceiverBehaviour(

@@ -34,7 +34,7 @@ def _calm(planned: ReplicaPlan) -> None:
     planned.caller = replace(planned.caller, horizon=20.0, leaves=0.0, watches=1.0, deletes=0.0, uses_v1=0.5)
     planned.skews = planned.response_loss = 0.0
     planned.settle_time = HOUR
-    planned.budget, planned.accounts = "", False
+    planned.budget, planned.accounts, planned.resolves, planned.trainers, planned.receiver = "", False, False, 0, None
 
 
 def _paused_leader(planned: ReplicaPlan) -> None:

@@ -33,11 +33,13 @@ from tests.simulation.loop import DeadlockError, Process, SimulatedLoop, StepLim
 from tests.simulation.plans import Plan, Scenario, plan
 from tests.simulation.receiver import CallbackOwner, Receivers
 from tests.simulation.resolving import ResolvingOperator
+from tests.simulation.trainers import Trainer
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
 MAX_STEPS = 1_000_000
 """The limit of steps in a run. A normal run takes some thousands."""
-SUBMITTED = "SELECT id FROM generations WHERE NOT adopted"
+SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NOT LIKE 'resolved %'"
+"""The generations that a caller has submitted. One that an operator found after its end has no submission."""
 SETTLE_TIME = 4 * DAY
 """Simulated seconds after the last fault within which every generation must reach a final state."""
 
@@ -144,6 +146,9 @@ class Simulation:
             Adopter(world, endpoint, behaviour, count + number, higgsfield) for number in range(scenario.adopters)
         ]
         self.watchers = [Watcher(world, endpoint, behaviour, f"tenant-{number}") for number in range(2)]
+        self.trainers = [
+            Trainer(world, endpoint, higgsfield, number, scenario.horizon) for number in range(scenario.trainers)
+        ]
         self.evidence = Evidence(
             histories=[caller.history for caller in self.callers],
             views=[watcher.view for watcher in self.watchers],
@@ -153,6 +158,7 @@ class Simulation:
             drain=scenario.settings.drain,
             retention=scenario.settings.retention,
             callbacks=self.receivers.callbacks,
+            trainings=[trainer.training for trainer in self.trainers],
         )
 
     async def run(self) -> None:
@@ -160,7 +166,8 @@ class Simulation:
         world = self.world
         serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
         _monitoring = world.spawn(self._monitor())
-        caller_tasks = [world.spawn(caller.run()) for caller in self.callers]
+        callers: list[Caller | Trainer] = [*self.callers, *self.trainers]
+        caller_tasks = [world.spawn(caller.run()) for caller in callers]
         for watcher in self.watchers:
             world.spawn(watcher.run())
         for actor in self._actors():

@@ -169,6 +169,7 @@ def plan(seed: int) -> ReplicaPlan:
             silent=probability(0.4, 0.02, 0.3),
             every_change=rng.random() < 0.5,
         )
+    planned.trainers = rng.choice((0, 0, 0, 3))
     return planned
 
 
