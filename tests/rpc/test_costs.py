@@ -51,8 +51,10 @@ async def check_cost(call: Callable[[int], Awaitable[object]], most: float) -> N
     with functions_called() as calls:
         for number in range(1, CALLS + 1):
             await call(number)
-    listed = "\n".join(f"{count / CALLS:6.1f} {name}" for name, count in calls.most_common(100))
-    assert calls.total() <= most * CALLS, f"{calls.total() / CALLS:.1f} calls:\n{listed}"
+    # What runs less often than once per call belongs to a timer, and runs the more often the slower the machine is.
+    own = {name: count / CALLS for name, count in calls.most_common() if count >= CALLS}
+    listed = "\n".join(f"{count:6.1f} {name}" for name, count in own.items())
+    assert sum(own.values()) <= most, f"{sum(own.values()):.1f} calls:\n{listed}"
 
 
 async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:

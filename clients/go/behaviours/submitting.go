@@ -121,7 +121,7 @@ func submitUncertain(t *trial) {
 	prompt := unique("a fox")
 	t.plan(prompt, fault{"on": "submit", "kind": "lost"})
 	found := t.submit(prompt, waitBriefly).Generation
-	t.check(found.GetState() == hfgateway.StateUncertain, found.GetState())
+	t.until(found.GetId(), hfgateway.StateUncertain)
 	_, err := t.client.Cancel(t.ctx, found.GetId())
 	failed := t.refused(err, hfgateway.ErrNotCancelable, "NOT_CANCELABLE")
 	t.check(failed.Metadata["state"] == "UNCERTAIN", failed.Metadata)

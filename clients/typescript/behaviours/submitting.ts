@@ -113,7 +113,7 @@ export const SUBMITTING: Behaviours = {
     const prompt = unique("a fox");
     await stage.plan(prompt, { on: "submit", kind: "lost" });
     const { generation } = await stage.client.submit(soul(prompt), { waitTimeoutMs: 500 });
-    assert.equal(stateName(generation), "UNCERTAIN");
+    await stage.until(generation.id, "UNCERTAIN");
     const error = await failing(stage.client.cancel(generation.id), hfgateway.NotCancelable, "NOT_CANCELABLE");
     assert.equal(error.metadata.state, "UNCERTAIN");
     await stage.charged(prompt, 1, 1);
