@@ -21,6 +21,8 @@ BODY_WITHIN = 60.0
 """Seconds for the body of a request. The largest body takes half of them over a slow line. Webhooks have less."""
 LARGEST_HEAD = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
+MOST_QUEUED = 32
+"""Requests that wait on one connection behind the one that is being answered. A single read may contain thousands."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _UPGRADE = "This port serves HTTP/1.1 and does not upgrade: send the request without the Upgrade header."
 _Message = MutableMapping[str, Any]
@@ -89,7 +91,9 @@ class Connection(HttpToolsProtocol):
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """Count anew: the same bytes may contain several heads."""
+        """Count anew: the same bytes may contain several heads. Refuse a request behind MOST_QUEUED others."""
+        if len(self.pipeline) >= MOST_QUEUED:
+            raise ValueError("too many requests are queued")
         super().on_message_begin()
         self._parsed = 0
 
@@ -108,8 +112,11 @@ class Connection(HttpToolsProtocol):
         """Respond to a request at which the parser raised, and close the connection."""
         if self._parsed > LARGEST_HEAD:
             self._refuse_head()
+            return
+        self._bad(Bad.SIZE if len(self.pipeline) >= MOST_QUEUED else Bad.ENCODING)
+        if self._answering:
+            self.transport.abort()  # a 400 would be taken for the response to the request that is being answered
         else:
-            self._bad(Bad.ENCODING)
             super().send_400_response(self._refused or msg)
 
     def on_headers_complete(self) -> None:
@@ -187,8 +194,11 @@ class Connection(HttpToolsProtocol):
 
     def _refuse_head(self) -> None:
         self._bad(Bad.SIZE)
-        self.transport.write(_TOO_LARGE)
-        self.transport.close()
+        if self._answering:
+            self.transport.abort()  # as in `send_400_response`
+        else:
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
 
     @property
     def _answering(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import re
 import ssl
@@ -244,3 +245,42 @@ async def test_bytes_that_are_not_http_are_counted(words: bytes) -> None:
         async with asyncio.timeout(PATIENCE):
             assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
     assert counted == [Bad.ENCODING]
+
+
+async def until_closed(reader: asyncio.StreamReader) -> bytes:
+    """Return what is received until the server closes or resets the connection."""
+    received = b""
+    with contextlib.suppress(ConnectionResetError):
+        async with asyncio.timeout(PATIENCE):
+            while part := await reader.read(65536):
+                received += part
+    return received
+
+
+async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
+    async with server() as (_, address, counted):
+        async with connected(address) as (reader, writer):
+            writer.write((GET % b"now") * (1 + connection.MOST_QUEUED))
+            async with asyncio.timeout(PATIENCE):
+                for _answer in range(1 + connection.MOST_QUEUED):
+                    await reader.readuntil(b"\r\n\r\nnow")
+        assert counted == []
+        async with connected(address) as (reader, writer):
+            writer.write((GET % b"hold") * (2 + connection.MOST_QUEUED))
+            assert await until_closed(reader) == b""
+        assert counted == [Bad.SIZE]
+
+
+@pytest.mark.parametrize(
+    ("behind", "reason"),
+    [
+        (b"no HTTP at all\r\n\r\n", Bad.ENCODING),
+        (b"GET /now HTTP/1.1\r\nx: " + b"x" * connection.LARGEST_HEAD + b"\r\ny: ", Bad.SIZE),
+    ],
+    ids=["invalid", "too large"],
+)
+async def test_no_refusal_is_sent_in_place_of_an_earlier_response(behind: bytes, reason: Bad) -> None:
+    async with server() as (_, address, counted), connected(address) as (reader, writer):
+        writer.write(GET % b"hold" + behind)
+        assert await until_closed(reader) == b""
+        assert counted == [reason]
