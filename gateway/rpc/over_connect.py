@@ -1,6 +1,7 @@
 """Serves the handlers over Connect and gRPC-Web, as an ASGI app. The only module that imports connectrpc."""
 
 import asyncio
+import re
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
@@ -125,6 +126,15 @@ _CALL: ContextVar[Call] = ContextVar("call")
 """The call that the current task serves, after its caller was identified."""
 _FAILED: ContextVar[ConnectError] = ContextVar("failed")
 """The error of the call that the current task serves."""
+_MALFORMED: ContextVar[str] = ContextVar("malformed")
+"""The name of a malformed header of the call that the current task serves; "" if there is none."""
+_GRPC_WEB = b"application/grpc-web"
+_GRPC_WEB_HEADERS = {b"grpc-timeout": re.compile(b"[0-9]{1,8}[HMSmun]")}
+_CONNECT_HEADERS = {
+    b"connect-protocol-version": re.compile(b"1"),
+    b"connect-timeout-ms": re.compile(b"[0-9]{0,10}"),
+}
+"""The headers that the library would refuse itself, without details, and for a stream with an HTTP status."""
 
 
 class _Entrance(MetadataInterceptor[Guard]):
@@ -148,6 +158,8 @@ class _Entrance(MetadataInterceptor[Guard]):
                 peer = ctx.client_address or ""
                 guard.read_headers("connectrpc", ctx.request_headers.items)
             _CALL.set(await guard.call(authorization, None if limit is None else limit / 1000, peer))
+            if name := _MALFORMED.get():
+                raise BadRequestError(Bad.ENCODING, "is malformed", name)
         except GatewayError as error:
             self._leave(guard, error)
         except asyncio.CancelledError as left:
@@ -207,7 +219,8 @@ class ConnectApp(ConnectASGIApplication[object]):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a call. Plain gRPC gets 415, because it needs HTTP/2 and has its own port."""
-        content_type = dict(scope["headers"]).get(b"content-type", b"")
+        headers = dict(scope["headers"])
+        content_type = headers.get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
             self._bad(Bad.ENCODING)
             body = b"gRPC has a port of its own: HFGATEWAY_GRPC_ADDRESS\n"
@@ -215,6 +228,11 @@ class ConnectApp(ConnectASGIApplication[object]):
             await send({"type": "http.response.start", "status": 415, "headers": plain})
             await send({"type": "http.response.body", "body": body})
             return
+        forms = _GRPC_WEB_HEADERS if content_type.startswith(_GRPC_WEB) else _CONNECT_HEADERS
+        malformed = {name for name, form in forms.items() if name in headers and not form.fullmatch(headers[name])}
+        _MALFORMED.set(b", ".join(sorted(malformed)).decode())
+        if malformed:
+            scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in malformed]}
         try:
             await super().__call__(scope, receive, send)
         finally:

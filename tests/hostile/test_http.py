@@ -15,8 +15,10 @@ from gateway import serving
 from gateway.generations import watch
 from gateway.rpc.call_limits import WEBHOOKS_OF_ONE_TOKEN
 from gateway.web import server, webhook
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
 from tests.support.running import PATIENCE, Running, eventually, public_url, soul
+from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
 
 UPLOAD = "/hfgateway.v1.UploadService/UploadMedia"
@@ -214,3 +216,20 @@ async def test_a_stop_ends_an_upload_that_never_arrives_without_an_error(
         await running.stop_gateway()
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert "run_asgi" not in {task.get_coro().__name__ for task in asyncio.all_tasks()}  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("transport", ["connect-proto", "connect-json", "grpc-web"])
+@pytest.mark.parametrize("timeout", [-1.0, 1e10], ids=["negative", "too long"])
+async def test_a_malformed_timeout_gets_the_details_of_an_error(start: Start, transport: str, timeout: float) -> None:
+    running = await start()
+    client = running.transports[transport]
+    with pytest.raises(RpcFailure) as unary:
+        await client.call("GetGeneration", pb.GetGenerationRequest(id="x"), timeout=timeout)
+    with pytest.raises(RpcFailure) as stream:
+        await anext(client.stream("WatchGeneration", pb.WatchGenerationRequest(id="x"), timeout=timeout))
+    for error in (unary.value, stream.value):
+        assert (error.code, error.reason) == ("INVALID_ARGUMENT", "INVALID_INPUT")
+        assert [one.field for one in error.failure.field_violations] == [
+            "grpc-timeout" if transport == "grpc-web" else "connect-timeout-ms"
+        ]
+    assert await bad_requests(running, "encoding") == 2
