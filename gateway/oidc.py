@@ -85,7 +85,7 @@ class OidcIssuer:
                     self._keys = await self._fetch()
                 self._absent = wanted - self._keys.keys()
                 self._verified.clear()
-            except (aiohttp.ClientError, TimeoutError, ValueError, jwt.PyJWTError) as error:
+            except Exception as error:  # of any kind: a later fetch may succeed, whatever the issuer has sent
                 log.warning("the keys of the issuer could not be fetched", extra={"error": type(error).__name__})
             await rest(self._clock, FETCH_AGAIN)
             if self._keys is not None and not self._wanted:

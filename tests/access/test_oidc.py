@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import time
@@ -19,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from gateway import oidc
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
-from tests.support.running import Running, eventually, run, soul
+from tests.support.running import PATIENCE, Running, eventually, run, soul
 from tests.support.transports import RpcFailure, Transport
 
 AUDIENCE = "hfgateway"
@@ -37,6 +38,8 @@ class Issuer:
         self.url = ""
         self.named = ""
         self.padding = ""
+        self.instead = ""
+        """What is sent in place of the keys."""
         self.fetched = self.described = 0
 
     async def __aenter__(self) -> Issuer:
@@ -59,6 +62,8 @@ class Issuer:
 
     async def _keys(self, _: web.Request) -> web.Response:
         self.fetched += 1
+        if self.instead:
+            return web.Response(text=self.instead)
         kinds: dict[str, Any] = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm}
         found = []
         for name, key in self.keys.items():
@@ -188,6 +193,23 @@ async def test_keys_over_the_size_limit_are_not_read(running: Running, issuer: I
         with pytest.raises(RpcFailure, match="UNAVAILABLE"):
             await client.call("ListGenerations", LIST)
     assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+
+
+@pytest.mark.parametrize(
+    "instead",
+    ['{"keys": ' + "[" * 100_000, '{"keys": [{"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": ["RS256"]}]}', "<html>"],
+    ids=["nested too deeply", "of a wrong type", "a page"],
+)
+async def test_keys_that_cannot_be_read_are_fetched_again(running: Running, issuer: Issuer, instead: str) -> None:
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+    before, issuer.instead, issuer.keys = issuer.fetched, instead, {"two": EC}
+    client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
+    async with asyncio.timeout(PATIENCE):
+        while issuer.fetched < before + 2:
+            with pytest.raises(RpcFailure, match="UNAVAILABLE"):
+                await client.call("ListGenerations", LIST)
+    issuer.instead = ""
+    assert await code(client, "ListGenerations", LIST) == "OK"
 
 
 async def test_another_issuer_at_the_address_is_not_believed(running: Running, issuer: Issuer) -> None:
