@@ -5,9 +5,10 @@ from __future__ import annotations
 from email.utils import formatdate
 
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from gateway.callbacks import schedule
-from gateway.callbacks_http import client
+from gateway.callbacks_http import client, transport
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, HANG, Receiver, change, create, deliveries, settles, state_of, until
 from tests.support.addresses import free_address
@@ -97,6 +98,25 @@ async def test_the_body_of_a_receivers_response_is_not_read(running: Running, re
     made = await create(running, receiver.url)
     tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
     assert tested.delivery.state == pb.DELIVERY_STATE_DELIVERED
+
+
+async def test_few_of_a_receivers_informational_responses_are_parsed_at_once(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All that are received at once are parsed in one turn of the event loop."""
+    sizes: list[int] = []
+    parse = ResponseHandler.data_received
+
+    def count(handler: ResponseHandler, data: bytes) -> None:
+        sizes.append(len(data))
+        parse(handler, data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", count)
+    receiver.usual = b"HTTP/1.1 100 Continue\r\n\r\n" * 40_000 + b"HTTP/1.1 204 No Content\r\n\r\n"
+    made = await create(running, receiver.url)
+    tested = await running.grpc.call("TestCallback", pb.TestCallbackRequest(id=made.callback.id))
+    assert (tested.delivery.state, tested.delivery.http_status) == (pb.DELIVERY_STATE_DELIVERED, 204)
+    assert max(sizes) <= 4 * transport.RECEIVED_AT_ONCE
 
 
 @pytest.mark.parametrize("status", [200, 202, 204])
