@@ -42,6 +42,8 @@ ASKED_AT_ONCE = 64
 
 After an outage, and at a start after one, thousands of webhooks may need one.
 """
+STARTED_AT_ONCE = 100
+"""The stored webhooks that are begun in one turn of the event loop. All at once would block it for seconds."""
 
 
 _Effect = tuple[str, bool]
@@ -90,8 +92,10 @@ class WebhookInbox:
 
     async def resume(self) -> None:
         """Process the webhooks that an earlier process stored and did not finish."""
-        for webhook in await self._webhooks.unprocessed_webhooks():
+        for number, webhook in enumerate(await self._webhooks.unprocessed_webhooks(), 1):
             self._start(webhook)
+            if number % STARTED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def receive(self, webhook: Webhook) -> bool:
         """Store a webhook and start to process it. Returns False if too many are stored for its generation.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from gateway.generations import webhook_inbox
+from gateway.generations.model import GenerationId, RequestId, Wall
+from gateway.generations.stores import Webhook
+from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.sandbox.faults import Fault
 from tests.support.running import Start, eventually, soul
 
@@ -38,3 +42,35 @@ async def test_webhooks_that_are_left_from_an_outage_ask_a_few_at_a_time(
     for one in submitted:
         await running.until(one.id, "COMPLETED")
     assert ledger.peak_calls <= AT_ONCE + OTHERS
+
+
+async def test_a_start_begins_with_a_few_stored_webhooks_at_a_time(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhook_inbox, "STARTED_AT_ONCE", AT_ONCE)
+    running = await start()
+    store = running.gateway._core.store.webhooks
+    for number in range(COUNT):
+        await store.store_webhook(Webhook(GenerationId(f"g{number}"), "one", RequestId("r"), "completed"), Wall(1.0))
+    await running.stop_gateway()
+    turn = 0
+    begun: Counter[int] = Counter()
+    begin = WebhookInbox._start
+
+    def counted(inbox: WebhookInbox, webhook: Webhook) -> None:
+        begun[turn] += 1
+        begin(inbox, webhook)
+
+    async def count_turns() -> None:
+        nonlocal turn
+        while True:
+            await asyncio.sleep(0)
+            turn += 1
+
+    monkeypatch.setattr(WebhookInbox, "_start", counted)
+    counting = asyncio.create_task(count_turns())
+    await running.start_gateway()
+    counting.cancel()
+    assert begun.total() == COUNT
+    assert max(begun.values()) <= 2 * AT_ONCE  # the turns are counted by another task
+    await running.metric_becomes("hfgateway_webhooks_gone_total", COUNT)
