@@ -165,10 +165,14 @@ class Dispatcher:
             await self.add(callback)
 
     async def add(self, callback: Callback) -> None:
-        """Add a callback and load its pending deliveries. Raises UnconfirmedError."""
-        queue = CallbackQueue(callback)
+        """Add a callback and load its pending deliveries. Raises UnconfirmedError.
+
+        A time further ahead than any pause was stored by a process whose clock was ahead. It must not delay a retry.
+        """
+        latest = self._clock.moment().steady + schedule.LONGEST_RETRY_AFTER
+        queue = CallbackQueue(replace(callback, held_until=min(callback.held_until, latest)))
         for delivery in await self._store.pending_deliveries(callback.id):
-            queue.add(delivery)
+            queue.add(replace(delivery, next_at=min(delivery.next_at, latest)))
         self.queues[callback.id] = queue
         self._of_tenant.setdefault(callback.tenant, set()).add(callback.id)
         self.wake(callback.id)

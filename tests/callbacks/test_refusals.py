@@ -244,6 +244,24 @@ async def test_a_restart_keeps_the_retry_schedule(timed: Timed, receiver: Receiv
     assert len(receiver.got) == 2
 
 
+async def test_a_clock_that_was_ahead_delays_no_retry_by_more_than_a_day(timed: Timed, receiver: Receiver) -> None:
+    """After the correction and a restart, the steady time is earlier than the stored times."""
+    receiver.usual = (503, {"Retry-After": "50000"})
+    await create(timed, receiver.url)
+    await ended(timed)
+    await timed.stop_gateway()
+    timed.time.wall_is_ahead = 30 * DAY
+    await timed.start_gateway()
+    await timed.advance(2.5 * DAY, step=3_600.0)
+    await timed.stop_gateway()
+    timed.time.wall_is_ahead = 0.0
+    await timed.start_gateway()
+    receiver.usual = 200
+    attempts = len(receiver.got)
+    await timed.advance(schedule.LONGEST_RETRY_AFTER + 3_600.0, step=3_600.0)
+    assert len(receiver.got) == attempts + 1
+
+
 async def test_a_test_delivery_is_immediate_and_not_stored(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     await change(running, made.callback.id, paused=True)
