@@ -18,7 +18,9 @@ HEAD_WITHIN = 5.0
 """Seconds for the head of a request, and for the rest of a body that the app does not read: before the response starts,
 and again after it."""
 BODY_WITHIN = 60.0
-"""Seconds for the body of a request. The largest body takes half of them over a slow line. Webhooks have less."""
+"""Seconds for BODY_PART bytes of a body, or for a smaller body. Webhooks have less."""
+BODY_PART = 1 << 20
+"""Bytes. Only an upload is much larger; it may take as long as it makes progress."""
 LARGEST_HEAD = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
 MOST_QUEUED = 32
@@ -49,6 +51,8 @@ class Connection(HttpToolsProtocol):
         """Bytes of the URL and the headers that have been parsed."""
         self._without_body = 0
         """Bytes received since the last part of the body, while one is being read: sizes of chunks, and trailers."""
+        self._of_part = 0
+        """Bytes received of the current part of a body."""
         self._refused = ""
         """Why the request is refused; "" if it is not valid HTTP."""
         self._answered: RequestResponseCycle | None = None
@@ -125,13 +129,17 @@ class Connection(HttpToolsProtocol):
             self._refused = _UPGRADE
             raise ValueError(_UPGRADE)
         self._head = None
-        self._without_body = 0
+        self._without_body = self._of_part = 0
         self._slot.busy()
         self._start_timer(BODY_WITHIN)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         self._without_body = 0
+        self._of_part += len(body)
+        if self._of_part >= BODY_PART and self._answering:
+            self._of_part = 0
+            self._start_timer(BODY_WITHIN)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
