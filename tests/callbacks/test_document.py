@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import sys
 
 from tests.callbacks.receiver import create
 from tests.docs.markdown import blocks
 from tests.support.addresses import free_address
-from tests.support.running import PATIENCE, Running, soul
+from tests.support.running import PATIENCE, Running, eventually, soul
 
 (EXAMPLE,) = (block for block in blocks("docs/callbacks.md") if block.language == "python")
+
+
+def accepts(address: str) -> bool:
+    """Return whether a process listens on a loopback address."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", int(address.rpartition(":")[2]))) == 0
 
 
 async def test_the_documented_receiver_accepts_only_signed_deliveries(running: Running) -> None:
@@ -24,6 +31,7 @@ async def test_the_documented_receiver_accepts_only_signed_deliveries(running: R
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
+        await eventually(lambda: accepts(address))  # a retry would follow only after minutes
         stored = await running.submit(soul("a fox"))
         done = await running.finish(stored.id)
         assert process.stdout is not None
