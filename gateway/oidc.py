@@ -26,8 +26,15 @@ from gateway.generations.ports import Clock
 
 log = logging.getLogger(__name__)
 
-ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-"""Only algorithms with private keys. With a shared secret, the gateway itself could sign tokens."""
+ALGORITHMS = {
+    "RSA": ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    "EC": ("ES256", "ES384", "ES512"),
+    "OKP": ("EdDSA",),
+}
+"""The accepted algorithms by the type of the key, which need not name its algorithm (RFC 7517, 4.4).
+
+Only algorithms with private keys. With a shared secret, the gateway itself could sign tokens.
+"""
 FETCH_EVERY, FETCH_AGAIN = 600.0, 10.0
 """Seconds between fetches of the issuer's keys, and the fewest between two that unknown keys or failures cause."""
 FETCH_WITHIN = 10.0
@@ -102,8 +109,8 @@ class OidcIssuer:
                 raise gateway_unavailable("the keys of the issuer are being fetched")
             claims = jwt.decode(
                 token,
-                key,
-                algorithms=ALGORITHMS,
+                key.key,
+                algorithms=ALGORITHMS.get(str(key.key_type), ()),
                 audience=self._audience,
                 issuer=self._issuer,
                 leeway=LEEWAY,

@@ -111,7 +111,11 @@ async def code(client: Transport, method: str, request: Any) -> str:
     return codes[-1]
 
 
-@pytest.mark.parametrize(("key", "algorithm"), [(RSA, "RS256"), (EC, "ES256")], ids=["RSA", "EC"])
+@pytest.mark.parametrize(
+    ("key", "algorithm"),
+    [(RSA, "RS256"), (RSA, "RS512"), (RSA, "PS256"), (EC, "ES256")],
+    ids=["RSA", "RSA with SHA-512", "RSA with PSS", "EC"],
+)
 async def test_a_token_acts_as_its_tenant_with_its_scopes(
     running: Running, issuer: Issuer, key: Any, algorithm: str
 ) -> None:
