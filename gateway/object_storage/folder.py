@@ -65,7 +65,7 @@ class Folder:
         with self._part_to_write(key, size) as file:
             try:
                 async for chunk in content:
-                    await _off_the_loop(lambda chunk=chunk: file.write(chunk))  # type: ignore[misc]
+                    await _off_the_loop(lambda chunk=chunk: _write_whole(file, chunk))  # type: ignore[misc]
                     size += len(chunk)
                     if etag and size - checkpoint >= CHECKPOINT_EVERY:
                         await _off_the_loop(lambda size=size: self._write_checkpoint(key, file, size, etag))  # type: ignore[misc]
@@ -173,6 +173,13 @@ class Folder:
         with open(new, "w", opener=_private) as checkpoint:
             json.dump({"size": size, "etag": etag}, checkpoint)
         new.replace(self._checkpoint_file(key))
+
+
+def _write_whole(file: IO[bytes], chunk: bytes) -> None:
+    """Write all bytes. A single write to a disk that gets full writes the part that fits, without an error."""
+    left = memoryview(chunk)
+    while left:
+        left = left[file.write(left) :]
 
 
 def _private(path: str, flags: int) -> int:

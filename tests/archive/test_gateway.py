@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from gateway.archive.ports import Checkpoint, SourceError
+from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
 from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -106,6 +107,24 @@ async def test_an_interrupted_write_is_synced_in_a_thread(tmp_path: Path) -> Non
     assert await place.checkpoint("tenant/id/0-image.png") == Checkpoint(10, '"v1"')
     assert threads
     assert threading.main_thread() not in threads
+
+
+async def test_a_disk_that_gets_full_within_a_chunk_is_an_error(tmp_path: Path) -> None:
+    """The limit on the size of files acts as a full disk: it cuts off a write, and only the next one fails."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        yield b"y" * 1000
+
+    place = Folder(tmp_path / "archive")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1500, hard))
+    try:
+        with pytest.raises(ArchiveError):
+            await place.write("tenant/id/0-image.png", None, '"v1"', chunks(), "")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert await place.checkpoint("tenant/id/0-image.png") == Checkpoint(1000, '"v1"')
 
 
 async def test_get_and_list_show_copies_and_watches_do_not(running: Running, tmp_path: Path) -> None:
