@@ -1,7 +1,5 @@
 """The port `DeletionStore` on PostgreSQL."""
 
-from collections.abc import Mapping
-
 from gateway.generations.model import Change, Generation, Steady
 from gateway.generations.stores import Removal, Saved
 from gateway.store.postgres.database import Database, StorePart
@@ -10,8 +8,6 @@ from gateway.store.reads import DeletionReads
 
 ROWS_AT_ONCE = 200
 """Generations that one statement removes."""
-MANY_AT_ONCE = 10_000
-"""Keys, or records of removals, that one statement removes."""
 
 
 class PostgresDeletions(StorePart, DeletionReads):
@@ -54,9 +50,3 @@ class PostgresDeletions(StorePart, DeletionReads):
         await self._prune_all("prune_keys", {"keys_before": keys_before})
         await self._write("prune", "prune_durations", {})
         return total
-
-    async def _prune_all(self, name: str, values: Mapping[str, object]) -> None:
-        """Delete rows until few are left, in statements that take much less time than the limit of one."""
-        limit = {"limit": MANY_AT_ONCE}
-        while (await self._write("prune", name, {**values, **limit}))["written"] == MANY_AT_ONCE:
-            pass

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.agents.model import SESSION, KeyRecord
 from gateway.generations.model import Steady
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import (
@@ -261,20 +262,47 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
         await until(lambda: working(store))
 
 
-async def test_any_number_of_old_keys_and_removals_is_pruned(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_any_number_of_old_rows_is_pruned_by_short_statements(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement that deletes too much exceeds its limit each time, and stops all writes for a second."""
     import psycopg
 
-    from gateway.store.postgres import deletions
+    from gateway.store.postgres import database
 
-    monkeypatch.setattr(deletions, "MANY_AT_ONCE", 2)
+    monkeypatch.setattr(database, "PRUNED_AT_ONCE", 2)
     async with opened(emptied) as one, await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
         for number in range(5):
             ended = await completed(one.store, f"request {number}", idempotency_key=f"key {number}")
             await one.store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
-        await one.store.deletions.prune(Steady(NOW + 60), Steady(NOW + 60))
-        for table in ("keys", "changes"):
+            session = KeyRecord("red", f"key {number}", SESSION, f"session {number}", "", used_at=NOW)
+            await one.store.agents.keep_agent_session(session)
+            await one.store.agents.keep_agent_media("red", f"{number}.png", NOW)
+        tables = ("keys", "changes", "agent_keys", "agent_media")
+        async with refused_deletions(other, tables, most=2):
+            await one.store.deletions.prune(Steady(NOW + 60), Steady(NOW + 60))
+            await one.store.agents.prune(NOW + 60)
+        for table in tables:
             rows = await other.execute(f"SELECT FROM {table}")
             assert await rows.fetchall() == []
+
+
+@contextlib.asynccontextmanager
+async def refused_deletions(connection: Any, tables: Sequence[str], most: int) -> AsyncIterator[None]:
+    """Let the server refuse statements that delete more than `most` rows of a table."""
+    await connection.execute(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        f" IF (SELECT count(*) FROM gone) > {most} THEN RAISE 'too many rows'; END IF; RETURN NULL; END $$"
+    )
+    for table in tables:
+        await connection.execute(
+            f"CREATE TRIGGER refuse AFTER DELETE ON {table} REFERENCING OLD TABLE AS gone"
+            " FOR EACH STATEMENT EXECUTE FUNCTION refuse()"
+        )
+    try:
+        yield
+    finally:
+        await connection.execute("DROP FUNCTION refuse CASCADE")
 
 
 async def test_a_slow_read_stops_no_writes_and_a_report_may_take_long(

@@ -1401,13 +1401,24 @@ SELECT EXISTS (
     )
     OR EXISTS (SELECT FROM agent_media WHERE created_at < :used_before) AS found;
 
--- name: prune_agents
--- Delete the old media slots, and the old keys of sessions and messages.
+-- name: prune_agent_keys
+-- Delete old keys of sessions and messages.
 WITH {fenced},
 written AS (
-    DELETE FROM agent_keys USING fenced
-    WHERE {old_agent_key}
-    RETURNING key
-),
-unused AS (DELETE FROM agent_media USING fenced WHERE created_at < :used_before)
+    DELETE FROM agent_keys USING fenced WHERE (tenant, key) IN (
+        SELECT tenant, key FROM agent_keys
+        WHERE {old_agent_key}
+        ORDER BY used_at LIMIT :limit
+    ) RETURNING key
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: prune_agent_media
+-- Delete old media slots.
+WITH {fenced},
+written AS (
+    DELETE FROM agent_media USING fenced WHERE (tenant, id) IN (
+        SELECT tenant, id FROM agent_media WHERE created_at < :used_before ORDER BY created_at LIMIT :limit
+    ) RETURNING id
+)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
