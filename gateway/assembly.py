@@ -145,7 +145,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         position = await store.change_log.position()  # before the generations, so that no change is missed
         feed = Feed(await store.generations.unfinished(), position)
         freshness = Freshness(store)
-        stored, secret = await store.keys.api_keys(), await store.keys.token_secret()
+        stored, secret = await store.attend(), await store.keys.token_secret()
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
         decrypted(await store.accounts.credentials(), open_encryption(settings))  # a wrong key is an error at the start

@@ -102,20 +102,17 @@ class Replica:
         return 0.0
 
     async def _follow_keys(self) -> None:
-        known = ""
         while True:
             with contextlib.suppress(UnconfirmedError):
-                known = await self._read_keys(known)
+                await self._read_keys()
             await asyncio.sleep(ATTEND_EVERY)
 
-    async def _read_keys(self, known: str = "") -> str:
-        """Read the stored keys again if they have changed, and return their version. Raises UnconfirmedError."""
+    async def _read_keys(self) -> None:
+        """Learn the keys that have changed. Raises UnconfirmedError."""
         before = time.monotonic()
-        found = await self.store.attend()
-        if found != known:
-            self.access.replace(await self.store.keys.api_keys())
+        if changed := await self.store.attend():
+            self.access.update(changed)
         self.freshness.keys_read(before)
-        return found
 
     def _learn(self, saved: Sequence[Saved]) -> None:
         for one in saved:

@@ -92,7 +92,7 @@ class KeyStore(Protocol):
 class Access:
     """The API keys and watch tokens that a gateway accepts.
 
-    All keys are in memory. A replica that does not write the store replaces them after each change.
+    All keys are in memory. A replica that does not write the store reads those that have changed.
     """
 
     def __init__(
@@ -262,9 +262,9 @@ class Access:
             raise not_found("no such API key")
         return key
 
-    def replace(self, stored: Iterable[ApiKey]) -> None:
-        """Replace all keys with the stored ones, after another gateway has changed them."""
-        self._keys = {key.id: key for key in stored}
+    def update(self, changed: Iterable[ApiKey]) -> None:
+        """Add or replace keys, after another gateway has changed them."""
+        self._keys.update((key.id, key) for key in changed)
         for wake in self._on_revoke:
             wake()
 

@@ -1,9 +1,10 @@
 """The ports that an engine supplies: one for each need, all on the same durable state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
 
 from gateway.access.identity import KeyStore
+from gateway.access.keys import ApiKey
 from gateway.agents.ports import AgentStore
 from gateway.archive.ports import CopyStore
 from gateway.audit import AuditStore
@@ -108,8 +109,11 @@ class SharedStore(Store, Protocol):
     async def reachable_at(self, peer: str) -> None:
         """Publish the address of this gateway's gRPC port for others. As the leader only. Raises UnconfirmedError."""
 
-    async def attend(self) -> str:
-        """Show the leader that this gateway serves. Returns a text that changes with the API keys."""
+    async def attend(self) -> Sequence[ApiKey]:
+        """Show the leader that this gateway serves. Returns the API keys that may have changed since the last call.
+
+        The first call returns all.
+        """
 
     @property
     def others(self) -> int:

@@ -11,6 +11,7 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import TupleRow, dict_row
 
+from gateway.access.keys import ApiKey
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
@@ -183,8 +184,8 @@ class PostgresStore(SharedStore):
     async def reachable_at(self, peer: str) -> None:
         await self.database.write(None, "write_peer", {"peer": peer})
 
-    async def attend(self) -> str:
-        return await self.lease.attend()
+    async def attend(self) -> Sequence[ApiKey]:
+        return await self.keys.changed(await self.lease.attend())
 
     @property
     def others(self) -> int:

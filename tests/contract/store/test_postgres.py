@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gateway.access.keys import ApiKey
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.generations.model import Steady
 from gateway.generations.state import SEND_WITHIN
@@ -446,6 +447,30 @@ async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
             async with asyncio.timeout(30.0):
                 await replica.follow(lambda: None)
             assert replica.leads
+        finally:
+            await replica.close()
+
+
+async def test_a_replica_reads_few_keys_after_a_change_of_one(emptied: str) -> None:
+    """Reading 100,000 keys takes so long that it would refuse all calls meanwhile."""
+    from gateway.store.postgres.store import PostgresStore
+
+    async with opened(emptied) as leader:
+        keys = leader.store.keys
+        for number in range(20):
+            await keys.add_api_key(ApiKey(f"{number:02x}0123456789", f"tenant-{number}", "", b"hash", NOW))
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        try:
+            assert len(await replica.attend()) == 20
+            assert not await replica.attend()
+            changed = "030123456789"
+            await keys.expire_api_key(changed, NOW + 60)
+            assert [(key.id, key.expire_time) for key in await replica.attend()] == [(changed, NOW + 60)]
+            await keys.revoke_api_key(changed, NOW + 1)
+            assert [(key.id, key.revoke_time) for key in await replica.attend()] == [(changed, NOW + 1)]
+            await keys.add_api_key(ApiKey("ff0123456789", "new", "", b"hash", NOW))
+            assert [key.tenant for key in await replica.attend()] == ["new"]
+            assert not await replica.attend()
         finally:
             await replica.close()
 

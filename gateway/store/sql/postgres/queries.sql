@@ -41,7 +41,8 @@ RETURNING beats, (
 INSERT INTO replicas (replica, beat, version, address, schema)
 VALUES (:replica, now(), :version, :address, :schema)
 ON CONFLICT (replica) DO UPDATE SET beat = now()
-RETURNING (SELECT concat_ws(' ', count(*), count(revoke_time), sum(expire_time)) FROM api_keys) AS keys;
+-- As numeric, because a sum of floating-point numbers depends on their order.
+RETURNING (SELECT concat_ws(' ', count(*), count(revoke_time), sum(expire_time::numeric)) FROM api_keys) AS keys;
 
 -- name: take
 -- Take the lease if it is free or its holder is dead, with a first heartbeat, and forget replicas that were dead for a
@@ -969,6 +970,16 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- name: read_api_keys
 -- Read all API keys, revoked ones included.
 SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FROM api_keys;
+
+-- name: read_api_key_versions
+-- Read a text for each beginning of ids of API keys, which changes with these keys.
+SELECT left(id, 2) AS beginning, concat_ws(' ', count(*), count(revoke_time), sum(expire_time::numeric)) AS version
+FROM api_keys GROUP BY left(id, 2);
+
+-- name: read_api_keys_of
+-- Read the API keys whose ids have one of these beginnings, revoked ones included.
+SELECT id, tenant, name, hash, create_time, revoke_time, scopes, expire_time FROM api_keys
+WHERE left(id, 2) = ANY(:beginnings::text[]);
 
 -- Callbacks to callers' receivers -------------------------------------------------------------------------------------
 
