@@ -380,7 +380,7 @@ async def _readers(
         access.on_revoke(feed.wake_all)
     else:
         feed, access, issuer = replica.feed, replica.access, replica.issuer
-        feed.replace(unfinished)
+        await feed.replace(unfinished)
     if isinstance(store, SharedStore):
         feed.others = lambda: store.others
     base.calls.entries = feed.entries

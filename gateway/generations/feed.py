@@ -4,6 +4,7 @@ The feed is updated after each commit, by the store's announcements. It only wak
 newer than its position, from here or from the store.
 """
 
+import asyncio
 import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
@@ -15,6 +16,8 @@ from gateway.generations.stores import Saved
 
 RECENT = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
+REPLACED_AT_ONCE = 1_000
+"""Live generations that are replaced in one turn of the event loop. 100,000 would block it for half a second."""
 LONG_AGO = -math.inf
 """Earlier than every time. All entries share this object, which saves memory."""
 
@@ -197,15 +200,18 @@ class Feed:
         self.others: Callable[[], int] = lambda: 0
         """Returns the number of replicas with watchers that this process does not know."""
 
-    def replace(self, unfinished: Iterable[Generation]) -> None:
+    async def replace(self, unfinished: Sequence[Generation]) -> None:
         """Replace all live generations with the stored ones. Entries with watchers are kept.
 
-        The stored versions are those of the newest changes, but what callers cannot see may be newer.
+        The stored versions are those of the newest changes, but what callers cannot see may be newer. Nothing may be
+        published meanwhile.
         """
-        stored = {generation.id: generation for generation in unfinished}
+        stored = {generation.id for generation in unfinished}
         for name in [name for name in self.entries if name not in stored]:
             self.entries.remove(name)
-        for generation in stored.values():
+        for number, generation in enumerate(unfinished):
+            if number % REPLACED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             self.entries.put(generation)
         for entry in self.entries.made():
             entry.polls = entry.generation.polls

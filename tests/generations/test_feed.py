@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.concurrency import WOKEN_AT_ONCE, give
-from gateway.generations.feed import RECENT, Feed
+from gateway.generations.feed import RECENT, REPLACED_AT_ONCE, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.stores import Saved
 
@@ -113,14 +113,14 @@ def test_entries_are_the_generations_that_have_not_ended() -> None:
     assert not feed.entries  # a late commit of an ended generation does not restore its entry
 
 
-def test_the_live_generations_of_a_tenant_are_found_without_those_of_others() -> None:
+async def test_the_live_generations_of_a_tenant_are_found_without_those_of_others() -> None:
     feed = Feed([live("mine"), live("other", tenant="other")], START)
     feed.publish([saved(live("young"), START + 1), saved(changed(live("mine")), START + 2)])
     assert [(one.id, one.revision) for one in feed.entries.of_tenant("tenant")] == [("mine", 2), ("young", 1)]
     feed.entries.get("young")
     feed.publish([Saved("mine", None, None)])
     assert [one.id for one in feed.entries.of_tenant("tenant")] == ["young"]
-    feed.replace([live("other", tenant="other")])
+    await feed.replace([live("other", tenant="other")])
     assert feed.entries.of_tenant("tenant") == []
     assert [one.id for one in feed.entries.of_tenant("other")] == ["other"]
 
@@ -153,20 +153,35 @@ async def test_a_takeover_keeps_entries_and_takes_the_stored_versions() -> None:
     feed = Feed([live("asked"), live("not asked"), live("gone")], START)
     entry, gone = feed.entries["asked"], feed.entries["gone"]
     waiter, of_gone = entry.signal(), gone.signal()
-    feed.replace([replace(live("asked"), version=2, polls=7), changed(live("not asked")), live("new")])
+    await feed.replace([replace(live("asked"), version=2, polls=7), changed(live("not asked")), live("new")])
     assert {one.id: one.version for one in feed.entries.generations()} == {"asked": 2, "not asked": 2, "new": 1}
     assert feed.entries["asked"] is entry
     assert (entry.polls, waiter.done(), of_gone.done()) == (7, False, True)
 
 
 @pytest.mark.parametrize("asked", [True, False])
-def test_a_takeover_takes_a_stored_version_that_is_older(*, asked: bool) -> None:
+async def test_a_takeover_takes_a_stored_version_that_is_older(*, asked: bool) -> None:
     """A failover may lose the change that a replica has read."""
     feed = Feed([changed(live("id"))], START)
     if asked:
         assert feed.entries["id"].generation.revision == 2
-    feed.replace([live("id")])
+    await feed.replace([live("id")])
     assert feed.entries["id"].generation.revision == 1
+
+
+async def test_a_takeover_of_many_generations_gives_other_tasks_turns() -> None:
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    counting = asyncio.create_task(count())
+    await Feed().replace([live(f"{number}") for number in range(3 * REPLACED_AT_ONCE)])
+    counting.cancel()
+    assert turns == 2
 
 
 async def test_a_change_wakes_waiters_and_a_marker_does_not() -> None:
