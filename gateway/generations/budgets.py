@@ -49,7 +49,8 @@ class Budgets:
         self._tasks = OwnedTasks()
         self._refreshing = asyncio.Lock()
         self._setting = asyncio.Lock()
-        self._replace(stored)
+        for one in stored:
+            self._limits.setdefault(one.tenant, {})[one.subject] = one.limits
 
     def limited(self, tenant: str) -> bool:
         """Return whether a tenant has any limits."""
@@ -98,9 +99,9 @@ class Budgets:
         """
         return await self._tasks.finish(self._set(tenant, subject, limits, fields))
 
-    async def listed(self) -> Sequence[Limited]:
-        """Return all limits, with their use at present. Raises GATEWAY_UNAVAILABLE."""
-        return self._at_present(await self._read())
+    async def listed(self, tenant: str, after: tuple[str, str], limit: int) -> Sequence[Limited]:
+        """Return limits as `LimitStore.limits` does, with their use at present. Raises GATEWAY_UNAVAILABLE."""
+        return self._at_present(await self._read(tenant, after, limit))
 
     async def uncertain(self, one: Limited) -> int:
         """Return how much of what a subject reserved this month belongs to UNCERTAIN generations, in millionths.
@@ -112,16 +113,20 @@ class Budgets:
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
-    async def refresh(self) -> Sequence[Limited]:
-        """Read the limits again, and return them. Raises GATEWAY_UNAVAILABLE."""
+    async def refresh(self, tenant: str) -> Sequence[Limited]:
+        """Read the limits of a tenant again, and return them. Raises GATEWAY_UNAVAILABLE."""
         async with self._refreshing:  # an older reading must not replace a newer one
-            stored = await self._read()
-            self._replace(stored)
+            stored = await self._read(tenant)
+            self._limits.pop(tenant, None)
+            if stored:
+                self._limits[tenant] = {one.subject: one.limits for one in stored}
         return stored
 
-    async def _read(self) -> Sequence[Limited]:
+    async def _read(
+        self, tenant: str, after: tuple[str, str] = ("", ""), limit: int | None = None
+    ) -> Sequence[Limited]:
         try:
-            return await self._store.limits()
+            return await self._store.limits(tenant, after, limit)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 
@@ -136,17 +141,17 @@ class Budgets:
     async def _set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> Limited:
         await self.learn_time()
         async with self._setting:  # or of two changes at once, one would be lost
-            stored = self._of(await self._read(), tenant, subject).limits
+            stored = self._of(await self._read(tenant), tenant, subject).limits
             changed = replace(stored, **{name: getattr(limits, name) for name in fields})
             try:
                 await self._store.set_limits(tenant, subject, changed, self.demand(self._clock.moment()).day)
             except UnconfirmedError as error:
                 raise gateway_unavailable("the store did not confirm the limits: set them again") from error
-            return self._of(self._at_present(await self.refresh()), tenant, subject)
+            return self._of(self._at_present(await self.refresh(tenant)), tenant, subject)
 
     @staticmethod
-    def _of(all_limits: Sequence[Limited], tenant: str, subject: str) -> Limited:
-        found = (one for one in all_limits if (one.tenant, one.subject) == (tenant, subject))
+    def _of(of_tenant: Sequence[Limited], tenant: str, subject: str) -> Limited:
+        found = (one for one in of_tenant if one.subject == subject)
         return next(found, Limited(tenant, subject, Limits()))
 
     def _applying(self, tenant: str, key_id: str, labels: Mapping[str, str]) -> Iterator[tuple[str, Limits]]:
@@ -156,8 +161,3 @@ class Budgets:
                 limits = known.get(subject)
                 if limits is not None:
                     yield subject, limits
-
-    def _replace(self, stored: Sequence[Limited]) -> None:
-        self._limits = {}
-        for one in stored:
-            self._limits.setdefault(one.tenant, {})[one.subject] = one.limits

@@ -212,7 +212,7 @@ class Generations(Reads):
             if price is not None or attempts > 1:
                 raise
             # A budget is stored whose commit had an unknown outcome.
-            await self._budgets.refresh()
+            await self._budgets.refresh(tenant)
             return await self._submit(tenant, submission, attempts + 1)
 
     async def _price(self, submission: Submission, prepared: Prepared) -> Price:

@@ -391,8 +391,13 @@ class LimitStore(Protocol):
         `Limits()` removes them. `day` is the present UTC date, "" if it is not known.
         """
 
-    async def limits(self) -> Sequence[Limited]:
-        """Return all limits with their use, sorted by tenant and subject."""
+    async def limits(
+        self, tenant: str = "", after: tuple[str, str] = ("", ""), limit: int | None = None
+    ) -> Sequence[Limited]:
+        """Return the limits of a tenant, or of all, with their use, sorted by tenant and subject.
+
+        `after`: only those behind this tenant and subject. `limit`: at most as many.
+        """
 
     async def uncertain_credits(self, tenant: str, subject: str, since: str) -> int:
         """Return how much of what was reserved on a day or later belongs to UNCERTAIN generations, in millionths."""

@@ -141,7 +141,7 @@ class AdminHandlers:
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
         page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
-        limits = [one for one in await self.budgets.listed() if request.tenant in {"", one.tenant}]
+        limits = await self.budgets.listed(request.tenant, page.behind(("", "")), page.most)
         uncertain = {(one.tenant, one.subject): await self.budgets.uncertain(one) for one in page.of(limits)}
         response = pb.ListLimitsResponse()
         response.next_page_token = page.fill(

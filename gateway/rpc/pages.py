@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from heapq import nsmallest
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from google.protobuf.message import Message
 
@@ -13,6 +13,7 @@ from gateway.rpc import page_tokens
 
 LARGEST_PAGE_BYTES = 2 * 1024 * 1024
 T = TypeVar("T")
+Texts = TypeVar("Texts", bound=tuple[str, ...])
 
 
 def page_size(asked: int, default: int, largest: int) -> int:
@@ -30,10 +31,21 @@ class Page(Generic[T]):
 
     def __init__(self, request: Any, place: Callable[[T], tuple[str | float, ...]]) -> None:
         self._size = page_size(request.page_size, 100, 1000)
+        self.most = self._size + 1
+        """The number of items that `of` returns at most."""
         self._place = place
         self._binding = _others(request)
         after = page_tokens.read_page_token(request.page_token, self._binding)
         self._after = None if after is None else _read_place(after)
+
+    def behind(self, first: Texts) -> Texts:
+        """Return the place behind which the page begins, which is `first` for the first page. Raises INVALID_INPUT."""
+        after = self._after
+        if after is None:
+            return first
+        if len(after) != len(first) or not all(isinstance(one, str) for one in after):
+            raise invalid_field("page_token", "was not issued by this gateway")
+        return cast(Texts, after)
 
     def of(self, items: Iterable[T]) -> Sequence[T]:
         """Return the items of the page, and the first item of the next page if there is one."""
@@ -42,7 +54,7 @@ class Page(Generic[T]):
             left = items if after is None else [one for one in items if self._place(one) > after]
         except TypeError:
             raise invalid_field("page_token", "was not issued by this gateway") from None
-        return nsmallest(self._size + 1, left, key=self._place)
+        return nsmallest(self.most, left, key=self._place)
 
     def fill(self, into: Any, items: Iterable[T], message: Callable[[T], Message]) -> str:
         """Add the page's messages to a repeated field, and return the token of the next page."""

@@ -325,8 +325,21 @@ class KeyReads(StoreReads):
 class LimitReads(StoreReads):
     """The reads of `LimitStore`."""
 
-    async def limits(self) -> Sequence[Limited]:
-        return [limited_of(row) for row in await self._rows("read_limits")]
+    async def limits(
+        self, tenant: str = "", after: tuple[str, str] = ("", ""), limit: int | None = None
+    ) -> Sequence[Limited]:
+        found: list[Limited] = []
+        place, last = max(after, (tenant, "")), tenant or "~"  # sorts behind every tenant
+        while limit is None or len(found) < limit:
+            rows = await self._rows(
+                "read_limits", after_tenant=place[0], after_subject=place[1], last_tenant=last, limit=ROWS_AT_ONCE
+            )
+            found += map(limited_of, rows)
+            if len(rows) < ROWS_AT_ONCE:
+                break
+            place = found[-1].tenant, found[-1].subject
+            await asyncio.sleep(0)
+        return found[:limit]
 
     async def uncertain_credits(self, tenant: str, subject: str, since: str) -> int:
         (row,) = await self._rows("sum_uncertain", since=since, **matching(tenant, subject))

@@ -65,16 +65,16 @@ async def test_limits_apply_although_an_older_reading_arrives_late(running: Runn
     budgets = running.gateway._core.budgets
     read, readings, release = budgets._store.limits, 0, asyncio.Event()
 
-    async def slow_at_first() -> Any:
+    async def slow_at_first(*of: Any) -> Any:
         nonlocal readings
         readings += 1
-        late, found = readings == 1, await read()
+        late, found = readings == 1, await read(*of)
         if late:
             await release.wait()
         return found
 
     budgets._store.limits = slow_at_first
-    first = asyncio.create_task(budgets.refresh())  # as for a claim without a price
+    first = asyncio.create_task(budgets.refresh("default"))  # as for a claim without a price
     await eventually(lambda: readings == 1)
     second = asyncio.create_task(set_limits(running, subject="label:team=a", model_id_prefixes=["acme/"]))
     await eventually(lambda: second.done() or bool(budgets._refreshing._waiters))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,7 @@ from gateway.generations.model import Generation, Source, State, Steady
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
 from gateway.generations.usage import UsageQuery
+from gateway.store import reads
 from gateway.store.store import Store
 from tests.contract.store.examples import (
     NOW,
@@ -331,3 +333,20 @@ async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> No
     assert ended.end_time is not None
     assert (row.waits, row.waited) == (1, pytest.approx(begun - since))
     assert row.ran == pytest.approx(ended.end_time - begun)
+
+
+async def test_limits_are_read_by_tenant_and_in_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "ROWS_AT_ONCE", 2)
+    for tenant in ("a", "b", "b-c", "c"):
+        for subject in ("tenant", "label:team=x"):
+            await store.limits.set_limits(tenant, subject, Limits(in_flight=1), "")
+
+    async def listed(*of: Any) -> list[str]:
+        return [f"{one.tenant} {one.subject}" for one in await store.limits.limits(*of)]
+
+    everything = [f"{tenant} {subject}" for tenant in ("a", "b", "b-c", "c") for subject in ("label:team=x", "tenant")]
+    assert await listed() == everything
+    assert await listed("b") == everything[2:4]
+    assert await listed("", ("b", "label:team=x"), 3) == everything[3:6]
+    assert await listed("b", ("b", "label:team=x"), 3) == everything[3:4]
+    assert await listed("", ("c", "tenant")) == []

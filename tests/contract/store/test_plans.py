@@ -18,7 +18,6 @@ SCANNED = {
     "read_characters": "characters",
     "read_removed_characters": "removed_characters",
     "read_api_keys": "api_keys",
-    "read_limits": "limits",
     "read_credentials": "credentials",
     "delete_account": "credentials",
     "read_pools": "pools",

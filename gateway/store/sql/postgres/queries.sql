@@ -884,8 +884,9 @@ written AS (DELETE FROM limits USING fenced WHERE tenant = :tenant::text AND sub
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_limits
--- Read all limits and their use.
-SELECT * FROM limits ORDER BY tenant, subject;
+-- Read a page of limits and their use behind a subject of a tenant, up to a last tenant.
+SELECT * FROM limits WHERE (tenant, subject) > (:after_tenant, :after_subject) AND tenant <= :last_tenant
+ORDER BY tenant, subject LIMIT :limit;
 
 -- name: read_limits_of
 -- Read the limits that apply to some subjects of a tenant, and their use.

@@ -366,8 +366,9 @@ SELECT 1 FROM limits WHERE tenant = :tenant;
 SELECT * FROM limits WHERE tenant = :tenant AND subject IN (SELECT value FROM json_each(:subjects));
 
 -- name: read_limits
--- Read all limits and their use.
-SELECT * FROM limits ORDER BY tenant, subject;
+-- Read a page of limits and their use behind a subject of a tenant, up to a last tenant.
+SELECT * FROM limits WHERE (tenant, subject) > (:after_tenant, :after_subject) AND tenant <= :last_tenant
+ORDER BY tenant, subject LIMIT :limit;
 
 -- name: has_limits
 -- Check whether a subject has exactly these limits.
