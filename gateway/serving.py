@@ -167,7 +167,11 @@ class Ports:
             pass
 
         leader = self._to_leader = ToLeader(
-            lambda: replica.store.leader.peer, connect, replica.access.replica_secret, self._telemetry.forwarded
+            lambda: replica.store.leader.peer,
+            connect,
+            replica.access.replica_secret,
+            self._telemetry.forwarded,
+            lambda: self._certificates and self._certificates.current(),
         )
         generations = GenerationReads(
             replica.reads, replica.watches, replica.forecasts, replica.store.copies, NoPolls()

@@ -49,8 +49,9 @@ LEADER_LOST = "the leader cannot be reached: retry with the same idempotency_key
 class ToLeader:
     """The connection to the leader.
 
-    `peer` returns the address of its gRPC port, empty if no other gateway leads. `connect` opens a channel to it.
-    `secret` is known to replicas only. `ended` is called with the name of the code with which a call ends.
+    `peer` returns the address of its gRPC port, empty if no other gateway leads. `connect` opens a channel to it, which
+    keeps what `certificate` returned then. `secret` is known to replicas only. `ended` is called with the name of the
+    code with which a call ends.
     """
 
     def __init__(
@@ -59,12 +60,15 @@ class ToLeader:
         connect: Callable[[str], grpc.aio.Channel],
         secret: str,
         ended: Callable[[str], None],
+        certificate: Callable[[], object] = lambda: None,
     ) -> None:
         self._peer = peer
         self._connect = connect
+        self._certificate = certificate
         self._secret = secret
         self._ended = ended
         self._connected_to = ""
+        self._connected_with: object = None
         self._channel: grpc.aio.Channel | None = None
         self._closing = OwnedTasks()
 
@@ -98,8 +102,17 @@ class ToLeader:
         return int(status), text
 
     async def check_leader(self) -> None:
-        """End the calls to a gateway that no longer leads, which may never respond to them."""
-        if self._channel is not None and self._peer() != self._connected_to:
+        """End the calls to a gateway that no longer leads, which may never respond to them.
+
+        If the certificate was renewed, also connect anew once the connection has ended: the channel would not trust the
+        new one. Calls on an open connection go on.
+        """
+        if self._channel is None:
+            return
+        renewed = self._certificate() is not self._connected_with
+        if self._peer() != self._connected_to or (
+            renewed and self._channel.get_state() is not grpc.ChannelConnectivity.READY
+        ):
             await self.close()
 
     async def close(self) -> None:
@@ -138,7 +151,8 @@ class ToLeader:
         if peer != self._connected_to:
             self._drop()
         if self._channel is None:
-            self._channel, self._connected_to = self._connect(peer), peer
+            self._connected_to, self._connected_with = peer, self._certificate()
+            self._channel = self._connect(peer)
         return self._channel
 
     def _about(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:

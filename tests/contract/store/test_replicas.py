@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from gateway.store.postgres import tail
 from gateway.store.postgres.tail import Tail
 from harness.checker import INVARIANTS
 from harness.history import Recorder, generation_fields, read, record_ledger
+from harness.proxy import Proxy
 from harness.violations import IndexedHistory
 from harness.watchers import Watchers, access_to
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
@@ -461,6 +462,44 @@ async def test_replicas_with_one_certificate_trust_each_other(settings: dict[str
         assert float((await GenerationServiceStub(channel).EstimateGeneration(request)).cost.credits) > 0
 
 
+@pytest.mark.toolchain("openssl")
+async def test_replicas_trust_a_renewed_certificate(settings: dict[str, str], tmp_path: Path) -> None:
+    """Also one of another authority, when a connection that was open at the renewal has ended."""
+    served, renewed = Authority.made(tmp_path).signed("gateway"), Authority.made(tmp_path, "new").signed("renewed")
+    tls = {"HFGATEWAY_TLS_CERT": str(served.cert), "HFGATEWAY_TLS_KEY": str(served.key)}
+    request = pb.EstimateGenerationRequest()
+    request.input.soul.prompt = "a fox"
+
+    async def estimate() -> grpc.StatusCode:
+        trusted = grpc.ssl_channel_credentials(served.cert.read_bytes())
+        async with grpc.aio.secure_channel(replica.grpc_address, trusted) as channel:
+            try:
+                await GenerationServiceStub(channel).EstimateGeneration(request)
+            except grpc.aio.AioRpcError as error:
+                return error.code()
+            return grpc.StatusCode.OK
+
+    async with (
+        Proxy() as proxy,
+        gateways(settings | tls, {"HFGATEWAY_REPLICA_ADDRESS": proxy.address}, {}) as (leader, replica),
+    ):
+        proxy.target = leader.grpc_address
+        await until_ok(estimate)
+        for name in ("cert", "key"):
+            getattr(renewed, name).replace(getattr(served, name))
+        assert await estimate() is grpc.StatusCode.OK
+        assert proxy.cut()
+        await until_ok(estimate)
+
+
+async def until_ok(call: Callable[[], Awaitable[grpc.StatusCode]]) -> None:
+    """Return when a call succeeds. Until then the leader is unavailable."""
+    async with asyncio.timeout(PATIENCE):
+        while (code := await call()) is not grpc.StatusCode.OK:
+            assert code is grpc.StatusCode.UNAVAILABLE
+            await asyncio.sleep(0.05)
+
+
 async def test_resume_tokens_are_valid_on_every_replica(sandbox: Sandbox, settings: dict[str, str]) -> None:
     """The replica knows a token of the leader that is newer than its last look at the log."""
     async with (
@@ -580,8 +619,6 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
     from gateway.store.postgres import tail
 
     monkeypatch.setattr(tail, "STALE", 0.5)
-    from harness.proxy import Proxy
-
     async with Proxy() as proxy:
         proxy.target = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
