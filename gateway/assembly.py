@@ -155,6 +155,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
     issuer = open_issuer(settings, clock)
     access = Access(store.keys, clock, stored, secret, required=required, issuer=issuer, current=freshness.current)
     access.on_revoke(feed.wake_all)
+    store.on_stale(feed.wake_all)
     reads = Reads(store.generations, store.change_log, feed, clock)
     # Only the leader knows which generations wait in front of others, so forecasts have no queue position here.
     admissions = Admissions(Accounts(""), Admission)
@@ -383,6 +384,7 @@ async def _readers(
         await feed.replace(unfinished)
     if isinstance(store, SharedStore):
         feed.others = lambda: store.others
+        store.on_stale(feed.wake_all)
     base.calls.entries = feed.entries
     return feed, access, issuer
 

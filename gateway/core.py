@@ -41,7 +41,7 @@ from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.higgsfield.accounts import HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.store.store import SharedStore, Store
+from gateway.store.store import STORE_AWAY, SharedStore, Store
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
@@ -163,6 +163,8 @@ class Core:
             return "draining"
         if self.store.health.trouble:
             return self.store.health.trouble
+        if isinstance(self.store, SharedStore) and not self.store.current:
+            return STORE_AWAY
         return CREDENTIALS_REFUSED if self.upstream.none_was_accepted else ""
 
     @property

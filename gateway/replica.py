@@ -14,13 +14,12 @@ from gateway.generations.model import RunTime, run_time
 from gateway.generations.reads import Reads
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.watch import Watches
-from gateway.store.store import SharedStore
+from gateway.store.store import STORE_AWAY, SharedStore
 
 ATTEND_EVERY = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
 OLDEST_KEYS = 2.0
 """Seconds after which the known API keys are too old to accept a caller by them."""
-STORE_AWAY = "this replica cannot reach the store"
 
 
 class Freshness:
@@ -68,7 +67,7 @@ class Replica:
         if self.issuer is not None:
             keys.append(asyncio.create_task(self.issuer.run()))
         try:
-            await self.store.follow(self.feed.wake_all)
+            await self.store.follow()
             await self._read_keys()
         finally:
             for task in keys:

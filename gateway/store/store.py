@@ -28,6 +28,8 @@ from gateway.generations.stores import (
 )
 from gateway.store.auditor import Auditor
 
+STORE_AWAY = "this replica cannot reach the store"
+
 
 class StoreOpenError(Exception):
     """The store cannot be opened. The message is one line for the operator, and contains no secret."""
@@ -99,10 +101,13 @@ class SharedStore(Store, Protocol):
         Versions of one generation that are announced share what `spec_of` returns for it. Raises UnconfirmedError.
         """
 
-    async def follow(self, stale: Callable[[], None]) -> None:
+    def on_stale(self, act: Callable[[], None]) -> None:
+        """Call `act` whenever `current` has become False."""
+
+    async def follow(self) -> None:
         """Announce the changes of other gateways until this one leads. Call `begin` before.
 
-        `stale` is called when `current` has become False. All changes of others have been announced when this returns,
+        All changes of others have been announced when this returns,
         and no listener is called any more. Raises StoreOpenError if this gateway cannot lead.
         """
 

@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
 LOWEST_VERSION = 14
+LOOK_EVERY = 0.25
+"""Seconds between looks whether what is known of the store is new enough to be shown."""
 LIMITS = {
     "statement_timeout": STATEMENT_LIMIT,
     "lock_timeout": LOCK_LIMIT,
@@ -67,6 +69,8 @@ class PostgresStore(SharedStore):
         self._shown = shown
         self.upgrading: asyncio.Task[None] | None = None
         """Applies the migrations that wait for the end of older gateways."""
+        self._watching: asyncio.Task[None] | None = None
+        self._on_stale: Callable[[], None] = lambda: None
         self._writer = writer = LogWriter(database)
         self.tail = Tail(database, lease)
         self.health = PostgresHealth(database)
@@ -130,6 +134,7 @@ class PostgresStore(SharedStore):
                 await store._read_meta()
             else:
                 await store._led(orderly=orderly)
+            store._watching = asyncio.create_task(store._report_staleness())
         return store
 
     @property
@@ -151,8 +156,21 @@ class PostgresStore(SharedStore):
     async def begin(self, position: int, spec_of: SpecOf) -> None:
         await self.tail.begin(position, spec_of)
 
-    async def follow(self, stale: Callable[[], None]) -> None:
-        orderly = await self.tail.run(stale)
+    def on_stale(self, act: Callable[[], None]) -> None:
+        self._on_stale = act
+
+    async def _report_staleness(self) -> None:
+        """Act also while a statement waits for a server that does not respond."""
+        was_current = False
+        while True:
+            if was_current and not self.current:
+                log.warning("the store's server does not respond; refusing calls until it does")
+                self._on_stale()
+            was_current = self.current
+            await asyncio.sleep(LOOK_EVERY)
+
+    async def follow(self) -> None:
+        orderly = await self.tail.run()
         self.database.unlisten()
         await self._led(orderly=orderly)
 
@@ -193,6 +211,8 @@ class PostgresStore(SharedStore):
 
     async def close(self) -> None:
         self.database.refuse_writes()
+        if self._watching is not None:
+            self._watching.cancel()
         if self.upgrading is not None:
             self.upgrading.cancel()
             await asyncio.wait((self.upgrading,))

@@ -12,10 +12,9 @@ Positions may be missing: a deletion removes the changes of its generation, and 
 
 import asyncio
 import contextlib
-import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from psycopg.rows import DictRow
 
@@ -26,8 +25,6 @@ from gateway.store.codec import generation_of
 from gateway.store.postgres.database import Database, LeaseLostError
 from gateway.store.postgres.lease import DEAD, Lease
 from gateway.store.store import Leader
-
-log = logging.getLogger(__name__)
 
 AGAIN = 0.004
 """Seconds until the next read after one that found changes: more will come, and several make one read cheaper."""
@@ -50,7 +47,7 @@ OUTAGE = 1.0
 class Tail:
     """The changes after a position. Call `begin`, then `run`, which returns when this gateway has taken the lease.
 
-    `leader` is the gateway that has it. `stale` is called when the last successful read is older than STALE.
+    `leader` is the gateway that has it.
     """
 
     def __init__(self, database: Database, lease: Lease) -> None:
@@ -85,12 +82,12 @@ class Tail:
         while (await self._read())[1]:
             pass
 
-    async def run(self, stale: Callable[[], None]) -> bool:
+    async def run(self) -> bool:
         """Follow the log until this gateway has taken the lease, and return whether the previous holder gave it back.
 
-        All changes of earlier holders have been read by then. `stale` is called when the last read is too old.
+        All changes of earlier holders have been read by then.
         """
-        was_fresh, pause = True, AGAIN
+        pause = AGAIN
         while True:
             await self._rest(pause)
             try:
@@ -103,10 +100,6 @@ class Tail:
             except UnconfirmedError:
                 self._down_at = time.monotonic()
                 await asyncio.sleep(AFTER_AN_ERROR)
-            if was_fresh and not self.fresh:
-                log.warning("the changes of other replicas cannot be read; refusing calls until they can")
-                stale()
-            was_fresh = self.fresh
         await self._finish()
         return orderly
 

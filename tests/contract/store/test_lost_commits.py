@@ -90,7 +90,7 @@ async def test_a_replica_finds_that_a_write_was_lost(fresh: str, postgres: Serve
         replica = await PostgresStore.join(url, url, broken.append, 5)
         try:
             await replica.begin(0, lambda _: None)
-            following = asyncio.create_task(replica.follow(lambda: None))
+            following = asyncio.create_task(replica.follow())
             await stored(leader.store)
             await replica.change_log.announced()
             postgres.execute(LOSSES["a write"], database=fresh)

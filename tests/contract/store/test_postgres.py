@@ -445,7 +445,7 @@ async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
             dead.store.lease._beats.cancel()
             postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
             async with asyncio.timeout(30.0):
-                await replica.follow(lambda: None)
+                await replica.follow()
             assert replica.leads
         finally:
             await replica.close()
@@ -503,7 +503,7 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
         monkeypatch.setattr(Tail, "_rest", attends)
     try:
         async with asyncio.timeout(30.0):
-            await replica.follow(lambda: None)
+            await replica.follow()
         assert lost
         assert replica.leads
         assert (await replica.claims.claim(examples.claim())).new

@@ -31,7 +31,7 @@ from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.serving import PUBLIC_SERVICES, Ports, admin_pointer
-from gateway.store.postgres import tail
+from gateway.store.postgres import database, tail
 from gateway.store.postgres.tail import Tail
 from harness.checker import INVARIANTS
 from harness.history import Recorder, generation_fields, read, record_ledger
@@ -640,6 +640,34 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
             revisions = await watched
             assert revisions == list(range(1, len(revisions) + 1))
             assert (await other.get(known.id)).done
+
+
+@pytest.mark.parametrize("leads", [False, True])
+async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_and_ends_its_watches(
+    settings: dict[str, str], postgres: Server, monkeypatch: pytest.MonkeyPatch, *, leads: bool
+) -> None:
+    """At once, and not when its statements are given up."""
+    monkeypatch.setattr(tail, "STALE", 0.5)
+    monkeypatch.setattr(database, "PATIENCE", 2 * PATIENCE)
+    async with Proxy() as proxy:
+        proxy.target = f"127.0.0.1:{postgres.port}"
+        behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
+        away = {"HFGATEWAY_STORE_URL": behind}
+        async with gateways(settings, *((away,) if leads else ({}, away))) as started:
+            cut_off = started[-1]
+            async with grpc.aio.insecure_channel(cut_off.grpc_address) as channel:
+                watch = GenerationServiceStub(channel).WatchGenerations(pb.WatchGenerationsRequest())
+                await watch.read()
+                assert proxy.mute()
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        with suppress(grpc.aio.AioRpcError):
+                            while await watch.read() is not grpc.aio.EOF:
+                                pass
+                        assert await watch.code() is grpc.StatusCode.UNAVAILABLE
+                    assert (await fetched(f"{cut_off.http_address}/readyz"))[0] == 503
+                finally:
+                    proxy.cut()
 
 
 async def until_refused(channel: grpc.aio.Channel, generation_id: str) -> None:
