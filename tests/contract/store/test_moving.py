@@ -310,6 +310,17 @@ async def test_a_restored_database_has_the_last_change_and_all_held_generations(
         assert first.newest == claimed.generation.update_time < again.newest
 
 
+async def test_generations_are_held_in_few_commits(url: str) -> None:
+    """The gateways are stopped meanwhile, and there may be 100,000."""
+    async with _opened(url) as store:
+        for _ in range(20):
+            await store.claims.claim(examples.claim())
+        writes = store.database.writes
+        assert len(await restore.hold(store)) == 20
+        assert store.database.writes == writes + 1
+        assert all(generation.held for generation in await store.generations.unfinished())
+
+
 async def test_callers_continue_after_a_move(tmp_path: Path, url: str) -> None:
     file = tmp_path / "store.db"
     on_file, on_server = ({"HFGATEWAY_STORE_URL": store} for store in (f"sqlite:///{file}", url))
