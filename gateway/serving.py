@@ -104,6 +104,8 @@ TO_LEADER = (
 """Options of the connection to the leader."""
 CHECK_LEADER_EVERY = 0.25
 """Seconds between checks whether the connected gateway still leads."""
+LOOK_FOR_POINTER = 1.0
+"""Seconds between looks for the file that contains the address of the operator's socket."""
 ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
 PROBES = "probes"
@@ -139,6 +141,7 @@ class Ports:
         self._to_leader: ToLeader | None = None
         self._webhooks: ReceiveWebhook | None = None
         """Takes the webhooks that arrive here, and at a replica that leads from now on those of others."""
+        self._pointer = admin_pointer(self._settings.store)
         self._admin = Switch(ADMIN_SERVICE, None)
         self._admin_chain = AddressChain(telemetry, serving.access, CallLimits(), start_span)
         if isinstance(serving, Core):
@@ -323,6 +326,8 @@ class Ports:
         self._exit.callback(self._remove_pointer)
         if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
             self._point_to_socket()
+        keeping = asyncio.create_task(self._keep_pointer())
+        self._exit.callback(keeping.cancel)
         address = self._settings.admin_address
         if address is None:
             return ""
@@ -336,7 +341,7 @@ class Ports:
 
     def _point_to_socket(self) -> None:
         """Write the address of the socket to the file beside the store."""
-        pointer = admin_pointer(self._settings.store)
+        pointer = self._pointer
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not socket_in_use(self._settings.store):
             _remove_left_socket(pointer)
@@ -345,12 +350,19 @@ class Ports:
         # Replace atomically, so that a reader finds the complete address or no file.
         part.replace(pointer)
 
+    async def _keep_pointer(self) -> None:
+        """Write the file again when another replica on this machine has stopped and removed it."""
+        while True:
+            await asyncio.sleep(LOOK_FOR_POINTER)
+            with contextlib.suppress(OSError):
+                if not self._pointer.exists():
+                    self._point_to_socket()
+
     def _remove_pointer(self) -> None:
         """Remove the file, unless another replica on this machine has written it."""
-        pointer = admin_pointer(self._settings.store)
         with contextlib.suppress(FileNotFoundError):
-            if pointer.read_text() == self._socket:
-                pointer.unlink()
+            if self._pointer.read_text() == self._socket:
+                self._pointer.unlink()
 
     async def _open_mcp(self) -> list[Any]:
         """Start the MCP endpoint; return its route. Raises SettingError if its library is not installed."""

@@ -242,6 +242,20 @@ async def test_any_replica_serves_the_operator(
         assert chained(entries[1].hash, 3, entries[2].text) == entries[2].hash  # the next leader continues the chain
 
 
+async def test_the_operator_finds_another_replica_of_the_machine_when_one_has_stopped(
+    settings: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in an upgrade: the new version was started beside the old one, and the leader is on another machine."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "leader"))
+    async with gateways(settings, {}):
+        monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "replicas"))
+        async with gateways(settings, {}, {}) as (old, new):
+            pointer = admin_pointer(old._settings.store)
+            assert pointer.read_text() == old._ports._socket
+            await old.stop()
+            await eventually(lambda: pointer.exists() and pointer.read_text() == new._ports._socket)
+
+
 async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> None:
     async def refused(gateway: Gateway, *metadata: tuple[str, str]) -> tuple[object, ...]:
         async with grpc.aio.insecure_channel(gateway.grpc_address) as channel:
