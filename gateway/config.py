@@ -495,7 +495,11 @@ _ROWS: dict[str, _Row] = {
         "poll_min", "1s", Seconds(0.05),
         "shortest interval between polls of one generation or session; at most POLL_MAX",
     ),
-    "POLL_MAX": _Row("poll_max", "30s", Seconds(0.05), "longest interval between polls of one generation or session"),
+    "POLL_MAX": _Row(
+        "poll_max", "30s", Seconds(0.05),
+        "longest interval between polls of one generation or session. Polls that only look for lost webhooks are at "
+        "least a minute apart",
+    ),
     "UNCERTAIN_TIMEOUT": _Row(
         "uncertain_timeout", "3h", Seconds(1),
         "time from the last attempt until an UNCERTAIN generation becomes LOST. With webhooks, also 2 h in which one "
@@ -536,7 +540,11 @@ _ROWS: dict[str, _Row] = {
         "tls_client_ca", "", _optional_file,
         "PEM file with the CA of client certificates, which it makes mandatory, except at WEBHOOK_ADDRESS",
     ),
-    "DRAIN": _Row("drain", "75s", Seconds(0), "time limit of a graceful stop, from SIGTERM to exit"),
+    "DRAIN": _Row(
+        "drain", "75s", Seconds(0),
+        "how long a graceful stop waits for submissions and other calls to Higgsfield that are under way. The rest of "
+        "the stop takes a few seconds",
+    ),
     "ALLOWED_ORIGINS": _Row(
         "allowed_origins", "", _origins, "web origins that may call from a browser, separated by commas or spaces"
     ),
