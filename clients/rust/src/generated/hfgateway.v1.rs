@@ -1438,7 +1438,7 @@ pub mod generation_service_client {
         ///
         /// The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
         /// proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
-        /// Higgsfield reports. If the call fails, nothing is stored.
+        /// Higgsfield reports. After one of the errors below, nothing is stored.
         ///
         /// A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
         /// returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
@@ -1869,7 +1869,7 @@ pub mod generation_service_server {
         ///
         /// The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
         /// proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
-        /// Higgsfield reports. If the call fails, nothing is stored.
+        /// Higgsfield reports. After one of the errors below, nothing is stored.
         ///
         /// A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
         /// returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails
@@ -6648,7 +6648,8 @@ pub mod upload_service_client {
         /// Uploads media through the gateway.
         ///
         /// The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-        /// if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+        /// if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
+        /// closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
@@ -6734,7 +6735,8 @@ pub mod upload_service_server {
         /// Uploads media through the gateway.
         ///
         /// The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-        /// if no message arrives for 10 s (60 s over HTTP). The gateway holds one chunk in memory.
+        /// if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
+        /// closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty

@@ -168,7 +168,7 @@ class GenerationServiceServicer(object):
 
         The gateway first reads the status of the request with its own credentials, and makes no other call. Only a status
         proves that the request belongs to the gateway's Higgsfield account; then the generation is stored in the state that
-        Higgsfield reports. If the call fails, nothing is stored.
+        Higgsfield reports. After one of the errors below, nothing is stored.
 
         A request belongs to one generation. If the tenant has that generation already, adopted or submitted, the call
         returns it, without a call to Higgsfield, and with the labels that it has. If another tenant has it, the call fails

@@ -111,17 +111,16 @@ type AdminServiceClient interface {
 	//
 	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
 	RotateApiKey(ctx context.Context, in *RotateApiKeyRequest, opts ...grpc.CallOption) (*RotateApiKeyResponse, error)
-	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
-	// Their open streams end with it within seconds. Revoking a revoked key succeeds.
+	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on,
+	// at other replicas within 2 s. Their open streams end with it within seconds. Revoking a revoked key succeeds.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): there is no key with this id.
 	//
 	// Retry: safe.
 	RevokeApiKey(ctx context.Context, in *RevokeApiKeyRequest, opts ...grpc.CallOption) (*RevokeApiKeyResponse, error)
-	// Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
-	// other processes on the same database. What is used of them stays. A new budget counts the generations that are
-	// stored with a price.
+	// Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
+	// them. What is used of them stays. A new budget counts the generations that are stored with a price.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
@@ -462,17 +461,16 @@ type AdminServiceServer interface {
 	//
 	// Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
 	RotateApiKey(context.Context, *RotateApiKeyRequest) (*RotateApiKeyResponse, error)
-	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
-	// Their open streams end with it within seconds. Revoking a revoked key succeeds.
+	// Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on,
+	// at other replicas within 2 s. Their open streams end with it within seconds. Revoking a revoked key succeeds.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): there is no key with this id.
 	//
 	// Retry: safe.
 	RevokeApiKey(context.Context, *RevokeApiKeyRequest) (*RevokeApiKeyResponse, error)
-	// Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
-	// other processes on the same database. What is used of them stays. A new budget counts the generations that are
-	// stored with a price.
+	// Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
+	// them. What is used of them stays. A new budget counts the generations that are stored with a price.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for

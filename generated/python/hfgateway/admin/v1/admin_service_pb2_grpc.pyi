@@ -108,8 +108,8 @@ class AdminServiceStub:
     Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
     """
     RevokeApiKey: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeApiKeyRequest, _admin_service_pb2.RevokeApiKeyResponse]
-    """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
-    Their open streams end with it within seconds. Revoking a revoked key succeeds.
+    """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on,
+    at other replicas within 2 s. Their open streams end with it within seconds. Revoking a revoked key succeeds.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): there is no key with this id.
@@ -117,9 +117,8 @@ class AdminServiceStub:
     Retry: safe.
     """
     SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
-    """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
-    other processes on the same database. What is used of them stays. A new budget counts the generations that are
-    stored with a price.
+    """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
+    them. What is used of them stays. A new budget counts the generations that are stored with a price.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
@@ -279,8 +278,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: each call creates another key. After a lost response, find the key with ListApiKeys and revoke it.
     """
     RevokeApiKey: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.RevokeApiKeyRequest, _admin_service_pb2.RevokeApiKeyResponse]  # type: ignore[assignment]
-    """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
-    Their open streams end with it within seconds. Revoking a revoked key succeeds.
+    """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on,
+    at other replicas within 2 s. Their open streams end with it within seconds. Revoking a revoked key succeeds.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): there is no key with this id.
@@ -288,9 +287,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe.
     """
     SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
-    """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
-    other processes on the same database. What is used of them stays. A new budget counts the generations that are
-    stored with a price.
+    """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
+    them. What is used of them stays. A new budget counts the generations that are stored with a price.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
@@ -495,8 +493,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.RevokeApiKeyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.RevokeApiKeyResponse, _abc.Awaitable[_admin_service_pb2.RevokeApiKeyResponse]]:
-        """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on.
-        Their open streams end with it within seconds. Revoking a revoked key succeeds.
+        """Revokes an API key. Calls with the key, and with watch tokens that it created, return UNAUTHENTICATED from then on,
+        at other replicas within 2 s. Their open streams end with it within seconds. Revoking a revoked key succeeds.
 
         Errors:
           - NOT_FOUND (NOT_FOUND): there is no key with this id.
@@ -510,9 +508,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
-        """Sets limits of a tenant, an API key or a label. They take effect at once in this gateway, and within 2 s in
-        other processes on the same database. What is used of them stays. A new budget counts the generations that are
-        stored with a price.
+        """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
+        them. What is used of them stays. A new budget counts the generations that are stored with a price.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
