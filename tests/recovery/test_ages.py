@@ -237,7 +237,7 @@ async def test_no_generation_is_lost_if_all_are_unknown_for_a_day(start: Start) 
     live = [await running.submit(soul(f"fox {number}", wait_for=STORED)) for number in range(5)]
     await running.advance(60.0, step=1.0)
     running.plan(**FORGOTTEN)
-    await running.advance(DAY + HOUR, step=10 * COARSE)
+    await running.advance(DAY + 3 * HOUR, step=10 * COARSE)
     assert [name_of(await running.get(one.id)) for one in live] == ["QUEUED"] * 5
     running.sandbox.state.plan.clear()
     await running.advance(60.0, step=1.0)

@@ -91,7 +91,7 @@ async def test_a_clock_jump_does_not_give_up_a_forgotten_generation(start: Start
     running.plan(on="status", prompt="forgotten", status=404, body={"detail": "Not found"}, times=10**9)
     await running.advance(60.0, step=COARSE)
     await set_clock(running, 10 * jump, restart=True)
-    await running.advance(HOUR, step=60.0)
+    await running.advance(3 * HOUR, step=60.0)
     assert name_of(await running.get(forgotten.id)) == "QUEUED"
 
 

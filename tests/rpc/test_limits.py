@@ -60,6 +60,8 @@ async def test_while_every_status_call_is_a_404_nothing_is_given_up(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(missing, "GIVE_UP_MISSING", 0.0)
+    monkeypatch.setattr(missing, "CONFIRM_MISSING", 0.0)
+    monkeypatch.setattr(missing, "CONFIRMATIONS", 0)
     running.plan(on="status", status=404, body={"detail": "Not found"}, times=6)
     one = await running.submit(soul("alone"))
     while running.ledger.summary()["status_calls"] < 6:
