@@ -107,9 +107,8 @@ async def test_an_operator_cannot_reopen_a_retry_window(start: Start) -> None:
 
 @pytest.mark.parametrize("wall_clock", ["ahead at the restart", "behind before it"])
 async def test_a_wrong_clock_does_not_end_a_wait(start: Start, wall_clock: str) -> None:
-    running = await start(UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
     before, after = (0.0, 2 * DAY) if wall_clock == "ahead at the restart" else (-2 * DAY, 2 * DAY)
-    await down(running, 1.0, clock_set=before)
+    running = await start(wall_is_ahead=before, UPSTREAM_CONCURRENCY=1, queue_seconds=30 * DAY)
     await running.submit(soul("the one that runs", wait_for=STORED))
     patient = await running.submit(soul("patient", wait_for=STORED))
     hasty = await running.submit(soul("hasty", start_timeout={"seconds": int(HOUR)}, wait_for=STORED))
@@ -151,8 +150,7 @@ async def test_a_fast_clock_does_not_cancel_a_queued_generation(start: Start) ->
 
 
 async def test_correcting_a_slow_clock_does_not_lose_an_uncertain_generation(start: Start) -> None:
-    running = await start(UPSTREAM_IDEMPOTENCY="off")
-    await down(running, 1.0, clock_set=-40 * DAY)
+    running = await start(wall_is_ahead=-40 * DAY, UPSTREAM_IDEMPOTENCY="off")
     sent = await uncertain(running)
     await down(running, 60.0, clock_set=40 * DAY)
     await running.advance(3 * HOUR - 180.0, step=COARSE)
@@ -162,9 +160,9 @@ async def test_correcting_a_slow_clock_does_not_lose_an_uncertain_generation(sta
 
 
 async def test_a_generation_sent_before_the_first_date_is_given_up_on_time(start: Start) -> None:
-    running = await start(UPSTREAM_IDEMPOTENCY="off")
+    running = await start(wall_is_ahead=-40 * DAY, UPSTREAM_IDEMPOTENCY="off")
     running.plan(on="status", kind="lost", times=10**9)
-    await down(running, 1.0, clock_set=-40 * DAY)
+    await down(running, 1.0, clock_set=0.0)
     sent = await uncertain(running)
     running.sandbox.state.plan.clear()
     await down(running, 60.0, clock_set=40 * DAY)
@@ -180,10 +178,7 @@ async def test_a_generation_sent_before_the_first_date_is_given_up_on_time(start
 @pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
 @pytest.mark.parametrize("deleted", [False, True], ids=["kept", "deleted"])
 async def test_correcting_a_slow_clock_does_not_expire_a_key(start: Start, restart: bool, deleted: bool) -> None:
-    running = await start()
-    running.time.wall_is_ahead = -40 * DAY
-    if restart:
-        await down(running, 1.0, clock_set=0.0)
+    running = await start(wall_is_ahead=-40 * DAY)
     first = await running.submit(soul("a fox", wait_for=STORED))
     await running.advance(60.0)
     assert name_of(await running.get(first.id)) == "COMPLETED"
@@ -216,8 +211,7 @@ async def test_correcting_a_fast_clock_does_not_close_the_gate_for_hours(start: 
 
 
 async def test_a_key_expires_at_its_true_age(start: Start) -> None:
-    running = await start(RETENTION="1d")
-    await down(running, 1.0, clock_set=-40 * DAY)
+    running = await start(wall_is_ahead=-40 * DAY, RETENTION="1d")
     first = await running.submit(soul("a fox", wait_for=STORED))
     await running.advance(60.0)
     await down(running, 60.0, clock_set=40 * DAY)

@@ -150,12 +150,14 @@ class Timed(Running):
 
 
 @asynccontextmanager
-async def run_timed(folder: Path, **terms: Any) -> AsyncIterator[Timed]:
+async def run_timed(folder: Path, *, wall_is_ahead: float = 0.0, **terms: Any) -> AsyncIterator[Timed]:
     """Run a sandbox and a gateway on a timeline.
 
-    Uppercase names in `terms` are settings of the gateway without HFGATEWAY_; the others are options of the sandbox.
+    `wall_is_ahead` is that of the timeline at the first start. Uppercase names in `terms` are settings of the gateway
+    without HFGATEWAY_; the others are options of the sandbox.
     """
     running = Timed(folder, *split({"POLL_MIN": 1, "POLL_MAX": 30} | terms))
+    running.time.wall_is_ahead = wall_is_ahead
     with patch("aiohttp.web_response.rfc822_formatted_time", running.time.true_date):
         try:
             await running.start()
