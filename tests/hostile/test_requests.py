@@ -5,11 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import zlib
+from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
 import pytest
 
+from gateway.rpc import over_connect
 from gateway.rpc.requests import DEEPEST, LARGEST_REQUEST, MOST_VALUES
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import bad_requests, connected, read_response_head
@@ -64,7 +67,22 @@ async def answer_of(running: Running, path: str, body: bytes, **headers: str) ->
         return response.status, (await response.read()).decode("latin-1")
 
 
-async def test_a_decompression_bomb_is_not_unpacked(running: Running) -> None:
+async def test_a_decompression_bomb_is_not_unpacked(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    unpacked: list[int] = []
+
+    class Recorded:
+        def __init__(self, wbits: int) -> None:
+            self._inflating = zlib.decompressobj(wbits=wbits)
+
+        def decompress(self, data: bytes, most: int = 0) -> bytes:
+            found = self._inflating.decompress(data, most)
+            unpacked.append(len(found))
+            return found
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._inflating, name)
+
+    monkeypatch.setattr(over_connect, "zlib", SimpleNamespace(decompressobj=Recorded, error=zlib.error))
     packed = gzip.compress(bomb(2_000_000))
     assert len(packed) < 8192
     status, text = await answer_of(running, UNARY, packed, content_type="application/json", content_encoding="gzip")
@@ -75,6 +93,7 @@ async def test_a_decompression_bomb_is_not_unpacked(running: Running) -> None:
     )
     assert "invalid_argument" in text
     assert "larger than 512 KiB" in text
+    assert unpacked == [LARGEST_REQUEST + 1] * 2
     assert await bad_requests(running, "size") == 2
 
 
