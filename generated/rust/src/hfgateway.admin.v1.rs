@@ -975,8 +975,8 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
-        /// them. What is used of them stays. A new budget counts the generations that are stored with a price.
+        /// Sets limits of a tenant, an API key or a label. They take effect at once, also at other replicas.
+        /// What is used of them stays. A new budget counts the generations that are stored with a price.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
@@ -1423,8 +1423,8 @@ pub mod admin_service_server {
             tonic::Response<super::RevokeApiKeyResponse>,
             tonic::Status,
         >;
-        /// Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
-        /// them. What is used of them stays. A new budget counts the generations that are stored with a price.
+        /// Sets limits of a tenant, an API key or a label. They take effect at once, also at other replicas.
+        /// What is used of them stays. A new budget counts the generations that are stored with a price.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for

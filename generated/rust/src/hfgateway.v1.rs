@@ -6648,8 +6648,8 @@ pub mod upload_service_client {
         /// Uploads media through the gateway.
         ///
         /// The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-        /// if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
-        /// closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
+        /// if no message arrives for 10 s. Over HTTP each MiB must arrive within 60 s; otherwise the connection is closed.
+        /// The gateway holds one chunk in memory.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
@@ -6735,8 +6735,8 @@ pub mod upload_service_server {
         /// Uploads media through the gateway.
         ///
         /// The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-        /// if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
-        /// closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
+        /// if no message arrives for 10 s. Over HTTP each MiB must arrive within 60 s; otherwise the connection is closed.
+        /// The gateway holds one chunk in memory.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty

@@ -41,8 +41,8 @@ class UploadServiceStub:
     """Uploads media through the gateway.
 
     The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-    if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
-    closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
+    if no message arrives for 10 s. Over HTTP each MiB must arrive within 60 s; otherwise the connection is closed.
+    The gateway holds one chunk in memory.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
@@ -76,8 +76,8 @@ class UploadServiceAsyncStub(UploadServiceStub):
     """Uploads media through the gateway.
 
     The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-    if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
-    closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
+    if no message arrives for 10 s. Over HTTP each MiB must arrive within 60 s; otherwise the connection is closed.
+    The gateway holds one chunk in memory.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty
@@ -114,8 +114,8 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         """Uploads media through the gateway.
 
         The client sends the header, then the bytes in order, and closes the stream at the end of the media. A call fails
-        if no message arrives for 10 s. Over HTTP the whole call must arrive within 60 s; otherwise the connection is
-        closed, and CreateUpload is the way to upload. The gateway holds one chunk in memory.
+        if no message arrives for 10 s. Over HTTP each MiB must arrive within 60 s; otherwise the connection is closed.
+        The gateway holds one chunk in memory.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): a field is wrong, the number of bytes is not header.size, the media is empty

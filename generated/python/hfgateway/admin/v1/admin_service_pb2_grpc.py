@@ -255,8 +255,8 @@ class AdminServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetLimits(self, request, context):
-        """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
-        them. What is used of them stays. A new budget counts the generations that are stored with a price.
+        """Sets limits of a tenant, an API key or a label. They take effect at once, also at other replicas.
+        What is used of them stays. A new budget counts the generations that are stored with a price.
 
         Errors:
         - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for

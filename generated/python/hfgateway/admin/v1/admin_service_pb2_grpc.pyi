@@ -117,8 +117,8 @@ class AdminServiceStub:
     Retry: safe.
     """
     SetLimits: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]
-    """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
-    them. What is used of them stays. A new budget counts the generations that are stored with a price.
+    """Sets limits of a tenant, an API key or a label. They take effect at once, also at other replicas.
+    What is used of them stays. A new budget counts the generations that are stored with a price.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
@@ -287,8 +287,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe.
     """
     SetLimits: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.SetLimitsRequest, _admin_service_pb2.SetLimitsResponse]  # type: ignore[assignment]
-    """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
-    them. What is used of them stays. A new budget counts the generations that are stored with a price.
+    """Sets limits of a tenant, an API key or a label. They take effect at once, also at other replicas.
+    What is used of them stays. A new budget counts the generations that are stored with a price.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
@@ -508,8 +508,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.SetLimitsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.SetLimitsResponse, _abc.Awaitable[_admin_service_pb2.SetLimitsResponse]]:
-        """Sets limits of a tenant, an API key or a label. They take effect at once, with replicas at all of
-        them. What is used of them stays. A new budget counts the generations that are stored with a price.
+        """Sets limits of a tenant, an API key or a label. They take effect at once, also at other replicas.
+        What is used of them stays. A new budget counts the generations that are stored with a price.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): a limit, the subject or a path of update_mask is not valid, or limits are set for
