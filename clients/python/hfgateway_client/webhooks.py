@@ -47,7 +47,7 @@ def verify_webhook(
     Raises:
         WebhookError: A header is missing, the timestamp is too old or too new, no signature matches, or the body
             contains no generation.
-        ValueError: The secret is malformed.
+        ValueError: The secret is malformed or empty.
     """
     received = {name.lower(): value for name, value in headers.items()}
     webhook_id, timestamp = received.get("webhook-id", ""), received.get("webhook-timestamp", "")
@@ -70,6 +70,9 @@ def verify_webhook(
 
 def _key(secret: str) -> bytes:
     try:
-        return base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
     except binascii.Error:
-        raise ValueError("a webhook secret must be whsec_ followed by base64") from None
+        key = b""
+    if not key:  # anyone could sign with an empty key
+        raise ValueError("a webhook secret must be whsec_ followed by base64")
+    return key
