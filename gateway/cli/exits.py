@@ -48,6 +48,8 @@ def of_error(error: GatewayError) -> int:
         return UPSTREAM_AWAY
     if isinstance(error, (errors.Unavailable, errors.DeadlineExceeded)):
         return AWAY
+    if error.code is not None and error.code.name == "UNIMPLEMENTED":
+        return REFUSED  # an older gateway, which has done nothing
     # A defect does not say what was done before it. Codes without a class, such as DATA_LOSS, come from proxies.
     defect = type(error) in {errors.InternalError, errors.GatewayError}
     return UNRESOLVED if defect or isinstance(error, errors.SubmissionUnresolved) else REFUSED

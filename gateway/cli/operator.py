@@ -17,7 +17,6 @@ from gateway.cli.connection import Connection, connection_options
 from gateway.cli.output import fail
 
 if TYPE_CHECKING:
-    import grpc
     from google.protobuf.message import Message
 
     from gateway.config import Settings, Store
@@ -106,6 +105,8 @@ class Operator:
 
         from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
         from hfgateway_client.channel import channel_credentials
+        from hfgateway_client.errors import Unavailable
+        from hfgateway_client.status import error_from_rpc
 
         where = self.connection
         credentials = channel_credentials(where.trust) if where.address else None
@@ -124,15 +125,10 @@ class Operator:
                 message = str(error.details()).replace("may_charge_twice", "--may-charge-twice")
                 for field, option in named.items():
                     message = message.replace(f"{field}: ", f"{option}: ")
-                if where.address and error.code() is grpc.StatusCode.UNAVAILABLE and not _by_gateway(error):
+                failed = error_from_rpc(error)
+                if where.address and isinstance(failed, Unavailable) and not failed.reason:
                     message = where.unreachable(message)
-                away = error.code() in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
-                fail(message, exits.AWAY if away else exits.REFUSED)
-
-
-def _by_gateway(error: grpc.RpcError) -> bool:
-    """Return whether an error has the details that a gateway adds, which those of gRPC itself do not have."""
-    return any(key == "grpc-status-details-bin" for key, _ in error.trailing_metadata() or ())
+                fail(message, exits.of_error(failed))
 
 
 def _socket() -> str:

@@ -55,6 +55,13 @@ async def test_a_refusal_is_one_line_and_an_exit_code(running: Running) -> None:
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
 
 
+async def test_an_outage_of_higgsfield_has_its_own_exit_code(running: Running) -> None:
+    uncertain = await submit_and_lose(running, "a fox")
+    running.plan(on="status", kind="503")
+    away = await hfgateway(running, uncertain.id, "--as-request", request_of(running, "a fox"))
+    assert (away.code, away.out) == (exits.UPSTREAM_AWAY, "")
+
+
 async def test_several_generations_are_resolved_up_to_the_first_refusal(running: Running) -> None:
     first, second, third = [(await submit_and_lose(running, prompt)).id for prompt in ("a fox", "an owl", "a hare")]
     stopped = await hfgateway(running, first, second, "unknown", third, "--lost")

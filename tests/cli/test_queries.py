@@ -13,10 +13,18 @@ import grpc
 import pytest
 from click.testing import CliRunner
 
-from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, make_certificate, refusal
+from clients.python.tests.scripted_gateway import (
+    Refusal,
+    ScriptedGateway,
+    change,
+    generation,
+    make_certificate,
+    refusal,
+)
 from gateway.cli import COMMANDS, cli, exits
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.catalog_service_pb2 import ListModelsResponse
+from hfgateway.v1.error_pb2 import Failure
 from tests.cli.conftest import Command
 from tests.support.imports import imported
 
@@ -91,6 +99,13 @@ async def test_a_refused_cancel_exits_as_refused(gateway: ScriptedGateway, hfgat
     ended = await hfgateway("cancel", "g1")
 
     assert (ended.code, ended.out, ended.err) == (3, "", "error: NOT_CANCELABLE: it is running\n")
+
+
+async def test_a_call_that_an_older_gateway_does_not_know_is_refused(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("ExplainGeneration", Refusal(grpc.StatusCode.UNIMPLEMENTED, Failure(), details=False))
+    assert (await hfgateway("explain", "g1")).code == exits.REFUSED
 
 
 async def test_estimate_names_the_price(gateway: ScriptedGateway, hfgateway: Command) -> None:
