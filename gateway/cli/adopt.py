@@ -105,7 +105,8 @@ def _adopt_all(client: Client, entries: Iterable[Entry], concurrency: int) -> It
     """Yield the results in the order of the entries. After an error that concerns all of them, no more are started."""
     running: deque[Future[Result]] = deque()
     stopped = False
-    with ThreadPoolExecutor(concurrency) as threads:
+    threads = ThreadPoolExecutor(concurrency)
+    try:
         for entry in entries:
             running.append(threads.submit(_adopt, client, entry))
             if len(running) >= concurrency:
@@ -116,6 +117,8 @@ def _adopt_all(client: Client, entries: Iterable[Entry], concurrency: int) -> It
                 break
         while running:
             yield running.popleft().result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)  # after Ctrl-C, wait for no call that is under way
 
 
 def _adopt(client: Client, entry: Entry) -> Result:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from clients.python.tests.scripted_gateway import ScriptedGateway
 from gateway.cli import exits
 from tests.cli.conftest import Command
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
@@ -105,6 +108,21 @@ async def test_an_interrupted_import_continues_where_it_stopped(
     rows = running.database.rows("read_generations_page", tenant="default", before="~", limit=500)
     assert (len(rows), len({row["request_id"] for row in rows})) == (60, 60)
     assert running.ledger.summary()["submissions_seen"] == 60
+
+
+async def test_ctrl_c_does_not_wait_for_the_adoptions_under_way(gateway: ScriptedGateway) -> None:
+    asked = asyncio.Event()
+
+    async def never(_request: object) -> None:
+        asked.set()
+        await gateway.hang()
+
+    gateway.on("AdoptGeneration", never)
+    process = await Command(gateway.address).start("adopt", str(uuid4()))
+    await asyncio.wait_for(asked.wait(), 60)
+    process.send_signal(signal.SIGINT)
+    code = await asyncio.wait_for(process.wait(), 20)  # a call is repeated for 30 s
+    assert code == exits.INTERRUPTED
 
 
 async def test_a_command_without_ids_is_a_usage_error(hfgateway: Command) -> None:
