@@ -34,9 +34,10 @@ sandbox's clock). The signature covers the changed body.
 from __future__ import annotations
 
 import itertools
+import math
 import random
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -73,6 +74,19 @@ _CERTAIN = ("429", "503")
 """As random faults these statuses are never processed. With other statuses one call in two is processed."""
 
 
+_VALID: Mapping[str, Callable[[Any], bool]] = {
+    "on": lambda value: isinstance(value, str),
+    "times": lambda value: type(value) is int and value >= 1,
+    "processed": lambda value: isinstance(value, bool),
+    "status": lambda value: value is None or (type(value) is int and 200 <= value <= 599),
+    "headers": lambda value: isinstance(value, dict) and all(isinstance(text, str) for text in value.values()),
+    "patch": lambda value: value is None or isinstance(value, dict),
+    "delay": lambda value: type(value) in (int, float) and 0 <= value < math.inf,
+    "prompt": lambda value: value is None or isinstance(value, str),
+}
+"""What the values of a plan must be. `kind` is checked for each operation, and `body` may be anything."""
+
+
 @dataclass(frozen=True)
 class Fault:
     """One fault; the module's docstring describes the fields."""
@@ -94,6 +108,8 @@ class Fault:
         unknown = set(data) - {one.name for one in fields(cls)}
         if unknown:
             raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
+        if wrong := [name for name, value in data.items() if name in _VALID and not _VALID[name](value)]:
+            raise ValueError(f"invalid value of {', '.join(wrong)}")
         fault = cls(**{**data, "kind": str(data.get("kind", ""))})
         if fault.on == "webhook":
             return fault._checked_for_webhooks(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -44,9 +45,12 @@ class SandboxOptions(AccountSettings):
         unknown = sorted(set(self.fail) - set(FAULT_KINDS))
         if unknown:
             raise ValueError(f"unknown fault {', '.join(unknown)}; known are {', '.join(FAULT_KINDS)}")
-        if any(probability < 0 for probability in self.fail.values()) or sum(self.fail.values()) > 1:
+        # Written so that nan is refused as well.
+        if not all(probability >= 0 for probability in self.fail.values()) or not sum(self.fail.values()) <= 1:
             raise ValueError("probabilities of faults, and their sum, must be between 0 and 1")
-        if self.time_scale <= 0:
+        if not 0 < self.time_scale < math.inf:
             raise ValueError("time_scale must be positive")
+        if not 0 <= self.latency < math.inf:
+            raise ValueError("latency must not be negative")
         if not self.credentials.split() or not all(":" in pair for pair in self.credentials.split()):
             raise ValueError("credentials must have the form id:secret")

@@ -103,6 +103,9 @@ class SandboxState:
 
 def _decimal(value: Any) -> Decimal:
     try:
-        return Decimal(str(value))
+        amount = Decimal(str(value))
     except InvalidOperation:
-        raise ValueError("credits must be a decimal number") from None
+        amount = Decimal("nan")
+    if not amount.is_finite():
+        raise ValueError("credits must be a decimal number")
+    return amount

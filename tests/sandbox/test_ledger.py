@@ -164,6 +164,7 @@ async def test_reset_clears_everything_but_the_options(api: Any) -> None:
         {"concurrency_limit": "3"},
         {"honour_keys": 1},
         {"credits": "many"},
+        {"credits": "NaN"},
         {"concurrency_mode": "both"},
         {"account": "nobody", "credits": 1},
         [],

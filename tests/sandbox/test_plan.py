@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -64,8 +65,13 @@ async def test_a_plan_can_be_cleared(api: Any) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [{"kind": "sneeze"}, {"on": "sumbit", "kind": "500"}, {"kind": "500", "oftn": 2}, {"kind": "99"}, {"kind": "5000"}],
-)
+    [
+        {"kind": "sneeze"}, {"on": "sumbit", "kind": "500"}, {"kind": "500", "oftn": 2}, {"kind": "99"},
+        {"kind": "5000"}, {"kind": "500", "times": "2"}, {"kind": "500", "times": 0}, {"kind": "500", "delay": "1"},
+        {"kind": "500", "headers": ["a"]}, {"status": 99}, {"patch": ["a"]}, {"kind": "500", "prompt": {}},
+        {"on": "webhook", "kind": "lose", "times": 0.5},
+    ],
+)  # fmt: skip
 async def test_an_invalid_fault_rejects_the_whole_plan(api: Any, fault: dict[str, Any]) -> None:
     answer = await api.call("POST", "/__plan", json={"faults": [{"on": "submit", "kind": "500"}, fault]})
     assert answer.status == 400
@@ -125,7 +131,9 @@ def test_random_faults_draw_every_kind_and_lose_only_submissions() -> None:
         {"fail": {"sneeze": 0.1}},
         {"fail": {"500": 0.6, "502": 0.6}},
         {"fail": {"500": -0.1}},
+        {"fail": {"500": math.nan}},
         {"time_scale": 0},
+        {"time_scale": math.nan},
         {"concurrency_mode": "none"},
         {"credentials": "nocolon"},
         {"credentials": ""},

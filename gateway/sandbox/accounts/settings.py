@@ -90,7 +90,7 @@ class AccountSettings:
                 raise ValueError(f"{name} must be {' or '.join(choices)}")
         if not 0 <= self.webhook_loss <= 1:
             raise ValueError("webhook_loss must be between 0 and 1")
-        if self.webhook_timeout <= 0:
+        if not self.webhook_timeout > 0:
             raise ValueError("webhook_timeout must be positive")
         read_secrets(self.webhook_secret)
 
