@@ -2,6 +2,8 @@
 
 import asyncio
 import inspect
+import math
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,15 @@ async def test_check_fails_at_once_with_the_address_and_the_cause() -> None:
         with pytest.raises(errors.Unavailable, match=r"127\.0\.0\.1:1 .*[Rr]efused") as raised:
             await client.check()
     assert (raised.value.retryable, retries) == (True, [])
+
+
+@pytest.mark.parametrize("timeout", [sys.maxsize, 1e300, math.inf], ids=str)
+async def test_any_long_timeout_is_no_limit(gateway: ScriptedGateway, timeout: float) -> None:
+    gateway.unscripted["ListGenerations"] = pb.ListGenerationsResponse()
+    async with AsyncClient(gateway.address) as client:
+        await client.check(timeout)
+    with Client(gateway.address) as client:
+        await asyncio.to_thread(client.check, timeout)
 
 
 async def test_check_succeeds_and_reports_a_wrong_key(gateway: ScriptedGateway) -> None:
