@@ -80,6 +80,29 @@ async def test_a_function_that_fails_before_a_retry_leaves_the_error_with_the_id
             await client.submit(soul("a fox"))
 
 
+async def test_a_function_that_fails_before_a_watch_resumes_leaves_the_error_with_the_idempotency_key(
+    gateway: ScriptedGateway,
+) -> None:
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=generation("QUEUED", 1)))
+    gateway.on("WatchGeneration", [refusal("UNAVAILABLE", "GATEWAY_UNAVAILABLE", retry_delay=0.01)])
+    async with AsyncClient(gateway.address, api_key=["hfg_watch", "hfg_submit"].pop) as client:
+        with pytest.raises(errors.GatewayUnavailable) as raised:
+            await client.generate(soul("a fox"))
+    (request,) = gateway.requests["SubmitGeneration"]
+    assert raised.value.idempotency_key == request.idempotency_key
+    assert isinstance(raised.value.__cause__, IndexError)
+
+
+def test_a_function_for_retries_that_fails_leaves_the_error_with_the_idempotency_key() -> None:
+    def on_retry(_error: errors.GatewayError, _delay: float) -> None:
+        raise IndexError
+
+    with Client("127.0.0.1:1", on_retry=on_retry) as client, pytest.raises(errors.Unavailable) as raised:
+        client.submit(soul("a fox"), idempotency_key="order-7")
+    assert raised.value.idempotency_key == "order-7"
+    assert isinstance(raised.value.__cause__, IndexError)
+
+
 async def test_the_address_and_the_key_are_taken_from_the_environment(
     gateway: ScriptedGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

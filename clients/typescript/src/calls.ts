@@ -47,6 +47,8 @@ export interface StreamOptions {
   signal?: AbortSignal | undefined;
   /** On the clock of the timers; Infinity for none. */
   deadline: number;
+  /** Default: those of the next attempt. */
+  headers?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A grpc-timeout has at most eight digits. */
@@ -114,9 +116,10 @@ export class Calls {
     const deadline = this.options.timers.now() + timeoutMs;
     const outage = new Outage(this, this.options.policy.resumeWatchesForMs, deadline);
     for (;;) {
+      const headers = outage.before(this.options.headers);
       try {
         const requests = one(encodable(method.input, request()));
-        for await (const message of this.stream(method, requests, { signal, deadline })) {
+        for await (const message of this.stream(method, requests, { signal, deadline, headers })) {
           outage.over();
           yield message;
         }
@@ -131,10 +134,9 @@ export class Calls {
   async *stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     requests: AsyncIterable<MessageInitShape<I>>,
-    { signal, deadline }: StreamOptions,
+    { signal, deadline, headers: sent = this.options.headers() }: StreamOptions,
   ): AsyncGenerator<MessageShape<O>, void, undefined> {
-    const { transport, headers } = this.options;
-    const sent = headers();
+    const { transport } = this.options;
     const link = this.#link(signal);
     let silence = this.#expectWithin(link);
     let messages: AsyncIterable<MessageShape<O>> | undefined;
@@ -298,8 +300,8 @@ export class Outage {
   }
 
   /**
-   * Calls a function of the caller before an attempt. Its error is not one of the call. But after a failed attempt, which
-   * may have had its effect, the call fails with the error of that, whose cause it becomes.
+   * Calls a function of the caller. Its error is not one of the call. But after a failed attempt, which may have had its
+   * effect, the call fails with the error of that, whose cause it becomes.
    */
   before<T>(given: () => T): T {
     try {
@@ -324,7 +326,7 @@ export class Outage {
     this.#failures += 1;
     const delay = delayMs(policy, this.#failures, error.retryDelayMs, timers.random());
     if (now + delay >= Math.min(this.#began + this.patienceMs, this.deadline)) return false;
-    onRetry?.(error, delay);
+    this.before(() => onRetry?.(error, delay));
     await this.calls.pause(delay, signal);
     return true;
   }

@@ -438,6 +438,45 @@ test("a function for the key that fails before a retry leaves the error with the
   await assert.rejects(client.submit(soul("a")), (error) => error === mistake); // nothing was sent
 });
 
+test("a function for the key that fails before a watch resumes leaves the error with the idempotency key", async (t) => {
+  const mistake = new Error("the vault is sealed");
+  const keys = ["hfg_watch", "hfg_submit"];
+  const apiKey = () => {
+    const key = keys.pop();
+    if (!key) throw mistake;
+    return key;
+  };
+  const generations = {
+    submitGeneration: () => ({ generation: generation({ done: false }) }),
+    watchGeneration: async function* () {
+      yield {};
+      throw draining();
+    },
+  };
+  const { client } = await serve(t, "grpc", { generations }, { apiKey });
+  await assert.rejects(client.generate(soul("a"), { idempotencyKey: "order-7" }), (error) => {
+    assert(error instanceof GatewayUnavailable);
+    assert.deepEqual([error.cause, error.idempotencyKey], [mistake, "order-7"]);
+    return true;
+  });
+});
+
+test("a function for retries that fails leaves the error with the idempotency key", async (t) => {
+  const mistake = new Error("no log");
+  const submitGeneration = () => {
+    throw draining();
+  };
+  const onRetry = () => {
+    throw mistake;
+  };
+  const { client } = await serve(t, "grpc", { generations: { submitGeneration } }, { onRetry });
+  await assert.rejects(client.submit(soul("a"), { idempotencyKey: "order-7" }), (error) => {
+    assert(error instanceof GatewayUnavailable);
+    assert.deepEqual([error.cause, error.idempotencyKey], [mistake, "order-7"]);
+    return true;
+  });
+});
+
 test("an address is a host and a port", () => {
   for (const address of ["127.0.0.1:50051", "[::1]:50051", "localhost:443", "gateway.example"])
     createClient({ address });

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from copy import deepcopy
 from threading import Lock
-from typing import Any
+from typing import Any, NoReturn
 
 from google.protobuf.message import Message
 
@@ -95,10 +95,8 @@ class Calls(Attempts):
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):
                     raise
-            except Exception as error:  # of the caller's function for the key
-                if outage.last is None:
-                    raise
-                raise outage.last from error  # because the earlier attempt may have had its effect
+            except Exception as error:
+                outage.ended_by_caller(error)
 
     async def pages(self, request: Any, field: str) -> AsyncGenerator[Any, None]:
         """Yield the items of a repeated field from all pages. Pages are fetched on demand."""
@@ -124,6 +122,8 @@ class Calls(Attempts):
             except GatewayError as error:
                 if not await outage.wait_to_retry(error):
                     raise
+            except Exception as error:
+                outage.ended_by_caller(error)
 
     async def _stream(self, request: Message, deadline: Deadline) -> AsyncGenerator[Any, None]:
         """Yield the messages of one stream. Closing the generator cancels the call."""
@@ -157,6 +157,12 @@ class Outage:
         self._failures = 0
         self.last = None
 
+    def ended_by_caller(self, error: Exception) -> NoReturn:
+        """Raise an exception of the caller's functions, or the failure before it, which may have had its effect."""
+        if self.last is None:
+            raise error
+        raise self.last from error
+
     async def wait_to_retry(self, error: GatewayError) -> bool:
         """Sleep until the next attempt and return True; return False immediately if the call must not be retried."""
         if not may_repeat(error):
@@ -172,6 +178,9 @@ class Outage:
         delay = self._calls.policy.delay(self._failures, error.retry_delay, timers.random())
         if now + delay >= min(self._began + self._patience, self._deadline.time):
             return False
-        report(error, delay, self._calls.on_retry)
+        try:
+            report(error, delay, self._calls.on_retry)
+        except Exception as thrown:
+            self.ended_by_caller(thrown)
         await timers.sleep(delay)
         return True
