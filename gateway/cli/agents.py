@@ -13,6 +13,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.advice import Advice
 from gateway.cli.connection import Connection, client_options, reach
+from gateway.cli.numbers import Seconds
 from gateway.cli.output import echo, echo_lines
 from gateway.cli.progress import print_json
 
@@ -21,9 +22,7 @@ if TYPE_CHECKING:
     from hfgateway_client.agents import Change, Turn
 
 _session = click.option("--session", "session_id", metavar="ID", help="Continue this session; default: a new one.")
-_timeout = click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following a turn after this time."
-)
+_timeout = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop following a turn after this time.")
 _as_json = click.option("--json", "as_json", is_flag=True, help="Print only JSON, a line for each change.")
 
 

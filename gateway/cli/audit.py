@@ -10,6 +10,7 @@ import click
 from gateway.audit import BrokenChainError, Entry, Head, line, read_export
 from gateway.audit import verify as verified
 from gateway.cli import exits
+from gateway.cli.numbers import Whole
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, fail, write
 from gateway.cli.usage import moment
@@ -25,7 +26,7 @@ def audit() -> None:
 
 @audit.command()
 @click.option("--since", type=moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: everything.")
-@click.option("--after", type=click.IntRange(0), default=0, metavar="NUMBER", help="Only entries after this number.")
+@click.option("--after", type=Whole(min=0), default=0, metavar="NUMBER", help="Only entries after this number.")
 @operator_options
 def export(operator: Operator, since: float | None, after: int) -> int:
     """Print the entries as lines of JSON, oldest first."""

@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 from gateway.cli import exits
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options
+from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, echo_cells, time_text
 from gateway.cli.progress import json_option, print_json
 from hfgateway.v1 import callback_service_pb2 as pb
@@ -107,7 +108,7 @@ def test(connection: Connection, callback_id: str, as_json: bool) -> None:
 @callbacks.command()
 @click.argument("callback_id", metavar="ID")
 @click.option("--failed", "failed_only", is_flag=True, help="Only deliveries whose last attempt failed.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
+@click.option("--limit", type=Whole(min=1), default=20, show_default=True, help="Show at most this many.")
 @json_option
 @client_options
 def deliveries(*, connection: Connection, callback_id: str, failed_only: bool, limit: int, as_json: bool) -> None:

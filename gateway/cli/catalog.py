@@ -13,6 +13,7 @@ import click
 
 from gateway.cli import did_you_mean, exits
 from gateway.cli.connection import Connection, client_options
+from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import json_option, print_json, whole_numbers
 from gateway.cli.tables import print_fields, print_rows
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 KINDS = ["image", "video", "audio", "file"]
 
-_limit = click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most this many.")
+_limit = click.option("--limit", type=Whole(min=1), metavar="N", help="Show at most this many.")
 _query = click.argument("query", default="")
 
 
@@ -33,7 +34,7 @@ _query = click.argument("query", default="")
 @click.option("--show", "model_id", metavar="ID", help="Show this model and its parameters.")
 @click.option("--check", is_flag=True, help="Compare the built-in list with Higgsfield's; exit code 1 if they differ.")
 @click.option("--watch", is_flag=True, help="Print models that are new, changed or gone at Higgsfield, until stopped.")
-@click.option("--after", type=click.IntRange(min=0), metavar="N", help="With --watch: start after this revision.")
+@click.option("--after", type=Whole(min=0), metavar="N", help="With --watch: start after this revision.")
 @_limit
 @json_option
 @client_options

@@ -15,6 +15,7 @@ import click
 from gateway.cli import exits
 from gateway.cli.advice import Advice, key_advice
 from gateway.cli.connection import Connection, client_options, reach
+from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import json_option, print_json, timeout_option
 from gateway.cli.tables import created, print_fields, print_rows
@@ -115,7 +116,7 @@ def get(*, connection: Connection, character_id: str, as_json: bool) -> None:
 
 
 @characters.command(name="list")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
+@click.option("--limit", type=Whole(min=1), default=20, show_default=True, help="Show at most this many.")
 @json_option
 @client_options
 def list_characters(*, connection: Connection, limit: int, as_json: bool) -> None:

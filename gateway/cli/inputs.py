@@ -28,6 +28,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "bool": ((bool,), "true or false"),
     "str": ((str,), "a text"),
     "Media": ((str,), "a URL"),
+    "Mapping[str,": ((dict,), "an object of strengths by motion id"),
 }
 """What parameters must be, by their annotations: the types of their values, and a text."""
 
@@ -179,6 +180,8 @@ def _read_parameters(_context: click.Context, _option: click.Parameter, values: 
             parameters[name] = json.loads(text)
         except ValueError:
             parameters[name] = text
+        except RecursionError:
+            raise click.BadParameter(f"{name} is nested too deeply") from None
     return parameters
 
 
@@ -209,6 +212,8 @@ def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any)
     except (TypeError, ValueError, AttributeError) as error:
         for name, value in parameters.items():
             _refuse_if_wrong(function, arguments, given.get(name, name), name, value)
+        if isinstance(error, UnicodeEncodeError):
+            raise  # of another argument: `gateway.__main__` reports it
         raise click.UsageError(f"-p: {error}") from None
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from gateway.cli.numbers import Seconds
 from gateway.cli.output import echo, plain
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from hfgateway_client import Generation
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
-timeout_option = click.option(
-    "--timeout", type=click.FloatRange(min=0), metavar="SECONDS", help="Stop following after this time."
-)
+timeout_option = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop following after this time.")
 FORECASTS_EVERY = 2.0
 """Seconds without a change after which a newer forecast is drawn."""
 

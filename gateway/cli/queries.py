@@ -9,6 +9,7 @@ import click
 
 from gateway.cli.connection import Connection, client_options
 from gateway.cli.inputs import filter_options, input_options
+from gateway.cli.numbers import Whole
 from gateway.cli.outcome import warn
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import json_option, print_json
@@ -44,7 +45,7 @@ def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
 @click.option(
     "--request-id", "request_ids", multiple=True, metavar="ID", help="Only this request at Higgsfield. May be repeated."
 )
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most this many.")
+@click.option("--limit", type=Whole(min=1), default=20, show_default=True, help="Show at most this many.")
 @json_option
 @client_options
 def list_generations(
