@@ -19,6 +19,9 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
 def main() -> None:
     """Run a command and exit with its code; Ctrl-C exits with 130, as in a shell."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # the process was started without it
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the end
     try:
         code = cli.main(prog_name="hfgateway", standalone_mode=False)
         flush()

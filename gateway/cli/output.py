@@ -68,9 +68,8 @@ def fail(message: object, code: int) -> NoReturn:
 def flush() -> None:
     """Write what `print` has left in the buffers. Raises OutputLostError."""
     for stream, err in ((sys.stdout, False), (sys.stderr, True)):
-        if stream is not None:  # it is None if the process was started without it
-            with _writing(err=err):
-                stream.flush()
+        with _writing(err=err):
+            stream.flush()
 
 
 def _print(text: str, *, err: bool = False, nl: bool = True) -> None:

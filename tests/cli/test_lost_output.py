@@ -51,6 +51,17 @@ def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+async def test_a_command_without_standard_streams_does_its_work(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    """A shell closes them with `<&- >&-`. A file or a socket would get the number of a closed one."""
+    gateway.on("ListGenerations", pb.ListGenerationsResponse(generations=[generation("COMPLETED", 3)]))
+    shell = ("/bin/sh", "-c", 'exec "$@" <&- >&-', "sh")
+    process = await asyncio.create_subprocess_exec(
+        *shell, *hfgateway.arguments("list"), stderr=asyncio.subprocess.PIPE, env=hfgateway.environment
+    )
+    ended = await finish(process)
+    assert (ended.code, ended.err) == (0, "")
+
+
 async def test_generate_says_how_to_continue_without_being_charged_twice(
     gateway: ScriptedGateway, hfgateway: Command, kind: str
 ) -> None:
