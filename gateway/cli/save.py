@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import mimetypes
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import click
@@ -84,14 +87,15 @@ def _save(client: httpx.Client, url: str, stem: Path) -> Path:
     import httpx
 
     partial = _Partial(stem)
-    for left in reversed(range(ATTEMPTS)):
-        try:
-            suffix = partial.fetch(client, url)
-        except httpx.TransportError:
-            if not left or not partial.etag():
-                raise
-        else:
-            return partial.complete(Path(f"{stem}{suffix}"))
+    with partial.locked():
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                suffix = partial.fetch(client, url)
+            except httpx.TransportError:
+                if not left or not partial.etag():
+                    raise
+            else:
+                return partial.complete(Path(f"{stem}{suffix}"))
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -101,6 +105,28 @@ class _Partial:
     def __init__(self, stem: Path) -> None:
         self._file = Path(f"{stem}.part")
         self._note = Path(f"{stem}.part.etag")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let a second command wait that saves the same output: it would write to the same file."""
+        while True:
+            with self._file.open("ab") as file:
+                with suppress(OSError):  # some file systems have no locks
+                    fcntl.flock(file, fcntl.LOCK_EX)
+                if not self._is(file):
+                    continue  # the other command has completed its download
+                try:
+                    yield
+                finally:
+                    if self._is(file) and not self._file.stat().st_size:
+                        self._file.unlink()
+                return
+
+    def _is(self, file: IO[bytes]) -> bool:
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._file.stat())
+        except FileNotFoundError:
+            return False
 
     def etag(self) -> str:
         """Return the ETag of the partial download; empty if there is nothing to resume."""
@@ -141,8 +167,8 @@ class _Partial:
 
     def complete(self, path: Path) -> Path:
         """Rename the complete download."""
+        self._note.unlink(missing_ok=True)  # first, because the next command may begin after the rename
         self._file.replace(path)
-        self._note.unlink(missing_ok=True)
         return path
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -73,6 +75,41 @@ async def test_a_download_that_keeps_breaking_is_resumed_by_the_next_command(
     (path,) = await saved(media, tmp_path)
     assert path.read_bytes() == CONTENT
     assert names(tmp_path) == ["g1-1.png"]
+
+
+@pytest.mark.parametrize("etag", ['"one"', ""])
+async def test_two_commands_save_an_output_one_after_the_other(
+    media: MediaServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, etag: str
+) -> None:
+    loop, half, waits = asyncio.get_running_loop(), asyncio.Event(), asyncio.Event()
+    flock = fcntl.flock
+
+    def noticed(file: IO[bytes], operation: int) -> None:
+        if half.is_set():
+            loop.call_soon_threadsafe(waits.set)
+        flock(file, operation)
+
+    async def sent() -> None:
+        half.set()
+        await waits.wait()
+
+    monkeypatch.setattr(fcntl, "flock", noticed)
+    file = media.add("/a.png", CONTENT, etag=etag, faults=[{"at": 200_000, "then": sent}])
+    first = asyncio.create_task(saved(media, tmp_path))
+    await asyncio.wait_for(half.wait(), 30)
+    second = asyncio.create_task(saved(media, tmp_path))
+    (path,) = await asyncio.wait_for(first, 30)
+    assert path.read_bytes() == CONTENT
+    assert await asyncio.wait_for(second, 30) == [path]
+    assert path.read_bytes() == CONTENT
+    assert names(tmp_path) == ["g1-1.png"]
+    assert file.ranges == ["", ""]
+
+
+async def test_an_output_that_is_gone_leaves_no_part(media: MediaServer, tmp_path: Path) -> None:
+    media.add("/a.png", CONTENT, faults=[{"status": 404}])
+    assert await refused(media, tmp_path)
+    assert names(tmp_path) == []
 
 
 async def test_a_part_of_another_version_is_discarded(media: MediaServer, tmp_path: Path) -> None:
