@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from os import PathLike
 from pathlib import Path
 from typing import IO, Literal
@@ -155,7 +156,7 @@ def put(source: MediaSource, url: str, content_type: str, timeout: float | None)
         except urllib.error.HTTPError as error:
             message = f"Higgsfield's storage responded with HTTP status {error.code}"
             error.close()
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
             message = f"the upload to Higgsfield's storage failed: {getattr(error, 'reason', error)}"
     raise Unavailable(message, code=None, reason="", failure=Failure(message=message))
 

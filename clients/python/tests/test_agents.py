@@ -146,13 +146,16 @@ async def test_the_synchronous_client_asks_as_well(gateway: ScriptedGateway) -> 
 
 
 class Storage(http.server.BaseHTTPRequestHandler):
-    """Stores uploaded files, and responds with 403 to paths that contain "refused"."""
+    """Stores uploaded files, and responds with 403 to paths that contain "refused", and not in HTTP to "garbage"."""
 
     uploads: list[tuple[str, dict[str, str], bytes]]
 
     def do_PUT(self) -> None:
         content = self.rfile.read(int(self.headers["Content-Length"]))
         self.uploads.append((self.path, dict(self.headers), content))
+        if "garbage" in self.path:
+            self.wfile.write(b"garbage\r\n")
+            return
         self.send_response(403 if "refused" in self.path else 200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -207,8 +210,8 @@ async def test_media_that_the_storage_refused_are_not_confirmed(
     gateway: ScriptedGateway, client: AsyncClient, storage: tuple[str, list[Any]]
 ) -> None:
     url, _ = storage
-    gateway.on("CreateMedia", slot(f"{url}/refused"), slot("http://127.0.0.1:1"))
-    for message in ("403", "storage failed"):
+    gateway.on("CreateMedia", slot(f"{url}/refused"), slot("http://127.0.0.1:1"), slot(f"{url}/garbage"))
+    for message in ("403", "storage failed", "storage failed: garbage"):
         with pytest.raises(errors.Unavailable, match=message):
             await client.agents.upload_media(b"a picture", extension="png")
     with pytest.raises(ValueError, match="extension"):
