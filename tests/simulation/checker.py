@@ -12,6 +12,7 @@ from gateway.generations.state import SEND_WITHIN
 from tests.simulation.callers import History, Observation, View
 from tests.simulation.higgsfield import MAX_STATUS_CALLS, Ledger, Post, Request
 from tests.simulation.receiver import Callbacks, Receipt
+from tests.simulation.talkers import Talk
 from tests.simulation.trainers import Training
 from tests.simulation.world import DAY
 
@@ -86,6 +87,8 @@ class Evidence:
     """One for each tenant with a callback."""
     trainings: Sequence[Training] = ()
     """One for each caller that trains a character."""
+    talks: Sequence[Talk] = ()
+    """One for each caller that talks to agents."""
     declared_lost: set[str] = field(default_factory=set)
     """The ids of generations that an operator declared lost, or tried to."""
     may_be_charged_twice: set[str] = field(default_factory=set)
@@ -127,6 +130,9 @@ class _Checker:
         for training in evidence.trainings:
             for wrong in self._check_training(training):
                 yield f"{training.key}: {wrong}"
+        for talk in evidence.talks:
+            for wrong in self._check_talk(talk):
+                yield f"{talk.name}: {wrong}"
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
         yield from self._check_gateway()
@@ -336,6 +342,28 @@ class _Checker:
         error = training.final_error
         if not training.shown or error is not None:
             yield f"has no character at the end: {error}"
+
+    def _check_talk(self, talk: Talk) -> Iterator[str]:
+        """A message is sent once per key, and no two keys have the same one."""
+        if self.evidence.restores:
+            return
+        keys_of: dict[str, list[str]] = {}
+        for key in talk.shown:
+            keys_of.setdefault(talk.text_of(key), []).append(key)
+        for text, keys in keys_of.items():
+            sent = [one.id for one in self.ledger.texts if one.text == text]
+            if len(sent) > len(keys):
+                yield f"{text!r} was sent {len(sent)} times for {len(keys)} keys"
+            shown = [name for key in keys for name in dict.fromkeys(talk.shown[key])]
+            if unknown := [name for name in shown if name not in sent]:
+                yield f"{text!r} was shown as {unknown}"
+            if len(shown) > len(set(shown)):
+                yield f"two keys of {text!r} have the same message"
+            lost = [key for key in keys if not talk.shown[key] and key not in talk.unresolved]
+            if lost:
+                yield f"{lost} have no message at the end"
+            if not talk.repeats_itself and any(key in talk.unresolved for key in keys):
+                yield f"{keys} are unresolved at the end"
 
     # -- Callbacks -----------------------------------------------------------------------------------------------------
 

@@ -31,6 +31,9 @@ KEY_ID = "key"
 """The id of the API key of the gateway's settings."""
 JSON = "application/json"
 CHARACTERS = "/v1/custom-references"
+SESSIONS = "/v1/agent/sessions"
+LONGEST_TURN = 60.0
+"""Seconds for which an agent works on a message, at most. Meanwhile its session is busy."""
 MAX_STATUS_CALLS = 30
 """The limit of status calls for one request in ten seconds. A gateway that exceeds it polls in a busy loop."""
 REFUSALS = ((403, "not_enough_credits"), (422, "no"), (423, "blocked"), (400, "bad"), (401, "Invalid credentials"))
@@ -100,6 +103,17 @@ class TrainedCharacter:
 
 
 @dataclass
+class Text:
+    """A message to an agent that Higgsfield accepted and charged."""
+
+    id: str
+    session_id: str
+    text: str
+    answered_at: float
+    """The true time until which the session is busy."""
+
+
+@dataclass
 class Post:
     """A POST of the gateway with a submission. All times are true times."""
 
@@ -165,6 +179,10 @@ class Ledger:
     """The accepted requests, by id. Each is a charge."""
     characters: dict[str, TrainedCharacter] = field(default_factory=dict)
     """By id. Each is a charge."""
+    sessions: dict[str, str] = field(default_factory=dict)
+    """The sessions of agents, by id, with their accounts. They cost nothing."""
+    texts: list[Text] = field(default_factory=list)
+    """The messages to agents, in the order of their acceptance. Each is a charge."""
     posts: list[Post] = field(default_factory=list)
     rejected_deliveries: list[tuple[float, str, int]] = field(default_factory=list)
     """Time, request id and status of each webhook to which the gateway responded with 4xx."""
@@ -227,7 +245,7 @@ class Higgsfield:
                 raise httpx.ConnectTimeout("the send check refused it")
             if post is not None:
                 post.sent, post.sent_at = True, world.now
-            if sending.get() in {"submit call", "train call"}:
+            if sending.get() in {"submit call", "train call", "agent message call"}:
                 self.on_submit()
             response: asyncio.Future[Reply | None] = world.loop.create_future()
             world.call_later(
@@ -328,6 +346,8 @@ class Higgsfield:
             return _reply(401, {"detail": "Invalid credentials"}, self._date())
         if target.startswith(CHARACTERS):
             return self._respond_about_characters(method, target, headers, body)
+        if target.startswith(SESSIONS):
+            return self._respond_about_sessions(method, target, headers, body)
         if request_id := _request_id_in(target):
             request = self.ledger.requests.get(request_id)
             known = request is not None and request.account == _account(headers)
@@ -370,6 +390,39 @@ class Higgsfield:
         if name not in own or world.draw_fault(self.behaviour.false_404):
             return _reply(404, {"detail": "Not found"}, date)
         return _reply(200, own[name].body(world.now), date)
+
+    def _respond_about_sessions(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
+        world, account, date = self.world, _account(headers), self._date()
+        path, _, query = target.removeprefix(SESSIONS).partition("?")
+        if not path:
+            name = str(UUID(int=world.rng.getrandbits(128), version=4))
+            self.ledger.sessions[name] = account
+            return _reply(201, {"session_id": name, "status": "idle"}, date)
+        name = path.split("/")[1]
+        if self.ledger.sessions.get(name) != account or world.draw_fault(self.behaviour.false_404):
+            return _reply(404, {"detail": "Not found"}, date)
+        texts = [one for one in self.ledger.texts if one.session_id == name]
+        busy = bool(texts) and world.now < texts[-1].answered_at
+        if method == "POST":
+            return _reply(409, {"detail": "session_busy"}, date) if busy else self._take_text(name, body)
+        after = parse_qs(query).get("after", [""])[0]
+        place = next((place for place, one in enumerate(texts, 1) if one.id == after), 0)
+        messages = [
+            {"message_id": one.id, "role": "user", "status": "completed", "message": {"text": one.text}}
+            for one in texts[place:]
+        ]
+        return _reply(200, {"status": "processing" if busy else "idle", "messages": messages}, date)
+
+    def _take_text(self, session_id: str, body: bytes) -> Reply:
+        world = self.world
+        if world.draw_fault(self.behaviour.refusal):
+            status, detail = world.rng.choice(REFUSALS)
+            return _reply(status, {"detail": detail}, self._date())
+        name = str(UUID(int=world.rng.getrandbits(128), version=4))
+        text = Text(name, session_id, json.loads(body)["content"], world.now + world.log_uniform(0.1, LONGEST_TURN))
+        self.ledger.texts.append(text)
+        world.record("message", text.text, name)
+        return _reply(202, {"message_id": name, "status": "processing"}, self._date())
 
     def _train(self, body: bytes, account: str) -> Reply:
         world, wanted = self.world, json.loads(body)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
+from gateway.agents.messages import Messages
+from gateway.agents.model import KeyRecord, Message
 from gateway.callbacks import dispatcher
 from gateway.callbacks.model import Callback, Delivery
 from gateway.characters.creator import Creator
@@ -399,7 +401,7 @@ def a_lost_generation_releases_its_price() -> Iterator[None]:
         yield
 
 
-# -- Operators who resolve generations, callbacks, and characters ------------------------------------------------------
+# -- Operators who resolve generations, callbacks, characters, and agents ----------------------------------------------
 
 
 def _resolve_often(planned: Plan) -> None:
@@ -479,4 +481,26 @@ def a_training_without_a_response_frees_its_key() -> Iterator[None]:
             raise
 
     with replaced(Creator, "_look_up", look_up_once):
+        yield
+
+
+def _talk_often(planned: Plan) -> None:
+    """Four callers talk to agents, and responses are lost."""
+    planned.talkers, planned.upstream.response_lost, planned.restores, planned.horizon = 4, 0.4, False, 600.0
+    planned.upstream.slow_network, planned.accounts = 0.3, False
+
+
+@mutation("times for 1 keys", 0, focus=_talk_often)
+def a_message_without_a_response_frees_its_key() -> Iterator[None]:
+    """The key of a message whose response was lost, and which the session does not show yet, can be used again."""
+    look_up = Messages._look_up
+
+    async def look_up_once(self: Messages, record: KeyRecord, text: str, response: Any = None) -> Message:
+        try:
+            return await look_up(self, record, text, response)
+        except GatewayError:
+            await self._store.free_agent_key(record)
+            raise
+
+    with replaced(Messages, "_look_up", look_up_once):
         yield

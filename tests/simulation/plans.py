@@ -39,6 +39,8 @@ class Scenario:
     """Whether an operator resolves generations that are UNCERTAIN or LOST."""
     trainers: int = 0
     """The number of callers that train a character, beside the others."""
+    talkers: int = 0
+    """The number of callers that talk to agents, beside the others."""
     receiver: ReceiverBehaviour | None = None
     """How the receivers of callbacks behave; None if there are no callbacks."""
 
@@ -115,6 +117,8 @@ RESOLVED_IN, RESOLVED_AT = 16, (7, 15)
 """An operator resolves generations in two of sixteen seeds, for the same reason."""
 TRAINERS_IN, TRAINERS_AT = 16, (0, 8)
 """Characters are trained in two of sixteen seeds, for the same reason."""
+TALKERS_IN, TALKERS_AT = 32, (0, 24)
+"""Callers talk to agents in two of 32 seeds, which are among those with characters."""
 CALLBACKS_IN, CALLBACKS_AT = 16, (2, 14)
 """Each tenant has a callback in two of sixteen seeds, for the same reason."""
 LATE_IN, LATE_AT = 16, (4, 12)
@@ -218,6 +222,8 @@ def plan(seed: int) -> Plan:
         planned.trainers = faults.choice((1, 3, 3, 6))
         planned.lost_answers = faults.choice((0.0, 0.05, 0.3))
         planned.upstream.response_lost = max(planned.upstream.response_lost, faults.choice((0.0, 0.3)))
+    if seed % TALKERS_IN in TALKERS_AT:
+        planned.talkers = random.Random(seed).choice((1, 2, 4))
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
         planned.receiver = ReceiverBehaviour(

@@ -35,6 +35,7 @@ def _calm(planned: ReplicaPlan) -> None:
     planned.skews = planned.response_loss = 0.0
     planned.settle_time = HOUR
     planned.budget, planned.accounts, planned.resolves, planned.trainers, planned.receiver = "", False, False, 0, None
+    planned.talkers = 0
 
 
 def _paused_leader(planned: ReplicaPlan) -> None:

@@ -119,8 +119,8 @@ class Ports:
         self._exit = exit_stack
         self._webhooks: ReceiveWebhook | None = None
         self.service = self.watches = self.adopter = self.follower = self
-        self.accounts, self.resolver, self.tenant_callbacks, self.characters = (
-            _PartOfLeader(self, name) for name in ("accounts", "resolver", "tenant_callbacks", "characters")
+        self.accounts, self.resolver, self.tenant_callbacks, self.characters, self.agents = (
+            _PartOfLeader(self, name) for name in ("accounts", "resolver", "tenant_callbacks", "characters", "agents")
         )
         if isinstance(serving, Replica):
             self._replica = serving

@@ -33,6 +33,7 @@ from tests.simulation.loop import DeadlockError, Process, SimulatedLoop, StepLim
 from tests.simulation.plans import Plan, Scenario, plan
 from tests.simulation.receiver import CallbackOwner, Receivers
 from tests.simulation.resolving import ResolvingOperator
+from tests.simulation.talkers import Talker
 from tests.simulation.trainers import Trainer
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
@@ -149,6 +150,9 @@ class Simulation:
         self.trainers = [
             Trainer(world, endpoint, higgsfield, number, scenario.horizon) for number in range(scenario.trainers)
         ]
+        self.talkers = [
+            Talker(world, endpoint, higgsfield, number, scenario.horizon) for number in range(scenario.talkers)
+        ]
         self.evidence = Evidence(
             histories=[caller.history for caller in self.callers],
             views=[watcher.view for watcher in self.watchers],
@@ -159,6 +163,7 @@ class Simulation:
             retention=scenario.settings.retention,
             callbacks=self.receivers.callbacks,
             trainings=[trainer.training for trainer in self.trainers],
+            talks=[talker.talk for talker in self.talkers],
         )
 
     async def run(self) -> None:
@@ -166,7 +171,7 @@ class Simulation:
         world = self.world
         serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
         _monitoring = world.spawn(self._monitor())
-        callers: list[Caller | Trainer] = [*self.callers, *self.trainers]
+        callers: list[Caller | Trainer | Talker] = [*self.callers, *self.trainers, *self.talkers]
         caller_tasks = [world.spawn(caller.run()) for caller in callers]
         for watcher in self.watchers:
             world.spawn(watcher.run())

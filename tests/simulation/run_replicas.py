@@ -170,6 +170,8 @@ def plan(seed: int) -> ReplicaPlan:
             every_change=rng.random() < 0.5,
         )
     planned.trainers = rng.choice((0, 0, 0, 3))
+    # A session belongs to one account, and an operator may assign another one to its tenant.
+    planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
     return planned
 
 

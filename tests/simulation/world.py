@@ -8,7 +8,7 @@ import hashlib
 import logging
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context, copy_context
 from types import SimpleNamespace
 from typing import Any
@@ -132,6 +132,7 @@ def simulated_environment(world: World, check_interval: float, more: Sequence[An
                 (random, "_urandom", rng.randbytes),
                 (timeline, "FLUSH_EVERY", check_interval),
                 (core, "HEAL_EVERY", check_interval),
+                (asyncio, "to_thread", _in_no_thread),
             ]
             for module in (*_modules_with_clocks(), *more):
                 patches.append((module, "time", clock))
@@ -143,6 +144,10 @@ def simulated_environment(world: World, check_interval: float, more: Sequence[An
         logger.setLevel(level)
         logger.propagate = propagate
         random.setstate(random_state)
+
+
+async def _in_no_thread(work: Callable[..., Any], *values: Any) -> Any:
+    return work(*values)
 
 
 def _modules_with_clocks() -> list[Any]:
