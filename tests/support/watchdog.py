@@ -38,7 +38,8 @@ class Watchdog:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._is_controller = not hasattr(config, "workerinput") and bool(config.getoption("numprocesses", None))
+        self._is_worker = hasattr(config, "workerinput")
+        self._is_controller = not self._is_worker and bool(config.getoption("numprocesses", None))
         # A copy of the real stderr, because pytest redirects descriptor 2 during a test.
         self._stderr = os.dup(2)
         self._timeout_message = ""
@@ -81,7 +82,8 @@ class Watchdog:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        self._arm("the end of the process", LIMIT)
+        if not self._is_worker:  # a worker without tests left waits until the others have finished
+            self._arm("the end of the process", LIMIT)
 
     def _arm(self, what: str, seconds: float) -> None:
         self._timeout_message = f"{what}: stuck for {seconds:.0f} s"

@@ -122,6 +122,14 @@ def pytest_runtest_logreport():
 """
 
 
+WORKERS_LIMIT_AT_THE_END = """
+def pytest_unconfigure():
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        left, _ = signal.getitimer(signal.ITIMER_REAL)
+        open("left", "w").write(str(left))
+"""
+
+
 def run_pytest(directory: Path, test: str, *arguments: str, conftest: str = "") -> subprocess.CompletedProcess[str]:
     (directory / "conftest.py").write_text(
         "import os, signal\nimport pytest\nfrom tests.support import watchdog\n"
@@ -171,6 +179,13 @@ def test_a_process_that_does_not_exit_is_ended(tmp_path: Path) -> None:
     assert outcome.returncode == EXIT_CODE, outcome.stderr
     assert "1 passed" in outcome.stdout.splitlines()[-1]
     assert "the end of the process: stuck" in outcome.stderr
+
+
+def test_a_worker_without_tests_left_may_wait_for_the_others(tmp_path: Path) -> None:
+    """Its session ends, and its process goes on until the last worker has finished."""
+    outcome = run_pytest(tmp_path, OTHERS, "--numprocesses=1", conftest=WORKERS_LIMIT_AT_THE_END)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert float((tmp_path / "left").read_text()) == 0.0
 
 
 def test_silent_workers_are_ended(tmp_path: Path) -> None:
