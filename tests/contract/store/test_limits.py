@@ -19,7 +19,7 @@ from gateway.generations.limits import (
     Use,
 )
 from gateway.generations.model import Generation, Source, State, Steady
-from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Reported, adopted
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Missing, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
 from gateway.generations.usage import UsageQuery
 from gateway.store import reads
@@ -245,18 +245,23 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
 
 async def test_a_new_budget_counts_second_requests_as_a_running_one_does(store: Store) -> None:
     await set_limits(store, credits_per_month=100 * MILLION)
-    sent = [await claimed(store, replace(one, generation=marked(one.generation))) for one in map(priced, [MILLION] * 4)]
+    sent = [await claimed(store, replace(one, generation=marked(one.generation))) for one in map(priced, [MILLION] * 5)]
     for number, state in enumerate((State.COMPLETED, State.NSFW, None)):
         found = await save(store, sent[number], accepted(sent[number], f"r{number}"))
         twice = await save(store, found, after(found, Accepted(report(f"second {number}", State.QUEUED))))
+        twice = await save(store, twice, reported(twice, State.IN_PROGRESS))  # counts neither request again
         if state is not None:
             await save(store, twice, reported(twice, state))
     assert sent[3].marker is not None
     uncertain = await save(store, sent[3], after(sent[3], Ambiguous(sent[3].marker, REFUSAL, 0.0)))
     lost = await save(store, uncertain, after(uncertain, Expired(REFUSAL)))
     await save(store, lost, after(lost, Accepted(report("late", State.QUEUED))))  # the request of the lost one
+    queued = await save(store, sent[4], accepted(sent[4], "forgotten"))
+    missing = await save(store, queued, after(queued, Missing()))
+    forgotten = await save(store, missing, after(missing, Missing(given_up_since=missing.missing_since)))
+    await save(store, forgotten, after(forgotten, Accepted(report("another", State.QUEUED))))
     before = await use(store)
-    assert (before.month_reserved, before.month_spent) == (MILLION, 5 * MILLION)
+    assert (before.month_reserved, before.month_spent) == (MILLION, 7 * MILLION)
     await set_limits(store)
     await set_limits(store, credits_per_month=100 * MILLION)
     assert await use(store) == replace(before, minute=0, submissions=0)
