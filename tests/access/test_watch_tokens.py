@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -194,6 +196,17 @@ async def test_a_watch_token_survives_a_restart(site: Site) -> None:
 
     page = site.running.caller("grpc", token)
     assert (await page.call("GetGeneration", pb.GetGenerationRequest(id=site.shown.id))).generation.id == site.shown.id
+
+
+async def test_a_watch_token_of_a_key_that_is_not_in_the_store_is_invalid(site: Site) -> None:
+    token = await site.token()
+    await site.running.stop_gateway()
+    with closing(sqlite3.connect(site.running.store_path)) as store, store:
+        store.execute("DELETE FROM api_keys")  # as in a backup from before the key
+    await site.running.start_gateway()
+    page = site.running.caller("grpc", token)
+    refused = await refusal(page, "GetGeneration", pb.GetGenerationRequest(id=site.shown.id))
+    assert refused.reason == "INVALID_CREDENTIALS"
 
 
 async def test_a_modified_watch_token_is_invalid(site: Site) -> None:
