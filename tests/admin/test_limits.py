@@ -12,9 +12,11 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.cli import exits
+from gateway.generations.limits import Limits
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve
+from tests.support.commits import commits
 from tests.support.operator import ask, command, refused
 from tests.support.running import Running, eventually, keyframes, model, name_of, run, soul
 from tests.support.transports import RpcFailure, Transport
@@ -147,6 +149,28 @@ async def test_a_repeat_is_never_refused(running: Running) -> None:
     assert (await refusal(running.grpc, soul("an owl"))).reason == "NOT_ALLOWED"
 
 
+async def test_removed_limits_refuse_nothing(running: Running) -> None:
+    await set_limits(running, credits_per_day="9", model_id_prefixes=["no/such"])
+    assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
+    await set_limits(running)
+    running.plan(on="estimate", kind="500")
+    assert not (await running.submit(soul("a fox"))).HasField("estimated_cost")
+
+
+async def test_limits_apply_although_the_call_that_sets_them_is_canceled(running: Running) -> None:
+    allowed = Limits(models=("no/such",))
+    with commits("limits") as stored:
+        stored.hold()
+        call = asyncio.create_task(running.gateway._core.budgets.set("default", "tenant", allowed, ["models"]))
+        await stored.reached()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        stored.release()
+        await running.gateway._core.budgets.drained()
+    assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
+
+
 async def test_uncertain_credits_stay_reserved_and_lost_ones_are_spent(start: Start) -> None:
     running = await start()
     await set_limits(running, credits_per_day="0.05")
@@ -164,6 +188,9 @@ async def test_uncertain_credits_stay_reserved_and_lost_ones_are_spent(start: St
     found = await resolve(running, stored.id, request_id=request_id)  # a new generation, which is paid for already
     assert not found.HasField("estimated_cost")
     assert (await used(running)).spent_today == "0.05"
+    await running.finish(found.id)
+    usage: admin_pb.QueryUsageResponse = await ask(running, "QueryUsage", admin_pb.QueryUsageRequest())
+    assert (usage.groups[0].credits_spent, usage.groups[0].unpriced) == ("0.05", 1)
 
 
 async def test_a_slow_estimate_does_not_change_the_order_of_times(running: Running) -> None:
