@@ -33,6 +33,7 @@ from tests.accounts.conftest import (
     sent,
     submit,
 )
+from tests.support.elsewhere import request_elsewhere
 from tests.support.operator import ask, refused
 from tests.support.running import PATIENCE, Running, eventually, soul
 from tests.support.transports import RpcFailure, Transport
@@ -316,6 +317,20 @@ async def test_the_key_can_be_in_a_file(start: Start, tmp_path: Path) -> None:
     file.write_text(f"{OTHER_KEY} {KEY}")
     await running.start_gateway()
     assert [one.name for one in (await listed(running)).accounts] == ["default", "films"]
+
+
+async def test_a_tenant_adopts_only_the_requests_of_its_own_accounts(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    await assign(running, "agency", ads=1)
+    request_id = await request_elsewhere(running, "a fox", key=FILMS)
+    adoption = generations.AdoptGenerationRequest(upstream_request_id=request_id)
+    shop, agency, other = [await caller(running, tenant) for tenant in ("shop", "agency", "other")]
+    for foreign in (agency, other):
+        with pytest.raises(RpcFailure) as raised:
+            await foreign.call("AdoptGeneration", adoption)
+        assert raised.value.reason == "NOT_FOUND"
+    adopted = (await shop.call("AdoptGeneration", adoption)).generation
+    assert adopted.upstream.request_id == request_id
 
 
 async def test_a_request_that_another_tenant_has_adopted_is_not_bound_again_after_a_rotation(

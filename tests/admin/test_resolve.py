@@ -10,11 +10,12 @@ import grpc
 import pytest
 from google.rpc import status_pb2
 
-from gateway.generations import follower
+from gateway.generations import follower, missing
 from gateway.generations.feed import Entry
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve, submit_and_lose
+from tests.support.elsewhere import request_elsewhere
 from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, name_of, public_url, soul
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
@@ -95,6 +96,18 @@ async def test_a_generation_with_a_request_is_not_rebound(running: Running) -> N
     queued = await running.submit(soul("an owl"))
     assert await refused(running, queued.id, request_id=request_of(running, "a fox")) == "id"
     assert name_of(await running.get(uncertain.id)) == "UNCERTAIN"
+
+
+async def test_a_forgotten_generation_keeps_its_request(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(missing, "GIVE_UP_MISSING", 0.0)
+    monkeypatch.setattr(missing, "CONFIRM_MISSING", 0.0)
+    monkeypatch.setattr(missing, "CONFIRMATIONS", 0)
+    forgotten = await running.submit(soul("a fox"))
+    await running.submit(soul("an owl"))
+    running.plan(on="status", prompt="a fox", status=404, body={"detail": "Not found"}, times=1000)
+    await running.until(forgotten.id, "LOST")
+    other = await request_elsewhere(running, "a wolf")
+    assert await refused(running, forgotten.id, request_id=other) == "id"
 
 
 async def test_an_unconfirmed_request_is_not_bound_during_an_outage(running: Running) -> None:
