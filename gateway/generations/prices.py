@@ -69,9 +69,8 @@ class Prices:
         task = self._asked.get(key)
         if task is None:
             task = self._asked[key] = asyncio.create_task(self._ask(key, given, prepared))
-            task.add_done_callback(lambda ended: self._answered(key, ended))
-        # A caller that leaves does not cancel the call, whose result serves the others.
-        return await asyncio.shield(task)
+            task.add_done_callback(lambda _: self._asked.pop(key))
+        return await task
 
     def _cached_price(self, key: bytes) -> Price | None:
         found = self._cached.get(key)
@@ -96,11 +95,6 @@ class Prices:
         while len(self._cached) > MOST_PRICES:
             self._cached.popitem(last=False)
         return price
-
-    def _answered(self, key: bytes, ended: "asyncio.Task[Price]") -> None:
-        self._asked.pop(key, None)
-        if not ended.cancelled():
-            ended.exception()  # all callers may have left
 
     def _without_estimate(self, prepared: Prepared) -> Price:
         """Return the price of a model for which Higgsfield has none. Raises PRICE_UNKNOWN."""

@@ -61,6 +61,15 @@ async def test_tenants_use_their_accounts_and_others_the_default_one(running: Ru
     assert sent(running, MAIN) == ["a hen", "an owl"]
 
 
+async def test_a_price_is_that_of_the_account(running: Running) -> None:
+    await assign(running, "shop", films=1)
+    for tenant, credits in (("shop", "0.1"), ("other", "0.2")):
+        budget = pb.Limits(credits_per_day="9")
+        await ask(running, "SetLimits", pb.SetLimitsRequest(tenant=tenant, limits=budget))
+        running.plan(on="estimate", status=200, body={"credits": credits})
+        assert (await accepted(await caller(running, tenant), "a fox")).estimated_cost.credits == credits
+
+
 async def test_the_weights_of_a_pool_decide(start: Start) -> None:
     running = await start(concurrency_limit=200)
     await add(running, "films", FILMS)

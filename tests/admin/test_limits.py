@@ -12,6 +12,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.cli import exits
+from gateway.generations import prices
 from gateway.generations.limits import Limits
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -137,6 +138,24 @@ async def test_a_price_is_asked_for_once_and_only_for_a_budget(running: Running)
     running.plan(on="estimate", status=200, body={"credits": "0.0000001", "discount": {"credits": "9"}})
     await running.submit(soul("a wolf"))
     assert (await used(running)).reserved_today == "0.100001"  # rounded up, and net
+
+
+async def test_a_price_is_that_of_its_model(running: Running) -> None:
+    await set_limits(running, credits_per_day="9")
+    for model_id, credits in (("higgsfield-ai/soul/standard", "0.1"), ("higgsfield-ai/soul/v2/standard", "0.2")):
+        running.plan(on="estimate", status=200, body={"credits": credits})
+        await running.submit(model(model_id, {"prompt": "a fox"}, model_id))
+    assert (await used(running)).reserved_today == "0.3"
+
+
+async def test_the_oldest_cached_price_is_dropped(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices, "MOST_PRICES", 1)
+    await set_limits(running, credits_per_day="9")
+    await running.submit(soul("a fox", key="first"))
+    await running.submit(soul("an owl"))
+    assert len(running.gateway._core.budgets.prices._cached) == 1
+    running.plan(on="estimate", kind="500")
+    assert (await refusal(running.grpc, soul("a fox", key="second"))).reason == "UPSTREAM_UNAVAILABLE"
 
 
 async def test_a_repeat_is_never_refused(running: Running) -> None:
