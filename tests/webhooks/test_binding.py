@@ -15,6 +15,7 @@ from gateway.generations.model import Generation as Stored
 from gateway.generations.model import GenerationId
 from gateway.store import restore
 from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.elsewhere import request_elsewhere
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body
 from tests.webhooks.conftest import Start
@@ -62,6 +63,22 @@ async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Star
     assert (await post(path_of(running, "an owl"), body, signed(body) if terms else {})).status == 200
     await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert await running.read(uncertain.id) == without_forecast(uncertain)
+
+
+@BOTH
+async def test_a_generation_that_was_not_sent_is_bound_to_nothing(start: Start, terms: dict[str, Any]) -> None:
+    running = await start(**terms)
+    running.plan(on="submit", kind="429", prompt="an owl", headers={"Retry-After": "60"})
+    waiting = await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: any(one.prompt == "an owl" for one in running.ledger.submissions))
+    url, body = path_of(running, "an owl"), webhook_body(await request_elsewhere(running, "a wolf"))
+    async for seen in running.history(waiting.id):
+        if seen.HasField("delay"):
+            break
+    await post(url, body, signed(body) if terms else {})
+    await running.metric_becomes("hfgateway_webhooks_ignored_total", 1)
+    found = await running.read(waiting.id)
+    assert (name_of(found), found.upstream.request_id) == ("PENDING", "")
 
 
 @BOTH
