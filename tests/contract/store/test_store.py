@@ -462,6 +462,7 @@ async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
 
     assert await store.generations.get("tenant", ended.id) is None
     assert await store.change_log.history(ended.id, 0, 10) == []
+    assert await store.change_log.horizon("tenant") == position  # its changes are gone
     (change,) = await all_changes(store)
     assert change == Change(position + 1, "tenant", ended.id, None)
     assert announced == [Saved(ended.id, None, change)]
