@@ -197,6 +197,17 @@ async def test_a_message_of_another_key_is_not_bound(talk: Talk) -> None:
     assert talk.charges == 1
 
 
+async def test_the_agents_words_are_not_taken_for_the_message(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.sandbox.state.accounts["sandbox:sandbox"].send_agent_message(session_id, "a fox [ask]")
+    talk.running.plan(on="agent_send", kind="503")
+    assert (await talk.refused(session_id, "Which colour?", "k")).reason == "SUBMISSION_UNRESOLVED"
+    talk.running.clock.advance(TURN)
+    assert rows((await talk.messages(session_id)).messages)[-1][::2] == ("ASSISTANT", "Which colour?")
+
+    assert (await talk.refused(session_id, "Which colour?", "k")).reason == "SUBMISSION_UNRESOLVED"
+
+
 async def test_a_message_processed_after_another_with_its_text_is_bound(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="503")
