@@ -288,6 +288,29 @@ async def test_a_busy_session_frees_the_key_once_the_store_can_be_read(
     assert not (await talk.send(session_id, "a fox", "k")).replayed
 
 
+async def test_a_key_that_is_used_in_two_sessions_at_once_sends_one_message(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = talk.running.gateway._core.agents._store
+    sessions = [await talk.create("one"), await talk.create("two")]
+    read, both = store.agent_key, asyncio.Barrier(2)
+
+    async def read_together(tenant: str, key: str) -> KeyRecord | None:
+        record = await read(tenant, key)
+        await both.wait()
+        return record
+
+    monkeypatch.setattr(store, "agent_key", read_together)
+    sends = (talk.send(session_id, "a fox", "k") for session_id in sessions)
+    async with asyncio.timeout(PATIENCE):
+        sent, refused = sorted(
+            await asyncio.gather(*sends, return_exceptions=True), key=lambda one: isinstance(one, RpcFailure)
+        )
+    assert not sent.replayed
+    assert refused.reason == "IDEMPOTENCY_KEY_REUSED"
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
 async def test_a_failing_store_sends_nothing(talk: Talk) -> None:
     session_id = await talk.create()
     with commits("agent message") as said:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from gateway.agents.model import KeyRecord
 from gateway.cli import exits
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.agents.conftest import Talk
 from tests.support import operator
+from tests.support.running import PATIENCE
 
 TENANT = "default"
 
@@ -63,10 +69,43 @@ async def test_contradictory_message_resolutions_are_refused(talk: Talk) -> None
         )
     ]
     assert refused == ["INVALID_ARGUMENT"] * 3 + ["NOT_FOUND"] * 3
-    await talk.send(session_id, "an owl", "settled")
+    other = (await talk.send(session_id, "an owl", "settled")).message
+    await talk.turn(session_id, other.id)
+    answer = (await talk.messages(session_id)).messages[-1]
+    for foreign in (other, answer):
+        wrong = resolution(message_id=foreign.id)
+        assert await operator.refused(talk.running, "ResolveMessage", wrong) == "INVALID_ARGUMENT"
     settled = pb.ResolveMessageRequest(tenant=TENANT, idempotency_key="settled", not_taken={})
     assert await operator.refused(talk.running, "ResolveMessage", settled) == "INVALID_ARGUMENT"
     assert await listed(talk) == [(TENANT, "k", session_id)]
+
+
+async def test_a_message_that_its_caller_finds_meanwhile_is_not_resolved(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = talk.running.gateway._core.agents._store
+    session_id = await unresolved(talk, taken=True)
+    read, bind = store.agent_key, store.bind_agent_message
+    found, asked = asyncio.Event(), asyncio.Event()
+
+    async def read_key(tenant: str, key: str) -> KeyRecord | None:
+        record = await read(tenant, key)
+        if found.is_set():
+            asked.set()
+        return record
+
+    async def bind_late(record: KeyRecord, message_id: str) -> bool:
+        found.set()
+        await asked.wait()
+        return await bind(record, message_id)
+
+    monkeypatch.setattr(store, "agent_key", read_key)
+    monkeypatch.setattr(store, "bind_agent_message", bind_late)
+    async with asyncio.timeout(PATIENCE):
+        finding = asyncio.create_task(talk.send(session_id, "a fox", "k"))
+        await found.wait()
+        assert await operator.refused(talk.running, "ResolveMessage", resolution(not_taken={})) == "INVALID_ARGUMENT"
+        assert (await finding).message.id == talk.running.ledger.agent_messages[0].message_id
 
 
 async def test_a_message_is_resolved_by_the_command_line(talk: Talk) -> None:
