@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from gateway.characters.lookup import WINDOW
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from tests.characters.conftest import Studio, order
 from tests.support import operator
@@ -86,18 +87,21 @@ async def test_contradictory_character_resolutions_are_refused(studio: Studio) -
     before = await studio.create_directly("Anna")
     await unresolved(studio, taken=False)
     other = await studio.create("Berta")
+    studio.ahead += WINDOW + 1
+    later = await studio.create("Anna", "later")
     refused = [
         await operator.refused(studio, "ResolveCharacter", request)
         for request in (
             resolution(),
             resolution(character_id=before),
             resolution(character_id=other.character.id),
+            resolution(character_id=later.character.id),
             resolution(character_id="unknown-id"),
             pb.ResolveCharacterRequest(tenant=TENANT, idempotency_key="key-of-Berta", not_taken={}),
             pb.ResolveCharacterRequest(tenant="another", idempotency_key="key-of-Anna", not_taken={}),
         )
     ]
-    assert refused == ["INVALID_ARGUMENT"] * 5 + ["NOT_FOUND"]
+    assert refused == ["INVALID_ARGUMENT"] * 6 + ["NOT_FOUND"]
     assert await listed(studio) == [(TENANT, "key-of-Anna", "Anna")]
 
 
