@@ -9,7 +9,9 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
+from gateway.characters.creator import SEND_WITHIN
 from gateway.characters.lookup import WINDOW
+from gateway.characters.model import Creation
 from gateway.characters.registry import SHOWN_AFTER
 from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
@@ -334,6 +336,22 @@ async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> Non
     refused = await second
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     assert studio.sent == ["Anna"]
+
+
+async def test_an_order_is_not_sent_long_after_its_record(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A gateway that wakes up after a pause must not send: another may serve now, and the key may be free again."""
+    creator = studio.gateway._core.characters._creator  # type: ignore[union-attr]
+    claim = creator._store.claim
+
+    async def claim_then_pause(creation: Creation) -> None:
+        await claim(creation)
+        studio.ahead += SEND_WITHIN
+
+    with monkeypatch.context() as patched:
+        patched.setattr(creator._store, "claim", claim_then_pause)
+        assert (await studio.refused("CreateCharacter", order())).reason == "UPSTREAM_UNAVAILABLE"
+    assert studio.sent == []
+    assert not (await studio.create()).replayed
 
 
 async def test_a_failed_store_write_sends_nothing(studio: Studio) -> None:
