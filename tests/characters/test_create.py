@@ -13,6 +13,7 @@ from gateway.characters.creator import SEND_WITHIN
 from gateway.characters.lookup import WINDOW
 from gateway.characters.model import Creation
 from gateway.characters.registry import SHOWN_AFTER
+from gateway.generations.stores import UnknownCommitError
 from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
@@ -352,6 +353,23 @@ async def test_an_order_is_not_sent_long_after_its_record(studio: Studio, monkey
         assert (await studio.refused("CreateCharacter", order())).reason == "UPSTREAM_UNAVAILABLE"
     assert studio.sent == []
     assert not (await studio.create()).replayed
+
+
+async def test_a_record_whose_commit_is_unknown_is_deleted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    creator = studio.gateway._core.characters._creator  # type: ignore[union-attr]
+    claim = creator._store.claim
+
+    async def claim_unconfirmed(creation: Creation) -> None:
+        await claim(creation)
+        raise UnknownCommitError("the connection was lost")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(creator._store, "claim", claim_unconfirmed)
+        assert (await studio.refused("CreateCharacter", order())).reason == "GATEWAY_UNAVAILABLE"
+    await studio.stop_gateway()
+    await studio.start_gateway()
+    assert not (await studio.create()).replayed
+    assert studio.sent == ["Anna"]
 
 
 async def test_a_failed_store_write_sends_nothing(studio: Studio) -> None:
