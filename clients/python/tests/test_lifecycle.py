@@ -50,7 +50,9 @@ async def test_closing_fails_open_calls_and_cancels_no_task(gateway: ScriptedGat
     assert not task.cancelled()
 
 
-async def test_a_task_that_its_owner_cancels_stays_canceled(gateway: ScriptedGateway) -> None:
+async def test_a_task_that_its_owner_cancels_stays_canceled_although_the_client_is_closed(
+    gateway: ScriptedGateway,
+) -> None:
     arrived = asyncio.Event()
 
     async def hang(_request: object) -> None:
@@ -58,12 +60,13 @@ async def test_a_task_that_its_owner_cancels_stays_canceled(gateway: ScriptedGat
         await asyncio.Event().wait()
 
     gateway.on("GetGeneration", hang)
-    async with AsyncClient(gateway.address) as client:
-        task = asyncio.create_task(client.get("g1"))
-        await arrived.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
+    client = AsyncClient(gateway.address)
+    task = asyncio.create_task(client.get("g1"))
+    await arrived.wait()
+    task.cancel()
+    await client.close()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def test_a_closed_client_raises_an_error_of_the_gateway() -> None:
