@@ -305,6 +305,17 @@ def test_credentials_are_read_from_a_file(tmp_path: Path) -> None:
     assert read_credentials({"HF_KEY_FILE": str(file)}) == Credentials("id", "secret")
 
 
+async def test_a_secret_in_a_correlation_id_is_removed() -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        body = json.dumps({"request_id": one.request_id, "status": "in_progress"})
+        headers = {"X-Correlation-Id": "c-1 of sandbox:sandbox"}
+        sandbox.state.plan.add([Fault.parse({"on": "status", "kind": "200", "body": body, "headers": headers})])
+        report = await client.status(one)
+        assert report is not None
+        assert report.correlation_id == "c-1 of [removed]"
+
+
 async def test_the_word_sandbox_stays_in_errors_of_the_sandbox() -> None:
     """Its documented secret is an ordinary word."""
     async with higgsfield(image_seconds=0.0) as (_, client):
