@@ -18,6 +18,7 @@ from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
 from tests.characters.conftest import URL, Studio, order
+from tests.support.running import PATIENCE
 from tests.support.transports import Transport
 
 UNRESOLVED = ("ABORTED", "SUBMISSION_UNRESOLVED")
@@ -84,6 +85,26 @@ async def test_the_same_key_with_other_fields_is_refused(studio: Studio, changed
         await studio.stop_gateway()
         await studio.start_gateway()
     assert studio.sent == ["Anna"]
+
+
+async def test_other_fields_are_refused_while_the_order_of_the_key_is_not_recorded_yet(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creator = studio.gateway._core.characters._creator  # type: ignore[union-attr]
+    claim, claiming, may_claim = creator._store.claim, asyncio.Event(), asyncio.Event()
+
+    async def claim_late(creation: Creation) -> None:
+        claiming.set()
+        await may_claim.wait()
+        await claim(creation)
+
+    monkeypatch.setattr(creator._store, "claim", claim_late)
+    async with asyncio.timeout(PATIENCE):
+        first = asyncio.create_task(studio.create("Anna", "k"))
+        await claiming.wait()
+        assert (await studio.refused("CreateCharacter", order("Bo", "k"))).reason == "IDEMPOTENCY_KEY_REUSED"
+        may_claim.set()
+        assert not (await first).replayed
 
 
 async def test_a_404_of_a_new_character_is_not_reported_as_a_deletion(studio: Studio) -> None:
