@@ -129,7 +129,7 @@ def fit_for_files(url: str, *, local: bool) -> bool:
     """Return whether files may be sent to a URL: https without user info. With `local`, a sandbox, http is allowed."""
     try:
         parts = urlsplit(url)
-        named = bool(parts.hostname) and parts.username is None and (parts.port or 1) > 0
+        named = bool(parts.hostname) and parts.username is None and parts.port != 0
     except ValueError:
         return False
     return named and (parts.scheme == "https" or (parts.scheme == "http" and local))

@@ -1,4 +1,4 @@
-"""Higgsfield's storage: an upload ends if the storage stops reading."""
+"""Higgsfield's storage: where files may be sent, and an upload that ends if the storage stops reading."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from gateway.errors import GatewayError, Reason
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.higgsfield.uploads import HiggsfieldStorage
+from gateway.higgsfield.uploads import HiggsfieldStorage, fit_for_files
 from gateway.uploads import Slot
 from tests.support.running import PATIENCE
 
@@ -25,6 +25,21 @@ async def content() -> AsyncIterator[bytes]:
     """Yield more than the buffers of a connection hold."""
     for _ in range(PIECES):
         yield bytes(SIZE)
+
+
+@pytest.mark.parametrize(
+    ("url", "remote", "local"),
+    [
+        ("https://storage.test/file?signature=x", True, True),
+        ("http://storage.test/file", False, True),
+        ("https://user:word@storage.test/file", False, False),
+        ("https://storage.test:0/file", False, False),
+        ("https:///file", False, False),
+        ("ftp://storage.test/file", False, False),
+    ],
+)
+def test_files_are_sent_in_plaintext_from_a_sandbox_only(url: str, remote: bool, local: bool) -> None:
+    assert (fit_for_files(url, local=False), fit_for_files(url, local=True)) == (remote, local)
 
 
 async def test_a_storage_that_stops_reading_ends_the_upload() -> None:
