@@ -153,6 +153,20 @@ async def test_an_upstream_failure_is_reported_as_unavailable(
     assert (await uploaded(stub, [header(size=size), *chunks(PNG)])).size == len(PNG)
 
 
+async def test_a_redirect_of_the_storage_is_not_followed(running: Running, stub: UploadServiceStub) -> None:
+    other = await uploaded(stub, [header(), *chunks(PNG)])
+    running.plan(on="storage", status=303, headers={"Location": other.url})
+    with pytest.raises(UpstreamUnavailable):
+        await uploaded(stub, [header(), *chunks(PNG)])
+
+
+async def test_no_header_of_the_connection_is_set_by_a_slot(running: Running, stub: UploadServiceStub) -> None:
+    headers = {"Content-Type": "image/png", "Host": "elsewhere.test", "Authorization": "Key a:b", "x-note": "a\nb"}
+    running.plan(on="upload", patch={"upload_headers": headers})
+    slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
+    assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
+
+
 async def test_a_canceled_upload_leaves_no_file(running: Running, stub: UploadServiceStub) -> None:
     asked_for_more = asyncio.Event()
 
