@@ -160,6 +160,14 @@ async def test_a_redirect_of_the_storage_is_not_followed(running: Running, stub:
         await uploaded(stub, [header(), *chunks(PNG)])
 
 
+async def test_a_proxy_of_the_environment_is_not_used(
+    running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert (await uploaded(stub, [header(), *chunks(PNG)])).size == len(PNG)
+
+
 async def test_no_header_of_the_connection_is_set_by_a_slot(running: Running, stub: UploadServiceStub) -> None:
     headers = {"Content-Type": "image/png", "Host": "elsewhere.test", "Authorization": "Key a:b", "x-note": "a\nb"}
     running.plan(on="upload", patch={"upload_headers": headers})
