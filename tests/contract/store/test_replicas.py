@@ -25,7 +25,7 @@ from gateway.core import CREDENTIALS_REFUSED, Core
 from gateway.generations.limits import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.higgsfield.credentials import Credentials
-from gateway.rpc.forwarding import READ_HERE
+from gateway.rpc.forwarding import READ_HERE, WEBHOOK_METHOD
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
@@ -386,6 +386,11 @@ async def test_an_unknown_webhook_is_refused_at_a_replica_as_by_the_leader(setti
                     url = yarl.URL(f"{gateway.http_address}/webhooks/higgsfield/{token}", encoded=True)
                     async with session.post(url, data=b"{}", headers={"webhook-signature": signature}) as refused:
                         answers[token, signature, gateway is both[0]] = refused.status
+        async with grpc.aio.insecure_channel(both[0].grpc_address) as channel:
+            for metadata in ((), ((FORWARDED, "wrong"),)):  # only replicas forward webhooks
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    await channel.unary_unary(WEBHOOK_METHOD)(b"{}", metadata=metadata)
+                assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
     assert {place: status for place, status in answers.items() if status != 404} == {}
 
 
