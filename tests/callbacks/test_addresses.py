@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from gateway import addresses, assembly
 from gateway.addresses import LOOPBACK, Network, allowed
 from gateway.callbacks.model import Outcome, Problem
+from gateway.callbacks_http import transport
 from gateway.callbacks_http.client import HttpReceivers, Lookup
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
@@ -209,6 +210,13 @@ async def test_proxies_from_the_environment_are_not_used(receiver: Receiver, mon
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
         assert await outside.post(receiver.url, {}, b"{}") == Outcome(http_status=200)
+
+
+async def test_a_url_with_another_host_than_the_checked_one_is_not_called(receiver: Receiver) -> None:
+    """The connection would be made to the address in the URL, without a lookup."""
+    with pytest.raises(OSError, match="another host"):
+        await transport.post(receiver.url, "elsewhere.test", ["127.0.0.1"], headers={}, body=b"{}", tls=True)
+    assert receiver.got == []
 
 
 async def test_networks_configured_by_the_operator_can_be_called(
