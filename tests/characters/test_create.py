@@ -90,7 +90,7 @@ async def test_the_same_key_with_other_fields_is_refused(studio: Studio, changed
 async def test_other_fields_are_refused_while_the_order_of_the_key_is_not_recorded_yet(
     studio: Studio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    creator = studio.gateway._core.characters._creator  # type: ignore[union-attr]
+    creator = studio.gateway._core.characters._creator
     claim, claiming, may_claim = creator._store.claim, asyncio.Event(), asyncio.Event()
 
     async def claim_late(creation: Creation) -> None:
@@ -362,7 +362,7 @@ async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> Non
 
 async def test_an_order_is_not_sent_long_after_its_record(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
     """A gateway that wakes up after a pause must not send: another may serve now, and the key may be free again."""
-    creator = studio.gateway._core.characters._creator  # type: ignore[union-attr]
+    creator = studio.gateway._core.characters._creator
     claim = creator._store.claim
 
     async def claim_then_pause(creation: Creation) -> None:
@@ -377,7 +377,7 @@ async def test_an_order_is_not_sent_long_after_its_record(studio: Studio, monkey
 
 
 async def test_a_record_whose_commit_is_unknown_is_deleted(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
-    creator = studio.gateway._core.characters._creator  # type: ignore[union-attr]
+    creator = studio.gateway._core.characters._creator
     claim = creator._store.claim
 
     async def claim_unconfirmed(creation: Creation) -> None:
