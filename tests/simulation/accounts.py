@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from gateway.core import Core
-from gateway.errors import GatewayError
 from gateway.higgsfield.credentials import Credentials
-from tests.simulation.gateway import CREDENTIALS, Endpoint, NotConnectedError
+from tests.simulation.gateway import CREDENTIALS, Endpoint, told
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import World
 
@@ -86,11 +85,4 @@ class Operator:
         return f"{NAME}-{self._number}:secret-of-{NAME}"
 
     async def _tell(self, what: str, act: Callable[[Core], Awaitable[Any]]) -> bool:
-        """Return whether the gateway has confirmed a change."""
-        try:
-            await self._server.call(act)
-        except (GatewayError, NotConnectedError) as error:
-            self.world.record("operator:", what, "failed:", str(error))
-            return False
-        self.world.record("operator:", what)
-        return True
+        return await told(self.world, self._server, what, act)

@@ -117,22 +117,16 @@ class _Checker:
             yield "no progress: the run exceeded the step limit, or deadlocked"
         for text in evidence.defects:
             yield f"internal defect: {text}"
-        for history in evidence.histories:
-            for wrong in self._check_key(history):
-                yield f"{history.key}: {wrong}"
-        for view in evidence.views:
-            for wrong in self._check_watcher(view):
-                yield f"watcher of {view.tenant}: {wrong}"
         yield from self._check_requests()
-        for callbacks in evidence.callbacks:
-            for wrong in self._check_callbacks(callbacks):
-                yield f"callback of {callbacks.tenant}: {wrong}"
-        for training in evidence.trainings:
-            for wrong in self._check_training(training):
-                yield f"{training.key}: {wrong}"
-        for talk in evidence.talks:
-            for wrong in self._check_talk(talk):
-                yield f"{talk.name}: {wrong}"
+        checks = [
+            *((history.key, self._check_key(history)) for history in evidence.histories),
+            *((f"watcher of {view.tenant}", self._check_watcher(view)) for view in evidence.views),
+            *((f"callback of {one.tenant}", self._check_callbacks(one)) for one in evidence.callbacks),
+            *((training.key, self._check_training(training)) for training in evidence.trainings),
+            *((talk.name, self._check_talk(talk)) for talk in evidence.talks),
+        ]
+        for about, found in checks:
+            yield from (f"{about}: {wrong}" for wrong in found)
         yield from (f"budget: {text}" for text in evidence.wrong_sums[:3])
         yield from (f"audit: {text}" for text in evidence.wrong_audit[:3])
         yield from self._check_gateway()

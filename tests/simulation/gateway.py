@@ -67,6 +67,17 @@ class Endpoint(Protocol):
         """Open a stream; see `Server.stream`."""
 
 
+async def told(world: World, server: Endpoint, what: str, act: Callable[[Core], Awaitable[Any]]) -> bool:
+    """Make a call once, for an operator, and record its outcome. Return whether the gateway has confirmed it."""
+    try:
+        await server.call(act)
+    except (GatewayError, NotConnectedError) as error:
+        world.record("operator:", what, "failed:", str(error))
+        return False
+    world.record("operator:", what)
+    return True
+
+
 class Server:
     """Starts and ends the processes of the gateway, and carries calls and webhooks to them.
 

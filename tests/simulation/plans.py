@@ -104,6 +104,16 @@ class Draws(random.Random):
         return self.randint(1, most) if self.random() < likely else 0
 
 
+def receiver_of(rng: Draws) -> ReceiverBehaviour:
+    """Draw how receivers of callbacks behave."""
+    return ReceiverBehaviour(
+        refuses=rng.probability(0.4, 0.02, 0.3),
+        unreachable=rng.probability(0.4, 0.02, 0.5),
+        silent=rng.probability(0.4, 0.02, 0.3),
+        every_change=rng.random() < 0.5,
+    )
+
+
 ADOPTED_IN, ADOPTED_AT = 16, 11
 """Requests are adopted in every sixteenth seed, so that the other seeds stay as they were without adoption."""
 BUDGETS_IN, BUDGETS_AT = 16, (6, 13)
@@ -226,13 +236,8 @@ def plan(seed: int) -> Plan:
         planned.talkers = random.Random(seed).choice((1, 2, 4))
     if seed % CALLBACKS_IN in CALLBACKS_AT:
         faults = Draws(f"callbacks {seed}")
-        planned.receiver = ReceiverBehaviour(
-            refuses=faults.probability(0.4, 0.02, 0.3),
-            unreachable=faults.probability(0.4, 0.02, 0.5),
-            silent=faults.probability(0.4, 0.02, 0.3),
-            down_for=horizon / 2 if faults.random() < 0.3 else 0.0,
-            every_change=faults.random() < 0.5,
-        )
+        planned.receiver = receiver_of(faults)
+        planned.receiver.down_for = horizon / 2 if faults.random() < 0.3 else 0.0
     if seed % LATE_IN in LATE_AT:
         planned.announce_within = random.Random(seed).choice((0.05, 1.0, 5.0))
         planned.caller.reads_back = True

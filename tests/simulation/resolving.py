@@ -12,7 +12,7 @@ from gateway.generations.model import Generation, RequestId, State
 from gateway.generations.stores import Filter
 from tests.simulation.accounts import TENANTS
 from tests.simulation.checker import Evidence
-from tests.simulation.gateway import Endpoint, NotConnectedError
+from tests.simulation.gateway import Endpoint, NotConnectedError, told
 from tests.simulation.higgsfield import Request
 from tests.simulation.world import World
 
@@ -108,9 +108,4 @@ class ResolvingOperator:
         )
 
     async def _tell(self, what: str, act: Callable[[Core], Awaitable[Any]]) -> None:
-        try:
-            await self._server.call(act)
-        except (GatewayError, NotConnectedError) as error:
-            self.world.record("resolving:", what, "failed:", str(error))
-        else:
-            self.world.record("resolving:", what)
+        await told(self.world, self._server, what, act)

@@ -23,7 +23,7 @@ from tests.simulation.callers import CallerBehaviour
 from tests.simulation.gateway import PUBLIC_URL
 from tests.simulation.higgsfield import SECRET, Higgsfield, UpstreamBehaviour
 from tests.simulation.loop import CURRENT_PROCESS, Process, SimulatedLoop
-from tests.simulation.plans import Draws, Scenario, default_settings
+from tests.simulation.plans import Draws, Scenario, default_settings, receiver_of
 from tests.simulation.postgres import (
     REFUSALS,
     REFUSES,
@@ -33,7 +33,6 @@ from tests.simulation.postgres import (
     connected,
     simulated_connections,
 )
-from tests.simulation.receiver import ReceiverBehaviour
 from tests.simulation.replicas import Balancer, Node, simulated_ports
 from tests.simulation.run import SUBMITTED, Report, Simulation, run
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
@@ -163,12 +162,7 @@ def plan(seed: int) -> ReplicaPlan:
         planned.settings = replace(planned.settings, audit="on")
     planned.resolves = rng.random() < 0.2
     if rng.random() < 0.3:
-        planned.receiver = ReceiverBehaviour(
-            refuses=probability(0.4, 0.02, 0.3),
-            unreachable=probability(0.4, 0.02, 0.5),
-            silent=probability(0.4, 0.02, 0.3),
-            every_change=rng.random() < 0.5,
-        )
+        planned.receiver = receiver_of(rng)
     planned.trainers = rng.choice((0, 0, 0, 3))
     # A session belongs to one account, and an operator may assign another one to its tenant.
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))

@@ -9,7 +9,7 @@ from gateway.characters.model import Character, Order
 from gateway.core import Core
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import SoulVersion
-from tests.simulation.gateway import Endpoint, NotConnectedError
+from tests.simulation.gateway import Endpoint, NotConnectedError, told
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import HOUR, MINUTE, World
 
@@ -21,14 +21,10 @@ class Training:
     key: str
     tenant: str
     name: str
-    first_asked_at: float = 0.0
-    """The true time of the first call."""
     shown: list[tuple[float, str]] = field(default_factory=list)
     """The true times of responses, and the ids of the characters in them."""
     final_error: GatewayError | None = None
     """The last error, if the key has no character at the end."""
-    declared_not_taken: bool = False
-    """Whether an operator freed the key, because Higgsfield had no such character."""
 
 
 class Trainer:
@@ -46,7 +42,6 @@ class Trainer:
         """Ask for the character several times while there are faults, and until it is there when they have stopped."""
         world, training = self.world, self.training
         await world.sleep(world.rng.random() * self._horizon / 2)
-        training.first_asked_at = world.now
         while world.faults_enabled:
             await self._ask()
             await world.sleep(world.log_uniform(0.2, self._horizon / 4))
@@ -86,10 +81,9 @@ class Trainer:
         training = self.training
         if self._higgsfield.ledger.characters_of(training.key):
             return
-        training.declared_not_taken = True
-        try:
-            await self._server.call(lambda core: core.characters.resolve(training.tenant, training.key, None))
-        except (GatewayError, NotConnectedError) as error:
-            self.world.record("operator:", training.key, "not freed:", str(error))
-        else:
-            self.world.record("operator: freed", training.key)
+        await told(
+            self.world,
+            self._server,
+            f"free {training.key}",
+            lambda core: core.characters.resolve(training.tenant, training.key, None),
+        )
