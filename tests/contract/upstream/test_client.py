@@ -102,10 +102,11 @@ async def test_a_silent_submission_ends_at_the_timeout() -> None:
     async with higgsfield(timeout=0.2) as (sandbox, client):
         faults = [{"on": "submit", "kind": "hang"}, {"on": "submit", "kind": "drip", "delay": 0.05}]
         sandbox.state.plan.add([Fault.parse(fault) for fault in faults])
-        for _ in faults:
-            while isinstance(outcome := await submit(client), NotTaken):
-                pass  # a slow machine may need longer than the timeout to connect: the fault is still planned
-            assert isinstance(outcome, MaybeTaken)
+        async with asyncio.timeout(60.0):
+            for _ in faults:
+                while isinstance(outcome := await submit(client), NotTaken):
+                    pass  # a slow machine may need longer than the timeout to connect: the fault is still planned
+                assert isinstance(outcome, MaybeTaken)
 
 
 async def test_the_id_in_an_invalid_200_is_kept() -> None:
