@@ -127,7 +127,7 @@ _CALL: ContextVar[Call] = ContextVar("call")
 _FAILED: ContextVar[ConnectError] = ContextVar("failed")
 """The error of the call that the current task serves."""
 _MALFORMED: ContextVar[str] = ContextVar("malformed")
-"""The name of a malformed header of the call that the current task serves; "" if there is none."""
+"""The name of the first malformed header of the call that the current task serves; "" if there is none."""
 _GRPC_WEB = b"application/grpc-web"
 _GRPC_WEB_HEADERS = {b"grpc-timeout": re.compile(b"[0-9]{1,8}[HMSmun]")}
 _CONNECT_HEADERS = {
@@ -230,7 +230,7 @@ class ConnectApp(ConnectASGIApplication[object]):
             return
         forms = _GRPC_WEB_HEADERS if content_type.startswith(_GRPC_WEB) else _CONNECT_HEADERS
         malformed = {name for name, form in forms.items() if name in headers and not form.fullmatch(headers[name])}
-        _MALFORMED.set(b", ".join(sorted(malformed)).decode())
+        _MALFORMED.set(min(malformed, default=b"").decode())
         if malformed:
             scope = {**scope, "headers": [header for header in scope["headers"] if header[0] not in malformed]}
         try:
