@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -105,7 +105,11 @@ async def test_details_are_a_timeline_in_local_time_on_a_phone_too(tmp_path: Pat
         await expect(events.last).to_contain_text("Completed")
         await expect(dialog).to_contain_text("HTTP 200")
         await expect(dialog).to_contain_text("Asia/Tokyo")
-        await expect(events.first.locator("time")).to_contain_text(created.strftime("%S."))
+        stored = events.first.locator("time")
+        at = datetime.fromisoformat(await stored.get_attribute("datetime") or "")
+        assert at > created - timedelta(milliseconds=1)
+        local = at.astimezone(ZoneInfo("Asia/Tokyo"))
+        await expect(stored).to_have_text(local.strftime("%H:%M:%S.%f")[:-3])
         assert await dialog.evaluate("one => one.scrollWidth <= one.clientWidth")
         narrowest = "one => Math.min(...[...one.querySelectorAll('li, dd')].map(line => line.clientWidth))"
         assert await dialog.evaluate(narrowest) > 200
