@@ -10,7 +10,7 @@ import socket
 
 from gateway import failpoints
 from gateway.access.identity import Access
-from gateway.assembly import Machine, join, lead, open_traces
+from gateway.assembly import Machine, join, lead
 from gateway.config import PREFIX, SettingError, Settings, make_default_folder
 from gateway.core import Core
 from gateway.core_metrics import register_metrics, register_role
@@ -19,6 +19,7 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.listening import listen
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
+from gateway.opening import open_traces
 from gateway.replica import Replica
 from gateway.serving import Ports
 from gateway.store.store import StoreOpenError

@@ -1,29 +1,27 @@
 """Builds a `Core` from the settings: opens the store and connects all parts."""
 
 import contextlib
-import os
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from gateway.access.identity import Access, Issuer
-from gateway.accounts import AccountManager, Encryption, decrypted
+from gateway.accounts import AccountManager, decrypted
 from gateway.addresses import LOOPBACK
 from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
 from gateway.agents.service import Agents
 from gateway.archive.archiver import Archiver
-from gateway.archive.ports import ArchiveError, ObjectStorage
+from gateway.archive.ports import ObjectStorage
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import TenantCallbacks
 from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
-from gateway.config import PREFIX, WEBHOOK_PATH, PostgresUrl, SettingError, Settings
+from gateway.config import WEBHOOK_PATH, PostgresUrl, Settings
 from gateway.core import Core
 from gateway.errors import Violation
-from gateway.extras import needed_by
 from gateway.generations.accounts import Accounts
 from gateway.generations.admission import Admission
 from gateway.generations.admissions import Admissions
@@ -61,23 +59,15 @@ from gateway.higgsfield.credentials import Credentials
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
-from gateway.object_storage.from_url import object_storage
+from gateway.opening import join_store, open_archive, open_encryption, open_issuer, open_store
 from gateway.replica import Freshness, Replica
 from gateway.rpc.callback_bodies import JsonBodies
-from gateway.rpc.wire import input_json
 from gateway.store.database import WriterFrom
-from gateway.store.sqlite import SqliteStore
 from gateway.store.store import SharedStore, Store, StoreOpenError
 from gateway.store.writer import Writer
 from gateway.uploads import Uploads
 from gateway.upstream_calls import UpstreamCalls
 
-if TYPE_CHECKING:
-    from gateway.oidc import OidcIssuer
-    from gateway.open_telemetry import Traces
-    from gateway.store.postgres.store import PostgresStore
-
-AnyStore = TypeVar("AnyStore", bound=Store)
 ClockFrom = Callable[[float], Clock]
 """Makes a clock from the latest stored steady time."""
 
@@ -101,7 +91,7 @@ async def assemble(
 
     `broken` is called once if the store can no longer be used: a commit fails on the disk, or another gateway has it.
     """
-    archive = archive_storage(settings)
+    archive = open_archive(settings)
     async with contextlib.AsyncExitStack() as undo:
         store = await open_store(settings, broken, machine.writer)
         undo.push_async_callback(store.close)
@@ -116,7 +106,7 @@ async def join(
     """Open the store and build the core, or a replica if another gateway leads. Raises as `assemble` does."""
     if not isinstance(settings.store, PostgresUrl):
         return await assemble(settings, credentials, broken, machine)
-    archive = archive_storage(settings)
+    archive = open_archive(settings)
     async with contextlib.AsyncExitStack() as undo:
         store = await join_store(settings, settings.store, broken)
         undo.push_async_callback(store.close)
@@ -136,7 +126,7 @@ async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> 
     """
     settings = replica.settings
     base = _base(replica.store, settings, credentials, machine)
-    return await _core_of(settings, base, archive_storage(settings), replica)
+    return await _core_of(settings, base, open_archive(settings), replica)
 
 
 async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> Replica:
@@ -171,82 +161,6 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         forecasts=Forecaster(clock, admissions, run_times, feed),
         run_times=run_times,
     )
-
-
-async def open_store(
-    settings: Settings, broken: Callable[[Exception], None], writer: WriterFrom = Writer, *, declaring: bool = False
-) -> Store:
-    """Open the store. Raises StoreOpenError, also if another gateway has it; SettingError if a library is missing.
-
-    `declaring`: also a database that has lost commits, to declare it restored.
-    """
-    if not isinstance(settings.store, PostgresUrl):
-        return _audited(SqliteStore(settings.store, broken, writer), settings)
-    store = settings.store
-    url, connections = store.url, settings.store_connections
-    return _audited(await _postgres().open(url, str(store), broken, connections, declaring=declaring), settings)
-
-
-async def join_store(settings: Settings, store: PostgresUrl, broken: Callable[[Exception], None]) -> SharedStore:
-    """Open a store that other gateways may have open. Raises as `open_store` does."""
-    return _audited(await _postgres().join(store.url, str(store), broken, settings.store_connections), settings)
-
-
-def _audited(store: AnyStore, settings: Settings) -> AnyStore:
-    """Set what a store records in its audit log."""
-    store.auditor.mode, store.auditor.input_of = settings.audit, input_json
-    return store
-
-
-def _postgres() -> "type[PostgresStore]":
-    with needed_by("STORE_URL", "postgresql", "psycopg", "psycopg_pool"):
-        from gateway.store.postgres.store import PostgresStore  # imports psycopg, which costs 0.1 s
-    return PostgresStore
-
-
-def open_traces(settings: Settings) -> "Traces | None":
-    """Return the traces; None if they are off. Raises SettingError if their library is not installed."""
-    if settings.traces == "off":
-        return None
-    with needed_by("TRACES", "traces", "opentelemetry"):
-        from gateway.open_telemetry import Traces  # its import takes 0.2 s
-
-        return Traces()
-
-
-def open_issuer(settings: Settings, clock: Clock) -> "OidcIssuer | None":
-    """Return the verifier of an issuer's tokens; None if there is no issuer. Raises SettingError."""
-    if settings.oidc_issuer is None:
-        return None
-    with needed_by("OIDC_ISSUER", "oidc", "jwt", "cryptography"):
-        from gateway.oidc import OidcIssuer
-    return OidcIssuer(
-        settings.oidc_issuer,
-        settings.oidc_audience,
-        clock,
-        tenant_claim=settings.oidc_tenant_claim,
-        scope_claim=settings.oidc_scope_claim,
-    )
-
-
-def open_encryption(settings: Settings) -> Encryption | None:
-    """Return the encryption of stored credentials; None without a key. Raises SettingError."""
-    keys = settings.encryption_keys()
-    if not keys:
-        return None
-    with needed_by("ACCOUNTS_KEY", "accounts", "cryptography"):
-        from gateway.encryption import FernetEncryption  # its import takes 0.1 s
-    return FernetEncryption(keys)
-
-
-def archive_storage(settings: Settings) -> ObjectStorage | None:
-    """Return the storage of the archive; None if it is not configured. Raises SettingError."""
-    if settings.archive_url is None:
-        return None
-    try:
-        return object_storage(settings.archive_url, os.environ)
-    except ArchiveError as error:
-        raise SettingError(PREFIX + "ARCHIVE_URL", str(error)) from error
 
 
 class _Base(NamedTuple):

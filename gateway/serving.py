@@ -2,27 +2,24 @@
 
 import asyncio
 import contextlib
-import hashlib
 import importlib
 import logging
-import os
 import socket
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
-from gateway.certificates import Certificates, Loaded
-from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings, Store, default_store
+from gateway.certificates import Certificates
+from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings
 from gateway.core import Core
 from gateway.extras import needed_by
 from gateway.generations.clock import SystemClock, rest
 from gateway.generations.stores import UnconfirmedError
 from gateway.listening import check_free, listen
 from gateway.open_files import connections
+from gateway.private_sockets import PrivateSockets, socket_in_use
 from gateway.replica import Replica
 from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
@@ -39,40 +36,30 @@ from gateway.rpc.health import SERVICE as HEALTH
 from gateway.rpc.health import Health
 from gateway.rpc.over_grpc import add_service
 from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
+from gateway.rpc.services import (
+    ADMIN_SERVICE,
+    AGENT_SERVICE,
+    CALLBACK_SERVICE,
+    CATALOG_SERVICE,
+    CHARACTER_SERVICE,
+    GENERATION_SERVICE,
+    PUBLIC_SERVICES,
+    SUBMIT,
+    TOKEN_SERVICE,
+    UPLOAD_SERVICE,
+)
+from gateway.rpc.tls import peer_credentials, server_credentials
 from gateway.rpc.uploads import UploadHandlers
 from gateway.rpc.watch_tokens import TokenHandlers
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
 from gateway.workers import Worker
-from hfgateway.admin.v1 import admin_service_pb2
-from hfgateway.agents.v1alpha1 import agent_service_pb2
-from hfgateway.v1 import (
-    callback_service_pb2,
-    catalog_service_pb2,
-    character_service_pb2,
-    generation_service_pb2,
-    token_service_pb2,
-    upload_service_pb2,
-)
 
 if TYPE_CHECKING:
     from gateway.open_telemetry import Traces
 
 log = logging.getLogger(__name__)
 
-SERVICE = generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"]
-SUBMIT = f"/{SERVICE.full_name}/SubmitGeneration"
-TOKEN_SERVICE = token_service_pb2.DESCRIPTOR.services_by_name["TokenService"]
-UPLOAD_SERVICE = upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"]
-CALLBACK_SERVICE = callback_service_pb2.DESCRIPTOR.services_by_name["CallbackService"]
-CATALOG_SERVICE = catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"]
-CHARACTER_SERVICE = character_service_pb2.DESCRIPTOR.services_by_name["CharacterService"]
-AGENT_SERVICE = agent_service_pb2.DESCRIPTOR.services_by_name["AgentService"]
-PUBLIC_SERVICES = (
-    SERVICE, TOKEN_SERVICE, UPLOAD_SERVICE, CALLBACK_SERVICE, CATALOG_SERVICE, CHARACTER_SERVICE, AGENT_SERVICE,
-)  # fmt: skip
-"""The services for callers, on both ports."""
-ADMIN_SERVICE = admin_service_pb2.DESCRIPTOR.services_by_name["AdminService"]
 GRPC_OPTIONS = (
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
@@ -104,12 +91,8 @@ TO_LEADER = (
 """Options of the connection to the leader."""
 CHECK_LEADER_EVERY = 0.25
 """Seconds between checks whether the connected gateway still leads."""
-LOOK_FOR_POINTER = 1.0
-"""Seconds between looks for the file that contains the address of the operator's socket."""
 ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
-PROBES = "probes"
-"""The socket on which the gateway measures its queue of submissions, beside the operator's."""
 STOP_GRACE = 1.0
 """Seconds for responses that are being sent when the gRPC server stops."""
 
@@ -131,8 +114,7 @@ class Ports:
         self._telemetry = telemetry
         self._traces = traces
         self._exit = exit_stack
-        self._folder = Path(exit_stack.enter_context(tempfile.TemporaryDirectory(prefix="hfgateway-")))
-        """Only the gateway's user can enter it. It has the sockets, and is removed at the stop."""
+        self._sockets = PrivateSockets(serving.settings.store, exit_stack)
         self.limits = CallLimits(self._behind)
         start_span = None if traces is None else traces.call
         self._chain = Chain(telemetry, serving.access, self.limits, start_span, serving.settings.forward_headers)
@@ -141,7 +123,6 @@ class Ports:
         self._to_leader: ToLeader | None = None
         self._webhooks: ReceiveWebhook | None = None
         """Takes the webhooks that arrive here, and at a replica that leads from now on those of others."""
-        self._pointer = admin_pointer(self._settings.store)
         self._admin = Switch(ADMIN_SERVICE, None)
         self._admin_chain = AddressChain(telemetry, serving.access, CallLimits(), start_span)
         if isinstance(serving, Core):
@@ -149,7 +130,7 @@ class Ports:
             self._admin.handlers = _admin_handlers(serving)
         else:
             self._served = self._replicated(serving)
-        self._generations = cast(GenerationReads, self._served[SERVICE])
+        self._generations = cast(GenerationReads, self._served[GENERATION_SERVICE])
         self._health = Health((service.full_name for service in self._served), telemetry.bad)
         self._most = connections()
 
@@ -160,7 +141,7 @@ class Ports:
         def connect(peer: str) -> grpc.aio.Channel:
             if self._certificates is None:
                 return grpc.aio.insecure_channel(peer, TO_LEADER)
-            return grpc.aio.secure_channel(peer, _peer_tls(self._certificates), TO_LEADER)
+            return grpc.aio.secure_channel(peer, peer_credentials(self._certificates), TO_LEADER)
 
         async def caught_up() -> None:
             with contextlib.suppress(UnconfirmedError):
@@ -179,9 +160,14 @@ class Ports:
         generations = GenerationReads(
             replica.reads, replica.watches, replica.forecasts, replica.store.copies, NoPolls()
         )
-        here: dict[ServiceDescriptor, object] = {SERVICE: generations, TOKEN_SERVICE: TokenHandlers(replica.access)}
+        here: dict[ServiceDescriptor, object] = {
+            GENERATION_SERVICE: generations,
+            TOKEN_SERVICE: TokenHandlers(replica.access),
+        }
         for service in PUBLIC_SERVICES:
-            replicated = Replicated(service, here.get(service), leader, caught_up if service is SERVICE else nothing)
+            replicated = Replicated(
+                service, here.get(service), leader, caught_up if service is GENERATION_SERVICE else nothing
+            )
             self._switches[service] = Switch(service, replicated)
         self._admin.handlers = Replicated(ADMIN_SERVICE, None, leader, nothing)
         following = asyncio.create_task(_follow_leader(leader))
@@ -204,7 +190,7 @@ class Ports:
 
             self._webhooks = forwarded(self._webhook_route(core))
         await self.reachable()
-        self._point_to_socket()
+        self._sockets.point()
 
     async def reachable(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
@@ -234,9 +220,9 @@ class Ports:
             self._bind(server, "GRPC_ADDRESS", own, shared=True)
             own = self._worker.grpc_address
         port = self._bind(server, "GRPC_ADDRESS", own)
-        probed = self._bind_socket(server, PROBES)
+        self._bind_socket(server, self._sockets.probes)
         await self._start(server)
-        probing = asyncio.create_task(measure(backlog, probed, SUBMIT))
+        probing = asyncio.create_task(measure(backlog, self._sockets.probes, SUBMIT))
         self._exit.callback(probing.cancel)
         self._peer = str(settings.replica_address or _own_address(own.host, port))
         self._show()
@@ -250,23 +236,19 @@ class Ports:
         if not shared:
             check_free(name, address)  # if the port is in use, gRPC would log lines of its own
         try:
-            tls = None if self._certificates is None else _grpc_tls(self._certificates)
+            tls = None if self._certificates is None else server_credentials(self._certificates)
             bound = str(address)
             port: int = server.add_secure_port(bound, tls) if tls else server.add_insecure_port(bound)
         except RuntimeError as error:
             raise SettingError(PREFIX + name, f"{address} cannot be used: in use?") from error
         return port
 
-    def _bind_socket(self, server: grpc.aio.Server, name: str) -> str:
-        """Give a gRPC server a Unix socket in the private folder; return its address. Raises SettingError."""
-        address = f"unix:{self._folder / name}"
+    def _bind_socket(self, server: grpc.aio.Server, address: str) -> None:
+        """Give a gRPC server a Unix socket. Raises SettingError."""
         try:
             server.add_insecure_port(address)
         except RuntimeError as error:
-            raise SettingError(
-                "TMPDIR", f"no socket can be created in {self._folder}: is its path too long?"
-            ) from error
-        return address
+            raise SettingError("TMPDIR", f"no socket can be created at {address}: is the path too long?") from error
 
     async def _start(self, server: grpc.aio.Server) -> None:
         await server.start()
@@ -320,13 +302,13 @@ class Ports:
         server = grpc.aio.server()
         # Only the operator can open the socket, so there are no keys and no limits.
         add_service(server, ADMIN_SERVICE, self._admin, Chain(self._telemetry))
-        self._socket = self._bind_socket(server, "admin")
+        self._bind_socket(server, self._sockets.admin)
         await server.start()
         self._exit.push_async_callback(server.stop, STOP_GRACE)
-        self._exit.callback(self._remove_pointer)
+        self._exit.callback(self._sockets.remove_pointer)
         if isinstance(self._serving, Core) or not socket_in_use(self._settings.store):
-            self._point_to_socket()
-        keeping = asyncio.create_task(self._keep_pointer())
+            self._sockets.point()
+        keeping = asyncio.create_task(self._sockets.keep_pointing())
         self._exit.callback(keeping.cancel)
         address = self._settings.admin_address
         if address is None:
@@ -338,31 +320,6 @@ class Ports:
         await self._start(server)
         log.info("AdminService has an address", extra={"address": str(served)})
         return str(served)
-
-    def _point_to_socket(self) -> None:
-        """Write the address of the socket to the file beside the store."""
-        pointer = self._pointer
-        pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not socket_in_use(self._settings.store):
-            _remove_left_socket(pointer)
-        part = pointer.with_name(pointer.name + ".part")
-        part.write_text(self._socket)
-        # Replace atomically, so that a reader finds the complete address or no file.
-        part.replace(pointer)
-
-    async def _keep_pointer(self) -> None:
-        """Write the file again when another replica on this machine has stopped and removed it."""
-        while True:
-            await asyncio.sleep(LOOK_FOR_POINTER)
-            with contextlib.suppress(OSError):
-                if not self._pointer.exists():
-                    self._point_to_socket()
-
-    def _remove_pointer(self) -> None:
-        """Remove the file, unless another replica on this machine has written it."""
-        with contextlib.suppress(FileNotFoundError):
-            if self._pointer.read_text() == self._socket:
-                self._pointer.unlink()
 
     async def _open_mcp(self) -> list[Any]:
         """Start the MCP endpoint; return its route. Raises SettingError if its library is not installed."""
@@ -463,7 +420,7 @@ def _handlers(core: Core) -> dict[ServiceDescriptor, object]:
         adopter=core.adopter,
     )
     return {
-        SERVICE: generations,
+        GENERATION_SERVICE: generations,
         TOKEN_SERVICE: TokenHandlers(core.access),
         UPLOAD_SERVICE: UploadHandlers(core.uploads),
         CALLBACK_SERVICE: CallbackHandlers(core.tenant_callbacks),
@@ -511,41 +468,6 @@ def _own_address(host: str, port: int) -> Address:
     return Address(host, port)
 
 
-def _peer_tls(certificates: Certificates) -> grpc.ChannelCredentials:
-    """Return the credentials for the leader, which has the same certificate or one of the same issuer."""
-    loaded = certificates.current()
-    return grpc.ssl_channel_credentials(loaded.cert, loaded.key, loaded.cert)
-
-
-def admin_pointer(store: Store) -> Path:
-    """Return the file that contains the address of the operator's socket for a store.
-
-    For a database of a server, it is in the user's data folder on the gateway's machine.
-    """
-    if isinstance(store, Path):
-        return store.with_name(store.name + ".admin")
-    name = hashlib.sha256(str(store).encode()).hexdigest()[:16]
-    return default_store(os.environ).with_name(f"postgresql-{name}.admin")
-
-
-def socket_in_use(store: Store) -> bool:
-    """Return whether a gateway on this machine serves the operator's socket of a store."""
-    with socket.socket(socket.AF_UNIX) as probe, contextlib.suppress(OSError):
-        probe.connect(admin_pointer(store).read_text().removeprefix("unix:"))
-        return True
-    return False
-
-
-def _remove_left_socket(pointer: Path) -> None:
-    """Remove the sockets and the private folder of a gateway that was killed."""
-    with contextlib.suppress(OSError):
-        left = Path(pointer.read_text().removeprefix("unix:"))
-        if left.is_socket():
-            left.unlink()
-            left.with_name(PROBES).unlink(missing_ok=True)
-            left.parent.rmdir()
-
-
 def _import_late() -> None:
     import gateway.catalog.validate
     import gateway.higgsfield.transport
@@ -558,28 +480,6 @@ def _certificates(settings: Settings, *, ask_clients: bool = True) -> Certificat
     if settings.tls_cert is None or settings.tls_key is None:
         return None
     return Certificates(settings.tls_cert, settings.tls_key, settings.tls_client_ca if ask_clients else None)
-
-
-def _grpc_tls(certificates: Certificates) -> grpc.ServerCredentials:
-    """Return gRPC credentials that use the current certificates at each handshake."""
-
-    def configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration(
-            [(loaded.key, loaded.cert)], root_certificates=loaded.client_ca
-        )
-
-    served = certificates.current()
-
-    def newer() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal served
-        if (now := certificates.current()) is served:
-            return None  # keep the current configuration
-        served = now
-        return configuration(now)
-
-    return grpc.dynamic_ssl_server_credentials(
-        configuration(served), newer, require_client_authentication=certificates.clients_need_one
-    )
 
 
 def _add_reflection(server: "grpc.aio.Server", services: Iterable[ServiceDescriptor], chain: Chain) -> None:

@@ -203,10 +203,10 @@ async def _archive(settings: Settings) -> list[Finding]:
 def _accounts(settings: Settings) -> list[Finding]:
     """Check that the credentials of added accounts can be decrypted, and that Higgsfield accepts them."""
     from gateway.accounts import decrypted
-    from gateway.assembly import open_encryption
     from gateway.cli.operator import running_gateway
     from gateway.config import SettingError
     from gateway.higgsfield.credentials import parse_credentials
+    from gateway.opening import open_encryption
     from gateway.store import files
     from gateway.store.store import StoreOpenError
 
@@ -422,11 +422,11 @@ async def _answers_grpc(address: Address) -> bool:
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    from gateway.serving import SERVICE
+    from gateway.rpc.services import GENERATION_SERVICE
 
     async with grpc.aio.insecure_channel(str(address)) as channel:
         try:
-            request = health_pb2.HealthCheckRequest(service=SERVICE.full_name)
+            request = health_pb2.HealthCheckRequest(service=GENERATION_SERVICE.full_name)
             await health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE)
         except grpc.aio.AioRpcError:
             return False

@@ -173,12 +173,12 @@ def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
 def _on_store(settings: Settings, act: Callable[[Access], Awaitable[T]]) -> T:
     """Act on the store of a gateway that does not run. An error is printed and ends the command."""
     from gateway.access.identity import OPERATOR_ID, Access
-    from gateway.assembly import open_store
     from gateway.config import SettingError, make_default_folder
     from gateway.errors import GatewayError
     from gateway.generations.clock import SystemClock
     from gateway.generations.journal import Caller, caller
     from gateway.generations.stores import UnconfirmedError
+    from gateway.opening import open_store
     from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:

@@ -49,7 +49,7 @@ def store_file(instead: str) -> Path:
 
 def in_use(store: Store) -> bool:
     """Return whether a gateway runs on a store; for a database of a server, whether one on this machine does."""
-    from gateway.serving import socket_in_use
+    from gateway.private_sockets import socket_in_use
     from gateway.store import files
 
     return files.in_use(store) if isinstance(store, Path) else socket_in_use(store)
@@ -57,7 +57,7 @@ def in_use(store: Store) -> bool:
 
 def running_gateway(store: Store) -> str | None:
     """Return the address of the admin socket of the gateway that runs on a store; None if none runs."""
-    from gateway.serving import admin_pointer
+    from gateway.private_sockets import admin_pointer
 
     # A gateway that was killed leaves the file with its address behind, but not the lock or the socket.
     if not in_use(store):

@@ -97,9 +97,9 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
 
 def _migrate_database(settings: Settings, *, restored: bool) -> int:
     """Update a database of a server, or declare it restored. An error is printed and ends the command."""
-    from gateway.assembly import open_store
     from gateway.config import SettingError
     from gateway.generations.stores import UnconfirmedError
+    from gateway.opening import open_store
     from gateway.store.store import StoreOpenError
 
     def broken(error: Exception) -> None:

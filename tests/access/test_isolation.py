@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 from google.protobuf.message import Message
 
-from gateway.serving import PUBLIC_SERVICES
+from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agent_pb
 from hfgateway.v1 import callback_service_pb2 as callback_pb
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb

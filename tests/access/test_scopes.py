@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from gateway.access.scopes import CANCEL, SUBMIT, Scope
-from gateway.serving import PUBLIC_SERVICES
+from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb

@@ -12,7 +12,8 @@ import grpc.aio
 import pytest
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from gateway.serving import ADMIN_SERVICE, SERVICE, admin_pointer
+from gateway.private_sockets import admin_pointer
+from gateway.rpc.services import ADMIN_SERVICE, GENERATION_SERVICE
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -75,7 +76,7 @@ async def test_the_grpc_port_neither_serves_nor_lists_the_admin_service(running:
         stub = reflection_pb2_grpc.ServerReflectionStub(channel)
         call = stub.ServerReflectionInfo(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
         served = [service.name async for answer in call for service in answer.list_services_response.service]
-        assert SERVICE.full_name in served
+        assert GENERATION_SERVICE.full_name in served
         assert ADMIN_SERVICE.full_name not in served
 
 

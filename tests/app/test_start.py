@@ -21,10 +21,10 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
-from gateway.assembly import open_store
 from gateway.cli import exits
 from gateway.config import SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
+from gateway.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store.sqlite import SqliteStore
 from tests.app.certificates import Authority

@@ -13,7 +13,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from higgsfield_client.agents import resources
 
 import hfgateway_client
-from gateway.serving import PUBLIC_SERVICES
+from gateway.rpc.services import PUBLIC_SERVICES
 from harness.sdks import installed
 from hfgateway.agents.v1alpha1 import agent_service_pb2
 from hfgateway.v1 import catalog_service_pb2, character_service_pb2

@@ -11,7 +11,7 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.rpc import health
-from gateway.serving import SERVICE
+from gateway.rpc.services import GENERATION_SERVICE
 from hfgateway.v1 import error_pb2
 from tests.hostile.conftest import Start, bad_requests
 from tests.support.running import PATIENCE, Running
@@ -49,7 +49,7 @@ async def test_health_watches_are_limited_and_end_with_their_connection(running:
         assert check.status == Response.SERVING
         listed = await health_pb2_grpc.HealthStub(other).List(health_pb2.HealthListRequest())
         assert {each.status for each in listed.statuses.values()} == {Response.SERVING}
-        assert {"", SERVICE.full_name} <= set(listed.statuses)
+        assert {"", GENERATION_SERVICE.full_name} <= set(listed.statuses)
         await channel.close()
         async with asyncio.timeout(PATIENCE):
             while running.gateway._ports._health._watches.open:
@@ -59,7 +59,7 @@ async def test_health_watches_are_limited_and_end_with_their_connection(running:
 
 async def test_a_health_watch_receives_every_change(running: Running) -> None:
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
-        calls = [watch(channel), watch(channel, SERVICE.full_name)]
+        calls = [watch(channel), watch(channel, GENERATION_SERVICE.full_name)]
         assert [await next_status(call) for call in calls] == [Response.SERVING, Response.SERVING]
         unknown = watch(channel, "no.such.Service")
         assert await next_status(unknown) == Response.SERVICE_UNKNOWN

@@ -17,7 +17,7 @@ from gateway.mcp.port import GatewayPort
 from gateway.mcp.schema import MOST_VALUES, violations
 from gateway.mcp.tool import Report, Tool, ToolResult
 from gateway.mcp.tools import all_tools
-from gateway.serving import PUBLIC_SERVICES
+from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.v1 import generation_input_pb2, generation_service_pb2
 
 TOOLS = all_tools(Files([Path(__file__).parent]))

@@ -15,9 +15,10 @@ from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.generations.follower import Follower
+from gateway.private_sockets import admin_pointer
 from gateway.rpc import call_limits
 from gateway.rpc.call_limits import ASKS, RETRY, Pool
-from gateway.serving import PUBLIC_SERVICES, admin_pointer
+from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import character_service_pb2, token_service_pb2

@@ -16,9 +16,9 @@ from gateway import serving
 from gateway.generations import due_steps
 from gateway.generations.model import GenerationId, State
 from gateway.generations.stores import UnknownCommitError
+from gateway.private_sockets import admin_pointer
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.serving import admin_pointer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb

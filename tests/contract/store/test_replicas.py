@@ -25,12 +25,14 @@ from gateway.core import CREDENTIALS_REFUSED, Core
 from gateway.generations.limits import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.higgsfield.credentials import Credentials
+from gateway.private_sockets import admin_pointer
 from gateway.rpc.forwarding import READ_HERE, WEBHOOK_METHOD
 from gateway.rpc.over_grpc import FORWARDED
+from gateway.rpc.services import PUBLIC_SERVICES
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
-from gateway.serving import PUBLIC_SERVICES, Ports, admin_pointer
+from gateway.serving import Ports
 from gateway.store.postgres import database, tail
 from gateway.store.postgres.tail import Tail
 from harness.checker import INVARIANTS
@@ -224,18 +226,18 @@ async def test_any_replica_serves_the_operator(
         for gateway in (first, second):
             assert await keys(gateway.admin_address, with_key) == ["operators"]
             assert await keys(gateway.admin_address) == "UNAUTHENTICATED"
-            assert await keys(gateway._ports._socket) == ["operators"]
+            assert await keys(gateway._ports._sockets.admin) == ["operators"]
             assert await keys(gateway.grpc_address, with_key) == "UNIMPLEMENTED"
             assert await keys(gateway.grpc_address, with_key, (FORWARDED, "wrong")) == "UNIMPLEMENTED"
-        assert admin_pointer(first._settings.store).read_text() == first._ports._socket
+        assert admin_pointer(first._settings.store).read_text() == first._ports._sockets.admin
 
-        async with grpc.aio.insecure_channel(second._ports._socket) as channel:
+        async with grpc.aio.insecure_channel(second._ports._sockets.admin) as channel:
             found = [entry async for entry in AdminServiceStub(channel).ExportAudit(admin_pb.ExportAuditRequest())]
         assert [json.loads(entry.text)["act"] for entry in found] == ["gateway.start", "key.create"]
 
         await first.stop()
         await eventually(lambda: second._replica is None and admin_pointer(second._settings.store).exists())
-        assert admin_pointer(second._settings.store).read_text() == second._ports._socket
+        assert admin_pointer(second._settings.store).read_text() == second._ports._sockets.admin
         assert await keys(second.admin_address, with_key) == ["operators"]
         entries = await audited(second._core, 3)
         assert [entry.sequence for entry in entries] == [1, 2, 3]
@@ -251,9 +253,9 @@ async def test_the_operator_finds_another_replica_of_the_machine_when_one_has_st
         monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "replicas"))
         async with gateways(settings, {}, {}) as (old, new):
             pointer = admin_pointer(old._settings.store)
-            assert pointer.read_text() == old._ports._socket
+            assert pointer.read_text() == old._ports._sockets.admin
             await old.stop()
-            await eventually(lambda: pointer.exists() and pointer.read_text() == new._ports._socket)
+            await eventually(lambda: pointer.exists() and pointer.read_text() == new._ports._sockets.admin)
 
 
 async def test_errors_of_the_leader_pass_unchanged(settings: dict[str, str]) -> None:
@@ -614,7 +616,7 @@ async def test_the_next_leader_uses_the_accounts_that_an_operator_has_added_at_a
         settings["HFGATEWAY_UPSTREAM_URL"] = sandbox.url
         settings["HFGATEWAY_ACCOUNTS_KEY"] = key
         async with gateways(settings, {}, {}) as (first, second):
-            async with grpc.aio.insecure_channel(second._ports._socket) as channel:
+            async with grpc.aio.insecure_channel(second._ports._sockets.admin) as channel:
                 operator = AdminServiceStub(channel)
                 await operator.AddAccount(admin_pb.AddAccountRequest(name="films", credentials="films:films-secret"))
                 account = admin_pb.WeightedAccount(name="films")
