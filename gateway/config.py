@@ -89,7 +89,7 @@ class Settings:
     public_url: str | None
     replica_address: Address | None
     webhook_address: Address | None
-    webhook_secrets: tuple[str, ...]
+    webhook_secrets: tuple[str, ...] = field(repr=False)
     callback_networks: tuple[Network, ...]
     callback_ports: tuple[int, ...]
     poll_min: float

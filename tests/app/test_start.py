@@ -132,13 +132,22 @@ def names_of(line: str) -> str:
     return line.partition(":")[0]
 
 
+def test_the_text_of_the_settings_has_no_secrets() -> None:
+    key, secret = "A" * 43 + "=", "whsec_" + "B" * 32
+    store = f"postgresql://gateway:{SECRET}@db.example.invalid/store?password={SECRET}"
+    public = "https://gateway.example.invalid"
+    given = {"ACCOUNTS_KEY": key, "WEBHOOK_SECRET": secret, "STORE_URL": store, "PUBLIC_URL": public}
+    settings = read_settings({f"HFGATEWAY_{name}": text for name, text in given.items()})
+    assert (settings.accounts_keys, settings.webhook_secrets) == ((key,), (secret,))
+    assert not [hidden for hidden in (key, secret, SECRET) if hidden in repr(settings)]
+
+
 async def test_a_postgresql_store_needs_its_library_and_keeps_its_password(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"postgresql://gateway:{SECRET}@db.example.invalid:5433,other.example.invalid/store?password={SECRET}"
     settings = read_settings({"HFGATEWAY_STORE_URL": url})
     assert str(settings.store) == "postgresql://gateway@db.example.invalid:5433,other.example.invalid/store"
-    assert SECRET not in repr(settings)
     for name in [name for name in sys.modules if name.startswith("gateway.store.postgres.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
