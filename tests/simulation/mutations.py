@@ -98,7 +98,7 @@ def _crash_with_a_wrong_clock(planned: Plan) -> None:
     planned.upstream.key_retention = planned.settings.upstream_idempotency_window + 240.0
 
 
-@mutation("charged 2 times", 190, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
+@mutation("charged 2 times", 201, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def repeat_window_uses_the_wall_clock() -> Iterator[None]:
     """The age of a submission from before a restart is measured with the wall clock alone, before it is repeated."""
 
@@ -145,7 +145,7 @@ def drain_does_not_await_claims() -> Iterator[None]:
         yield
 
 
-@mutation("stuck in PENDING", 130, "failing_disk")
+@mutation("stuck in PENDING", 186, "failing_disk")
 def marker_without_submission_stays() -> Iterator[None]:
     """A caller leaves while its claim commits, and the marker is never removed."""
     with (
@@ -162,7 +162,7 @@ async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> 
 # -- Responses of Higgsfield -------------------------------------------------------------------------------------------
 
 
-@mutation("LOST, although Higgsfield has its request", 811, "long_outage")
+@mutation("LOST, although Higgsfield has its request", 41, "long_outage")
 def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
     """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
 
@@ -329,7 +329,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 2523, "failing_disk")
+@mutation("but the gateway was ready", 2531, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
@@ -411,7 +411,7 @@ def _resolve_often(planned: Plan) -> None:
     planned.upstream.key_retention = 60.0
 
 
-@mutation("charged 2 times", 7, focus=_resolve_often)
+@mutation("charged 2 times", 10, focus=_resolve_often)
 def an_operator_repeats_at_any_time() -> Iterator[None]:
     """A generation is sent again at an operator's word, although Higgsfield may have forgotten its key."""
 
@@ -433,7 +433,7 @@ def _crash_often(planned: Plan) -> None:
     planned.commit_failure = 0.2
 
 
-@mutation("was not delivered", 2, focus=_crash_often)
+@mutation("was not delivered", 25, focus=_crash_often)
 def a_callback_moves_on_before_its_deliveries_are_stored() -> Iterator[None]:
     """The position of a callback is stored in a transaction of its own, before the deliveries."""
     take = SqliteCallbacks.take_deliveries
@@ -448,14 +448,14 @@ def a_callback_moves_on_before_its_deliveries_are_stored() -> Iterator[None]:
         yield
 
 
-@mutation("came after a later revision", 2, focus=_crash_often)
+@mutation("came after a later revision", 10, focus=_crash_often)
 def a_refused_delivery_goes_behind_the_others() -> Iterator[None]:
     """The deliveries of a generation are sent in the order of their attempts."""
     with replaced(dispatcher, "_revision", lambda delivery: delivery.attempts):
         yield
 
 
-@mutation("was sent again after its success", 2, focus=_crash_often)
+@mutation("was sent again after its success", 37, focus=_crash_often)
 def a_delivery_is_sent_again_if_its_success_is_not_stored() -> Iterator[None]:
     """A failed write of an outcome ends the attempt like a failed read before it."""
     with replaced(dispatcher, "until_stored", lambda clock, what, once, **_: once()):
@@ -467,7 +467,7 @@ def _train_often(planned: Plan) -> None:
     planned.trainers, planned.upstream.response_lost, planned.restores, planned.horizon = 6, 0.4, False, 600.0
 
 
-@mutation("trained 2 times", 0, focus=_train_often)
+@mutation("trained 2 times", 9, focus=_train_often)
 def a_training_without_a_response_frees_its_key() -> Iterator[None]:
     """The key of a training whose response was lost, and which the list does not show yet, can be used again."""
     look_up = Creator._look_up
@@ -490,7 +490,7 @@ def _talk_often(planned: Plan) -> None:
     planned.upstream.slow_network, planned.accounts = 0.3, False
 
 
-@mutation("times for 1 keys", 0, focus=_talk_often)
+@mutation("times for 1 keys", 5, focus=_talk_often)
 def a_message_without_a_response_frees_its_key() -> Iterator[None]:
     """The key of a message whose response was lost, and which the session does not show yet, can be used again."""
     look_up = Messages._look_up

@@ -33,7 +33,7 @@ def _calm(planned: ReplicaPlan) -> None:
     planned.settings = replace(planned.settings, public_url=None, upstream_concurrency=0, uncertain_timeout=900.0)
     planned.caller = replace(planned.caller, horizon=20.0, leaves=0.0, watches=1.0, deletes=0.0, uses_v1=0.5)
     planned.skews = planned.response_loss = 0.0
-    planned.settle_time = HOUR
+    planned.settle_time, planned.calm_time = HOUR / 3, 60.0
     planned.budget, planned.accounts, planned.resolves, planned.trainers, planned.receiver = "", False, False, 0, None
     planned.talkers = 0
 
@@ -64,14 +64,14 @@ def _silent_network(planned: ReplicaPlan) -> None:
     planned.caller_count, planned.horizon = 8, 60.0
 
 
-@mutation("jumped from revision", 27, focus=_silent_network, among=REPLICA_MUTATIONS)
+@mutation("jumped from revision", 1, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
     with _changed("FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"):
         yield
 
 
-@mutation("after it was replaced", 15, focus=_paused_leader, among=REPLICA_MUTATIONS)
+@mutation("after it was replaced", 8, focus=_paused_leader, among=REPLICA_MUTATIONS)
 def send_check_does_not_look_at_the_time() -> Iterator[None]:
     """A process that was paused between the marker and the first byte sends it whenever it wakes."""
     with replaced(_SendCheck, "__call__", lambda self: True):
@@ -100,7 +100,7 @@ def _cut_replicas(planned: ReplicaPlan) -> None:
     planned.caller = replace(planned.caller, most_gets=20)
 
 
-@mutation("and later as", 3, focus=_cut_replicas, among=REPLICA_MUTATIONS)
+@mutation("and later as", 1, focus=_cut_replicas, among=REPLICA_MUTATIONS)
 def stale_replica_serves() -> Iterator[None]:
     """A replica that cannot read the log goes on showing what it has."""
     with replaced(Freshness, "current", lambda self: True):
@@ -113,7 +113,7 @@ def _lost_answers(planned: ReplicaPlan) -> None:
     planned.database = DatabaseBehaviour(answer_lost=0.05)
 
 
-@mutation("stuck in", 1, focus=_lost_answers, among=REPLICA_MUTATIONS)
+@mutation("stuck in", 2, focus=_lost_answers, among=REPLICA_MUTATIONS)
 def unknown_commit_counts_as_not_stored() -> Iterator[None]:
     """A write whose answer is lost is not repeated."""
 
@@ -136,7 +136,7 @@ def _deleting(planned: ReplicaPlan) -> None:
     planned.horizon = 60.0
 
 
-@mutation("still shows", 1, focus=_deleting, among=REPLICA_MUTATIONS)
+@mutation("still shows", 7, focus=_deleting, among=REPLICA_MUTATIONS)
 def removal_without_the_end_is_not_noticed() -> Iterator[None]:
     """A replica reads the removal of a generation without its end, and does not notify the watchers."""
 
@@ -154,7 +154,7 @@ def _refused_writes(planned: ReplicaPlan) -> None:
     planned.faults = {"kill": 6}
 
 
-@mutation("stuck in", 26, focus=_refused_writes, among=REPLICA_MUTATIONS)
+@mutation("stuck in", 0, focus=_refused_writes, among=REPLICA_MUTATIONS)
 def refused_writes_end_all_writes() -> Iterator[None]:
     """A leader whose write is refused does not try whether the database can be written again."""
 
@@ -172,7 +172,7 @@ def _takeovers(planned: ReplicaPlan) -> None:
     planned.faults, planned.max_downtime = {"kill": 6}, 5.0
 
 
-@mutation("no replica leads", 1, focus=_takeovers, among=REPLICA_MUTATIONS)
+@mutation("no replica leads", 5, focus=_takeovers, among=REPLICA_MUTATIONS)
 def takeover_without_an_answer_is_not_noticed() -> Iterator[None]:
     """A replica does not find out that it has the lease. Found by the simulation."""
     with _changed("CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own", "0 AS own"):

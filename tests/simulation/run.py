@@ -43,6 +43,8 @@ SUBMITTED = "SELECT id FROM generations WHERE NOT adopted AND idempotency_key NO
 """The generations that a caller has submitted. One that an operator found after its end has no submission."""
 SETTLE_TIME = 4 * DAY
 """Simulated seconds after the last fault within which every generation must reach a final state."""
+CALM_TIME = HOUR
+"""Simulated seconds after that in which nothing may happen. By then every watcher has reconnected."""
 
 
 @dataclass
@@ -133,6 +135,7 @@ class Simulation:
     """A run: callers use a gateway at an endpoint, while faults occur. Its subclasses have the gateway."""
 
     settle_time = SETTLE_TIME
+    calm_time = CALM_TIME
 
     def __init__(self, world: World, scenario: Scenario, endpoint: Endpoint, higgsfield: Higgsfield) -> None:
         self.world = world
@@ -185,7 +188,7 @@ class Simulation:
         await self._wait_until_settled()
         for caller in self.callers:
             await caller.get_final()
-        await self.world.sleep(HOUR)  # by then every watcher has reconnected
+        await self.world.sleep(self.calm_time)
         for _ in range(60):
             if all(watcher.view.caught_up for watcher in self.watchers):
                 break

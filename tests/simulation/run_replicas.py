@@ -34,7 +34,7 @@ from tests.simulation.postgres import (
     simulated_connections,
 )
 from tests.simulation.replicas import Balancer, Node, simulated_ports
-from tests.simulation.run import SUBMITTED, Report, Simulation, run
+from tests.simulation.run import CALM_TIME, SUBMITTED, Report, Simulation, run
 from tests.simulation.world import DAY, HOUR, MINUTE, World, simulated_environment
 
 MAX_STEPS = 2_000_000
@@ -76,6 +76,8 @@ class ReplicaPlan(Scenario):
     """The probability that the gateway's response to a call is lost."""
     settle_time: float = 12 * HOUR
     """Seconds after the last fault within which every generation must reach a final state."""
+    calm_time: float = CALM_TIME
+    """Seconds after that in which nothing may happen."""
 
 
 FAULTS = ("kill", "sigterm", "pause", "partition", "isolation", "cut_off", "database", "clock")
@@ -193,7 +195,7 @@ class _Replicas(Simulation):
     """Several nodes, on each of which one replica runs after another."""
 
     def __init__(self, world: World, planned: ReplicaPlan, database: DatabaseServer, nodes: list[Node]) -> None:
-        self.plan, self.settle_time = planned, planned.settle_time
+        self.plan, self.settle_time, self.calm_time = planned, planned.settle_time, planned.calm_time
         self.database = database
         self.nodes = nodes
         balancer = self.balancer = Balancer(world, nodes)
