@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hmac
 import json
 import time
@@ -25,16 +26,24 @@ from tests.support.transports import RpcFailure, Transport
 
 AUDIENCE = "hfgateway"
 LIST = pb.ListGenerationsRequest()
-RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-OTHER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-EC = ec.generate_private_key(ec.SECP256R1())
+RSA, OTHER_RSA, EC = "RSA", "another RSA", "EC"
+"""The names of keys."""
+
+
+@functools.cache
+def private_key(name: str) -> Any:
+    """Return the key with a name. It is made when a test needs it, because every worker imports this file."""
+    if name == EC:
+        return ec.generate_private_key(ec.SECP256R1())
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 class Issuer:
     """Serves its description and its keys, and signs tokens."""
 
     def __init__(self) -> None:
-        self.keys: dict[str, Any] = {"one": RSA}
+        self.keys = {"one": RSA}
+        """The keys at the issuer, by the names that tokens give them."""
         self.url = ""
         self.named = ""
         self.padding = ""
@@ -64,15 +73,17 @@ class Issuer:
         self.fetched += 1
         if self.instead:
             return web.Response(text=self.instead)
-        kinds: dict[str, Any] = {"RSA": jwt.algorithms.RSAAlgorithm, "EC": jwt.algorithms.ECAlgorithm}
         found = []
         for name, key in self.keys.items():
-            kind = "RSA" if isinstance(key, rsa.RSAPrivateKey) else "EC"
-            found.append({**json.loads(kinds[kind].to_jwk(key.public_key())), "kid": name, "use": "sig"})
+            algorithm: Any = jwt.algorithms.ECAlgorithm if key == EC else jwt.algorithms.RSAAlgorithm
+            public = json.loads(algorithm.to_jwk(private_key(key).public_key()))
+            found.append({**public, "kid": name, "use": "sig"})
         return web.json_response({"keys": found, "padding": self.padding})
 
-    def token(self, *, key: Any = RSA, name: str = "one", algorithm: str = "RS256", **claims: Any) -> str:
-        """Return a token; a claim that is None is left out."""
+    def token(
+        self, *, key: str | bytes | None = RSA, name: str = "one", algorithm: str = "RS256", **claims: Any
+    ) -> str:
+        """Return a token. `key` is the name of a key, or a shared secret. A claim that is None is left out."""
         content = {
             "iss": self.url,
             "aud": AUDIENCE,
@@ -82,7 +93,8 @@ class Issuer:
             "scope": "openid hfgateway:read hfgateway:submit",
         } | claims
         content = {claim: value for claim, value in content.items() if value is not None}
-        return jwt.encode(content, key, algorithm, headers={"kid": name})
+        signing = private_key(key) if isinstance(key, str) else key
+        return jwt.encode(content, signing, algorithm, headers={"kid": name})
 
 
 @pytest.fixture
@@ -117,7 +129,7 @@ async def code(client: Transport, method: str, request: Any) -> str:
     ids=["RSA", "RSA with SHA-512", "RSA with PSS", "EC"],
 )
 async def test_a_token_acts_as_its_tenant_with_its_scopes(
-    running: Running, issuer: Issuer, key: Any, algorithm: str
+    running: Running, issuer: Issuer, key: str, algorithm: str
 ) -> None:
     issuer.keys["two"] = key
     client = running.caller("grpc", issuer.token(key=key, name="two", algorithm=algorithm))
@@ -142,7 +154,7 @@ async def test_a_token_acts_as_its_tenant_with_its_scopes(
         ({"tenant": None}, "the claim tenant of the token is not a tenant"),
         ({"tenant": "Not A Tenant"}, "the claim tenant of the token is not a tenant"),
         ({"tenant": ["red"]}, "the claim tenant of the token is not a tenant"),
-        ({"key": OTHER}, "the signature of the token is wrong"),
+        ({"key": OTHER_RSA}, "the signature of the token is wrong"),
         ({"name": "unknown"}, "the token is signed with a key that its issuer does not have"),
         ({"algorithm": "none", "key": None}, "the token is signed with an algorithm that is not accepted"),
         ({"algorithm": "HS256", "key": b"k" * 32}, "the token is signed with an algorithm that is not accepted"),
@@ -164,7 +176,7 @@ async def test_a_token_without_scopes_may_do_nothing(running: Running, issuer: I
 
 
 async def test_a_public_key_is_no_shared_secret(running: Running, issuer: Issuer) -> None:
-    public = RSA.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    public = private_key(RSA).public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     signed = issuer.token(key=b"k" * 32, algorithm="HS256").rpartition(".")[0]
     signature = urlsafe_b64encode(hmac.digest(public, signed.encode(), "sha256")).rstrip(b"=").decode()
     client = running.caller("grpc", f"{signed}.{signature}")
