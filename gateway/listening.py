@@ -1,5 +1,6 @@
 """Listening sockets for the addresses of settings."""
 
+import contextlib
 import socket
 
 from gateway.config import PREFIX, Address, SettingError
@@ -29,6 +30,18 @@ def reserve(name: str, address: Address) -> socket.socket:
     """
     check_free(name, address)
     return _bind(name, address, shared=True)
+
+
+def reachable_at(host: str, port: int) -> Address:
+    """Return the address at which other replicas reach a port that listens on a host.
+
+    If that is every address of this machine, its host name decides; HFGATEWAY_REPLICA_ADDRESS replaces it.
+    """
+    every = {"0.0.0.0": socket.AF_INET, "::": socket.AF_UNSPEC}  # noqa: S104 - compared, not bound
+    if host in every:
+        with contextlib.suppress(OSError):
+            host = str(socket.getaddrinfo(socket.gethostname(), port, every[host])[0][4][0])
+    return Address(host, port)
 
 
 def _bind(name: str, address: Address, *, shared: bool) -> socket.socket:

@@ -17,7 +17,7 @@ from gateway.core import Core
 from gateway.extras import needed_by
 from gateway.generations.clock import SystemClock, rest
 from gateway.generations.stores import UnconfirmedError
-from gateway.listening import check_free, listen
+from gateway.listening import check_free, listen, reachable_at
 from gateway.open_files import connections
 from gateway.private_sockets import PrivateSockets, socket_in_use
 from gateway.replica import Replica
@@ -224,7 +224,7 @@ class Ports:
         await self._start(server)
         probing = asyncio.create_task(measure(backlog, self._sockets.probes, SUBMIT))
         self._exit.callback(probing.cancel)
-        self._peer = str(settings.replica_address or _own_address(own.host, port))
+        self._peer = str(settings.replica_address or reachable_at(own.host, port))
         self._show()
         self._health.set(serving=True)
         following = asyncio.create_task(self._follow_health())
@@ -455,17 +455,6 @@ async def _follow_leader(leader: ToLeader) -> None:
     while True:
         await asyncio.sleep(CHECK_LEADER_EVERY)
         await leader.check_leader()
-
-
-def _own_address(host: str, port: int) -> Address:
-    """Return the address at which other replicas reach a port that listens on a host.
-
-    If that is every address of this machine, its host name decides; HFGATEWAY_REPLICA_ADDRESS replaces it.
-    """
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        with contextlib.suppress(OSError):
-            host = socket.gethostbyname(socket.gethostname())
-    return Address(host, port)
 
 
 def _import_late() -> None:

@@ -22,8 +22,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
 from gateway.cli import exits
-from gateway.config import SettingError, default_store, read_settings, settings_table
+from gateway.config import Address, SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
+from gateway.listening import reachable_at
 from gateway.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store.sqlite import SqliteStore
@@ -130,6 +131,23 @@ def names_in(folder: Path) -> list[str]:
 def names_of(line: str) -> str:
     """Return the subject of a line: the part before its first colon."""
     return line.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "name", "reached"),
+    [
+        ("0.0.0.0", "10.1.2.3", "10.1.2.3"),
+        ("::", "10.1.2.3", "10.1.2.3"),
+        ("::", "fd00::5", "fd00::5"),
+        ("0.0.0.0", "fd00::5", "0.0.0.0"),
+        ("10.1.2.4", "10.1.2.3", "10.1.2.4"),
+    ],
+)
+def test_a_port_on_every_address_is_reached_at_the_host_name(
+    monkeypatch: pytest.MonkeyPatch, host: str, name: str, reached: str
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    assert reachable_at(host, 50051) == Address(reached, 50051)
 
 
 def test_the_text_of_the_settings_has_no_secrets() -> None:

@@ -97,12 +97,13 @@ def test_every_kubernetes_manifest_is_applied() -> None:
     assert [image["newTag"] for image in kustomization["images"]] == [(ROOT / "VERSION").read_text().strip()]
 
 
-def test_the_deployment_agrees_with_the_gateway(tls: Pair) -> None:
+@pytest.mark.parametrize("pod_ip", ["10.1.2.3", "fd00::5"])
+def test_the_deployment_agrees_with_the_gateway(tls: Pair, pod_ip: str) -> None:
     (deployment,) = read_yaml(DEPLOY / "kubernetes" / "deployment.yaml")
     pod = deployment["spec"]["template"]["spec"]
     (container,) = pod["containers"]
     environment = {
-        variable["name"]: variable.get("value", "").replace("$(POD_IP)", "10.1.2.3") for variable in container["env"]
+        variable["name"]: variable.get("value", "").replace("$(POD_IP)", pod_ip) for variable in container["env"]
     }
     environment |= {
         "HFGATEWAY_STORE_URL": "postgresql://gateway:secret@db.example.com/gateway?sslmode=verify-full",
@@ -111,6 +112,7 @@ def test_the_deployment_agrees_with_the_gateway(tls: Pair) -> None:
     del environment["HF_KEY_FILE"]
     assert unsafe(environment, tls) == []
     settings = config.read_settings(environment)
+    assert (settings.grpc_address.host, settings.http_address.host) == (pod_ip, pod_ip)
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     assert ports == {"grpc": settings.grpc_address.port, "http": settings.http_address.port}
     probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
