@@ -19,7 +19,7 @@ from gateway.callbacks_http.client import HttpReceivers
 from gateway.catalog.service import Catalogs
 from gateway.characters.registry import Registry
 from gateway.characters.service import Characters
-from gateway.config import WEBHOOK_PATH, PostgresUrl, Settings
+from gateway.config import WEBHOOK_PATH, Settings
 from gateway.core import Core
 from gateway.errors import Violation
 from gateway.generations.accounts import Accounts
@@ -62,6 +62,7 @@ from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.opening import join_store, open_archive, open_encryption, open_issuer, open_store
 from gateway.replica import Freshness, Replica
 from gateway.rpc.callback_bodies import JsonBodies
+from gateway.setting_values import PostgresUrl
 from gateway.store.database import WriterFrom
 from gateway.store.store import SharedStore, Store, StoreOpenError
 from gateway.store.writer import Writer

@@ -3,7 +3,8 @@
 import contextlib
 import socket
 
-from gateway.config import PREFIX, Address, SettingError
+from gateway.config import PREFIX, SettingError
+from gateway.setting_values import Address
 
 
 def listen(name: str, address: Address, *, shared: bool = False) -> socket.socket:

@@ -19,10 +19,10 @@ from gateway.access.identity import ISSUED, Identity, invalid_credentials
 from gateway.access.keys import is_name
 from gateway.access.scopes import Scope
 from gateway.concurrency import Wakeup
-from gateway.config import Address
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
 from gateway.generations.ports import Clock
+from gateway.setting_values import Address
 
 log = logging.getLogger(__name__)
 

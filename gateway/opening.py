@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gateway.accounts import Encryption
 from gateway.archive.ports import ArchiveError, ObjectStorage
-from gateway.config import PREFIX, PostgresUrl, SettingError, Settings
+from gateway.config import PREFIX, SettingError, Settings
 from gateway.extras import needed_by
 from gateway.generations.ports import Clock
 from gateway.object_storage.from_url import object_storage
 from gateway.rpc.wire import input_json
+from gateway.setting_values import PostgresUrl
 from gateway.store.database import WriterFrom
 from gateway.store.sqlite import SqliteStore
 from gateway.store.store import SharedStore, Store

@@ -12,7 +12,8 @@ import socket
 import tempfile
 from pathlib import Path
 
-from gateway.config import Store, default_store
+from gateway.config import default_store
+from gateway.setting_values import Store
 
 LOOK_FOR_POINTER = 1.0
 """Seconds between looks for the file."""

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
-from gateway.config import PREFIX, STORE_URL, Address, PostgresUrl, Settings
+from gateway.config import PREFIX, STORE_URL, Settings
 from gateway.higgsfield.credentials import Credentials
+from gateway.setting_values import Address, PostgresUrl
 
 _SANDBOX = "sandbox"
 """The key id of the sandbox, which its documentation shows."""

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.descriptor import ServiceDescriptor
 
 from gateway.certificates import Certificates
-from gateway.config import PREFIX, Address, PostgresUrl, SettingError, Settings
+from gateway.config import PREFIX, SettingError, Settings
 from gateway.core import Core
 from gateway.extras import needed_by
 from gateway.generations.clock import SystemClock, rest
@@ -51,6 +51,7 @@ from gateway.rpc.services import (
 from gateway.rpc.tls import peer_credentials, server_credentials
 from gateway.rpc.uploads import UploadHandlers
 from gateway.rpc.watch_tokens import TokenHandlers
+from gateway.setting_values import Address, PostgresUrl
 from gateway.store.store import SharedStore
 from gateway.telemetry import Telemetry
 from gateway.workers import Worker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 
 from gateway import addresses
-from gateway.config import Address
+from gateway.setting_values import Address
 
 
 class CheckedTransport(httpx.HTTPTransport):

@@ -53,7 +53,7 @@ class Connection:
     @property
     def local(self) -> bool:
         """Whether the address of the gateway is a loopback address."""
-        from gateway.config import Address
+        from gateway.setting_values import Address
 
         return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
 

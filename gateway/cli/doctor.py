@@ -28,8 +28,9 @@ from gateway.cli.serve import config_option
 if TYPE_CHECKING:
     import httpx
 
-    from gateway.config import Address, Settings
+    from gateway.config import Settings
     from gateway.higgsfield.credentials import Credentials
+    from gateway.setting_values import Address
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 PATIENCE = 10.0

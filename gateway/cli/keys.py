@@ -23,7 +23,7 @@ SCOPE = "API_KEY_SCOPE_"
 
 
 def _duration(text: str) -> float:
-    from gateway.config import Seconds
+    from gateway.setting_values import Seconds
 
     try:
         return Seconds(0)(text)

@@ -19,7 +19,8 @@ from gateway.cli.output import fail
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-    from gateway.config import Settings, Store
+    from gateway.config import Settings
+    from gateway.setting_values import Store
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
 T = TypeVar("T")

@@ -47,7 +47,7 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
                 raise click.UsageError(f"--{name} cannot be used with {context.invoked_subcommand}")
         return 0
     from gateway.cli.operator import read_valid_settings, store_file
-    from gateway.config import PostgresUrl
+    from gateway.setting_values import PostgresUrl
     from gateway.store import restore
 
     if restored and moved:
@@ -75,8 +75,8 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
     No gateway may run on either. After an interruption, run the command again: it continues.
     """
     from gateway.cli.operator import read_valid_settings
-    from gateway.config import PostgresUrl
     from gateway.extras import missing
+    from gateway.setting_values import PostgresUrl
 
     target = read_valid_settings().store
     if not isinstance(target, PostgresUrl):

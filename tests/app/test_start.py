@@ -22,11 +22,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from gateway.app import Gateway
 from gateway.cli import exits
-from gateway.config import Address, SettingError, default_store, read_settings, settings_table
+from gateway.config import SettingError, default_store, read_settings, settings_table
 from gateway.higgsfield.credentials import read_credentials
 from gateway.listening import reachable_at
 from gateway.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from gateway.setting_values import Address
 from gateway.store.sqlite import SqliteStore
 from tests.app.certificates import Authority
 from tests.app.command import CONFINED, NO_ROOM, Finished, environment, run

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gateway import workers
-from gateway.config import Address
+from gateway.setting_values import Address
 from gateway.workers import Worker, _Supervisor
 from tests.support.running import PATIENCE, eventually
 

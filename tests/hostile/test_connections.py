@@ -21,8 +21,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.certificates import Certificates
-from gateway.config import Address
 from gateway.listening import listen
+from gateway.setting_values import Address
 from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, LogRateLimit
 from gateway.web import connection
 from gateway.web.server import WebServer

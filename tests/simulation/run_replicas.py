@@ -12,9 +12,9 @@ from unittest import mock
 
 from gateway import core, replica, serving
 from gateway.audit import GENESIS, Entry
-from gateway.config import PostgresUrl
 from gateway.generations import timeline
 from gateway.generations.limits import day_at
+from gateway.setting_values import PostgresUrl
 from gateway.store import auditor
 from gateway.store.postgres import audit, lease, store, tail
 from tests.simulation.accounts import KEY

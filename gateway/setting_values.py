@@ -1,0 +1,278 @@
+"""The values of settings, and the functions that read them from texts. These raise ValueError without the text."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import field
+from decimal import Decimal
+from pathlib import Path
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from gateway.frozen import frozen
+
+LAST_PORT = 65535
+LONGEST_DURATION = 36_500 * 86_400.0
+
+
+@frozen
+class Address:
+    """A host and a port to listen on; port 0 picks a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether the host is a loopback address, which only this machine can reach."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+@frozen
+class PostgresUrl:
+    """The URL of a PostgreSQL database. Its text has no password and no query."""
+
+    url: str = field(repr=False)
+
+    def __str__(self) -> str:
+        parts = urlsplit(self.url)
+        user, at, hosts = parts.netloc.rpartition("@")
+        return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
+
+
+Store = Path | PostgresUrl
+"""Where the gateway stores everything: a SQLite file, or a database of a PostgreSQL server."""
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_address(text: str) -> Address:
+    """Read HOST:PORT. Raises ValueError."""
+    match = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", text)
+    if not match or int(match[3]) > LAST_PORT:
+        raise ValueError("must be HOST:PORT, with an IPv6 address in brackets")
+    return Address(match[1] or match[2], int(match[3]))
+
+
+_NO_URL = "must be an http or https URL without user, query or fragment"
+
+
+def _url(text: str) -> SplitResult:
+    # Match before splitting: an error message of urlsplit would contain the value.
+    match = re.fullmatch(r"https?://(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(?::([0-9]{1,5}))?(/.*)?", text)
+    if not match or int(match[1] or 0) > LAST_PORT or "?" in text or "#" in text or not text.isprintable():
+        raise ValueError(_NO_URL)
+    try:
+        return urlsplit(text)
+    except ValueError:  # for example [1:2:3], which is no IPv6 address
+        raise ValueError(_NO_URL) from None
+
+
+def parse_upstream_url(text: str) -> str:
+    parts = _url(text)
+    if parts.path not in {"", "/"}:
+        raise ValueError("must have no path")
+    if parts.scheme == "http" and not Address(parts.hostname or "", 0).loopback:
+        raise ValueError("must be https, because credentials are sent there; http is allowed for this machine only")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def parse_optional_url(text: str) -> str | None:
+    return _url(text).geturl().rstrip("/") if text else None
+
+
+def parse_issuer(text: str) -> str | None:
+    """Read the URL of an issuer exactly as its tokens name it."""
+    if not text:
+        return None
+    if _url(text).scheme == "http" and not Address(_url(text).hostname or "", 0).loopback:
+        raise ValueError("must be https, because the keys of tokens come from there")
+    return text
+
+
+def parse_word(text: str) -> str:
+    if not text.isprintable() or " " in text:
+        raise ValueError("must be one word")
+    return text
+
+
+def parse_optional_address(text: str) -> Address | None:
+    return parse_address(text) if text else None
+
+
+def parse_webhook_secrets(text: str) -> tuple[str, ...]:
+    secrets = tuple(text.replace(",", " ").split())
+    # The base64 of 16 to 75 bytes.
+    form = r"whsec_(?=.{24,100}$)([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
+    if not all(re.fullmatch(form, secret) for secret in secrets):
+        raise ValueError("must be whsec_ and base64; during a rotation two of them, separated by a comma")
+    return secrets
+
+
+def parse_encryption_keys(text: str) -> tuple[str, ...]:
+    keys = tuple(text.replace(",", " ").split())
+    if not all(re.fullmatch("[A-Za-z0-9_-]{43}=", key) for key in keys):
+        raise ValueError("must be keys of hfgateway accounts new-key, separated by commas")
+    return keys
+
+
+def parse_networks(text: str) -> tuple[Network, ...]:
+    try:
+        return tuple(ipaddress.ip_network(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        raise ValueError("must be networks such as 10.20.0.0/16, separated by commas") from None
+
+
+def parse_ports(text: str) -> tuple[int, ...]:
+    parts = text.replace(",", " ").split()
+    if not all(part.isascii() and part.isdecimal() and len(part) <= 5 and 0 < int(part) <= LAST_PORT for part in parts):
+        raise ValueError("must be port numbers such as 443 8443")
+    return tuple(map(int, parts))
+
+
+def parse_store(text: str) -> Store:
+    if text.startswith(("postgresql://", "postgres://")):
+        # The user and the password must be encoded: otherwise libpq takes a part of the password for a host, and names
+        # it in its messages.
+        form = r"postgres(ql)?://([^\s:/?#@\[\]]+(:[^\s:/?#@\[\]]*)?@)?[A-Za-z0-9.:,_\[\]-]*(/[^\s/?#@]*)?(\?[^\s#]*)?"
+        if not re.fullmatch(form, text):
+            raise ValueError(
+                "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS, "
+                "with special characters of the password as %XX"
+            )
+        return PostgresUrl(text)
+    if not text.startswith("sqlite:///") or len(text) == len("sqlite:///"):
+        raise ValueError("must be sqlite:///FILE (relative), sqlite:////FILE (absolute), or postgresql://...")
+    # Resolve links, so that the lock and the WAL beside the file are the same for every path to it.
+    return Path(text.removeprefix("sqlite:///")).resolve()
+
+
+def parse_prices(text: str) -> Mapping[str, Decimal]:
+    prices = {}
+    for part in text.replace(",", " ").split():
+        match = re.fullmatch(r"([a-z0-9][a-z0-9./_-]*)=(\d{1,9}(?:\.\d{1,6})?)", part)
+        if not match:
+            raise ValueError("must be PREFIX=CREDITS, such as bytedance/seedance-2.5=12.5, separated by commas")
+        prices[match[1]] = Decimal(match[2])
+    return prices
+
+
+@frozen
+class Seconds:
+    """Reads a duration of at least `least` seconds. Raises ValueError."""
+
+    least: float
+
+    @property
+    def allowed(self) -> str:
+        return f"at least {self.least:g} s" if self.least else "0 or more"
+
+    def __call__(self, text: str) -> float:
+        units = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+        match = re.fullmatch(r"(-?\d+(?:\.\d+)?)([smhd]?)", text)
+        if not match:
+            raise ValueError("must be a number of seconds, or a number followed by s, m, h or d")
+        value = float(match[1]) * units[match[2]]
+        if value < self.least:
+            raise ValueError(f"must be {self.allowed}")
+        if value > LONGEST_DURATION:
+            raise ValueError("must be at most 36500d")
+        return value
+
+
+@frozen
+class Number:
+    """Reads a whole number of at least `least`. Raises ValueError."""
+
+    least: int
+
+    @property
+    def allowed(self) -> str:
+        return f"{self.least} or more"
+
+    def __call__(self, text: str) -> int:
+        if not text.isdecimal() or int(text) < self.least:
+            raise ValueError(f"must be a whole number, {self.allowed}")
+        return int(text)
+
+
+def parse_archive_url(text: str) -> str | None:
+    # The result is canonical, because stored copies refer to their archive by its URL.
+    if not text:
+        return None
+    bucket = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._/-]*)?"
+    if re.fullmatch(r"file:///[^?#\s]+", text) and text.isprintable():
+        folder = Path(unquote(urlsplit(text).path))
+        if ".." not in folder.parts:
+            return folder.as_uri()
+    elif re.fullmatch(bucket, text) and not {"", ".", ".."} & set(text.rstrip("/").split("/")[3:]):
+        return text.rstrip("/")
+    raise ValueError("must be file:///FOLDER (absolute) or s3://BUCKET/PREFIX")
+
+
+class OneOf:
+    """Reads one of some words. Raises ValueError."""
+
+    def __init__(self, *values: str) -> None:
+        self._values = values
+
+    @property
+    def allowed(self) -> str:
+        return ", ".join(value for value in self._values if value)
+
+    def __call__(self, text: str) -> str:
+        if text not in self._values:
+            raise ValueError(f"must be one of {self.allowed}")
+        return text
+
+
+class OnOrOff:
+    """Reads a switch. Raises ValueError."""
+
+    allowed = "on, off"
+
+    def __call__(self, text: str) -> bool:
+        return OneOf("on", "off")(text) == "on"
+
+
+def parse_optional_file(text: str) -> Path | None:
+    if not text:
+        return None
+    path = Path(text)
+    try:
+        found = path.is_file()
+    except OSError:  # its message contains the value, which may be the content of the file by mistake
+        found = False
+    if not found:
+        raise ValueError("is not a readable file")
+    return path
+
+
+def parse_origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.rstrip("/") for part in text.replace(",", " ").split())
+    for origin in origins:
+        if not re.fullmatch(r"https?://[^/\s*]+", origin):
+            raise ValueError("must be origins such as https://app.example.com, separated by commas or spaces")
+    return origins
+
+
+_NEVER_FORWARDED = re.compile(
+    r"authorization|connection|cookie|date|expect|host|idempotency-key|te|trailer|traceparent|tracestate|upgrade|user-agent|via"
+    r"|(accept|connect|content|forwarded|grpc|hf|keep|proxy|sec|transfer|webhook|x-forwarded)(-.*)?|.*-bin"
+)
+"""Headers of connections and of the gateway's own requests, and secrets."""
+
+
+def parse_forwarded_headers(text: str) -> frozenset[str]:
+    names = frozenset(text.lower().replace(",", " ").split())
+    if not all(
+        re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,99}", name) and not _NEVER_FORWARDED.fullmatch(name) for name in names
+    ):
+        raise ValueError("must be names of headers, separated by commas, without those that HTTP or the gateway uses")
+    return names
