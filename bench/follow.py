@@ -1,7 +1,7 @@
 """50,000 generations in flight in one process: the memory and CPU time of following them, and the time of a restart."""
 
 import asyncio
-import heapq
+import math
 import resource
 import sys
 import tempfile
@@ -17,6 +17,7 @@ from gateway.app import tune_garbage_collector
 from gateway.assembly import assemble
 from gateway.config import read_settings
 from gateway.core import Core
+from gateway.due_times import DueTimes
 from gateway.generations.feed import Feed
 from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, UpstreamKey
 from gateway.generations.stores import Claim
@@ -92,7 +93,7 @@ async def _restarted(folder: Path, origin: str, count: int) -> list[Figure]:
     again = Feed(generations)
     follower = core.follower
     follower._feed = follower._schedule._feed = again
-    follower._heap, follower._due = [], {}
+    follower._due = DueTimes()
     await follower.resume(generations)
     memory = (tracemalloc.get_traced_memory()[0] - before) / count
     tracemalloc.stop()
@@ -112,9 +113,9 @@ def _schedule_cost(core: Core) -> float:
     rounds = 100_000
     began = time.process_time()
     for number in range(rounds):
-        at, name = heapq.heappop(follower._heap)
-        follower._due.pop(name, None)
-        follower._put(names[number % len(names)], at + 1000.0)
+        due = follower._due.take(math.inf)
+        assert due is not None
+        follower._put(names[number % len(names)], due[0] + 1000.0)
     return (time.process_time() - began) / rounds * 1e6
 
 

@@ -6,7 +6,6 @@ crash therefore loses nothing: a change is still in the log, or its delivery is 
 """
 
 import asyncio
-import heapq
 import logging
 import random
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from gateway.callbacks import schedule, signing
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, Wakeup
+from gateway.due_times import DueTimes
 from gateway.generations.feed import Feed
 from gateway.generations.model import Change, Generation
 from gateway.generations.ports import Clock
@@ -45,7 +45,7 @@ class CallbackQueue:
     """The pending deliveries of one callback, in a queue for each generation.
 
     Hold `changing` to change the callback here and in the store. `in_flight` are the generations whose first delivery
-    is being attempted. `wakes_at` is the steady time of the next wake-up; None if only a change wakes the queue.
+    is being attempted.
     """
 
     def __init__(self, callback: Callback) -> None:
@@ -55,9 +55,9 @@ class CallbackQueue:
         self.changing = asyncio.Lock()
         self.in_flight: set[str] = set()
         self.waiting = 0
-        self.wakes_at: float | None = None
         self._queues: dict[str, list[Delivery]] = {}
-        self._due: list[tuple[float, str, int]] = []
+        self._due: DueTimes[str] = DueTimes()
+        """When the first delivery of each generation is due that is not being attempted."""
 
     def add(self, delivery: Delivery) -> None:
         """Add a pending delivery. Deliveries of one generation are sent in the order of their revisions."""
@@ -73,23 +73,16 @@ class CallbackQueue:
 
     def take(self, now: float) -> Delivery | None:
         """Return the next due delivery and mark it as in flight; None if none is due at the steady time `now`."""
-        due = self.next_due()
-        if due is None or due > now:
+        due = self._due.take(now)
+        if due is None:
             return None
-        _, generation_id, _ = heapq.heappop(self._due)
-        first = self._first(generation_id)
+        _, generation_id = due
         self.in_flight.add(generation_id)
-        return first
+        return self._queues[generation_id][0]
 
     def next_due(self) -> float | None:
         """Return the steady time at which the next delivery is due; None if all are in flight or there is none."""
-        while self._due:
-            at, generation_id, revision = self._due[0]
-            first = self._first(generation_id)
-            if first is not None and (first.next_at, first.revision) == (at, revision):
-                return at
-            heapq.heappop(self._due)
-        return None
+        return self._due.first()
 
     def attempted(self, delivery: Delivery) -> None:
         """Take back a delivery after its attempt. If it has succeeded or failed, the next one follows."""
@@ -114,14 +107,10 @@ class CallbackQueue:
                 queue[0] = replace(first, next_at=now)
                 self._schedule(generation_id)
 
-    def _first(self, generation_id: str) -> Delivery | None:
-        queue = self._queues.get(generation_id)
-        return queue[0] if queue and generation_id not in self.in_flight else None
-
     def _schedule(self, generation_id: str) -> None:
-        first = self._first(generation_id)
-        if first is not None:
-            heapq.heappush(self._due, (first.next_at, generation_id, first.revision))
+        queue = self._queues.get(generation_id)
+        if queue and generation_id not in self.in_flight:
+            self._due.put(generation_id, queue[0].next_at)
 
 
 def _revision(delivery: Delivery) -> int:
@@ -153,7 +142,8 @@ class Dispatcher:
         self._bodies = bodies
         self._tasks = OwnedTasks()
         self._woken: dict[str, None] = {}
-        self._alarms: list[tuple[float, str]] = []
+        self._alarms: DueTimes[str] = DueTimes()
+        """When to examine each callback again, by its id."""
         self._wakeup = Wakeup()
         self.queues: dict[str, CallbackQueue] = {}
         self._of_tenant: dict[str, set[str]] = {}
@@ -182,6 +172,7 @@ class Dispatcher:
         queue = self.queues.pop(callback_id, None)
         if queue is not None:
             self._of_tenant[queue.callback.tenant].discard(callback_id)
+            self._alarms.drop(callback_id)
 
     def of(self, tenant: str) -> list[Callback]:
         """Return the tenant's callbacks."""
@@ -217,7 +208,8 @@ class Dispatcher:
             await self._round()
             if not self._woken or len(self._tasks) >= MOST_AT_ONCE:
                 now = self._clock.moment().steady
-                await self._clock.wait(signal, self._alarms[0][0] - now if self._alarms else None)
+                first = self._alarms.first()
+                await self._clock.wait(signal, None if first is None else first - now)
 
     async def drained(self) -> None:
         """Wait up to DRAIN_TIMEOUT seconds for the attempts to end, then cancel them."""
@@ -227,11 +219,8 @@ class Dispatcher:
 
     async def _round(self) -> None:
         now = self._clock.moment().steady
-        while self._alarms and self._alarms[0][0] <= now:
-            at, name = heapq.heappop(self._alarms)
-            if (queue := self.queues.get(name)) is not None and queue.wakes_at == at:
-                queue.wakes_at = None
-                self._woken[name] = None
+        while (due := self._alarms.take(now)) is not None:
+            self._woken[due[1]] = None
         names, self._woken = list(self._woken), {}
         active = [queue for name in names if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
         await asyncio.gather(*(self._fill(queue) for queue in active))
@@ -263,9 +252,7 @@ class Dispatcher:
         return True
 
     def _wake_at(self, queue: CallbackQueue, at: float) -> None:
-        if queue.wakes_at is None or at < queue.wakes_at:
-            queue.wakes_at = at
-            heapq.heappush(self._alarms, (at, queue.callback.id))
+        self._alarms.put_earlier(queue.callback.id, at)
 
     async def _fill(self, queue: CallbackQueue) -> None:
         """Create deliveries from the log, if the queue has room."""

@@ -1,12 +1,11 @@
 """The follower: takes the steps that are due for every unfinished generation, with a bounded number of workers.
 
-`due_steps` derives which step is due. A heap of due times only says when to look. The follower plans a generation again
+`due_steps` derives which step is due. The due times only say when to look. The follower plans a generation again
 after each of its commits, so that it needs no other input, and a restart continues from what is stored. If two
 followers ran by accident, the result would be one status call too many.
 """
 
 import asyncio
-import heapq
 import logging
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gateway.concurrency import OwnedTasks, Signals, Wakeup
+from gateway.due_times import DueTimes
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.generations import due_steps
 from gateway.generations.admission import Admission
@@ -41,8 +41,6 @@ WORKERS = 64
 """The number of steps that run at once."""
 SLOW_ANSWERS = 1.0
 """Seconds. If status calls take longer, delays are Higgsfield's."""
-SPARE = 100
-"""The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 PLANNED_AT_ONCE = 200
 """Generations that are planned before other tasks get their turn. The lease would expire while many are planned."""
 MARK_AGAIN = 1.0
@@ -95,8 +93,7 @@ class Follower:
         self._has_webhook = has_webhook
         self._missing = MissingRequests(clock, trusted_time, upstream.reaches)
         self._backoff = StoreBackoff()
-        self._heap: list[tuple[float, GenerationId]] = []
-        self._due: dict[GenerationId, float] = {}
+        self._due: DueTimes[GenerationId] = DueTimes()
         self._busy: set[GenerationId] = set()
         self._put_off: dict[GenerationId, float] = {}
         self._polls: defaultdict[str, _Polls] = defaultdict(_Polls)
@@ -132,7 +129,7 @@ class Follower:
         for one in saved:
             generation = one.generation
             if generation is None:
-                self._forget(one.generation_id)
+                self._due.drop(one.generation_id)
                 continue
             admission = self._update_admission(generation)
             self._plan(generation)
@@ -215,17 +212,16 @@ class Follower:
     @property
     def following(self) -> int:
         """The number of generations with a planned step."""
-        return len(self._due.keys() | {name for polls in self._polls.values() for name in polls.due})
+        return len(self._due.names() | {name for polls in self._polls.values() for name in polls.due})
 
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
         if len(self._tasks) < WORKERS or self._answers_take > SLOW_ANSWERS:
             return 0.0
-        while self._heap and self._due.get(self._heap[0][1]) != self._heap[0][0]:
-            heapq.heappop(self._heap)  # outdated
         now = self._clock.moment().steady
         waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]
-        return max(now - min(*waiting, self._heap[0][0] if self._heap else now, now), 0.0)
+        first = self._due.first()
+        return now - min(*waiting, now if first is None else first, now)
 
     def _update_admission(self, generation: Generation) -> Admission:
         """Report a generation to the admission of its account, unless its credentials are gone; return that."""
@@ -246,7 +242,7 @@ class Follower:
         due = self._next_due(generation)
         name = generation.id
         if due is None:
-            self._forget(name)
+            self._due.drop(name)
             return
         at: float = due.at
         if due.step is Step.POLL:
@@ -268,23 +264,8 @@ class Follower:
         return due_steps.wait_ends(generation) - self._trusted_time.seen_from(generation.spec.created_at).steady
 
     def _put(self, name: GenerationId, at: float) -> None:
-        if self._due.get(name) != at:
-            self._due[name] = at
-            heapq.heappush(self._heap, (at, name))
-            self._shed()
-            if at < self._sleeps_until:
-                self._wakeup.wake()
-
-    def _forget(self, name: GenerationId) -> None:
-        """Forget a generation without a next step."""
-        self._due.pop(name, None)
-        self._shed()
-
-    def _shed(self) -> None:
-        """Rebuild the heap once most of its entries are outdated."""
-        if len(self._heap) > 2 * len(self._due) + SPARE:
-            self._heap = [(at, name) for name, at in self._due.items()]
-            heapq.heapify(self._heap)
+        if self._due.put(name, at) and at < self._sleeps_until:
+            self._wakeup.wake()
 
     def _admit(self) -> None:
         """Send the generations that the admission lets go."""
@@ -311,12 +292,12 @@ class Follower:
         """Start the steps that are due, and line up the polls; at most PLANNED_AT_ONCE. Return whether more are due."""
         now = self._clock.moment().steady
         for _ in range(PLANNED_AT_ONCE):
-            if not self._heap or self._heap[0][0] > now or len(self._tasks) >= WORKERS or self._store_rests():
+            if len(self._tasks) >= WORKERS or self._store_rests():
                 return False
-            at, name = heapq.heappop(self._heap)
-            if self._due.get(name) != at:
-                continue  # outdated
-            del self._due[name]
+            due = self._due.take(now)
+            if due is None:
+                return False
+            at, name = due
             entry = self._feed.entries.get(name)
             if entry is None or name in self._busy:
                 continue
@@ -549,7 +530,7 @@ class Follower:
             return None
         now = self._clock.moment().steady
         wanted = (
-            self._heap[0][0] if self._heap else None,
+            self._due.first(),
             None if self.stopped_sending else self._admissions.wakes_at(now),
             *(polls.go_on for polls in self._polls.values() if polls.due),
         )

@@ -17,7 +17,8 @@ from unittest.mock import patch
 
 import pytest
 
-from gateway.generations import admission, follower, poll_limit
+from gateway import due_times
+from gateway.generations import admission, poll_limit
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import Generation, RunTime, State, StatusReport
 from gateway.generations.service import Submission
@@ -239,7 +240,7 @@ async def test_the_timer_heap_drops_obsolete_entries(start: Start) -> None:
     assert await all_accepted(running) <= WITHIN
     await all_end(running)
     assert busy.following == 0
-    assert len(busy._heap) <= follower.SPARE
+    assert len(busy._due._heap) <= due_times.SPARE
 
 
 async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Start) -> None:

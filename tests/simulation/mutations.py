@@ -305,7 +305,7 @@ def a_list_shows_what_is_not_announced() -> Iterator[None]:
         yield
 
 
-@mutation("still shows", 51)
+@mutation("still shows", 494, "absent_callers")
 def deletion_does_not_raise_the_horizon() -> Iterator[None]:
     """A watcher that was disconnected during a deletion is never sent the removal."""
 

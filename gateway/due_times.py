@@ -1,0 +1,68 @@
+"""Times at which things are due, in their order. A time can be replaced, which a heap alone does not support."""
+
+import heapq
+import math
+from typing import Generic, TypeVar
+
+Name = TypeVar("Name", bound=str)
+
+SPARE = 100
+"""The heap is rebuilt when more entries than this, and more than are due, are outdated."""
+
+
+class DueTimes(Generic[Name]):
+    """One time for each name. Its memory is bounded by the number of names, however often their times are replaced."""
+
+    def __init__(self) -> None:
+        self._at: dict[Name, float] = {}
+        self._heap: list[tuple[float, Name]] = []
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def names(self) -> set[Name]:
+        """Return all names."""
+        return set(self._at)
+
+    def put(self, name: Name, at: float) -> bool:
+        """Set the time of a name. Return whether it has changed."""
+        if self._at.get(name) == at:
+            return False
+        self._at[name] = at
+        heapq.heappush(self._heap, (at, name))
+        self._shed()
+        return True
+
+    def put_earlier(self, name: Name, at: float) -> None:
+        """Set the time of a name, unless it has an earlier one."""
+        if at < self._at.get(name, math.inf):
+            self.put(name, at)
+
+    def drop(self, name: Name) -> None:
+        """Remove a name, if it has a time."""
+        self._at.pop(name, None)
+        self._shed()
+
+    def first(self) -> float | None:
+        """Return the earliest time; None if there is none."""
+        while self._heap:
+            at, name = self._heap[0]
+            if self._at.get(name) == at:
+                return at
+            heapq.heappop(self._heap)  # outdated
+        return None
+
+    def take(self, now: float) -> tuple[float, Name] | None:
+        """Remove and return what has the earliest time, if that is not after `now`."""
+        at = self.first()
+        if at is None or at > now:
+            return None
+        _, name = heapq.heappop(self._heap)
+        del self._at[name]
+        return at, name
+
+    def _shed(self) -> None:
+        """Rebuild the heap once most of its entries are outdated."""
+        if len(self._heap) > 2 * len(self._at) + SPARE:
+            self._heap = [(at, name) for name, at in self._at.items()]
+            heapq.heapify(self._heap)
