@@ -52,7 +52,7 @@ class SqliteLimits(StorePart, LimitReads):
 
 def applying(connection: sqlite3.Connection, sql: Sql, spec: Spec) -> Sequence[Limited]:
     """Return the limits that apply to a generation, and their use."""
-    if connection.execute(sql["is_limited"], (spec.tenant,)).fetchone() is None:
+    if connection.execute(sql["is_limited"], {"tenant": spec.tenant}).fetchone() is None:
         return ()  # as for most tenants, in a sixth of the time
     wanted = {"tenant": spec.tenant, "subjects": json.dumps(subjects_of(spec))}
     cursor = execute(connection, sql["read_limits_of"], wanted)
