@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import heapq
+import inspect
 import warnings
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterable
 from contextvars import Context, ContextVar, copy_context
 from typing import Any
 
@@ -99,10 +100,20 @@ def discard_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             context = task.context if isinstance(task, SimulatedTask) else copy_context()
-            for _ in range(MAX_CLOSES):
-                with contextlib.suppress(BaseException):  # an error in the `finally` of a dead process has no effect
-                    context.run(task.get_coro().close)  # type: ignore[union-attr]
-                    break
+            coroutine: Any = task.get_coro()
+            for one in [*_not_started(coroutine), coroutine]:
+                for _ in range(MAX_CLOSES):
+                    # An error in the `finally` of a dead process has no effect.
+                    with contextlib.suppress(BaseException):
+                        context.run(one.close)
+                        break
+
+
+def _not_started(coroutine: Any) -> list[Any]:
+    """Return the coroutines that one would await which was not started. Closing it keeps them since Python 3.13."""
+    if inspect.getcoroutinestate(coroutine) != inspect.CORO_CREATED:
+        return []
+    return [one for one in coroutine.cr_frame.f_locals.values() if inspect.iscoroutine(one)]
 
 
 CURRENT_PROCESS: ContextVar[Process | None] = ContextVar("current_process", default=None)
@@ -144,6 +155,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         self.steps = 0
         """Callbacks that have run so far."""
         self.tasks_made = 0
+        self.ended = False
         self.unhandled_errors: list[str] = []
         """Errors that asyncio would log, such as exceptions that were never retrieved."""
         self._max_steps = max_steps
@@ -153,6 +165,12 @@ class SimulatedLoop(asyncio.BaseEventLoop):
 
     def time(self) -> float:
         return self.now
+
+    def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
+        """Close a generator, unless its process is dead or the run is over: then it is suspended for ever."""
+        process = CURRENT_PROCESS.get()
+        if not self.ended and (process is None or not process.dead):
+            super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
 
     def _on_unhandled_error(self, context: dict[str, Any]) -> None:
         error = context.get("exception")

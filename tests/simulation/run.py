@@ -124,6 +124,7 @@ def run(
 
 def _close_loop(loop: SimulatedLoop) -> None:
     """Discard all tasks and timers, and close the loop."""
+    loop.ended = True
     discard_tasks(asyncio.all_tasks(loop))
     loop._ready.clear()  # type: ignore[attr-defined]
     loop._scheduled.clear()  # type: ignore[attr-defined]
