@@ -44,15 +44,21 @@ def load(engine: str = "sqlite") -> dict[str, str]:
 def execute(connection: sqlite3.Connection, sql: str, row: Mapping[str, object]) -> sqlite3.Cursor:
     """Execute a statement whose parameters are exactly the keys of `row`.
 
-    Does the same as `connection.execute(sql, row)` in a third of the time, which matters for rows with many columns:
+    Does the same as `connection.execute(sql, row)` in two thirds of the time, which matters for rows with many columns:
     sqlite3 binds values by position much faster than by name. Raises ValueError for a parameter too few or too many.
     """
-    return connection.execute(_numbered(sql, tuple(row)), tuple(row.values()))
+    positional, order = _positional(sql, tuple(row))
+    return connection.execute(positional, [row[name] for name in order])
 
 
 @lru_cache
-def _numbered(sql: str, names: tuple[str, ...]) -> str:
-    different = set(PARAMETER.findall(sql)) ^ set(names)
+def _positional(sql: str, names: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return a statement with parameters without names, and their names in order.
+
+    Numbered parameters would be shorter, but Python before 3.12.4 takes ?1 for a name, and warns.
+    """
+    order = PARAMETER.findall(sql)
+    different = set(order) ^ set(names)
     if different:
         raise ValueError(f"parameters and values differ in {', '.join(sorted(different))}: {sql}")
-    return PARAMETER.sub(lambda found: f"?{names.index(found[1]) + 1}", sql)
+    return PARAMETER.sub("?", sql), order
