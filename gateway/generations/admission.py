@@ -390,7 +390,7 @@ class Admission:
         if share is None or limit is None:
             return True
         taken = self._running.taken_by(tenant, now)
-        return not taken or taken + weight <= max(limit * share // 100, 1)
+        return not taken or taken + weight <= limit * share // 100
 
     def _pause(self, now: Steady) -> float:
         """Return the seconds until the rate limit lets one more be sent."""

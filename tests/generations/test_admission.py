@@ -195,7 +195,7 @@ def closed(failure: Failure = FULL, opens_at: float = NOW + PROBE_PAUSE) -> Room
 
 
 def test_a_closed_gate_admits_nothing() -> None:
-    room = closed()
+    room = closed(replace(FULL, response={"detail": "of another tenant"}))
     assert room.send_due(NOW + PROBE_PAUSE - 0.1) == []
     assert room.admission.delay_for("tenant", 1, NOW) == FULL
     assert room.admission.wakes_at(NOW) == NOW + PROBE_PAUSE
@@ -250,6 +250,9 @@ def test_an_opened_gate_limits_the_rate_for_a_minute() -> None:
         gone = sum(len(room.send_due(opened + second + part / 10)) for part in range(1, 11))
         assert RECOVERY_RATE - 2 <= gone <= RECOVERY_RATE + 2
     assert len(room.send_due(opened + RECOVERY_FOR)) > 10_000
+    room.admission.limit_rate(opened + RECOVERY_FOR + 1.0)  # what was sent before that does not count
+    room.add(*map(waiting, range(20_000, 20_100)))
+    assert len(room.send_due(opened + RECOVERY_FOR + 1.0)) >= RECOVERY_BURST
 
 
 def test_a_gate_that_never_closed_limits_no_rate() -> None:
@@ -260,8 +263,10 @@ def test_a_gate_that_never_closed_limits_no_rate() -> None:
 
 def test_several_timeouts_in_a_row_close_the_gate() -> None:
     room = Room()
-    room.add(*map(waiting, range(1, SILENT_IN_A_ROW + 1)))
-    assert len(room.send_due()) == SILENT_IN_A_ROW
+    room.add(*map(waiting, range(SILENT_IN_A_ROW + 1)))
+    assert len(room.send_due()) == SILENT_IN_A_ROW + 1
+    room.admission.answered("000001", NOW, usable=False)
+    room.take(0)  # after that, the row begins anew
     for number in range(1, SILENT_IN_A_ROW + 1):
         assert room.admission.delay_for("tenant", 1, NOW) is None
         room.admission.answered(f"{number:06}", NOW, usable=False)
@@ -364,7 +369,7 @@ def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
     room.turn_away(2, FULL, NOW + PROBE_PAUSE)
     assert room.admission.limit(NOW) == 2
     assert room.admission.limit(NOW + QUIET - 0.1) == 2
-    assert room.admission.limit(NOW + QUIET) == 3
+    assert room.admission.limit(NOW + 1.5 * QUIET) == 3
     assert room.admission.limit(NOW + 2 * QUIET) == 4
 
 
@@ -382,6 +387,19 @@ def test_a_response_that_is_stored_after_a_429_raises_the_learned_limit() -> Non
 
 def test_a_429_while_nothing_runs_teaches_no_limit() -> None:
     assert closed().admission.limit(NOW) is None
+
+
+def test_a_configured_limit_is_not_learned() -> None:
+    room = Room(limit=2)
+    room.add(*map(waiting, range(3)))
+    assert room.send_due() == [0, 1]
+    room.take(0)
+    room.turn_away(1, FULL, NOW + PROBE_PAUSE)
+    assert room.send_due(NOW + PROBE_PAUSE) == [1]
+    room.take(1)
+    later = NOW + PROBE_PAUSE + RECOVERY_FOR
+    assert room.send_due(later) == []
+    assert room.admission.wakes_at(later) is None
 
 
 def test_tenants_take_turns() -> None:
@@ -449,6 +467,12 @@ def test_more_are_sent_ahead_the_more_outputs_are_seen_to_run() -> None:
         sizes.append(room.admission.running)
     assert sizes == [2, 3, 4, 6, 9, 13, 19, 28, 42, 63, 94, 100]
     assert not room.admission.wants_starts
+    for number in range(100):
+        room.end(number)
+    room.add(*map(waiting, range(100, 200)))
+    assert len(room.send_due()) == 50
+    room.take(100)
+    assert len(room.send_due()) == 1, "fewer run now, but the account may run as many as before"
 
 
 def test_what_higgsfield_queues_holds_back_the_next_until_it_starts() -> None:
@@ -467,7 +491,19 @@ def test_a_generation_that_does_not_start_holds_back_the_next_for_a_while() -> N
     room = shared(*map(waiting, range(1, 6)))
     assert room.send_due() == [1, 2]
     assert room.admission.wakes_at(NOW) == NOW + PATIENCE
-    assert room.send_due(NOW + PATIENCE) == [3, 4]
+    room.admission.reserve("000001", "tenant", 1, NOW + PATIENCE)  # it is sent again
+    assert room.send_due(NOW + PATIENCE) == [3]
+    assert room.send_due(NOW + 2 * PATIENCE) == [4, 5]
+
+
+def test_what_was_not_sent_or_is_not_counted_any_more_holds_back_nothing() -> None:
+    room = shared(*map(waiting, range(1, 6)))
+    name = room.admission.next(NOW)
+    assert name is not None
+    room.admission.release(name)
+    assert room.send_due() == [2, 3]
+    room.admission.forget(room.known["000002"])
+    assert room.send_due() == [4]
 
 
 def test_after_a_restart_what_was_sent_holds_back_the_next() -> None:
