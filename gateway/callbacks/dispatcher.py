@@ -102,8 +102,8 @@ class CallbackQueue:
         """Make the pending deliveries due: all of them, or only those that failed because of an outage."""
         for generation_id, queue in self._queues.items():
             first = queue[0]
-            failed = bool(first.attempts) and schedule.is_outage(first.problem, first.http_status)
-            if generation_id not in self.in_flight and first.next_at > now and (everything or failed):
+            failed = schedule.is_outage(first.problem, first.http_status)
+            if first.next_at > now and (everything or failed):
                 queue[0] = replace(first, next_at=now)
                 self._schedule(generation_id)
 

@@ -20,9 +20,11 @@ from tests.support.running import PATIENCE, Generation, Running, name_of, soul
 from tests.support.transports import Transport
 
 HANG = object()
+HOLD = object()
 CLOSE = object()
 Response = object
-"""A status, (status, headers), the first bytes of an unfinished response, HANG for no response, or CLOSE."""
+"""A status, (status, headers), the first bytes of an unfinished response, HANG for no response, HOLD for a 200 once
+`let_go` is set, or CLOSE."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,9 @@ class Receiver:
             await self.let_go.wait()
         if answer is HANG or answer is CLOSE or isinstance(answer, bytes):
             return
+        if answer is HOLD:
+            await self.let_go.wait()
+            answer = 200
         status, more = answer if isinstance(answer, tuple) else (answer, {})
         if 200 <= status < 300:
             self.taken.append(got)

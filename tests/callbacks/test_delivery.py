@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from google.protobuf.message import Message
 from standardwebhooks import WebhookVerificationError
 
 from gateway.callbacks import dispatcher
+from gateway.callbacks.dispatcher import Dispatcher
+from gateway.callbacks.service import BEGINNING
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
-from tests.callbacks.conftest import Start
 from tests.callbacks.receiver import (
     HANG,
+    HOLD,
     Receiver,
     change,
     create,
@@ -21,7 +26,7 @@ from tests.callbacks.receiver import (
     until,
 )
 from tests.support.commits import commits
-from tests.support.running import Running, soul
+from tests.support.running import PATIENCE, Running, eventually, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -152,24 +157,48 @@ async def test_a_restart_delivers_the_pending_deliveries(running: Running, recei
     assert (await state_of(running, made.callback.id)).problem == pb.DELIVERY_PROBLEM_UNSPECIFIED
 
 
+async def test_a_stop_waits_for_the_response_to_an_attempt(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drained = Dispatcher.drained
+
+    async def drain(self: Dispatcher) -> None:
+        receiver.let_go.set()
+        await drained(self)
+
+    monkeypatch.setattr(Dispatcher, "drained", drain)
+    monkeypatch.setattr(dispatcher, "DRAIN_TIMEOUT", PATIENCE)
+    receiver.plan.append(HOLD)
+    made = await create(running, receiver.url)
+    await finished(running, "a fox")
+    await receiver.gets(1)
+    await running.stop_gateway()
+    await running.start_gateway()
+    await settles(running, made.callback.id, 1)
+    assert len(receiver.got) == 1
+
+
 async def test_a_backlog_is_bounded_without_losing_deliveries(
-    start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MOST_WAITING", 3)
     monkeypatch.setattr(dispatcher, "READ_AT_ONCE", 2)
-    running = await start()
     receiver.usual = 503
-    made = await create(running, receiver.url)
-    done = [await finished(running, f"fox {number}") for number in range(8)]
-    await receiver.gets(1)
-    assert len(await deliveries(running, made.callback.id)) == 3
-    await running.stop_gateway()
-    await running.start_gateway()
-    assert len(await deliveries(running, made.callback.id)) == 3
+    made = await create(timed, receiver.url)
+    await change(timed, made.callback.id, paused=True)
+    stored = [await timed.submit(soul(f"fox {number}")) for number in range(8)]
+    await timed.advance(600.0, until=lambda: not timed.live())
+    await change(timed, made.callback.id, paused=False)
+    await timed.wait_until_idle()  # a full queue reads nothing
+    assert len(await deliveries(timed, made.callback.id)) == 3
+    await timed.stop_gateway()
+    await timed.start_gateway()
+    await timed.wait_until_idle()
+    assert len(await deliveries(timed, made.callback.id)) == 3
 
     receiver.usual = 200
-    await change(running, made.callback.id, paused=False)
-    assert {one.generation_id for one in await settles(running, made.callback.id, 8)} == {one.id for one in done}
+    await change(timed, made.callback.id, paused=False)
+    assert {one.generation_id for one in await settles(timed, made.callback.id, 8)} == {one.id for one in stored}
 
 
 async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: Running, receiver: Receiver) -> None:
@@ -183,6 +212,24 @@ async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: 
         await settles(running, other.callback.id, 12)
         assert receiver.most_open == dispatcher.AT_ONCE
         assert quick.most_open <= dispatcher.AT_ONCE
+
+
+async def test_the_attempts_of_all_callbacks_are_limited_together(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "MOST_AT_ONCE", 3)
+    receiver.usual = HOLD
+    made = [await create(running, receiver.url, key=key) for key in ("one", "two")]
+    for number in range(4):
+        await finished(running, f"fox {number}")
+    core = running.gateway._core
+    await eventually(lambda: core.dispatcher.waiting() == 8)
+    await receiver.gets(3)
+    assert len(core.dispatcher._tasks) == 3
+    receiver.let_go.set()
+    for one in made:
+        await settles(running, one.callback.id, 4)
+    assert receiver.most_open == 3
 
 
 async def test_a_generation_deleted_before_its_delivery_is_skipped(running: Running, receiver: Receiver) -> None:
@@ -219,6 +266,39 @@ async def test_a_deleted_callback_gets_no_deliveries(running: Running, receiver:
     with pytest.raises(RpcFailure) as refused:
         await state_of(running, made.callback.id)
     assert (refused.value.reason, refused.value.failure.metadata["callback_id"]) == ("NOT_FOUND", made.callback.id)
+
+
+@pytest.mark.parametrize("deleted", [False, True], ids=["paused", "deleted"])
+async def test_nothing_is_sent_if_a_callback_changes_while_the_dispatcher_waits_for_it(
+    timed: Timed, receiver: Receiver, deleted: bool
+) -> None:
+    made = await create(timed, receiver.url, every_change=True)
+    await timed.submit(soul("a fox"))
+    await timed.advance(60.0, until=lambda: not timed.live())
+    before = await deliveries(timed, made.callback.id)
+    core = timed.gateway._core
+    changing = core.dispatcher.queues[made.callback.id].changing
+
+    async def waits(number: int) -> None:
+        await eventually(lambda: len(changing._waiters or ()) == number)
+
+    calls: list[tuple[str, Message]] = [("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=before[0].id))]
+    if deleted:
+        calls.append(("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id)))
+    else:
+        calls.append(("UpdateCallback", pb.UpdateCallbackRequest(id=made.callback.id, paused=True)))
+    async with changing:
+        waiting = []
+        for number, call in enumerate(calls, 1):
+            waiting.append(asyncio.create_task(timed.grpc.call(*call)))
+            await waits(number)
+        await timed.submit(soul("an owl"))
+        await waits(3)
+    await asyncio.gather(*waiting)
+    await timed.wait_until_idle()
+    assert len(receiver.got) == len(before)
+    stored = await core.store.callbacks.deliveries(made.callback.id, "", failed_only=False, before=BEGINNING, limit=9)
+    assert len(stored) == (0 if deleted else len(before))
 
 
 async def test_a_delivery_is_not_repeated_while_its_result_cannot_be_stored(timed: Timed, receiver: Receiver) -> None:
