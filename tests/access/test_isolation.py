@@ -45,7 +45,6 @@ NAMING_CALLBACKS: dict[str, Named] = {
     "RotateCallbackSecret": lambda name: callback_pb.RotateCallbackSecretRequest(id=name),
     "TestCallback": lambda name: callback_pb.TestCallbackRequest(id=name),
     "ListDeliveries": lambda name: callback_pb.ListDeliveriesRequest(callback_id=name),
-    "RedeliverDelivery": lambda name: callback_pb.RedeliverDeliveryRequest(id=f"{name}_{UNKNOWN}_1"),
 }
 """Methods that name a callback."""
 
@@ -62,6 +61,7 @@ ELSEWHERE = {
     "CreateCallback": "test_one_key_of_two_tenants_creates_two_callbacks",
     "ListCallbacks": "test_one_key_of_two_tenants_creates_two_callbacks",
     "DeleteCallback": "test_a_tenant_cannot_delete_another_tenants_callback",
+    "RedeliverDelivery": "test_callbacks_deliver_only_the_tenants_own_generations",
     "CreateSession": "test_one_key_of_two_tenants_creates_two_sessions",
     "CreateMedia": "test_agent_media_belong_to_the_tenant_that_created_them",
     "ConfirmMedia": "test_agent_media_belong_to_the_tenant_that_created_them",
@@ -234,6 +234,8 @@ async def test_callbacks_deliver_only_the_tenants_own_generations(running: Runni
         made = [(await client.call("SubmitGeneration", soul("a fox"))).generation.id for client in (red, blue)]
         running.clock.advance(60)
         await receiver.gets(2)
+        theirs = next(got.id for got in receiver.got if got.target.endswith("red"))
+        await assert_unknown(blue, "RedeliverDelivery", lambda name: callback_pb.RedeliverDeliveryRequest(id=name), theirs)
 
     delivered = {got.target.rpartition("&")[2]: got.generation.id for got in receiver.got}
     assert (delivered, len(receiver.got)) == ({"red": made[0], "blue": made[1]}, 2)

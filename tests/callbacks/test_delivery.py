@@ -232,15 +232,51 @@ async def test_the_attempts_of_all_callbacks_are_limited_together(
     assert receiver.most_open == 3
 
 
-async def test_a_generation_deleted_before_its_delivery_is_skipped(running: Running, receiver: Receiver) -> None:
+async def test_a_generation_deleted_before_its_delivery_is_skipped(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "READ_AT_ONCE", 1)
     made = await create(running, receiver.url)
     await change(running, made.callback.id, paused=True)
+    kept = await finished(running, "an owl")
     gone = await finished(running, "a fox")
     await running.grpc.call("DeleteGeneration", generation_pb.DeleteGenerationRequest(id=gone.id))
-    kept = await finished(running, "an owl")
     await change(running, made.callback.id, paused=False)
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [kept.id]
     assert [got.generation.id for got in receiver.got] == [kept.id]
+    assert running.gateway._core.dispatcher.skipped == 1
+
+
+async def test_a_delivery_is_listed_for_a_week(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    for prompt in ("a fox", "an owl"):
+        stored = await timed.submit(soul(prompt))
+        await timed.advance(60.0, until=lambda: not timed.live())
+        assert [one.generation_id for one in await deliveries(timed, made.callback.id)] == [stored.id]
+        await timed.advance(dispatcher.LISTED_FOR, step=6 * 3_600.0)
+
+
+async def test_a_position_without_deliveries_is_stored_now_and_then(
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the changes after it would seem to be missed when the old ones have been pruned."""
+    made = await create(timed, receiver.url, labels={"team": "red"})
+    core = timed.gateway._core
+
+    async def position_after(prompt: str) -> int:
+        await timed.submit(soul(prompt))
+        await timed.advance(60.0, until=lambda: not timed.live())
+        (callback,) = await core.store.callbacks.callbacks()
+        assert core.dispatcher.queues[made.callback.id].callback.position == core.feed.position
+        return callback.position
+
+    first = await position_after("a fox")
+    assert await position_after("an owl") == first
+    await timed.advance(dispatcher.POSITION_AFTER, step=600.0)
+    second = await position_after("a hare")
+    assert second > first
+    monkeypatch.setattr(dispatcher, "POSITION_EVERY", 2)
+    assert await position_after("a badger") > second
 
 
 async def test_a_pending_delivery_of_a_deleted_generation_is_dropped(running: Running, receiver: Receiver) -> None:
@@ -249,7 +285,11 @@ async def test_a_pending_delivery_of_a_deleted_generation_is_dropped(running: Ru
     gone = await finished(running, "a fox")
     await receiver.gets(1)
     await until(running, made.callback.id, lambda found: [one.attempts for one in found] == [1])
+    (delivery,) = await deliveries(running, made.callback.id)
     await running.grpc.call("DeleteGeneration", generation_pb.DeleteGenerationRequest(id=gone.id))
+    with pytest.raises(RpcFailure) as refused:
+        await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=delivery.id))
+    assert refused.value.reason == "NOT_FOUND"
     await change(running, made.callback.id, paused=False)
     await until(running, made.callback.id, lambda found: not found)
     assert len(receiver.got) == 1
@@ -285,16 +325,16 @@ async def test_nothing_is_sent_if_a_callback_changes_while_the_dispatcher_waits_
     calls: list[tuple[str, Message]] = [("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=before[0].id))]
     if deleted:
         calls.append(("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id)))
-    else:
-        calls.append(("UpdateCallback", pb.UpdateCallbackRequest(id=made.callback.id, paused=True)))
+    calls.append(("UpdateCallback", pb.UpdateCallbackRequest(id=made.callback.id, paused=True)))
     async with changing:
         waiting = []
         for number, call in enumerate(calls, 1):
             waiting.append(asyncio.create_task(timed.grpc.call(*call)))
             await waits(number)
         await timed.submit(soul("an owl"))
-        await waits(3)
-    await asyncio.gather(*waiting)
+        await waits(len(calls) + 1)
+    *_, updated = await asyncio.gather(*waiting, return_exceptions=True)
+    assert updated.reason == "NOT_FOUND" if isinstance(updated, RpcFailure) else not deleted
     await timed.wait_until_idle()
     assert len(receiver.got) == len(before)
     stored = await core.store.callbacks.deliveries(made.callback.id, "", failed_only=False, before=BEGINNING, limit=9)

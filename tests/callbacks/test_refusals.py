@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import formatdate
 
 import pytest
 from aiohttp.client_proto import ResponseHandler
 
-from gateway.callbacks import schedule
+from gateway.callbacks import dispatcher, schedule, service
 from gateway.callbacks_http import client, transport
 from hfgateway.v1 import callback_service_pb2 as pb
-from tests.callbacks.receiver import CLOSE, HANG, Receiver, change, create, deliveries, settles, state_of, until
+from tests.callbacks.receiver import CLOSE, HANG, HOLD, Receiver, change, create, deliveries, settles, state_of, until
 from tests.support.addresses import free_address
 from tests.support.running import Generation, Running, soul
 from tests.support.timeline import Timed
+from tests.support.transports import RpcFailure
 
 DAY = 86_400.0
 COARSE = 300.0
@@ -138,10 +140,22 @@ async def test_410_pauses_the_callback_until_its_owner_resumes_it(timed: Timed, 
     await timed.advance(DAY, step=COARSE)
     assert len(receiver.got) == 1
 
-    assert not (await change(timed, made.callback.id, paused=False)).paused
+    resumed = await change(timed, made.callback.id, paused=False)
+    assert (resumed.paused, resumed.problem) == (False, pb.DELIVERY_PROBLEM_UNSPECIFIED)
     await timed.wait_until_idle()
     assert [got.generation.id for got in receiver.got] == [first.id, first.id, second.id]
     assert receiver.got[0].id == receiver.got[1].id
+
+
+async def test_a_resumption_makes_refused_deliveries_due_at_once(timed: Timed, receiver: Receiver) -> None:
+    receiver.plan.extend([400, 400])
+    made = await create(timed, receiver.url)
+    await ended(timed)
+    await timed.advance(5.6)
+    assert len(receiver.got) == 2  # the next retry is in five minutes
+    await change(timed, made.callback.id, paused=False)
+    await timed.wait_until_idle()
+    assert len(receiver.taken) == 1
 
 
 @pytest.mark.parametrize("dated", [False, True], ids=["seconds", "date"])
@@ -230,6 +244,27 @@ async def test_a_recovered_receiver_gets_all_pending_deliveries(timed: Timed, re
     assert len(await settles(timed, made.callback.id, 3)) == 3
 
 
+async def test_the_end_of_an_outage_makes_earlier_failures_due_at_once(
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first failures of an outage count against their delivery, which then waits for minutes or hours."""
+    monkeypatch.setattr(dispatcher, "DRAIN_TIMEOUT", 0.01)
+    receiver.plan.extend([503, 503, 503, 200, HANG])
+    await create(timed, receiver.url)
+    fox = await ended(timed)
+    await timed.advance(5.6)
+    assert len(receiver.got) == 2
+    owl = await ended(timed, "an owl")
+    await timed.advance(20.0, until=lambda: len(receiver.got) == 3)
+    timed.time.step(timed.time.now + 60.0, 60.0)
+    got = await receiver.gets(5)
+    assert [one.generation.id for one in got] == [fox.id, fox.id, owl.id, owl.id, fox.id]
+    await timed.stop_gateway()  # the last attempt has no outcome
+    await timed.start_gateway()
+    await timed.wait_until_idle()
+    assert [one.generation.id for one in receiver.taken] == [owl.id, fox.id]
+
+
 async def test_a_restart_keeps_the_retry_schedule(timed: Timed, receiver: Receiver) -> None:
     receiver.usual = (429, {"Retry-After": "3000"})
     await create(timed, receiver.url)
@@ -260,6 +295,23 @@ async def test_a_clock_that_was_ahead_delays_no_retry_by_more_than_a_day(timed: 
     attempts = len(receiver.got)
     await timed.advance(schedule.LONGEST_RETRY_AFTER + 3_600.0, step=3_600.0)
     assert len(receiver.got) == attempts + 1
+
+
+async def test_concurrent_test_deliveries_are_limited(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_TESTS", 1)
+    receiver.usual = HOLD
+    made = await create(running, receiver.url)
+    request = pb.TestCallbackRequest(id=made.callback.id)
+    first = asyncio.create_task(running.grpc.call("TestCallback", request))
+    await receiver.gets(1)
+    with pytest.raises(RpcFailure) as refused:
+        await running.grpc.call("TestCallback", request)
+    assert refused.value.reason == "GATEWAY_OVERLOADED"
+    receiver.let_go.set()
+    await first
+    assert (await running.grpc.call("TestCallback", request)).delivery.http_status == 200
 
 
 async def test_a_test_delivery_is_immediate_and_not_stored(running: Running, receiver: Receiver) -> None:

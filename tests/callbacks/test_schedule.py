@@ -92,6 +92,8 @@ def test_holds_grow_to_a_limit_and_end_with_a_success() -> None:
         holds.append(one.held_until - NOW)
     assert holds[:4] == [5.0, 10.0, 20.0, 40.0]
     assert holds[-1] == schedule.LONGEST_HOLD
+    endless = schedule.after(callback(streak=10_000), waits, AWAY, moment(), 0.5).callback
+    assert endless.held_until == NOW + schedule.LONGEST_HOLD
     assert schedule.after(one, waits, TAKEN, moment(), 0.5).callback.held_until == 0.0
 
 
@@ -99,6 +101,18 @@ def test_another_failure_does_not_shorten_a_longer_hold() -> None:
     held = schedule.after(callback(), delivery(), BUSY, moment(), 0.5).callback
     after = schedule.after(held, delivery("other"), AWAY, moment(1.0), 0.5).callback
     assert after.held_until == held.held_until == NOW + 7_200.0
+    assert after.problem_time == NOW, "the problem exists since the first failure"
+
+
+def test_a_refusal_holds_no_other_delivery() -> None:
+    for outcome in (REFUSED, Outcome(Problem.REDIRECT, 302), Outcome(Problem.STATUS, 500)):
+        after = schedule.after(callback(streak=1), delivery(), outcome, moment(), 0.5).callback
+        assert (after.streak, after.held_until) == (0, 0.0)
+
+
+def test_a_failure_does_not_resume_a_callback_that_was_paused_meanwhile() -> None:
+    for outcome in (REFUSED, AWAY):
+        assert schedule.after(callback(paused=True), delivery(), outcome, moment(), 0.5).callback.paused
 
 
 def test_two_distant_failures_are_not_a_failure_for_days() -> None:

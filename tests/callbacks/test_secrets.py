@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import stat
 
 import pytest
 
 from gateway.access.identity import DEFAULT_TENANT
+from gateway.callbacks.model import Callback
 from gateway.callbacks.service import MOST_CALLBACKS, MOST_SECRETS, ROTATION
+from gateway.generations.stores import UnknownCommitError
 from gateway.rpc import page_tokens
+from gateway.store.callbacks import SqliteCallbacks
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.callbacks.receiver import CLOSE, Receiver, change, create, finished, settles, state_of
+from tests.support.commits import commits
 from tests.support.running import Running, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
@@ -64,10 +69,11 @@ async def test_the_number_of_signing_secrets_is_limited(timed: Timed, receiver: 
     made = await create(timed, receiver.url)
     for _ in range(MOST_SECRETS - 1):
         await rotate(timed, made.callback.id)
+        await timed.advance(3_600.0, step=600.0)
     with pytest.raises(RpcFailure) as refused:
         await rotate(timed, made.callback.id)
     assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
-    assert 0 < refused.value.failure.retry_delay.seconds <= ROTATION
+    assert 0 < refused.value.failure.retry_delay.seconds <= ROTATION - (MOST_SECRETS - 1) * 3_600.0
     await timed.advance(ROTATION, step=600.0)
     assert (await rotate(timed, made.callback.id)).secret
 
@@ -88,11 +94,57 @@ async def test_a_repeated_create_returns_the_callback_without_its_secret(running
     assert (await create(running, receiver.url)).secret
 
 
+async def test_a_callback_that_a_failed_call_has_stored_is_served(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = SqliteCallbacks.add_callback
+
+    async def add_and_lose(self: SqliteCallbacks, callback: Callback) -> bool:
+        await add(self, callback)
+        raise UnknownCommitError("the answer was lost")
+
+    monkeypatch.setattr(SqliteCallbacks, "add_callback", add_and_lose)
+    with pytest.raises(RpcFailure):
+        await create(running, receiver.url)
+    monkeypatch.undo()
+    again = await create(running, receiver.url)
+    assert (again.replayed, again.secret) == (True, "")
+    await finished(running, "a fox")
+    await receiver.gets(1)
+
+
+async def test_a_change_with_an_unknown_outcome_is_confirmed(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await create(running, receiver.url)
+    change_callback, lost = SqliteCallbacks.change_callback, 0
+
+    async def change_and_lose(self: SqliteCallbacks, callback: Callback, due: float | None = None) -> None:
+        nonlocal lost
+        await change_callback(self, callback, due)
+        lost += 1
+        if lost == 1:
+            raise UnknownCommitError("the answer was lost")
+
+    monkeypatch.setattr(SqliteCallbacks, "change_callback", change_and_lose)
+    rotated = await rotate(running, made.callback.id)
+    await finished(running, "a fox")
+    (got,) = await receiver.gets(1)
+    assert got.signed_by(rotated.secret)
+
+
 async def test_callbacks_of_a_tenant_are_limited_and_listed_in_pages(running: Running, receiver: Receiver) -> None:
-    made = [(await create(running, receiver.url, key=str(number))).callback.id for number in range(MOST_CALLBACKS)]
-    with pytest.raises(RpcFailure) as refused:
-        await create(running, receiver.url, key="one-more")
-    assert (refused.value.reason, refused.value.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "callbacks")
+    made = [(await create(running, receiver.url, key=str(number))).callback.id for number in range(MOST_CALLBACKS - 1)]
+    with commits("callback") as held:
+        held.hold()
+        calls = [asyncio.create_task(create(running, receiver.url, key=f"last-{number}")) for number in range(2)]
+        await held.reached()
+        await running.calls_open("CreateCallback", 2, "CallbackService")
+        held.release()
+        last = await asyncio.gather(*calls, return_exceptions=True)
+    made += [one.callback.id for one in last if not isinstance(one, BaseException)]
+    (refused,) = [one for one in last if isinstance(one, RpcFailure)]
+    assert (refused.reason, refused.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "callbacks")
     listed: list[str] = []
     token = ""
     while True:

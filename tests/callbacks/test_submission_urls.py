@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway import assembly
-from gateway.callbacks import dispatcher
+from gateway.callbacks import dispatcher, service
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
 from tests.callbacks.conftest import Start
@@ -152,7 +152,11 @@ async def test_the_deliveries_of_all_urls_are_bounded_together(
             await finished(running, f"fox {number}", callback_url=down.url)
         await until(running, made.callback.id, lambda found: sum(one.attempts for one in found) == 2)
         owl = await finished(running, "an owl", callback_url=receiver.url)
-        assert len(await deliveries(running, made.callback.id)) == 2
+        (pending, _) = await deliveries(running, made.callback.id)
+        monkeypatch.setattr(service, "MOST_WAITING", 1)
+        with pytest.raises(RpcFailure) as refused:
+            await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=pending.id))
+        assert (refused.value.reason, refused.value.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "deliveries")
         down.usual = 200
         await change(running, made.callback.id, paused=False)
         found = await settles(running, made.callback.id, 3)
