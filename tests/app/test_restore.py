@@ -221,6 +221,11 @@ async def test_a_gateway_killed_around_the_write_of_its_mark_starts_again(site: 
         assert "shop" in await site.done("keys", "list")
         assert await gateway.terminate() == 0
     assert commits(site.store) == content(site.store).commits
+    known = mark.Known(content(site.store).epoch, commits(site.store))
+    assert mark.doubt(site.store, known) is None
+    behind = mark.doubt(site.store, known._replace(commits=known.commits - 1))
+    assert behind is not None
+    assert "is older than its mark" in behind.text
 
 
 @pytest.mark.parametrize("place", ["before migration", "after migration"])

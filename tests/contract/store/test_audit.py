@@ -270,6 +270,8 @@ def test_each_change_of_an_export_is_found() -> None:
     assert broken(lines[3:], Head(1, whole[0][1].hash)).endswith("is missing: before the first entry")
     assert broken([*lines[:3], lines[3].replace(":", ": ", 1), lines[4]]).startswith("entry 4: its line was changed")
     assert broken([*lines[:3], "nothing\n"]) == "line 4 is not an entry"
+    begun = line(bytes(range(32)), Entry(1, "{}", chained(bytes(range(32)), 1, "{}"))) + "\n"
+    assert broken([begun]) == "entry 1: the hash before it is not that of entry 0"
     foreign = line(bytes(range(32)), Entry(3, "{}", chained(bytes(range(32)), 3, "{}"))) + "\n"
     assert broken([*lines[:2], foreign, *lines[3:]]) == "entry 3: the hash before it is not that of entry 2"
     rewritten = chain(6)  # a whole new chain, which is consistent with itself

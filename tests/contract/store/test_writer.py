@@ -14,6 +14,7 @@ from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.store import files, writer
 from gateway.store.writer import GATHERING, MOST_IN_A_GROUP, Effect, Write, Writer
 from tests.contract.store.test_faults import held
+from tests.support.running import PATIENCE
 
 
 class Watched:
@@ -142,6 +143,24 @@ async def test_only_a_failing_disk_leaves_the_outcome_unknown(
     assert bool(broken) == (outcome is UnknownCommitError)
 
 
+async def test_no_write_of_a_group_is_repeated_if_the_disk_fails(watched: Watched) -> None:
+    """What the failed commit has stored is not known, so that a repeat would look like that of another caller."""
+    calls = 0
+
+    def fails(connection: sqlite3.Connection) -> Effect:
+        nonlocal calls
+        calls += 1
+        raise sqlite3.OperationalError("disk I/O error")
+
+    first = watched.add("a")
+    group = [watched.add("b", brief=False), watched.writer.write(None, fails), watched.add("c", brief=False)]
+    results = await asyncio.gather(*group, return_exceptions=True)
+    assert [type(result) for result in results] == [UnknownCommitError] * 3
+    assert (await first, calls, watched.stored()) == ("a", 1, ["a"])
+    await asyncio.sleep(0)
+    watched.broken.clear()
+
+
 async def test_brief_and_long_writes_keep_their_order(watched: Watched) -> None:
     await asyncio.gather(*(watched.add(name, brief=number % 3 != 0) for number, name in enumerate(names("n", 30))))
     assert watched.stored() == names("n", 30)
@@ -179,3 +198,5 @@ async def test_a_group_that_has_not_begun_is_stored_when_the_writer_is_closed(tm
     assert await last == "d"
     assert watched.groups == [["a"], ["b", "c"], ["d"]]
     assert watched.stored() == ["a", "b", "c", "d"]
+    with pytest.raises(StoreError, match=writer.CLOSED):
+        await asyncio.wait_for(watched.add("e"), PATIENCE)
