@@ -17,7 +17,7 @@ import grpc
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from gateway.certificates import Certificates
@@ -142,6 +142,11 @@ async def test_the_longest_idle_connection_is_closed_first() -> None:
             assert await first.read() == b""
             assert not second.at_eof()
             assert (web.connections, counted) == (2, [Bad.CONNECTIONS])
+            async with connected(address) as (fourth, asks):
+                asks.write(GET % b"now")
+                await fourth.readuntil(b"now")
+                assert await second.read() == b""
+                assert not third.at_eof()
 
 
 async def test_an_idle_connection_stays_open_for_longer_than_clients_reuse_it() -> None:
@@ -178,6 +183,49 @@ async def test_a_connection_with_a_refused_request_makes_room_before_its_body_ar
             await third.readuntil(b"now")
             assert await first.read() == b""
         assert counted == [Bad.CONNECTIONS]
+
+
+async def test_a_connection_is_busy_again_when_the_rest_of_a_request_has_arrived() -> None:
+    go_on = asyncio.Event()
+
+    async def begin(_: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"begun"
+            await go_on.wait()
+
+        return StreamingResponse(parts())
+
+    async with (
+        server(more=[Route("/begin", begin, methods=["POST"])]) as (web, address, _),
+        connected(address) as (answer, ask),
+    ):
+        ask.write(b"POST /begin HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
+        await eventually(lambda: bool(web._server.server_state.tasks and web._limit._idle))
+        ask.write(b"123456789")
+        await answer.readuntil(b"begun")
+        assert not web._limit._idle
+        go_on.set()
+
+
+async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_WITHIN", 10 * PATIENCE)
+
+    async def refuse(_: Request) -> Response:
+        return PlainTextResponse("refused", status_code=403)
+
+    async with (
+        server(more=[Route("/refuse", refuse, methods=["POST"])]) as (web, address, _),
+        connected(address) as (answer, ask),
+    ):
+        ask.write(
+            b"POST /refuse HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
+        )
+        await answer.readuntil(b"refused")
+        (idle,) = web._server.server_state.connections
+        await eventually(lambda: not idle._answering)
+        ask.write(b"123456789")
+        await eventually(lambda: idle._head == 0)
+        assert idle._timer is not None
 
 
 async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
