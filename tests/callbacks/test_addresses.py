@@ -243,6 +243,7 @@ async def test_other_ports_are_refused(port: int) -> None:
         assert "ports 443, 8443" in strict.refusal(f"https://shop.example:{port}/hook")
         assert "ports 443, 8443" in with_networks.refusal(f"https://8.8.8.8:{port}/hook")
         assert not with_networks.refusal(f"https://127.0.0.1:{port}/hook")
+        assert not with_networks.refusal(f"https://[::ffff:127.0.0.1]:{port}/hook")
         # A name may resolve to an address in a configured network, so it is checked after the lookup.
         assert not with_networks.refusal(f"https://shop.example:{port}/hook")
         refused = await with_networks.post(f"https://shop.example:{port}/hook", {}, b"")

@@ -122,6 +122,10 @@ def test_failed_probes_lengthen_the_pause_up_to_a_maximum() -> None:
         limit.failed(now)
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (FIRST_BREAK, LONGEST_BREAK)
+    limit.answered(now)
+    for _ in range(FAILURES_IN_A_ROW):
+        limit.failed(now)
+    assert limit.acquire(now) == FIRST_BREAK, "the next outage begins with the shortest pause again"
 
 
 def test_after_a_successful_probe_calls_resume_at_a_limited_rate() -> None:

@@ -228,6 +228,27 @@ async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypat
         assert idle._timer is not None
 
 
+async def test_a_queued_request_keeps_its_timeout_while_an_earlier_one_is_answered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "BODY_WITHIN", 0.2)
+    async with server() as (web, address, _), connected(address) as (_answer, ask):
+        ask.write(GET % b"hold" + b"POST /now HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
+        await eventually(lambda: any(one.pipeline for one in web._server.server_state.connections))
+        (busy,) = web._server.server_state.connections
+        first = busy._timer
+        await eventually(lambda: busy._timer is not first)
+        assert busy._timer is not None
+
+
+async def test_only_a_request_that_has_begun_is_counted_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
+    async with server() as (_, address, counted), connected(address) as (idle, _), connected(address) as (slow, ask):
+        ask.write(b"GET /now HTTP/1.1\r\n")
+        assert (await until_closed(idle), await until_closed(slow)) == (b"", b"")
+        assert counted == [Bad.SLOW]
+
+
 async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
     async with server() as (web, address, counted), connected(address) as (_, one), connected(address) as (_, other):
         for writer in (one, other):
