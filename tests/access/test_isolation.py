@@ -235,7 +235,11 @@ async def test_callbacks_deliver_only_the_tenants_own_generations(running: Runni
         running.clock.advance(60)
         await receiver.gets(2)
         theirs = next(got.id for got in receiver.got if got.target.endswith("red"))
-        await assert_unknown(blue, "RedeliverDelivery", lambda name: callback_pb.RedeliverDeliveryRequest(id=name), theirs)
+
+        def named(name: str) -> Message:
+            return callback_pb.RedeliverDeliveryRequest(id=name)
+
+        await assert_unknown(blue, "RedeliverDelivery", named, theirs)
 
     delivered = {got.target.rpartition("&")[2]: got.generation.id for got in receiver.got}
     assert (delivered, len(receiver.got)) == ({"red": made[0], "blue": made[1]}, 2)
