@@ -19,6 +19,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from gateway import oidc
+from gateway.errors import GatewayError
+from gateway.generations.clock import SystemClock
+from gateway.oidc import OidcIssuer
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.running import PATIENCE, Running, eventually, run, soul
@@ -46,15 +49,22 @@ class Issuer:
         """The keys at the issuer, by the names that tokens give them."""
         self.url = ""
         self.named = ""
+        self.keys_url = ""
+        """The address of the keys in the description, if it is another one than that of this server."""
         self.padding = ""
         self.instead = ""
         """What is sent in place of the keys."""
+        self.use = "sig"
         self.fetched = self.described = 0
 
     async def __aenter__(self) -> Issuer:
         application = web.Application()
         application.add_routes(
-            [web.get("/.well-known/openid-configuration", self._description), web.get("/keys", self._keys)]
+            [
+                web.get("/.well-known/openid-configuration", self._description),
+                web.get("/keys", self._keys),
+                web.get("/moved", self._moved),
+            ]
         )
         self._runner = web.AppRunner(application)
         await self._runner.setup()
@@ -67,7 +77,10 @@ class Issuer:
 
     async def _description(self, _: web.Request) -> web.Response:
         self.described += 1
-        return web.json_response({"issuer": self.named or self.url, "jwks_uri": f"{self.url}/keys"})
+        return web.json_response({"issuer": self.named or self.url, "jwks_uri": self.keys_url or f"{self.url}/keys"})
+
+    async def _moved(self, _: web.Request) -> web.Response:
+        raise web.HTTPFound("/keys")
 
     async def _keys(self, _: web.Request) -> web.Response:
         self.fetched += 1
@@ -77,7 +90,7 @@ class Issuer:
         for name, key in self.keys.items():
             algorithm: Any = jwt.algorithms.ECAlgorithm if key == EC else jwt.algorithms.RSAAlgorithm
             public = json.loads(algorithm.to_jwk(private_key(key).public_key()))
-            found.append({**public, "kid": name, "use": "sig"})
+            found.append({**public, "kid": name, "use": self.use})
         return web.json_response({"keys": found, "padding": self.padding})
 
     def token(
@@ -237,6 +250,39 @@ async def test_another_issuer_at_the_address_is_not_believed(running: Running, i
         with pytest.raises(RpcFailure, match="UNAVAILABLE"):
             await client.call("ListGenerations", LIST)
     assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+
+
+def verifier(issuer: Issuer) -> OidcIssuer:
+    return OidcIssuer(issuer.url, AUDIENCE, SystemClock(), tenant_claim="tenant", scope_claim="scope")
+
+
+async def test_keys_are_fetched_with_tls_and_without_redirects(issuer: Issuer) -> None:
+    issuer.keys_url = "http://keys.example.invalid/keys"
+    with pytest.raises(ValueError, match="keys without TLS"):
+        await verifier(issuer)._fetch()
+    issuer.keys_url = issuer.url + "/moved"
+    with pytest.raises(ValueError, match="not a document"):
+        await verifier(issuer)._fetch()
+    assert issuer.fetched == 0
+
+
+async def test_a_key_for_encryption_verifies_nothing(issuer: Issuer) -> None:
+    assert list(await verifier(issuer)._fetch()) == ["one"]
+    issuer.use = "enc"
+    assert await verifier(issuer)._fetch() == {}
+
+
+async def test_many_tokens_take_little_memory(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(oidc, "MOST_VERIFIED", 2)
+    verifies = verifier(issuer)
+    verifies._keys = await verifies._fetch()
+    for number in range(5):
+        assert verifies.identify(issuer.token(sub=str(number))).tenant == "red"
+        with pytest.raises(GatewayError, match="being fetched"):
+            verifies.identify(issuer.token(name=f"unknown-{number}"))
+    assert len(verifies.identify(issuer.token(sub="x" * 1_000)).key_name) == 100
+    assert 0 < len(verifies._verified) <= 2
+    assert len(verifies._wanted) == 2
 
 
 async def test_a_watch_token_lives_no_longer_than_the_token_that_created_it(running: Running, issuer: Issuer) -> None:
