@@ -217,9 +217,7 @@ async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypat
         server(more=[Route("/refuse", refuse, methods=["POST"])]) as (web, address, _),
         connected(address) as (answer, ask),
     ):
-        ask.write(
-            b"POST /refuse HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n"
-        )
+        ask.write(b"POST /refuse HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n")
         await answer.readuntil(b"refused")
         (idle,) = web._server.server_state.connections
         await eventually(lambda: not idle._answering)

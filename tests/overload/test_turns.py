@@ -107,6 +107,16 @@ async def test_a_refused_watch_token_is_forgotten() -> None:
     assert callers.pool.holder(TOKEN) is not of_token
 
 
+async def test_a_watch_token_that_leaves_the_queue_is_forgotten() -> None:
+    callers = Callers(Pool(Bounds(1, 1, 1), MANY))
+    await callers.call("f0", FOX)
+    await callers.call("t1", TOKEN)
+    of_token = callers.pool.holder(TOKEN)
+    assert of_token.queued == 1
+    await callers.give_up("t1")
+    assert callers.pool.holder(TOKEN) is not of_token
+
+
 @pytest.mark.parametrize("moment", ["while it queues", "when its turn has come"])
 async def test_a_canceled_call_holds_no_place(moment: str) -> None:
     callers = Callers(Pool(Bounds(1, 1, 1), MANY))

@@ -1,0 +1,83 @@
+"""Repeated removals: no request and no account keeps the others back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.errors import upstream_unavailable
+from gateway.generations.model import GenerationId, RequestId
+from gateway.generations.removals import FIRST_PAUSE, LONGEST_PAUSE, Removals
+from gateway.generations.stores import Removal
+from tests.generations.test_trusted_time import FixedClock
+
+
+def removal(name: str, account: str = "red") -> Removal:
+    return Removal(GenerationId(name), RequestId(name), account, "https://api.example.invalid")
+
+
+class Higgsfield(FixedClock):
+    """A store, an API that refuses the removals in `refused`, and a clock that records the rests of each round."""
+
+    def __init__(self, *recorded: Removal, refused: Sequence[str] = ()) -> None:
+        super().__init__(1_000.0)
+        self.recorded = list(recorded)
+        self.refused = refused
+        self.rounds: list[list[str]] = [[]]
+        self.rests: list[float | None] = []
+
+    async def removals(self) -> Sequence[Removal]:
+        return list(self.recorded)
+
+    async def removed(self, removal: Removal) -> None:
+        self.recorded.remove(removal)
+
+    def can_delete(self, account: str, _origin: str) -> bool:
+        return account != "elsewhere"
+
+    async def delete(self, removal: Removal) -> None:
+        self.rounds[-1].append(removal.request_id)
+        if removal.request_id in self.refused:
+            raise upstream_unavailable("refused")
+
+    async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
+        self.rounds.append([])
+        self.rests.append(seconds)
+        await super().wait(signal, seconds)
+
+    async def run_until(self, done: Any) -> None:
+        ports: Any = self
+        running = asyncio.create_task(Removals(ports, ports, ports).run())
+        with contextlib.suppress(asyncio.CancelledError):
+            async with asyncio.timeout(10):
+                while not done():
+                    await asyncio.sleep(0)
+            running.cancel()
+            await running
+
+
+async def test_a_removal_that_always_fails_keeps_no_other_one_back() -> None:
+    higgsfield = Higgsfield(*map(removal, "abc"), refused="a")
+    await higgsfield.run_until(lambda: higgsfield.recorded == [removal("a")])
+
+
+async def test_an_account_that_fails_is_asked_once_in_each_round_and_delays_no_other() -> None:
+    elsewhere = removal("x", "elsewhere")
+    higgsfield = Higgsfield(*map(removal, "abc"), removal("d", "blue"), elsewhere, refused="abc")
+    await higgsfield.run_until(lambda: len(higgsfield.rests) > 3)
+    first, *later = higgsfield.rounds[:3]
+    assert len(first) == 2
+    assert "d" in first
+    assert [len(one) for one in later] == [1, 1]
+    assert elsewhere in higgsfield.recorded
+
+
+async def test_the_pauses_after_failures_grow_to_a_limit() -> None:
+    higgsfield = Higgsfield(removal("a"), refused="a")
+    await higgsfield.run_until(lambda: len(higgsfield.rests) > 10)
+    rests = [seconds or 0.0 for seconds in higgsfield.rests]
+    assert FIRST_PAUSE <= rests[0] <= 1.5 * FIRST_PAUSE
+    assert 2 * FIRST_PAUSE <= rests[1] <= 3 * FIRST_PAUSE
+    assert LONGEST_PAUSE <= rests[-1] <= 1.5 * LONGEST_PAUSE

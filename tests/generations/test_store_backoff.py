@@ -1,0 +1,35 @@
+"""The pauses between steps while the store refuses writes."""
+
+from gateway.generations.model import Steady
+from gateway.generations.store_backoff import FIRST_REST, LONGEST_REST, StoreBackoff
+
+NOW = 1_000.0
+
+
+def test_only_the_step_that_was_tried_lengthens_the_pause() -> None:
+    backoff = StoreBackoff()
+    for _ in range(10):
+        backoff.failed(Steady(NOW))  # all but the first began before the first refusal
+    assert backoff.ends(Steady(NOW)) == NOW + FIRST_REST
+    now = NOW + FIRST_REST
+    assert backoff.ends(Steady(now)) is None
+    backoff.begins(Steady(now))
+    assert backoff.ends(Steady(now)) == now + FIRST_REST, "no other step begins meanwhile"
+    backoff.failed(Steady(now))
+    assert backoff.ends(Steady(now)) == now + 2 * FIRST_REST
+
+
+def test_pauses_grow_to_a_limit_and_end_with_a_committed_write() -> None:
+    backoff, now = StoreBackoff(), NOW
+    for _ in range(10):
+        backoff.begins(Steady(now))
+        backoff.failed(Steady(now))
+        now = backoff.ends(Steady(now)) or now
+    assert now - NOW >= 5 * LONGEST_REST
+    backoff.begins(Steady(now))
+    backoff.failed(Steady(now))
+    assert backoff.ends(Steady(now)) == now + LONGEST_REST
+    backoff.worked()
+    assert backoff.ends(Steady(now)) is None
+    backoff.failed(Steady(now))
+    assert backoff.ends(Steady(now)) == now + FIRST_REST
