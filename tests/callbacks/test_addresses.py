@@ -248,6 +248,7 @@ async def test_other_ports_are_refused(port: int) -> None:
         assert not with_networks.refusal(f"https://shop.example:{port}/hook")
         refused = await with_networks.post(f"https://shop.example:{port}/hook", {}, b"")
         assert refused == Outcome(Problem.ADDRESS_REFUSED)
+        assert await with_networks.post("http://shop.example:8443/hook", {}, b"") == refused  # not without TLS
         assert not strict.refusal("https://shop.example:8443/hook")
         assert not strict.refusal("https://shop.example/hook")
     finally:
