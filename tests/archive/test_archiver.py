@@ -6,17 +6,22 @@ import asyncio
 import logging
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE
+from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE, STORE_PAUSE
 from gateway.archive.download import MOST_BREAKS
-from gateway.archive.model import Part, copies_of
+from gateway.archive.model import Copy, Part, copies_of
+from gateway.errors import upstream_unavailable
+from gateway.generations.model import Generation
 from gateway.generations.state import OUTPUTS_KEPT
 from gateway.higgsfield.media import CHUNK
 from tests.archive.conftest import Place, Stage, sha256
 from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
+from tests.support.commits import commits
+from tests.support.running import PATIENCE
 
 CONTENT = bytes(range(256)) * 1000
 FOLDER_ONLY = pytest.mark.parametrize("place", ["folder"], indirect=True)
@@ -93,13 +98,42 @@ async def test_a_restart_continues_with_pending_copies(stage: Stage) -> None:
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
     await asyncio.wait_for(asked.wait(), 20)
+    stage.media.add("/b.png", CONTENT)
+    other = await stage.completed(stage.url("/b.png"))
+    await stage.becomes_archived(other)  # the first copy occupies only one of the places
     await stage.stop()
     hanging.set()
-    assert stage.place.files() == {}
+    assert list(stage.place.files()) == [f"tenant/{other.id}/0-image.png"]
 
     stage.start()
 
     assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
+
+
+@FOLDER_ONLY
+async def test_no_more_files_are_copied_at_once_than_configured(stage: Stage) -> None:
+    at_once: list[int] = []
+    planned = asyncio.Event()
+    requested = 0
+
+    async def hang() -> None:
+        nonlocal requested
+        requested += 1
+        at_once.append(requested)
+        await planned.wait()
+        requested -= 1
+
+    stage.media.add("/a.png", CONTENT, faults=[{"at": 0, "then": hang} for _ in range(6)])
+    stage.start(concurrency=2)
+    generations = [await stage.completed(stage.url("/a.png")) for _ in range(6)]
+    async with asyncio.timeout(PATIENCE):
+        while await stage.store.copies.copies_waiting() < 6:
+            await asyncio.sleep(0.005)
+    planned.set()
+    for generation in generations:
+        await stage.becomes_archived(generation)
+
+    assert max(at_once) == 2
 
 
 @pytest.mark.parametrize(
@@ -149,9 +183,13 @@ async def test_a_broken_download_is_resumed(stage: Stage) -> None:
     assert copy == CONTENT
 
 
-@pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) - 100_000], ids=["as long", "as the rest"])
-async def test_a_download_restarts_if_the_file_changed(stage: Stage, size: int) -> None:
-    file = stage.media.add("/a.png", CONTENT)
+@pytest.mark.parametrize(
+    ("size", "conditional"),
+    [(len(CONTENT), True), (len(CONTENT) - 100_000, True), (len(CONTENT), False)],
+    ids=["as long", "as the rest", "If-Range is ignored"],
+)
+async def test_a_download_restarts_if_the_file_changed(stage: Stage, size: int, conditional: bool) -> None:
+    file = stage.media.add("/a.png", CONTENT, conditional=conditional)
     other = CONTENT[:size][::-1]
 
     async def change() -> None:
@@ -175,7 +213,9 @@ async def test_a_truncated_range_response_is_a_failure(stage: Stage) -> None:
 
 
 async def test_without_range_support_the_whole_file_is_downloaded_again(stage: Stage) -> None:
-    file = stage.media.add("/a.png", CONTENT, ranged=False, faults=[stage.cut(100_000)])
+    # Of unknown size, so that only the offset of the second response shows that it is the whole file.
+    faults = [stage.cut(100_000) | {"chunked": True}, {"chunked": True}]
+    file = stage.media.add("/a.png", CONTENT, ranged=False, faults=faults)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
@@ -211,24 +251,27 @@ async def _never(signal: asyncio.Future[None], seconds: float | None) -> None:
 
 
 @FOLDER_ONLY
+@pytest.mark.parametrize("breaks", [0, MOST_BREAKS + 1], ids=["in one piece", "resumed at a checkpoint"])
 async def test_a_corrupted_copy_is_detected_and_made_again(
-    stage: Stage, place: Place, caplog: pytest.LogCaptureFixture
+    stage: Stage, place: Place, breaks: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def spoil() -> None:
         partial = place.folder / ".partial"
-        await stage.becomes(lambda: any(part.stat().st_size > 1000 for part in partial.glob("*.part")))
+        resumed = breaks * 30_000 + 1000
+        await stage.becomes(lambda: any(part.stat().st_size > resumed for part in partial.glob("*.part")))
         (part,) = partial.glob("*.part")
         with part.open("r+b") as file:
             file.seek(500)
             file.write(b"\xff\xfe")
 
-    file = stage.media.add("/a.png", CONTENT, faults=[{"at": 150_000, "then": spoil}])
+    faults = [stage.cut(30_000) for _ in range(breaks)] + [{"at": 60_000, "then": spoil}]
+    file = stage.media.add("/a.png", CONTENT, faults=faults)
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
     assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
 
-    assert (stage.archiver.failures, len(file.requests)) == (1, 2)
+    assert (stage.archiver.failures, len(file.requests)) == (2 if breaks else 1, breaks + 2)
     assert "the copy differs from what was downloaded" in [vars(record).get("why") for record in caplog.records]
     (copy,) = stage.place.files().values()
     assert copy == CONTENT
@@ -277,6 +320,7 @@ async def test_a_copy_is_abandoned_only_after_an_attempt_past_its_expiry(
     stage: Stage, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[{"status": 403}] * 1000)
+    stage.time = _no_answer  # type: ignore[method-assign]
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
 
@@ -292,6 +336,10 @@ async def test_a_copy_is_abandoned_only_after_an_attempt_past_its_expiry(
     stage.start()
     await stage.completed("")
     assert await stage.store.copies.copies_waiting() == 0
+
+
+async def _no_answer() -> NoReturn:
+    raise upstream_unavailable("Higgsfield cannot be reached")
 
 
 async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
@@ -323,6 +371,29 @@ async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> N
     assert list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"]
     assert await stage.archived(gone) == {}
     assert list(await stage.archived(stays)) == [Part(0)]
+
+
+@FOLDER_ONLY
+async def test_a_removal_is_retried_until_it_succeeds(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes_archived(generation)
+    file = stage.place.folder / "tenant" / generation.id / "0-image.png"
+    file.unlink()
+    (file / "in the way").mkdir(parents=True)
+    await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
+    await stage.becomes(lambda: stage.archiver.failures > 0)
+
+    stage.clock.advance(2 * OUTPUTS_KEPT)
+    statement = "UPDATE archive_files SET attempts = 2000"  # after months
+    await stage.store.database.writer.write(None, lambda connection: (connection.execute(statement), None))
+    await stage.becomes(lambda: stage.rows()[0][2] > 2001)
+
+    assert stage.archiver.given_up == 0
+    (file / "in the way").rmdir()
+    file.rmdir()
+    await stage.becomes(lambda: stage.rows() == [])
 
 
 async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage) -> None:
@@ -427,6 +498,53 @@ async def test_an_unwritable_folder_is_retried_until_it_is_writable(stage: Stage
     partial.mkdir()
 
     await stage.becomes_archived(generation)
+
+
+@FOLDER_ONLY
+async def test_a_failing_store_loses_no_copy_and_is_tried_after_pauses(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    for step in ("archive planned", "archived"):
+        pauses = stage.clock.waits.count(STORE_PAUSE)
+        with commits(step) as writes:
+            writes.fail_from(1)
+            generation = await stage.completed(stage.url("/a.png"))
+            await writes.reached(3)
+        await stage.becomes_archived(generation)
+        assert stage.clock.waits.count(STORE_PAUSE) - pauses >= 2
+
+    reader = stage.store.database._reader
+    reader.execute("PRAGMA query_only=0")
+    reader.execute("CREATE TEMP TABLE archive_files (url TEXT)")  # hides the real one
+    await stage.archiver.count_waiting()  # before each scrape of the metrics, which must not fail
+
+
+@FOLDER_ONLY
+async def test_a_bug_stops_neither_the_archiver_nor_other_copies(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.media.add("/b.png", CONTENT)
+    broken = await stage.completed(stage.url("/a.png"))
+
+    def planned(generation: Generation, archive: str) -> list[Copy]:
+        if generation.id == broken.id:
+            raise ZeroDivisionError
+        return copies_of(generation, archive)
+
+    async def publish(key: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.archive.archiver.copies_of", planned)
+    monkeypatch.setattr(stage.storage, "publish", publish)
+    stage.start()
+    delayed = await stage.completed(stage.url("/b.png"))
+    await stage.becomes(lambda: stage.archiver.failures > 1)
+    assert sum(stage.clock.waits) >= 0.75 * FIRST_PAUSE
+
+    monkeypatch.undo()
+    await stage.becomes_archived(delayed)
 
 
 @S3_ONLY

@@ -39,6 +39,14 @@ async def test_a_planned_copy_is_due_and_planned_once(stage: Stage) -> None:
     assert await stage.store.copies.copies_waiting() == 2
 
 
+async def test_a_copy_expires_with_its_file(stage: Stage) -> None:
+    generation = await stage.completed("http://a.test/1.png")
+    assert generation.ended_at is not None
+    assert generation.end_time is not None
+    early = replace(generation, outputs_expire_time=generation.end_time + HOUR)
+    assert [copy.expire_time for copy in copies_of(early, ARCHIVE)] == [generation.ended_at + HOUR]
+
+
 async def test_copies_of_a_deleted_generation_are_not_planned(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)

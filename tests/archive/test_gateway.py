@@ -26,6 +26,7 @@ from tests.archive.conftest import Place, sha256
 from tests.archive.media import MediaServer
 from tests.durability.process import GatewayProcess, stub
 from tests.support.faulty_clock import FaultyClock
+from tests.support.files import contents_below
 from tests.support.running import PATIENCE, Generation, Running, eventually, sized, soul
 from tests.support.running import run as running_gateway
 
@@ -94,19 +95,45 @@ def threads_that_sync() -> Iterator[list[threading.Thread]]:
         sys.setprofile(None)
 
 
-async def test_an_interrupted_write_is_synced_in_a_thread(tmp_path: Path) -> None:
+async def broken(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+    raise SourceError("away")
 
-    async def breaks() -> AsyncIterator[bytes]:
-        yield b"half of it"
-        raise SourceError("away")
 
-    place = Folder(tmp_path / "archive")
-    with threads_that_sync() as threads, pytest.raises(SourceError):
-        await place.write("tenant/id/0-image.png", None, '"v1"', breaks(), "")
+async def whole(content: bytes) -> AsyncIterator[bytes]:
+    yield content
 
-    assert await place.checkpoint("tenant/id/0-image.png") == Checkpoint(10, '"v1"')
-    assert threads
+
+async def test_a_file_in_a_folder_is_synced_in_threads(tmp_path: Path) -> None:
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    with threads_that_sync() as threads:
+        with pytest.raises(SourceError):
+            await place.write(key, None, '"v1"', broken(b"half of it"), "")
+        assert len(threads) == 1
+        checkpoint = await place.checkpoint(key)
+        assert checkpoint == Checkpoint(10, '"v1"')
+        with next((tmp_path / "archive" / ".partial").glob("*.part")).open("ab") as part:
+            part.write(b"written after the checkpoint, right before a crash")
+        await place.write(key, checkpoint, '"v1"', whole(b", and the rest"), "")
+        assert len(threads) == 2
+        await place.publish(key)
+        assert len(threads) == 5  # with the three folders
     assert threading.main_thread() not in threads
+    assert contents_below(tmp_path / "archive") == {key: b"half of it, and the rest"}
+
+
+async def test_a_copy_is_not_resumed_at_the_checkpoint_of_another_one(tmp_path: Path) -> None:
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    with pytest.raises(SourceError):
+        await place.write(key, None, '"v1"', broken(b"half of it"), "")
+    with pytest.raises(SourceError):
+        await place.write(key, None, "", broken(b"another version"), "")
+    assert await place.checkpoint(key) is None
+
+    with pytest.raises(SourceError):
+        await place.write(key, None, '"v1"', broken(b"half of it"), "")
+    next((tmp_path / "archive" / ".partial").glob("*.part")).write_bytes(b"half")  # the rest was lost
+    assert await place.checkpoint(key) is None
 
 
 async def test_a_disk_that_gets_full_within_a_chunk_is_an_error(tmp_path: Path) -> None:
