@@ -51,7 +51,7 @@ class Folder:
                 complete = checkpoint.size <= self._part(key).stat().st_size
             except (FileNotFoundError, ValueError, KeyError, TypeError):
                 return None
-            return checkpoint if checkpoint.size and checkpoint.etag and complete else None
+            return checkpoint if complete else None
 
         return await _off_the_loop(read)
 
