@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import grpc
 import pytest
 
 from gateway.access import keys
+from gateway.access.identity import Access, KeyStore
 from gateway.cli import exits
+from gateway.errors import GatewayError, Reason
+from gateway.generations.clock import SystemClock
 from gateway.rpc import page_tokens, pages
 from gateway.store.sqlite import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
@@ -139,7 +144,8 @@ async def test_an_expiry_that_no_answer_can_hold_is_refused(running: Running) ->
 
 async def test_keys_and_revocations_survive_a_restart(running: Running) -> None:
     good, bad = await running.key("red"), await running.key("red")
-    await running.gateway.access.revoke_key(bad.split("_")[1])
+    revoked = await running.gateway.access.revoke_key(bad.split("_")[1])
+    assert await running.gateway.access.revoke_key(bad.split("_")[1]) == revoked
     await running.stop_gateway()
     await running.start_gateway()
 
@@ -223,6 +229,43 @@ async def test_with_keys_the_http_port_accepts_any_host_name(running: Running) -
     answer = await reader.readline()
     writer.close()
     assert answer.startswith(b"HTTP/1.1 200")
+
+
+def access_of(*stored: keys.ApiKey, required: bool = True, **settings: Any) -> Access:
+    return Access(cast(KeyStore, None), SystemClock(), stored, b"a secret", required=required, **settings)
+
+
+@pytest.mark.parametrize(
+    ("tenant", "name"), [("Red", ""), ("r" * 64, ""), ("red\n", ""), ("red", "\x1b[2J"), ("red", "x" * 101)]
+)
+def test_a_key_is_not_made_with_an_invalid_name(tenant: str, name: str) -> None:
+    with pytest.raises(GatewayError):
+        keys.new_key(tenant, name, 0.0)
+
+
+def test_there_are_several_tenants_with_their_keys_or_with_an_issuer() -> None:
+    red, blue = (keys.new_key(tenant, "", 0.0)[0] for tenant in ("red", "blue"))
+    assert access_of(red, blue).several_tenants()
+    assert access_of(red, issuer=object()).several_tenants()
+    assert not access_of(red, replace(blue, revoke_time=1.0)).several_tenants()
+    assert not access_of(red, blue, required=False).several_tenants()
+
+
+def test_a_gateway_that_does_not_know_the_present_keys_judges_no_caller() -> None:
+    access = access_of(required=False, current=lambda: False)
+    calls = (lambda: access.identify("", "GetGeneration"), lambda: access.identify_admin("Bearer hfg_new_key"))
+    for call in calls:
+        with pytest.raises(GatewayError) as unknown:
+            call()
+        assert unknown.value.failure.reason is Reason.GATEWAY_UNAVAILABLE
+
+
+def test_a_key_that_another_gateway_has_changed_is_checked_again_by_open_streams() -> None:
+    access = access_of()
+    checks: list[str] = []
+    access.on_revoke(lambda: checks.append("again"))
+    access.update([keys.new_key("red", "", 0.0)[0]])
+    assert checks == ["again"]
 
 
 async def test_a_canceled_revocation_still_takes_effect(running: Running) -> None:

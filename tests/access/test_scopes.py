@@ -71,9 +71,15 @@ async def test_a_key_is_refused_once_it_has_expired_and_so_are_its_tokens(runnin
     client = running.caller("grpc", secret)
     request = token_pb.CreateWatchTokenRequest(filter={"ids": ["one"]}, ttl={"seconds": 3000})
     token = await client.call("CreateWatchToken", request)
-    assert token.expire_time.ToMicroseconds() / 1e6 == pytest.approx(now + 1000)
+    assert token.expire_time.ToMicroseconds() / 1e6 == pytest.approx(now + 1000, abs=1e-3)
     watcher = running.caller("grpc", token.token)
     assert [await code(one, "ListGenerations", READ) for one in (client, watcher)] == ["OK", "OK"]
+
+    for overlap, ends in (5000, now + 1000), (500, now + 500):
+        await access.rotate_key(key.id, overlap)
+        stored = {one.id: one.expire_time for one in await running.gateway._core.store.keys.api_keys()}
+        assert stored.pop(key.id) == pytest.approx(ends, abs=100)
+        assert set(stored.values()) == {now + 1000}
 
     access._keys[key.id] = dataclasses.replace(key, expire_time=now)
 
@@ -99,7 +105,9 @@ async def test_a_rotated_key_is_valid_until_the_end_of_its_overlap(running: Runn
 
     assert await code(running.caller("grpc", old), "ListGenerations", READ) == "UNAUTHENTICATED"
     assert (await hfgateway(running.store_path, "list")).out.splitlines()[0].split("\t")[3] == "expired"
-    assert (await hfgateway(running.store_path, "rotate", key_id)).code != 0
+    refused = await hfgateway(running.store_path, "rotate", key_id)
+    assert refused.code != 0
+    assert "names a key that was revoked or has expired" in refused.err
 
 
 @pytest.mark.parametrize("arguments", [("--expires-in", "0"), ("--expires-in", "soon"), ("--scope", "all")])

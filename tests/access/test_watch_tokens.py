@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import closing
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.access.identity import WATCHING
+from gateway.access.identity import ANONYMOUS, WATCHING, Access, KeyStore
 from gateway.access.tokens import decoded, encoded
+from gateway.errors import GatewayError
+from gateway.generations.clock import SystemClock
+from gateway.generations.stores import Filter
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.running import PATIENCE, Running, collected, soul
@@ -207,6 +210,17 @@ async def test_a_watch_token_of_a_key_that_is_not_in_the_store_is_invalid(site: 
     page = site.running.caller("grpc", token)
     refused = await refusal(page, "GetGeneration", pb.GetGenerationRequest(id=site.shown.id))
     assert refused.reason == "INVALID_CREDENTIALS"
+
+
+def test_a_watch_token_created_without_a_key_is_invalid_once_keys_are_required() -> None:
+    def access(*, required: bool) -> Access:
+        return Access(cast(KeyStore, None), SystemClock(), [], b"a secret", required=required)
+
+    within = Filter(ids=frozenset({"one"}))
+    token, _ = access(required=False).watch_token(ANONYMOUS, within, ttl=60.0, include_input=False)
+    assert access(required=False).identify(f"Bearer {token}", "GetGeneration").within == within
+    with pytest.raises(GatewayError, match="without an API key"):
+        access(required=True).identify(f"Bearer {token}", "GetGeneration")
 
 
 async def test_a_modified_watch_token_is_invalid(site: Site) -> None:

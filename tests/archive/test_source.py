@@ -101,6 +101,33 @@ async def test_an_unexpected_range_response_is_refused(headers: dict[str, Any], 
             await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Checkpoint(2, '"one"'))
 
 
+async def test_requests_use_neither_proxies_nor_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with MediaServer() as media, MediaServer() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        file = media.add("/a", b"secret", faults=[{"headers": {"Set-Cookie": "canary=1"}}])
+        source = MediaSource(timeout=5, local=True)
+        try:
+            for _ in range(2):
+                async with source.open(media.url.replace("127.0.0.1", "localhost") + "/a", None) as answer:
+                    assert b"".join([chunk async for chunk in answer.chunks]) == b"secret"
+        finally:
+            await source.aclose()
+        assert ["Cookie" in request.headers for request in file.requests] == [False, False]
+
+
+async def test_a_response_whose_end_is_only_that_of_its_connection_is_refused() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhalf of i")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server, asyncio.timeout(PATIENCE):
+        host, port = server.sockets[0].getsockname()
+        with pytest.raises(SourceError, match="no length"):
+            await fetched(MediaSource(timeout=5, local=True), f"http://{host}:{port}/a")
+
+
 async def test_a_host_that_sends_single_bytes_does_not_occupy_its_place_for_ever() -> None:
     left = asyncio.Event()
 
@@ -125,7 +152,10 @@ async def test_a_download_is_resumed_only_for_the_same_etag() -> None:
     async with MediaServer() as media:
         media.add("/a", b"secret")
         url = f"{media.url}/a"
-        assert await fetched(MediaSource(timeout=5, local=True), url, Checkpoint(2, '"one"')) == b"cret"
+        source = MediaSource(timeout=5, local=True)
+        async with source.open(url, Checkpoint(2, '"one"')) as answer:
+            assert (answer.offset, answer.size, answer.etag) == (2, 6, '"one"')
+        assert await fetched(source, url, Checkpoint(2, '"one"')) == b"cret"
         assert await fetched(MediaSource(timeout=5, local=True), url, Checkpoint(2, '"other"')) == b"secret"
 
 
