@@ -17,6 +17,7 @@ from gateway.errors import upstream_unavailable
 from gateway.generations.model import Generation
 from gateway.generations.state import OUTPUTS_KEPT
 from gateway.higgsfield.media import CHUNK
+from gateway.object_storage.s3 import Bucket
 from tests.archive.conftest import Place, Stage, sha256
 from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
@@ -275,6 +276,19 @@ async def test_a_corrupted_copy_is_detected_and_made_again(
     assert "the copy differs from what was downloaded" in [vars(record).get("why") for record in caplog.records]
     (copy,) = stage.place.files().values()
     assert copy == CONTENT
+
+
+@S3_ONLY
+async def test_an_object_has_its_media_type(stage: Stage) -> None:
+    import obstore
+
+    stage.media.add("/a", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a"), content_type="image/webp")
+    await stage.becomes_archived(generation)
+    assert isinstance(stage.storage, Bucket)
+    found = await obstore.get_async(stage.storage._store, f"tenant/{generation.id}/0-image.webp")
+    assert found.attributes["Content-Type"] == "image/webp"
 
 
 @S3_ONLY
