@@ -27,8 +27,7 @@ def _without_query(word: re.Match[str]) -> str:
 def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
     """Return a text of any length without these secrets."""
     for secret in secrets:
-        if secret:
-            text = text.replace(secret, REMOVED)
+        text = text.replace(secret, REMOVED)
     return text
 
 
