@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents
 from hfgateway.v1 import character_service_pb2 as characters
 from hfgateway.v1 import generation_input_pb2 as inputs
@@ -50,6 +52,27 @@ async def test_generations_follow_their_character(running: Running) -> None:
     else:
         raise AssertionError("the character was used")
     assert sent(running, ADS) == []
+    for method, hidden in (
+        ("GetCharacter", characters.GetCharacterRequest(id=anna.id)),
+        ("DeleteCharacter", characters.DeleteCharacterRequest(id=anna.id)),
+    ):
+        with pytest.raises(RpcFailure) as unknown:
+            await shop.call(method, hidden)
+        assert unknown.value.code == "NOT_FOUND"
+
+
+async def test_an_unresolved_character_blocks_no_name_in_another_account(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
+    await assign(running, "shop", films=1)
+    await assign(running, "studio", ads=1)
+    shop, studio = await caller(running, "shop"), await caller(running, "studio")
+    running.plan(on="train", kind="reset")
+    with pytest.raises(RpcFailure) as unresolved:
+        await shop.call("CreateCharacter", order("Anna"))
+    assert unresolved.value.reason == "SUBMISSION_UNRESOLVED"
+    assert not (await studio.call("CreateCharacter", order("Anna"))).replayed
 
 
 async def test_agents_and_uploads_use_the_first_account(running: Running) -> None:

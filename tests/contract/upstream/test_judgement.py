@@ -116,11 +116,14 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
 
 
 def test_refusal_messages_are_redacted() -> None:
-    body = json.dumps({"detail": "bad token hush-hush in https://s3/x?X-Amz-Signature=1"}).encode()
+    detail = "bad token hush-hush in https://s3/x?X-Amz-Signature=1"
+    body = json.dumps({"detail": detail, "headers": ["Authorization: Bearer canary"]}).encode()
     judged = judge_submission(answer(400, body), InputKind.MODEL, ("hush-hush",))
     assert isinstance(judged, NotTaken)
-    assert "hush" not in judged.failure.message
-    assert "Amz" not in judged.failure.message
+    shown = f"{judged.failure.message} {judged.failure.response}"
+    assert judged.failure.response["headers"] == ["Authorization: [removed]"]
+    assert "hush" not in shown
+    assert "Amz" not in shown
 
 
 def test_errors_of_free_calls_map_to_reasons() -> None:
