@@ -103,8 +103,6 @@ class CachedCatalog(Signals):
             stored = await self._store.load_catalog(self._source.account, self._source.origin, self.name)
         except UnconfirmedError:
             return  # the next use tries again
-        if self._loaded:
-            return  # a refresh was faster
         self._loaded = True
         if stored is None:
             return
