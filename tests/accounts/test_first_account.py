@@ -9,7 +9,7 @@ from hfgateway.v1 import character_service_pb2 as characters
 from hfgateway.v1 import generation_input_pb2 as inputs
 from hfgateway.v1 import upload_service_pb2 as uploads
 from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, rotate, sent, submit
-from tests.support.running import Running, soul
+from tests.support.running import Running, model, soul
 from tests.support.transports import RpcFailure, Transport
 
 
@@ -35,8 +35,10 @@ async def test_generations_follow_their_character(running: Running) -> None:
     anna = (await shop.call("CreateCharacter", order("Anna"))).character
     running.clock.advance(600)
     await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
-    for number in range(6):
+    for number in range(3):
         await portrait(shop, anna.id, f"{number}")
+        parameters = {"prompt": f"{number} in a field that the gateway does not know", "people": [anna.id]}
+        await submit(shop, model("higgsfield-ai/soul/standard", parameters, f"m{number}"))
     assert len(sent(running, FILMS)) == 6
     listed = await shop.call("ListCharacters", characters.ListCharactersRequest())
     assert [one.id for one in listed.characters] == [anna.id]

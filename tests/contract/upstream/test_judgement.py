@@ -113,6 +113,7 @@ def test_refused_fields_are_named_as_in_the_api() -> None:
     ]  # fmt: skip
     assert next(v.field for v in model.failure.violations) == "input.model.parameters.prompt"
     assert "Field required" in soul.failure.message
+    assert soul.failure.response["detail"][0]["input"] == "[removed]"
 
 
 def test_refusal_messages_are_redacted() -> None:
