@@ -20,6 +20,7 @@ from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOU
 from gateway.store import rows
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_pb2
+from tests.support.commits import commits
 from tests.support.running import Running, eventually
 from tests.support.transports import TRANSPORTS, RpcFailure
 
@@ -385,6 +386,24 @@ async def test_a_longer_retry_after_is_obeyed(running: Running) -> None:
     refused = await refusal(running, "ListMotions", pb.ListMotionsRequest())
 
     assert 115 <= refused.failure.retry_delay.seconds <= 120
+
+
+async def test_a_list_that_cannot_be_stored_is_served(running: Running) -> None:
+    with commits("catalog") as writes:
+        writes.fail_from(1)
+        assert (await running.grpc.call("ListMotions", pb.ListMotionsRequest())).motions
+    assert writes.count == 1
+
+
+async def test_a_bug_in_the_reading_of_a_list_delays_the_next_attempt(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("gateway.higgsfield.catalogs.read_catalog", lambda *_: 1 // 0)
+    for _ in range(3):
+        refused = await refusal(running, "ListMotions", pb.ListMotionsRequest())
+        assert refused.reason == "UPSTREAM_UNAVAILABLE"
+    assert running.ledger.list_calls == {"motions": 1}
+    assert "a catalog could not be read" in caplog.text
 
 
 async def test_catalogs_survive_a_restart_during_an_outage(running: Running) -> None:

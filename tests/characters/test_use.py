@@ -59,6 +59,10 @@ async def test_a_failed_character_is_refused(studio: Studio) -> None:
     studio.ahead += 100
     assert "failed" in await refused_here(studio, picture(character.id), FIELD)
 
+    await studio.call_higgsfield("DELETE", f"/{character.id}")
+    assert (await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character.id))).code == "NOT_FOUND"
+    assert (await studio.refused("SubmitGeneration", picture(character.id))).reason == "INPUT_REFUSED"
+
 
 async def test_a_deleted_character_is_refused_before_and_after_a_restart(studio: Studio) -> None:
     character = (await studio.create()).character
@@ -119,7 +123,7 @@ async def test_another_tenants_character_is_reported_as_unknown(start: StartStud
         descriptions.add(refused.value.failure.field_violations[0].description)
     assert descriptions == {"no such character"}
     assert studio.ledger.submissions == []
-    assert (await red.call("SubmitGeneration", picture(character_id))).generation.upstream.request_id
+    assert (await red.call("SubmitGeneration", picture(character_id.upper()))).generation.upstream.request_id
 
 
 async def test_a_freed_key_gives_no_access_to_another_tenants_character(start: StartStudio) -> None:

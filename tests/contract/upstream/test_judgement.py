@@ -7,6 +7,7 @@ from email.utils import formatdate
 import httpx
 import pytest
 
+from gateway.bounded_json import LARGEST_ERROR
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
@@ -40,10 +41,11 @@ def test_documented_refusals_are_certain(status: int, reason: Reason, final: boo
 
 
 @pytest.mark.parametrize("detail", ["Idempotency-Key was used before", "the idempotency-KEY has other parameters"])
-def test_a_422_that_names_the_key_ends_repeats(detail: str) -> None:
-    judged = judge_submission(answer(422, json.dumps({"detail": detail}).encode()), InputKind.MODEL, ())
-    assert isinstance(judged, NotTaken)
-    assert judged.final
+def test_only_a_422_that_names_the_key_ends_repeats(detail: str) -> None:
+    for status in (422, 400, 403):
+        judged = judge_submission(answer(status, json.dumps({"detail": detail}).encode()), InputKind.MODEL, ())
+        assert isinstance(judged, NotTaken)
+        assert judged.final is (status == 422)
 
 
 def test_a_full_queue_is_certain_and_retried() -> None:
@@ -53,6 +55,9 @@ def test_a_full_queue_is_certain_and_retried() -> None:
     assert isinstance(legacy, NotTaken)
     assert isinstance(newest, NotTaken)
     assert (legacy.again, legacy.pause, legacy.failure.reason) == (True, None, Reason.UPSTREAM_SATURATED)
+    other = judge_submission(answer(422, json.dumps(text).encode()), InputKind.MODEL, ())
+    assert isinstance(other, NotTaken)
+    assert not other.again
     assert (newest.again, newest.pause, newest.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
 
 
@@ -127,11 +132,27 @@ def test_refusal_messages_are_redacted() -> None:
     assert "Amz" not in shown
 
 
+def test_refused_fields_are_printable_and_bounded() -> None:
+    body = json.dumps({"detail": [{"loc": ["body", "a\x1b" * 1000], "msg": "hush-hush"}] * 60}).encode()
+    violations = judge_call(answer(422, body), InputKind.MODEL, ("hush-hush",)).failure.violations
+    assert len(violations) == 50
+    assert {one.description for one in violations} == {"[removed]"}
+    assert all(one.field.isprintable() and len(one.field) <= 501 for one in violations)
+
+
+def test_a_large_refusal_is_kept_in_part() -> None:
+    body = json.dumps({"detail": "no", "log": ["y" * 1000] * 100}).encode()
+    kept = judge_call(answer(400, body), InputKind.NONE, ()).failure.response
+    assert kept["detail"] == "no"
+    assert len(json.dumps(kept)) <= LARGEST_ERROR
+
+
 def test_errors_of_free_calls_map_to_reasons() -> None:
     assert judge_call(answer(401), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
     assert judge_call(answer(500), InputKind.NONE, ()).failure.reason is Reason.UPSTREAM_UNAVAILABLE
-    limited = judge_call(answer(429, b"{}", wait=9.0), InputKind.NONE, ()).failure
-    assert (limited.reason, limited.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 9.0)
+    for body in (b"{}", DETAIL):
+        limited = judge_call(answer(429, body, wait=9.0), InputKind.NONE, ()).failure
+        assert (limited.reason, limited.retry_after) == (Reason.UPSTREAM_UNAVAILABLE, 9.0)
     assert (
         judge_call(answer(404, b"<html>", "text/html"), InputKind.NONE, ()).failure.reason
         is Reason.UPSTREAM_UNAVAILABLE
