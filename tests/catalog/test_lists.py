@@ -337,6 +337,7 @@ async def test_a_slow_list_is_cached_though_the_call_timed_out(
     with pytest.raises(RpcFailure) as early:
         await running.grpc.call("ListMotions", pb.ListMotionsRequest(), timeout=60.0)
     assert early.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert not running.gateway._core.catalogs._cached["motions"].awaited
     assert (await running.grpc.call("ListMotions", pb.ListMotionsRequest())).motions
     assert running.ledger.list_calls == {"motions": 1}
 
@@ -363,7 +364,7 @@ async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(
     running: Running, clock_offset: Any
 ) -> None:
     first = await running.grpc.call("ListMotions", pb.ListMotionsRequest())
-    running.plan(on="motions", kind="503", times=100)
+    running.plan(on="motions", kind="503", times=10)
     cached = running.gateway._core.catalogs._cached["motions"]
     clock_offset.seconds += 4000
 
@@ -378,6 +379,14 @@ async def test_during_an_outage_the_cache_is_served_with_growing_retry_gaps(
     assert 3 < pauses[0] < 7
     assert 400 < pauses[-1] <= 750
     assert await running.metric("hfgateway_catalog_failures_total") == 10
+
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    await eventually(lambda: cached._failures_in_a_row == 0)
+    running.plan(on="motions", kind="503")
+    clock_offset.seconds += 4000
+    await running.grpc.call("ListMotions", pb.ListMotionsRequest())
+    await eventually(lambda: cached._refreshing is None)
+    assert 3 < cached._refresh_at - cached._clock.moment().steady < 7
 
 
 async def test_a_longer_retry_after_is_obeyed(running: Running) -> None:

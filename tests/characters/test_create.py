@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -14,6 +14,7 @@ from gateway.characters.lookup import WINDOW
 from gateway.characters.model import Creation
 from gateway.characters.registry import SHOWN_AFTER
 from gateway.generations.stores import UnknownCommitError
+from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
@@ -358,6 +359,19 @@ async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> Non
     refused = await second
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     assert studio.sent == ["Anna"]
+
+
+async def test_a_bug_after_the_training_call_counts_as_a_lost_response(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = HiggsfieldCharacters.train
+
+    async def broken(*arguments: Any) -> NoReturn:
+        await train(*arguments)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(HiggsfieldCharacters, "train", broken)
+    assert [(await studio.create()).character.id] == studio.paid
 
 
 async def test_an_order_is_not_sent_long_after_its_record(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:

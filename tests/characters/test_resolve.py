@@ -89,6 +89,7 @@ async def test_contradictory_character_resolutions_are_refused(studio: Studio) -
     other = await studio.create("Berta")
     studio.ahead += WINDOW + 1
     later = await studio.create("Anna", "later")
+    elsewhere = await studio.create_directly("Clara")
     refused = [
         await operator.refused(studio, "ResolveCharacter", request)
         for request in (
@@ -96,12 +97,13 @@ async def test_contradictory_character_resolutions_are_refused(studio: Studio) -
             resolution(character_id=before),
             resolution(character_id=other.character.id),
             resolution(character_id=later.character.id),
+            resolution(character_id=elsewhere),
             resolution(character_id="unknown-id"),
             pb.ResolveCharacterRequest(tenant=TENANT, idempotency_key="key-of-Berta", not_taken={}),
             pb.ResolveCharacterRequest(tenant="another", idempotency_key="key-of-Anna", not_taken={}),
         )
     ]
-    assert refused == ["INVALID_ARGUMENT"] * 6 + ["NOT_FOUND"]
+    assert refused == ["INVALID_ARGUMENT"] * 7 + ["NOT_FOUND"]
     assert await listed(studio) == [(TENANT, "key-of-Anna", "Anna")]
 
 

@@ -265,6 +265,13 @@ def test_jobs_with_missing_or_duplicate_ids_are_distinguished(name: object) -> N
     report = read_job_set(job_set(job(C), job(C, 2, id=name), job(P, 3, id=name)), "")
     assert report is not None
     assert len({output.job for output in report.outputs}) == len(report.outputs) == 3
+    assert all(output.job.isprintable() and len(output.job) <= 100 for output in report.outputs)
+
+
+def test_more_jobs_than_any_batch_has_are_not_read() -> None:
+    report = read_job_set(of(*["queued"] * 150), "")
+    assert report is not None
+    assert len(report.outputs) == 100
 
 
 @pytest.mark.parametrize(
@@ -385,6 +392,7 @@ def test_any_job_set_is_read_stored_and_shown(jobs: list[object], type_: object)
         (json.dumps({"id": ID, "status": "completed"}).encode(), "", ID),
         (json.dumps({"request_id": ID}).encode(), "", ID),
         (json.dumps({"jobs": [{"id": OTHER}]}).encode(), "", None),
+        (json.dumps({"a": {"b": {"c": {"job_set_id": ID}}}}).encode(), "", None),
     ],
 )
 def test_a_webhook_names_its_job_set_or_belongs_to_the_known_one(body: bytes, known: str, found: str | None) -> None:
