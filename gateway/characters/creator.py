@@ -7,7 +7,6 @@ run in their own tasks, so a caller's deadline ends only its call.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -200,7 +199,7 @@ class Creator:
             case NotTaken(failure):
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
-                raise errors.not_trained(replace(failure, retry_after=failure.retry_after or outcome.pause))
+                raise errors.not_trained(failure)
             case MaybeTaken(failure):
                 log.warning("outcome of creating a character unknown; looking it up", extra=_log_fields(creation))
                 return await self._look_up(creation, failure.response)

@@ -9,7 +9,9 @@ import pytest
 
 from gateway.catalog.changes import MOST_GONE, changes_after, revision_of, succeeding
 from gateway.catalog.differences import LONGEST, MOST, differences
-from gateway.catalog.model import Change, Listing, Model
+from gateway.catalog.merged import Models
+from gateway.catalog.model import Change, Listing, Model, StoredCatalog
+from gateway.catalog.sanitize import MOST_NODES
 from gateway.generations.model import MediaKind
 
 DURATION: dict[str, Any] = {"type": "integer", "minimum": 4, "maximum": 15, "default": 5}
@@ -36,6 +38,11 @@ def listing(stored: tuple[Model, ...], name: str = "m") -> Listing:
 
 
 # -- Lists -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_schema_of_a_model_that_is_gone_is_not_higgsfields_present_one() -> None:
+    for stored, present in (after((of(),)), True), (after((of(),), ()), False):
+        assert Models.merged(StoredCatalog(stored, 0.0, 0.0)).get("m").schema_from_upstream is present
 
 
 def test_the_first_list_is_no_change() -> None:
@@ -135,6 +142,8 @@ def test_differences_are_bounded() -> None:
     found = differences(of(), many)
     assert len(found) == MOST
     assert all(len(one) <= LONGEST + 1 for one in found)
+    wide = of(**{f"p{number}": {} for number in range(MOST_NODES)})
+    assert differences(of(), wide) == ("the schema of the parameters has changed",)
     deep: Any = {}
     for _ in range(5000):
         deep = {"allOf": [deep]}

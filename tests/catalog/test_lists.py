@@ -14,6 +14,7 @@ import pytest
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Lifecycle
+from gateway.higgsfield.catalogs import MOST_PAGES
 from gateway.higgsfield.credentials import Credentials
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
@@ -161,6 +162,16 @@ async def test_a_cursor_that_repeats_or_is_unusable_ends_a_list(running: Running
 
     assert [one.id for one in answer.presets] == ["p"]
     assert running.ledger.list_calls["studio_presets"] == (2 if cursor == 7 else 1)
+
+
+async def test_a_list_with_too_many_pages_is_read_in_part(running: Running) -> None:
+    for number in range(MOST_PAGES + 3):
+        page = {"items": [{"id": f"p-{number}", "name": "P"}], "cursor": number}
+        running.plan(on="studio_presets", body=page)
+
+    answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=STUDIO, page_size=100))
+
+    assert len(answer.presets) == running.ledger.list_calls["studio_presets"] == MOST_PAGES
 
 
 async def test_a_model_without_presets_causes_no_upstream_call(running: Running) -> None:

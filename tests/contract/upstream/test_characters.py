@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import pytest
 
 from gateway.characters.model import Character, CharacterState, Order
 from gateway.characters.ports import Listing, Trained
@@ -13,7 +16,7 @@ from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.rpc.characters import _message
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
-from harness.responses.mutations import RECORDED, case
+from harness.responses.mutations import RECORDED, Case, case
 from tests.contract.upstream.test_client import higgsfield
 from tests.contract.upstream.test_fuzz import assert_presentable, peer
 
@@ -67,6 +70,22 @@ async def test_a_response_about_another_character_is_rejected() -> None:
             assert error.failure.reason is Reason.UPSTREAM_UNAVAILABLE
         else:
             raise AssertionError("the response was accepted")
+
+
+async def test_a_list_in_which_an_item_repeats_or_is_missing_is_not_complete() -> None:
+    async with peer() as (one, client):
+        characters = HiggsfieldCharacters(client)
+        for items in ([REFERENCE, REFERENCE], [REFERENCE]):
+            one.answer = Case(200, "application/json", json.dumps(PAGE | {"items": items}).encode())
+            with pytest.raises(GatewayError, match="changes while it is read"):
+                await characters.listing()
+
+
+async def test_an_empty_page_ends_a_list() -> None:
+    async with peer() as (one, client):
+        page = {"total": 0, "total_pages": 1000, "items": []}
+        one.answer = Case(200, "application/json", json.dumps(page).encode())
+        assert (await HiggsfieldCharacters(client).listing()).characters == ()
 
 
 async def test_any_response_is_handled() -> None:

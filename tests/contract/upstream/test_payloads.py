@@ -12,7 +12,8 @@ from gateway.errors import Reason
 from gateway.generations.model import MediaKind, State
 from gateway.higgsfield.payloads import read_request_id, read_status
 from gateway.higgsfield.redact import redacted
-from gateway.higgsfield.webhooks import read_webhook
+from gateway.higgsfield.webhooks import Proof, Signatures, read_webhook
+from tests.support.webhooks import SECRET, signed_headers
 
 ID = "d7e6c0f3-6699-4f6c-bb45-2ad7fd9158ff"
 
@@ -58,6 +59,27 @@ def test_outputs_have_the_kind_of_their_field(fields: dict[str, Any], kinds: lis
     report = read_status(answer(**fields), "")
     assert report is not None
     assert [output.kind for output in report.outputs] == kinds
+
+
+def test_texts_of_higgsfield_are_printable_and_bounded() -> None:
+    odd = "\x1b[2J" + "x" * 300
+    report = read_status(answer(status=odd, image={"url": "https://a/1.png", "content_type": odd}), "")
+    assert report is not None
+    for text in (report.status, report.outputs[0].content_type):
+        assert text.isprintable()
+        assert len(text) <= 101
+
+
+@pytest.mark.parametrize("secret", ["c2VjcmV0" * 4, "whsec_no base64", f"whsec_{'QUFB' * 5}", f"whsec_{'QUFB' * 26}"])
+def test_an_invalid_webhook_secret_is_refused(secret: str) -> None:
+    with pytest.raises(ValueError, match=r"must start|must be|wrong length"):
+        Signatures([secret])
+
+
+def test_a_signature_without_an_id_proves_nothing() -> None:
+    for name, proof in ("msg_1", Proof.VALID), ("", Proof.NONE):
+        headers = signed_headers(SECRET, name, 1_800_000_000, b"body")
+        assert Signatures([SECRET]).judge(headers, b"body", 1_800_000_000.0) is proof
 
 
 def test_unknown_result_fields_are_kept() -> None:
