@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from gateway.catalog import builtin
-from gateway.catalog.model import Lifecycle
-from gateway.higgsfield.catalogs import MOST_PAGES
+from gateway.catalog.model import Lifecycle, Model, Motion
+from gateway.generations.inputs import MAX_URL
+from gateway.higgsfield.catalogs import DEEPEST_SCHEMA, LARGEST_SCHEMA, MOST_PAGES, read_catalog
 from gateway.higgsfield.credentials import Credentials
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
@@ -180,6 +182,28 @@ async def test_a_model_without_presets_causes_no_upstream_call(running: Running)
     assert not answer.presets
     assert not answer.HasField("fetch_time")
     assert running.ledger.list_calls == {"models": 1}
+
+
+def test_values_of_any_size_are_bounded() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(DEEPEST_SCHEMA):
+        deep = {"items": deep}
+    tasks = ["Bearer canary", *["x" * 300] * 50]
+    rows: list[Any] = [
+        {"slug": "a/../b"},
+        {"slug": "a/" + "b" * 199},
+        {"slug": "a/deep", "input_schema": deep, "operation_type": tasks},
+        {"slug": "a/large", "input_schema": {"description": "x" * LARGEST_SCHEMA}},
+        {"slug": "a/good", "input_schema": deep["items"]},
+    ]
+    reading = read_catalog("models", [json.dumps(rows).encode()])
+    models = [one for one in reading.items if isinstance(one, Model)]
+    assert [(one.id, one.schema is None) for one in models] == [("a/deep", True), ("a/large", True), ("a/good", False)]
+    assert reading.skipped == 2
+    assert models[0].tasks == ("[removed]", *["x" * 100] * 19)
+    motion = {"id": "m", "name": "hush-hush", "preview_url": "https://a.example/" + "x" * MAX_URL}
+    reading = read_catalog("motions", [json.dumps([motion]).encode()], ("hush-hush",))
+    assert reading.items == (Motion("m", "[removed]"),)
 
 
 async def test_malformed_items_are_skipped_and_counted(running: Running) -> None:
@@ -418,12 +442,19 @@ async def test_a_list_that_cannot_be_stored_is_served(running: Running) -> None:
 async def test_a_bug_in_the_reading_of_a_list_delays_the_next_attempt(
     running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("gateway.higgsfield.catalogs.read_catalog", lambda *_: 1 // 0)
+    threads: list[threading.Thread] = []
+
+    def broken(*_: object) -> NoReturn:
+        threads.append(threading.current_thread())
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("gateway.higgsfield.catalogs.read_catalog", broken)
     for _ in range(3):
         refused = await refusal(running, "ListMotions", pb.ListMotionsRequest())
         assert refused.reason == "UPSTREAM_UNAVAILABLE"
     assert running.ledger.list_calls == {"motions": 1}
     assert "a catalog could not be read" in caplog.text
+    assert threads != [threading.main_thread()]
 
 
 async def test_catalogs_survive_a_restart_during_an_outage(running: Running) -> None:
