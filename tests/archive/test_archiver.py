@@ -535,9 +535,7 @@ async def test_a_failing_store_loses_no_copy_and_is_tried_after_pauses(stage: St
 
 
 @FOLDER_ONLY
-async def test_a_bug_stops_neither_the_archiver_nor_other_copies(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_bug_stops_neither_the_archiver_nor_other_copies(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage.media.add("/a.png", CONTENT)
     stage.media.add("/b.png", CONTENT)
     broken = await stage.completed(stage.url("/a.png"))

@@ -10,8 +10,9 @@ import pytest
 from gateway.catalog.changes import MOST_GONE, changes_after, revision_of, succeeding
 from gateway.catalog.differences import LONGEST, MOST, differences
 from gateway.catalog.merged import Models
-from gateway.catalog.model import Change, Listing, Model, StoredCatalog
+from gateway.catalog.model import Change, Listing, Model, Reading, StoredCatalog
 from gateway.catalog.sanitize import MOST_NODES
+from gateway.catalog.watch import next_models
 from gateway.generations.model import MediaKind
 
 DURATION: dict[str, Any] = {"type": "integer", "minimum": 4, "maximum": 15, "default": 5}
@@ -38,6 +39,15 @@ def listing(stored: tuple[Model, ...], name: str = "m") -> Listing:
 
 
 # -- Lists -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_that_may_be_an_unreadable_item_is_not_gone() -> None:
+    before = StoredCatalog(after((of(),)), 0.0, 0.0)
+    for skipped in (0, 1):
+        (found,) = next_models(before, Reading((), skipped), 1.0)
+        assert isinstance(found, Model)
+        assert found.listing is not None
+        assert found.listing.gone is (skipped == 0)
 
 
 def test_the_schema_of_a_model_that_is_gone_is_not_higgsfields_present_one() -> None:

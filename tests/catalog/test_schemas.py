@@ -286,3 +286,7 @@ def test_violation_texts_are_short_and_printable() -> None:
     assert listed.endswith(", …")
     assert re.fullmatch(r"\.b  \[31mc+…", name)
     assert len(name) < 70
+    small = properties(a={}) | {"additionalProperties": False}
+    assert len(fields(small, {f"b{number}": 1 for number in range(100)})) == 50
+    either = {"anyOf": [{"required": [f"{number}" * 20]} for number in range(30)]}
+    assert [len(text) for text in fields(either, {}).values()] == [200]
