@@ -71,15 +71,17 @@ def written(pointer: Pointer) -> str:
     return "".join(f"/{part}" for part in pointer)
 
 
-def leaves(content: Any, pointer: Pointer = ()) -> Iterator[tuple[Pointer, Any]]:
-    """Yield the pointer and value of each scalar and of each empty object or list."""
-    inner = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
-    empty = True
-    for name, value in inner:
-        empty = False
-        yield from leaves(value, (*pointer, name))
-    if empty:
-        yield pointer, content
+def leaves(content: Any) -> Iterator[tuple[Pointer, Any]]:
+    """Yield the pointer and value of each scalar and of each empty object or list, however deep it is."""
+    waiting: list[tuple[Pointer, Any]] = [((), content)]
+    while waiting:
+        pointer, value = waiting.pop()
+        inner: list[tuple[Any, Any]] = []
+        if isinstance(value, dict | list):
+            inner = list(value.items() if isinstance(value, dict) else enumerate(value))
+        if not inner:
+            yield pointer, value
+        waiting += [((*pointer, name), one) for name, one in reversed(inner)]
 
 
 def lost(

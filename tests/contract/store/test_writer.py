@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Watched:
 
     def stored(self) -> list[str]:
         """Return all names in the order of their insertion."""
-        with sqlite3.connect(self._path) as reader:
+        with closing(sqlite3.connect(self._path)) as reader:
             return [name for (name,) in reader.execute("SELECT name FROM names ORDER BY rowid")]
 
 
