@@ -12,7 +12,7 @@ import pytest
 
 from gateway.generations import due_steps
 from gateway.generations.model import Generation as Stored
-from gateway.generations.model import GenerationId
+from gateway.generations.model import GenerationId, State
 from gateway.store import restore
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.elsewhere import request_elsewhere
@@ -307,14 +307,14 @@ async def test_a_repeat_that_comes_after_a_binding_webhook_leaves_the_slot_of_it
 
     async def read_late(generation_id: GenerationId) -> Any:
         found = await read(generation_id)
-        if generation_id == uncertain.id:
+        if core.feed.entries[generation_id].generation.state is State.UNCERTAIN:
             marking.set()
             await bound.wait()
         return found
 
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.1)
-    uncertain = await lost(running, "a fox")
     monkeypatch.setattr(core.sender._generations, "request", read_late)
+    uncertain = await lost(running, "a fox")
     async with asyncio.timeout(PATIENCE):
         await marking.wait()
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))

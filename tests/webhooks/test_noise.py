@@ -166,7 +166,7 @@ async def test_an_aborted_delivery_has_no_effect(start: Start, caplog: pytest.Lo
 
 
 async def test_a_delivery_while_the_store_is_locked_counts_when_repeated(start: Start) -> None:
-    running = await start(**SIGNED)
+    running = await start(**SIGNED, webhook_timeout=PATIENCE)
     queued: Generation = await running.submit(soul("a fox"))
     with closing(sqlite3.connect(running.store_path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
