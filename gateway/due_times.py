@@ -54,12 +54,12 @@ class DueTimes(Generic[Name]):
 
     def take(self, now: float) -> tuple[float, Name] | None:
         """Remove and return what has the earliest time, if that is not after `now`."""
-        at = self.first()
-        if at is None or at > now:
-            return None
-        _, name = heapq.heappop(self._heap)
-        del self._at[name]
-        return at, name
+        while self._heap and self._heap[0][0] <= now:
+            at, name = heapq.heappop(self._heap)
+            if self._at.get(name) == at:
+                del self._at[name]
+                return at, name
+        return None
 
     def _shed(self) -> None:
         """Rebuild the heap once most of its entries are outdated."""

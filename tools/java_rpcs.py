@@ -15,28 +15,15 @@ from textwrap import wrap
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "generated" / "python")]
 
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor  # noqa: E402
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor  # noqa: E402
 
-from hfgateway.v1 import (  # noqa: E402
-    callback_service_pb2,
-    catalog_service_pb2,
-    character_service_pb2,
-    generation_service_pb2,
-    token_service_pb2,
-    upload_service_pb2,
-)
+from gateway.rpc.services import PUBLIC_SERVICES  # noqa: E402
 from tools import error_tables  # noqa: E402
 
 PROTOS = ROOT / "protos" / "hfgateway" / "v1"
-SERVICES: list[ServiceDescriptor] = [
-    callback_service_pb2.DESCRIPTOR.services_by_name["CallbackService"],
-    catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"],
-    character_service_pb2.DESCRIPTOR.services_by_name["CharacterService"],
-    generation_service_pb2.DESCRIPTOR.services_by_name["GenerationService"],
-    token_service_pb2.DESCRIPTOR.services_by_name["TokenService"],
-    upload_service_pb2.DESCRIPTOR.services_by_name["UploadService"],
-]
-METHODS: dict[str, MethodDescriptor] = {method.name: method for service in SERVICES for method in service.methods}
+METHODS: dict[str, MethodDescriptor] = {
+    method.name: method for service in PUBLIC_SERVICES for method in service.methods
+}
 WIDTH = 120
 
 
