@@ -54,6 +54,8 @@ HEAL_EVERY = 1.0
 """Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
 """Seconds for which an idempotency key is remembered at least (generation_service.proto)."""
+DELIVERIES_KEPT = 7 * 86_400.0
+"""Seconds for which a delivery to a callback is listed after it succeeded or failed."""
 
 
 @dataclass
@@ -196,7 +198,7 @@ class Core:
         await until_stored(self.clock, "the start of the gateway", lambda: record("gateway.start", details))
 
     async def _prune(self) -> None:
-        """Remove generations and keys that are older than their retention, every PRUNE_EVERY seconds."""
+        """Remove what is older than its retention, every PRUNE_EVERY seconds."""
         while True:
             try:
                 await self._prune_once()
@@ -206,6 +208,7 @@ class Core:
 
     async def _prune_once(self) -> None:
         now = self.clock.moment()
+        await self.store.callbacks.prune_deliveries(now.wall - DELIVERIES_KEPT)
         keys = now.after(-KEYS_KEPT)
         if not await self.store.deletions.prunable(
             now.after(-self.settings.retention), keys

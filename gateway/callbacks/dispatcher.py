@@ -31,8 +31,6 @@ AT_ONCE = 4
 MOST_AT_ONCE = 200
 """Concurrent attempts in total."""
 READ_AT_ONCE = 200
-LISTED_FOR = 7 * 86_400.0
-"""Seconds for which a delivery is listed after it succeeded or failed."""
 POSITION_EVERY, POSITION_AFTER = 5_000, 3600.0
 """Without new deliveries, the position of a callback is stored after this number of places, or of seconds."""
 STORE_PAUSE = 1.0
@@ -287,7 +285,7 @@ class Dispatcher:
         # Changes that the callback does not want can be read again, so their position is not stored each time.
         old = moment.steady - queue.stored_at >= POSITION_AFTER
         if created or old or position - queue.stored_position >= POSITION_EVERY:
-            await self._store.take_deliveries(callback, created, moment.wall - LISTED_FOR)
+            await self._store.take_deliveries(callback, created)
             queue.stored_position, queue.stored_at = position, moment.steady
         queue.callback = callback
         for delivery in created:

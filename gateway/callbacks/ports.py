@@ -20,16 +20,16 @@ class CallbackStore(Protocol):
         """
 
     async def delete_callback(self, callback_id: str) -> None:
-        """Delete a callback with its secrets and deliveries."""
+        """Delete a callback with its secrets and pending deliveries. Retention deletes the others."""
 
     async def callbacks(self) -> Sequence[Callback]:
         """Return all callbacks, oldest first."""
 
-    async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
-        """Store new deliveries and the position of the callback in one transaction. Known deliveries do not change.
+    async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery]) -> None:
+        """Store new deliveries and the position of the callback in one transaction. Known deliveries do not change."""
 
-        Its deliveries that succeeded or failed before the wall time `settled_before` are deleted.
-        """
+    async def prune_deliveries(self, settled_before: float) -> None:
+        """Delete the deliveries of all callbacks that succeeded or failed before a wall time."""
 
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None

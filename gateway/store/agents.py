@@ -46,5 +46,6 @@ class SqliteAgents(StorePart, AgentReads):
         await self._write("agent media", ("insert_agent_media", row))
 
     async def prune(self, used_before: float) -> None:
-        before = {"used_before": used_before, "session_fingerprint": SESSION}
-        await self._write("prune", ("prune_agent_keys", before), ("prune_agent_media", before))
+        before = {"used_before": used_before}
+        await self._prune_all("prune_agent_keys", before | {"session_fingerprint": SESSION})
+        await self._prune_all("prune_agent_media", before)

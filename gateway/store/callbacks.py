@@ -34,16 +34,18 @@ class SqliteCallbacks(StorePart, CallbackReads):
         )
 
     async def delete_callback(self, callback_id: str) -> None:
-        names = ("delete_callback", "delete_callback_secrets", "delete_callback_deliveries")
+        names = ("delete_callback", "delete_callback_secrets", "delete_pending_callback_deliveries")
         await self._write("callback changed", *((name, {"callback_id": callback_id}) for name in names))
 
-    async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
+    async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery]) -> None:
         await self._write(
             "deliveries taken",
             ("update_callback_position", {"id": callback.id, "position": callback.position}),
             *(("insert_callback_delivery", delivery_row(delivery)) for delivery in taken),
-            ("prune_callback_deliveries", {"callback_id": callback.id, "before": settled_before}),
         )
+
+    async def prune_deliveries(self, settled_before: float) -> None:
+        await self._prune_all("prune_callback_deliveries", {"before": settled_before})
 
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None

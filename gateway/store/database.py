@@ -13,9 +13,12 @@ from gateway.store.auditor import Auditor
 from gateway.store.codec import Row
 from gateway.store.mark import Mark
 from gateway.store.reads import StoreReads
-from gateway.store.writer import Effect, Writer
+from gateway.store.writer import Effect, Write, Writer
 
 log = logging.getLogger(__name__)
+
+PRUNED_AT_ONCE = 200
+"""Rows that retention deletes in one commit. Other writes wait for it."""
 
 WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Callable[[Exception], None]], Writer]
 """Makes the writer, from the connection, the listener of commits, and `broken`."""
@@ -104,6 +107,21 @@ class StorePart(StoreReads):
             return changed, None
 
         return bool(await self._writer.write(step, write, brief=brief))
+
+    async def _prune_all(self, name: str, values: Values) -> None:
+        """Delete rows by a statement with a limit, as often as it deletes that many."""
+
+        def write(connection: sqlite3.Connection) -> Effect:
+            return connection.execute(self._sql[name], {**values, "limit": PRUNED_AT_ONCE}).rowcount, None
+
+        await self._repeat_prune(write)
+
+    async def _repeat_prune(self, write: Write) -> int:
+        """Repeat a write as long as it deletes PRUNED_AT_ONCE rows, and return how many it deleted in all."""
+        total = 0
+        while (count := await self._writer.write("prune", write)) == PRUNED_AT_ONCE:
+            total += count
+        return total + count
 
 
 def append_entry(connection: sqlite3.Connection, sql: Mapping[str, str], text: str | None) -> None:

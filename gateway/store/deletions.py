@@ -6,12 +6,9 @@ from gateway.generations.model import Generation, Steady
 from gateway.generations.stores import Removal, Saved
 from gateway.store import change_log
 from gateway.store.claims import has_request
-from gateway.store.database import StorePart, append_entry
+from gateway.store.database import PRUNED_AT_ONCE, StorePart, append_entry
 from gateway.store.reads import DeletionReads
 from gateway.store.writer import Effect
-
-ROWS_AT_ONCE = 200
-"""Rows that one statement removes. Others get their turn afterwards."""
 
 
 class SqliteDeletions(StorePart, DeletionReads):
@@ -49,11 +46,11 @@ class SqliteDeletions(StorePart, DeletionReads):
         await self._write("removal", ("delete_removal", of), ("mark_key_removed", of), brief=True)
 
     async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
-        ended = {"ended_before": ended_before}
+        ended = {"ended_before": ended_before, "limit": PRUNED_AT_ONCE}
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
-            rows = connection.execute(sql["read_prunable_generations"], ended | {"limit": ROWS_AT_ONCE}).fetchall()
+            rows = connection.execute(sql["read_prunable_generations"], ended).fetchall()
             for generation_id, tenant in rows:
                 change_log.raise_horizon(connection, sql, tenant, generation_id)
                 of = {"generation_id": generation_id}
@@ -62,13 +59,16 @@ class SqliteDeletions(StorePart, DeletionReads):
                 ):  # fmt: skip
                     connection.execute(sql[name], of)
                 connection.execute(sql["delete_generation"], {"id": generation_id})
-            for tenant, position in connection.execute(sql["prune_removal_changes"], ended).fetchall():
-                connection.execute(sql["raise_horizon"], {"tenant": tenant, "horizon": position})
-            connection.execute(sql["prune_keys"], {"keys_before": keys_before})
-            connection.execute(sql["prune_durations"])
             return len(rows), None
 
-        total = 0
-        while (count := await self._writer.write("prune", write)) > 0:
-            total += count
+        def write_removals(connection: sqlite3.Connection) -> Effect:
+            rows = connection.execute(self._sql["prune_removal_changes"], ended).fetchall()
+            for tenant, position in rows:
+                connection.execute(self._sql["raise_horizon"], {"tenant": tenant, "horizon": position})
+            return len(rows), None
+
+        total = await self._repeat_prune(write)
+        await self._repeat_prune(write_removals)
+        await self._prune_all("prune_keys", {"keys_before": keys_before})
+        await self._prune_all("prune_durations", {})
         return total

@@ -109,14 +109,14 @@ def repeat_window_uses_the_wall_clock() -> Iterator[None]:
         yield
 
 
-@mutation("charged 2 times", 3660, "wrong_wall_clock")
+@mutation("charged 2 times", 6313, "wrong_wall_clock")
 def key_age_uses_the_wall_clock() -> Iterator[None]:
     """A key that was used while the wall clock was behind is forgotten as soon as the wall clock is corrected."""
     with replaced(TrustedTime, "before", _before_by_own_clock):
         yield
 
 
-@mutation("charged 2 times", 2937, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
+@mutation("charged 2 times", 3538, "wrong_wall_clock", focus=_crash_with_a_wrong_clock)
 def first_post_precedes_the_known_time() -> Iterator[None]:
     """A process sends its first POST before it knows Higgsfield's time. If it crashes, the next one guesses its age."""
 
@@ -138,7 +138,7 @@ async def _before_by_own_clock(self: TrustedTime, seconds: float, *, unanswered:
 # -- Callers that leave, and drains ------------------------------------------------------------------------------------
 
 
-@mutation("SIGTERM cut the submission", 1185, "repeated_sigterm")
+@mutation("SIGTERM cut the submission", 2421, "repeated_sigterm")
 def drain_does_not_await_claims() -> Iterator[None]:
     """A claim that commits during a drain starts a submission, which the end of the process aborts."""
     with replaced(OwnedTasks, "finish", _run_in_the_call):
@@ -321,7 +321,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
         yield
 
 
-@mutation("no progress", 3108, "failing_disk")
+@mutation("no progress", 7431, "failing_disk")
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 
@@ -438,11 +438,9 @@ def a_callback_moves_on_before_its_deliveries_are_stored() -> Iterator[None]:
     """The position of a callback is stored in a transaction of its own, before the deliveries."""
     take = SqliteCallbacks.take_deliveries
 
-    async def take_after(
-        self: SqliteCallbacks, callback: Callback, taken: Sequence[Delivery], settled_before: float
-    ) -> None:
+    async def take_after(self: SqliteCallbacks, callback: Callback, taken: Sequence[Delivery]) -> None:
         await self.change_callback(callback)
-        await take(self, callback, taken, settled_before)
+        await take(self, callback, taken)
 
     with replaced(SqliteCallbacks, "take_deliveries", take_after):
         yield

@@ -136,7 +136,7 @@ def _deleting(planned: ReplicaPlan) -> None:
     planned.horizon = 60.0
 
 
-@mutation("still shows", 7, focus=_deleting, among=REPLICA_MUTATIONS)
+@mutation("still shows", 4, focus=_deleting, among=REPLICA_MUTATIONS)
 def removal_without_the_end_is_not_noticed() -> Iterator[None]:
     """A replica reads the removal of a generation without its end, and does not notify the watchers."""
 
@@ -172,7 +172,7 @@ def _takeovers(planned: ReplicaPlan) -> None:
     planned.faults, planned.max_downtime = {"kill": 6}, 5.0
 
 
-@mutation("no replica leads", 5, focus=_takeovers, among=REPLICA_MUTATIONS)
+@mutation("no replica leads", 23, focus=_takeovers, among=REPLICA_MUTATIONS)
 def takeover_without_an_answer_is_not_noticed() -> Iterator[None]:
     """A replica does not find out that it has the lease. Found by the simulation."""
     with _changed("CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own", "0 AS own"):

@@ -23,10 +23,13 @@ class PostgresCallbacks(StorePart, CallbackReads):
     async def delete_callback(self, callback_id: str) -> None:
         await self._write("callback changed", "delete_callback", {"callback_id": callback_id})
 
-    async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery], settled_before: float) -> None:
+    async def take_deliveries(self, callback: Callback, taken: Sequence[Delivery]) -> None:
         rows = arrays([delivery_row(delivery) for delivery in taken]) or {name: [] for name in DELIVERY_COLUMNS}
-        about = {"callback_id": callback.id, "position": callback.position, "before": settled_before}
+        about = {"callback_id": callback.id, "position": callback.position}
         await self._write("deliveries taken", "take_deliveries", rows | about)
+
+    async def prune_deliveries(self, settled_before: float) -> None:
+        await self._prune_all("prune_callback_deliveries", {"before": settled_before})
 
     async def delivery_attempted(
         self, delivery: Delivery, callback: Callback, before: Callback, due: float | None

@@ -44,8 +44,8 @@ async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(st
     await callbacks.add_callback(CALLBACK)
     second = replace(FIRST, generation_id="g2", create_time=NOW + 1)
     further = replace(CALLBACK, position=9)
-    await callbacks.take_deliveries(further, [FIRST, second], 0.0)
-    await callbacks.take_deliveries(further, [replace(FIRST, next_at=99.0)], 0.0)
+    await callbacks.take_deliveries(further, [FIRST, second])
+    await callbacks.take_deliveries(further, [replace(FIRST, next_at=99.0)])
     assert list(await callbacks.pending_deliveries("c1")) == [FIRST, second]
 
     missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=503, next_at=50.0, last_attempt_time=NOW)
@@ -71,8 +71,30 @@ async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(st
     await callbacks.drop_delivery(missed)
     assert [one.generation_id for one in await callbacks.pending_deliveries("c1")] == ["g2"]
     await callbacks.redeliver(done)
-    await callbacks.take_deliveries(further, [], NOW + 9)  # settled before
+    await callbacks.prune_deliveries(NOW)
+    assert await page() == ["g2"]
+    await callbacks.prune_deliveries(NOW + 9)  # created and settled before
     assert await page() == []
+
+
+async def test_the_settled_deliveries_of_a_deleted_callback_are_left_to_retention(store: Store) -> None:
+    """There may be a million, and all submissions would wait for their deletion."""
+    callbacks = store.callbacks
+    for number in range(3):
+        name = f"c{number}"
+        await callbacks.add_callback(replace(CALLBACK, id=name, secrets=()))
+        pending = replace(FIRST, callback_id=name)
+        settled = replace(pending, generation_id="g2", state=DeliveryState.DELIVERED, last_attempt_time=NOW)
+        await callbacks.take_deliveries(replace(CALLBACK, id=name), [pending, settled])
+
+    async def left(name: str) -> list[str]:
+        found = await callbacks.deliveries(name, "", failed_only=False, before=NEWEST, limit=9)
+        return sorted(delivery.generation_id for delivery in found)
+
+    await callbacks.delete_callback("c1")
+    assert [await left(f"c{number}") for number in range(3)] == [["g1", "g2"], ["g2"], ["g1", "g2"]]
+    await callbacks.prune_deliveries(NOW + 9)
+    assert [await left(f"c{number}") for number in range(3)] == [["g1"], [], ["g1"]]
 
 
 def copy(of: Generation, output: int = 0, *, preview: bool = False) -> Copy:

@@ -279,10 +279,21 @@ async def test_any_number_of_old_rows_is_pruned_by_short_statements(
             session = KeyRecord("red", f"key {number}", SESSION, f"session {number}", "", used_at=NOW)
             await one.store.agents.keep_agent_session(session)
             await one.store.agents.keep_agent_media("red", f"{number}.png", NOW)
-        tables = ("keys", "changes", "agent_keys", "agent_media")
-        async with refused_deletions(other, tables, most=2):
+        await other.execute(
+            "INSERT INTO durations (model_id, traits, seconds)"
+            " SELECT 'example/model', '', 1 FROM generate_series(1, 300)"
+        )
+        await other.execute(
+            "INSERT INTO callback_deliveries"
+            " SELECT 'callback ' || number % 2, number::text, 1, 0, 0, 2, 1, 0, NULL, 200, 1"
+            " FROM generate_series(1, 6) AS number"
+        )
+        tables = ("keys", "changes", "agent_keys", "agent_media", "callback_deliveries")
+        async with refused_deletions(other, (*tables, "durations"), most=2):
+            await one.store.callbacks.prune_deliveries(NOW)
             await one.store.deletions.prune(Steady(NOW + 60), Steady(NOW + 60))
             await one.store.agents.prune(NOW + 60)
+        assert len(await one.store.accounts.run_times()) == 300
         for table in tables:
             rows = await other.execute(f"SELECT FROM {table}")
             assert await rows.fetchall() == []

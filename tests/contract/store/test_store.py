@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.generations.model import Change, Generation, Source, State
+from gateway.generations.model import Change, Generation, RunTime, Source, State
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
 from gateway.generations.stores import (
     MOST_WEBHOOKS,
@@ -605,12 +606,21 @@ async def test_prunable_returns_whether_prune_would_remove_anything(store: Store
     assert not await store.deletions.prunable(*strict)
 
 
-async def test_prune_keeps_the_newest_run_times_of_a_model(store: Store) -> None:
-    await asyncio.gather(*(completed(store, f"request {number}", at=5.0) for number in range(650)))
+async def test_prune_keeps_the_newest_run_times_of_each_model(store: Store) -> None:
+    assert await store.accounts.run_times() == []
+    await completed(store, "the oldest", model_id="often")
+    runs = {"often": 649, "seldom": 3, "sometimes": 301}
+    models = [model for model, number in runs.items() for _ in range(number)]
+    await asyncio.gather(*(completed(store, f"{at}", at=5.0 + at, model_id=model) for at, model in enumerate(models)))
+    before = [*await store.accounts.run_times()]
+    assert Counter(one.model_id for one in before) == {"often": 300, "seldom": 3, "sometimes": 300}
     assert await store.deletions.prunable(0.0, 0.0)
     await store.deletions.prune(0.0, 0.0)
     assert not await store.deletions.prunable(0.0, 0.0)
-    assert len(await store.accounts.run_times()) == 300
+    assert await store.accounts.run_times() == before
+    await completed(store, "the newest", at=2.0, model_id="often")
+    before.remove(next(one for one in before if one.model_id == "often"))
+    assert await store.accounts.run_times() == [*before, RunTime("often", "", 1.0)]
 
 
 async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:

@@ -633,14 +633,28 @@ written AS (
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
+-- fragment: newest_durations
+-- For each model, the id of the oldest of its newest 300 run times; NULL if it has fewer. The models are found by steps
+-- through the index, which read no other rows.
+WITH RECURSIVE models (model_id) AS (
+    SELECT min(model_id) FROM durations
+    UNION ALL
+    SELECT (SELECT min(durations.model_id) FROM durations WHERE durations.model_id > models.model_id)
+    FROM models WHERE models.model_id IS NOT NULL
+),
+newest (model_id, oldest) AS (
+    SELECT models.model_id, (
+        SELECT id FROM durations WHERE durations.model_id = models.model_id ORDER BY id DESC LIMIT 1 OFFSET 299
+    ) FROM models
+);
+
 -- name: prune_durations
--- Keep the newest 300 run times of each model.
+-- Delete run times that are not among the newest 300 of their model.
 WITH {fenced},
 written AS (
     DELETE FROM durations USING fenced WHERE id IN (
-        SELECT id FROM (
-            SELECT id, row_number() OVER (PARTITION BY model_id ORDER BY id DESC) AS age FROM durations
-        ) AS ages WHERE age > 300
+        {newest_durations}
+        SELECT id FROM newest JOIN durations ON durations.model_id = newest.model_id AND id < oldest LIMIT :limit
     ) RETURNING id
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
@@ -708,8 +722,10 @@ SELECT time, description, source, method, path, http_status, correlation_id, sec
 FROM events WHERE generation_id = :generation_id ORDER BY time;
 
 -- name: read_durations
--- Read all stored run times, oldest first.
-SELECT model_id, traits, seconds FROM durations ORDER BY id;
+-- Read the newest 300 run times of each model, oldest first.
+{newest_durations}
+SELECT durations.model_id, traits, seconds
+FROM newest JOIN durations ON durations.model_id = newest.model_id AND id >= coalesce(oldest, 0) ORDER BY id;
 
 -- name: replace_correction
 -- Store by how much the steady clock was ahead of Higgsfield's from a time on, and delete other corrections.
@@ -1036,11 +1052,11 @@ advanced AS (
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: delete_callback
--- Delete a callback with its secrets and deliveries.
+-- Delete a callback with its secrets and pending deliveries.
 WITH {fenced},
 written AS (DELETE FROM callbacks USING fenced WHERE id = :callback_id RETURNING id),
 unsigned AS (DELETE FROM callback_secrets USING fenced WHERE callback_id = :callback_id),
-undelivered AS (DELETE FROM callback_deliveries USING fenced WHERE callback_id = :callback_id)
+undelivered AS (DELETE FROM callback_deliveries USING fenced WHERE callback_id = :callback_id AND state = 1)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
 -- name: read_callbacks
@@ -1052,13 +1068,9 @@ SELECT * FROM callbacks ORDER BY id;
 SELECT callback_id, secret, until FROM callback_secrets ORDER BY callback_id, number;
 
 -- name: take_deliveries
--- Store new deliveries and the position of their callback, and delete those that were settled before a wall time.
+-- Store new deliveries and the position of their callback.
 WITH {fenced},
 written AS (UPDATE callbacks SET position = :position FROM fenced WHERE id = :callback_id RETURNING id),
-settled AS (
-    DELETE FROM callback_deliveries USING fenced
-    WHERE callback_id = :callback_id AND create_time < :before AND state <> 1 AND last_attempt_time < :before
-),
 taken AS (
     INSERT INTO callback_deliveries (
         callback_id, generation_id, revision, create_time, next_at, state, attempts, refusals, problem, http_status,
@@ -1069,6 +1081,30 @@ taken AS (
         :last_attempt_time::double precision[]
     ) AS given
     ON CONFLICT DO NOTHING
+)
+SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
+
+-- name: prune_callback_deliveries
+-- Delete deliveries that were settled before a wall time. The callbacks that have any are found by steps through the
+-- index, because some are deleted.
+WITH {fenced},
+written AS (
+    DELETE FROM callback_deliveries USING fenced WHERE (callback_id, generation_id, revision) IN (
+        WITH RECURSIVE owners (callback_id) AS (
+            SELECT min(callback_id) FROM callback_deliveries
+            UNION ALL
+            SELECT (
+                SELECT min(others.callback_id) FROM callback_deliveries AS others
+                WHERE others.callback_id > owners.callback_id
+            ) FROM owners WHERE owners.callback_id IS NOT NULL
+        )
+        SELECT settled.* FROM owners CROSS JOIN LATERAL (
+            SELECT callback_id, generation_id, revision FROM callback_deliveries
+            WHERE callback_id = owners.callback_id AND create_time < :before AND state <> 1
+                AND last_attempt_time < :before
+            ORDER BY create_time LIMIT :limit
+        ) AS settled LIMIT :limit
+    ) RETURNING callback_id
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 

@@ -207,19 +207,37 @@ SELECT EXISTS (SELECT 1 FROM generations WHERE done = 1 AND ended_at < :ended_be
 SELECT id, tenant FROM generations WHERE done = 1 AND ended_at < :ended_before ORDER BY ended_at LIMIT :limit;
 
 -- name: prune_removal_changes
--- Delete the changes that record old removals, and return their positions.
-DELETE FROM changes WHERE revision = 0 AND time < :ended_before RETURNING tenant, position;
+-- Delete changes that record old removals, and return their positions.
+DELETE FROM changes WHERE position IN (
+    SELECT position FROM changes WHERE revision = 0 AND time < :ended_before LIMIT :limit
+) RETURNING tenant, position;
 
 -- name: prune_keys
--- Delete the old keys that have no generation any more.
-DELETE FROM keys WHERE orphaned = 1 AND used_at < :keys_before;
+-- Delete old keys that have no generation any more.
+DELETE FROM keys WHERE (tenant, key) IN (
+    SELECT tenant, key FROM keys WHERE orphaned = 1 AND used_at < :keys_before LIMIT :limit
+);
+
+-- fragment: newest_durations
+-- For each model, the id of the oldest of its newest 300 run times; NULL if it has fewer. The models are found by steps
+-- through the index, which read no other rows.
+WITH RECURSIVE models (model_id) AS (
+    SELECT min(model_id) FROM durations
+    UNION ALL
+    SELECT (SELECT min(durations.model_id) FROM durations WHERE durations.model_id > models.model_id)
+    FROM models WHERE models.model_id IS NOT NULL
+),
+newest (model_id, oldest) AS (
+    SELECT models.model_id, (
+        SELECT id FROM durations WHERE durations.model_id = models.model_id ORDER BY id DESC LIMIT 1 OFFSET 299
+    ) FROM models
+);
 
 -- name: prune_durations
--- Keep the newest 300 run times of each model.
+-- Delete run times that are not among the newest 300 of their model.
 DELETE FROM durations WHERE id IN (
-    SELECT id FROM (
-        SELECT id, row_number() OVER (PARTITION BY model_id ORDER BY id DESC) AS age FROM durations
-    ) WHERE age > 300
+    {newest_durations}
+    SELECT id FROM newest CROSS JOIN durations ON durations.model_id = newest.model_id AND id < oldest LIMIT :limit
 );
 
 -- Webhooks from Higgsfield --------------------------------------------------------------------------------------------
@@ -275,8 +293,10 @@ DELETE FROM events WHERE generation_id = :generation_id;
 INSERT INTO durations (model_id, traits, seconds) VALUES (:model_id, :traits, :seconds);
 
 -- name: read_durations
--- Read all stored run times, oldest first.
-SELECT model_id, traits, seconds FROM durations ORDER BY id;
+-- Read the newest 300 run times of each model, oldest first.
+{newest_durations}
+SELECT durations.model_id, traits, seconds
+FROM newest CROSS JOIN durations ON durations.model_id = newest.model_id AND id >= coalesce(oldest, 0) ORDER BY id;
 
 -- name: replace_correction
 -- Store by how much the steady clock was ahead of Higgsfield's from a time on.
@@ -583,14 +603,27 @@ WHERE callback_id = :callback_id AND state = 1 AND problem IS NOT NULL AND http_
 DELETE FROM callback_deliveries
 WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
--- name: delete_callback_deliveries
--- Delete all deliveries of a callback.
-DELETE FROM callback_deliveries WHERE callback_id = :callback_id;
+-- name: delete_pending_callback_deliveries
+-- Delete the pending deliveries of a callback.
+DELETE FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1;
 
 -- name: prune_callback_deliveries
--- Delete the deliveries of a callback that were settled before a wall time.
-DELETE FROM callback_deliveries
-WHERE callback_id = :callback_id AND create_time < :before AND state <> 1 AND last_attempt_time < :before;
+-- Delete deliveries that were settled before a wall time. The callbacks that have any are found by steps through the
+-- index, because some are deleted.
+DELETE FROM callback_deliveries WHERE (callback_id, generation_id, revision) IN (
+    WITH RECURSIVE owners (callback_id) AS (
+        SELECT min(callback_id) FROM callback_deliveries
+        UNION ALL
+        SELECT (
+            SELECT min(others.callback_id) FROM callback_deliveries AS others
+            WHERE others.callback_id > owners.callback_id
+        ) FROM owners WHERE owners.callback_id IS NOT NULL
+    )
+    SELECT settled.callback_id, generation_id, revision
+    FROM owners CROSS JOIN callback_deliveries AS settled
+        ON settled.callback_id = owners.callback_id AND create_time < :before
+    WHERE state <> 1 AND last_attempt_time < :before LIMIT :limit
+);
 
 -- name: read_pending_callback_deliveries
 -- Read the pending deliveries of a callback in the order of their revisions.
@@ -778,10 +811,13 @@ SELECT EXISTS (
     OR EXISTS (SELECT 1 FROM agent_media WHERE created_at < :used_before) AS found;
 
 -- name: prune_agent_keys
--- Delete the old keys of sessions and messages.
-DELETE FROM agent_keys
-WHERE {old_agent_key};
+-- Delete old keys of sessions and messages.
+DELETE FROM agent_keys WHERE (tenant, key) IN (
+    SELECT tenant, key FROM agent_keys WHERE {old_agent_key} LIMIT :limit
+);
 
 -- name: prune_agent_media
--- Delete the old media slots.
-DELETE FROM agent_media WHERE created_at < :used_before;
+-- Delete old media slots.
+DELETE FROM agent_media WHERE (tenant, id) IN (
+    SELECT tenant, id FROM agent_media WHERE created_at < :used_before LIMIT :limit
+);
