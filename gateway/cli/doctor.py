@@ -147,7 +147,7 @@ def _store(path: Path) -> Iterator[Finding]:
         yield Finding("store", OK, f"{path} will be created by the first start")
     else:
         try:
-            schema, doubt = examine(path, thoroughly=True)
+            schema, doubt = examine(path, "integrity_check")
         except StoreFileError as error:
             advice = "see docs/operations.md, or set HFGATEWAY_STORE_URL to another file"
             yield Finding("store", PROBLEM, str(error), advice)

@@ -28,6 +28,8 @@ from gateway.listening import reachable_at
 from gateway.opening import open_store
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.setting_values import Address
+from gateway.store import files
+from gateway.store.files import StoreFileError
 from gateway.store.sqlite import SqliteStore
 from tests.app.certificates import Authority
 from tests.app.command import CONFINED, NO_ROOM, Finished, environment, run
@@ -378,6 +380,21 @@ async def test_a_corrupt_store_is_refused_unchanged(spoil: Callable[[Path], None
     spoil(file)
     with unchanged(file):
         assert "corrupt" in await store_refusal(file)
+
+
+async def test_a_large_store_is_opened_without_reading_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "store.db"
+    await filled(file)
+    flipped(file)
+    monkeypatch.setattr(files, "CHECKED_AT_START", file.stat().st_size)
+    with pytest.raises(StoreFileError, match="is corrupt"):
+        files.prepare(file)
+    monkeypatch.setattr(files, "CHECKED_AT_START", file.stat().st_size - 1)
+    files.prepare(file).close()
+    with pytest.raises(StoreFileError, match="is corrupt"):
+        files.examine(file, "integrity_check")
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
