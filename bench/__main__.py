@@ -28,6 +28,7 @@ from bench import (
     postgresql,
     processes,
     restart,
+    retention,
     scale,
     start,
     submit,
@@ -60,6 +61,7 @@ BENCHMARKS: dict[str, Callable[[Effort], Awaitable[list[Figure]]]] = {
     "audit": audit.run,
     "budgets": budgets.run,
     "company": company.run,
+    "retention": retention.run,
     "scale": scale.run,
 }
 TIME_LIMITS = {
