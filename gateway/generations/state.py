@@ -247,7 +247,7 @@ def adopted(spec: Spec, report: StatusReport, moment: Moment) -> Generation:
     )
     state = report.state or State.QUEUED
     changes = _progress(found, report, state, moment)
-    if state.ended and report.expire_time is None:
+    if report.expire_time is None:
         changes["outputs_expire_time"] = None
     return replace(found, **changes)
 

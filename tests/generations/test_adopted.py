@@ -54,6 +54,12 @@ def reachable(first: Generation) -> list[Generation]:
     return list(found.values())
 
 
+@pytest.mark.parametrize("expire_time", [None, 5.0])
+def test_only_higgsfield_knows_how_long_the_outputs_of_an_ended_request_are_kept(expire_time: float | None) -> None:
+    report = StatusReport("r", "completed", State.COMPLETED, expire_time=expire_time)
+    assert adopted(SPEC, report, Moment(0.0, 0.0)).outputs_expire_time == expire_time
+
+
 @pytest.mark.parametrize("report", [one for one in REPORTS if one.request_id == "r"])
 def test_nothing_leads_an_adopted_generation_to_a_submission(report: StatusReport) -> None:
     versions = reachable(adopted(SPEC, report, Moment(0.0, 0.0)))
