@@ -118,10 +118,11 @@ class StorePart(StoreReads):
 
     async def _repeat_prune(self, write: Write) -> int:
         """Repeat a write as long as it deletes PRUNED_AT_ONCE rows, and return how many it deleted in all."""
-        total = 0
-        while (count := await self._writer.write("prune", write)) == PRUNED_AT_ONCE:
+        total, count = 0, PRUNED_AT_ONCE
+        while count == PRUNED_AT_ONCE:
+            count = await self._writer.write("prune", write)
             total += count
-        return total + count
+        return total
 
 
 def append_entry(connection: sqlite3.Connection, sql: Mapping[str, str], text: str | None) -> None:
