@@ -1,4 +1,4 @@
-"""Retention of many generations at once, as a week or a month after an hour at full rate: what submissions wait for."""
+"""Retention of many rows at once, as some time after an hour at full rate: what submissions wait for meanwhile."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ NOTHING = PreparedRequest("", "", "", "", {}, b"", UpstreamKey(""), InputKind.NO
 
 
 async def run(effort: Effort) -> list[Figure]:
-    """Submit to a store, first alone and then while old generations, their keys and run times are deleted."""
+    """Submit to a store, first alone and then while old generations, keys and run times are deleted."""
     count = MANY if effort.rounds > 1 else FEW
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.db"
@@ -74,7 +74,7 @@ async def submitting(store: SqliteStore) -> AsyncIterator[list[float]]:
 
 
 async def _fill(path: Path, count: int) -> None:
-    """Store old generations that have ended, whose keys are old as well, and as many run times."""
+    """Store old generations that have ended, with their keys. Add as many keys without a generation, and run times."""
     store, ids = SqliteStore(path, _broken), Ids()
     for start in range(0, count, 1000):
         old = time.time() - AGE + start
@@ -83,6 +83,12 @@ async def _fill(path: Path, count: int) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         runs = ((f"model {number % MODELS}", "", float(number)) for number in range(count))
         connection.executemany("INSERT INTO durations (model_id, traits, seconds) VALUES (?, ?, ?)", runs)
+        keys = ((str(uuid4()), str(uuid4()), time.time() - AGE) for _ in range(count))
+        connection.executemany(
+            "INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at, orphaned)"
+            " VALUES ('default', ?, ?, x'', ?, 1)",
+            keys,
+        )
 
 
 def _claim(ids: Ids, at: float, state: State) -> Claim:
