@@ -71,6 +71,7 @@ TIME_LIMITS = {
     "crowd": 900.0,
     "goodput": 1800.0,
     "postgresql": 900.0,
+    "retention": 900.0,
     "scale": 600.0,
 }
 DEFAULT_TIME_LIMIT = 300.0

@@ -11,9 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from bench.figures import Figure, at_most, excess, value
+from bench.follow import NOTHING
 from bench.load import Effort
 from gateway.generations.clock import Ids
-from gateway.generations.model import Generation, InputKind, PreparedRequest, Spec, State, Steady, UpstreamKey, Wall
+from gateway.generations.model import Generation, Spec, State, Steady, Wall
 from gateway.generations.stores import Claim
 from gateway.store.sqlite import SqliteStore
 
@@ -23,7 +24,6 @@ AGE = 40 * 86_400.0
 """Seconds since the end of the old generations."""
 EVERY = 0.02
 """Seconds between two submissions."""
-NOTHING = PreparedRequest("", "", "", "", {}, b"", UpstreamKey(""), InputKind.NONE)
 
 
 async def run(effort: Effort) -> list[Figure]:

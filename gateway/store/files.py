@@ -119,7 +119,7 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
     _create_private(path)
     large = path.stat().st_size > CHECKED_AT_START
     if large:
-        log.info("the store is large, and is not checked; stopped gateways are checked by: hfgateway doctor")
+        log.info("the store is too large to check at a start; to check it, stop the gateway and run hfgateway doctor")
     found = examine(path, None if large else "quick_check")
     if found.doubt is not None and not declared and not (moving and found.doubt.advice in mark.MOVES):
         raise StoreFileError(f"{path}: {found.doubt.text}; {found.doubt.advice}")
@@ -146,6 +146,7 @@ def examine(path: Path, check: Check | None = "quick_check") -> Examined:
     """Check a file without changing anything. Raises StoreFileError if it cannot be used.
 
     `quick_check` reads all pages. `integrity_check` also compares the indexes with their tables, which takes longer.
+    None checks only whose file it is, and its migrations.
     """
     if path.is_dir():
         raise StoreFileError(f"{path}: is a folder, not a file")

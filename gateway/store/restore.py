@@ -73,7 +73,7 @@ def update(path: Path) -> int:
     _exists(path)
     with _lock(path):
         files.prepare(path).close()
-        return files.examine(path).schema
+        return files.examine(path, None).schema  # `prepare` has checked its pages
 
 
 def moved(path: Path) -> None:
