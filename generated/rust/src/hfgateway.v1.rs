@@ -3269,8 +3269,9 @@ pub mod callback_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-        /// callback that does not exist succeeds.
+        /// Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+        /// erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+        /// does not exist succeeds.
         ///
         /// Retry: safe.
         pub async fn delete_callback(
@@ -3504,8 +3505,9 @@ pub mod callback_service_server {
             tonic::Response<super::UpdateCallbackResponse>,
             tonic::Status,
         >;
-        /// Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-        /// callback that does not exist succeeds.
+        /// Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+        /// erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+        /// does not exist succeeds.
         ///
         /// Retry: safe.
         async fn delete_callback(

@@ -106,7 +106,10 @@ class CallbackMethods:
         return (await self._calls.unary(request)).callback
 
     async def delete_callback(self, callback_id: str) -> None:
-        """Delete a callback with its deliveries and secrets. Deleting a callback that does not exist succeeds."""
+        """Delete a callback with its secrets and pending deliveries; the others can no longer be read.
+
+        Deleting a callback that does not exist succeeds.
+        """
         await self._calls.unary(pb.DeleteCallbackRequest(id=callback_id))
 
     async def rotate_callback_secret(self, callback_id: str) -> str:

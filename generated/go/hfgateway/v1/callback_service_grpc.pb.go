@@ -88,8 +88,9 @@ type CallbackServiceClient interface {
 	//
 	// Retry: safe.
 	UpdateCallback(ctx context.Context, in *UpdateCallbackRequest, opts ...grpc.CallOption) (*UpdateCallbackResponse, error)
-	// Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-	// callback that does not exist succeeds.
+	// Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+	// erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+	// does not exist succeeds.
 	//
 	// Retry: safe.
 	DeleteCallback(ctx context.Context, in *DeleteCallbackRequest, opts ...grpc.CallOption) (*DeleteCallbackResponse, error)
@@ -288,8 +289,9 @@ type CallbackServiceServer interface {
 	//
 	// Retry: safe.
 	UpdateCallback(context.Context, *UpdateCallbackRequest) (*UpdateCallbackResponse, error)
-	// Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-	// callback that does not exist succeeds.
+	// Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+	// erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+	// does not exist succeeds.
 	//
 	// Retry: safe.
 	DeleteCallback(context.Context, *DeleteCallbackRequest) (*DeleteCallbackResponse, error)

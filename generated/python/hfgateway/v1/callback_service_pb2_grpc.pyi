@@ -91,8 +91,9 @@ class CallbackServiceStub:
     Retry: safe.
     """
     DeleteCallback: _grpc.UnaryUnaryMultiCallable[_callback_service_pb2.DeleteCallbackRequest, _callback_service_pb2.DeleteCallbackResponse]
-    """Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-    callback that does not exist succeeds.
+    """Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+    erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+    does not exist succeeds.
 
     Retry: safe.
     """
@@ -201,8 +202,9 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
     Retry: safe.
     """
     DeleteCallback: _aio.UnaryUnaryMultiCallable[_callback_service_pb2.DeleteCallbackRequest, _callback_service_pb2.DeleteCallbackResponse]  # type: ignore[assignment]
-    """Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-    callback that does not exist succeeds.
+    """Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+    erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+    does not exist succeeds.
 
     Retry: safe.
     """
@@ -338,8 +340,9 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _callback_service_pb2.DeleteCallbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_callback_service_pb2.DeleteCallbackResponse, _abc.Awaitable[_callback_service_pb2.DeleteCallbackResponse]]:
-        """Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-        callback that does not exist succeeds.
+        """Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+        erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+        does not exist succeeds.
 
         Retry: safe.
         """

@@ -820,8 +820,9 @@ export declare const CallbackService: GenService<{
     output: typeof UpdateCallbackResponseSchema;
   },
   /**
-   * Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-   * callback that does not exist succeeds.
+   * Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+   * erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+   * does not exist succeeds.
    *
    * Retry: safe.
    *

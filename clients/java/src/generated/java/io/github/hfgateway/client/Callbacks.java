@@ -66,8 +66,9 @@ public final class Callbacks {
   }
 
   /**
-   * Deletes a callback with its deliveries and secrets. An attempt that is under way is not aborted. Deleting a
-   * callback that does not exist succeeds.
+   * Deletes a callback with its secrets and pending deliveries. Its other deliveries can no longer be read, and are
+   * erased 7 days after they succeeded or failed. An attempt that is under way is not aborted. Deleting a callback that
+   * does not exist succeeds.
    */
   public void delete(String id) {
     Blocking.await(async.delete(id));
