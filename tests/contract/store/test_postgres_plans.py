@@ -86,7 +86,11 @@ def new(postgres: Server) -> Iterator[psycopg.Connection[Any]]:
     with postgres.database() as name:
         with ThreadPoolExecutor(1) as thread:  # this one may run an event loop
             thread.submit(asyncio.run, open_only(postgres.url(name), "the store")).result()
-        with psycopg.connect(postgres.url(name), autocommit=True, prepare_threshold=None) as connection:
+        # Filling and analyzing the tables may take longer than the limit for a gateway's statements.
+        unlimited = "-c statement_timeout=0"
+        with psycopg.connect(
+            postgres.url(name), autocommit=True, prepare_threshold=None, options=unlimited
+        ) as connection:
             yield connection
 
 
