@@ -88,6 +88,7 @@ TO_LEADER = (
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
     ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the world outside
 )
 """Options of the connection to the leader."""
 CHECK_LEADER_EVERY = 0.25

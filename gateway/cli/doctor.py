@@ -425,7 +425,7 @@ async def _answers_grpc(address: Address) -> bool:
 
     from gateway.rpc.services import GENERATION_SERVICE
 
-    async with grpc.aio.insecure_channel(str(address)) as channel:
+    async with grpc.aio.insecure_channel(str(address), [("grpc.enable_http_proxy", 0)]) as channel:
         try:
             request = health_pb2.HealthCheckRequest(service=GENERATION_SERVICE.full_name)
             await health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE)

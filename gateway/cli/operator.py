@@ -106,6 +106,7 @@ class Operator:
 
         from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
         from hfgateway_client.channel import channel_credentials
+        from hfgateway_client.configuration import is_loopback
         from hfgateway_client.errors import Unavailable
         from hfgateway_client.status import error_from_rpc
 
@@ -113,7 +114,10 @@ class Operator:
         credentials = channel_credentials(where.trust) if where.address else None
         address = where.address or _socket()
         metadata = [("authorization", f"Bearer {where.api_key}")] if where.address and where.api_key else []
-        options = [("grpc.max_receive_message_length", -1)]  # the sums of many groups exceed the usual 4 MiB
+        options = [
+            ("grpc.max_receive_message_length", -1),  # the sums of many groups exceed the usual 4 MiB
+            ("grpc.enable_http_proxy", int(not is_loopback(address))),  # as the clients do
+        ]
         if credentials:
             channel = grpc.secure_channel(address, credentials, options)
         else:

@@ -25,6 +25,7 @@ from tests.admin.conftest import submit_and_lose
 from tests.app.certificates import Authority
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.operator import ask
 from tests.support.running import PATIENCE, Running, run, soul
 from tests.support.webhooks import request_of
@@ -78,6 +79,13 @@ async def test_only_the_scope_admin_is_served(running: Running) -> None:
 
     await call(running, admin, "RevokeApiKey", admin_pb.RevokeApiKeyRequest(id=admin.split("_")[1]))
     assert await call(running, admin, "ListApiKeys", LIST) == "UNAUTHENTICATED"
+
+
+async def test_a_key_for_this_machine_is_not_sent_over_a_proxy(running: Running) -> None:
+    async with ConnectProxy() as proxy:
+        given = {"http_proxy": f"http://{proxy.address}", "no_proxy": "", "NO_PROXY": ""}
+        listed = await operate(running, await key(running, Scope.ADMIN), "keys", "list", **given)
+        assert (listed.code, proxy.asked) == (0, [])
 
 
 async def test_the_scope_admin_permits_nothing_on_the_other_ports(tmp_path: Path) -> None:

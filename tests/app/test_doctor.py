@@ -169,7 +169,8 @@ async def test_a_running_gateway_is_recognised_by_its_store_and_ports(doctor: Do
     async with GatewayProcess(tmp_path, doctor.sandbox.url) as gateway:
         http_address = gateway.http_address.removeprefix("http://")
         served = {"HFGATEWAY_GRPC_ADDRESS": gateway.address, "HFGATEWAY_HTTP_ADDRESS": http_address}
-        found = await doctor(served)
+        proxied = {"http_proxy": f"http://{free_address()}", "no_proxy": "", "NO_PROXY": ""}
+        found = await doctor(served | proxied)
         assert found["store"][0][0] == "ok"
         assert "in use by a running gateway" in found["store"][0][1]
         assert found["grpc"] == [("ok", f"{gateway.address} is served by a running gateway")]

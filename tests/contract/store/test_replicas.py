@@ -51,6 +51,7 @@ from tests.app.command import environment
 from tests.durability.process import PATIENCE, READY
 from tests.support import forked
 from tests.support.addresses import free_address
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import CREDENTIALS, eventually
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, open_transport
 
@@ -178,6 +179,21 @@ async def test_any_replica_serves_anything(sandbox: Sandbox, settings: dict[str,
                 stub = health_pb2_grpc.HealthStub(channel)
                 health = await stub.Check(health_pb2.HealthCheckRequest(service="hfgateway.v1.GenerationService"))
                 assert health.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_replica_reaches_the_leader_without_the_proxy_of_the_environment(
+    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As gRPC would use it. The clients here do not either, because the gateways are on this machine."""
+    async with ConnectProxy() as proxy:
+        for name in ("http_proxy", "https_proxy", "grpc_proxy"):
+            monkeypatch.setenv(name, f"http://{proxy.address}")
+        for name in ("no_proxy", "no_grpc_proxy"):
+            monkeypatch.delenv(name, raising=False)
+        async with gateways(settings, {}, {}) as (_, second), AsyncClient(second.grpc_address) as client:
+            submitted = await client.submit(soul("a fox"))
+            assert (await client.get(submitted.generation.id)).id == submitted.generation.id
+        assert proxy.asked == []
 
 
 async def test_the_versions_of_a_generation_share_what_never_changes(settings: dict[str, str]) -> None:
