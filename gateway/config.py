@@ -21,8 +21,11 @@ from gateway.setting_values import (
     OneOf,
     OnOrOff,
     PostgresUrl,
+    Proxy,
+    ProxyTo,
     Seconds,
     Store,
+    no_proxy,
     parse_address,
     parse_archive_url,
     parse_encryption_keys,
@@ -35,6 +38,7 @@ from gateway.setting_values import (
     parse_origins,
     parse_ports,
     parse_prices,
+    parse_proxy,
     parse_store,
     parse_upstream_url,
     parse_webhook_secrets,
@@ -105,6 +109,7 @@ class Settings:
     traces: str
     log_format: str
     log_level: str
+    proxy: Proxy | None
     warnings: tuple[str, ...] = field(default=())
 
     def encryption_keys(self) -> tuple[str, ...]:
@@ -127,6 +132,11 @@ class Settings:
         """Whether the upstream is on this machine, which means that it is a sandbox."""
         return Address(urlsplit(self.upstream_url).hostname or "", 0).loopback
 
+    @property
+    def proxy_to(self) -> ProxyTo:
+        """What finds the proxy on the way to a URL."""
+        return no_proxy if self.proxy is None else self.proxy.on_the_way_to
+
 
 def read_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:
     """Read the settings; the environment overrides the TOML file. Raises SettingError.
@@ -141,9 +151,18 @@ def read_settings(environment: Mapping[str, str], file: Path | None = None) -> S
     values = {row.attribute: row.read(PREFIX + name, texts) for name, row in _ROWS.items()}
     local = values["grpc_address"].loopback and values["http_address"].loopback
     values["auth"] = values["auth"] or ("none" if local else "keys")
-    settings = Settings(**values, warnings=warnings)
+    settings = Settings(**values, proxy=_proxy(environment), warnings=warnings)
     _check_together(settings)
     return settings
+
+
+def _proxy(environment: Mapping[str, str]) -> Proxy | None:
+    """Return the proxy that the standard variables name; the one in lower case counts if both are set."""
+    url, excluded = (environment.get(name.lower()) or environment.get(name, "") for name in ("HTTPS_PROXY", "NO_PROXY"))
+    try:
+        return parse_proxy(url.strip(), excluded)
+    except ValueError as error:
+        raise SettingError("HTTPS_PROXY", str(error)) from None
 
 
 def default_store(environment: Mapping[str, str]) -> Path:

@@ -22,7 +22,7 @@ from gateway.concurrency import Wakeup
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
 from gateway.generations.ports import Clock
-from gateway.setting_values import Address
+from gateway.setting_values import Address, ProxyTo, no_proxy
 
 log = logging.getLogger(__name__)
 
@@ -55,12 +55,22 @@ class OidcIssuer:
     `tenant_claim` and `scope_claim` are the claims with the tenant and the scopes.
     """
 
-    def __init__(self, issuer: str, audience: str, clock: Clock, *, tenant_claim: str, scope_claim: str) -> None:
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        clock: Clock,
+        *,
+        tenant_claim: str,
+        scope_claim: str,
+        proxy_to: ProxyTo = no_proxy,
+    ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
         self._tenant_claim = tenant_claim
         self._scope_claim = scope_claim
+        self._proxy_to = proxy_to
         self._keys: dict[str, jwt.PyJWK] | None = None
         """The issuer's keys by their ids; None before the first fetch has succeeded."""
         self._wanted: set[str] = set()
@@ -140,31 +150,31 @@ class OidcIssuer:
 
     async def _fetch(self) -> dict[str, jwt.PyJWK]:
         async with aiohttp.ClientSession() as session:
-            described = await _document(session, self._issuer.rstrip("/") + "/.well-known/openid-configuration")
+            described = await self._document(session, self._issuer.rstrip("/") + "/.well-known/openid-configuration")
             if described.get("issuer") != self._issuer:
                 raise ValueError("another issuer")
             url = str(described.get("jwks_uri", ""))
             parts = urlsplit(url)
             if parts.scheme != "https" and not Address(parts.hostname or "", 0).loopback:
                 raise ValueError("keys without TLS")
-            keys = jwt.PyJWKSet.from_dict(await _document(session, url)).keys
+            keys = jwt.PyJWKSet.from_dict(await self._document(session, url)).keys
         return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}
 
-
-async def _document(session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-    """Return a JSON object. Raises ValueError or aiohttp.ClientError."""
-    body = bytearray()
-    async with session.get(url, allow_redirects=False, raise_for_status=True) as response:
-        if response.status != 200:
-            raise ValueError("not a document")
-        async for part in response.content.iter_any():
-            body += part
-            if len(body) > LARGEST_DOCUMENT:
-                raise ValueError("too large")
-    content = json.loads(body)
-    if not isinstance(content, dict):
-        raise ValueError("not an object")
-    return content
+    async def _document(self, session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
+        """Return a JSON object. Raises ValueError or aiohttp.ClientError."""
+        body = bytearray()
+        proxy = self._proxy_to(url)
+        async with session.get(url, allow_redirects=False, raise_for_status=True, proxy=proxy) as response:
+            if response.status != 200:
+                raise ValueError("not a document")
+            async for part in response.content.iter_any():
+                body += part
+                if len(body) > LARGEST_DOCUMENT:
+                    raise ValueError("too large")
+        content = json.loads(body)
+        if not isinstance(content, dict):
+            raise ValueError("not an object")
+        return content
 
 
 def _reason(error: jwt.PyJWTError) -> str:

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from decimal import Decimal
 from pathlib import Path
@@ -47,6 +47,35 @@ class PostgresUrl:
         return f"postgresql://{user.partition(':')[0]}{at}{hosts}{parts.path}"
 
 
+@frozen
+class Proxy:
+    """An HTTP proxy for https URLs, except those whose hosts `excluded` lists. Its text has no user and no password."""
+
+    url: str = field(repr=False)
+    excluded: str
+
+    def __str__(self) -> str:
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    def on_the_way_to(self, url: str) -> str | None:
+        """Return the URL of the proxy; None if a URL is to be reached without it."""
+        parts = urlsplit(url)
+        if parts.scheme != "https":
+            return None
+        host = parts.hostname or ""
+        names = [name.strip().lstrip(".").lower() for name in self.excluded.split(",")]
+        direct = "*" in names or any(name and (host == name or host.endswith(f".{name}")) for name in names)
+        return None if direct else self.url
+
+
+ProxyTo = Callable[[str], str | None]
+"""Returns the URL of the proxy on the way to a URL; None if there is none."""
+
+
+def no_proxy(url: str) -> str | None:
+    return None
+
+
 Store = Path | PostgresUrl
 """Where the gateway stores everything: a SQLite file, or a database of a PostgreSQL server."""
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -81,6 +110,17 @@ def parse_upstream_url(text: str) -> str:
     if parts.scheme == "http" and not Address(parts.hostname or "", 0).loopback:
         raise ValueError("must be https, because credentials are sent there; http is allowed for this machine only")
     return f"{parts.scheme}://{parts.netloc}"
+
+
+def parse_proxy(url: str, excluded: str) -> Proxy | None:
+    """Read the values of HTTPS_PROXY and NO_PROXY, as curl and httpx do. Raises ValueError."""
+    if not url:
+        return None
+    form = r"(http://)?(?:[^\s:/?#@\[\]]+(?::[^\s:/?#@\[\]]*)?@)?(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?/?"
+    match = re.fullmatch(form, url)
+    if not match or int(match[2] or 1) not in range(1, LAST_PORT + 1):
+        raise ValueError("must be http://USER:PASSWORD@HOST:PORT, with special characters of the password as %XX")
+    return Proxy(url if match[1] else f"http://{url}", excluded)
 
 
 def parse_optional_url(text: str) -> str | None:

@@ -282,7 +282,10 @@ async def _ask(settings: Settings, credentials: Credentials) -> httpx.Response:
 
     headers = {"authorization": credentials.header, "accept": "application/json", "accept-encoding": "identity"}
     async with httpx.AsyncClient(
-        transport=AioTransport(), timeout=PATIENCE, headers=headers, follow_redirects=False
+        transport=AioTransport(proxy=settings.proxy_to(settings.upstream_url)),
+        timeout=PATIENCE,
+        headers=headers,
+        follow_redirects=False,
     ) as client:
         return await client.get(f"{settings.upstream_url}/requests/{uuid4()}/status")
 
@@ -291,11 +294,14 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
     import httpx
 
     url = settings.upstream_url
+    proxied = settings.proxy_to(url) is not None
+    if proxied:
+        url += f" over the proxy {settings.proxy}"
     try:
         response = await _ask(settings, credentials)
     except httpx.TransportError as error:
-        advice = "check HFGATEWAY_UPSTREAM_URL, DNS and the firewall"
-        return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({type(error).__name__})", advice)]
+        advice = f"check HFGATEWAY_UPSTREAM_URL, {'HTTPS_PROXY, NO_PROXY' if proxied else 'DNS'} and the firewall"
+        return [Finding("higgsfield", PROBLEM, f"{url} cannot be reached ({error})", advice)]
     return [_judge_response(url, response), *_clock(response.headers.get("date", ""))]
 
 

@@ -67,7 +67,10 @@ LAST_LOOK = 0.05
 
 
 class HiggsfieldClient:
-    """The client for one origin and one account. `timeout` is the total time of a call, in seconds."""
+    """The client for one origin and one account.
+
+    `timeout` is the total time of a call, in seconds. `proxy` is the URL of the proxy if there is one.
+    """
 
     def __init__(
         self,
@@ -76,6 +79,7 @@ class HiggsfieldClient:
         *,
         timeout: float = 60.0,
         on_call: OnCall | None = None,
+        proxy: str | None = None,
         transport: TransportFrom = LateTransport,
     ) -> None:
         self.origin = origin.rstrip("/")
@@ -101,7 +105,7 @@ class HiggsfieldClient:
         }
         # The transport is used without httpx.AsyncClient: its cookies, redirects, proxies and authentication are not
         # wanted here, and it would double the cost of a call.
-        self._transport = transport(headers)
+        self._transport = transport(headers, proxy)
 
     def prepare(
         self, given: Input, key: UpstreamKey, outputs_ttl: float | None, webhook: WebhookAddress | None

@@ -8,10 +8,11 @@ if TYPE_CHECKING:
 
 
 class LateTransport:
-    """Makes the transport when it is first used. `headers` are sent with every request."""
+    """Makes the transport when it is first used. `headers` are sent with every request, over `proxy` if it is given."""
 
-    def __init__(self, headers: Mapping[str, str]) -> None:
+    def __init__(self, headers: Mapping[str, str], proxy: str | None) -> None:
         self._headers = headers
+        self._proxy = proxy
         self._real: AioTransport | None = None
 
     @property
@@ -27,9 +28,9 @@ class LateTransport:
     def _load(self) -> "AioTransport":
         from gateway.higgsfield.transport import AioTransport
 
-        self._real = AioTransport(headers=self._headers)
+        self._real = AioTransport(headers=self._headers, proxy=self._proxy)
         return self._real
 
 
-TransportFrom = Callable[[Mapping[str, str]], LateTransport]
-"""Makes a transport from the headers of every request."""
+TransportFrom = Callable[[Mapping[str, str], str | None], LateTransport]
+"""Makes a transport from the headers of every request, and the URL of the proxy or None."""

@@ -3,6 +3,9 @@
 The URLs come from Higgsfield's responses, and their hosts change. Each address is therefore checked right before the
 connection: private addresses are refused, and redirects are not followed. If Higgsfield is on this machine, as a
 sandbox, files of this machine are allowed.
+
+A proxy looks up the names itself. Then only URLs with an address are checked here, and the proxy must refuse names with
+private addresses.
 """
 
 import asyncio
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from gateway import addresses, failpoints
 from gateway.archive.ports import Checkpoint, SourceError, SourceResponse
+from gateway.setting_values import ProxyTo, no_proxy
 
 if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp
@@ -26,10 +30,12 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
 class MediaSource:
     """Implements `Source` of the archive. `timeout` is the most seconds for CHUNK bytes; files may be large."""
 
-    def __init__(self, *, timeout: float, local: bool) -> None:
+    def __init__(self, *, timeout: float, local: bool, proxy_to: ProxyTo = no_proxy) -> None:
         self._timeout = timeout
         self._local = local
-        self._session: aiohttp.ClientSession | None = None
+        self._proxy_to = proxy_to
+        self._sessions: dict[str | None, aiohttp.ClientSession] = {}
+        """By the proxy that they use, or None."""
 
     @asynccontextmanager
     async def open(self, url: str, after: Checkpoint | None) -> AsyncIterator[SourceResponse]:
@@ -44,8 +50,9 @@ class MediaSource:
             target = URL(url, encoded=True)
             if target.scheme not in ("https", "http") or (target.scheme == "http" and not self._local):
                 raise SourceError("its URL is not allowed")
+            session = self._session(self._proxy_to(url), target.host or "")
             failpoints.before("media call")
-            async with self._opened().get(target, headers=headers, allow_redirects=False) as response:
+            async with session.get(target, headers=headers, allow_redirects=False) as response:
                 failpoints.amid("media call")
                 yield _answer(response, after, self._timeout)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
@@ -53,30 +60,37 @@ class MediaSource:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        if self._session is not None:
-            await self._session.close()
+        for session in self._sessions.values():
+            await session.close()
 
-    def _opened(self) -> "aiohttp.ClientSession":
+    def _session(self, proxy: str | None, host: str) -> "aiohttp.ClientSession":
+        """Return the session for a host. Raises OSError or ValueError if its address is known and not allowed."""
         import aiohttp
 
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(socket_factory=self._socket),
+        if proxy is not None and (address := addresses.literal(host)) is not None:
+            self._check(str(address))
+        if proxy not in self._sessions:
+            self._sessions[proxy] = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, socket_factory=None if proxy else self._socket),
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=self._timeout),
+                timeout=aiohttp.ClientTimeout(total=None, connect=10.0, sock_read=self._timeout),
                 auto_decompress=False,
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
                 trust_env=False,
+                proxy=proxy,
             )
-        return self._session
+        return self._sessions[proxy]
 
     def _socket(self, address: "aiohttp.AddrInfoType") -> socket.socket:
         """Return a socket for an allowed address. The connection uses this address without another DNS lookup."""
         family, kind, protocol, _, where = address
-        host = str(where[0])
-        if not addresses.allowed(host, addresses.LOOPBACK if self._local else ()):
-            raise OSError("the address is not public")
+        self._check(str(where[0]))
         return socket.socket(family, kind, protocol)
+
+    def _check(self, address: str) -> None:
+        """Raises OSError if an address is not allowed."""
+        if not addresses.allowed(address, addresses.LOOPBACK if self._local else ()):
+            raise OSError("the address is not public")
 
 
 def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeout: float) -> SourceResponse:

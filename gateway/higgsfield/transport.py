@@ -35,11 +35,14 @@ class AioTransport(httpx.AsyncBaseTransport):
 
     `headers` are sent with every request. The number of connections is not limited. An idle connection is reused for at
     most `keepalive` seconds. That is short, because a request on a connection that the other side has just closed looks
-    like a lost response.
+    like a lost response. `proxy` is the URL of an HTTP proxy that opens the connections to https URLs (CONNECT).
     """
 
-    def __init__(self, *, headers: Mapping[str, str] | None = None, keepalive: float = 1.0) -> None:
+    def __init__(
+        self, *, headers: Mapping[str, str] | None = None, keepalive: float = 1.0, proxy: str | None = None
+    ) -> None:
         self._headers = headers
+        self._proxy = proxy
         self._keepalive = keepalive
         self._session: aiohttp.ClientSession | None = None
 
@@ -117,6 +120,7 @@ class AioTransport(httpx.AsyncBaseTransport):
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
             trust_env=False,
+            proxy=self._proxy,
             request_class=_Request,
         )
         return self._session
@@ -149,6 +153,8 @@ def certain_or_not(error: Exception) -> httpx.TransportError:
         return httpx.ConnectTimeout("no connection in time")
     if isinstance(error, aiohttp.ClientConnectorError):  # DNS, connection refused or TLS: before any byte of HTTP
         return httpx.ConnectError(type(error).__name__)
+    if isinstance(error, _ProxyFailedError):
+        return httpx.ConnectError(str(error))
     if isinstance(error, TimeoutError):
         return httpx.ReadTimeout("no answer in time")
     if isinstance(error, aiohttp.ServerDisconnectedError | aiohttp.ClientResponseError | aiohttp.ClientPayloadError):
@@ -160,11 +166,22 @@ class _SendRefusedError(aiohttp.ClientError):
     """The send check returned False, so nothing was sent."""
 
 
+class _ProxyFailedError(aiohttp.ClientError):
+    """The proxy did not open a connection, so nothing was sent."""
+
+
 class _CheckedConnector(aiohttp.TCPConnector):
     """Calls the send check when a connection is open and before it is used."""
 
     async def connect(self, req: Any, traces: Any, timeout: Any) -> aiohttp.connector.Connection:
-        connection = await super().connect(req, traces, timeout)
+        try:
+            connection = await super().connect(req, traces, timeout)
+        except aiohttp.ClientConnectorError:
+            raise
+        except aiohttp.ClientHttpProxyError as error:
+            raise _ProxyFailedError(f"the proxy refused the connection with HTTP status {error.status}") from error
+        except aiohttp.ClientError as error:
+            raise _ProxyFailedError(f"the proxy did not open a connection: {type(error).__name__}") from error
         may_send = send_check.get()
         if may_send is not None and not may_send():
             connection.close()

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import failpoints
 from gateway.errors import upstream_unavailable
 from gateway.higgsfield.client import HiggsfieldClient
+from gateway.setting_values import ProxyTo, no_proxy
 from gateway.uploads import Slot
 
 if TYPE_CHECKING:  # its import would double the start-up time
@@ -32,11 +33,15 @@ class _SlotResponse(BaseModel):
 class HiggsfieldStorage:
     """Implements `Storage`. `client` returns the client for the slots of a tenant.
 
-    `timeout` is the most seconds without progress, because a large file may take long."""
+    `timeout` is the most seconds without progress, because a large file may take long.
+    """
 
-    def __init__(self, client: Callable[[str], HiggsfieldClient], *, timeout: float) -> None:
+    def __init__(
+        self, client: Callable[[str], HiggsfieldClient], *, timeout: float, proxy_to: ProxyTo = no_proxy
+    ) -> None:
         self._client = client
         self._timeout = timeout
+        self._proxy_to = proxy_to
         self._session: aiohttp.ClientSession | None = None
 
     async def slot(self, tenant: str, content_type: str) -> Slot:
@@ -69,6 +74,7 @@ class HiggsfieldStorage:
                     data=source.read(limit, self._timeout),
                     headers={**slot.headers, "Content-Length": str(size)},
                     allow_redirects=False,
+                    proxy=self._proxy_to(slot.upload_url),
                 ) as response,
             ):
                 failpoints.after("storage call")
@@ -90,7 +96,8 @@ class HiggsfieldStorage:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=10.0, sock_read=self._timeout),
+                connector=aiohttp.TCPConnector(limit=0),  # the time to connect includes waiting for another connection
+                timeout=aiohttp.ClientTimeout(total=None, connect=10.0, sock_read=self._timeout),
                 skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type"),
                 trust_env=False,
             )

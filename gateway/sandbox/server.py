@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import ssl
 import sys
 from types import TracebackType
 
@@ -33,12 +34,15 @@ _GRACE = 0.2
 
 
 class Sandbox:
-    """A sandbox that listens on a real socket; an async context manager."""
+    """A sandbox that listens on a real socket; an async context manager. With `tls` it serves https only."""
 
-    def __init__(self, options: SandboxOptions | None = None, clock: Clock | None = None) -> None:
+    def __init__(
+        self, options: SandboxOptions | None = None, clock: Clock | None = None, *, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.options = options or SandboxOptions(port=0)
         self.state = SandboxState(self.options, clock or ScaledClock(self.options.time_scale))
         self.webhook_sender = WebhookSender(self.state)
+        self._tls = tls
         self._runner: web.AppRunner | None = None
         self._url = ""
 
@@ -64,14 +68,14 @@ class Sandbox:
         )
         await runner.setup()
         try:
-            await web.TCPSite(runner, self.options.host, self.options.port).start()
+            await web.TCPSite(runner, self.options.host, self.options.port, ssl_context=self._tls).start()
         except BaseException:
             await runner.cleanup()
             raise
         self._runner = runner
         self.webhook_sender.start()
         host, port = runner.addresses[0][:2]
-        self._url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._url = f"{'https' if self._tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
     async def stop(self) -> None:
         """Stop the webhooks and the server, and close all connections. Idempotent."""

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import jwt
 import pytest
 from aiohttp import web
@@ -22,8 +23,10 @@ from gateway import oidc
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
 from gateway.oidc import OidcIssuer
+from gateway.setting_values import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import PATIENCE, Running, eventually, run, soul
 from tests.support.transports import RpcFailure, Transport
 
@@ -264,6 +267,17 @@ async def test_keys_are_fetched_with_tls_and_without_redirects(issuer: Issuer) -
     with pytest.raises(ValueError, match="not a document"):
         await verifier(issuer)._fetch()
     assert issuer.fetched == 0
+
+
+async def test_keys_are_fetched_over_the_proxy() -> None:
+    async with ConnectProxy() as proxy:
+        verifies = OidcIssuer(
+            "https://issuer.test", AUDIENCE, SystemClock(), tenant_claim="tenant", scope_claim="scope",
+            proxy_to=Proxy(f"http://{proxy.address}", "").on_the_way_to,
+        )  # fmt: skip
+        with pytest.raises(aiohttp.ClientHttpProxyError):
+            await verifies._fetch()
+        assert proxy.asked == ["issuer.test:443"]
 
 
 async def test_a_key_for_encryption_verifies_nothing(issuer: Issuer) -> None:

@@ -15,7 +15,9 @@ from gateway.archive.ports import Checkpoint, SourceError
 from gateway.archive.throttle import Throttle
 from gateway.generations.clock import SystemClock
 from gateway.higgsfield.media import MediaSource
+from gateway.setting_values import Proxy
 from tests.archive.media import MediaServer
+from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import PATIENCE
 
 PRIVATE = [
@@ -114,6 +116,15 @@ async def test_requests_use_neither_proxies_nor_cookies(monkeypatch: pytest.Monk
         finally:
             await source.aclose()
         assert ["Cookie" in request.headers for request in file.requests] == [False, False]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "[::ffff:10.0.0.1]", "2130706433", "127.1"])
+async def test_private_addresses_are_not_fetched_over_a_proxy_either(host: str) -> None:
+    async with ConnectProxy() as proxy:
+        source = MediaSource(timeout=5, local=False, proxy_to=Proxy(f"http://{proxy.address}", "").on_the_way_to)
+        with pytest.raises(SourceError):
+            await fetched(source, f"https://{host}/a.png")
+        assert proxy.asked == []
 
 
 async def test_a_response_whose_end_is_only_that_of_its_connection_is_refused() -> None:

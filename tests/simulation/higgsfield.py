@@ -217,7 +217,7 @@ class Higgsfield:
         self._deliver = deliver
         self._keys: dict[tuple[str, str], tuple[str, bytes, float]] = {}
 
-    def transport(self, headers: Mapping[str, str]) -> LateTransport:
+    def transport(self, headers: Mapping[str, str], proxy: str | None) -> LateTransport:
         """Return a transport that takes the place of the gateway's HTTP transport."""
         return _Transport(self, headers)  # type: ignore[return-value]
 
