@@ -26,6 +26,7 @@ from gateway.errors import GatewayError, printable
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain, ClientStream, Guard, Response, Stream, Unary
 from gateway.rpc.errors import RpcError
+from gateway.rpc.grpc_web_text import BINARY, TEXT, in_binary
 from gateway.rpc.over_grpc import method_name
 from gateway.rpc.requests import (
     DEEPEST,
@@ -128,7 +129,6 @@ _FAILED: ContextVar[ConnectError] = ContextVar("failed")
 """The error of the call that the current task serves."""
 _MALFORMED: ContextVar[str] = ContextVar("malformed")
 """The name of the first malformed header of the call that the current task serves; "" if there is none."""
-_GRPC_WEB = b"application/grpc-web"
 _GRPC_WEB_HEADERS = {b"grpc-timeout": re.compile(b"[0-9]{1,8}[HMSmun]")}
 _CONNECT_HEADERS = {
     b"connect-protocol-version": re.compile(b"1"),
@@ -228,7 +228,9 @@ class ConnectApp(ConnectASGIApplication[object]):
             await send({"type": "http.response.start", "status": 415, "headers": plain})
             await send({"type": "http.response.body", "body": body})
             return
-        forms = _GRPC_WEB_HEADERS if content_type.startswith(_GRPC_WEB) else _CONNECT_HEADERS
+        if content_type.startswith(TEXT):
+            scope, receive, send = in_binary(scope, receive, send)
+        forms = _GRPC_WEB_HEADERS if content_type.startswith(BINARY) else _CONNECT_HEADERS
         malformed = {name for name, form in forms.items() if name in headers and not form.fullmatch(headers[name])}
         _MALFORMED.set(min(malformed, default=b"").decode())
         if malformed:
