@@ -1,0 +1,53 @@
+"""The health check of the container, as its own process beside a gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from tests.app.certificates import Authority
+from tests.durability.process import GatewayProcess
+from tests.support.addresses import free_address
+from tests.support.connect_proxy import ConnectProxy
+from tests.support.running import PATIENCE
+
+SCRIPT = Path(__file__).parents[2] / "deploy" / "container" / "healthy.py"
+
+
+async def exit_code(address: str, more: Mapping[str, str] = MappingProxyType({})) -> int:
+    """Run the check of a gateway whose HTTP address is given; return its exit code."""
+    environment = {**os.environ, "HFGATEWAY_HTTP_ADDRESS": address, "no_proxy": "", "NO_PROXY": "", **more}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, SCRIPT, env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
+    async with asyncio.timeout(PATIENCE):
+        return await process.wait()
+
+
+async def test_a_gateway_that_responds_is_healthy_also_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
+    async with GatewayProcess(tmp_path, f"http://{free_address()}") as gateway, ConnectProxy() as proxy:
+        address = gateway.http_address.removeprefix("http://")
+        everywhere = address.replace("127.0.0.1", "0.0.0.0")  # noqa: S104
+        assert [await exit_code(address), await exit_code(everywhere)] == [0, 0]
+        assert await exit_code(address, {"http_proxy": f"http://{proxy.address}"}) == 0
+        await gateway.kill()
+        assert await exit_code(address) == 1
+        assert proxy.asked == []
+
+
+@pytest.mark.toolchain("openssl")
+async def test_a_gateway_that_requires_client_certificates_is_healthy(tmp_path: Path) -> None:
+    authority = Authority.made(tmp_path)
+    served = authority.signed("gateway")
+    tls = {"tls_cert": str(served.cert), "tls_key": str(served.key), "tls_client_ca": str(authority.cert)}
+    async with GatewayProcess(tmp_path, f"http://{free_address()}", **tls) as gateway, ConnectProxy() as proxy:
+        more = {f"HFGATEWAY_{name.upper()}": value for name, value in tls.items()}
+        more["https_proxy"] = f"http://{proxy.address}"
+        assert await exit_code(gateway.http_address.removeprefix("https://"), more) == 0
+        assert proxy.asked == []
