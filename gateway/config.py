@@ -151,17 +151,19 @@ def read_settings(environment: Mapping[str, str], file: Path | None = None) -> S
     values = {row.attribute: row.read(PREFIX + name, texts) for name, row in _ROWS.items()}
     local = values["grpc_address"].loopback and values["http_address"].loopback
     values["auth"] = values["auth"] or ("none" if local else "keys")
-    settings = Settings(**values, proxy=_proxy(environment), warnings=warnings)
+    settings = Settings(**values, proxy=_proxy(environment, values["upstream_url"]), warnings=warnings)
     _check_together(settings)
     return settings
 
 
-def _proxy(environment: Mapping[str, str]) -> Proxy | None:
+def _proxy(environment: Mapping[str, str], upstream_url: str) -> Proxy | None:
     """Return the proxy that the standard variables name; the one in lower case counts if both are set."""
     url, excluded = (environment.get(name.lower()) or environment.get(name, "") for name in ("HTTPS_PROXY", "NO_PROXY"))
     try:
         return parse_proxy(url.strip(), excluded)
     except ValueError as error:
+        if upstream_url.startswith("http:"):
+            return None  # a sandbox on this machine, for which no developer should have to change the environment
         raise SettingError("HTTPS_PROXY", str(error)) from None
 
 

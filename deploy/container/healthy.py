@@ -19,9 +19,7 @@ def main() -> int:
         context.load_cert_chain(cert, key)
     url = f"{'https' if cert else 'http'}://{host}:{port}/healthz"
     # Without the proxy of the environment, which is for the world outside.
-    direct = urllib.request.build_opener(
-        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
-    )
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
     try:
         with direct.open(url, timeout=2) as answer:
             return 0 if answer.status == 200 else 1

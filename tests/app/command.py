@@ -58,7 +58,7 @@ def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
         "HFGATEWAY_STORE_URL": f"sqlite:///{folder / 'store.db'}",
         **variables,
     }
-    return kept | {name: text for name, text in given.items() if text}
+    return {name: text for name, text in (kept | given).items() if text}
 
 
 async def run(*arguments: str, environment: dict[str, str], launcher: str = "", folder: Path = ROOT) -> Finished:

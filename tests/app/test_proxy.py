@@ -147,3 +147,5 @@ def test_another_proxy_is_refused_without_its_value(url: str) -> None:
     with pytest.raises(SettingError, match="HTTPS_PROXY: must be http://USER:PASSWORD@HOST:PORT") as refused:
         read_settings({**STORE, "HTTPS_PROXY": url})
     assert "canary" not in str(refused.value)
+    sandbox = {"HFGATEWAY_UPSTREAM_URL": "http://127.0.0.1:8090"}
+    assert read_settings({**STORE, **sandbox, "HTTPS_PROXY": url}).proxy is None
