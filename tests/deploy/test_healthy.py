@@ -33,7 +33,7 @@ async def exit_code(address: str, more: Mapping[str, str] = MappingProxyType({})
 async def test_a_gateway_that_responds_is_healthy_also_with_a_proxy_in_the_environment(tmp_path: Path) -> None:
     async with GatewayProcess(tmp_path, f"http://{free_address()}") as gateway, ConnectProxy() as proxy:
         address = gateway.http_address.removeprefix("http://")
-        everywhere = address.replace("127.0.0.1", "0.0.0.0")  # noqa: S104
+        everywhere = address.replace("127.0.0.1", "0.0.0.0")
         assert [await exit_code(address), await exit_code(everywhere)] == [0, 0]
         assert await exit_code(address, {"http_proxy": f"http://{proxy.address}"}) == 0
         await gateway.kill()
