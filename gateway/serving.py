@@ -78,6 +78,11 @@ GRPC_OPTIONS = (
     ("grpc.server.max_pending_requests", 15_000),
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
 )
+CONNECTION_AGE = 900.0
+"""Seconds after which a replica asks a client for a new connection, more or less 10 %. Calls on the old one go on.
+
+Behind a load balancer for connections, a replica that has just started would otherwise get only new clients.
+"""
 HEALTH_EVERY = 0.5
 """Seconds between updates of the reported health."""
 TO_LEADER = (
@@ -206,7 +211,8 @@ class Ports:
     async def open_grpc(self) -> str:
         """Serve gRPC; return the address. Raises SettingError."""
         settings = self._settings
-        server = _grpc_server(self._most.grpc, shared=self._worker is not None)
+        age = CONNECTION_AGE if isinstance(settings.store, PostgresUrl) else None
+        server = _grpc_server(self._most.grpc, shared=self._worker is not None, age=age)
         backlog = Backlog()
         for service, handlers in self._served.items():
             add_service(server, service, handlers, self._chain, {SUBMIT: backlog})
@@ -446,9 +452,14 @@ def _admin_handlers(core: Core) -> AdminHandlers:
     )
 
 
-def _grpc_server(most: int, *, shared: bool) -> grpc.aio.Server:
-    """Return a server for callers that are not trusted, with the most connections. Workers may share its port."""
-    more = (("grpc.max_allowed_incoming_connections", most), ("grpc.so_reuseport", int(shared)))
+def _grpc_server(most: int, *, shared: bool, age: float | None = None) -> grpc.aio.Server:
+    """Return a server for callers that are not trusted, with the most connections. Workers may share its port.
+
+    Clients are asked for a new connection when one has the age in seconds.
+    """
+    more = [("grpc.max_allowed_incoming_connections", most), ("grpc.so_reuseport", int(shared))]
+    if age is not None:
+        more.append(("grpc.max_connection_age_ms", round(age * 1000)))
     return grpc.aio.server(options=(*GRPC_OPTIONS, *more))
 
 

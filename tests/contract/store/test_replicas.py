@@ -17,6 +17,7 @@ import yarl
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway import serving
 from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import Entry, chained
@@ -53,6 +54,7 @@ from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.connect_proxy import ConnectProxy
 from tests.support.running import CREDENTIALS, eventually
+from tests.support.running import soul as soul_request
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, open_transport
 
 if TYPE_CHECKING:
@@ -194,6 +196,27 @@ async def test_a_replica_reaches_the_leader_without_the_proxy_of_the_environment
             submitted = await client.submit(soul("a fox"))
             assert (await client.get(submitted.generation.id)).id == submitted.generation.id
         assert proxy.asked == []
+
+
+async def test_a_client_is_asked_for_new_connections_and_its_calls_go_on(
+    sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "CONNECTION_AGE", 0.1)
+    monkeypatch.delenv("no_proxy")  # the proxy counts the connections
+    async with ConnectProxy() as proxy, gateways(settings, {}) as (one,), asyncio.timeout(PATIENCE):
+        proxy.routes[one.grpc_address] = one.grpc_address
+        counted = [("grpc.http_proxy", f"http://{proxy.address}")]
+        async with grpc.aio.insecure_channel(one.grpc_address, counted) as channel:
+            stub = GenerationServiceStub(channel)
+            submitted = await stub.SubmitGeneration(soul_request("a fox"))
+            get = pb.GetGenerationRequest(id=submitted.generation.id)
+            watch = stub.WatchGeneration(pb.WatchGenerationRequest(id=submitted.generation.id))
+            assert not (await watch.read()).generation.done
+            while len(proxy.asked) < 3:
+                await stub.GetGeneration(get)
+            advance(sandbox, 5.0)
+            while not (await watch.read()).generation.done:
+                pass
 
 
 async def test_the_versions_of_a_generation_share_what_never_changes(settings: dict[str, str]) -> None:
