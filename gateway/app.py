@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+from pathlib import Path
 
 from gateway import failpoints
 from gateway.access.identity import Access
@@ -22,6 +23,7 @@ from gateway.open_files import raise_limit
 from gateway.opening import open_traces
 from gateway.replica import Replica
 from gateway.serving import Ports
+from gateway.store.mounts import WHY, network_filesystem
 from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
 from gateway.workers import Worker, connect_supervisor
@@ -204,6 +206,8 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     addresses = (settings.grpc_address, settings.http_address, settings.admin_address)
     if settings.tls_cert is None and not all(address is None or address.loopback for address in addresses):
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
+    if isinstance(settings.store, Path) and (kind := network_filesystem(settings.store)):
+        log.warning(f"the store is on a network file system: {WHY}", extra={"type": kind})
     raise_limit()
     make_default_folder(settings.store)
     gateway = Gateway(settings, credentials, worker=worker)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from gateway.config import PREFIX, STORE_URL, Settings
 from gateway.higgsfield.credentials import Credentials
 from gateway.setting_values import Address, PostgresUrl
+from gateway.store.mounts import WHY, network_filesystem
 
 _SANDBOX = "sandbox"
 """The key id of the sandbox, which its documentation shows."""
@@ -93,8 +94,11 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
             yield f"{name}: other users can access the file: chmod o= {path}"
     if isinstance(settings.store, PostgresUrl):
         yield from _server(settings.store, environment)
-    elif _others_can(settings.store.parent, stat.S_IWOTH):
+        return
+    if _others_can(settings.store.parent, stat.S_IWOTH):
         yield f"{STORE_URL}: other users can replace the store: chmod o-w {settings.store.parent}"
+    if kind := network_filesystem(settings.store):
+        yield f"{STORE_URL}: is on a network file system ({kind}): {WHY}"
 
 
 def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]:
