@@ -117,7 +117,8 @@ def test_the_deployment_agrees_with_the_gateway(tls: Pair, pod_ip: str) -> None:
     assert ports == {"grpc": settings.grpc_address.port, "http": settings.http_address.port}
     probes = {name: container[f"{name}Probe"]["httpGet"]["path"] for name in ("startup", "readiness", "liveness")}
     assert probes == {"startup": "/healthz", "readiness": "/readyz", "liveness": "/healthz"}
-    assert pod["terminationGracePeriodSeconds"] > settings.drain
+    serves_on = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+    assert pod["terminationGracePeriodSeconds"] > serves_on + settings.drain
     assert str(pod["securityContext"]["runAsUser"]) in CONTAINERFILE
     (service,) = read_yaml(DEPLOY / "kubernetes" / "services.yaml")
     assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
