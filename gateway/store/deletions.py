@@ -34,7 +34,8 @@ class SqliteDeletions(StorePart, DeletionReads):
                 adopted = has_request(connection, sql, stray, spec.id)
                 requests = {"request_id": generation.request_id, "stray_request_id": "" if adopted else stray}
                 at = {"account": spec.account, "origin": spec.origin}
-                connection.execute(sql["insert_removal"], of | requests | at)
+                if any(requests.values()):
+                    connection.execute(sql["insert_removal"], of | requests | at)
             append_entry(connection, sql, entry)
             change = change_log.append_removal(connection, sql, generation)
             return None, Saved(spec.id, None, change)

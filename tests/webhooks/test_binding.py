@@ -359,3 +359,23 @@ async def test_a_deletion_removes_the_data_of_a_stray_request_unless_that_was_ad
     deleted = await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=submitted.id))
     assert deleted.removed_upstream
     assert [one.request_id for one in running.ledger.deletes] == [request_id, *([] if is_adopted else [stray])]
+
+
+@pytest.mark.parametrize("is_adopted", [False, True])
+async def test_a_deletion_removes_the_only_request_of_a_lost_generation_unless_that_was_adopted(
+    start: Start, is_adopted: bool
+) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", queue_seconds=0.0)
+    uncertain = await lost(running, "a fox")
+    await running.gateway._core.resolver.lost(uncertain.id)
+    stray = request_of(running, "a fox")
+    await post(path_of(running, "a fox"), webhook_body(stray))
+    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+    if is_adopted:
+        await running.grpc.call("AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=stray))
+    running.clock.advance(60)
+    deleted = await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=uncertain.id))
+    assert deleted.removed_upstream is not is_adopted
+    assert [one.request_id for one in running.ledger.deletes] == ([] if is_adopted else [stray])
+    again = await running.grpc.call("DeleteGeneration", pb.DeleteGenerationRequest(id=uncertain.id))
+    assert again.removed_upstream is not is_adopted

@@ -518,6 +518,21 @@ async def test_a_stray_request_is_removed_with_its_generation_unless_it_was_adop
             await store.claims.claim(adoption)
 
 
+@pytest.mark.parametrize("is_adopted", [False, True])
+async def test_the_only_request_of_a_generation_is_removed_unless_it_was_adopted(
+    store: Store, is_adopted: bool
+) -> None:
+    stray = examples.report("stray", State.QUEUED)
+    ended = await failed(store, idempotency_key="key")
+    ended = await saved(store, ended, examples.after(ended, Accepted(stray)))
+    if is_adopted:
+        adoption = Claim(adopted(examples.generation(adopted=True).spec, stray, examples.moment()), None, b"")
+        await store.claims.claim(adoption)
+    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    removal = Removal(ended.id, "", ended.spec.account, ended.spec.origin, "stray")
+    assert await store.deletions.removals() == ([] if is_adopted else [removal])
+
+
 async def test_the_delete_of_a_generation_without_its_key_is_recorded(store: Store) -> None:
     refused = await failed(store, idempotency_key="key")
     await store.deletions.delete(refused, at_upstream=False, steady=NOW)

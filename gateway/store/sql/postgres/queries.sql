@@ -526,12 +526,15 @@ used_key AS (
 ),
 unconfirmed AS (
     INSERT INTO removals (generation_id, request_id, account, origin, stray_request_id)
-    -- A stray request that another generation adopted is not removed, or is removed with that.
-    SELECT id, :request_id::text, :account::text, :origin::text, CASE
-        WHEN EXISTS (SELECT FROM generations AS adopted WHERE adopted.request_id = :stray_request_id::text)
-            OR EXISTS (SELECT FROM removals AS other WHERE :stray_request_id::text IN (other.request_id, other.stray_request_id))
-        THEN '' ELSE :stray_request_id::text
-    END FROM removed WHERE :at_upstream
+    SELECT id, :request_id::text, :account::text, :origin::text, stray FROM removed, LATERAL (
+        -- A stray request that another generation adopted is not removed, or is removed with that.
+        SELECT CASE
+            WHEN EXISTS (SELECT FROM generations AS adopted WHERE adopted.request_id = :stray_request_id::text) OR EXISTS (
+                SELECT FROM removals AS other WHERE :stray_request_id::text IN (other.request_id, other.stray_request_id)
+            )
+            THEN '' ELSE :stray_request_id::text
+        END AS stray
+    ) AS theirs WHERE :at_upstream AND (:request_id::text <> '' OR stray <> '')
 ),
 counter AS (
     UPDATE log SET position = position + 1, writes = writes + 1,
