@@ -205,7 +205,7 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
             credentials,
             timeout=settings.upstream_timeout,
             on_call=calls.record,
-            proxy=settings.proxy_to(settings.upstream_url),
+            proxy=settings.proxy_for(settings.upstream_url),
             transport=machine.transport,
         )
 
@@ -240,12 +240,12 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     lifecycle = await _lifecycle(base, feed, catalogs, access, refuses=refuses, bound_to=characters.account_for)
     agents = _agents(base)
     access.on_revoke(characters.wake_all, agents.wake_all, catalogs.wake_all)
-    media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local, proxy_to=settings.proxy_to)
+    media = MediaSource(timeout=settings.upstream_timeout, local=upstream.local, proxy_for=settings.proxy_for)
     archiver = None if archive is None else _archiver(base, archive, media, lifecycle.trusted_time)
     _listen(base, feed, lifecycle.follower, dispatcher, archiver)
     manager.on_change(lambda credentials: _replan(credentials, lifecycle))
     await _resume(base, lifecycle, unfinished)
-    storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout, proxy_to=settings.proxy_to)
+    storage = HiggsfieldStorage(upstream.of_tenant, timeout=settings.upstream_timeout, proxy_for=settings.proxy_for)
     return Core(
         settings=settings,
         audited=settings.audit != "off" or (await store.audit.audit_head()).sequence > 0,

@@ -22,7 +22,7 @@ from gateway.setting_values import (
     OnOrOff,
     PostgresUrl,
     Proxy,
-    ProxyTo,
+    ProxyFor,
     Seconds,
     Store,
     no_proxy,
@@ -133,9 +133,9 @@ class Settings:
         return Address(urlsplit(self.upstream_url).hostname or "", 0).loopback
 
     @property
-    def proxy_to(self) -> ProxyTo:
+    def proxy_for(self) -> ProxyFor:
         """What finds the proxy on the way to a URL."""
-        return no_proxy if self.proxy is None else self.proxy.on_the_way_to
+        return no_proxy if self.proxy is None else self.proxy.for_url
 
 
 def read_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:

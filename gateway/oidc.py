@@ -22,7 +22,7 @@ from gateway.concurrency import Wakeup
 from gateway.errors import gateway_unavailable
 from gateway.generations.clock import rest
 from gateway.generations.ports import Clock
-from gateway.setting_values import Address, ProxyTo, no_proxy
+from gateway.setting_values import Address, ProxyFor, no_proxy
 
 log = logging.getLogger(__name__)
 
@@ -63,14 +63,14 @@ class OidcIssuer:
         *,
         tenant_claim: str,
         scope_claim: str,
-        proxy_to: ProxyTo = no_proxy,
+        proxy_for: ProxyFor = no_proxy,
     ) -> None:
         self._issuer = issuer
         self._audience = audience
         self._clock = clock
         self._tenant_claim = tenant_claim
         self._scope_claim = scope_claim
-        self._proxy_to = proxy_to
+        self._proxy_for = proxy_for
         self._keys: dict[str, jwt.PyJWK] | None = None
         """The issuer's keys by their ids; None before the first fetch has succeeded."""
         self._wanted: set[str] = set()
@@ -163,7 +163,7 @@ class OidcIssuer:
     async def _document(self, session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         """Return a JSON object. Raises ValueError or aiohttp.ClientError."""
         body = bytearray()
-        proxy = self._proxy_to(url)
+        proxy = self._proxy_for(url)
         async with session.get(url, allow_redirects=False, raise_for_status=True, proxy=proxy) as response:
             if response.status != 200:
                 raise ValueError("not a document")

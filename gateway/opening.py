@@ -81,7 +81,7 @@ def open_issuer(settings: Settings, clock: Clock) -> "OidcIssuer | None":
         clock,
         tenant_claim=settings.oidc_tenant_claim,
         scope_claim=settings.oidc_scope_claim,
-        proxy_to=settings.proxy_to,
+        proxy_for=settings.proxy_for,
     )
 
 

@@ -57,18 +57,18 @@ class Proxy:
     def __str__(self) -> str:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
-    def on_the_way_to(self, url: str) -> str | None:
+    def for_url(self, url: str) -> str | None:
         """Return the URL of the proxy; None if a URL is to be reached without it."""
         parts = urlsplit(url)
         if parts.scheme != "https":
             return None
         host = parts.hostname or ""
-        names = [name.strip().lstrip(".").lower() for name in self.excluded.split(",")]
+        names = [name.strip().lower().removeprefix("*.").lstrip(".") for name in self.excluded.split(",")]
         direct = "*" in names or any(name and (host == name or host.endswith(f".{name}")) for name in names)
         return None if direct else self.url
 
 
-ProxyTo = Callable[[str], str | None]
+ProxyFor = Callable[[str], str | None]
 """Returns the URL of the proxy on the way to a URL; None if there is none."""
 
 

@@ -285,7 +285,7 @@ async def _ask(settings: Settings, credentials: Credentials) -> httpx.Response:
 
     headers = {"authorization": credentials.header, "accept": "application/json", "accept-encoding": "identity"}
     async with httpx.AsyncClient(
-        transport=AioTransport(proxy=settings.proxy_to(settings.upstream_url)),
+        transport=AioTransport(proxy=settings.proxy_for(settings.upstream_url)),
         timeout=PATIENCE,
         headers=headers,
         follow_redirects=False,
@@ -297,7 +297,7 @@ async def _upstream(settings: Settings, credentials: Credentials) -> list[Findin
     import httpx
 
     url = settings.upstream_url
-    proxied = settings.proxy_to(url) is not None
+    proxied = settings.proxy_for(url) is not None
     if proxied:
         url += f" over the proxy {settings.proxy}"
     try:

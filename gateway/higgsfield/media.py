@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from gateway import addresses, failpoints
 from gateway.archive.ports import Checkpoint, SourceError, SourceResponse
-from gateway.setting_values import ProxyTo, no_proxy
+from gateway.setting_values import ProxyFor, no_proxy
 
 if TYPE_CHECKING:  # its import would double the start-up time
     import aiohttp
@@ -30,10 +30,10 @@ _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18})")
 class MediaSource:
     """Implements `Source` of the archive. `timeout` is the most seconds for CHUNK bytes; files may be large."""
 
-    def __init__(self, *, timeout: float, local: bool, proxy_to: ProxyTo = no_proxy) -> None:
+    def __init__(self, *, timeout: float, local: bool, proxy_for: ProxyFor = no_proxy) -> None:
         self._timeout = timeout
         self._local = local
-        self._proxy_to = proxy_to
+        self._proxy_for = proxy_for
         self._sessions: dict[str | None, aiohttp.ClientSession] = {}
         """By the proxy that they use, or None."""
 
@@ -50,7 +50,7 @@ class MediaSource:
             target = URL(url, encoded=True)
             if target.scheme not in ("https", "http") or (target.scheme == "http" and not self._local):
                 raise SourceError("its URL is not allowed")
-            session = self._session(self._proxy_to(url), target.host or "")
+            session = self._session(self._proxy_for(url), target.host or "")
             failpoints.before("media call")
             async with session.get(target, headers=headers, allow_redirects=False) as response:
                 failpoints.amid("media call")

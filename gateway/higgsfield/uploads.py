@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from gateway import failpoints
 from gateway.errors import upstream_unavailable
 from gateway.higgsfield.client import HiggsfieldClient
-from gateway.setting_values import ProxyTo, no_proxy
+from gateway.setting_values import ProxyFor, no_proxy
 from gateway.uploads import Slot
 
 if TYPE_CHECKING:  # its import would double the start-up time
@@ -37,11 +37,11 @@ class HiggsfieldStorage:
     """
 
     def __init__(
-        self, client: Callable[[str], HiggsfieldClient], *, timeout: float, proxy_to: ProxyTo = no_proxy
+        self, client: Callable[[str], HiggsfieldClient], *, timeout: float, proxy_for: ProxyFor = no_proxy
     ) -> None:
         self._client = client
         self._timeout = timeout
-        self._proxy_to = proxy_to
+        self._proxy_for = proxy_for
         self._session: aiohttp.ClientSession | None = None
 
     async def slot(self, tenant: str, content_type: str) -> Slot:
@@ -74,7 +74,7 @@ class HiggsfieldStorage:
                     data=source.read(limit, self._timeout),
                     headers={**slot.headers, "Content-Length": str(size)},
                     allow_redirects=False,
-                    proxy=self._proxy_to(slot.upload_url),
+                    proxy=self._proxy_for(slot.upload_url),
                 ) as response,
             ):
                 failpoints.after("storage call")

@@ -273,7 +273,7 @@ async def test_keys_are_fetched_over_the_proxy() -> None:
     async with ConnectProxy() as proxy:
         verifies = OidcIssuer(
             "https://issuer.test", AUDIENCE, SystemClock(), tenant_claim="tenant", scope_claim="scope",
-            proxy_to=Proxy(f"http://{proxy.address}", "").on_the_way_to,
+            proxy_for=Proxy(f"http://{proxy.address}", "").for_url,
         )  # fmt: skip
         with pytest.raises(aiohttp.ClientHttpProxyError):
             await verifies._fetch()

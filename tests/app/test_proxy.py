@@ -127,13 +127,14 @@ async def found(folder: Path, given: Mapping[str, str]) -> tuple[str, str, str]:
         ({"HTTPS_PROXY": "http://one:1"}, "http://127.0.0.1:8090", None),
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "example.com, .test"}, UPSTREAM, None),
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "localhost,higgsfield.Test"}, UPSTREAM, None),
+        ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "*.test"}, UPSTREAM, None),
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "field.test,,example.com"}, UPSTREAM, "http://one:1"),
         ({"HTTPS_PROXY": "http://one:1", "NO_PROXY": "*"}, UPSTREAM, None),
         ({"HTTP_PROXY": "http://one:1", "ALL_PROXY": "http://one:1"}, UPSTREAM, None),
     ],
 )
 def test_the_standard_variables_choose_the_proxy(given: dict[str, str], url: str, proxy: str | None) -> None:
-    assert read_settings({**STORE, **given}).proxy_to(url) == proxy
+    assert read_settings({**STORE, **given}).proxy_for(url) == proxy
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ async def test_requests_use_neither_proxies_nor_cookies(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "[::ffff:10.0.0.1]", "2130706433", "127.1"])
 async def test_private_addresses_are_not_fetched_over_a_proxy_either(host: str) -> None:
     async with ConnectProxy() as proxy:
-        source = MediaSource(timeout=5, local=False, proxy_to=Proxy(f"http://{proxy.address}", "").on_the_way_to)
+        source = MediaSource(timeout=5, local=False, proxy_for=Proxy(f"http://{proxy.address}", "").for_url)
         with pytest.raises(SourceError):
             await fetched(source, f"https://{host}/a.png")
         assert proxy.asked == []
