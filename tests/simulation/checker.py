@@ -305,9 +305,14 @@ class _Checker:
                 yield f"still shows {name} as {generation.state.name}"
 
     def _check_requests(self) -> Iterator[str]:
-        """A request is that of one generation at most, whose final state agrees with the ledger."""
+        """A request is that of one generation at most, whose final state agrees with the ledger.
+
+        Once that generation was deleted, an operator may adopt the request.
+        """
         shown = [one for view in self.evidence.views if view.caught_up for one in view.generations.values()]
-        for request_id, count in Counter(one.request_id for one in shown if one.request_id).items():
+        deleted = {name for history in self.evidence.histories if history.delete_requested for name in history.ids}
+        held = Counter(one.request_id for one in shown if one.request_id and one.id not in deleted)
+        for request_id, count in held.items():
             if count > 1:
                 yield f"{request_id} is the request of {count} generations"
         for generation in shown:
