@@ -62,6 +62,14 @@ def after(callback: Callback, delivery: Delivery, outcome: Outcome, moment: Mome
     return Result(failing, _refused(tried, outcome, moment, chance))
 
 
+def resumed(callback: Callback) -> Callback:
+    """Return the callback without its problem, and without a pause before the next attempt.
+
+    Only a success ends an outage. Otherwise each resumption would count two failures against a delivery.
+    """
+    return replace(callback.healthy(), streak=min(callback.streak, OUTAGE_AFTER))
+
+
 def is_outage(problem: Problem | None, http_status: int) -> bool:
     """Return whether a problem is one of the whole receiver: no response, or a status of OUTAGE_STATUSES."""
     return http_status in OUTAGE_STATUSES or (problem is not None and http_status == 0)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from gateway.callbacks import signing
+from gateway.callbacks import schedule, signing
 from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
@@ -162,7 +162,7 @@ class TenantCallbacks:
                 callback = replace(callback, paused=paused)
             if paused is False:
                 due = self._clock.moment().steady
-                callback = callback.healthy()
+                callback = schedule.resumed(callback)
             await self._change(callback, due)
             queue.callback, queue.stored_position = callback, callback.position
             if due is not None:

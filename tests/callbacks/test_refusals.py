@@ -158,6 +158,23 @@ async def test_a_resumption_makes_refused_deliveries_due_at_once(timed: Timed, r
     assert len(receiver.taken) == 1
 
 
+async def test_resumptions_during_an_outage_do_not_use_up_the_attempts_of_a_delivery(
+    timed: Timed, receiver: Receiver
+) -> None:
+    receiver.usual = 503
+    made = await create(timed, receiver.url)
+    await ended(timed)
+    for _ in range(len(schedule.PAUSES) + 1):
+        await change(timed, made.callback.id, paused=False)
+        await timed.advance(12.0)
+    (waits,) = await deliveries(timed, made.callback.id)
+    assert (waits.state, waits.attempts > len(schedule.PAUSES)) == (pb.DELIVERY_STATE_PENDING, True)
+    receiver.usual = 204
+    await change(timed, made.callback.id, paused=False)
+    await timed.wait_until_idle()
+    assert len(receiver.taken) == 1
+
+
 @pytest.mark.parametrize("dated", [False, True], ids=["seconds", "date"])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_retry_after_holds_all_deliveries_of_the_callback(

@@ -85,6 +85,18 @@ def test_an_outage_does_not_use_up_the_attempts_of_a_delivery() -> None:
     assert one.held_until == waits.next_at == NOW + 199 * 900.0 + schedule.LONGEST_HOLD
 
 
+def test_an_outage_goes_on_after_a_resumption() -> None:
+    one, waits = callback(), delivery()
+    for number in range(200):
+        result = schedule.after(one, waits, AWAY, moment(number * 900.0), 0.5)
+        one, waits = schedule.resumed(result.callback), result.delivery
+        assert (one.problem, one.failing_since, one.held_until) == (None, None, 0.0)
+    assert waits.state is DeliveryState.PENDING
+    assert waits.refusals == schedule.OUTAGE_AFTER - 1
+    assert waits.next_at == NOW + 199 * 900.0 + 40.0, "the pauses begin again"
+    assert schedule.after(one, waits, TAKEN, moment(), 0.5).recovered
+
+
 def test_holds_grow_to_a_limit_and_end_with_a_success() -> None:
     one, waits, holds = callback(), delivery(), []
     for _ in range(12):
