@@ -201,8 +201,6 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
         log.warning(
             "HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: a stop may leave submissions UNCERTAIN"
         )
-    if settings.proxy is not None:
-        log.info("https URLs are reached over the proxy of HTTPS_PROXY", extra={"proxy": str(settings.proxy)})
     addresses = (settings.grpc_address, settings.http_address, settings.admin_address)
     if settings.tls_cert is None and not all(address is None or address.loopback for address in addresses):
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
@@ -213,6 +211,8 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     gateway = Gateway(settings, credentials, worker=worker)
     if not await _started(gateway, stop):
         return
+    if settings.proxy is not None:
+        log.info("https URLs are reached over the proxy of HTTPS_PROXY", extra={"proxy": str(settings.proxy)})
     if settings.auth == "keys" and settings.oidc_issuer is None and not gateway.access.listed():
         log.warning("there are no API keys yet, so every call is refused; run: hfgateway keys create --tenant NAME")
     tune_garbage_collector()

@@ -36,8 +36,8 @@ from tests.support.watchdog import Watchdog
 settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
-for _name in ("no_proxy", "NO_PROXY"):  # gRPC, for example, would connect to this machine over the proxy
-    os.environ[_name] = f"{os.environ.get(_name, '')},localhost,127.0.0.1,::1".lstrip(",")
+for _name in ("no_proxy", "NO_PROXY"):  # gRPC, for example, would connect to this machine over a proxy
+    os.environ[_name] = f"{os.environ.get(_name, '')},localhost,127.0.0.1,::1,invalid".lstrip(",")
 
 OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
 """Where Debian installs the programs of PostgreSQL, and PgBouncer."""

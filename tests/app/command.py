@@ -49,7 +49,8 @@ class Finished:
 
 def environment(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a gateway in the folder, updated with full variable names; empty values are unset."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("HF_", "HFGATEWAY_"))}
+    others = ("HF_", "HFGATEWAY_", "HTTPS_PROXY", "https_proxy")
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(others)}
     given = {
         "HF_KEY": "sandbox:sandbox",
         "HFGATEWAY_UPSTREAM_URL": "http://127.0.0.1:9",
