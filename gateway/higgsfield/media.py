@@ -50,7 +50,7 @@ class MediaSource:
             target = URL(url, encoded=True)
             if target.scheme not in ("https", "http") or (target.scheme == "http" and not self._local):
                 raise SourceError("its URL is not allowed")
-            session = self._session(self._proxy_for(url), target.host or "")
+            session = self._opened(self._proxy_for(url), target.host or "")
             failpoints.before("media call")
             async with session.get(target, headers=headers, allow_redirects=False) as response:
                 failpoints.amid("media call")
@@ -63,7 +63,7 @@ class MediaSource:
         for session in self._sessions.values():
             await session.close()
 
-    def _session(self, proxy: str | None, host: str) -> "aiohttp.ClientSession":
+    def _opened(self, proxy: str | None, host: str) -> "aiohttp.ClientSession":
         """Return the session for a host. Raises OSError or ValueError if its address is known and not allowed."""
         import aiohttp
 
