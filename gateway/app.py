@@ -195,17 +195,7 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     serves = None if worker is None else connect_supervisor(stop.set)
-    for warning in settings.warnings:
-        log.warning(warning)
-    if settings.drain < settings.upstream_timeout:
-        log.warning(
-            "HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: a stop may leave submissions UNCERTAIN"
-        )
-    addresses = (settings.grpc_address, settings.http_address, settings.admin_address)
-    if settings.tls_cert is None and not all(address is None or address.loopback for address in addresses):
-        log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
-    if isinstance(settings.store, Path) and (kind := network_filesystem(settings.store)):
-        log.warning(f"the store is on a network file system: {WHY}", extra={"type": kind})
+    _warn(settings)
     raise_limit()
     make_default_folder(settings.store)
     gateway = Gateway(settings, credentials, worker=worker)
@@ -227,6 +217,21 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     await gateway.stop()
     for task in background:
         task.cancel()
+
+
+def _warn(settings: Settings) -> None:
+    """Log what is unwise about the settings."""
+    for warning in settings.warnings:
+        log.warning(warning)
+    if settings.drain < settings.upstream_timeout:
+        log.warning(
+            "HFGATEWAY_DRAIN is shorter than HFGATEWAY_UPSTREAM_TIMEOUT: a stop may leave submissions UNCERTAIN"
+        )
+    addresses = (settings.grpc_address, settings.http_address, settings.admin_address)
+    if settings.tls_cert is None and not all(address is None or address.loopback for address in addresses):
+        log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
+    if isinstance(settings.store, Path) and (kind := network_filesystem(settings.store)):
+        log.warning(f"the store is on a network file system: {WHY}", extra={"type": kind})
 
 
 async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:

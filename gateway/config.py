@@ -22,10 +22,8 @@ from gateway.setting_values import (
     OnOrOff,
     PostgresUrl,
     Proxy,
-    ProxyFor,
     Seconds,
     Store,
-    no_proxy,
     parse_address,
     parse_archive_url,
     parse_encryption_keys,
@@ -132,10 +130,9 @@ class Settings:
         """Whether the upstream is on this machine, which means that it is a sandbox."""
         return Address(urlsplit(self.upstream_url).hostname or "", 0).loopback
 
-    @property
-    def proxy_for(self) -> ProxyFor:
-        """What finds the proxy on the way to a URL."""
-        return no_proxy if self.proxy is None else self.proxy.for_url
+    def proxy_for(self, url: str) -> str | None:
+        """Return the URL of the proxy on the way to a URL; None if there is none."""
+        return None if self.proxy is None else self.proxy.for_url(url)
 
 
 def read_settings(environment: Mapping[str, str], file: Path | None = None) -> Settings:

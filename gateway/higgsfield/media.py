@@ -88,7 +88,7 @@ class MediaSource:
         return socket.socket(family, kind, protocol)
 
     def _check(self, address: str) -> None:
-        """Raises OSError if an address is not allowed."""
+        """Raise OSError if an address is not allowed."""
         if not addresses.allowed(address, addresses.LOOPBACK if self._local else ()):
             raise OSError("the address is not public")
 

@@ -6,7 +6,7 @@ padding.
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from gateway.rpc.requests import BadRequestError
@@ -15,6 +15,7 @@ from gateway.telemetry import Bad
 BINARY = b"application/grpc-web"
 TEXT = b"application/grpc-web-text"
 
+Headers = Iterable[tuple[bytes, bytes]]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 
@@ -24,11 +25,6 @@ def in_binary(scope: Any, receive: Receive, send: Send) -> tuple[Any, Receive, S
 
     `receive` raises BadRequestError if the request is not base64.
     """
-    headers = [
-        (name, BINARY + value.removeprefix(TEXT) if name == b"content-type" else value)
-        for name, value in scope["headers"]
-        if name != b"content-length"
-    ]
     rest = b""
 
     async def receive_binary() -> Any:
@@ -47,14 +43,18 @@ def in_binary(scope: Any, receive: Receive, send: Send) -> tuple[Any, Receive, S
 
     async def send_text(message: Any) -> None:
         if message["type"] == "http.response.start":
-            sent = [
-                (name, TEXT + value.removeprefix(BINARY) if name == b"content-type" else value)
-                for name, value in message["headers"]
-                if name != b"content-length"
-            ]
-            message = {**message, "headers": sent}
+            message = {**message, "headers": _in_form(message["headers"], BINARY, TEXT)}
         elif message["type"] == "http.response.body":
             message = {**message, "body": base64.b64encode(message.get("body", b""))}
         await send(message)
 
-    return {**scope, "headers": headers}, receive_binary, send_text
+    return {**scope, "headers": _in_form(scope["headers"], TEXT, BINARY)}, receive_binary, send_text
+
+
+def _in_form(headers: Headers, old: bytes, new: bytes) -> Headers:
+    """Return headers with the content type of another form, and without the length in the old one."""
+    return [
+        (name, new + value.removeprefix(old) if name == b"content-type" else value)
+        for name, value in headers
+        if name != b"content-length"
+    ]

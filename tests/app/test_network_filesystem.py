@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from gateway import app
+from gateway.cli import doctor
 from gateway.config import read_settings
 from gateway.higgsfield.credentials import read_credentials
 from gateway.production import unsafe
@@ -51,8 +53,10 @@ def test_without_a_table_of_mounts_nothing_is_known(tmp_path: Path, monkeypatch:
     assert network_filesystem(tmp_path / "store.db") == ""
 
 
-def test_the_kernels_own_table_can_be_read() -> None:
+def test_the_kernels_own_table_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert network_filesystem(Path("/proc/store.db")) == ""
+    monkeypatch.setattr(mounts, "NETWORK", {"proc"})
+    assert network_filesystem(Path("/proc/store.db")) == "proc"
 
 
 def test_production_refuses_it(tmp_path: Path, mount: Callable[[str], None]) -> None:
@@ -61,3 +65,15 @@ def test_production_refuses_it(tmp_path: Path, mount: Callable[[str], None]) -> 
     mount("nfs4")
     (line,) = unsafe(read_settings(variables), read_credentials(variables), variables, None)
     assert line.startswith("HFGATEWAY_STORE_URL: is on a network file system (nfs4): ")
+
+
+def test_the_doctor_and_a_start_report_it(
+    tmp_path: Path, mount: Callable[[str], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "store.db"
+    mount("nfs4")
+    assert [finding.status for finding in doctor._store(store) if "network file system (nfs4)" in finding.found] == [
+        doctor.WARNING
+    ]
+    app._warn(read_settings({"HFGATEWAY_STORE_URL": f"sqlite:///{store}"}))
+    assert ["the store is on a network file system" in record.message for record in caplog.records] == [True]

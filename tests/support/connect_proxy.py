@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import re
-import ssl
 from collections.abc import Mapping
 from types import MappingProxyType, TracebackType
 from typing import Self
@@ -20,12 +19,7 @@ class ConnectProxy:
     It requires `credentials`, `user:password`, if there are any.
     """
 
-    def __init__(
-        self,
-        routes: Mapping[str, str] = MappingProxyType({}),
-        credentials: str = "",
-        tls: ssl.SSLContext | None = None,
-    ) -> None:
+    def __init__(self, routes: Mapping[str, str] = MappingProxyType({}), credentials: str = "") -> None:
         self.routes = dict(routes)
         self.response: bytes | None = None
         """What every client gets instead of a connection, before its connection to the proxy is closed."""
@@ -35,12 +29,11 @@ class ConnectProxy:
         """The targets that clients have named."""
         self.address = ""
         self._authorization = f"Basic {base64.b64encode(credentials.encode()).decode()}" if credentials else ""
-        self._tls = tls
         self._server: asyncio.Server
         self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
@@ -100,7 +93,4 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     while chunk := await reader.read(CHUNK):
         writer.write(chunk)
         await writer.drain()
-    if writer.can_write_eof():
-        writer.write_eof()
-    else:
-        writer.close()
+    writer.write_eof()

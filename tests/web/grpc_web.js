@@ -29,7 +29,7 @@ window.call = (format, address, name, request) =>
 window.seen = [];
 window.code = undefined;
 
-window.open = (format, address, name, request) => {
+window.watch = (format, address, name, request) => {
   window.seen = [];
   window.code = undefined;
   new GrpcWebClientBase({ format })

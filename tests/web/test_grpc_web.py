@@ -92,7 +92,7 @@ async def test_googles_client_sees_each_change_at_once(running: Running, page: T
     """Its binary form reads a stream only at its end."""
     submitted = await running.submit(soul("a fox"))
     watch = ["text", running.gateway.http_address, "watchGeneration", {"id": submitted.id}]
-    await page.page.evaluate("args => open(...args)", watch)
+    await page.page.evaluate("args => watch(...args)", watch)
     await page.page.wait_for_function("seen.length > 0")
     assert await page.page.evaluate("code") is None
     await running.finish(submitted.id)
