@@ -169,7 +169,10 @@ class Dispatcher:
         """Stop serving a callback, because it was deleted."""
         queue = self.queues.pop(callback_id, None)
         if queue is not None:
-            self._of_tenant[queue.callback.tenant].discard(callback_id)
+            of_tenant = self._of_tenant[queue.callback.tenant]
+            of_tenant.discard(callback_id)
+            if not of_tenant:
+                del self._of_tenant[queue.callback.tenant]
             self._alarms.drop(callback_id)
 
     def of(self, tenant: str) -> list[Callback]:

@@ -254,8 +254,12 @@ class Feed:
         return self._tenants.setdefault(tenant, Signals()).signal()
 
     def drop(self, tenant: str, signal: Signal) -> None:
-        """Forget a signal."""
-        self._tenants[tenant].drop(signal)
+        """Forget a signal, and the tenant if it was its last."""
+        signals = self._tenants.get(tenant)
+        if signals is not None:
+            signals.drop(signal)
+            if not signals.awaited:
+                del self._tenants[tenant]
 
     def watched(self, entry: Entry) -> bool:
         """Return whether a caller may wait for changes of the entry."""

@@ -72,13 +72,15 @@ class Holder:
     A place counts for its holder and all ancestors.
     """
 
-    __slots__ = ("held", "key", "most", "most_queued", "parent", "queue", "queued", "turns")
+    __slots__ = ("children", "held", "key", "most", "most_queued", "parent", "queue", "queued", "turns")
 
     def __init__(self, most: int, most_queued: int, parent: "Holder | None" = None, key: str = "") -> None:
         self.most = most
         self.most_queued = most_queued
         self.parent = parent
         self.key = key
+        self.children: dict[str, Holder] = {}
+        """The holders below this one by their keys."""
         self.held = 0
         self.queued = 0
         self.queue: OrderedDict[asyncio.Future[None], None] = OrderedDict()
@@ -152,21 +154,19 @@ class Pool:
         self._most = most
         self._most_queued = most_queued
         self.total = Holder(most.total, most_queued.total)
-        self._tenants: dict[str, Holder] = {}
-        self._tokens: dict[str, Holder] = {}
 
     def holder(self, identity: Identity) -> Holder:
-        """Return the holder of a caller."""
-        tenant = self._tenants.get(identity.tenant)
+        """Return the holder of a caller. It is forgotten when the caller's last call ends."""
+        tenant = self.total.children.get(identity.tenant)
         if tenant is None:
             tenant = Holder(self._most.tenant, self._most_queued.tenant, self.total, identity.tenant)
-            self._tenants[identity.tenant] = tenant
+            self.total.children[identity.tenant] = tenant
         if not identity.token:
             return tenant
-        token = self._tokens.get(identity.token)
+        token = tenant.children.get(identity.token)
         if token is None:
             token = Holder(self._most.token, self._most_queued.token, tenant, identity.token)
-            self._tokens[identity.token] = token
+            tenant.children[identity.token] = token
         return token
 
     def take(self, identity: Identity) -> Holder | None:
@@ -212,10 +212,13 @@ class Pool:
                 holder.hold(1)
                 future.set_result(None)
                 return
+            self._forget(holder)
 
     def _forget(self, holder: Holder) -> None:
-        if holder.key in self._tokens and not holder.held and not holder.queued:
-            del self._tokens[holder.key]
+        """Forget a holder without calls, and its tenant if that has none either."""
+        while holder.parent is not None and not holder.held and not holder.queued:
+            del holder.parent.children[holder.key]
+            holder = holder.parent
 
 
 class CallLimits:

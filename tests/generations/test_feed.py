@@ -125,6 +125,23 @@ async def test_the_live_generations_of_a_tenant_are_found_without_those_of_other
     assert [one.id for one in feed.entries.of_tenant("other")] == ["other"]
 
 
+async def test_a_tenant_is_forgotten_with_its_last_watcher() -> None:
+    feed = Feed([live("id")], START)
+    first, second = feed.signal("tenant"), feed.signal("tenant")
+    feed.drop("tenant", first)
+    assert feed.watched(feed.entries["id"])
+    feed.publish([saved(changed(live("id")), START + 1)])
+    assert second.done()
+    feed.drop("tenant", second)
+    assert not feed.watched(feed.entries["id"])
+    assert feed._tenants == {}
+    third, fourth = feed.signal("tenant"), feed.signal("tenant")
+    feed.wake_all()
+    feed.drop("tenant", third)
+    feed.drop("tenant", fourth)
+    assert feed._tenants == {}
+
+
 def test_an_entry_is_made_when_it_is_asked_for_and_kept() -> None:
     feed = Feed([live("old")], START)
     feed.publish([saved(live("young"), START + 1), saved(changed(live("old")), START + 2)])

@@ -117,6 +117,16 @@ async def test_a_watch_token_that_leaves_the_queue_is_forgotten() -> None:
     assert callers.pool.holder(TOKEN) is not of_token
 
 
+async def test_a_caller_whose_turn_comes_as_it_leaves_is_forgotten() -> None:
+    callers = Callers(Pool(Bounds(1, 1, 1), MANY))
+    await callers.call("f0", FOX)
+    await callers.call("w1", WOLF)
+    callers.tasks["w1"].cancel()
+    callers.pool.leave(callers.holders.pop("f0"))
+    await settled()
+    assert callers.pool.total.children == {}
+
+
 @pytest.mark.parametrize("moment", ["while it queues", "when its turn has come"])
 async def test_a_canceled_call_holds_no_place(moment: str) -> None:
     callers = Callers(Pool(Bounds(1, 1, 1), MANY))
@@ -149,6 +159,9 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
     def check(holder: Holder) -> None:
         assert 0 <= holder.held <= holder.most
         assert 0 <= holder.queued <= holder.most_queued
+        assert holder is pool.total or holder.held or holder.queued, "a caller without calls is not forgotten"
+        for child in holder.children.values():
+            check(child)
 
     for _ in range(500):
         step = source.random()
@@ -162,11 +175,11 @@ async def test_no_sequence_of_calls_loses_or_duplicates_a_place(seed: int) -> No
             await settled()
             assert pool.total.held == len(held)
             assert pool.total.next() is None, "a call queues although there is a place for it"
-        for identity in identities:
-            check(pool.holder(identity))
+        check(pool.total)
     while queued:
         queued.pop().cancel()
     await settled()
     while held:
         pool.leave(held.pop())
     assert (pool.total.held, pool.total.queued, list(pool.total.turns)) == (0, 0, [])
+    assert pool.total.children == {}
