@@ -34,6 +34,10 @@ SEND_WITHIN = 10.0
 """Seconds from storing the marker to the first byte of the POST. After that the attempt ends unsent."""
 OUTPUTS_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps outputs after the end, unless it names another time (its documentation)."""
+RESTORED_REVISIONS_FROM = 1_767_225_600.0
+"""The start of 2026. The first revision after a restore is the number of seconds since then."""
+LAST_REVISION = 2_000_000_000
+"""The highest first revision after a restore, in case the clock is wrong. The API's revisions have 32 bits."""
 
 
 @frozen
@@ -135,7 +139,11 @@ class Expired:
 
 @frozen
 class Restored:
-    """The store was restored from a backup. A generation that was not accepted before it may have been sent since."""
+    """The store was restored from a backup, so what happened since then is not known.
+
+    A generation that was not accepted before the backup may have been sent. Every one that had not ended continues at
+    a revision that was not used, because clients and receivers of callbacks ignore a revision that they have seen.
+    """
 
 
 Observation = (
@@ -210,6 +218,8 @@ TRANSITIONS: dict[type[Observation], dict[State, frozenset[State]]] = {
     Restored: {
         State.PENDING: frozenset({State.UNCERTAIN}),
         State.UNCERTAIN: frozenset({State.UNCERTAIN}),
+        State.QUEUED: frozenset({State.QUEUED}),
+        State.IN_PROGRESS: frozenset({State.IN_PROGRESS}),
     },
 }
 """The states that each observation may lead to, from each state. `advance` refuses every other change.
@@ -407,9 +417,14 @@ def _expired(generation: Generation, observation: Expired, moment: Moment) -> Ge
 
 
 def _restored(generation: Generation, _: Restored, moment: Moment) -> Generation | None:
-    if generation.state not in UNSETTLED or generation.held:
-        return None
-    return _uncertain(generation, HELD, 0.0, Source.OPERATOR, moment, held=True)
+    if generation.state in UNSETTLED:
+        after = _uncertain(generation, HELD, 0.0, Source.OPERATOR, moment, held=True)
+    else:
+        after = generation.evolve(moment, source=Source.OPERATOR)
+    # A backup does not tell which revisions followed it, and an earlier restore may have used the same backup.
+    # Generations change less than once a second.
+    unused = min(int(moment.steady - RESTORED_REVISIONS_FROM), LAST_REVISION)
+    return replace(after, revision=max(unused, generation.revision + 1), update_time=moment.wall)
 
 
 UNRESOLVED = Failure(

@@ -149,6 +149,8 @@ def _describe_change(before: Generation | None, after: Generation) -> str:
         parts.append(f"Higgsfield says {after.upstream_status!r}")
     if after.state is State.LOST:
         parts.append("may have been charged")
+    if not parts and after.revision > before.revision + 1:
+        parts.append("the gateway's store was restored from a backup")
     return "; ".join(parts) or "changed"
 
 

@@ -143,15 +143,17 @@ async def _renew_epoch(store: SqliteStore) -> None:
 
 
 async def hold(store: Store) -> Sequence[Generation]:
-    """Hold the submissions that were not accepted, and return all held generations, as they were before."""
+    """Hold the submissions that were not accepted, and return all held generations, as they were before.
+
+    All generations that have not ended get a revision that was not used before the restore.
+    """
     moment = SystemClock(await store.times.newest_steady()).moment()
     unfinished = await store.generations.unfinished()
     changed = [(one, after) for one in unfinished if (after := advance(one, Restored(), moment)) is not None]
     for first in range(0, len(changed), SAVED_AT_ONCE):
         some = changed[first : first + SAVED_AT_ONCE]
         await asyncio.gather(*(store.generations.save(before, after, step(Restored())) for before, after in some))
-    now_held = {before.id for before, _ in changed}
-    return [one for one in unfinished if one.held or one.id in now_held]
+    return [before for before, after in changed if after.held]
 
 
 def _renew_mark(path: Path) -> None:

@@ -13,6 +13,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from gateway.cli import exits
@@ -177,6 +178,28 @@ async def test_resume_tokens_from_before_a_restore_reset(site: Site) -> None:
         await submit(gateway, soul("a cat", wait_for=DONE))
         stream = stub(channel).WatchGenerations(pb.WatchGenerationsRequest(resume_token=token), timeout=30)
         assert (await stream.read()).reset
+
+
+async def test_no_revision_from_before_a_restore_is_used_again(site: Site) -> None:
+    """A watcher continues after the last revision that it has, and a receiver ignores the revisions that it knows."""
+    async with site.gateway(failpoint="after accepted by submit") as gateway:
+        with suppress(grpc.aio.AioRpcError):
+            await submit(gateway, soul("a fox", wait_for=STORED))
+        assert await gateway.ended() == -9
+    await site.done("backup", str(site.folder / "backup.db"))
+    async with site.gateway() as gateway:
+        before = await submit(gateway, soul("a fox", wait_for=DONE))
+        assert await gateway.terminate() == 0
+    site.restore(site.folder / "backup.db")
+    await site.done("migrate", "--restored")
+    async with site.gateway() as gateway, gateway.channel() as channel:
+        request = pb.WatchGenerationRequest(id=before.id, after_revision=before.revision)
+        messages = [one.generation async for one in stub(channel).WatchGeneration(request, timeout=30)]
+        explained = await stub(channel).ExplainGeneration(pb.ExplainGenerationRequest(id=before.id))
+    shown = [one for one in messages if one.id]
+    assert name_of(shown[-1]) == "COMPLETED"
+    assert all(one.revision > before.revision for one in shown)
+    assert "the gateway's store was restored from a backup" in [event.description for event in explained.events]
 
 
 async def caught_up(gateway: GatewayProcess, token: str) -> str:

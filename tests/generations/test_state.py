@@ -90,18 +90,19 @@ class Observations(RuleBasedStateMachine):
         after = state.advance(before, observation, Moment(self.now, self.now))
         if after is None:
             return before, before
-        self.judge(before, after)
+        self.judge(before, after, observation)
         self.generation = after
         self.was_ambiguous |= after.ambiguous
         return before, after
 
-    def judge(self, before: Generation, after: Generation) -> None:
+    def judge(self, before: Generation, after: Generation, observation: state.Observation) -> None:
         """Check the invariants of every step, for any observation."""
         assert after.spec == before.spec
         assert after.version == before.version + 1
         changed = {name for name in SEEN if getattr(before, name) != getattr(after, name)}
-        assert after.revision == before.revision + bool(changed), changed
-        assert after.update_time == (self.now if changed else before.update_time)
+        seen = bool(changed) or isinstance(observation, state.Restored)
+        assert after.revision == before.revision + seen, changed
+        assert after.update_time == (self.now if seen else before.update_time)
         if before.state is not after.state:
             assert after.state in EDGES[before.state]
         if before.done:
@@ -159,8 +160,12 @@ class Observations(RuleBasedStateMachine):
     def restored(self) -> None:
         before, after = self.observe(state.Restored())
         if before is not after:
-            assert before.state in {State.PENDING, State.UNCERTAIN}
-            assert (after.state, after.held, after.marker) == (State.UNCERTAIN, True, None)
+            if before.state in {State.PENDING, State.UNCERTAIN}:
+                assert (after.state, after.held, after.marker) == (State.UNCERTAIN, True, None)
+            else:
+                assert (after.state, after.held) == (before.state, before.held)
+        else:
+            assert before.done
 
     @rule(report=reports, known=st.booleans())
     def accepted(self, report: StatusReport, known: bool) -> None:
@@ -303,6 +308,22 @@ def test_every_kind_of_observation_is_tried() -> None:
     kinds = {kind.__name__.lower() for kind in state.Observation.__args__}
     rules = {name.replace("_", "") for name in vars(Observations) if not name.startswith("__")}
     assert kinds <= rules
+
+
+def test_two_restores_of_one_backup_use_different_revisions() -> None:
+    backup = dataclasses.replace(start(), state=State.QUEUED, request_id="first", revision=2)
+
+    def restored(generation: Generation, at: float) -> Generation:
+        after = state.advance(generation, state.Restored(), Moment(at, at))
+        assert after is not None
+        assert (after.state, after.version) == (State.QUEUED, generation.version + 1)
+        return after
+
+    first = restored(backup, 1_800_000_000.0)
+    second = restored(backup, 1_800_000_010.0)
+    assert backup.revision + 1_000_000 < first.revision < second.revision - 5
+    assert restored(second, 1_800_000_010.0).revision == second.revision + 1
+    assert restored(backup, 253_402_300_799.0).revision < 2**31 - 1_000_000  # the clock is wrong
 
 
 def observations(generation: Generation) -> Iterator[state.Observation]:

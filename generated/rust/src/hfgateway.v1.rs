@@ -514,7 +514,8 @@ pub struct Generation {
     /// states.
     #[prost(bool, tag = "3")]
     pub done: bool,
-    /// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
+    /// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it. If the
+    /// gateway's store is restored from a backup, it continues many millions higher, so that no revision is used twice.
     #[prost(int32, tag = "4")]
     pub revision: i32,
     /// The model that serves the generation, such as "higgsfield-ai/soul/standard". Empty if adopted, because Higgsfield's

@@ -323,7 +323,8 @@ type Generation struct {
 	// Whether the generation has ended and will not change again. Clients must use this field instead of a list of
 	// states.
 	Done bool `protobuf:"varint,3,opt,name=done,proto3" json:"done,omitempty"`
-	// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
+	// 1 when the generation is stored, and one more with every change that callers see. Watches resume from it. If the
+	// gateway's store is restored from a backup, it continues many millions higher, so that no revision is used twice.
 	Revision int32 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
 	// The model that serves the generation, such as "higgsfield-ai/soul/standard". Empty if adopted, because Higgsfield's
 	// status does not name it.

@@ -272,7 +272,9 @@ class Generation(_message.Message):
     states.
     """
     revision: _builtins.int
-    """1 when the generation is stored, and one more with every change that callers see. Watches resume from it."""
+    """1 when the generation is stored, and one more with every change that callers see. Watches resume from it. If the
+    gateway's store is restored from a backup, it continues many millions higher, so that no revision is used twice.
+    """
     model_id: _builtins.str
     """The model that serves the generation, such as "higgsfield-ai/soul/standard". Empty if adopted, because Higgsfield's
     status does not name it.

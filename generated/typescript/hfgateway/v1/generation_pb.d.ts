@@ -48,7 +48,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
   done: boolean;
 
   /**
-   * 1 when the generation is stored, and one more with every change that callers see. Watches resume from it.
+   * 1 when the generation is stored, and one more with every change that callers see. Watches resume from it. If the
+   * gateway's store is restored from a backup, it continues many millions higher, so that no revision is used twice.
    *
    * @generated from field: int32 revision = 4;
    */
