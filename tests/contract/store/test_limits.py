@@ -173,6 +173,19 @@ async def test_a_claim_without_a_day_belongs_to_the_last_known_day_of_all_that_a
     assert (over.subject, over.used, over.resets_at) == ("key:k", MILLION, datetime(2026, 12, 1, tzinfo=UTC))
 
 
+async def test_a_day_ahead_of_one_tenant_is_not_that_of_others(store: Store) -> None:
+    for tenant in ("tenant", "other"):
+        await store.limits.set_limits(tenant, "tenant", Limits(credits_per_day=3 * MILLION), DAY)
+    await claimed(store, priced(2 * MILLION, tenant="other"))
+    await claimed(store, priced(day=NEXT_MONTH))
+    # PostgreSQL stores the second and the third in one statement.
+    wanted = [priced(tenant="third"), priced(), priced(2 * MILLION, tenant="other")]
+    *_, over = await asyncio.gather(*map(store.claims.claim, wanted), return_exceptions=True)
+    assert isinstance(over, LimitExceededError)
+    days = {one.tenant: (one.use.day, one.use.day_reserved) for one in await store.limits.limits()}
+    assert days == {"tenant": (NEXT_MONTH, 2 * MILLION), "other": (DAY, 2 * MILLION)}
+
+
 async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store) -> None:
     await set_limits(store, day="", credits_per_day=9 * MILLION, credits_per_month=20 * MILLION)
     await set_limits(store, "label:team=a", day="", credits_per_day=9 * MILLION)

@@ -201,8 +201,12 @@ given AS (
     SELECT limits.* FROM limits, fenced WHERE (tenant, subject) IN (SELECT tenant, subject FROM asked)
     ORDER BY tenant, subject FOR UPDATE OF limits
 ), now AS MATERIALIZED (
-    SELECT greatest((SELECT max(day COLLATE "C") FROM given), (SELECT max(day) FROM applying)) AS day,
-        nullif((SELECT max(minute) FROM given), 0) AS minute
+    -- Of each tenant, because the day of one may be ahead after a wrong date.
+    SELECT given.tenant, greatest(
+            max(given.day COLLATE "C"), (SELECT max(day) FROM applying WHERE applying.tenant = given.tenant)
+        ) AS day,
+        nullif(max(given.minute), 0) AS minute
+    FROM given GROUP BY given.tenant
 ), used AS MATERIALIZED (
     SELECT applying.*, now.day AS today,
         CASE WHEN now.minute > applying.minute OR now.minute < applying.minute - 1 THEN now.minute
@@ -212,7 +216,7 @@ given AS (
         -- What was counted before the first day belongs to it.
         coalesce(nullif(applying.day, ''), now.day) = now.day AS same_day,
         left(coalesce(nullif(applying.day, ''), now.day), 7) = left(now.day, 7) AS same_month
-    FROM applying, now
+    FROM applying JOIN now USING (tenant)
 ), needed AS (
     SELECT asked.place, asked.price, used.*,
         CASE WHEN same_day THEN day_reserved + day_spent ELSE 0 END AS day_used,
@@ -294,7 +298,7 @@ given AS (
         request_id, end_time, ended_at, shown, owner, attempt, send_by, sent_at, first_sent_at, sends, ambiguous, not_before,
         repeats_over, cancel_requested, polls, missing_since, stray_request_id, held, key_id, price,
         estimated_credits, estimated_usd, callback_url, CASE WHEN price IS NOT NULL THEN now.day END, :write_id::uuid
-    FROM new, now
+    FROM new JOIN now USING (tenant)
 ), kept AS (
     INSERT INTO requests (generation_id, account, origin, path, query, headers, body, key, kind)
     SELECT id, request_account, request_origin, request_path, request_query, request_headers, request_body,
