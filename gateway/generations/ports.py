@@ -38,6 +38,11 @@ class Clock(Protocol):
         """Return when the signal is given, or after `seconds`; None waits for the signal only."""
 
 
+LARGEST_WEIGHT = 4
+"""The most outputs of a batch that count: the largest batch that Higgsfield documents. An endpoint may ignore a larger
+number, which would otherwise keep the whole account free for one output."""
+
+
 @frozen
 class Prepared:
     """A validated input: its model and API version, how many outputs it asks for, and the exact request to send.
@@ -52,8 +57,8 @@ class Prepared:
 
     @property
     def weight(self) -> int:
-        """How many of the account's concurrent generations it uses: a batch counts its outputs."""
-        return self.outputs or 1
+        """How many of the account's concurrent generations it uses: a batch counts its outputs, up to a limit."""
+        return min(self.outputs or 1, LARGEST_WEIGHT)
 
 
 @frozen

@@ -147,7 +147,7 @@ async def test_a_batch_counts_its_outputs_and_is_sent_as_it_is(parameters: dict[
     async with higgsfield() as (_, client):
         given = ModelInput("v1/text2image/keyframes", parameters, "v1")
         prepared = client.prepare(given, "the-id", None, None)
-    assert (prepared.outputs, prepared.weight) == (outputs, outputs or 1)
+    assert (prepared.outputs, prepared.weight) == (outputs, min(outputs or 1, 4))
     assert json.loads(prepared.request.body) == {"params": parameters}
 
 
