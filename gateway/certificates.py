@@ -51,16 +51,6 @@ class Certificates:
                 self._reload()
             return self._loaded
 
-    def context(self) -> ssl.SSLContext:
-        """Return a context for a server that cannot replace it: each handshake switches to the current context."""
-        lasting = _context(self._cert, self._key, self._client_ca)
-
-        def switch(handshake: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-            handshake.context = self.current().context
-
-        lasting.sni_callback = switch
-        return lasting
-
     def _reload(self) -> None:
         try:
             self._loaded = self._load()

@@ -108,6 +108,8 @@ class Connection(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header, and refuse it if it is not UTF-8, as applications decode headers as UTF-8."""
         self._count(len(name) + len(value))
+        if self._head is None:
+            return  # a trailer of the body, which must not be taken for a header of the request (RFC 9110, 6.5.1)
         if not (name.isascii() and value.isascii()):
             (name + value).decode()
         super().on_header(name, value)
@@ -157,6 +159,16 @@ class Connection(HttpToolsProtocol):
             self._slot.idle(self.transport.abort)
         if self._head != 0 and not self._answering:
             self._start_timer(HEAD_WITHIN)
+
+    def pause_writing(self) -> None:
+        """Count as idle while the client does not read, because a response has no time limit."""
+        super().pause_writing()
+        self._slot.idle(self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._answering:
+            self._slot.busy()
 
     async def _serve(
         self,

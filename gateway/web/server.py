@@ -140,12 +140,18 @@ class _Uvicorn(uvicorn.Server):
     _accepting: Sequence[asyncio.Task[None]]
 
     def __init__(
-        self, config: uvicorn.Config, listening: Sequence[socket.socket], limit: ConnectionLimit, bad: Count
+        self,
+        config: uvicorn.Config,
+        listening: Sequence[socket.socket],
+        limit: ConnectionLimit,
+        bad: Count,
+        certificates: Certificates | None,
     ) -> None:
         super().__init__(config)
         self._listening = listening
         self._limit = limit
         self._bad = bad
+        self._certificates = certificates
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -217,13 +223,15 @@ class _Uvicorn(uvicorn.Server):
     async def _open(self, accepted: socket.socket, slot: Slot) -> None:
         """Start to serve a connection; with TLS, after the handshake."""
         config = self.config
+        # A context that outlives its files would resume TLS sessions of clients that a newer CA does not know.
+        tls = None if self._certificates is None else self._certificates.current().context
 
         def connection() -> asyncio.Protocol:
             return Connection(config, self.server_state, {}, slot=slot, bad=self._bad)
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                connection, accepted, ssl=config.ssl, ssl_handshake_timeout=HEAD_WITHIN if config.ssl else None
+                connection, accepted, ssl=tls, ssl_handshake_timeout=HEAD_WITHIN if tls else None
             )
         except OSError:  # includes errors of TLS
             self._bad(Bad.ENCODING)
@@ -256,10 +264,8 @@ class WebServer:
             server_header=False,
         )
         config.load()
-        if certificates is not None:
-            config.ssl = certificates.context()
         self._limit = ConnectionLimit(most, bad)
-        self._server = _Uvicorn(config, listening, self._limit, bad)
+        self._server = _Uvicorn(config, listening, self._limit, bad, certificates)
         self._task: asyncio.Task[None] | None = None
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -176,3 +178,34 @@ async def test_a_replaced_client_ca_applies_to_new_connections(authority: Author
         assert await over_grpc(process.address, authority.cert, old) == "UNAVAILABLE"
         with pytest.raises(httpx.TransportError):
             await over_connect(process.http_address, authority.cert, old)
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_of_a_removed_client_ca_is_not_resumed(
+    authority: Authority, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    before, after = Authority.made(tmp_path, "before"), Authority.made(tmp_path, "after")
+    old = before.signed("old")
+    demanded = tmp_path / "clients.pem"
+    put(demanded, before.cert)
+    context = ssl.create_default_context(cafile=str(authority.cert))
+    context.maximum_version = version
+    context.load_cert_chain(old.cert, old.key)
+
+    def session(address: str, resumed: ssl.SSLSession | None) -> ssl.SSLSession | None:
+        host, _, port = address.rpartition(":")
+        with (
+            socket.create_connection((host.removeprefix("https://"), int(port)), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=resumed) as connection,
+        ):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            assert connection.recv(4096).startswith(b"HTTP/1.1 200 ")
+            return connection.session
+
+    async with gateway(tmp_path, authority.signed("gateway"), tls_client_ca=str(demanded)) as process:
+        first = await asyncio.to_thread(session, process.http_address, None)
+        assert first is not None
+        await asyncio.to_thread(session, process.http_address, first)
+        put(demanded, after.cert)
+        with pytest.raises((OSError, AssertionError)):
+            await asyncio.to_thread(session, process.http_address, first)

@@ -207,6 +207,40 @@ async def test_a_connection_is_busy_again_when_the_rest_of_a_request_has_arrived
         go_on.set()
 
 
+async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
+    async def large(_: Request) -> Response:
+        return PlainTextResponse("x" * (64 << 20))  # more than the sockets and the reader keep
+
+    async with (
+        server(more=[Route("/large", large)]) as (web, address, counted),
+        connected(address) as (first, one),
+        connected(address) as (second, other),
+    ):
+        for reader, writer in ((first, one), (second, other)):
+            writer.write(GET % b"large")
+            await reader.readuntil(b"\r\n\r\n")
+        await eventually(lambda: len(web._limit._idle) == 2)
+        async with connected(address) as (third, asking):
+            asking.write(GET % b"now")
+            await third.readuntil(b"now")
+            assert counted == [Bad.CONNECTIONS]
+            async with asyncio.timeout(PATIENCE):
+                await second.readexactly(64 << 20)  # it goes on when its client reads
+
+
+async def test_a_trailer_is_no_header_of_the_request() -> None:
+    async def show(request: Request) -> Response:
+        await request.body()
+        return PlainTextResponse(f"seen: {request.headers.get('authorization')}!")
+
+    async with server(more=[Route("/show", show, methods=["POST"])]) as (_, address, _counted):
+        async with connected(address) as (reader, writer):
+            head = b"POST /show HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+            writer.write(head + b"2\r\n{}\r\n0\r\nauthorization: Bearer key\r\n\r\n")
+            async with asyncio.timeout(PATIENCE):
+                assert b"seen: None!" in await reader.readuntil(b"!")
+
+
 async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_WITHIN", 10 * PATIENCE)
 
