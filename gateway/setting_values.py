@@ -178,10 +178,11 @@ def parse_ports(text: str) -> tuple[int, ...]:
 
 def parse_store(text: str) -> Store:
     if text.startswith(("postgresql://", "postgres://")):
-        # The user and the password must be encoded: otherwise libpq takes a part of the password for a host, and names
-        # it in its messages.
-        form = r"postgres(ql)?://([^\s:/?#@\[\]]+(:[^\s:/?#@\[\]]*)?@)?[A-Za-z0-9.:,_\[\]-]*(/[^\s/?#@]*)?(\?[^\s#]*)?"
-        if not re.fullmatch(form, text):
+        # The user and the password must be encoded: otherwise libpq takes a part of the password for a host or for a
+        # parameter, and names it in its messages.
+        host = r"(?:[A-Za-z0-9.:_-]|\[[0-9A-Fa-f:.]+\])*"
+        form = rf"postgres(ql)?://([^\s:/?#@\[\]]+(:[^\s:/?#@\[\]]*)?@)?{host}(,{host})*(/[^\s/?#@]*)?(\?[^\s#@]*)?"
+        if not re.fullmatch(form, text) or re.search(r"%(?![0-9A-Fa-f]{2})|%00", text):
             raise ValueError(
                 "must be postgresql://USER:PASSWORD@HOST:PORT/DATABASE?PARAMETERS, "
                 "with special characters of the password as %XX"
