@@ -41,6 +41,8 @@ FETCH_WITHIN = 10.0
 """Seconds for one fetch, of the issuer's configuration and its keys."""
 LEEWAY = 30
 """Seconds by which the issuer's clock may differ."""
+LONGEST_KEY_ID = 256
+"""Characters of the id of a key in a token."""
 MOST_VERIFIED = 10_000
 """The size of the cache of verified tokens, because a signature takes longer to verify than most calls. Also the most
 unknown key ids that one fetch looks for."""
@@ -111,6 +113,8 @@ class OidcIssuer:
     def _verify(self, token: str) -> Identity:
         try:
             name = str(jwt.get_unverified_header(token).get("kid", ""))
+            if len(name) > LONGEST_KEY_ID:  # it is kept, although anyone can send it
+                raise invalid_credentials("the id of the token's key is too long")
             key = None if self._keys is None else self._keys.get(name)
             if key is None:
                 self._request_fetch(name)

@@ -172,6 +172,7 @@ async def test_a_token_acts_as_its_tenant_with_its_scopes(
         ({"tenant": ["red"]}, "the claim tenant of the token is not a tenant"),
         ({"key": OTHER_RSA}, "the signature of the token is wrong"),
         ({"name": "unknown"}, "the token is signed with a key that its issuer does not have"),
+        ({"name": "k" * 257}, "the id of the token's key is too long"),
         ({"algorithm": "none", "key": None}, "the token is signed with an algorithm that is not accepted"),
         ({"algorithm": "HS256", "key": b"k" * 32}, "the token is signed with an algorithm that is not accepted"),
     ],
