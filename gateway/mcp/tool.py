@@ -81,5 +81,5 @@ def read(message: Any, content: Mapping[str, Any], field: str) -> Any:
     """Parse JSON into a message. Raises RefusedError for values that the schema cannot exclude."""
     try:
         return json_format.ParseDict(dict(content), message)
-    except (json_format.ParseError, ValueError, TypeError) as error:
+    except (json_format.ParseError, ValueError, TypeError, OverflowError) as error:
         raise invalid([Violation(field, printable(str(error), 300))]) from None

@@ -173,5 +173,8 @@ async def _parts(media: bytes, content_type: str) -> AsyncIterator[Message]:
 
 
 def _refused(error: RpcError) -> RefusedError:
-    (failure,) = (detail for detail in error.details if isinstance(detail, error_pb2.Failure))
-    return RefusedError(error.code.name, failure)
+    for detail in error.details:
+        if isinstance(detail, error_pb2.Failure):
+            return RefusedError(error.code.name, detail)
+    # Of gRPC itself on the way from another replica, such as RESOURCE_EXHAUSTED.
+    return RefusedError(error.code.name, error_pb2.Failure(message=error.message))

@@ -14,6 +14,8 @@ import pytest
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
+from gateway.rpc.errors import Code, RpcError
+from gateway.rpc.over_mcp import _refused
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
 from tests.mcp.conftest import Connect, Start, content_of, error, over_stdio, soul, state, text
 
@@ -170,6 +172,7 @@ WRONG: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a time that no message can hold": (soul("x") | {"start_timeout_seconds": 1e300}, ["start_timeout_seconds"]),
     "a wrong element": ({"input": {"dop": {"image_urls": ["http://a.test/b.png", 7]}}}, ["input.dop.image_urls[1]"]),
     "a number that is too large": (soul("x", seed=2**40), ["input"]),
+    "a number that no message can hold": (soul("x", style_strength=10**400), ["input"]),
     "the gateway's own check": (soul("x", seed=0, style_strength=2), ["input.soul.seed", "input.soul.style_strength"]),
     "an endless wait": (soul("x") | {"wait_seconds": 1e9}, ["wait_seconds"]),
     "too many values": ({"input": {"dop": {"prompt": "x", "image_urls": [1] * 5_000}}}, ["arguments"]),
@@ -355,3 +358,8 @@ async def refused_with(connect: Connect, running: Any, secret: str) -> CallToolR
         assert connect is not over_stdio
         assert secret not in str(group.exceptions)
     return None
+
+
+def test_an_error_without_details_on_the_way_between_replicas_has_its_message_in_mcp() -> None:
+    refused = _refused(RpcError(Code.RESOURCE_EXHAUSTED, "message too large", ()))
+    assert (refused.code, str(refused)) == ("RESOURCE_EXHAUSTED", "message too large")
