@@ -48,11 +48,11 @@ class PostgresClaims(StorePart):
             result: Stored = await self._writer.write(job)
         except psycopg.IntegrityError as error:
             raise StoreError("the claim contradicts what is stored") from error
-        if result.taken:
-            raise RequestIdTakenError(generation.request_id)
         if result.stored:
             return Claimed(generation, new=True, generation_id=spec.id)
         known = await self.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
+        if result.taken and (known is None or known.generation_id != spec.id):  # not by this claim, when it was lost
+            raise RequestIdTakenError(generation.request_id)
         if known is None:
             await self._refuse(claim, result)
             raise StoreError("the key or the limit was freed at the same time")  # the caller has to retry

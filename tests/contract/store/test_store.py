@@ -261,6 +261,9 @@ async def test_an_adopted_request_belongs_to_one_generation_of_all_tenants_and_a
     await store.deletions.delete(deleted, at_upstream=True, steady=NOW)
     first = await store.claims.claim(adoption("request", tenant="one", idempotency_key="adopted request"))
     assert first.new
+    assert first.generation is not None
+    again = await store.claims.claim(Claim(first.generation, None, b""))  # its response was lost
+    assert (again.new, again.generation_id) == (True, first.generation_id)
     assert await store.generations.request(first.generation_id) is None
     position = await store.change_log.position()
     for taken in ("request", "being removed"):
