@@ -68,4 +68,7 @@ class Removals:
             named = {"generation_id": removal.generation_id, "request_id": removal.request_id, "error": str(error)}
             log.warning("data of a deleted generation not removed from Higgsfield; will retry", extra=named)
             return False
+        except Exception:  # it must not end the removals of others
+            log.exception("the removal of a deleted generation failed; will retry")
+            return False
         return True

@@ -19,12 +19,16 @@ def removal(name: str, account: str = "red") -> Removal:
 
 
 class Higgsfield(FixedClock):
-    """A store, an API that refuses the removals in `refused`, and a clock that records the rests of each round."""
+    """A store, an API that refuses the removals in `refused`, and a clock that records the rests of each round.
 
-    def __init__(self, *recorded: Removal, refused: Sequence[str] = ()) -> None:
+    The removals in `broken` raise an unexpected error.
+    """
+
+    def __init__(self, *recorded: Removal, refused: Sequence[str] = (), broken: Sequence[str] = ()) -> None:
         super().__init__(1_000.0)
         self.recorded = list(recorded)
         self.refused = refused
+        self.broken = broken
         self.rounds: list[list[str]] = [[]]
         self.rests: list[float | None] = []
 
@@ -41,6 +45,8 @@ class Higgsfield(FixedClock):
         self.rounds[-1].append(removal.request_id)
         if removal.request_id in self.refused:
             raise upstream_unavailable("refused")
+        if removal.request_id in self.broken:
+            raise RuntimeError("broken")
 
     async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
         self.rounds.append([])
@@ -60,6 +66,11 @@ class Higgsfield(FixedClock):
 
 async def test_a_removal_that_always_fails_keeps_no_other_one_back() -> None:
     higgsfield = Higgsfield(*map(removal, "abc"), refused="a")
+    await higgsfield.run_until(lambda: higgsfield.recorded == [removal("a")])
+
+
+async def test_an_unexpected_error_ends_no_other_removal() -> None:
+    higgsfield = Higgsfield(*map(removal, "ab"), removal("c", "blue"), broken="a")
     await higgsfield.run_until(lambda: higgsfield.recorded == [removal("a")])
 
 
