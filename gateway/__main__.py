@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from contextlib import suppress
@@ -22,6 +23,9 @@ def main() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # the process was started without it
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the end
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a locale without these characters must not end a command
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(prog_name="hfgateway", standalone_mode=False)
         flush()
@@ -34,6 +38,11 @@ def main() -> None:
         code = error.exit_code
     except click.Abort:
         code = INTERRUPTED
+    except PermissionError as error:  # of a folder that may not be entered: Path.exists() raises it
+        if error.filename is None:
+            raise
+        echo(f"hfgateway: {error.filename}: {error.strerror}", err=True)
+        code = USAGE
     except UnicodeEncodeError as error:
         # No message can hold the argument, so nothing was sent with it. The names of files may be any bytes.
         if not any(error.object in given for given in sys.argv[1:]):

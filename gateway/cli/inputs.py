@@ -209,7 +209,7 @@ def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any)
         ) from None
     try:
         return function(*arguments, **parameters)
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         for name, value in parameters.items():
             _refuse_if_wrong(function, arguments, given.get(name, name), name, value)
         if isinstance(error, UnicodeEncodeError):
@@ -223,7 +223,7 @@ def _refuse_if_wrong(
     """Raise UsageError if `function` refuses this parameter alone, which the user called `given`: what it must be."""
     try:
         function(*arguments, **{name: value})
-    except (TypeError, ValueError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError, OverflowError) as error:
         wanted = _wanted(function, name, value)
         text = value if isinstance(value, str) else json.dumps(value)
         complaint = str(error) if wanted is None else f"must be {wanted}, not {text}"

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 
+import pytest
+
 from clients.python.tests.scripted_gateway import ScriptedGateway, generation, refusal
-from gateway.cli.output import plain
+from gateway.__main__ import main
+from gateway.cli import exits
+from gateway.cli.output import echo, plain
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command
 
@@ -51,3 +57,27 @@ async def test_json_keeps_control_characters_escaped(gateway: ScriptedGateway, h
 
 def test_printable_text_is_unchanged() -> None:
     assert plain("größe=✓ 日本") == "größe=✓ 日本"
+
+
+def test_text_outside_the_encoding_of_the_terminal_is_escaped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="latin-1", write_through=True))
+    monkeypatch.setattr("gateway.__main__.cli.main", lambda **_: echo("a f\u00f6x \U0001f98a"))
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, written.getvalue()) == (0, b"a f\xf6x \\U0001f98a\n")
+
+
+def test_a_file_that_may_not_be_read_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(**_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/private/hfgateway.db")
+
+    monkeypatch.setattr("gateway.__main__.cli.main", refuse)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == exits.USAGE
+    assert capsys.readouterr().err == "hfgateway: /private/hfgateway.db: Permission denied\n"
