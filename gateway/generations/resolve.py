@@ -16,11 +16,20 @@ from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
 from gateway.generations.journal import state_changed
-from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, State, StatusReport, Wall
+from gateway.generations.model import (
+    FOLLOWED,
+    Generation,
+    GenerationId,
+    IdempotencyKey,
+    Source,
+    State,
+    StatusReport,
+    Wall,
+)
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.state import Accepted, Expired, advance
+from gateway.generations.state import Accepted, Expired, Missing, advance
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
 
@@ -88,12 +97,19 @@ class Resolver:
             raise invalid_field("request_id", "belongs to another generation") from None
 
     async def lost(self, generation_id: GenerationId) -> Generation:
-        """Declare an UNCERTAIN generation LOST."""
+        """Declare a generation LOST that is UNCERTAIN, or that Higgsfield does not know because its account is gone."""
         generation = await self._generation(generation_id)
         if generation.state is State.LOST:
             return generation
+        reached = self._upstream.reaches(generation.spec.account, generation.spec.origin)
+        if generation.state in FOLLOWED and generation.missing_since is not None and not reached:
+            gone = Missing(given_up_since=generation.missing_since, source=Source.OPERATOR)
+            return await self._service.observe(generation, gone)
         if generation.state is not State.UNCERTAIN or generation.marker is not None:
-            raise invalid_field("id", f"is {generation.state.name}: only what is UNCERTAIN can be declared lost")
+            raise invalid_field(
+                "id",
+                f"is {generation.state.name}: only what is UNCERTAIN, or not found without its account, can be lost",
+            )
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
 
     async def resubmit(self, generation_id: GenerationId, *, may_charge_twice: bool) -> Generation:

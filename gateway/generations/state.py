@@ -116,6 +116,7 @@ class Missing:
     """Higgsfield answers 404 for the request. `given_up_since`: since that time, which is too long."""
 
     given_up_since: float | None = None
+    source: Source = Source.POLL
 
 
 @frozen
@@ -393,7 +394,7 @@ def _missing(generation: Generation, observation: Missing, moment: Moment) -> Ge
     if observation.given_up_since is not None:
         if observation.given_up_since != generation.missing_since:
             return None  # Higgsfield knew it again in between
-        return _ended(generation, State.LOST, FORGOTTEN, moment, Source.POLL)
+        return _ended(generation, State.LOST, FORGOTTEN, moment, observation.source)
     if generation.missing_since is not None:
         return None
     return generation.evolve(moment, missing_since=moment.steady)

@@ -35,7 +35,8 @@ from tests.accounts.conftest import (
 )
 from tests.support.elsewhere import request_elsewhere
 from tests.support.operator import ask, refused
-from tests.support.running import PATIENCE, Running, eventually, soul
+from tests.support.running import PATIENCE, Running, eventually, name_of, soul
+from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 
 OTHER_KEY = "b3RoZXIga2V5IG9mIHRoZSB0ZXN0cyAgIDAxMjM0NTY="
@@ -59,6 +60,25 @@ async def test_tenants_use_their_accounts_and_others_the_default_one(running: Ru
     await assign(running, "shop")
     await accepted(shop, "a hen")
     assert sent(running, MAIN) == ["a hen", "an owl"]
+
+
+async def test_a_generation_whose_account_is_gone_can_be_declared_lost(tmp_path: Path) -> None:
+    async with run_timed(
+        tmp_path, AUTH="keys", ACCOUNTS_KEY=KEY, credentials=f"{MAIN} {FILMS}", image_seconds=60.0
+    ) as running:
+        await add(running, "films", FILMS)
+        await assign(running, "shop", films=1)
+        shop = await caller(running, "shop")
+        fox = await accepted(shop, "a fox")
+        lost = pb.ResolveGenerationRequest(id=fox.id, lost=pb.Lost())
+        assert await refused(running, "ResolveGeneration", lost) == "INVALID_ARGUMENT"
+        await assign(running, "shop")
+        await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", force=True))
+        await running.advance(600.0, step=10.0)
+        await ask(running, "ResolveGeneration", lost)
+        ended = (await shop.call("GetGeneration", generations.GetGenerationRequest(id=fox.id))).generation
+    assert name_of(ended) == "LOST"
+    assert "no longer knows the request" in ended.failure.message
 
 
 async def test_a_price_is_that_of_the_account(running: Running) -> None:
