@@ -233,12 +233,14 @@ async def test_a_trailer_is_no_header_of_the_request() -> None:
         await request.body()
         return PlainTextResponse(f"seen: {request.headers.get('authorization')}!")
 
-    async with server(more=[Route("/show", show, methods=["POST"])]) as (_, address, _counted):
-        async with connected(address) as (reader, writer):
-            head = b"POST /show HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
-            writer.write(head + b"2\r\n{}\r\n0\r\nauthorization: Bearer key\r\n\r\n")
-            async with asyncio.timeout(PATIENCE):
-                assert b"seen: None!" in await reader.readuntil(b"!")
+    async with (
+        server(more=[Route("/show", show, methods=["POST"])]) as (_, address, _counted),
+        connected(address) as (reader, writer),
+    ):
+        head = b"POST /show HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+        writer.write(head + b"2\r\n{}\r\n0\r\nauthorization: Bearer key\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            assert b"seen: None!" in await reader.readuntil(b"!")
 
 
 async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:

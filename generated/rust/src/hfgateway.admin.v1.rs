@@ -704,8 +704,9 @@ pub mod admin_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
-        /// because request_id can name any request of the Higgsfield account.
+        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
+        /// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
+        /// GenerationService, because request_id can name any request of the Higgsfield account.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
@@ -1310,8 +1311,9 @@ pub mod admin_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with AdminServiceServer.
     #[async_trait]
     pub trait AdminService: std::marker::Send + std::marker::Sync + 'static {
-        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. It is not in GenerationService,
-        /// because request_id can name any request of the Higgsfield account.
+        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
+        /// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
+        /// GenerationService, because request_id can name any request of the Higgsfield account.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
