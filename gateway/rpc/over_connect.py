@@ -17,7 +17,7 @@ from connectrpc.method import IdempotencyLevel, MethodInfo, StreamType
 from connectrpc.request import RequestContext
 from connectrpc.server import ConnectASGIApplication, Endpoint
 from google.protobuf import json_format
-from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
@@ -67,7 +67,11 @@ class _BinaryCodec:
 
 
 class _JsonCodec:
-    """Protobuf's JSON encoding. Unknown fields are ignored; unknown names of enum values are refused."""
+    """Protobuf's JSON encoding.
+
+    Unknown fields and unknown names of enum values are refused. If a misspelt one were ignored, the gateway would start
+    another generation than the requested one.
+    """
 
     def name(self) -> str:
         return "json"
@@ -77,8 +81,7 @@ class _JsonCodec:
 
     def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
         try:
-            known = _known_fields(json_object(data), message_class.DESCRIPTOR)  # one of two stub classes
-            return json_format.ParseDict(known, message_class(), max_recursion_depth=DEEPEST)
+            return json_format.ParseDict(json_object(data), message_class(), max_recursion_depth=DEEPEST)
         # The parser does not always raise its own error for a value of the wrong type.
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not JSON"
@@ -101,26 +104,6 @@ class _OneGzip(GzipCompression):
         if not inflating.eof or inflating.unused_data:
             raise BadRequestError(Bad.ENCODING, "is not one whole gzip member")
         return found
-
-
-def _known_fields(content: Any, message: Any) -> Any:
-    """Return JSON without the fields that the message does not have.
-
-    The option of json_format that ignores them also ignores unknown names of enum values: the gateway would then start
-    another generation than the requested one.
-    """
-    if not isinstance(content, dict) or message.full_name.startswith("google.protobuf."):
-        return content
-    fields = {name: field for field in message.fields for name in (field.name, field.json_name)}
-    return {name: _known_value(value, fields[name]) for name, value in content.items() if name in fields}
-
-
-def _known_value(value: Any, field: FieldDescriptor) -> Any:
-    if field.message_type is None or field.message_type.GetOptions().map_entry:
-        return value
-    if isinstance(value, list):
-        return [_known_fields(item, field.message_type) for item in value]
-    return _known_fields(value, field.message_type)
 
 
 _CALL: ContextVar[Call] = ContextVar("call")

@@ -141,10 +141,23 @@ async def test_an_explicit_false_differs_from_an_absent_field(running: Running) 
     assert raised.value.reason == "IDEMPOTENCY_KEY_REUSED"
 
 
-async def test_unknown_json_fields_are_ignored(running: Running) -> None:
-    motion = {"motion_id": str(UUID(int=7)), "later": 1}
-    dop = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"], "motions": [motion], "mood": "happy"}
-    request = {"idempotency_key": "k", "later": {}, "input": {"dop": dop}, "labels": {"later": "x"}, "waitFor": None}
+async def test_unknown_json_fields_are_refused(running: Running) -> None:
+    """Without a misspelt field, another generation would be charged than the requested one."""
+    for soul_input, more in (
+        ({"prompt": "a fox", "batchsize": 4}, {}),
+        ({"prompt": "a fox"}, {"label": {"team": "a"}}),
+    ):
+        request = {"idempotency_key": "k", "input": {"soul": soul_input}} | more
+        with pytest.raises(RpcFailure, match=r'no field named "(batchsize|label)"') as raised:
+            await submit(running.transports["connect-json"], json.dumps(request).encode())
+        assert raised.value.reason == "INVALID_INPUT"
+    assert running.ledger.submissions == []
+
+
+async def test_json_may_have_both_names_of_a_field_and_null(running: Running) -> None:
+    motion = {"motion_id": str(UUID(int=7))}
+    dop = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"], "motions": [motion]}
+    request = {"idempotency_key": "k", "input": {"dop": dop}, "labels": {"later": "x"}, "waitFor": None}
     answer = await submit(running.transports["connect-json"], json.dumps(request).encode())
     assert name_of(answer.generation) == "QUEUED"
     assert dict(answer.generation.labels) == {"later": "x"}
