@@ -35,6 +35,8 @@ FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
 MOST_FORECASTS = 10_000
 """Forecasts in one message. Most clients accept no messages of more than 4 MiB, which is about 65,000 forecasts."""
+SHORTEST_INTERVAL = 1.0
+"""Seconds between messages with forecasts."""
 
 
 class Polls(Protocol):
@@ -366,6 +368,7 @@ def _wait(request: Message, field: str, default: float) -> float:
 
 def _interval(request: pb.WatchGenerationRequest | pb.WatchGenerationsRequest) -> float | None:
     wrong: list[Violation] = []
-    interval = convert.seconds(request, "forecast_interval", wrong, least=1.0)
+    interval = convert.seconds(request, "forecast_interval", wrong)
     raise_if_invalid(wrong)
-    return interval
+    # A refusal would come after the submission, in a client's `generate`.
+    return None if interval is None else max(interval, SHORTEST_INTERVAL)

@@ -272,8 +272,14 @@ def test_a_silent_watch_sends_a_heartbeat_in_time_whatever_its_interval_is(inter
     assert heartbeats.tick <= (interval or watch.HEARTBEAT)
 
 
-async def test_an_interval_below_a_second_is_refused(running: Running) -> None:
-    for interval in ({"nanos": 999_999_999}, {"seconds": 0}, {"seconds": -1}):
+def test_an_interval_below_a_second_counts_as_a_second() -> None:
+    for interval in ({"nanos": 999_999_999}, {"seconds": 0}):
+        assert generations._interval(pb.WatchGenerationRequest(id="x", forecast_interval=interval)) == 1.0
+    assert generations._interval(pb.WatchGenerationsRequest(forecast_interval={"seconds": 2})) == 2.0
+
+
+async def test_a_negative_interval_is_refused(running: Running) -> None:
+    for interval in ({"seconds": -1}, {"nanos": -1}):
         one = pb.WatchGenerationRequest(id="x", forecast_interval=interval)
         many = pb.WatchGenerationsRequest(forecast_interval=interval)
         for client in running.transports.values():

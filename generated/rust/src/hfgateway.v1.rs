@@ -1096,8 +1096,8 @@ pub struct WatchGenerationRequest {
     /// Whether to return the input.
     #[prost(bool, tag = "3")]
     pub include_input: bool,
-    /// If set, a newer forecast is sent on its own when nothing else was sent for this long. At least 1 s. The gateway
-    /// rounds it down to 15 s divided by a whole number. Default: no such messages.
+    /// If set, a newer forecast is sent on its own when nothing else was sent for this long. Less than 1 s counts as
+    /// 1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
     #[prost(message, optional, tag = "4")]
     pub forecast_interval: ::core::option::Option<::prost_types::Duration>,
 }
@@ -1124,8 +1124,8 @@ pub struct WatchGenerationsRequest {
     /// Whether to return the inputs.
     #[prost(bool, tag = "3")]
     pub include_input: bool,
-    /// If set, newer forecasts are sent on their own when nothing else was sent for this long. At least 1 s. The gateway
-    /// rounds it down to 15 s divided by a whole number. Default: no such messages.
+    /// If set, newer forecasts are sent on their own when nothing else was sent for this long. Less than 1 s counts as
+    /// 1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
     #[prost(message, optional, tag = "4")]
     pub forecast_interval: ::core::option::Option<::prost_types::Duration>,
 }

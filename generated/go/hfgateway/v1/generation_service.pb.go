@@ -919,8 +919,8 @@ type WatchGenerationRequest struct {
 	AfterRevision int32 `protobuf:"varint,2,opt,name=after_revision,json=afterRevision,proto3" json:"after_revision,omitempty"`
 	// Whether to return the input.
 	IncludeInput bool `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
-	// If set, a newer forecast is sent on its own when nothing else was sent for this long. At least 1 s. The gateway
-	// rounds it down to 15 s divided by a whole number. Default: no such messages.
+	// If set, a newer forecast is sent on its own when nothing else was sent for this long. Less than 1 s counts as
+	// 1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
 	ForecastInterval *durationpb.Duration `protobuf:"bytes,4,opt,name=forecast_interval,json=forecastInterval,proto3" json:"forecast_interval,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache
@@ -1049,8 +1049,8 @@ type WatchGenerationsRequest struct {
 	ResumeToken string `protobuf:"bytes,2,opt,name=resume_token,json=resumeToken,proto3" json:"resume_token,omitempty"`
 	// Whether to return the inputs.
 	IncludeInput bool `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`
-	// If set, newer forecasts are sent on their own when nothing else was sent for this long. At least 1 s. The gateway
-	// rounds it down to 15 s divided by a whole number. Default: no such messages.
+	// If set, newer forecasts are sent on their own when nothing else was sent for this long. Less than 1 s counts as
+	// 1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
 	ForecastInterval *durationpb.Duration `protobuf:"bytes,4,opt,name=forecast_interval,json=forecastInterval,proto3" json:"forecast_interval,omitempty"`
 	unknownFields    protoimpl.UnknownFields
 	sizeCache        protoimpl.SizeCache

@@ -565,8 +565,8 @@ class WatchGenerationRequest(_message.Message):
     """Whether to return the input."""
     @_builtins.property
     def forecast_interval(self) -> _duration_pb2.Duration:
-        """If set, a newer forecast is sent on its own when nothing else was sent for this long. At least 1 s. The gateway
-        rounds it down to 15 s divided by a whole number. Default: no such messages.
+        """If set, a newer forecast is sent on its own when nothing else was sent for this long. Less than 1 s counts as
+        1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
         """
 
     def __init__(
@@ -637,8 +637,8 @@ class WatchGenerationsRequest(_message.Message):
 
     @_builtins.property
     def forecast_interval(self) -> _duration_pb2.Duration:
-        """If set, newer forecasts are sent on their own when nothing else was sent for this long. At least 1 s. The gateway
-        rounds it down to 15 s divided by a whole number. Default: no such messages.
+        """If set, newer forecasts are sent on their own when nothing else was sent for this long. Less than 1 s counts as
+        1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
         """
 
     def __init__(

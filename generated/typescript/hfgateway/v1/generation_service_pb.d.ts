@@ -470,8 +470,8 @@ export declare type WatchGenerationRequest = Message<"hfgateway.v1.WatchGenerati
   includeInput: boolean;
 
   /**
-   * If set, a newer forecast is sent on its own when nothing else was sent for this long. At least 1 s. The gateway
-   * rounds it down to 15 s divided by a whole number. Default: no such messages.
+   * If set, a newer forecast is sent on its own when nothing else was sent for this long. Less than 1 s counts as
+   * 1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
    *
    * @generated from field: google.protobuf.Duration forecast_interval = 4;
    */
@@ -539,8 +539,8 @@ export declare type WatchGenerationsRequest = Message<"hfgateway.v1.WatchGenerat
   includeInput: boolean;
 
   /**
-   * If set, newer forecasts are sent on their own when nothing else was sent for this long. At least 1 s. The gateway
-   * rounds it down to 15 s divided by a whole number. Default: no such messages.
+   * If set, newer forecasts are sent on their own when nothing else was sent for this long. Less than 1 s counts as
+   * 1 s. The gateway rounds it down to 15 s divided by a whole number. Default: no such messages.
    *
    * @generated from field: google.protobuf.Duration forecast_interval = 4;
    */
