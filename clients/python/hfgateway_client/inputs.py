@@ -12,7 +12,7 @@ URL, so that untrusted text can never name a local file.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import IO, TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from hfgateway.v1 import generation_input_pb2 as pb
 from hfgateway_client.uploads import LocalMedia, is_local
@@ -48,11 +48,25 @@ class LocalInput:
         self.urls: dict[int, str] = {}
         """The URLs of the media that are uploaded, by their places in ``media``."""
         self._build = build
+        self._starts = {
+            place: cast(IO[bytes], source).tell() for place, source in enumerate(media) if _seekable(source)
+        }
+
+    def source(self, place: int) -> LocalMedia:
+        """Return a medium for its upload: an open file at the position that it had when the input was made."""
+        source = self.media[place]
+        if place in self._starts:
+            cast(IO[bytes], source).seek(self._starts[place])
+        return source
 
     def message(self) -> pb.GenerationInput:
         """Return the input as a message. Call it only after all media are uploaded; see ``upload_media``."""
         urls = iter(self.urls.values())
         return self._build(lambda value: next(urls) if is_local(value) else value)
+
+
+def _seekable(source: object) -> bool:
+    return hasattr(source, "seekable") and bool(source.seekable())
 
 
 AnyInput = pb.GenerationInput | LocalInput

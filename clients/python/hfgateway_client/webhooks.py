@@ -55,9 +55,10 @@ def verify_webhook(
         raise WebhookError("the webhook-id or webhook-timestamp header is missing or invalid")
     if abs(int(timestamp) - (time.time() if now is None else now)) > tolerance:
         raise WebhookError("the webhook-timestamp is outside the tolerance")
-    signed = f"{webhook_id}.{timestamp}.".encode() + body
+    # Servers may decode header bytes that are not UTF-8 to surrogates.
+    signed = f"{webhook_id}.{timestamp}.".encode("utf-8", "surrogatepass") + body
     expected = b"v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256))
-    signatures = received.get("webhook-signature", "").encode().split()
+    signatures = received.get("webhook-signature", "").encode("utf-8", "surrogatepass").split()
     # Compares all of them, so that the time taken does not reveal how many there are or which one matches.
     if not any([hmac.compare_digest(expected, signature) for signature in signatures]):  # noqa: C419
         raise WebhookError("no signature matches the secret")

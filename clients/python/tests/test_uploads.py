@@ -18,7 +18,7 @@ from clients.python.tests.scripted_gateway import ScriptedGateway, refusal
 from hfgateway.v1.token_service_pb2 import CreateWatchTokenResponse
 from hfgateway.v1.upload_service_pb2 import CreateUploadResponse, UploadHeader, UploadMediaRequest, UploadMediaResponse
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
-from hfgateway_client import AsyncClient, Client, dop, errors
+from hfgateway_client import AsyncClient, Client, dop, errors, soul
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 
@@ -168,6 +168,20 @@ async def test_a_file_is_read_from_its_current_position(gateway: ScriptedGateway
     assert first == second
     assert first[0].header.size == len(MEDIA) - 1000
     assert b"".join(part.chunk for part in second) == MEDIA[1000:]
+
+
+async def test_an_input_with_an_open_file_uploads_all_of_it_again(
+    gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("UploadMedia", refusal("INVALID_ARGUMENT", "INPUT_REFUSED"), RESPONSE)
+    picture = b"\x89PNG" + MEDIA
+    file = io.BytesIO(bytes(1000) + picture)
+    file.seek(1000)
+    given = soul("a fox", image_reference_url=file)
+    with pytest.raises(errors.InputRefused):
+        await client.upload_media(given)
+    await client.upload_media(given)
+    assert b"".join(part.chunk for part in gateway.requests["UploadMedia"][-1]) == picture
 
 
 async def test_a_refusal_during_the_upload_has_the_status_of_the_server(gateway: ScriptedGateway) -> None:

@@ -236,6 +236,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
         """
+        every = requests.duration(forecast_interval) if on_progress else None  # its errors come before the submission
         input = await self.upload_media(input)
         deadline = self._calls.deadline(timeout)
         submission = await self.submit(
@@ -259,7 +260,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             request = pb.WatchGenerationRequest(
                 id=generation.id,
                 after_revision=generation.revision,
-                forecast_interval=requests.duration(forecast_interval) if on_progress else None,
+                forecast_interval=every,
             )
             changes = self._changes(request, deadline.left(), generation)
             with attach_key(submission.idempotency_key):

@@ -237,6 +237,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
         """
+        every = requests.duration(forecast_interval) if on_progress else None  # its errors come before the submission
         input = self.upload_media(input)
         deadline = self._calls.deadline(timeout)
         submission = self.submit(
@@ -260,7 +261,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
             request = pb.WatchGenerationRequest(
                 id=generation.id,
                 after_revision=generation.revision,
-                forecast_interval=requests.duration(forecast_interval) if on_progress else None,
+                forecast_interval=every,
             )
             changes = self._changes(request, deadline.left(), generation)
             with attach_key(submission.idempotency_key), closing(changes):

@@ -82,9 +82,9 @@ class UploadMethods:
         """
         if not isinstance(input, LocalInput):
             return input
-        for place, source in enumerate(input.media):
+        for place in range(len(input.media)):
             if place not in input.urls:
-                response = self.upload(source)
+                response = self.upload(input.source(place))
                 input.urls.setdefault(place, response.url)  # another call with this input may have been faster
         return input.message()
 
