@@ -236,7 +236,7 @@ _ROWS: dict[str, _Row] = {
         "v2: repeat v2 submissions with an unknown outcome under the same key; off: repeat none",
     ),
     "UPSTREAM_IDEMPOTENCY_WINDOW": _Row(
-        "upstream_idempotency_window", "15m", Seconds(0), "time after the first attempt in which to repeat them"
+        "upstream_idempotency_window", "15m", Seconds(0), "how long after its first attempt a submission of v2 may be repeated"
     ),
     "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60s", Seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
@@ -285,8 +285,8 @@ _ROWS: dict[str, _Row] = {
     ),
     "UNCERTAIN_TIMEOUT": _Row(
         "uncertain_timeout", "3h", Seconds(1),
-        "time from the last attempt until an UNCERTAIN generation becomes LOST. With webhooks, also 2 h in which one "
-        "could arrive. Not while Higgsfield does not respond, and never if a restore holds the generation",
+        "time from the last attempt until an UNCERTAIN generation becomes LOST. With webhooks, they must "
+        "also have had 2 h to arrive. None becomes LOST while Higgsfield does not respond, or while a restore holds it",
     ),
     "RETENTION": _Row("retention", "30d", Seconds(3600), "how long ended generations are kept"),
     "PRICES": _Row(
