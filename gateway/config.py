@@ -236,7 +236,8 @@ _ROWS: dict[str, _Row] = {
         "v2: repeat v2 submissions with an unknown outcome under the same key; off: repeat none",
     ),
     "UPSTREAM_IDEMPOTENCY_WINDOW": _Row(
-        "upstream_idempotency_window", "15m", Seconds(0), "how long after its first attempt a submission of v2 may be repeated"
+        "upstream_idempotency_window", "15m", Seconds(0),
+        "how long after its first attempt a submission of v2 may be repeated",
     ),
     "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60s", Seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
