@@ -188,6 +188,9 @@ def _on_store(settings: Settings, act: Callable[[Access], Awaitable[T]]) -> T:
         store = await open_store(settings, broken)
         keys = store.keys
         try:
+            # The gateway's settings may be in a file that this command does not read.
+            if store.auditor.mode == "off" and (await store.audit.audit_head()).sequence:
+                store.auditor.mode = "on"
             access = Access(keys, SystemClock(), await keys.api_keys(), await keys.token_secret(), required=True)
             return await act(access)
         finally:

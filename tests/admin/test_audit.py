@@ -115,6 +115,11 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     variables = {"HFGATEWAY_STORE_URL": f"sqlite:///{store}"}
     done = await run_command("audit", "verify", "--offline", environment=environment(tmp_path, variables))
     assert (done.code, done.out.splitlines()[-1]) == (0, head)
+    # Its settings do not say that the audit is on.
+    create = ("keys", "create", "--offline", "--tenant", "red")
+    assert (await run_command(*create, environment=environment(tmp_path, variables))).code == 0
+    done = await run_command("audit", "verify", "--offline", environment=environment(tmp_path, variables))
+    assert done.out.splitlines()[-1] != head
     for wrong in ((), (store, "--offline"), (store, "--head", "7")):
         assert (await offline(tmp_path, *wrong)).code == exits.USAGE
 
