@@ -1,6 +1,7 @@
 """The asynchronous client against a real server: broken connections, lost responses and timeouts."""
 
 import asyncio
+import math
 import time as real_time
 from collections.abc import Sequence
 
@@ -245,6 +246,9 @@ async def test_generate_reports_forecasts_from_the_stored_generation_on(
     assert seen == [(1, 0.0), (1, 0.25), (2, 0.0), (2, 0.5), (3, 0.0)]
     asked = [request.forecast_interval.seconds for request in gateway.requests["WatchGeneration"]]
     assert asked == [2, 0], "without a callback nothing would be done with forecasts"
+    with pytest.raises(OverflowError):
+        await client.generate(INPUT, on_progress=print, forecast_interval=math.inf)
+    assert len(gateway.requests["SubmitGeneration"]) == 2
 
 
 async def test_generate_raises_an_error_for_a_generation_without_output(

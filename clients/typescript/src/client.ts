@@ -13,7 +13,7 @@ import { named } from "./names.js";
 import type * as options from "./options.js";
 import type { CallOptions, PageOptions } from "./options.js";
 import { duration, generationFilter } from "./requests.js";
-import { DEFAULT_POLICY, type RetryPolicy } from "./retry.js";
+import { policyOf, type RetryPolicy } from "./retry.js";
 import { errorFromGeneration, errorFromTraining } from "./status.js";
 import {
   type AdoptGenerationResponse,
@@ -116,7 +116,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
       onRetry: options.onRetry,
       headers: headersOf(connection, options),
       timeoutMs: options.timeoutMs ?? 30_000,
-      policy: { ...DEFAULT_POLICY, ...options.retry },
+      policy: policyOf(options.retry),
       timers: options.timers ?? SYSTEM_TIMERS,
       silenceMs: connection.silenceMs,
       fetches: connection.fetches,
@@ -165,6 +165,8 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
    */
   async generate(input: Input, options: options.GenerateOptions = {}): Promise<Generation> {
     const { onProgress, forecastIntervalMs = 2000, signal, timeoutMs, ...given } = options;
+    const every = (onProgress && forecastIntervalMs) || undefined;
+    duration(every); // throws before the submission
     const left = this.#calls.left(timeoutMs);
     const limit = Math.min(left(), this.#calls.options.timeoutMs);
     const submission = await this.submit(input, { ...given, signal, timeoutMs: limit, waitFor: "stored" });
@@ -173,7 +175,7 @@ export class GatewayClient<Source = UploadSource> implements AsyncDisposable {
     if (!generation.done) {
       const rest = {
         afterRevision: generation.revision,
-        forecastIntervalMs: (onProgress && forecastIntervalMs) || undefined,
+        forecastIntervalMs: every,
         signal,
         timeoutMs: left(),
       };

@@ -37,6 +37,16 @@ export const DEFAULT_POLICY: RetryPolicy = {
   resumeWatchesForMs: 120_000,
 };
 
+/** Returns a complete policy. An option that is undefined has its default. */
+export function policyOf(given: Partial<RetryPolicy> = {}): RetryPolicy {
+  return {
+    firstDelayMs: given.firstDelayMs ?? DEFAULT_POLICY.firstDelayMs,
+    maxDelayMs: given.maxDelayMs ?? DEFAULT_POLICY.maxDelayMs,
+    repeatCallsForMs: given.repeatCallsForMs ?? DEFAULT_POLICY.repeatCallsForMs,
+    resumeWatchesForMs: given.resumeWatchesForMs ?? DEFAULT_POLICY.resumeWatchesForMs,
+  };
+}
+
 /**
  * Returns the delay before the next attempt: the one that the gateway asked for, or else an exponential one with
  * jitter.

@@ -43,9 +43,13 @@ for (const transport of TRANSPORTS) {
 
     test("generate reports forecasts from the stored generation on, if there is a callback", async (t) => {
       const asked: (bigint | undefined)[] = [];
+      let submissions = 0;
       const { client } = await serve(t, transport, {
         generations: {
-          submitGeneration: () => ({ generation: generation({ revision: 1 }) }),
+          submitGeneration: () => {
+            submissions += 1;
+            return { generation: generation({ revision: 1 }) };
+          },
           async *watchGeneration({ forecastInterval }) {
             asked.push(forecastInterval?.seconds);
             yield { forecast: { progress: 0.25 } };
@@ -68,6 +72,9 @@ for (const transport of TRANSPORTS) {
         [3, undefined],
       ]);
       assert.deepEqual(asked, [2n, undefined, undefined]);
+      const endless = { onProgress, forecastIntervalMs: Number.POSITIVE_INFINITY };
+      await assert.rejects(client.generate(soul("a"), endless), RangeError);
+      assert.equal(submissions, 3);
     });
 
     test("generate throws the error of the final state, and does not submit again", async (t) => {

@@ -11,7 +11,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import * as hfgateway from "@hfgateway/client";
 import * as stubs from "@hfgateway/client/stubs";
 import { WatchCursor } from "#dist/cursor.js";
-import { DEFAULT_POLICY, delayMs, mayRepeat } from "#dist/retry.js";
+import { DEFAULT_POLICY, delayMs, mayRepeat, policyOf } from "#dist/retry.js";
 import { errorFromCall } from "#dist/status.js";
 import { collected, FakeTimers, generation, refusal, type Script, serve } from "./support.js";
 
@@ -149,6 +149,10 @@ describe("retries.json", () => {
     });
   }
 
+  test("an undefined option has its default", () => {
+    const given: object = { firstDelayMs: undefined, maxDelayMs: 5 };
+    assert.deepEqual(policyOf(given), { ...DEFAULT_POLICY, maxDelayMs: 5 });
+  });
   test("a negative delay is ignored", () => assert.equal(delayMs(DEFAULT_POLICY, 2, -1000, 1), 400));
 
   for (const one of cases("retries", "calls")) {

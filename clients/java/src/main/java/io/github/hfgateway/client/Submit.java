@@ -95,6 +95,7 @@ public final class Submit {
    * turns forecasts off.
    */
   public Submit forecastInterval(Duration interval) {
+    if (interval.isNegative()) throw new IllegalArgumentException("the interval is negative");
     return new Submit(request, key, timeout, interval);
   }
 

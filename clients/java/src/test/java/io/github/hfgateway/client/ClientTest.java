@@ -179,6 +179,7 @@ class ClientTest {
       assertEquals(request.hasForecastInterval() ? every : List.of("1 0.0", "2 0.2", "3 0.0"), seen);
     }
     assertEquals(List.of(2L, 5L, 0L), intervals);
+    assertThrows(IllegalArgumentException.class, () -> fox.forecastInterval(Duration.ofSeconds(-1)));
     // A forecast before the first change belongs to nothing.
     gateway.answers(forecast(0.1), changed(running), forecast(0.3));
     WatchGenerationRequest request =
