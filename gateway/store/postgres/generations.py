@@ -12,9 +12,11 @@ from gateway.store.codec import generation_of, progress_row, shown
 from gateway.store.postgres import change_log
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import SAVE, Job, LogWriter, Stored
+from gateway.store.postgres.tail import MOST
 from gateway.store.reads import GenerationReads
 
 UNFINISHED_AT_ONCE = 1_000
+"""Generations that one statement reads; after an error MOST, because a slow link may carry no more: see `tail.py`."""
 
 
 class PostgresGenerations(StorePart, GenerationReads):
@@ -64,12 +66,19 @@ class PostgresGenerations(StorePart, GenerationReads):
 
     async def unfinished(self) -> Sequence[Generation]:
         found: list[Generation] = []
+        at_once = UNFINISHED_AT_ONCE
         while True:
             after = found[-1].id if found else ""
-            rows = await self._rows("read_unfinished_generations", after=after, limit=UNFINISHED_AT_ONCE)
+            try:
+                rows = await self._rows("read_unfinished_generations", after=after, limit=at_once)
+            except StoreError:
+                if at_once == MOST:
+                    raise
+                at_once = MOST
+                continue
             try:
                 found += [generation_of(row) for row in rows]
             except (ValueError, LookupError, TypeError) as error:
                 raise StoreError("a generation in it cannot be read: the store is corrupt") from error
-            if len(rows) < UNFINISHED_AT_ONCE:
+            if len(rows) < at_once:
                 return found

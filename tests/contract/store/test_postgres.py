@@ -263,6 +263,30 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
         await until(lambda: working(store))
 
 
+async def test_unfinished_generations_are_read_in_smaller_parts_after_an_error(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow link may not carry the largest inputs of many generations within the limit of a statement."""
+    from gateway.store.postgres.tail import MOST
+
+    async with opened(emptied) as one:
+        claims = [examples.claim() for _ in range(MOST + 1)]
+        await asyncio.gather(*map(one.store.claims.claim, claims))
+        read, limits = one.store.database.run, list[int]()
+
+        async def timed_out(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
+            if name == "read_unfinished_generations":
+                limits.append(values["limit"])
+                if values["limit"] > MOST:
+                    raise StoreError("the statement took too long")
+            return await read(pool, name, values, *more, **options)
+
+        monkeypatch.setattr(one.store.database, "run", timed_out)
+        found = await one.store.generations.unfinished()
+    assert {generation.id for generation in found} == {claim.generation.id for claim in claims}
+    assert limits[1:] == [MOST, MOST]
+
+
 async def test_any_number_of_old_rows_is_pruned_by_short_statements(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
