@@ -531,7 +531,7 @@ ROWS = [
         resume_of_another_filter, ("resume_token",)),
     bad_read("WatchGenerations", "states", "filter.states", filter={"states": ["GENERATION_STATE_QUEUED"]}),
     bad_read("WatchGenerations", "a key", "filter.idempotency_key", filter={"idempotencyKey": "k"}),
-    bad_read("WatchGenerations", "forecasts too often", "forecast_interval", forecastInterval="0.9s"),
+    bad_read("WatchGenerations", "a negative interval of forecasts", "forecast_interval", forecastInterval="-1s"),
     Row("WatchGeneration: a revision that has not happened", "INVALID_INPUT", "WatchGeneration",
         future_revision, ("after_revision",)),
     Row("estimate: what v1 has no price for", "INVALID_INPUT", "EstimateGeneration",
