@@ -29,7 +29,7 @@ from gateway.generations.model import (
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
-from gateway.generations.state import Accepted, Expired, Missing, advance
+from gateway.generations.state import Accepted, Expired, advance
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
 
@@ -102,14 +102,11 @@ class Resolver:
         if generation.state is State.LOST:
             return generation
         reached = self._upstream.reaches(generation.spec.account, generation.spec.origin)
-        if generation.state in FOLLOWED and generation.missing_since is not None and not reached:
-            gone = Missing(given_up_since=generation.missing_since, source=Source.OPERATOR)
-            return await self._service.observe(generation, gone)
-        if generation.state is not State.UNCERTAIN or generation.marker is not None:
-            raise invalid_field(
-                "id",
-                f"is {generation.state.name}: only what is UNCERTAIN, or not found without its account, can be lost",
-            )
+        is_gone = generation.state in FOLLOWED and generation.missing_since is not None and not reached
+        at_rest = generation.state is State.UNCERTAIN and generation.marker is None
+        if not is_gone and not at_rest:
+            why = "only what is UNCERTAIN, or not found without its account, can be lost"
+            raise invalid_field("id", f"is {generation.state.name}: {why}")
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
 
     async def resubmit(self, generation_id: GenerationId, *, may_charge_twice: bool) -> Generation:

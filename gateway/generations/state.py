@@ -116,7 +116,6 @@ class Missing:
     """Higgsfield answers 404 for the request. `given_up_since`: since that time, which is too long."""
 
     given_up_since: float | None = None
-    source: Source = Source.POLL
 
 
 @frozen
@@ -128,7 +127,7 @@ class CancelAsked:
 
 @frozen
 class Expired:
-    """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost.
+    """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost, also when it was accepted.
 
     `sends`: only if an UNCERTAIN generation was not sent again since then; None: in any case.
     """
@@ -215,6 +214,8 @@ TRANSITIONS: dict[type[Observation], dict[State, frozenset[State]]] = {
     Expired: {
         State.PENDING: frozenset({State.FAILED}),
         State.UNCERTAIN: frozenset({State.LOST}),
+        State.QUEUED: frozenset({State.LOST}),
+        State.IN_PROGRESS: frozenset({State.LOST}),
     },
     Restored: {
         State.PENDING: frozenset({State.UNCERTAIN}),
@@ -394,7 +395,7 @@ def _missing(generation: Generation, observation: Missing, moment: Moment) -> Ge
     if observation.given_up_since is not None:
         if observation.given_up_since != generation.missing_since:
             return None  # Higgsfield knew it again in between
-        return _ended(generation, State.LOST, FORGOTTEN, moment, observation.source)
+        return _ended(generation, State.LOST, FORGOTTEN, moment, Source.POLL)
     if generation.missing_since is not None:
         return None
     return generation.evolve(moment, missing_since=moment.steady)
@@ -413,6 +414,8 @@ def _expired(generation: Generation, observation: Expired, moment: Moment) -> Ge
         return _ended(generation, State.FAILED, observation.failure, moment, observation.source)
     sent_again = observation.sends is not None and observation.sends != generation.sends
     if generation.state is State.UNCERTAIN and generation.marker is None and not sent_again:
+        return _ended(generation, State.LOST, observation.failure, moment, observation.source)
+    if generation.state in FOLLOWED and generation.missing_since is not None and observation.source is Source.OPERATOR:
         return _ended(generation, State.LOST, observation.failure, moment, observation.source)
     return None
 

@@ -330,6 +330,7 @@ def observations(generation: Generation) -> Iterator[state.Observation]:
     """Every kind of observation, current and outdated, with each content that leads to another state."""
     yield from (state.Marked("one"), state.CancelAsked(), state.Restored(), state.Missing())
     yield state.Missing(generation.missing_since)
+    yield state.Expired(FAILURE, Source.OPERATOR)
     yield from (state.Expired(FAILURE, sends=sends) for sends in (None, generation.sends, generation.sends + 1))
     for marker in {generation.marker or Marker("none", 1), Marker("outdated", 1)}:
         yield from (state.Unsent(marker), state.Ambiguous(marker, FAILURE, 1.0), state.OwnerDied(marker, 1.0))
