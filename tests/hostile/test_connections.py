@@ -209,7 +209,11 @@ async def test_a_connection_is_busy_again_when_the_rest_of_a_request_has_arrived
 
 async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
     async def large(_: Request) -> Response:
-        return PlainTextResponse("x" * (64 << 20))  # more than the sockets and the reader keep
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(64):  # more than the sockets and the reader keep
+                yield bytes(1 << 20)
+
+        return StreamingResponse(parts(), headers={"content-length": str(64 << 20)})
 
     async with (
         server(more=[Route("/large", large)]) as (web, address, counted),
