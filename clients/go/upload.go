@@ -19,7 +19,8 @@ const uploadChunk = 256 << 10
 // bytes in memory), the gateway verifies it.
 //
 // A failed upload is not retried, because media may not be readable twice: open it again, or seek to its start, and
-// call Upload again. Only the context limits an upload; the client's timeout does not apply. An error of media is returned wrapped.
+// call Upload again. Only the context limits an upload; the client's timeout does not apply. An error of media is
+// returned wrapped.
 func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string) (*pb.UploadMediaResponse, error) {
 	// If the stream is canceled before its end, the gateway discards the upload as incomplete.
 	ctx, leave := context.WithCancel(ctx)

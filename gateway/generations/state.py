@@ -413,9 +413,9 @@ def _expired(generation: Generation, observation: Expired, moment: Moment) -> Ge
     if generation.waiting:
         return _ended(generation, State.FAILED, observation.failure, moment, observation.source)
     sent_again = observation.sends is not None and observation.sends != generation.sends
-    if generation.state is State.UNCERTAIN and generation.marker is None and not sent_again:
-        return _ended(generation, State.LOST, observation.failure, moment, observation.source)
-    if generation.state in FOLLOWED and generation.missing_since is not None and observation.source is Source.OPERATOR:
+    at_rest = generation.state is State.UNCERTAIN and generation.marker is None and not sent_again
+    not_found = generation.state in FOLLOWED and generation.missing_since is not None
+    if at_rest or (not_found and observation.source is Source.OPERATOR):
         return _ended(generation, State.LOST, observation.failure, moment, observation.source)
     return None
 
