@@ -57,7 +57,7 @@ class Mutation:
     symptom: str
     """A part of the text of the violation by which the defect is found."""
     first_seed: int
-    """The seed from which on the defect is looked for. It is chosen near one that shows it."""
+    """The seed from which on the defect is looked for. The first one shows it, unless other changes have moved it."""
     themes: tuple[str, ...] = ()
     """The themes of the seeds that are run; if empty, all seeds are."""
     focus: Callable[[Any], None] = lambda _: None
@@ -145,7 +145,7 @@ def drain_does_not_await_claims() -> Iterator[None]:
         yield
 
 
-@mutation("stuck in PENDING", 186, "failing_disk")
+@mutation("stuck in PENDING", 276, "failing_disk")
 def marker_without_submission_stays() -> Iterator[None]:
     """A caller leaves while its claim commits, and the marker is never removed."""
     with (
@@ -162,7 +162,7 @@ async def _run_in_the_call(self: OwnedTasks, work: Coroutine[Any, Any, Any]) -> 
 # -- Responses of Higgsfield -------------------------------------------------------------------------------------------
 
 
-@mutation("LOST, although Higgsfield has its request", 41, "long_outage")
+@mutation("LOST, although Higgsfield has its request", 136, "long_outage")
 def a_day_of_404_for_all_requests_is_believed() -> Iterator[None]:
     """If Higgsfield responds with 404 to all requests of an account for a day, all of them become LOST."""
 
@@ -199,7 +199,7 @@ def v1_submission_is_repeated() -> Iterator[None]:
         yield
 
 
-@mutation("no progress", 1)
+@mutation("no progress", 30)
 def full_upstream_is_retried_at_once() -> Iterator[None]:
     """The follower runs in a busy loop while Higgsfield is at its concurrency limit. Found by the simulation."""
     real = Admission.wakes_at
@@ -236,7 +236,7 @@ def hanging_lookup_counts_as_sent() -> Iterator[None]:
         yield
 
 
-@mutation("a valid webhook for", 190, "wrong_wall_clock")
+@mutation("a valid webhook for", 643, "wrong_wall_clock")
 def stale_signature_is_rejected() -> Iterator[None]:
     """A webhook whose signature is valid but looks stale, because the wall clock is wrong, is rejected for good."""
     real = Signatures.judge
@@ -266,7 +266,7 @@ def unknown_claim_counts_as_stored() -> Iterator[None]:
         yield
 
 
-@mutation("shown with outputs that were deleted", 2523, "failing_disk")
+@mutation("shown with outputs that were deleted", 3220, "failing_disk")
 def deletion_precedes_its_record() -> Iterator[None]:
     """The data is deleted at Higgsfield first, and the store then fails to record the deletion."""
 
@@ -287,7 +287,7 @@ def _announce_late(planned: Plan) -> None:
     planned.caller.watches, planned.caller.leaves, planned.caller.max_disconnected = 1.0, 0.9, 2.0
 
 
-@mutation("was shown at revision", 38, focus=_announce_late)
+@mutation("was shown at revision", 51, focus=_announce_late)
 def a_watch_shows_what_is_not_announced() -> Iterator[None]:
     """A watch that starts late reads a change from the store, while other calls do not know it yet."""
 
@@ -298,14 +298,14 @@ def a_watch_shows_what_is_not_announced() -> Iterator[None]:
         yield
 
 
-@mutation("was shown at revision", 35, focus=_announce_late)
+@mutation("was shown at revision", 47, focus=_announce_late)
 def a_list_shows_what_is_not_announced() -> Iterator[None]:
     """A list reads a change from the store, while other calls do not know it yet."""
     with replaced(Reads, "_is_unannounced", lambda self, stored: False):
         yield
 
 
-@mutation("still shows", 494, "absent_callers")
+@mutation("still shows", 804, "absent_callers")
 def deletion_does_not_raise_the_horizon() -> Iterator[None]:
     """A watcher that was disconnected during a deletion is never sent the removal."""
 
@@ -329,7 +329,7 @@ def failed_store_write_is_retried_at_once() -> Iterator[None]:
         yield
 
 
-@mutation("but the gateway was ready", 2531, "failing_disk")
+@mutation("but the gateway was ready", 3030, "failing_disk")
 def hanging_disk_is_not_detected() -> Iterator[None]:
     """Writes wait for a hanging disk, and /readyz does not report it."""
     with replaced(Writer, "_watch", lambda self: None):
@@ -370,7 +370,7 @@ def _rotate_often(planned: Plan) -> None:
     planned.settings = replace(planned.settings, upstream_idempotency="v2", accounts_keys=(KEY,))
 
 
-@mutation("charged 2 times", 1, focus=_rotate_often)
+@mutation("charged 2 times", 3, focus=_rotate_often)
 def a_repeat_uses_the_newest_credentials() -> Iterator[None]:
     """A submission with an unknown outcome is repeated with the credentials that new submissions use."""
     submit = HiggsfieldAccounts.submit
@@ -387,7 +387,7 @@ def a_repeat_uses_the_newest_credentials() -> Iterator[None]:
 # -- Budgets -----------------------------------------------------------------------------------------------------------
 
 
-@mutation("has begun the day", 1622)
+@mutation("has begun the day", 1629)
 def days_begin_by_the_wall_clock() -> Iterator[None]:
     """A budget is reset when the wall clock is set forward."""
     with replaced(TrustedTime, "known_now", lambda self: self._clock.moment().wall):
@@ -453,7 +453,7 @@ def a_refused_delivery_goes_behind_the_others() -> Iterator[None]:
         yield
 
 
-@mutation("was sent again after its success", 37, focus=_crash_often)
+@mutation("was sent again after its success", 38, focus=_crash_often)
 def a_delivery_is_sent_again_if_its_success_is_not_stored() -> Iterator[None]:
     """A failed write of an outcome ends the attempt like a failed read before it."""
     with replaced(dispatcher, "until_stored", lambda clock, what, once, **_: once()):
@@ -465,7 +465,7 @@ def _train_often(planned: Plan) -> None:
     planned.trainers, planned.upstream.response_lost, planned.restores, planned.horizon = 6, 0.4, False, 600.0
 
 
-@mutation("trained 2 times", 9, focus=_train_often)
+@mutation("trained 2 times", 23, focus=_train_often)
 def a_training_without_a_response_frees_its_key() -> Iterator[None]:
     """The key of a training whose response was lost, and which the list does not show yet, can be used again."""
     look_up = Creator._look_up

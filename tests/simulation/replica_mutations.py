@@ -64,14 +64,14 @@ def _silent_network(planned: ReplicaPlan) -> None:
     planned.caller_count, planned.horizon = 8, 60.0
 
 
-@mutation("jumped from revision", 1, focus=_silent_network, among=REPLICA_MUTATIONS)
+@mutation("jumped from revision", 3, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
     with _changed("FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"):
         yield
 
 
-@mutation("after it was replaced", 8, focus=_paused_leader, among=REPLICA_MUTATIONS)
+@mutation("after it was replaced", 9, focus=_paused_leader, among=REPLICA_MUTATIONS)
 def send_check_does_not_look_at_the_time() -> Iterator[None]:
     """A process that was paused between the marker and the first byte sends it whenever it wakes."""
     with replaced(_SendCheck, "__call__", lambda self: True):
@@ -100,7 +100,7 @@ def _cut_replicas(planned: ReplicaPlan) -> None:
     planned.caller = replace(planned.caller, most_gets=20)
 
 
-@mutation("and later as", 1, focus=_cut_replicas, among=REPLICA_MUTATIONS)
+@mutation("and later as", 4, focus=_cut_replicas, among=REPLICA_MUTATIONS)
 def stale_replica_serves() -> Iterator[None]:
     """A replica that cannot read the log goes on showing what it has."""
     with replaced(Freshness, "current", lambda self: True):
@@ -113,7 +113,7 @@ def _lost_answers(planned: ReplicaPlan) -> None:
     planned.database = DatabaseBehaviour(answer_lost=0.05)
 
 
-@mutation("stuck in", 2, focus=_lost_answers, among=REPLICA_MUTATIONS)
+@mutation("stuck in", 3, focus=_lost_answers, among=REPLICA_MUTATIONS)
 def unknown_commit_counts_as_not_stored() -> Iterator[None]:
     """A write whose answer is lost is not repeated."""
 
