@@ -41,6 +41,8 @@ for _name in ("no_proxy", "NO_PROXY"):  # gRPC, for example, would connect to th
 
 OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
 """Where Debian installs the programs of PostgreSQL, and PgBouncer."""
+MEMORY, MEMORY_NEEDED = "/dev/shm", 4 << 30
+"""A folder in memory on Linux, and the free space in bytes with which a run uses it: several times its peak."""
 WORKERS_PER_CORE, MAX_WORKERS = 3, 8
 """More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
@@ -328,11 +330,19 @@ def pytest_sessionfinish() -> None:
     gc.freeze()
 
 
+def _temporary_parent() -> str:
+    """Return the parent of all temporary files: TMPDIR if it is set, memory if it has room for them, or the default."""
+    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
+        return MEMORY
+    return tempfile.gettempdir()
+
+
 def use_own_temporary_folder() -> None:
     """Remove the temporary files of this run at its end. Gateways that tests kill leave theirs behind."""
+    parent = _temporary_parent()
     # pytest keeps those of its last runs.
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
-    folder = tempfile.mkdtemp(prefix="tests-")
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", parent)
+    folder = tempfile.mkdtemp(prefix="tests-", dir=parent)
     os.chmod(folder, 0o711)  # PostgreSQL may run as another user
     os.environ["TMPDIR"] = os.environ[RUN_FOLDER] = tempfile.tempdir = folder
     # After multiprocessing has removed its own folder, which is in this one.
