@@ -43,18 +43,18 @@ OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
 """Where Debian installs the programs of PostgreSQL, and PgBouncer."""
 MEMORY, MEMORY_NEEDED = "/dev/shm", 4 << 30
 """A folder in memory on Linux, and the free space in bytes with which a run uses it: several times its peak."""
-WORKERS_PER_CORE, MAX_WORKERS = 3, 8
+WORKERS_PER_CORE, MAX_WORKERS = 2.5, 8
 """More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
 LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
     ("tests/durability/test_kill.py",),
     # These share build folders: Maven's and Cargo's target folders, and node_modules.
     ("tests/clients/test_behaviours.py", "tests/clients/test_java.py", "tests/clients/test_rust.py"),
+    ("tests/simulation/test_simulation.py",),
     ("tests/contract/store/test_faults.py",),
-    ("tests/contract/store/test_lost_commits.py",),
     ("tests/clients/test_typescript.py", "tests/examples/test_typescript.py", "tests/tooling/test_generated.py"),
-    ("tests/chaos/test_storm.py",),
     ("tests/web/test_page.py",),
+    ("tests/simulation/test_replicas.py",),
     # The files of a line share a server.
     (
         "tests/contract/store/test_serve_postgres.py",
@@ -62,9 +62,8 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
         "tests/contract/store/test_postgres.py",
         "tests/contract/store/test_moving.py",
     ),
-    ("tests/simulation/test_simulation.py",),
+    ("tests/chaos/test_storm.py",),
     ("tests/clients/test_go.py", "tests/conformance/test_connect.py", "tests/conformance/test_grpc_tools.py"),
-    ("tests/simulation/test_mutations.py",),
     (
         "tests/contract/store/test_postgres_connections.py",
         "tests/contract/store/test_upgrade.py",
@@ -74,17 +73,18 @@ LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
         "tests/contract/store/test_clients.py",
         "tests/deploy/test_workers.py",
     ),
-    ("tests/generations/test_submit_path.py",),
+    ("tests/contract/store/test_lost_commits.py",),
     ("tests/recovery/test_outage.py",),
-    ("tests/simulation/test_replicas.py",),
     ("tests/hostile/test_requests.py",),
+    ("tests/simulation/test_mutations.py",),
+    ("tests/app/test_restore.py",),
+    ("tests/generations/test_submit_path.py",),
     (
         "tests/contract/store/test_store.py",
         "tests/contract/store/test_parts.py",
         "tests/contract/store/test_agents.py",
         "tests/contract/store/test_characters.py",
     ),
-    ("tests/app/test_restore.py",),
     ("tests/contract/upstream/test_fuzz.py",),
     ("tests/watching/test_faults.py",),
     ("tests/cli/test_generate.py",),
@@ -294,7 +294,7 @@ def usable_cores() -> int:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of workers for `-n auto`."""
-    return min(WORKERS_PER_CORE * usable_cores(), MAX_WORKERS)
+    return min(round(WORKERS_PER_CORE * usable_cores()), MAX_WORKERS)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LineScheduling:
