@@ -179,7 +179,7 @@ class Archiver:
         storage = self._storage
         if PurePosixPath(copy.key).suffix not in SUFFIXES.values():
             raise RefusedError("an older version planned it with a suffix that is not allowed")
-        download = Download(self._source, copy.url, self._throttle, self._largest)
+        download = Download(self._source, copy.url, self._throttle, self._largest, copy.content_type)
         try:
             await download.start(await storage.checkpoint(copy.key))
             expected = _Digest()

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
-from gateway.archive.media_types import media_type
-from gateway.archive.ports import Checkpoint, RefusedError, Source, SourceError, SourceResponse
+from gateway.archive.media_types import is_archived
+from gateway.archive.ports import Checkpoint, RangeError, RefusedError, Source, SourceError, SourceResponse
 from gateway.archive.throttle import Throttle
 
 MOST_BREAKS = 5
@@ -14,17 +14,19 @@ MOST_BREAKS = 5
 class Download:
     """A download. Call `start`, read `chunks` once, and always `close`. Raises SourceError or RefusedError.
 
-    A file with more than `largest` bytes, or with a media type that is not archived, is not downloaded.
+    A file with more than `largest` bytes, or with a media type that is not archived, is not downloaded. The copy is
+    stored under the media type `planned`.
 
     `start` sets two attributes. `after` is the checkpoint after which the download continues; None if it starts from
     the beginning. `etag` is the strong ETag of the file; "" if the download cannot be resumed.
     """
 
-    def __init__(self, source: Source, url: str, throttle: Throttle, largest: int) -> None:
+    def __init__(self, source: Source, url: str, throttle: Throttle, largest: int, planned: str) -> None:
         self._source = source
         self._url = url
         self._throttle = throttle
         self._largest = largest
+        self._planned = planned
         self._open = AsyncExitStack()
         self._response: SourceResponse
         self._size: int | None = None
@@ -34,13 +36,17 @@ class Download:
 
     async def start(self, after: Checkpoint | None) -> None:
         """Request the file, or its rest after a checkpoint. Raises SourceError or RefusedError."""
-        self._response = await self._open.enter_async_context(self._source.open(self._url, after))
-        if after is not None and self._response.offset and self._response.etag != after.etag:
-            # The host ignored the condition of the request, and the file has changed since the checkpoint.
+        try:
+            self._response = await self._open.enter_async_context(self._source.open(self._url, after))
+            changed = after is not None and self._response.offset > 0 and self._response.etag != after.etag
+        except RangeError:  # for example because the checkpoint is at the end of the file
+            changed = True
+        if changed:
+            # Also if the host ignored the condition of the request, and the file is not that of the checkpoint.
             await self._open.aclose()
             after = None
             self._response = await self._open.enter_async_context(self._source.open(self._url, None))
-        if media_type(self._response.content_type) is None:
+        if not is_archived(self._response.content_type, self._planned):
             raise SourceError("its Content-Type is not one that is archived")
         self._check_size(self._response.size or 0)
         self.after = after if self._response.offset else None

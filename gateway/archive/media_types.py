@@ -18,14 +18,24 @@ _ALIASES = {
     "image/jpg": "image/jpeg", "audio/x-wav": "audio/wav", "audio/wave": "audio/wav", "audio/mp3": "audio/mpeg",
     "binary/octet-stream": UNKNOWN, "": UNKNOWN,
 }  # fmt: skip
+_PAGES = frozenset({"application/json", "application/xml", "application/xhtml+xml"})
+"""With all text, the media types of an error page that a host sends instead of the file."""
 _TYPES = {suffix: media_type for media_type, suffix in SUFFIXES.items()} | {".jpeg": "image/jpeg"}
 
 
 def media_type(content_type: str) -> str | None:
-    """Return the media type of a Content-Type, UNKNOWN if it is empty; None for a type that is not archived."""
-    name = content_type.partition(";")[0].strip().lower()
-    name = _ALIASES.get(name, name)
+    """Return the media type of a Content-Type, UNKNOWN if it is empty; None for a type without a suffix."""
+    name = _name(content_type)
     return name if name in SUFFIXES else None
+
+
+def is_archived(content_type: str, planned: str) -> bool:
+    """Return whether a file with this Content-Type is archived under a planned media type.
+
+    As UNKNOWN, every file is, for example a zip, but not an error page.
+    """
+    name = _name(content_type)
+    return name in SUFFIXES or (planned == UNKNOWN and name not in _PAGES and not name.startswith("text/"))
 
 
 def type_of(content_type: str, url: str) -> str:
@@ -37,3 +47,8 @@ def type_of(content_type: str, url: str) -> str:
     except ValueError:  # an invalid URL, which will fail when it is fetched
         return UNKNOWN
     return _TYPES.get(suffix, UNKNOWN)
+
+
+def _name(content_type: str) -> str:
+    name = content_type.partition(";")[0].strip().lower()
+    return _ALIASES.get(name, name)

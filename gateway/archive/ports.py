@@ -13,6 +13,10 @@ class SourceError(Exception):
     """The file cannot be fetched now. The message is for the log and contains no URL."""
 
 
+class RangeError(SourceError):
+    """The host did not send the rest of a file after a checkpoint."""
+
+
 class RefusedError(Exception):
     """The file can never be archived. The message is for the log and contains no URL."""
 

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from gateway import addresses, failpoints
-from gateway.archive.ports import Checkpoint, SourceError, SourceResponse
+from gateway.archive.ports import Checkpoint, RangeError, SourceError, SourceResponse
 from gateway.setting_values import ProxyFor, no_proxy
 
 if TYPE_CHECKING:  # its import would double the start-up time
@@ -39,7 +39,10 @@ class MediaSource:
 
     @asynccontextmanager
     async def open(self, url: str, after: Checkpoint | None) -> AsyncIterator[SourceResponse]:
-        """Request a file, or the rest of it after a part if it is unchanged (RFC 9110, 13.1.5). Raises SourceError."""
+        """Request a file, or the rest of it after a part if it is unchanged (RFC 9110, 13.1.5).
+
+        Raises SourceError, and RangeError if the response is not that rest.
+        """
         import aiohttp
         from yarl import URL
 
@@ -94,6 +97,8 @@ class MediaSource:
 
 
 def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeout: float) -> SourceResponse:
+    if response.status == 416:
+        raise RangeError("the host has no bytes after the checkpoint")
     if response.status not in (200, 206):
         raise SourceError(f"HTTP status {response.status}")
     if response.headers.get("Content-Encoding", "identity") != "identity":
@@ -104,7 +109,7 @@ def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeou
     if response.status == 206:
         part = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if part is None or after is None or int(part[1]) != after.size:
-            raise SourceError("the response holds another range than requested")
+            raise RangeError("the response holds another range than requested")
         offset, size = int(part[1]), int(part[2])
         strong = strong or after.etag
     elif size is None and response.headers.get("Transfer-Encoding", "").lower() != "chunked":

@@ -89,6 +89,8 @@ class MediaServer:
         same = not file.conditional or request.headers.get("If-Range", file.etag) == file.etag
         if wanted and file.ranged and same:
             begin = int(wanted[1])
+            if begin >= file.size:
+                return web.Response(status=416, headers={"Content-Range": f"bytes */{file.size}", "ETag": file.etag})
         answer = web.StreamResponse(status=206 if begin else 200)
         if begin:
             answer.headers["Content-Range"] = f"bytes {begin}-{file.size - 1}/{file.size}"

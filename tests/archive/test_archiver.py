@@ -6,7 +6,7 @@ import asyncio
 import logging
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -204,6 +204,19 @@ async def test_a_download_restarts_if_the_file_changed(stage: Stage, size: int, 
     assert stage.place.files() == {f"tenant/{generation.id}/0-image.png": other}
 
 
+@pytest.mark.parametrize("more", [{}, {"chunked": True}], ids=["of known size", "of unknown size"])
+async def test_a_download_restarts_if_its_checkpoint_is_the_end_of_the_file(stage: Stage, more: dict[str, Any]) -> None:
+    """All bytes arrived, and the connection broke before the end of the response: the host has no other bytes."""
+    # The archiver has read the rest before the connection breaks, so the checkpoint is at the end.
+    file = stage.media.add("/a.png", CONTENT, faults=[{**stage.cut(len(CONTENT)), **(more or {"more": 1})}])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
+    assert f"bytes={len(CONTENT)}-" in file.ranges
+    assert stage.archiver.failures == 1
+
+
 async def test_a_truncated_range_response_is_a_failure(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT, faults=[stage.cut(100_000), {"more": -1000}])
     stage.start()
@@ -289,6 +302,17 @@ async def test_an_object_has_its_media_type(stage: Stage) -> None:
     assert isinstance(stage.storage, Bucket)
     found = await obstore.get_async(stage.storage._store, f"tenant/{generation.id}/0-image.webp")
     assert found.attributes["Content-Type"] == "image/webp"
+
+
+async def test_a_file_of_another_type_is_copied_as_bytes_but_no_error_page(stage: Stage) -> None:
+    page, archive = ({"headers": {"Content-Type": name}} for name in ("text/html; charset=utf-8", "application/zip"))
+    stage.media.add("/a.zip", CONTENT, faults=[page, archive])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.zip"), name="zip", content_type="application/zip")
+
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
+    assert stage.place.files() == {f"tenant/{generation.id}/0-zip.bin": CONTENT}
+    assert stage.archiver.failures == 1
 
 
 @S3_ONLY

@@ -174,7 +174,7 @@ async def test_a_changed_file_is_downloaded_again_if_its_host_ignores_the_condit
     async with MediaServer() as media:
         media.add("/a.png", b"secret", conditional=False)
         source = MediaSource(timeout=5, local=True)
-        download = Download(source, f"{media.url}/a.png", Throttle(SystemClock(), 0), largest=100)
+        download = Download(source, f"{media.url}/a.png", Throttle(SystemClock(), 0), largest=100, planned="image/png")
         try:
             await download.start(Checkpoint(2, '"other"'))
             assert (download.after, download.etag) == (None, '"one"')
