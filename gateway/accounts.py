@@ -90,7 +90,8 @@ class AccountState:
 class AccountManager:
     """Changes accounts in the store and in memory. The methods raise GatewayError. Call `load` first.
 
-    `in_flight` counts the unfinished generations by the ids of their credentials. It reads all of them.
+    `in_flight` counts the unfinished generations by the ids of their credentials. It reads all of them. `trainings`
+    returns those of the trainings of characters whose outcome is unknown.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class AccountManager:
         encryption: Encryption | None,
         clock: Clock,
         in_flight: Callable[[], Mapping[str, int]],
+        trainings: Callable[[], Collection[str]],
     ) -> None:
         self._store = store
         self._accounts = accounts
@@ -109,6 +111,7 @@ class AccountManager:
         self._encryption = encryption
         self._clock = clock
         self._in_flight = in_flight
+        self._trainings = trainings
         self._on_change: list[Callable[[Collection[str]], Awaitable[None]]] = []
         self._stored: list[StoredCredentials] = []
         self._pools: dict[str, Pool] = {}
@@ -241,6 +244,10 @@ class AccountManager:
         needed = sum(in_flight.get(one, 0) for one in gone)
         if needed and not force:
             raise invalid_field("name", f"has credentials that {needed} unfinished generations need: wait, or force it")
+        if not (only_old or force) and not set(gone).isdisjoint(self._trainings()):
+            raise invalid_field(
+                "name", "has trainings of characters with an unknown outcome: resolve them, or force it"
+            )
         if only_old:
             for place, one in enumerate(self._stored):
                 if one.id in gone and one.sealed:

@@ -229,8 +229,8 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     unfinished = await store.generations.unfinished()
     feed, access, issuer = await _readers(base, unfinished, replica)
     catalogs = Catalogs(HiggsfieldCatalogs(upstream.default), store.catalogs, clock)
-    manager = await _manager(base, feed)
     characters = await _characters(base)
+    manager = await _manager(base, feed, characters)
     receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
 
     def refuses(tenant: str, submission: Submission) -> Sequence[Violation]:
@@ -316,7 +316,7 @@ def _always() -> bool:
     return True
 
 
-async def _manager(base: _Base, feed: Feed) -> AccountManager:
+async def _manager(base: _Base, feed: Feed, characters: Characters) -> AccountManager:
     """Return the manager of accounts, with the stored ones connected. Raises SettingError if a key is wrong."""
 
     def in_flight() -> Mapping[str, int]:
@@ -329,6 +329,7 @@ async def _manager(base: _Base, feed: Feed) -> AccountManager:
         encryption=open_encryption(base.settings),
         clock=base.clock,
         in_flight=in_flight,
+        trainings=lambda: {one.account for one in characters.unresolved()},
     )
     await manager.load()
     return manager

@@ -106,21 +106,25 @@ class Creator:
     async def resolve(self, tenant: str, key: str, character_id: str | None) -> None:
         """Resolve an open creation for an operator: bind it to a character, or free its key if that is None.
 
-        Raises NOT_FOUND or INVALID_INPUT.
+        Raises NOT_FOUND, INVALID_INPUT, or UPSTREAM_UNAVAILABLE if the character's account is not configured.
         """
         known = self._registry.by_key(tenant, key)
         if known is None:
             raise not_found("no such character")
-        self._require_account(known)
+        wanted = None if character_id is None else plain_id(character_id)
+        if wanted == "":
+            raise invalid_field("character_id", "is not the id of a character")
+        if wanted is not None:
+            self._require_account(known)
         async with self._name_lock(known.name):  # wait until calls with this name have ended
             creation = self._registry.by_key(tenant, key)
             if creation is None or not creation.open:
                 raise invalid_field("idempotency_key", "belongs to a character whose outcome is known")
-            if character_id is None:
+            if wanted is None:
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
                 return
-            character = await errors.else_unavailable(self._upstream(creation.account).find(plain_id(character_id)))
+            character = await errors.else_unavailable(self._upstream(creation.account).find(wanted))
             if character is None or not same_name(character.name, creation.name):
                 raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
             if character.id in self._registry.taken or character.id in creation.known:

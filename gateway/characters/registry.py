@@ -184,12 +184,15 @@ class Registry:
         return [Violation(at, reason) for at, reason in reasons if reason]
 
     def _is_foreign(self, tenant: str, text: str) -> bool:
-        """Return whether a text is the id of another tenant's character: endpoints may name it in unknown fields."""
+        """Return whether a text is the id of a character that the tenant may not use.
+
+        It is checked in every parameter, because endpoints may take a character in one that is not documented.
+        """
         try:
-            creation = self._creation_of(str(UUID(text)))
+            character_id = str(UUID(text))
         except ValueError:
             return False
-        return creation is not None and creation.tenant != tenant
+        return character_id in self._by_character and not self.exists_for(tenant, character_id)
 
     def _refusal(self, tenant: str, character_id: str, version: SoulVersion | None) -> str:
         if not self.exists_for(tenant, character_id):

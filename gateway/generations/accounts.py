@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Mapping, Sequence
 
+from gateway.errors import upstream_unavailable
 from gateway.frozen import frozen
 
 DEFAULT = "default"
@@ -49,7 +50,12 @@ class Accounts:
         return self._names.get(credentials)
 
     def newest(self, name: str) -> str:
-        """Return the newest credentials of an account."""
+        """Return the newest credentials of an account. Raises UPSTREAM_UNAVAILABLE if a pool names one that is gone.
+
+        This happens only if an operator has deleted credentials in the store, because their encryption key was lost.
+        """
+        if name not in self.by_name:
+            raise upstream_unavailable(f"the tenant's Higgsfield account {name} is not configured")
         return self.by_name[name].credentials[0]
 
     def current(self, credentials: str) -> str | None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -314,6 +316,26 @@ async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_star
         assert [one.name for one in (await listed(running, check=True)).accounts] == ["default", "films", "ads"]
         await running.stop_gateway()
     await running.start_gateway()
+
+
+async def test_a_tenant_whose_account_was_deleted_in_the_store_is_refused_until_it_is_added_again(
+    running: Running,
+) -> None:
+    """It is what docs/accounts.md advises if the encryption key is lost."""
+    await assign(running, "shop", films=1)
+    key = await running.key("shop")
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path)) as store, store:
+        store.execute("DELETE FROM credentials")
+    await running.start_gateway()
+    shop = running.caller("grpc", key)
+    with pytest.raises(RpcFailure) as raised:
+        await submit(shop, soul("a fox"))
+    assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
+    assert "films is not configured" in str(raised.value)
+    await add(running, "films", FILMS)
+    await submit(shop, soul("a fox"))
+    assert sent(running, FILMS) == ["a fox"]
 
 
 async def test_a_gateway_without_a_key_stores_no_credentials(start: Start) -> None:

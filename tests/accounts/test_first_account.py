@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.higgsfield.credentials import Credentials
+from hfgateway.admin.v1 import admin_service_pb2 as admin
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents
 from hfgateway.v1 import character_service_pb2 as characters
 from hfgateway.v1 import generation_input_pb2 as inputs
 from hfgateway.v1 import upload_service_pb2 as uploads
 from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, rotate, sent, submit
+from tests.support.operator import ask, refused
 from tests.support.running import Running, model, soul
 from tests.support.transports import RpcFailure, Transport
 
@@ -53,7 +56,12 @@ async def test_generations_follow_their_character(running: Running) -> None:
         assert refused.fields == ["input.soul.character_id"]
     else:
         raise AssertionError("the character was used")
-    assert sent(running, ADS) == []
+    # Nor may it be named in another parameter, in a pool whose other accounts are still the tenant's.
+    await assign(running, "shop", ads=1, default=1)
+    with pytest.raises(RpcFailure) as elsewhere:
+        await submit(shop, model("higgsfield-ai/soul/standard", {"prompt": "not found", "people": [anna.id]}, "m4"))
+    assert elsewhere.value.fields == ["input.model.parameters.people[0]"]
+    assert (sent(running, ADS), len(sent(running, FILMS))) == ([], 7)
     for method, hidden in (
         ("GetCharacter", characters.GetCharacterRequest(id=anna.id)),
         ("DeleteCharacter", characters.DeleteCharacterRequest(id=anna.id)),
@@ -75,6 +83,42 @@ async def test_an_unresolved_character_blocks_no_name_in_another_account(
         await shop.call("CreateCharacter", order("Anna"))
     assert unresolved.value.reason == "SUBMISSION_UNRESOLVED"
     assert not (await studio.call("CreateCharacter", order("Anna"))).replayed
+
+
+async def test_a_character_stays_its_tenants_after_its_account_is_gone(running: Running) -> None:
+    shop, other = await caller(running, "shop"), await running.key("other")
+    anna = (await shop.call("CreateCharacter", order("Anna"))).character
+    running.clock.advance(600)
+    await running.stop_gateway()
+    running.credentials = Credentials(*NEWER.split(":"))  # another HF_KEY
+    await running.start_gateway()
+    submission = model("higgsfield-ai/soul/standard", {"prompt": "someone else", "people": [anna.id]}, "m")
+    with pytest.raises(RpcFailure) as refusal:
+        await submit(running.caller("grpc", other), submission)
+    assert refusal.value.fields == ["input.model.parameters.people[0]"]
+    assert sent(running, NEWER) == []
+
+
+async def test_an_account_with_a_training_without_an_outcome_is_removed_only_by_force(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.characters.creator.LOOKUP_PAUSES", (0.0,))
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    running.plan(on="train", kind="reset")
+    with pytest.raises(RpcFailure):
+        await shop.call("CreateCharacter", order("Anna"))
+    await assign(running, "shop", ads=1)
+    assert await refused(running, "RemoveAccount", admin.RemoveAccountRequest(name="films")) == "INVALID_ARGUMENT"
+    await ask(running, "RemoveAccount", admin.RemoveAccountRequest(name="films", force=True))
+    # Its character cannot be looked up any more, but the operator may know that there is none.
+    request = admin.ResolveCharacterRequest(tenant="shop", idempotency_key="key-of-Anna")
+    for character_id, code in (("no id!", "INVALID_ARGUMENT"), ("list", "INVALID_ARGUMENT"), ("a", "UNAVAILABLE")):
+        request.character_id = character_id
+        assert await refused(running, "ResolveCharacter", request) == code
+    request.not_taken.SetInParent()
+    await ask(running, "ResolveCharacter", request)
+    assert not (await shop.call("CreateCharacter", order("Anna"))).replayed
 
 
 async def test_agents_and_uploads_use_the_first_account(running: Running) -> None:
