@@ -90,7 +90,7 @@ class Uploads:
             await self._storage.put(slot, size, _exactly(size, chunks))
             return self._stored(slot, size)
         reserved = self._clock.moment().steady
-        with self._spool.file(tenant) as file:
+        async with self._spool.file(tenant) as file:
             async for chunk in chunks:
                 if file.size + len(chunk) > LARGEST_MEDIA:
                     raise invalid_field("chunk", f"the file has more than {LARGEST_MEDIA} bytes")

@@ -84,6 +84,9 @@ class HiggsfieldStorage:
             if source.failure is not None:
                 raise source.failure from error
             raise upstream_unavailable("Higgsfield's storage did not accept the file") from error
+        if source.sent != size:
+            # A storage, or a proxy in front of it, may respond before it has read the file. The rest is not sent then.
+            raise source.failure or upstream_unavailable("Higgsfield's storage did not take the whole file")
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -105,11 +108,15 @@ class HiggsfieldStorage:
 
 
 class _Source:
-    """Chunks for aiohttp. It wraps errors of the source, so `failure` keeps the original one."""
+    """Chunks for aiohttp. It wraps errors of the source, so `failure` keeps the original one.
+
+    `sent` is the number of bytes that aiohttp was given.
+    """
 
     def __init__(self, chunks: AsyncIterator[bytes]) -> None:
         self._chunks = chunks
         self.failure: Exception | None = None
+        self.sent = 0
 
     async def read(self, limit: asyncio.Timeout, seconds: float) -> AsyncIterator[bytes]:
         """Yield the chunks. `limit` ends the upload if the storage does not take one within so many seconds.
@@ -121,6 +128,7 @@ class _Source:
             async for chunk in self._chunks:
                 if not limit.expired():
                     limit.reschedule(loop.time() + seconds)
+                self.sent += len(chunk)
                 yield chunk
                 if not limit.expired():
                     limit.reschedule(None)

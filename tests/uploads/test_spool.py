@@ -67,16 +67,16 @@ async def test_a_file_that_leaves_too_little_space_is_refused(tmp_path: Path) ->
 
 async def test_a_tenant_that_uses_its_share_leaves_space_for_others() -> None:
     spool = Spool(free=lambda descriptor: 10)
-    with spool.file("one") as first, spool.file("one") as second:
+    async with spool.file("one") as first, spool.file("one") as second:
         await first.write(b"123456")
         await second.write(b"1234")
         with pytest.raises(GatewayError) as refused:
             await first.write(b"7")
         assert refused.value.failure.reason is Reason.GATEWAY_OVERLOADED
-        with spool.file("two") as other:
+        async with spool.file("two") as other:
             await other.write(b"1234567890")
             assert [piece async for piece in other.read()] == [b"1234567890"]
-    with spool.file("one") as third:
+    async with spool.file("one") as third:
         await third.write(b"1234567890")
 
 
@@ -85,8 +85,9 @@ async def test_a_full_disk_is_reported_as_overload(monkeypatch: pytest.MonkeyPat
         return open("/dev/full", "r+b", buffering=0)
 
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
-    with pytest.raises(GatewayError) as refused, Spool(free=lambda descriptor: 10).file("one") as file:
-        await file.write(b"1")
+    with pytest.raises(GatewayError) as refused:
+        async with Spool(free=lambda descriptor: 10).file("one") as file:
+            await file.write(b"1")
     assert refused.value.failure.reason is Reason.GATEWAY_OVERLOADED
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -40,6 +41,39 @@ async def content() -> AsyncIterator[bytes]:
 )
 def test_files_are_sent_in_plaintext_from_a_sandbox_only(url: str, remote: bool, local: bool) -> None:
     assert (fit_for_files(url, local=False), fit_for_files(url, local=True)) == (remote, local)
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["reads the rest", "closes"])
+async def test_an_upload_is_complete_only_if_the_storage_took_the_whole_file(*, reads: bool) -> None:
+    """The storage responds before it has read the file."""
+    received, closed = 0, asyncio.Event()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal received
+        with suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            while reads and (piece := await reader.read(SIZE)):
+                received += len(piece)
+        with suppress(ConnectionError):
+            writer.close()
+            await writer.wait_closed()
+        closed.set()
+
+    storage = HiggsfieldStorage(unused, timeout=PATIENCE)
+    async with asyncio.timeout(PATIENCE), await asyncio.start_server(respond, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/file"
+        try:
+            await storage.put(Slot(url, url, {}, 3600.0), SIZE * PIECES, content())
+            complete = True
+        except GatewayError as error:
+            assert error.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+            complete = False
+        finally:
+            await storage.aclose()
+        await closed.wait()
+    assert not complete or received == SIZE * PIECES
+    assert reads or not complete
 
 
 async def test_a_storage_that_stops_reading_ends_the_upload() -> None:
