@@ -9,13 +9,15 @@ from gateway.generations.limits import Settlement, settlement, subjects_of
 from gateway.generations.model import Generation, frees_key, run_time, settles, turns_repeats_off
 from gateway.generations.stores import RequestIdTakenError, StoreError
 from gateway.store.codec import generation_of, progress_row, shown
-from gateway.store.postgres import change_log, tail
+from gateway.store.postgres import change_log
 from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import SAVE, Job, LogWriter, Stored
 from gateway.store.reads import GenerationReads
 
 UNFINISHED_AT_ONCE = 1_000
-"""Generations that one statement reads; after an error `tail.MOST`, because a slow link may carry no more."""
+"""Generations that one statement reads."""
+FEWER = 5
+"""By this it is divided after an error, because a link may be too slow for the inputs of so many."""
 
 
 class PostgresGenerations(StorePart, GenerationReads):
@@ -71,9 +73,9 @@ class PostgresGenerations(StorePart, GenerationReads):
             try:
                 rows = await self._rows("read_unfinished_generations", after=after, limit=at_once)
             except StoreError:
-                if at_once == tail.MOST:
+                if at_once == 1:
                     raise
-                at_once = tail.MOST
+                at_once = max(1, at_once // FEWER)
                 continue
             try:
                 found += [generation_of(row) for row in rows]

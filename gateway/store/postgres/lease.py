@@ -62,6 +62,8 @@ class Lease:
         """The fence with which this gateway has taken the lease, if it only knows that from a read of the log."""
         self.confirmed_at = -math.inf
         """The time before the last heartbeat that was stored was sent."""
+        self._clean_at = -math.inf
+        """The time from which on no earlier holder can send anything, if this gateway has the lease."""
         self.others = 0
         """The number of other replicas that serve, if this one has the lease."""
 
@@ -90,7 +92,7 @@ class Lease:
     async def take_now(self) -> bool | None:
         """Take the lease if it is free, and beat from now on; return None if another gateway has it.
 
-        Otherwise returns whether the previous holder gave it back itself.
+        Otherwise returns whether the previous holder gave it back itself, when no earlier one could send anything.
         """
         before = time.monotonic()
         taken = await self._run("take", {**self._about, "dead": DEAD, "own": self.unnoticed})
@@ -99,7 +101,10 @@ class Lease:
         self.confirmed_at = before
         self._database.fence, self._database.beats = taken[0]["fence"], taken[0]["beats"]
         self._beats = asyncio.create_task(self._beat())
-        return bool(taken[0]["released"])
+        released = bool(taken[0]["released"])
+        if not released:
+            self._clean_at = time.monotonic() + SEND_WITHIN
+        return released
 
     async def _holder(self) -> str:
         """Return the name of the gateway that has the lease, for messages."""
@@ -125,8 +130,9 @@ class Lease:
         """Give the lease back, so that the next gateway need not wait. Call it after the last write."""
         if self._beats is not None:
             self._beats.cancel()
+            database, clean = self._database, time.monotonic() >= self._clean_at
             with contextlib.suppress(UnconfirmedError):
-                await self._run("give_back", {"replica": self._database.replica, "fence": self._database.fence})
+                await self._run("give_back", {"replica": database.replica, "fence": database.fence, "clean": clean})
 
     async def await_attempts(self) -> None:
         """Wait until the previous holder, should it wake up, can no longer order a training or message an agent.

@@ -32,8 +32,8 @@ IDLE = 0.1
 """The most seconds until the next read. The pause doubles with each read that finds no change."""
 AFTER_AN_ERROR = 0.25
 MOST = 100
-"""Changes that one statement reads. With inputs of 256 KiB each, a link of 50 Mbit/s carries them within the limit of a
-statement. If it did not, the same read would fail again and again."""
+"""Changes that one statement reads. After an error the next one reads half as many, and later ones each time one more,
+because a link may be too slow for the inputs of so many. The same read would fail again and again."""
 STALE = 2.0
 """Seconds after which what was read is too old to be shown."""
 LEADER_FIRST = 5.0
@@ -57,7 +57,10 @@ class Tail:
         self._position = 0
         self._spec_of: SpecOf = lambda _: None
         self.read_at = 0.0
+        """The time before the last read was sent that found no more than it returned."""
+        self._responded_at = 0.0
         """The time before the last successful read was sent."""
+        self._most = MOST
         self._down_at = -math.inf
         """The time of the last failed or late read."""
         self._turns = 0
@@ -80,8 +83,14 @@ class Tail:
         `spec_of` returns what never changes of a generation in memory, so that it is neither decoded nor kept again.
         """
         self._position, self._spec_of, self.following = position, spec_of, True
-        while (await self._read())[1]:
-            pass
+        while True:
+            limit = self._most
+            try:
+                if not (await self._read())[1]:
+                    return
+            except UnconfirmedError:
+                if limit == 1:
+                    raise
 
     async def run(self) -> bool:
         """Follow the log until this gateway has taken the lease, and return whether the previous holder gave it back.
@@ -121,10 +130,11 @@ class Tail:
         while True:
             try:
                 if not (await self._read())[1]:
-                    self.following = False
-                    return
+                    break
             except UnconfirmedError:
                 await asyncio.sleep(AFTER_AN_ERROR)
+        self.following = False
+        self._give(math.inf)  # also those that began to wait during the last read
 
     async def _rest(self, seconds: float) -> None:
         """Wait, unless a caller of `caught_up` waits."""
@@ -140,7 +150,9 @@ class Tail:
         """Read and announce what is new. Returns whether the lease may be taken, and whether there may be more."""
         self._turns += 1
         turn, before, database = self._turns, time.monotonic(), self._database
-        about = {"after_position": self._position, "limit": MOST, "dead": DEAD, "replica": database.replica}
+        limit = self._most
+        about = {"after_position": self._position, "limit": limit, "dead": DEAD, "replica": database.replica}
+        self._most = max(1, limit // 2)  # unless it succeeds
         rows = await database.run(database.reserved, "tail", about)
         state = rows[0]
         if state["writes"] < database.writes or state["epoch"] != database.epoch:
@@ -151,11 +163,13 @@ class Tail:
             database.notify(self._saved(changes))
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
-        if self.following and 0.0 < self.read_at < time.monotonic() - OUTAGE:  # the first read shows no outage
+        if self.following and 0.0 < self._responded_at < time.monotonic() - OUTAGE:  # the first read shows no outage
             self._down_at = time.monotonic()
-        self.read_at = before
+        self._responded_at = before
         database.mended()
-        if len(changes) < MOST:
+        self._most = min(MOST, limit + 1) if len(changes) == limit else limit
+        if len(changes) < limit:
+            self.read_at = before
             self._give(turn)
         # If the response to `take` was lost, this replica has the lease without knowing it. The lease does not look
         # vacant then, because `attend` renews its heartbeat.
@@ -177,7 +191,7 @@ class Tail:
             found.append(Saved(name, generation, Change(row["change_position"], tenant, name, generation)))
         return found
 
-    def _give(self, turn: int) -> None:
+    def _give(self, turn: float) -> None:
         """Wake the callers that wait for this read or an earlier one."""
         waiting, self._waiting = self._waiting, []
         for number, done in waiting:

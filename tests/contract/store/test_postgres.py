@@ -267,24 +267,100 @@ async def test_unfinished_generations_are_read_in_smaller_parts_after_an_error(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A slow link may not carry the largest inputs of many generations within the limit of a statement."""
-    from gateway.store.postgres.tail import MOST
-
+    fits = 3
     async with opened(emptied) as one:
-        claims = [examples.claim() for _ in range(MOST + 1)]
+        claims = [examples.claim() for _ in range(2 * fits)]
         await asyncio.gather(*map(one.store.claims.claim, claims))
         read, limits = one.store.database.run, list[int]()
 
         async def timed_out(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
             if name == "read_unfinished_generations":
                 limits.append(values["limit"])
-                if values["limit"] > MOST:
+                if values["limit"] > fits:
                     raise StoreError("the statement took too long")
             return await read(pool, name, values, *more, **options)
 
         monkeypatch.setattr(one.store.database, "run", timed_out)
         found = await one.store.generations.unfinished()
     assert {generation.id for generation in found} == {claim.generation.id for claim in claims}
-    assert limits[1:] == [MOST, MOST]
+    assert limits[-1] <= fits < limits[0]
+
+
+@pytest.mark.parametrize("fits", [1, 30])
+async def test_the_log_is_read_in_smaller_parts_after_an_error(
+    emptied: str, monkeypatch: pytest.MonkeyPatch, fits: int
+) -> None:
+    from gateway.store.postgres.store import PostgresStore
+
+    async with opened(emptied) as leader:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        announced = list[Saved]()
+        replica.change_log.listen(announced.extend)
+        run = replica.database.run
+
+        async def timed_out(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
+            if name == "tail" and values["limit"] > fits and values["after_position"] < 40:
+                raise StoreError("the statement took too long")
+            return await run(pool, name, values, *more, **options)
+
+        monkeypatch.setattr(replica.database, "run", timed_out)
+        await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(20)))
+        try:
+            await replica.begin(0, lambda _: None)  # at the start
+            assert len(announced) == 20
+            await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(20)))
+            following = asyncio.create_task(replica.follow())
+            async with asyncio.timeout(60.0):
+                while len(announced) < 40:
+                    await asyncio.sleep(0.01)
+            following.cancel()
+        finally:
+            await replica.close()
+
+
+async def test_a_replica_that_reads_a_backlog_is_not_current(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from gateway.store.postgres import tail
+    from gateway.store.postgres.store import PostgresStore
+
+    monkeypatch.setattr(tail, "MOST", 5)
+    async with opened(emptied) as leader:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        current = list[bool]()
+        replica.change_log.listen(lambda _: current.append(replica.current))
+        await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(15)))
+        try:
+            await replica.begin(0, lambda _: None)
+            assert current == [False] * 3
+            assert replica.current
+        finally:
+            await replica.close()
+
+
+async def test_who_waits_for_the_log_during_the_last_read_of_a_takeover_is_answered(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres.store import PostgresStore
+
+    async with opened(emptied):
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        await replica.begin(0, lambda _: None)
+    run, waiting = replica.database.run, list[asyncio.Task[None]]()
+
+    async def waited_for(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
+        rows = await run(pool, name, values, *more, **options)
+        if name == "tail" and replica.leads:
+            waiting.append(asyncio.create_task(replica.change_log.announced()))
+            await asyncio.sleep(0)
+        return rows
+
+    monkeypatch.setattr(replica.database, "run", waited_for)
+    try:
+        async with asyncio.timeout(30.0):
+            await replica.follow()
+        assert waiting
+        await asyncio.gather(*waiting)
+    finally:
+        await replica.close()
 
 
 async def test_any_number_of_old_rows_is_pruned_by_short_statements(
@@ -450,6 +526,26 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
             assert await second.store.generations.get("tenant", marked.id) == marked
             assert await second.store.webhooks.unprocessed_webhooks() == []
             assert second.broken == []
+
+
+async def test_a_short_reign_does_not_shorten_the_wait_for_a_paused_gateway(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The paused one may still send for SEND_WITHIN, whoever has given the lease back since."""
+    from gateway.store.postgres import lease
+
+    monkeypatch.setattr(lease, "BEAT", 60.0)
+    monkeypatch.setattr(lease, "DEAD", 0.2)
+    async with opened(emptied) as paused:
+        assert paused.store.others_send_for == 0.0
+        for _ in range(2):
+            async with opened(emptied) as short:
+                assert short.store.others_send_for == SEND_WITHIN
+        monkeypatch.setattr(lease, "SEND_WITHIN", 0.0)
+        async with opened(emptied) as short:
+            assert short.store.others_send_for == SEND_WITHIN
+        async with opened(emptied) as later:
+            assert later.store.others_send_for == 0.0
 
 
 async def test_a_dead_gateway_whose_heartbeat_is_in_the_future_is_replaced(

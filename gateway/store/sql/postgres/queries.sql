@@ -123,9 +123,9 @@ LEFT JOIN LATERAL (
 ORDER BY change_position;
 
 -- name: give_back
--- Give the lease back at an orderly end.
+-- Give the lease back at an orderly end. `clean` is whether no gateway before this one can still send anything either.
 WITH left_over AS (DELETE FROM replicas WHERE replica = :replica)
-UPDATE lease SET replica = NULL, released = true WHERE replica = :replica AND fence = :fence;
+UPDATE lease SET replica = NULL, released = :clean WHERE replica = :replica AND fence = :fence;
 
 -- name: has_attempts
 -- Check whether a training or a message to an agent may be under way that the last holder began.
