@@ -455,11 +455,6 @@ class _Checker:
             elif after and (late := post.sent_at - after[0].at) > (0.0 if after[0].released else SEND_WITHIN):
                 yield f"process {post.process} sent {post.prompt} {late:.1f} s after it was replaced"
 
-        for number, disorderly in enumerate(takeovers):
-            for later in takeovers[number + 1 :] if not disorderly.released else ():
-                if later.released and later.at < disorderly.at + SEND_WITHIN:
-                    yield f"process {later.process} does not wait until {disorderly.before} can send nothing more"
-
     def _was_cut_by_drain(self, post: Post, terminated_at: float) -> bool:
         if post.aborted_at is None or not post.sent or post.aborted_at - post.started_at >= UPSTREAM_TIMEOUT - 1.0:
             return False
