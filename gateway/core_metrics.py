@@ -24,7 +24,8 @@ def register_metrics(core: Core, telemetry: Telemetry) -> None:
         for one in saved:
             if one.generation is not None and one.generation.done and one.change is not None:
                 spec = one.generation.spec
-                telemetry.generation_ended(one.generation.state.name, spec.tenant, spec.model_id)
+                accepted = one.generation.accept_time is not None
+                telemetry.generation_ended(one.generation.state.name, spec.tenant, spec.model_id, accepted=accepted)
 
     core.store.change_log.listen(count_ends)
     telemetry.registry.register(core.calls.metrics)

@@ -112,9 +112,14 @@ class Telemetry:
         """Count a call that was forwarded to the leader, by the code with which it ended."""
         self._forwarded.labels(code).inc()
 
-    def generation_ended(self, state: str, tenant: str, model_id: str) -> None:
-        """Count a generation that reached a final state."""
-        self._ended.labels(state, self._tenants.value(tenant), self._models.value(model_id)).inc()
+    def generation_ended(self, state: str, tenant: str, model_id: str, *, accepted: bool) -> None:
+        """Count a generation that reached a final state.
+
+        The model of one that Higgsfield did not accept is "other", unless it is known from one that was accepted: a
+        tenant may submit any text as a model, at no cost.
+        """
+        model = self._models.value(model_id) if accepted else self._models.known(model_id)
+        self._ended.labels(state, self._tenants.value(tenant), model).inc()
 
     def watch(self, name: str, help_text: str, read: Callable[[], float]) -> None:
         """Register a gauge; `read` is called at each scrape."""
@@ -147,11 +152,13 @@ class _Label:
 
     def value(self, wanted: str) -> str:
         """Return the value, or "other" if `MOST_LABELS` different ones were seen before it."""
-        if wanted not in self._values:
-            if len(self._values) >= MOST_LABELS:
-                return "other"
+        if len(self._values) < MOST_LABELS:
             self._values.add(wanted)
-        return wanted
+        return self.known(wanted)
+
+    def known(self, wanted: str) -> str:
+        """Return the value if `value` has returned it before, otherwise "other"."""
+        return wanted if wanted in self._values else "other"
 
 
 class MethodMetrics:

@@ -37,16 +37,31 @@ def test_calls_are_counted_by_code_and_open_calls_by_a_gauge() -> None:
 def test_a_label_has_a_bounded_number_of_values() -> None:
     telemetry = Telemetry()
     for number in range(MOST_LABELS + 2):
-        telemetry.generation_ended("COMPLETED", f"tenant {number}", "model")
-    telemetry.generation_ended("COMPLETED", "tenant 0", "model")
-    counts = {
-        sample.labels["tenant"]: sample.value
+        telemetry.generation_ended("COMPLETED", f"tenant {number}", "model", accepted=True)
+    telemetry.generation_ended("COMPLETED", "tenant 0", "model", accepted=True)
+    counts = ended(telemetry, "tenant")
+    assert len(counts) == MOST_LABELS + 1
+    assert (counts["tenant 0"], counts["other"]) == (2, 2)
+
+
+def test_models_that_higgsfield_did_not_accept_take_no_place_among_the_labels() -> None:
+    telemetry = Telemetry()
+    telemetry.generation_ended("COMPLETED", "tenant", "first", accepted=True)
+    for number in range(MOST_LABELS + 2):
+        telemetry.generation_ended("FAILED", "tenant", f"no model {number}", accepted=False)
+    telemetry.generation_ended("FAILED", "tenant", "first", accepted=False)
+    telemetry.generation_ended("COMPLETED", "tenant", "last", accepted=True)
+    assert set(ended(telemetry, "model")) == {"first", "last", "other"}
+
+
+def ended(telemetry: Telemetry, label: str) -> dict[str, float]:
+    """Return the numbers of ended generations by a label."""
+    return {
+        sample.labels[label]: sample.value
         for family in text_string_to_metric_families(asyncio.run(telemetry.exposition()).decode())
         for sample in family.samples
         if sample.name == "hfgateway_generations_ended_total"
     }
-    assert len(counts) == MOST_LABELS + 1
-    assert (counts["tenant 0"], counts["other"]) == (2, 2)
 
 
 def test_a_call_counts_in_every_bucket_above_its_duration() -> None:
