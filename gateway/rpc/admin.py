@@ -187,7 +187,7 @@ class AdminHandlers:
         head = await self.audit.audit_head()
         return pb.GetAuditHeadResponse(sequence=head.sequence, hash=head.hash)
 
-    async def export_audit(self, request: pb.ExportAuditRequest, _: Call) -> AsyncIterator[pb.ExportAuditResponse]:
+    async def export_audit(self, request: pb.ExportAuditRequest, call: Call) -> AsyncIterator[pb.ExportAuditResponse]:
         """Stream the audit log."""
         wrong: list[Violation] = []
         since = wall_time(request, "start_time", wrong)
@@ -207,6 +207,7 @@ class AdminHandlers:
                     )
                 number, previous = entry.sequence + 1, entry.hash
             await asyncio.sleep(0)
+            call.check()  # the key may have been revoked
 
 
 def _outcome(resolution: str | None, found: str, field: str) -> str | None:

@@ -258,6 +258,7 @@ class GenerationHandlers(GenerationReads):
             if not enough(generation) and call.try_wait():
                 left = call.within_deadline(wait)
                 generation = await self._service.wait(call.tenant, generation.id, enough, left)
+                call.check()
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))

@@ -21,7 +21,7 @@ class UploadHandlers:
         if first is None or first.WhichOneof("part") != "header":
             raise invalid_field("header", "must come first")
         size = first.header.size if first.header.HasField("size") else None
-        stored = await self._uploads.store(call.tenant, first.header.content_type, size, _chunks(requests))
+        stored = await self._uploads.store(call.tenant, first.header.content_type, size, _chunks(requests, call))
         return pb.UploadMediaResponse(url=stored.url, size=stored.size, expire_time=timestamp(stored.expire_time))
 
     async def create_upload(self, request: pb.CreateUploadRequest, call: Call) -> pb.CreateUploadResponse:
@@ -37,8 +37,9 @@ class UploadHandlers:
         )
 
 
-async def _chunks(requests: AsyncIterator[pb.UploadMediaRequest]) -> AsyncIterator[bytes]:
+async def _chunks(requests: AsyncIterator[pb.UploadMediaRequest], call: Call) -> AsyncIterator[bytes]:
     async for request in requests:
+        call.check()  # the key may have been revoked
         match request.WhichOneof("part"):
             case "header":
                 raise invalid_field("header", "comes once, first")

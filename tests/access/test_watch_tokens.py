@@ -17,7 +17,7 @@ from gateway.generations.clock import SystemClock
 from gateway.generations.stores import Filter
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
-from tests.support.running import PATIENCE, Running, collected, soul
+from tests.support.running import PATIENCE, Running, collected, eventually, soul
 from tests.support.transports import METHODS, TRANSPORTS, RpcFailure, Transport, responses_of
 
 RED, BLUE = {"page": "red"}, {"page": "blue"}
@@ -183,6 +183,10 @@ async def test_a_wait_returns_nothing_to_a_revoked_key(running: Running) -> None
     forever = pb.WaitGenerationRequest(id=shown.id, timeout=Duration(seconds=3600))
     waits = [asyncio.create_task(refusal(client, "WaitGeneration", forever)) for client in (page, backend)]
     await running.calls_open("WaitGeneration", 2)
+    another = soul("an owl", wait_for=pb.WAIT_FOR_DONE, wait_timeout=Duration(seconds=3600))
+    waits.append(asyncio.create_task(refusal(backend, "SubmitGeneration", another)))
+    await running.calls_open("SubmitGeneration", 1)
+    await eventually(lambda: len(running.ledger.charges) == 2)
 
     await running.gateway.access.revoke_key(secret.split("_")[1])
     running.clock.advance(60)

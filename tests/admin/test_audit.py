@@ -7,17 +7,20 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pytest
 
 from gateway.access.scopes import Scope
 from gateway.cli import exits
+from gateway.rpc import admin as rpc_admin
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
+from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import submit_and_lose
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
 from tests.support.operator import ask, command
-from tests.support.running import Running, name_of, run, soul
+from tests.support.running import Running, collected, name_of, run, soul
 from tests.support.timeline import run_timed
 
 TERMS = {"AUTH": "keys", "AUDIT": "on", "ADMIN_ADDRESS": "127.0.0.1:0", "UPSTREAM_IDEMPOTENCY": "off"}
@@ -31,6 +34,21 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
 
 async def offline(folder: Path, *arguments: str) -> Finished:
     return await run_command("audit", "verify", *arguments, environment=environment(folder, {}))
+
+
+async def test_an_export_ends_when_its_key_is_revoked(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc_admin, "ENTRIES_AT_ONCE", 2)
+    for number in range(400):  # more than the buffers of a connection hold
+        await running.gateway._core.store.audit.record("gateway.start", {"note": f"{number}" * 1_000})
+    key, secret = await running.gateway.access.create_key("operators", "", [Scope.ADMIN])
+    async with grpc.aio.insecure_channel(running.gateway.admin_address) as channel:
+        stub = AdminServiceStub(channel)
+        exported = stub.ExportAudit(admin_pb.ExportAuditRequest(), metadata=[("authorization", f"Bearer {secret}")])
+        assert (await anext(aiter(exported))).sequence == 1
+        await running.gateway.access.revoke_key(key.id)
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await collected(exported)
+    assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
 
 
 async def test_acts_have_entries_with_their_actors(running: Running, tmp_path: Path) -> None:
