@@ -5,6 +5,7 @@ the background. While they are not known, calls fail with UNAVAILABLE, which cli
 """
 
 import asyncio
+import hashlib
 import json
 import logging
 import re
@@ -49,6 +50,7 @@ unknown key ids that one fetch looks for."""
 LARGEST_DOCUMENT = 1 << 20
 """The most bytes of the issuer's configuration, and of its keys."""
 SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
+LONGEST_SUBJECT = 255
 
 
 class OidcIssuer:
@@ -148,7 +150,7 @@ class OidcIssuer:
         given = claims.get(self._scope_claim, "")
         names = given.split() if isinstance(given, str) else given if isinstance(given, list) else []
         scopes = frozenset(Scope(found[1]) for name in names if (found := SCOPE.fullmatch(str(name))))
-        subject = re.sub(r"[^\x20-\x7e]", "?", str(claims.get("sub", "")))[:100]
+        subject = _subject(str(claims.get("sub", "")))
         expires = float(claims["exp"]) + LEEWAY
         return Identity(tenant, ISSUED, subject, expire_time=expires, scopes=scopes)
 
@@ -179,6 +181,16 @@ class OidcIssuer:
         if not isinstance(content, dict):
             raise ValueError("not an object")
         return content
+
+
+def _subject(given: str) -> str:
+    """Return a token's subject for the audit log and logs. One that had to be shortened or changed ends with its hash.
+
+    A subject has up to 255 characters (OpenID Connect Core, 2).
+    """
+    shown = re.sub(r"[^\x20-\x7e]", "?", given)[:LONGEST_SUBJECT]
+    digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return shown if shown == given else f"{shown}#{digest}"
 
 
 def _reason(error: jwt.PyJWTError) -> str:

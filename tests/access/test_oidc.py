@@ -295,9 +295,27 @@ async def test_many_tokens_take_little_memory(issuer: Issuer, monkeypatch: pytes
         assert verifies.identify(issuer.token(sub=str(number))).tenant == "red"
         with pytest.raises(GatewayError, match="being fetched"):
             verifies.identify(issuer.token(name=f"unknown-{number}"))
-    assert len(verifies.identify(issuer.token(sub="x" * 1_000)).key_name) == 100
+    assert len(verifies.identify(issuer.token(sub="x" * 1_000)).key_name) <= 300
     assert 0 < len(verifies._verified) <= 2
     assert len(verifies._wanted) == 2
+
+
+async def test_different_subjects_have_different_names_in_the_audit_log(issuer: Issuer) -> None:
+    verifies = verifier(issuer)
+    verifies._keys = await verifies._fetch()
+    job = f"spiffe://example.com/{'pipelines/' * 20}render"  # more than 200 characters, fewer than 255
+    subjects = [
+        "müller@example.com",
+        "möller@example.com",
+        f"{job}-blue",
+        f"{job}-green",
+        "x" * 300 + "1",
+        "x" * 300 + "2",
+    ]
+    names = [verifies.identify(issuer.token(sub=subject)).key_name for subject in subjects]
+    assert len(set(names)) == len(names)
+    assert names[2:4] == subjects[2:4]
+    assert names[0].startswith("m?ller@example.com#")
 
 
 async def test_a_watch_token_lives_no_longer_than_the_token_that_created_it(running: Running, issuer: Issuer) -> None:

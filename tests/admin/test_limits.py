@@ -243,6 +243,17 @@ async def test_models_without_a_price_are_refused_unless_a_setting_has_one(start
     assert (await used(running)).reserved_today == "2.5"
 
 
+@pytest.mark.parametrize("limits", [{}, {"credits_per_day": "100"}], ids=["without a budget", "with a budget"])
+async def test_a_generation_without_a_price_is_unpriced_in_the_usage(start: Start, limits: dict[str, str]) -> None:
+    running = await start(UNKNOWN_PRICE="allow")
+    if limits:
+        await set_limits(running, **limits)
+    stored = await running.submit(model(SEEDANCE, METERED, "k"))
+    await running.finish(stored.id)
+    usage: admin_pb.QueryUsageResponse = await ask(running, "QueryUsage", admin_pb.QueryUsageRequest())
+    assert (usage.groups[0].credits_spent, usage.groups[0].unpriced) == ("0", 1)
+
+
 async def test_a_batch_of_any_size_reserves_the_price_of_all_its_outputs(start: Start) -> None:
     running = await start(PRICES="v1/text2image/keyframes=2", UNKNOWN_PRICE="allow")
     await set_limits(running, credits_per_day="50")

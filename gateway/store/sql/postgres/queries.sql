@@ -930,7 +930,7 @@ SELECT
     CASE WHEN :label::text = '' THEN '' ELSE coalesce(labels::jsonb ->> :label::text, '') END COLLATE "C" AS label,
     state,
     count(*) AS generations,
-    count(price) AS priced,
+    count(*) FILTER (WHERE estimated_credits <> '') AS priced,
     coalesce(sum(price), 0)::bigint AS credits,
     count(begun) AS waits,
     coalesce(sum(begun - create_time), 0) AS waited,

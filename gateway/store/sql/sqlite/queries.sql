@@ -470,7 +470,7 @@ SELECT
         ELSE coalesce((SELECT value FROM json_each(labels) WHERE key = :label), '') END AS label,
     state,
     count(*) AS generations,
-    count(price) AS priced,
+    count(*) FILTER (WHERE estimated_credits <> '') AS priced,
     coalesce(sum(price), 0) AS credits,
     count(coalesce(shown ->> 'start_time', shown ->> 'accept_time')) AS waits,
     coalesce(sum(coalesce(shown ->> 'start_time', shown ->> 'accept_time') - create_time), 0.0) AS waited,
