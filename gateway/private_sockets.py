@@ -36,7 +36,7 @@ class PrivateSockets:
         pointer.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not socket_in_use(self._store):
             _remove_left_sockets(pointer)
-        part = pointer.with_name(pointer.name + ".part")
+        part = pointer.with_name(f"{pointer.name}.{os.getpid()}.part")  # replicas may write at the same time
         part.write_text(self.admin)
         # Replace atomically, so that a reader finds the complete address or no file.
         part.replace(pointer)

@@ -197,7 +197,10 @@ class Ports:
 
             self._webhooks = forwarded(self._webhook_route(core))
         await self.reachable()
-        self._sockets.point()
+        try:
+            self._sockets.point()
+        except OSError as error:  # for example a full disk, which the store of replicas does not use
+            log.warning("operators do not find this leader: the file beside the store cannot be written: %s", error)
 
     async def reachable(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
