@@ -332,9 +332,12 @@ def pytest_sessionfinish() -> None:
 
 def _temporary_parent() -> str:
     """Return the parent of all temporary files: TMPDIR if it is set, memory if it has room for them, or the default."""
-    if "TMPDIR" not in os.environ and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > MEMORY_NEEDED:
-        return MEMORY
-    return tempfile.gettempdir()
+    if "TMPDIR" in os.environ or not os.access(MEMORY, os.W_OK):
+        return tempfile.gettempdir()
+    memory = os.statvfs(MEMORY)
+    # Tests also run the programs that they build. Containers do not allow that there.
+    fits = memory.f_bavail * memory.f_frsize > MEMORY_NEEDED and not memory.f_flag & os.ST_NOEXEC
+    return MEMORY if fits else tempfile.gettempdir()
 
 
 def use_own_temporary_folder() -> None:
