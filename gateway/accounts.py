@@ -91,7 +91,7 @@ class AccountManager:
     """Changes accounts in the store and in memory. The methods raise GatewayError. Call `load` first.
 
     `in_flight` counts the unfinished generations by the ids of their credentials. It reads all of them. `trainings`
-    returns those of the trainings of characters whose outcome is unknown.
+    returns the ids of the credentials of the trainings whose outcome is unknown.
     """
 
     def __init__(

@@ -49,8 +49,9 @@ MOST_VERIFIED = 10_000
 unknown key ids that one fetch looks for."""
 LARGEST_DOCUMENT = 1 << 20
 """The most bytes of the issuer's configuration, and of its keys."""
-SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 LONGEST_SUBJECT = 255
+"""Characters of a subject (OpenID Connect Core, 2)."""
+SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
 
 class OidcIssuer:
@@ -184,10 +185,7 @@ class OidcIssuer:
 
 
 def _subject(given: str) -> str:
-    """Return a token's subject for the audit log and logs. One that had to be shortened or changed ends with its hash.
-
-    A subject has up to 255 characters (OpenID Connect Core, 2).
-    """
+    """Return a token's subject for the logs and the audit log; with its hash if it had to be shortened or changed."""
     shown = re.sub(r"[^\x20-\x7e]", "?", given)[:LONGEST_SUBJECT]
     digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return shown if shown == given else f"{shown}#{digest}"

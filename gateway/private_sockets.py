@@ -42,17 +42,20 @@ class PrivateSockets:
         part.replace(pointer)
 
     async def keep_pointing(self) -> None:
-        """Write the file again when another replica on this machine has stopped and removed it."""
+        """Write the file again when its replica on this machine has ended, or when it could not be written before."""
         while True:
             await asyncio.sleep(LOOK_FOR_POINTER)
             with contextlib.suppress(OSError):
-                if not self._pointer.exists():
+                if not self._points_here() and not socket_in_use(self._store):
                     self.point()
+
+    def _points_here(self) -> bool:
+        return self._pointer.exists() and self._pointer.read_text() == self.admin
 
     def remove_pointer(self) -> None:
         """Remove the file, unless another replica on this machine has written it."""
         with contextlib.suppress(FileNotFoundError):
-            if self._pointer.read_text() == self.admin:
+            if self._points_here():
                 self._pointer.unlink()
 
 

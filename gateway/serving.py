@@ -199,8 +199,8 @@ class Ports:
         await self.reachable()
         try:
             self._sockets.point()
-        except OSError as error:  # for example a full disk, which the store of replicas does not use
-            log.warning("operators do not find this leader: the file beside the store cannot be written: %s", error)
+        except OSError as error:  # the store of replicas does not need the disk, and `keep_pointing` tries again
+            log.warning("the file with the address of the operator's socket cannot be written: %s", error)
 
     async def reachable(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""

@@ -40,6 +40,8 @@ class Download:
             self._response = await self._open.enter_async_context(self._source.open(self._url, after))
             changed = after is not None and self._response.offset > 0 and self._response.etag != after.etag
         except RangeError:  # for example because the checkpoint is at the end of the file
+            if after is None:
+                raise
             changed = True
         if changed:
             # Also if the host ignored the condition of the request, and the file is not that of the checkpoint.

@@ -32,7 +32,7 @@ def media_type(content_type: str) -> str | None:
 def is_archived(content_type: str, planned: str) -> bool:
     """Return whether a file with this Content-Type is archived under a planned media type.
 
-    As UNKNOWN, every file is, for example a zip, but not an error page.
+    Under UNKNOWN, all types are, for example a zip, except those of error pages.
     """
     name = _name(content_type)
     return name in SUFFIXES or (planned == UNKNOWN and name not in _PAGES and not name.startswith("text/"))

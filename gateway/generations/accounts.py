@@ -55,7 +55,7 @@ class Accounts:
         This happens only if an operator has deleted credentials in the store, because their encryption key was lost.
         """
         if name not in self.by_name:
-            raise upstream_unavailable(f"the tenant's Higgsfield account {name} is not configured")
+            raise upstream_unavailable("a Higgsfield account of the tenant is not configured")
         return self.by_name[name].credentials[0]
 
     def current(self, credentials: str) -> str | None:

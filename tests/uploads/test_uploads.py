@@ -21,7 +21,7 @@ from hfgateway_client._async.timers import Timers
 from hfgateway_client.errors import GatewayError, InputRefused, InvalidInput, UpstreamUnavailable
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
-from tests.support.running import Running, run, soul
+from tests.support.running import PATIENCE, Running, run, soul
 from tests.support.transports import ConnectTransport
 
 PNG = b"\x89PNG" + bytes(range(256)) * 100
@@ -59,6 +59,31 @@ async def content_of(url: str) -> bytes:
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         assert answer.status == 200
         return await answer.read()
+
+
+async def test_an_upload_whose_key_is_revoked_ends_without_a_file(tmp_path: Path) -> None:
+    revoked = asyncio.Event()
+
+    async def slow() -> AsyncIterator[pb.UploadMediaRequest]:
+        first, *rest = chunks(PNG)
+        yield header()
+        yield first
+        await revoked.wait()
+        for chunk in rest:
+            yield chunk
+
+    async with run(tmp_path, AUTH="keys") as running:
+        secret = await running.key("shop")
+        async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
+            upload = UploadServiceStub(channel).UploadMedia(slow(), metadata=[("authorization", f"Bearer {secret}")])
+            await running.calls_open("UploadMedia", 1, "UploadService")
+            await running.gateway.access.revoke_key(secret.split("_")[1])
+            revoked.set()
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                async with asyncio.timeout(PATIENCE):
+                    await result_of(upload)
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert running.ledger.uploads == 0
 
 
 @pytest.mark.parametrize("size", [len(PNG), None], ids=["of known size", "of unknown size"])

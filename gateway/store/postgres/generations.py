@@ -15,9 +15,7 @@ from gateway.store.postgres.log_writer import SAVE, Job, LogWriter, Stored
 from gateway.store.reads import GenerationReads
 
 UNFINISHED_AT_ONCE = 1_000
-"""Generations that one statement reads."""
-FEWER = 5
-"""By this it is divided after an error, because a link may be too slow for the inputs of so many."""
+"""Generations that one statement reads; after each error a fifth, because a link may be too slow for so many inputs."""
 
 
 class PostgresGenerations(StorePart, GenerationReads):
@@ -75,7 +73,7 @@ class PostgresGenerations(StorePart, GenerationReads):
             except StoreError:
                 if at_once == 1:
                     raise
-                at_once = max(1, at_once // FEWER)
+                at_once = max(1, at_once // 5)
                 continue
             try:
                 found += [generation_of(row) for row in rows]

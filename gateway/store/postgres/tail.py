@@ -61,6 +61,7 @@ class Tail:
         self._responded_at = 0.0
         """The time before the last successful read was sent."""
         self._most = MOST
+        """The changes that the next read asks for."""
         self._down_at = -math.inf
         """The time of the last failed or late read."""
         self._turns = 0

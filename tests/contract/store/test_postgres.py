@@ -292,6 +292,7 @@ async def test_the_log_is_read_in_smaller_parts_after_an_error(
 ) -> None:
     from gateway.store.postgres.store import PostgresStore
 
+    count = 6
     async with opened(emptied) as leader:
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         announced = list[Saved]()
@@ -299,21 +300,22 @@ async def test_the_log_is_read_in_smaller_parts_after_an_error(
         run = replica.database.run
 
         async def timed_out(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
-            if name == "tail" and values["limit"] > fits and values["after_position"] < 40:
+            if name == "tail" and values["limit"] > fits and values["after_position"] < 2 * count:
                 raise StoreError("the statement took too long")
             return await run(pool, name, values, *more, **options)
 
         monkeypatch.setattr(replica.database, "run", timed_out)
-        await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(20)))
+        await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(count)))
         try:
             await replica.begin(0, lambda _: None)  # at the start
-            assert len(announced) == 20
-            await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(20)))
+            assert len(announced) == count
+            await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(count)))
             following = asyncio.create_task(replica.follow())
             async with asyncio.timeout(60.0):
-                while len(announced) < 40:
+                while len(announced) < 2 * count:
                     await asyncio.sleep(0.01)
             following.cancel()
+            await asyncio.wait({following})
         finally:
             await replica.close()
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
+import os
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -27,7 +27,7 @@ from gateway.core import CREDENTIALS_REFUSED, Core
 from gateway.generations.limits import Limits
 from gateway.generations.model import GenerationId, Spec
 from gateway.higgsfield.credentials import Credentials
-from gateway.private_sockets import PrivateSockets, admin_pointer
+from gateway.private_sockets import admin_pointer
 from gateway.rpc.forwarding import READ_HERE, WEBHOOK_METHOD
 from gateway.rpc.over_grpc import FORWARDED
 from gateway.rpc.services import PUBLIC_SERVICES
@@ -745,19 +745,23 @@ async def until_refused(channel: grpc.aio.Channel, generation_id: str) -> None:
 # -- Takeover ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_replica_leads_though_its_disk_is_full(
-    settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(self: PrivateSockets) -> None:
-        raise OSError(errno.ENOSPC, "no space left on device")
-
+async def test_a_replica_leads_though_its_disk_is_full_and_is_found_when_it_has_space(settings: dict[str, str]) -> None:
+    pointer = admin_pointer(read_settings(settings).store)
+    part = pointer.with_name(f"{pointer.name}.{os.getpid()}.part")
     async with gateways(settings, {}, {}) as (leader, other):
-        monkeypatch.setattr(PrivateSockets, "point", full)
-        await leader.stop()
-        async with asyncio.timeout(PATIENCE), AsyncClient(other.grpc_address, retry=RETRY) as client:
-            while not (await metrics(other))["hfgateway_leads"]:
-                await asyncio.sleep(0.02)
-            assert (await client.submit(soul("a fox"))).generation.id
+        part.symlink_to("/dev/full")
+        try:
+            await leader.stop()
+            async with asyncio.timeout(PATIENCE), AsyncClient(other.grpc_address, retry=RETRY) as client:
+                while not (await metrics(other))["hfgateway_leads"]:
+                    await asyncio.sleep(0.02)
+                assert (await client.submit(soul("a fox"))).generation.id
+            assert not pointer.exists()
+        finally:
+            part.unlink()
+        await eventually(pointer.exists)
+        pointer.write_text("unix:/killed")  # by a replica that was killed
+        await eventually(lambda: pointer.read_text() != "unix:/killed")
 
 
 async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
