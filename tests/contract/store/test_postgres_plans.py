@@ -186,3 +186,25 @@ def test_a_batch_finds_its_rows_by_an_index(filled: psycopg.Connection[Any], nam
 def test_a_scan_is_detected(filled: psycopg.Connection[Any]) -> None:
     assert scanned(filled, "SELECT 1 FROM changes WHERE time < :time") == {"changes"}
     assert scanned(filled, "SELECT id FROM generations ORDER BY id") == {"generations"}
+
+
+def test_old_run_times_are_found_in_one_pass_with_statistics_of_a_small_table(new: psycopg.Connection[Any]) -> None:
+    columns = "durations (model_id, traits, seconds)"
+    add = f"INSERT INTO {columns} SELECT 'm' || mod(n, 2), '', n FROM generate_series(1, %s) AS n"
+    new.execute(add, [1])
+    new.execute("VACUUM ANALYZE durations")
+    new.execute(add, [955])
+    new.execute("UPDATE lease SET fence = 9999")
+    new.execute("UPDATE log SET writes = 9999")
+    prune = statements.PARAMETER.sub("9999", statements.load("postgres")["prune_durations"])
+    row = new.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {prune}").fetchone()
+    assert row is not None
+    assert rows_read(row[0][0]["Plan"]) < 100 * 956
+    assert new.execute("SELECT count(*) FROM durations").fetchone() == (600,)
+
+
+def rows_read(node: Mapping[str, Any]) -> int:
+    """Return how many rows all nodes of an executed plan returned or rejected."""
+    counted = ("Actual Rows", "Rows Removed by Join Filter", "Rows Removed by Filter")
+    own = sum(node.get(name, 0) for name in counted) * node["Actual Loops"]
+    return own + sum(rows_read(child) for child in node.get("Plans", ()))

@@ -656,13 +656,12 @@ newest (model_id, oldest) AS (
 );
 
 -- name: prune_durations
--- Delete run times that are not among the newest 300 of their model.
+-- Delete run times that are not among the newest 300 of their model. A list of their ids would be compared with each row
+-- if the server's statistics are of a time when the table was small.
 WITH {fenced},
+kept AS MATERIALIZED ({newest_durations} SELECT * FROM newest),
 written AS (
-    DELETE FROM durations USING fenced WHERE id IN (
-        {newest_durations}
-        SELECT id FROM newest JOIN durations ON durations.model_id = newest.model_id AND id < oldest LIMIT :limit
-    ) RETURNING id
+    DELETE FROM durations USING fenced, kept WHERE durations.model_id = kept.model_id AND id < oldest RETURNING id
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
