@@ -116,11 +116,14 @@ class Core:
             self._run_until_drain(self._record_start())
 
     async def drain(self) -> None:
-        """Refuse new submissions, end watches so that clients resume elsewhere, and wait for POSTs in flight.
+        """Send nothing more, end watches so that clients resume elsewhere, and wait for POSTs in flight.
 
-        It waits for at most `settings.drain` seconds.
+        It waits for at most `settings.drain` seconds. New submissions are refused; but if other replicas serve, which
+        cannot lead before this one has ended, they are stored until the last POST has ended, and the next leader sends
+        them.
         """
         self.service.draining = True
+        self.service.refusing = not (isinstance(self.store, SharedStore) and self.store.others)
         self.follower.stopped_sending = True
         self.feed.wake_all()
         self.characters.drain()
@@ -130,6 +133,8 @@ class Core:
         try:
             async with asyncio.timeout(self.settings.drain):
                 await self.follower.drained()
+                await self.sender.sent()
+                self.service.refusing = True
                 await self.sender.drained()
                 await self.characters.drained()
                 await self.agents.drained()
@@ -138,6 +143,7 @@ class Core:
                 await self.budgets.drained()
                 await self.accounts.drained()
         except TimeoutError:
+            self.service.refusing = True
             log.error("submissions are still in flight at the end of HFGATEWAY_DRAIN; the next start recovers them")
         await self.webhook_inbox.drained()
         await self.dispatcher.drained()

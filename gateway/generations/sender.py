@@ -3,6 +3,7 @@
 Submissions run in tasks of the sender. A caller's deadline or a closed connection ends the call, but no submission.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
@@ -187,6 +188,11 @@ class Sender:
         spec = claim.generation.spec
         known = await self._claims.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
         return known is not None and known.generation_id == spec.id
+
+    async def sent(self) -> None:
+        """Wait until no attempt is under way. Submissions that are only stored may go on."""
+        while self._attempts and self.tasks:
+            await asyncio.wait([*self.tasks])
 
     async def drained(self) -> None:
         """Wait until no submission is under way and every outcome is stored."""

@@ -94,7 +94,9 @@ class Submission:
 
 
 class Generations(Reads):
-    """The use cases. They raise GatewayError. `draining` refuses new submissions.
+    """The use cases. They raise GatewayError.
+
+    While it is `draining`, nothing more is sent. New submissions are still stored for the next leader until `refusing`.
 
     `contradictions` counts reports of another final state than the one reported before.
     """
@@ -139,6 +141,7 @@ class Generations(Reads):
         self._ids = Ids()
         self._submitting: WeakValueDictionary[tuple[str, IdempotencyKey], asyncio.Lock] = WeakValueDictionary()
         self.contradictions = 0
+        self.refusing = False
 
     async def submit(self, tenant: str, submission: Submission) -> tuple[Generation, bool]:
         """Store a submission and start to send it. Also return whether its idempotency key was used before.
@@ -152,7 +155,7 @@ class Generations(Reads):
             )
         if wrong:
             raise invalid_input(wrong)
-        if self.draining:
+        if self.refusing:
             raise gateway_unavailable("the gateway is shutting down")
         # From here on a drain waits for it, even if the caller leaves.
         return await self._sender.tasks.finish(self._submit_in_turn(tenant, submission))
@@ -355,7 +358,7 @@ class Generations(Reads):
         admission = self._admissions.of(spec.account)
         delay = admission.delay_for(tenant, prepared.weight, moment.steady)
         generation = Generation(spec, delay=delay, update_time=moment.wall)
-        if delay is None:
+        if delay is None and not self.draining:
             admission.reserve(generation_id, tenant, prepared.weight, moment.steady)
             marked = advance(generation, Marked(self._sender.owner), moment)
             assert marked is not None

@@ -46,6 +46,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import callback_service_pb2, catalog_service_pb2, upload_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_pb2 import GenerationState
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, errors, soul
 from tests.app.certificates import Authority
@@ -823,6 +824,31 @@ async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
             assert (await metrics(heir))["hfgateway_leads"] == 1
     finally:
         await heir.stop()
+
+
+async def test_submissions_are_stored_while_the_leader_waits_for_its_last_response(
+    sandbox: Sandbox, settings: dict[str, str]
+) -> None:
+    """The next leader sends them. Until then, no replica can lead."""
+    sandbox.state.plan.add([Fault.parse({"on": "submit", "kind": "hang", "prompt": "the last"})])
+    async with Proxy() as proxy, asyncio.timeout(PATIENCE):
+        proxy.target = yarl.URL(sandbox.url).authority
+        settings |= {"HFGATEWAY_UPSTREAM_URL": f"http://{proxy.address}", "HFGATEWAY_DRAIN": f"{PATIENCE}"}
+        leader = Gateway(read_settings(settings), CREDENTIALS)
+        await leader.start()
+        async with gateways(settings, {}) as (heir,), AsyncClient(heir.grpc_address, retry=RETRY) as client:
+            last = asyncio.create_task(client.submit(soul("the last")))
+            await eventually(lambda: sandbox.ledger.summary()["submissions_seen"] == 1 and leader._core.store.others)
+            stopping = asyncio.create_task(leader.stop())
+            await eventually(lambda: leader._core.service.draining)
+            meanwhile = (await client.submit(soul("meanwhile"))).generation
+            assert (meanwhile.state, stopping.done()) == (GenerationState.GENERATION_STATE_PENDING, False)
+            proxy.cut()
+            await stopping
+            while not (await client.get(meanwhile.id)).done:
+                advance(sandbox, 5.0)
+            await last
+        assert [one.prompt for one in sandbox.ledger.charges if one.prompt == "meanwhile"] == ["meanwhile"]
 
 
 @asynccontextmanager
