@@ -60,7 +60,9 @@ class Entry:
             return SchemaValidator(self.model.schema)
         except (TooLargeError, RecursionError):
             log.warning("a model's schema is too large to be used", extra={"model_id": self.model.id})
-            return None
+        except ValueError:  # the library refuses what the sanitizer should have removed: submissions must not fail
+            log.exception("a model's schema cannot be used", extra={"model_id": self.model.id})
+        return None
 
 
 @dataclass(frozen=True)

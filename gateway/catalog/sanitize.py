@@ -45,12 +45,12 @@ def _count(value: object) -> bool:
 
 
 def _names(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(one, str) for one in value) and len({*value}) == len(value)
 
 
 def _types(value: object) -> bool:
     return (isinstance(value, str) and value in _TYPES) or (
-        isinstance(value, list) and bool(value) and all(isinstance(one, str) and one in _TYPES for one in value)
+        _names(value) and isinstance(value, list) and bool(value) and _TYPES.issuperset(value)
     )
 
 
