@@ -52,7 +52,7 @@ from gateway.generations.ports import Clock, MaybeTaken, NotTaken
 from gateway.generations.read_back import confirmed
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.store_backoff import until_stored
-from gateway.generations.stores import UnknownCommitError
+from gateway.generations.stores import UnconfirmedError, UnknownCommitError
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +183,7 @@ class Messages:
         """
         try:
             message = await self._find(record, text)
-        except GatewayError as error:
+        except (GatewayError, UnconfirmedError) as error:
             raise _unresolved(record, response) from error
         if message is None:
             raise _unresolved(record, response)

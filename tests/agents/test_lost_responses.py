@@ -154,6 +154,23 @@ async def test_a_failed_lookup_is_repeated_by_the_next_call(talk: Talk) -> None:
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
+async def test_a_lookup_that_fails_in_the_store_is_repeated_by_the_next_call(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="502", processed=True)
+    store = talk.running.gateway._core.agents._store
+    with monkeypatch.context() as failing:
+        failing.setattr(store, "bound_agent_messages", fails)
+        assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
+    assert (await talk.send(session_id, "a fox", "k")).replayed
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def fails(_: str) -> frozenset[str]:
+    raise StoreError("the store cannot be read")
+
+
 async def test_a_message_that_appears_late_is_found_by_a_repeat(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="502", processed=True)
