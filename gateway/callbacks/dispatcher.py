@@ -329,7 +329,8 @@ class Dispatcher:
             return
         callback, moment, body = queue.callback, self._clock.moment(), self._bodies.of(version)
         headers = signing.headers(delivery.id, moment.wall, body, callback.signing(moment.steady))
-        outcome = await self._receivers.post(callback.url or version.spec.callback_url, headers, body)
+        url = callback.url or version.spec.callback_url
+        outcome = await self._receivers.post(callback.tenant, url, headers, body)
         if outcome.problem is None:
             self.delivered += 1
         else:

@@ -66,8 +66,8 @@ class Receivers(Protocol):
     def refusal(self, url: str) -> str:
         """Return why a URL cannot be used for a callback; "" if it can."""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Send one POST. Failures are returned as outcomes, not raised."""
+    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Send one POST for a tenant. Failures are returned as outcomes, not raised."""
 
 
 class Bodies(Protocol):

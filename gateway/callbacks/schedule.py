@@ -24,6 +24,9 @@ LONGEST_RETRY_AFTER = 86_400.0
 """The most seconds of a Retry-After that are respected."""
 OUTAGE_STATUSES = frozenset({429, 502, 503, 504})
 """The HTTP statuses that indicate an outage of the whole receiver."""
+PROXY_STATUSES = 520
+"""The first of the statuses that are not standard, with which proxies say that they cannot reach the receiver. Cloudflare
+uses 520 to 530: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"""
 OUTAGE_AFTER = 3
 """The number of such failures in a row from which a failure no longer counts against the delivery."""
 
@@ -71,8 +74,10 @@ def resumed(callback: Callback) -> Callback:
 
 
 def is_outage(problem: Problem | None, http_status: int) -> bool:
-    """Return whether a problem is one of the whole receiver: no response, or a status of OUTAGE_STATUSES."""
-    return http_status in OUTAGE_STATUSES or (problem is not None and http_status == 0)
+    """Return whether a problem is one of the whole receiver: no response, or a status that indicates an outage."""
+    if http_status == 0:
+        return problem is not None
+    return http_status in OUTAGE_STATUSES or http_status >= PROXY_STATUSES
 
 
 def _refused(tried: Delivery, outcome: Outcome, moment: Moment, chance: float) -> Delivery:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,8 +29,8 @@ ROTATION = 86_400.0
 """Seconds for which a secret still signs after a newer one was created."""
 MOST_SECRETS = 4
 """Secrets of a callback that sign at the same time."""
-MOST_TESTS = 16
-"""Concurrent tests of all tenants."""
+MOST_TESTS = 4
+"""Concurrent tests of one tenant."""
 BEGINNING = (float("inf"), "~", 0)
 """The value of `before` for the first page of deliveries."""
 
@@ -69,7 +70,8 @@ class TenantCallbacks:
         self._bodies = bodies
         self._ids = Ids()
         self._creating = asyncio.Lock()
-        self._testing = 0
+        self._testing: Counter[str] = Counter()
+        """The running tests of each tenant that has any."""
         self._tasks = OwnedTasks()
 
     def moment(self) -> Moment:
@@ -204,23 +206,24 @@ class TenantCallbacks:
     async def test(self, tenant: str, callback_id: str) -> Tested:
         """Send one test delivery, which is not stored, and return its outcome.
 
-        Raises NOT_FOUND, INVALID_INPUT for a callback without a URL, or GATEWAY_OVERLOADED if too many tests are
-        running.
+        Raises NOT_FOUND, INVALID_INPUT for a callback without a URL, or GATEWAY_OVERLOADED if the tenant has
+        too many running tests.
         """
         callback = self._queue(tenant, callback_id).callback
         if not callback.url:
             raise invalid_field("id", "the callback has no URL to test")
-        if self._testing >= MOST_TESTS:
-            raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, "too many tests are running", retryable=True))
+        if self._testing[tenant] >= MOST_TESTS:
+            raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, "too many tests of this tenant are running", retryable=True))
         delivery_id = f"{callback.id}_test_{secrets.token_hex(8)}"
         moment = self._clock.moment()
         body = self._bodies.of_test(moment.wall)
-        self._testing += 1
+        self._testing[tenant] += 1
         try:
             headers = signing.headers(delivery_id, moment.wall, body, callback.signing(moment.steady))
-            outcome = await self._receivers.post(callback.url, headers, body)
+            outcome = await self._receivers.post(tenant, callback.url, headers, body)
         finally:
-            self._testing -= 1
+            self._testing[tenant] -= 1
+            self._testing += Counter()  # removes the zeros
         return Tested(delivery_id, callback.id, outcome, moment.wall, self._clock.moment().wall)
 
     async def deliveries(
@@ -241,7 +244,10 @@ class TenantCallbacks:
 
     @uninterrupted
     async def redeliver(self, tenant: str, delivery_id: str) -> Delivery:
-        """Deliver a revision again, as if it were new. Raises NOT_FOUND, or QUOTA_EXCEEDED if too many are pending."""
+        """Deliver a revision again at once, as if it were new. During an outage it is the next probe.
+
+        Raises NOT_FOUND, or QUOTA_EXCEEDED if too many are pending.
+        """
         parts = id_parts(delivery_id)
         queue = None if parts is None else self._dispatcher.queues.get(parts[0])
         if parts is None or queue is None or queue.callback.tenant != tenant:
@@ -263,6 +269,7 @@ class TenantCallbacks:
                 next_at=now,
             )
             await self._store.redeliver(again)
+            queue.callback = replace(queue.callback, held_until=min(queue.callback.held_until, now))
             queue.add(again)
         self._dispatcher.wake(queue.callback.id)
         return again

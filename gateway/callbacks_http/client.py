@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from weakref import WeakValueDictionary
 
 from gateway import addresses
 from gateway.addresses import Network
@@ -20,8 +21,10 @@ from gateway.headers import retry_after
 
 LIMIT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
-LOOKUP_THREADS = 32
-"""Threads for lookups. Lookups that hang delay others only if all threads are in use."""
+LOOKUPS = 8
+"""Concurrent lookups of one tenant. A lookup that hangs counts until its thread ends, not only until its attempt does."""
+LOOKUP_THREADS = 16 * LOOKUPS
+"""Threads for lookups, which are started when they are needed."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """Resolves a name to addresses. Raises OSError."""
 
@@ -48,7 +51,9 @@ class HttpReceivers:
         self._wall = wall
         self._tls = tls
         self._threads = ThreadPoolExecutor(LOOKUP_THREADS, "callback-names")
-        self._lookup = lookup or self._system_lookup
+        self._lookup = lookup
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """Limits the lookups of each tenant that has any."""
 
     def refusal(self, url: str) -> str:
         """Return why a URL cannot be used for a callback; "" if it can."""
@@ -58,12 +63,12 @@ class HttpReceivers:
             return str(error)
         return ""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Make one attempt. Every error is returned as an outcome; only a cancellation is raised."""
+    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+        """Make one attempt for a tenant. Every error is returned as an outcome; only a cancellation is raised."""
         try:
             async with asyncio.timeout(LIMIT):
                 target = urls.parse(url, self._networks, self._ports)
-                checked = await self._checked_addresses(target)
+                checked = await self._checked_addresses(tenant, target)
                 if not checked:
                     return Outcome(Problem.ADDRESS_REFUSED)
                 from gateway.callbacks_http import transport  # late: importing aiohttp would double the start-up time
@@ -83,16 +88,22 @@ class HttpReceivers:
         """Stop the threads without waiting for lookups that hang."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _checked_addresses(self, target: Target) -> Sequence[str]:
+    async def _checked_addresses(self, tenant: str, target: Target) -> Sequence[str]:
         """Return the addresses of a target; none if one of them may not be called."""
-        resolved = [str(target.address)] if target.address is not None else list(await self._lookup(target.host))
+        resolved = [str(target.address)] if target.address is not None else await self._resolve(tenant, target.host)
         allowed = all(addresses.allowed(text, self._networks) for text in resolved)
         if allowed and not (target.https and target.common_port):
             allowed = all(addresses.in_networks(addresses.parse(text), self._networks) for text in resolved)
         return resolved if allowed else []
 
-    async def _system_lookup(self, host: str) -> Sequence[str]:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, addresses.resolve, host)
+    async def _resolve(self, tenant: str, host: str) -> Sequence[str]:
+        if self._lookup is not None:
+            return list(await self._lookup(host))
+        turn = self._turns.setdefault(tenant, asyncio.Semaphore(LOOKUPS))
+        await turn.acquire()
+        looking = asyncio.get_running_loop().run_in_executor(self._threads, addresses.resolve, host)
+        looking.add_done_callback(lambda _: turn.release())
+        return await asyncio.shield(looking)
 
 
 def _outcome(head: ResponseHead, wall: float) -> Outcome:

@@ -31,7 +31,7 @@ async def post(
     or CertificateError if the TLS handshake fails.
     """
     target = yarl.URL(url, encoded=True)
-    if target.host is None or target.host.lower() != host.lower():
+    if target.raw_host is None or target.raw_host.lower() != host.lower():
         raise OSError("yarl parses another host out of the URL")
     connector = aiohttp.TCPConnector(
         resolver=_FixedResolver(checked),

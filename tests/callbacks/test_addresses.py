@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,12 +19,12 @@ from gateway import addresses, assembly
 from gateway.addresses import LOOPBACK, Network, allowed
 from gateway.callbacks.model import Outcome, Problem
 from gateway.callbacks_http import transport
-from gateway.callbacks_http.client import HttpReceivers, Lookup
+from gateway.callbacks_http.client import LOOKUP_THREADS, HttpReceivers, Lookup
 from hfgateway.v1 import callback_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.callbacks.conftest import Start
 from tests.callbacks.receiver import Receiver, create, deliveries, state_of
-from tests.support.running import Running, soul
+from tests.support.running import PATIENCE, Running, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -154,7 +156,7 @@ async def receivers(
 )
 async def test_a_name_that_resolves_to_an_internal_address_is_not_called(receiver: Receiver, found: list[str]) -> None:
     async with receivers(answers=[found], ports=[receiver.port]) as (outside, asked):
-        outcome = await outside.post(f"https://hooks.example:{receiver.port}/", {}, b"{}")
+        outcome = await outside.post("t", f"https://hooks.example:{receiver.port}/", {}, b"{}")
     assert outcome == Outcome(Problem.ADDRESS_REFUSED)
     assert asked == ["hooks.example"]
     assert receiver.got == []
@@ -164,9 +166,41 @@ async def test_a_name_that_resolves_to_an_internal_address_is_not_called(receive
 async def test_plain_http_is_sent_to_configured_networks_only(receiver: Receiver) -> None:
     url = f"http://hooks.example:{receiver.port}/"
     async with receivers(LOOPBACK, answers=[["8.8.8.8"], ["127.0.0.1"]]) as (outside, _):
-        assert await outside.post(url, {}, b"{}") == Outcome(Problem.ADDRESS_REFUSED)
-        assert (await outside.post(url, {}, b"{}")).http_status == 200
+        assert await outside.post("t", url, {}, b"{}") == Outcome(Problem.ADDRESS_REFUSED)
+        assert (await outside.post("t", url, {}, b"{}")).http_status == 200
     assert [got.headers["host"] for got in receiver.got] == [f"hooks.example:{receiver.port}"]
+
+
+async def test_an_internationalized_name_is_called_in_its_ascii_form(receiver: Receiver) -> None:
+    host = f"xn--mnchen-3ya.example:{receiver.port}"
+    async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
+        assert (await outside.post("t", f"http://{host}/", {}, b"{}")).http_status == 200
+    assert [got.headers["host"] for got in receiver.got] == [host]
+
+
+async def test_lookups_of_a_tenant_that_hang_delay_no_other_tenant(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    let_go = threading.Event()
+
+    def resolve(host: str) -> list[str]:
+        if host == "hangs.example":
+            let_go.wait(PATIENCE)
+        return ["127.0.0.1"]
+
+    monkeypatch.setattr(addresses, "resolve", resolve)
+    outside = HttpReceivers(LOOPBACK, time.time)
+    try:
+        url = f"http://hangs.example:{receiver.port}/"
+        hanging = [asyncio.create_task(outside.post("one", url, {}, b"{}")) for _ in range(LOOKUP_THREADS)]
+        await asyncio.sleep(0)
+        other = await outside.post("other", f"http://hooks.example:{receiver.port}/", {}, b"{}")
+        assert (other.http_status, len(receiver.got)) == (200, 1)
+        let_go.set()
+        assert {outcome.http_status for outcome in await asyncio.gather(*hanging)} == {200}
+    finally:
+        let_go.set()
+        await outside.aclose()
 
 
 async def test_a_name_is_resolved_and_checked_for_each_attempt(timed: Timed, receiver: Receiver) -> None:
@@ -197,10 +231,10 @@ async def test_the_certificate_must_match_the_name_at_any_address(tmp_path: Path
     async with Receiver(serving) as receiver:
         good, other = (f"https://{name}:{receiver.port}/" for name in ("localhost", "hooks.example"))
         async with receivers(LOOPBACK, trusting, answers=[["127.0.0.1"]]) as (outside, _):
-            assert await outside.post(good, {}, b"{}") == Outcome(http_status=200)
-            assert await outside.post(other, {}, b"{}") == Outcome(Problem.CERTIFICATE)
+            assert await outside.post("t", good, {}, b"{}") == Outcome(http_status=200)
+            assert await outside.post("t", other, {}, b"{}") == Outcome(Problem.CERTIFICATE)
         async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
-            assert await outside.post(good, {}, b"{}") == Outcome(Problem.CERTIFICATE)
+            assert await outside.post("t", good, {}, b"{}") == Outcome(Problem.CERTIFICATE)
         assert [got.headers["host"] for got in receiver.got] == [f"localhost:{receiver.port}"]
         assert named[:2] == ["localhost", "hooks.example"]
 
@@ -209,7 +243,7 @@ async def test_proxies_from_the_environment_are_not_used(receiver: Receiver, mon
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
-        assert await outside.post(receiver.url, {}, b"{}") == Outcome(http_status=200)
+        assert await outside.post("t", receiver.url, {}, b"{}") == Outcome(http_status=200)
 
 
 async def test_a_url_with_another_host_than_the_checked_one_is_not_called(receiver: Receiver) -> None:
@@ -246,9 +280,9 @@ async def test_other_ports_are_refused(port: int) -> None:
         assert not with_networks.refusal(f"https://[::ffff:127.0.0.1]:{port}/hook")
         # A name may resolve to an address in a configured network, so it is checked after the lookup.
         assert not with_networks.refusal(f"https://shop.example:{port}/hook")
-        refused = await with_networks.post(f"https://shop.example:{port}/hook", {}, b"")
+        refused = await with_networks.post("t", f"https://shop.example:{port}/hook", {}, b"")
         assert refused == Outcome(Problem.ADDRESS_REFUSED)
-        assert await with_networks.post("http://shop.example:8443/hook", {}, b"") == refused  # not without TLS
+        assert await with_networks.post("t", "http://shop.example:8443/hook", {}, b"") == refused  # not without TLS
         assert not strict.refusal("https://shop.example:8443/hook")
         assert not strict.refusal("https://shop.example/hook")
     finally:

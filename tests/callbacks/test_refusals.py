@@ -11,6 +11,7 @@ from aiohttp.client_proto import ResponseHandler
 from gateway.callbacks import dispatcher, schedule, service
 from gateway.callbacks_http import client, transport
 from hfgateway.v1 import callback_service_pb2 as pb
+from tests.callbacks.conftest import Start
 from tests.callbacks.receiver import CLOSE, HANG, HOLD, Receiver, change, create, deliveries, settles, state_of, until
 from tests.support.addresses import free_address
 from tests.support.running import Generation, Running, soul
@@ -197,6 +198,17 @@ async def test_a_retry_after_holds_all_deliveries_of_the_callback(
     assert len(await settles(timed, made.callback.id, 2)) == 2
 
 
+async def test_a_redelivery_is_sent_at_once_also_during_an_outage(timed: Timed, receiver: Receiver) -> None:
+    receiver.plan.append((503, {"Retry-After": "7200"}))
+    made = await create(timed, receiver.url)
+    await ended(timed)
+    (waits,) = await until(timed, made.callback.id, lambda found: bool(found and found[0].attempts))
+    again = await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=waits.id))
+    assert again.delivery.next_attempt_time.ToSeconds() <= timed.time.wall()
+    await receiver.gets(2)
+    await settles(timed, made.callback.id, 1)
+
+
 async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     receiver.usual = 400
@@ -261,12 +273,13 @@ async def test_a_recovered_receiver_gets_all_pending_deliveries(timed: Timed, re
     assert len(await settles(timed, made.callback.id, 3)) == 3
 
 
+@pytest.mark.parametrize("status", [503, 522])
 async def test_the_end_of_an_outage_makes_earlier_failures_due_at_once(
-    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     """The first failures of an outage count against their delivery, which then waits for minutes or hours."""
     monkeypatch.setattr(dispatcher, "DRAIN_TIMEOUT", 0.01)
-    receiver.plan.extend([503, 503, 503, 200, HANG])
+    receiver.plan.extend([status, status, status, 200, HANG])
     await create(timed, receiver.url)
     fox = await ended(timed)
     await timed.advance(5.6)
@@ -314,21 +327,24 @@ async def test_a_clock_that_was_ahead_delays_no_retry_by_more_than_a_day(timed: 
     assert len(receiver.got) == attempts + 1
 
 
-async def test_concurrent_test_deliveries_are_limited(
-    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "MOST_TESTS", 1)
-    receiver.usual = HOLD
-    made = await create(running, receiver.url)
-    request = pb.TestCallbackRequest(id=made.callback.id)
-    first = asyncio.create_task(running.grpc.call("TestCallback", request))
-    await receiver.gets(1)
-    with pytest.raises(RpcFailure) as refused:
-        await running.grpc.call("TestCallback", request)
-    assert refused.value.reason == "GATEWAY_OVERLOADED"
-    receiver.let_go.set()
-    await first
-    assert (await running.grpc.call("TestCallback", request)).delivery.http_status == 200
+async def test_concurrent_test_deliveries_are_limited_for_each_tenant(start: Start, receiver: Receiver) -> None:
+    running = await start(AUTH="keys")
+    busy, other = [running.caller("grpc", await running.key(name)) for name in ("busy", "other")]
+    hers = await create(running, receiver.url, client=other)
+    async with Receiver() as slow:
+        slow.usual = HOLD
+        made = await create(running, slow.url, client=busy)
+        request = pb.TestCallbackRequest(id=made.callback.id)
+        tests = [asyncio.create_task(busy.call("TestCallback", request)) for _ in range(service.MOST_TESTS)]
+        await slow.gets(len(tests))
+        with pytest.raises(RpcFailure) as refused:
+            await busy.call("TestCallback", request)
+        assert refused.value.reason == "GATEWAY_OVERLOADED"
+        tested = await other.call("TestCallback", pb.TestCallbackRequest(id=hers.callback.id))
+        assert tested.delivery.http_status == 200
+        slow.let_go.set()
+        await asyncio.gather(*tests)
+        assert (await busy.call("TestCallback", request)).delivery.http_status == 200
 
 
 async def test_a_test_delivery_is_immediate_and_not_stored(running: Running, receiver: Receiver) -> None:

@@ -21,10 +21,11 @@ TAKEN = Outcome(http_status=204)
 REFUSED = Outcome(Problem.STATUS, 400)
 GONE = Outcome(Problem.GONE, 410)
 AWAY = Outcome(Problem.TIMEOUT)
+BEHIND_A_PROXY = Outcome(Problem.STATUS, 522)
 BUSY = Outcome(Problem.STATUS, 503, retry_after=7_200.0)
 OUTCOMES = st.sampled_from(
     [
-        TAKEN, REFUSED, AWAY, BUSY, Outcome(Problem.REDIRECT, 302), Outcome(Problem.CONNECTION),
+        TAKEN, REFUSED, AWAY, BEHIND_A_PROXY, BUSY, Outcome(Problem.REDIRECT, 302), Outcome(Problem.CONNECTION),
         Outcome(Problem.ADDRESS_REFUSED), Outcome(Problem.STATUS, 500, retry_after=1e9), Outcome(Problem.STATUS, 429),
     ]
 )  # fmt: skip
@@ -75,10 +76,11 @@ def test_any_sequence_of_outcomes_keeps_the_retry_policy(history: list[tuple[Out
         assert not (one.paused and quiet)
 
 
-def test_an_outage_does_not_use_up_the_attempts_of_a_delivery() -> None:
+@pytest.mark.parametrize("outcome", [AWAY, BEHIND_A_PROXY])
+def test_an_outage_does_not_use_up_the_attempts_of_a_delivery(outcome: Outcome) -> None:
     one, waits = callback(), delivery()
     for number in range(200):
-        result = schedule.after(one, waits, AWAY, moment(number * 900.0), 0.5)
+        result = schedule.after(one, waits, outcome, moment(number * 900.0), 0.5)
         one, waits = result.callback, result.delivery
     assert waits.state is DeliveryState.PENDING
     assert (waits.attempts, waits.refusals) == (200, schedule.OUTAGE_AFTER - 1)

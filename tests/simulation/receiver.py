@@ -85,7 +85,7 @@ class Receivers:
         """Return "": every URL can be used."""
         return ""
 
-    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
         """Receive a delivery, unless there is a fault."""
         world, behaviour = self.world, self._behaviour
         await world.sleep(world.log_uniform(0.001, 1.0))

@@ -48,7 +48,7 @@ async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(st
     await callbacks.take_deliveries(further, [replace(FIRST, next_at=99.0)])
     assert list(await callbacks.pending_deliveries("c1")) == [FIRST, second]
 
-    missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=503, next_at=50.0, last_attempt_time=NOW)
+    missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=522, next_at=50.0, last_attempt_time=NOW)
     unhealthy = replace(further, failing_since=1.0, problem=Problem.STATUS)
     await callbacks.delivery_attempted(missed, unhealthy, further, None)
     done = replace(second, attempts=1, state=DeliveryState.DELIVERED, http_status=200, last_attempt_time=NOW)

@@ -1147,7 +1147,7 @@ written AS (
         WHERE callback_id = :callback_id AND (
             generation_id = :generation_id AND revision = :revision
             OR :due::double precision IS NOT NULL AND state = 1 AND problem IS NOT NULL
-                AND http_status IN (0, 429, 502, 503, 504)
+                AND (http_status IN (0, 429, 502, 503, 504) OR http_status >= 520)
         )
     ) AS found
     WHERE callback_id = :callback_id AND generation_id = found.of AND revision = found.at

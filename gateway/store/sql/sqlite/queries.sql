@@ -596,7 +596,8 @@ UPDATE callback_deliveries SET next_at = min(next_at, :due) WHERE callback_id = 
 -- name: advance_failed_callback_deliveries
 -- Make the pending deliveries that an unavailable receiver missed due at a steady time at the latest.
 UPDATE callback_deliveries SET next_at = min(next_at, :due)
-WHERE callback_id = :callback_id AND state = 1 AND problem IS NOT NULL AND http_status IN (0, 429, 502, 503, 504);
+WHERE callback_id = :callback_id AND state = 1 AND problem IS NOT NULL
+    AND (http_status IN (0, 429, 502, 503, 504) OR http_status >= 520);
 
 -- name: delete_callback_delivery
 -- Delete one delivery of a callback.
