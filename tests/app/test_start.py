@@ -9,8 +9,10 @@ import asyncio
 import json
 import os
 import re
+import signal
 import socket
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -32,7 +34,7 @@ from gateway.store import files
 from gateway.store.files import StoreFileError
 from gateway.store.sqlite import SqliteStore
 from tests.app.certificates import Authority
-from tests.app.command import CONFINED, NO_ROOM, Finished, environment, run
+from tests.app.command import CONFINED, NO_ROOM, PATIENCE, ROOT, Finished, environment, run
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess
 from tests.support.imports import imported
@@ -571,3 +573,28 @@ def test_the_start_imports_no_module_that_it_does_not_need() -> None:
     late = {"aiohttp", "starlette", "uvicorn", "connectrpc", "jsonschema_rs"}
     never = {"rich", "pygments", "jsonschema", "mcp", "PIL", "av", "obstore"}
     assert imported("import gateway.__main__, gateway.app", of=late | never) == []
+
+
+async def test_a_container_that_is_stopped_during_its_start_ends(tmp_path: Path) -> None:
+    """Its process 1 ignores SIGTERM until it has a handler. An import that never ends holds the start."""
+    launcher = ("unshare", "--pid", "--fork", "--kill-child", *(() if os.geteuid() == 0 else ("--map-root-user",)))
+    tried = subprocess.run([*launcher, "true"], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        pytest.skip(f"this machine does not let us make a PID namespace: {tried.stderr.strip()}")
+    (tmp_path / "grpc.py").write_text(f"import time\nprint('imported', flush=True)\ntime.sleep({PATIENCE})\n")
+    variables = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    started = await asyncio.create_subprocess_exec(
+        *launcher, sys.executable, "-m", "gateway", "serve", cwd=ROOT, env=environment(tmp_path, variables),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        async with asyncio.timeout(PATIENCE):
+            assert started.stdout is not None
+            assert await started.stdout.readline() == b"imported\n"
+            (child,) = Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split()
+            os.kill(int(child), signal.SIGTERM)
+            assert await started.wait() == 128 + signal.SIGTERM
+    finally:
+        if started.returncode is None:
+            started.kill()
+            await started.wait()
