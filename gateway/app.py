@@ -160,6 +160,8 @@ class Gateway:
         """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials."""
         if self._replica is None:
             await self._core.upstream.check_credentials()
+        else:
+            await self._replica.check_credentials()
 
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""

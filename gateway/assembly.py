@@ -50,12 +50,12 @@ from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.generations.webhook_inbox import WebhookInbox
-from gateway.higgsfield.accounts import HiggsfieldAccounts
+from gateway.higgsfield.accounts import HiggsfieldAccounts, all_refused
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.catalogs import HiggsfieldCatalogs
 from gateway.higgsfield.characters import HiggsfieldCharacters
-from gateway.higgsfield.client import HiggsfieldClient
-from gateway.higgsfield.credentials import Credentials
+from gateway.higgsfield.client import HiggsfieldClient, OnCall
+from gateway.higgsfield.credentials import Credentials, parse_credentials
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
@@ -115,7 +115,7 @@ async def join(
         if store.leads:
             joined = await _core_of(settings, _base(store, settings, credentials, machine), archive)
         else:
-            joined = await _replica(store, settings, machine)
+            joined = await _replica(store, settings, credentials, machine)
         undo.pop_all()
     return joined
 
@@ -130,7 +130,9 @@ async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> 
     return await _core_of(settings, base, open_archive(settings), replica)
 
 
-async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> Replica:
+async def _replica(
+    store: SharedStore, settings: Settings, credentials: Credentials, machine: Machine
+) -> Replica:
     try:
         clock = machine.clock_from(await store.times.newest_steady())
         position = await store.change_log.position()  # before the generations, so that no change is missed
@@ -139,7 +141,8 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         stored, secret = await store.attend(), await store.keys.token_secret()
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
-        decrypted(await store.accounts.credentials(), open_encryption(settings))  # a wrong key is an error at the start
+        # A wrong key is an error at the start.
+        added = decrypted(await store.accounts.credentials(), open_encryption(settings))
     except UnconfirmedError as error:
         raise StoreOpenError(f"{settings.store}: {error}") from error
     required = settings.auth == "keys"
@@ -150,6 +153,8 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
     reads = Reads(store.generations, store.change_log, feed, clock)
     # Only the leader knows which generations wait in front of others, so forecasts have no queue position here.
     admissions = Admissions(Accounts(""), Admission)
+
+    all_credentials = [credentials, *(parse_credentials(text) for _, text in added if text)]
     return Replica(
         settings=settings,
         store=store,
@@ -161,6 +166,7 @@ async def _replica(store: SharedStore, settings: Settings, machine: Machine) -> 
         watches=Watches(store.change_log, store.generations, feed, clock, reads),
         forecasts=Forecaster(clock, admissions, run_times, feed),
         run_times=run_times,
+        all_refused=lambda: all_refused(map(_open_client(settings, machine), all_credentials)),
     )
 
 
@@ -198,20 +204,25 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
     clock = machine.clock_from(await store.times.newest_steady())
     recorder = Recorder(store.events, clock)
     calls = UpstreamCalls(recorder)
+    accounts = Accounts(credentials.account)
+    upstream = HiggsfieldAccounts(accounts, credentials, _open_client(settings, machine, calls.record))
+    return _Base(store, settings, clock, accounts, upstream, recorder, calls, await store.keys.token_secret())
 
-    def open_client(credentials: Credentials) -> HiggsfieldClient:
+
+def _open_client(
+    settings: Settings, machine: Machine, on_call: OnCall | None = None
+) -> Callable[[Credentials], HiggsfieldClient]:
+    def opened(credentials: Credentials) -> HiggsfieldClient:
         return HiggsfieldClient(
             settings.upstream_url,
             credentials,
             timeout=settings.upstream_timeout,
-            on_call=calls.record,
+            on_call=on_call,
             proxy=settings.proxy_for(settings.upstream_url),
             transport=machine.transport,
         )
 
-    accounts = Accounts(credentials.account)
-    upstream = HiggsfieldAccounts(accounts, credentials, open_client)
-    return _Base(store, settings, clock, accounts, upstream, recorder, calls, await store.keys.token_secret())
+    return opened
 
 
 async def _core_of(

@@ -38,7 +38,7 @@ from gateway.generations.trusted_time import TrustedTime
 from gateway.generations.watch import Watches
 from gateway.generations.webhook_addresses import WebhookAddresses
 from gateway.generations.webhook_inbox import WebhookInbox
-from gateway.higgsfield.accounts import HiggsfieldAccounts, shown
+from gateway.higgsfield.accounts import CREDENTIALS_REFUSED, HiggsfieldAccounts, shown
 from gateway.higgsfield.media import MediaSource
 from gateway.higgsfield.uploads import HiggsfieldStorage
 from gateway.store.store import STORE_AWAY, SharedStore, Store
@@ -47,7 +47,6 @@ from gateway.upstream_calls import UpstreamCalls
 
 log = logging.getLogger(__name__)
 
-CREDENTIALS_REFUSED = "Higgsfield refuses the credentials"
 PRUNE_EVERY = 3600.0
 """Seconds between removals of what is older than the retention."""
 HEAL_EVERY = 1.0

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
@@ -14,10 +14,13 @@ from gateway.generations.model import RunTime, run_time
 from gateway.generations.reads import Reads
 from gateway.generations.stores import Saved, UnconfirmedError
 from gateway.generations.watch import Watches
+from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.store.store import STORE_AWAY, SharedStore
 
 ATTEND_EVERY = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
+CHECK_AGAIN = 60.0
+"""Seconds between calls that show whether Higgsfield still refuses the credentials."""
 OLDEST_KEYS = 2.0
 """Seconds after which the known API keys are too old to accept a caller by them."""
 
@@ -54,6 +57,9 @@ class Replica:
     watches: Watches
     forecasts: Forecaster
     run_times: RunTimes
+    all_refused: Callable[[], Awaitable[bool]]
+    """Asks Higgsfield whether it refuses the credentials of all accounts."""
+    _refused: bool = False
 
     async def begin(self) -> None:
         """Read what is new since the parts were made. Raises UnconfirmedError."""
@@ -75,6 +81,16 @@ class Replica:
             await asyncio.gather(*keys, return_exceptions=True)
         self.freshness.writes_keys = True
 
+    async def check_credentials(self) -> None:
+        """Ask Higgsfield whether it accepts the credentials, again and again until it does or this gateway leads.
+
+        A replica makes no other call, and would only find out as the leader that its credentials are wrong.
+        """
+        while not self.store.leads and (refused := await self.all_refused()):
+            self._refused = refused
+            await asyncio.sleep(CHECK_AGAIN)
+        self._refused = False
+
     def drain(self) -> None:
         """End the calls that wait, so that clients resume elsewhere."""
         self.reads.draining = True
@@ -89,7 +105,9 @@ class Replica:
         """Why the gateway is not ready for calls; empty if it is."""
         if self.reads.draining:
             return "draining"
-        return "" if self.freshness.current() else STORE_AWAY
+        if not self.freshness.current():
+            return STORE_AWAY
+        return CREDENTIALS_REFUSED if self._refused else ""
 
     @property
     def trouble(self) -> str:

@@ -1,7 +1,8 @@
 """Implements `Upstream` for several accounts: each call uses the credentials that it names."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterable
 
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.accounts import DEFAULT, Accounts
@@ -14,6 +15,7 @@ from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.credentials import Credentials, parse_credentials
 from gateway.higgsfield.jobsets import read_job_set
 
+CREDENTIALS_REFUSED = "Higgsfield refuses the credentials"
 GONE = "it belongs to Higgsfield credentials that are not configured"
 
 
@@ -182,6 +184,16 @@ class HiggsfieldAccounts:
 
     def _secrets(self) -> tuple[str, ...]:
         return tuple(secret for client in self._clients.values() for secret in client.secrets)
+
+
+async def all_refused(clients: Iterable[HiggsfieldClient]) -> bool:
+    """Ask Higgsfield, and return whether it refuses the credentials of all clients. Closes them."""
+    async with contextlib.AsyncExitStack() as opened:
+        asked = [*clients]
+        for client in asked:
+            opened.push_async_callback(client.aclose)
+        await asyncio.gather(*(client.check_credentials() for client in asked))
+    return all(client.credentials_accepted is False for client in asked)
 
 
 def shown(refused: list[str]) -> str:

@@ -23,9 +23,10 @@ from gateway.access.scopes import Scope
 from gateway.app import Gateway
 from gateway.audit import Entry, chained
 from gateway.config import SettingError, read_settings
-from gateway.core import CREDENTIALS_REFUSED, Core
+from gateway.core import Core
 from gateway.generations.limits import Limits
 from gateway.generations.model import GenerationId, Spec
+from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.private_sockets import admin_pointer
 from gateway.rpc.forwarding import READ_HERE, WEBHOOK_METHOD
@@ -779,7 +780,7 @@ async def test_a_takeover_is_counted(settings: dict[str, str]) -> None:
 
 
 async def test_the_next_leader_reports_that_its_credentials_are_refused(settings: dict[str, str]) -> None:
-    """Before its first submission. A replica makes no call, so it cannot know."""
+    """Before its first submission, also if it did not ask Higgsfield as a replica."""
     async with gateways(settings, {}):
         heir = Gateway(read_settings(settings), Credentials("sandbox", "wrong"))
         await heir.start()
@@ -791,6 +792,23 @@ async def test_the_next_leader_reports_that_its_credentials_are_refused(settings
         assert CREDENTIALS_REFUSED in (await fetched(f"{heir.http_address}/readyz"))[1]
     finally:
         await heir.stop()
+
+
+async def test_a_replica_with_refused_credentials_is_not_ready_until_they_are_accepted(
+    sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a rollout with wrong credentials stops at the first replica."""
+    monkeypatch.setattr("gateway.replica.CHECK_AGAIN", 0.05)
+    sandbox.state.plan.add([Fault.parse({"on": "time", "kind": "401", "times": 10_000})])
+    async with gateways(settings, {}, {}) as (_, replica), asyncio.timeout(PATIENCE):
+        asking = asyncio.create_task(replica.check_credentials())
+        while (found := await fetched(f"{replica.http_address}/readyz"))[0] == 200:
+            await asyncio.sleep(0.01)
+        assert CREDENTIALS_REFUSED in found[1]
+        sandbox.state.plan.clear()
+        while (await fetched(f"{replica.http_address}/readyz"))[0] != 200:
+            await asyncio.sleep(0.01)
+        await asking
 
 
 async def test_a_replica_that_takes_over_while_it_starts_serves_as_the_leader(
