@@ -9,5 +9,5 @@ export async function copy(text: string): Promise<void> {
   area.select();
   const copied = document.execCommand("copy");
   area.remove();
-  if (!copied) throw new Error("The browser does not allow to copy.");
+  if (!copied) throw new Error("The browser does not allow copying.");
 }

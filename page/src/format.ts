@@ -13,7 +13,7 @@ import {
 import { element } from "./dom.js";
 
 const WORDING: Partial<Record<State, string>> = {
-  [State.PENDING]: "Waiting here",
+  [State.PENDING]: "Waiting in the gateway",
   [State.UNCERTAIN]: "Uncertain",
   [State.QUEUED]: "Queued",
   [State.IN_PROGRESS]: "Running",

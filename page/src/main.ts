@@ -37,8 +37,14 @@ let older: Older | undefined;
 let complete = false;
 let drawing = false;
 
-/** The ended generations that are not on the board yet; the next one has been asked for, to know whether there is one. */
-type Older = { next: Promise<IteratorResult<Generation, void>>; rest: AsyncIterator<Generation, void> };
+/** A list of the ended generations, of which some have been read. The next one is asked for, to know if there is one. */
+type Older = {
+  read: number;
+  next?: Promise<IteratorResult<Generation, void>> | undefined;
+  rest: AsyncIterator<Generation, void>;
+  /** Returns the list from its start. */
+  again(): Older;
+};
 
 const board = new Board((generation) => selects(place, generation));
 const grid = new Grid({
@@ -128,9 +134,10 @@ async function watch(client: GatewayClient, selection: ListOptions): Promise<voi
       case "caughtUp": {
         // Read the ended generations only now: from here on, the stream reports every end.
         const states = endedStates(place.state);
-        const rest = client.list({ ...selection, states, includeInput: true, pageSize: ENDED_AT_FIRST + 1 });
-        older = states.length > 0 ? { rest, next: rest.next() } : undefined;
-        await readOlder(board.keepEnded);
+        const wanted = { ...selection, states, includeInput: true, pageSize: ENDED_AT_FIRST + 1 };
+        const listEnded = (): Older => ({ read: 0, rest: client.list(wanted), again: listEnded });
+        older = states.length > 0 ? listEnded() : undefined;
+        await readOlder();
         if (selection.signal?.aborted) return;
         board.settle();
         complete = true;
@@ -144,14 +151,16 @@ async function watch(client: GatewayClient, selection: ListOptions): Promise<voi
   }
 }
 
-/** Reads more ended generations, and whether there are still more. */
-async function readOlder(count: number): Promise<void> {
-  for (let left = count; older; left -= 1) {
+/** Reads ended generations until the board has as many as it keeps, and whether there are still more. */
+async function readOlder(): Promise<void> {
+  while (older) {
+    older.next ??= older.rest.next();
     const { value, done } = await older.next;
     if (done) older = undefined;
-    else if (left === 0) return;
+    else if (older.read >= board.keepEnded) return;
     else {
-      older.next = older.rest.next();
+      older.read += 1;
+      older.next = undefined;
       show(value);
     }
   }
@@ -259,7 +268,7 @@ function askForCredential(error: InvalidCredentials): void {
 }
 
 function why(error: InvalidCredentials): string {
-  if (error.metadata["expired"]) return "Your watch token has expired. Get a new one from where you got it.";
+  if (error.metadata["expired"]) return "Your watch token has expired. Ask the application that issued it for a new one.";
   return `The login failed: ${error.message}.`;
 }
 
@@ -308,7 +317,15 @@ part("older").addEventListener("click", (event) => {
   const button = event.currentTarget as HTMLButtonElement;
   button.disabled = true;
   board.keepEnded += OLDER;
-  void act(() => readOlder(OLDER)).finally(() => {
+  void act(async () => {
+    try {
+      await readOlder();
+    } catch (error) {
+      board.keepEnded -= OLDER;
+      older = older?.again(); // the failed list has no next page
+      throw error;
+    }
+  }).finally(() => {
     button.disabled = false;
     draw();
   });

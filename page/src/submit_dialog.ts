@@ -24,8 +24,8 @@ const UNANSWERED =
   "It is not known whether this was submitted. Submitting it again uses the same key: it is charged once.";
 const INTERRUPTED = "The gateway has no generation with the key of this submission, which was interrupted.";
 const OTHER_KEY =
-  "It was submitted with another API key. If that key belongs to another tenant, look there first: to submit it here may " +
-  "be charged again.";
+  "It was submitted with another API key. If that key belongs to another tenant, look there first: submitting it here " +
+  "may be charged again.";
 
 /** What the dialog needs of the page. */
 export interface Host {
@@ -126,7 +126,7 @@ export class SubmitDialog {
     this.#model.disabled = this.#input !== undefined;
     const otherKey = this.#pending && this.#pending.keyId !== this.host.keyId();
     setText(part("submit-warning"), otherKey ? OTHER_KEY : "");
-    setText(part("new-label"), pending ? "Unanswered submission" : "New generation");
+    setText(part("new-label"), pending ? "Submission with unknown outcome" : "New generation");
   }
 
   async #submit(): Promise<void> {

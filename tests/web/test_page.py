@@ -30,6 +30,9 @@ pytestmark = [
 ]
 
 
+LISTS = "**/*GenerationService/ListGenerations"
+
+
 async def serve_ended(tab: Tab, like: generation_pb2.Generation, count: int) -> None:
     """Answer the page's lists with pages of 200 generations that differ from one only in their ids and times."""
 
@@ -45,7 +48,7 @@ async def serve_ended(tab: Tab, like: generation_pb2.Generation, count: int) -> 
         response.next_page_token = str(first + 200) if first + 200 < count else ""
         await route.fulfill(body=response.SerializeToString(), content_type="application/proto")
 
-    await tab.page.route("**/*GenerationService/ListGenerations", answer)
+    await tab.page.route(LISTS, answer)
 
 
 async def test_the_page_updates_states_and_shows_results(tmp_path: Path, tab: Tab) -> None:
@@ -222,6 +225,34 @@ async def test_hundreds_of_results_fill_the_width_and_one_change_touches_one_car
         assert tab.complaints == []
 
 
+async def test_older_results_are_read_again_after_a_failure(tmp_path: Path, tab: Tab) -> None:
+    failures = ["400"]
+
+    async def fail_once(route: Route) -> None:
+        request = pb.ListGenerationsRequest.FromString(route.request.post_data_buffer or b"")
+        if request.page_token in failures:
+            failures.remove(request.page_token)
+            await route.fulfill(status=404, body='{"code": "not_found"}', content_type="application/json")
+        else:
+            await route.fallback()
+
+    async with run(tmp_path) as running:
+        fox = await running.finish((await running.submit(soul("a fox"))).id)
+        await serve_ended(tab, fox, 600)
+        await tab.page.route(LISTS, fail_once)
+        await tab.page.goto(running.gateway.http_address)
+        await tab.count("ended", 200)
+        await tab.button("Show older").click()
+        await tab.count("ended", 300)
+        await tab.button("Show older").click()
+        await expect(tab.page.locator("#trouble")).to_be_visible(timeout=WITHIN)
+        assert failures == []
+        for count in (400, 500):
+            await tab.button("Show older").click()
+            await tab.count("ended", count)
+            await expect(tab.page.locator("#trouble")).to_be_hidden(timeout=WITHIN)
+
+
 WRAPPED_BUTTONS = """[...document.querySelectorAll('.actions')].filter(row => new Set(
     [...row.children].filter(one => !one.hidden).map(one => one.offsetTop + one.offsetHeight)).size > 1).length"""
 RECORD_CHANGES = """() => {
@@ -283,11 +314,10 @@ async def test_the_page_reads_again_after_an_outage_that_its_client_gave_up_on(t
     async with run(tmp_path) as running:
         ended = await running.submit(soul("a fox"))
         await running.finish(ended.id)
-        lists = "**/*GenerationService/ListGenerations"
-        await tab.page.route(lists, lambda route: route.abort("connectionrefused"))
+        await tab.page.route(LISTS, lambda route: route.abort("connectionrefused"))
         await tab.page.goto(running.gateway.http_address)
         await expect(tab.page.locator("#trouble")).to_be_visible(timeout=WITHIN)  # after 30 s
-        await tab.page.unroute(lists)
+        await tab.page.unroute(LISTS)
         await tab.count("ended", 1)
         await expect(tab.page.locator("#trouble")).to_be_hidden(timeout=WITHIN)
         await running.submit(soul("an owl"))

@@ -148,7 +148,7 @@ async def test_a_lost_answer_is_charged_once(tmp_path: Path, tab: Tab) -> None:
         await expect(dialog(tab).get_by_label("prompt (required)")).to_be_disabled()
         # Neither closing the dialog nor another submission gets rid of the question.
         await tab.page.keyboard.press("Escape")
-        await tab.button("Unanswered submission").click()
+        await tab.button("Submission with unknown outcome").click()
         await tab.button("Submit again").click()
         await tab.notice("Submitted: a fox")
         assert keys == [keys[0]] * 3
