@@ -126,6 +126,17 @@ class Settings:
         return keys
 
     @property
+    def listens(self) -> Mapping[str, Address]:
+        """The addresses that the gateway listens on, by the names of their settings."""
+        addresses = {
+            "GRPC_ADDRESS": self.grpc_address,
+            "HTTP_ADDRESS": self.http_address,
+            "WEBHOOK_ADDRESS": self.webhook_address,
+            "ADMIN_ADDRESS": self.admin_address,
+        }
+        return {name: address for name, address in addresses.items() if address is not None}
+
+    @property
     def upstream_is_local(self) -> bool:
         """Whether the upstream is on this machine, which means that it is a sandbox."""
         return Address(urlsplit(self.upstream_url).hostname or "", 0).loopback
@@ -411,10 +422,18 @@ def _check_together(settings: Settings) -> None:
         raise SettingError(PREFIX + "REPLICA_ADDRESS", "needs a STORE_URL of a PostgreSQL server, which replicas share")
     if settings.accounts_keys and settings.accounts_key_file is not None:
         raise SettingError(PREFIX + "ACCOUNTS_KEY_FILE", "is set as well as ACCOUNTS_KEY: set one of them")
+    _check_addresses(settings)
     _check_webhooks(settings)
     _check_tls(settings)
     if settings.poll_min > settings.poll_max:
         raise SettingError(PREFIX + "POLL_MIN", "is longer than POLL_MAX")
+
+
+def _check_addresses(settings: Settings) -> None:
+    taken: dict[Address, str] = {}
+    for name, address in settings.listens.items():
+        if address.port and (other := taken.setdefault(address, name)) != name:
+            raise SettingError(PREFIX + name, f"is the same as {other}: choose another port")
 
 
 def _check_webhooks(settings: Settings) -> None:

@@ -394,17 +394,18 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
     from gateway.listening import check_free
 
     findings = []
-    for about, address, is_served in (
-        ("grpc", settings.grpc_address, _answers_grpc),
-        ("http", settings.http_address, _answers_http),
-    ):
+    is_served = {"GRPC_ADDRESS": _answers_grpc, "HTTP_ADDRESS": _answers_http}
+    for name, address in settings.listens.items():
+        about = name.removesuffix("_ADDRESS").lower()
         try:
-            check_free(f"{about.upper()}_ADDRESS", address)
+            check_free(name, address)
         except SettingError as error:
             if settings.tls_cert is not None:
                 served = await asyncio.to_thread(_shows_certificate, address, settings.tls_cert)
-            else:
-                served = await is_served(address)
+            elif name in is_served:
+                served = await is_served[name](address)
+            else:  # the ports for webhooks and for AdminService tell strangers nothing about the gateway
+                served = in_use(settings.store)
             if served and in_use(settings.store):
                 findings.append(Finding(about, OK, f"{address} is served by a running gateway"))
             elif served:

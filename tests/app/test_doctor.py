@@ -211,12 +211,13 @@ async def test_the_credentials_of_each_account_are_checked(doctor: Doctor, tmp_p
     )
 
 
-async def test_a_port_used_by_another_program_is_a_problem(doctor: Doctor) -> None:
+@pytest.mark.parametrize("about", ["grpc", "http", "webhook", "admin"])
+async def test_a_port_used_by_another_program_is_a_problem(doctor: Doctor, about: str) -> None:
     address = doctor.sandbox.url.removeprefix("http://")
-    found = await doctor({"HFGATEWAY_GRPC_ADDRESS": address, "HFGATEWAY_HTTP_ADDRESS": address})
-    for about in ("grpc", "http"):
-        assert found[about][0][0] == "problem"
-        assert address in found[about][0][1]
+    public = {"HFGATEWAY_PUBLIC_URL": "https://gateway.example"}
+    found = await doctor({f"HFGATEWAY_{about.upper()}_ADDRESS": address} | public)
+    assert found[about][0][0] == "problem"
+    assert address in found[about][0][1]
 
 
 @pytest.mark.toolchain("openssl")

@@ -200,6 +200,14 @@ def test_origins_are_separated_by_commas_or_spaces(text: str) -> None:
     assert read_settings({"HFGATEWAY_ALLOWED_ORIGINS": text}).allowed_origins == ("https://a.test", "https://b.test")
 
 
+def test_two_ports_at_one_address_are_refused() -> None:
+    same = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:50051", "HFGATEWAY_ADMIN_ADDRESS": "127.0.0.1:50051"}
+    with pytest.raises(SettingError, match="HFGATEWAY_ADMIN_ADDRESS: is the same as GRPC_ADDRESS"):
+        read_settings(same)
+    free = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0", "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0"}
+    assert {address.port for address in read_settings(free).listens.values()} == {0}
+
+
 def test_an_audience_without_an_issuer_is_refused() -> None:
     with pytest.raises(SettingError, match="HFGATEWAY_OIDC_AUDIENCE: needs OIDC_ISSUER"):
         read_settings({"HFGATEWAY_OIDC_AUDIENCE": "hfgateway"})
