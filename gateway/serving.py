@@ -293,6 +293,7 @@ class Ports:
             ready=lambda: (self._serving.not_ready, self._serving.trouble),
             exposition=self._telemetry.exposition,
             allowed_origins=settings.allowed_origins,
+            forward_headers=settings.forward_headers,
             foreign_hosts=settings.auth == "keys",
             bad=self._telemetry.bad,
         )

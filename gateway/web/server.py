@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, MutableMapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -36,7 +36,7 @@ the request if the connection is closed at that moment."""
 Count = Callable[[Bad], None]
 _CALL_HEADERS = (
     "authorization", "connect-protocol-version", "connect-timeout-ms", "content-type", "grpc-timeout", "last-event-id",
-    "mcp-method", "mcp-name", "mcp-protocol-version", "x-grpc-web", "x-user-agent",
+    "mcp-method", "mcp-name", "mcp-protocol-version", "traceparent", "tracestate", "x-grpc-web", "x-user-agent",
 )  # fmt: skip
 _RESPONSE_HEADERS = ("grpc-message", "grpc-status", "grpc-status-details-bin")
 _Message = MutableMapping[str, Any]
@@ -50,6 +50,7 @@ def web_app(
     ready: Callable[[], tuple[str, str]],
     exposition: Callable[[], Awaitable[bytes]],
     allowed_origins: Sequence[str],
+    forward_headers: Collection[str] = (),
     foreign_hosts: bool = False,
     bad: Count = lambda _: None,
 ) -> Starlette:
@@ -57,7 +58,7 @@ def web_app(
 
     `services` are served under their paths, `webhooks` are the routes of webhooks, and `more` are further routes.
     `ready` returns why the gateway is not ready, and what is wrong although it is, both empty if nothing; `exposition`
-    returns the metrics in Prometheus's text format. Pages of `allowed_origins` may call (CORS). With `foreign_hosts`,
+    returns the metrics in Prometheus's text format. Pages of `allowed_origins` may call (CORS), also with `forward_headers`. With `foreign_hosts`,
     requests may name any host. `bad` counts refused requests.
     """
 
@@ -89,7 +90,7 @@ def web_app(
                 CORSMiddleware,
                 allow_origins=list(allowed_origins),
                 allow_methods=["GET", "POST"],
-                allow_headers=list(_CALL_HEADERS),
+                allow_headers=[*_CALL_HEADERS, *forward_headers],
                 expose_headers=list(_RESPONSE_HEADERS),
                 max_age=7200,
             )

@@ -36,6 +36,16 @@ async def test_a_submission_passes_on_the_named_headers(tmp_path: Path, submit: 
         assert running.ledger.foreign_headers == {"x-team": 1}
 
 
+async def test_pages_of_allowed_origins_may_send_the_named_headers_and_traces(tmp_path: Path) -> None:
+    asks = {"Origin": "https://shop.test", "Access-Control-Request-Method": "POST"}
+    settings = {"FORWARD_HEADERS": "x-team", "ALLOWED_ORIGINS": "https://shop.test"}
+    async with run(tmp_path, **settings) as running, aiohttp.ClientSession() as session:
+        url = f"{running.gateway.http_address}/hfgateway.v1.GenerationService/SubmitGeneration"
+        for names, status in (("content-type,x-team,traceparent", 200), ("x-other", 400)):
+            async with session.options(url, headers=asks | {"Access-Control-Request-Headers": names}) as answer:
+                assert answer.status == status
+
+
 async def test_without_the_setting_nothing_is_passed_on(tmp_path: Path) -> None:
     async with run(tmp_path) as running:
         await over_grpc(running, "a fox", HEADERS)
