@@ -130,9 +130,7 @@ async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> 
     return await _core_of(settings, base, open_archive(settings), replica)
 
 
-async def _replica(
-    store: SharedStore, settings: Settings, credentials: Credentials, machine: Machine
-) -> Replica:
+async def _replica(store: SharedStore, settings: Settings, credentials: Credentials, machine: Machine) -> Replica:
     try:
         clock = machine.clock_from(await store.times.newest_steady())
         position = await store.change_log.position()  # before the generations, so that no change is missed

@@ -25,8 +25,7 @@ LONGEST_RETRY_AFTER = 86_400.0
 OUTAGE_STATUSES = frozenset({429, 502, 503, 504})
 """The HTTP statuses that indicate an outage of the whole receiver."""
 PROXY_STATUSES = 520
-"""The first of the statuses that are not standard, with which proxies say that they cannot reach the receiver. Cloudflare
-uses 520 to 530: https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors/"""
+"""The first of the statuses with which proxies say that they cannot reach the receiver: Cloudflare has 520 to 530."""
 OUTAGE_AFTER = 3
 """The number of such failures in a row from which a failure no longer counts against the delivery."""
 

@@ -213,7 +213,9 @@ class TenantCallbacks:
         if not callback.url:
             raise invalid_field("id", "the callback has no URL to test")
         if self._testing[tenant] >= MOST_TESTS:
-            raise GatewayError(Failure(Reason.GATEWAY_OVERLOADED, "too many tests of this tenant are running", retryable=True))
+            raise GatewayError(
+                Failure(Reason.GATEWAY_OVERLOADED, "too many tests of this tenant are running", retryable=True)
+            )
         delivery_id = f"{callback.id}_test_{secrets.token_hex(8)}"
         moment = self._clock.moment()
         body = self._bodies.of_test(moment.wall)

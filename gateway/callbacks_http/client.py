@@ -22,7 +22,7 @@ from gateway.headers import retry_after
 LIMIT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
 LOOKUPS = 8
-"""Concurrent lookups of one tenant. A lookup that hangs counts until its thread ends, not only until its attempt does."""
+"""Concurrent lookups of one tenant. One that hangs counts until its thread ends, which may be after its attempt."""
 LOOKUP_THREADS = 16 * LOOKUPS
 """Threads for lookups, which are started when they are needed."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]

@@ -58,8 +58,8 @@ def web_app(
 
     `services` are served under their paths, `webhooks` are the routes of webhooks, and `more` are further routes.
     `ready` returns why the gateway is not ready, and what is wrong although it is, both empty if nothing; `exposition`
-    returns the metrics in Prometheus's text format. Pages of `allowed_origins` may call (CORS), also with `forward_headers`. With `foreign_hosts`,
-    requests may name any host. `bad` counts refused requests.
+    returns the metrics in Prometheus's text format. Pages of `allowed_origins` may call (CORS), also with
+    `forward_headers`. With `foreign_hosts`, requests may name any host. `bad` counts refused requests.
     """
 
     async def healthz(_: Request) -> Response:

@@ -12,7 +12,6 @@ import re
 import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from tests.app.command import CONFINED, NO_ROOM, PATIENCE, ROOT, Finished, envir
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess
 from tests.support.imports import imported
+from tests.support.namespaces import first_process
 
 SECRET = "swordfish"
 WRONG = {
@@ -585,10 +585,7 @@ def test_the_start_imports_no_module_that_it_does_not_need() -> None:
 
 async def test_a_container_that_is_stopped_during_its_start_ends(tmp_path: Path) -> None:
     """Its process 1 ignores SIGTERM until it has a handler. An import that never ends holds the start."""
-    launcher = ("unshare", "--pid", "--fork", "--kill-child", *(() if os.geteuid() == 0 else ("--map-root-user",)))
-    tried = subprocess.run([*launcher, "true"], capture_output=True, text=True, check=False)
-    if tried.returncode:
-        pytest.skip(f"this machine does not let us make a PID namespace: {tried.stderr.strip()}")
+    launcher = first_process()
     (tmp_path / "grpc.py").write_text(f"import time\nprint('imported', flush=True)\ntime.sleep({PATIENCE})\n")
     variables = {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     started = await asyncio.create_subprocess_exec(

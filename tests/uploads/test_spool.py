@@ -29,7 +29,7 @@ from hfgateway_client.errors import GatewayOverloaded
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
 from tests.durability.process import GatewayProcess
-from tests.support.disks import SMALL_DISK_BYTES, small_disk
+from tests.support.namespaces import SMALL_DISK_BYTES, small_disk
 from tests.support.running import PATIENCE
 
 MEBIBYTE = bytes(1 << 20)

@@ -27,7 +27,7 @@ from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.durability.process import GatewayProcess, stub
-from tests.support.disks import small_disk
+from tests.support.namespaces import small_disk
 
 NO_LARGE_FILES = """
 import os, resource, sys
