@@ -856,7 +856,7 @@ async def test_submissions_are_stored_while_the_leader_waits_for_its_last_respon
         await leader.start()
         async with gateways(settings, {}) as (heir,), AsyncClient(heir.grpc_address, retry=RETRY) as client:
             last = asyncio.create_task(client.submit(soul("the last")))
-            await eventually(lambda: sandbox.ledger.summary()["submissions_seen"] == 1 and leader._core.store.others)
+            await eventually(lambda: sandbox.ledger.summary()["submissions_seen"] == 1 and leader._core.feed.others())
             stopping = asyncio.create_task(leader.stop())
             await eventually(lambda: leader._core.service.draining)
             meanwhile = (await client.submit(soul("meanwhile"))).generation
