@@ -21,6 +21,8 @@ BODY_WITHIN = 60.0
 """Seconds for BODY_PART bytes of a body, or for a smaller body. Webhooks have less."""
 BODY_PART = 1 << 20
 """Bytes. Only an upload is much larger; it may take as long as it makes progress."""
+READ_WITHIN = 60.0
+"""Seconds in which a client that has a response with a Content-Length must read some of it."""
 LARGEST_HEAD = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
 MOST_QUEUED = 32
@@ -33,8 +35,8 @@ _Message = MutableMapping[str, Any]
 class Connection(HttpToolsProtocol):
     """Closes the connection if the client takes too long to send a request, or if its head is too large.
 
-    uvicorn limits only the idle time between two requests, and a single byte ends that timeout. There is no timeout
-    while a response is being sent, because a watch lasts for hours.
+    uvicorn limits only the idle time between two requests, and a single byte ends that timeout. While a response is
+    being sent, only one with a Content-Length has a timeout, because a watch lasts for hours.
 
     `slot` is the slot of the connection; `bad` counts refused requests.
     """
@@ -55,6 +57,11 @@ class Connection(HttpToolsProtocol):
         """Bytes received of the current part of a body."""
         self._refused = ""
         """Why the request is refused; "" if it is not valid HTTP."""
+        self._finite = False
+        """Whether the response that is being sent has a Content-Length."""
+        self._unread = 0
+        """Bytes that waited for the client to read when that was last examined."""
+        self._stalled: asyncio.TimerHandle | None = None
         self._answered: RequestResponseCycle | None = None
         """The request that is being answered. `cycle` of uvicorn is the last one that has arrived."""
 
@@ -65,6 +72,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._stop_stalled()
         self._slot.release()
         super().connection_lost(exc)
         if self._answered is not None and not self._answered.response_complete:
@@ -161,12 +169,31 @@ class Connection(HttpToolsProtocol):
             self._start_timer(HEAD_WITHIN)
 
     def pause_writing(self) -> None:
-        """Count as idle while the client does not read, because a response has no time limit."""
+        """Count as idle while the client does not read, because a watch has no time limit."""
         super().pause_writing()
         self._slot.idle(self.transport.abort)
+        if self._finite:
+            self._expect_reading()
+
+    def _expect_reading(self) -> None:
+        self._unread = self.transport.get_write_buffer_size()
+        self._stalled = self.loop.call_later(READ_WITHIN, self._examine_reading)
+
+    def _examine_reading(self) -> None:
+        if self.transport.get_write_buffer_size() < self._unread:
+            self._expect_reading()
+        else:
+            self._bad(Bad.SLOW)
+            self.transport.abort()
+
+    def _stop_stalled(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def resume_writing(self) -> None:
         super().resume_writing()
+        self._stop_stalled()
         if self._answering:
             self._slot.busy()
 
@@ -179,8 +206,10 @@ class Connection(HttpToolsProtocol):
         """Run the app, and read the rest of the request before the response starts."""
 
         async def send_after_request(message: _Message) -> None:
-            if message["type"] == "http.response.start" and self._request_arrives:
-                await self._discard(receive)
+            if message["type"] == "http.response.start":
+                if self._request_arrives:
+                    await self._discard(receive)
+                self._finite = any(name.lower() == b"content-length" for name, _ in message.get("headers", ()))
             await send(message)
 
         try:

@@ -232,6 +232,49 @@ async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
                 await second.readexactly(64 << 20)  # it goes on when its client reads
 
 
+async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "READ_WITHIN", 0.2)
+
+    async def stream(_: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(64):
+                yield bytes(1 << 20)
+
+        return StreamingResponse(parts())
+
+    routes = [Route("/stream", stream), Route("/large", lambda _: Response(bytes(64 << 20)))]
+    async with (
+        server(more=routes) as (web, address, counted),
+        connected(address) as (streamed, one),
+        connected(address) as (_, other),
+    ):
+        one.write(GET % b"stream")
+        await eventually(lambda: len(web._limit._idle) == 2)
+        other.write(GET % b"large")
+        await eventually(lambda: web.connections == 1)
+        assert counted == [Bad.SLOW]
+        async with asyncio.timeout(PATIENCE):
+            await streamed.readexactly(64 << 20)
+
+
+async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "READ_WITHIN", 10 * PATIENCE)
+    routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
+    async with server(more=routes) as (web, address, counted), connected(address) as (reader, writer):
+        writer.write(GET % b"large")
+        await eventually(lambda: any(one._stalled for one in web._server.server_state.connections))
+        (slow,) = web._server.server_state.connections
+        async with asyncio.timeout(PATIENCE):
+            await reader.readexactly(32 << 20)
+        await eventually(lambda: slow.transport.get_write_buffer_size() < slow._unread)
+        slow._examine_reading()
+        assert counted == []
+        async with asyncio.timeout(PATIENCE):
+            await reader.readexactly(32 << 20)
+
+
 async def test_a_trailer_is_no_header_of_the_request() -> None:
     async def show(request: Request) -> Response:
         await request.body()
