@@ -29,7 +29,7 @@ from gateway.generations.budgets import Budgets
 from gateway.generations.clock import Ids
 from gateway.generations.feed import Feed
 from gateway.generations.inputs import Input, fingerprint, is_same, only_v1, traits, violations
-from gateway.generations.journal import state_changed
+from gateway.generations.journal import Caller, caller, state_changed
 from gateway.generations.limits import LimitExceededError, UnpricedError
 from gateway.generations.model import Generation, GenerationId, IdempotencyKey, Source, Spec, State, UpstreamKey, Wall
 from gateway.generations.ports import Clock, Estimate, InputCheck, Prepared, Upstream
@@ -58,6 +58,8 @@ Warn = Callable[[Sequence[Violation]], None]
 Refuses = Callable[[str, "Submission"], Sequence[Violation]]
 BoundTo = Callable[[str, Input], str | None]
 
+CANCELED = "reported by cancel"
+"""The step of a generation that Higgsfield has canceled for a caller."""
 MOST_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
 MOST_WAITING_BYTES = 64 * 1024 * 1024
@@ -140,6 +142,8 @@ class Generations(Reads):
         self._bound_to = bound_to
         self._ids = Ids()
         self._submitting: WeakValueDictionary[tuple[str, IdempotencyKey], asyncio.Lock] = WeakValueDictionary()
+        self._canceled_by: dict[GenerationId, Caller | None] = {}
+        """Who asked Higgsfield to cancel a generation that has not ended yet."""
         self.contradictions = 0
         self.refusing = False
 
@@ -306,7 +310,10 @@ class Generations(Reads):
                     )
                 return generation
             with tracing.step("store change"):
-                saved = await read_back.save(self._generations, generation, after, step(observation))
+                if after.id in self._canceled_by and after.done:
+                    saved = await self._save_end(generation, after, step(observation))
+                else:
+                    saved = await read_back.save(self._generations, generation, after, step(observation))
             if saved:
                 state_changed(generation, after)
                 return after
@@ -314,6 +321,18 @@ class Generations(Reads):
             if again is None:
                 return generation
             generation = again
+
+    async def _save_end(self, before: Generation, after: Generation, name: str) -> bool:
+        """Store an end that a caller has asked for. A cancelation is the caller's act, whatever reports it first."""
+        served = caller.set(self._canceled_by[after.id])
+        try:
+            canceled = after.state is State.CANCELED
+            saved = await read_back.save(self._generations, before, after, CANCELED if canceled else name)
+        finally:
+            caller.reset(served)
+        if saved:
+            self._canceled_by.pop(after.id, None)
+        return saved
 
     def _claim(
         self,
@@ -440,6 +459,7 @@ class Generations(Reads):
     async def _cancel_queued(self, generation: Generation) -> Generation:
         """Ask Higgsfield to cancel. Only the status afterwards is conclusive."""
         silence: GatewayError | None = None
+        self._canceled_by.setdefault(generation.id, caller.get())
         try:
             await self._upstream.cancel(generation)
         except GatewayError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -20,8 +21,9 @@ from tests.admin.conftest import submit_and_lose
 from tests.app.command import Finished, environment
 from tests.app.command import run as run_command
 from tests.support.operator import ask, command
-from tests.support.running import Running, collected, name_of, run, soul
+from tests.support.running import PATIENCE, Running, collected, name_of, run, soul
 from tests.support.timeline import run_timed
+from tests.support.transports import RpcFailure
 
 TERMS = {"AUTH": "keys", "AUDIT": "on", "ADMIN_ADDRESS": "127.0.0.1:0", "UPSTREAM_IDEMPOTENCY": "off"}
 
@@ -162,6 +164,21 @@ async def test_a_resolution_and_an_adoption_have_entries(tmp_path: Path) -> None
             ("gateway.start", "gateway"), ("generation.submit", "anonymous"), ("generation.resolve", "operator"),
             ("generation.resolve", "operator"),
         ]  # fmt: skip
+
+
+async def test_a_cancellation_is_the_act_of_its_caller_whatever_reports_it(tmp_path: Path) -> None:
+    async with run(tmp_path, AUDIT="on", AUTH="keys") as running:
+        secret = await running.key("red")
+        shop = running.caller("grpc", secret)
+        fox = (await shop.call("SubmitGeneration", soul("a fox"))).generation
+        running.plan(on="status", kind="500")  # the call after the cancelation
+        with pytest.raises(RpcFailure):
+            await shop.call("CancelGeneration", pb.CancelGenerationRequest(id=fox.id))
+        async with asyncio.timeout(PATIENCE):
+            await shop.call("WaitGeneration", pb.WaitGenerationRequest(id=fox.id))
+        actor = f"key:{secret.split('_')[1]}"
+        acts = [(entry["act"], entry["actor"]) for entry in await exported(running)]
+        assert acts[2:] == [("generation.submit", actor), ("generation.cancel", actor)]
 
 
 async def test_a_cancellation_at_the_start_timeout_is_not_the_act_of_a_reader(tmp_path: Path) -> None:
