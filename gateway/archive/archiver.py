@@ -132,7 +132,7 @@ class Archiver:
                 # An exception would stop the archiver for all generations, at every start again.
                 log.exception("outputs cannot be archived because of a bug", extra={"generation_id": one.id})
         if copies:
-            await self._copies.plan_copies(copies)
+            await self._copies.plan_copies(copies, self._clock.moment().steady)
 
     async def _start_due(self) -> float | None:
         """Start as many due copies as may run at once; return the seconds until more will be due, None if unknown."""

@@ -96,8 +96,11 @@ class ObjectStorage(Protocol):
 class CopyStore(Protocol):
     """Stores which files are to be copied or removed, and which are archived. Its methods raise UnconfirmedError."""
 
-    async def plan_copies(self, copies: Sequence[Copy]) -> None:
-        """Store copies to be made, except those that are stored already or whose generation was deleted."""
+    async def plan_copies(self, copies: Sequence[Copy], now: float) -> None:
+        """Store copies to be made, except those that are stored already or whose generation was deleted.
+
+        They are due from the steady time `now` on, behind the retries that are due earlier.
+        """
 
     async def adopt_copies(self, archive: str) -> None:
         """Assign the copies that wait for another archive to this one. Files in the other archive stay there."""

@@ -385,7 +385,7 @@ async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[{"status": 503}])
     generation = await stage.completed(stage.url("/a.png"))
     never_planned = await stage.completed(stage.url("/a.png"))
-    await stage.store.copies.plan_copies(copies_of(generation, stage.storage.name))
+    await stage.store.copies.plan_copies(copies_of(generation, stage.storage.name), 0.0)
     stage.ahead = 2 * OUTPUTS_KEPT
     stage.clock.advance(stage.ahead)
 

@@ -26,13 +26,13 @@ async def due(stage: Stage, now: float = 1.0, limit: int = 10) -> list[Copy]:
 async def planned(stage: Stage, *urls: str) -> tuple[Generation, list[Copy]]:
     generation = await stage.completed(*(urls or ("http://a.test/1.png",)))
     copies = copies_of(generation, ARCHIVE)
-    await stage.store.copies.plan_copies(copies)
+    await stage.store.copies.plan_copies(copies, 0.0)
     return generation, copies
 
 
 async def test_a_planned_copy_is_due_and_planned_once(stage: Stage) -> None:
     _, copies = await planned(stage, "http://a.test/1.png", "http://a.test/2.png")
-    await stage.store.copies.plan_copies(copies)
+    await stage.store.copies.plan_copies(copies, 0.0)
     assert await due(stage) == copies
     assert await due(stage, limit=1) == copies[:1]
     assert await stage.store.copies.due_copies("file:///elsewhere", 1.0, HOUR, 10) == []
@@ -50,7 +50,7 @@ async def test_a_copy_expires_with_its_file(stage: Stage) -> None:
 async def test_copies_of_a_deleted_generation_are_not_planned(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
-    await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE))
+    await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE), 0.0)
     assert await due(stage) == []
 
 

@@ -68,7 +68,7 @@ async def test_a_planned_copy_with_a_forbidden_suffix_is_abandoned(stage: Stage)
     copy = Copy(
         generation.id, Part(0), stage.url("/a.html"), "tenant/x/0-a.html", "text/html", place, examples.NOW + 3600
     )
-    await stage.store.copies.plan_copies([copy])
+    await stage.store.copies.plan_copies([copy], 0.0)
     archiver = stage.start()
     await stage.becomes(lambda: archiver.given_up == 1)
     assert stage.place.files() == {}

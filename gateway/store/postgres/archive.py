@@ -15,9 +15,10 @@ ROWS_AT_ONCE = 200
 class PostgresCopies(StorePart, CopyReads):
     """The methods are described in `gateway/archive/ports.py`."""
 
-    async def plan_copies(self, copies: Sequence[Copy]) -> None:
+    async def plan_copies(self, copies: Sequence[Copy], now: float) -> None:
         if copies:
-            await self._write("archive planned", "insert_copies", arrays([copy_row(copy) for copy in copies]))
+            rows = arrays([copy_row(copy) for copy in copies])
+            await self._write("archive planned", "insert_copies", rows | {"now": now})
 
     async def adopt_copies(self, archive: str) -> None:
         await self._write("archive planned", "assign_copies", {"archive": archive})

@@ -108,8 +108,10 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     ended = await completed(store, "request")
     assert [[one.id for one in page] async for page in copies.without_copies(0.0)] == [[ended.id]]
     first, preview = copy(ended), copy(ended, preview=True)
-    await copies.plan_copies([first, preview])
-    await copies.plan_copies([replace(first, key="other"), copy(replace(ended, spec=replace(ended.spec, id="gone")))])
+    await copies.plan_copies([first, preview], 0.0)
+    await copies.plan_copies(
+        [replace(first, key="other"), copy(replace(ended, spec=replace(ended.spec, id="gone")))], 0.0
+    )
     assert [page async for page in copies.without_copies(0.0)] == []
     assert sorted(await copies.due_copies("s3://a", 0.0, 60.0, 9), key=lambda one: one.part) == [first, preview]
     assert await copies.keep_copy(first, file)
@@ -128,11 +130,20 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     assert await copies.copies_waiting() == 0
 
 
+async def test_a_retry_is_due_before_copies_that_were_planned_later(store: Store) -> None:
+    copies = store.copies
+    failed, new = copy(await completed(store, "first")), copy(await completed(store, "second"))
+    await copies.plan_copies([failed], 10.0)
+    await copies.postpone_copy(failed, 20.0, give_up=False)
+    await copies.plan_copies([new], 30.0)
+    assert await copies.due_copies("s3://a", 40.0, 60.0, 1) == [replace(failed, attempts=1)]
+
+
 async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
     ended = await completed(store, "request")
     first, second = copy(ended), copy(ended, 1)
-    await copies.plan_copies([first, second])
+    await copies.plan_copies([first, second], 0.0)
     assert await copies.keep_copy(first, file)
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
     assert not await copies.keep_copy(second, file)  # it was being copied
@@ -147,7 +158,7 @@ async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: St
     copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
     ended = await completed(store, "request", at=1.0)
     kept, given_up = copy(ended), copy(ended, 1)
-    await copies.plan_copies([kept, given_up])
+    await copies.plan_copies([kept, given_up], 0.0)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
     assert await copies.keep_copy(kept, file)
     await copies.postpone_copy(given_up, 1.0, give_up=True)
