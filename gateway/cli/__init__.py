@@ -30,6 +30,7 @@ COMMANDS = {
     "list": Entry("gateway.cli.queries:list_generations", "List generations, newest first."),
     "adopt": Entry("gateway.cli.adopt:adopt", "Adopt requests that were made without the gateway, by their ids."),
     "cancel": Entry("gateway.cli.queries:cancel", "Cancel a generation that has not started."),
+    "delete": Entry("gateway.cli.queries:delete", "Delete ended generations with their inputs and outputs."),
     "explain": Entry("gateway.cli.explain:explain", "Show the history of a generation."),
     "resolve": Entry("gateway.cli.resolve:resolve", "Set the outcome of UNCERTAIN or LOST generations (operators)."),
     "unresolved": Entry(

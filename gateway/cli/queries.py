@@ -1,4 +1,4 @@
-"""Commands that make one call and print the response: `get`, `list`, `cancel`, `estimate`."""
+"""Commands that make one call and print the response: `get`, `list`, `cancel`, `delete`, `estimate`."""
 
 from __future__ import annotations
 
@@ -38,6 +38,21 @@ def cancel(connection: Connection, generation_id: str, as_json: bool) -> None:
     """Cancel the generation ID. Refused with exit code 3 if it is too late."""
     with connection.client() as client:
         _print(client.cancel(generation_id), as_json)
+
+
+@click.command()
+@click.argument("generation_ids", nargs=-1, required=True, metavar="ID...")
+@client_options
+def delete(connection: Connection, generation_ids: tuple[str, ...]) -> None:
+    """Delete ended generations, also their inputs and outputs at Higgsfield. They are not refunded.
+
+    It is no error if a generation is already deleted. Exits with 3 if one has not ended; those before it are deleted.
+    """
+    with connection.client() as client:
+        for generation_id in generation_ids:
+            if not client.delete(generation_id):
+                kept = "deleted in the gateway. Higgsfield keeps any outputs until they expire"
+                echo(f"{generation_id}: {kept}", err=True)
 
 
 @click.command(name="list")

@@ -101,6 +101,18 @@ async def test_a_refused_cancel_exits_as_refused(gateway: ScriptedGateway, hfgat
     assert (ended.code, ended.out, ended.err) == (3, "", "error: NOT_CANCELABLE: it is running\n")
 
 
+async def test_delete_names_what_higgsfield_keeps(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    for removed in (True, False):
+        gateway.on("DeleteGeneration", pb.DeleteGenerationResponse(removed_upstream=removed))
+    gateway.on("DeleteGeneration", refusal("FAILED_PRECONDITION", "NOT_DONE", "it is running"))
+
+    ended = await hfgateway("delete", "g1", "g2", "g3", "g4")
+
+    kept = "g2: deleted in the gateway. Higgsfield keeps any outputs until they expire\n"
+    assert (ended.code, ended.out, ended.err) == (3, "", f"{kept}error: NOT_DONE: it is running\n")
+    assert [request.id for request in gateway.requests["DeleteGeneration"]] == ["g1", "g2", "g3"]
+
+
 async def test_a_call_that_an_older_gateway_does_not_know_is_refused(
     gateway: ScriptedGateway, hfgateway: Command
 ) -> None:
