@@ -48,5 +48,5 @@ class PostgresDeletions(StorePart, DeletionReads):
             total += count
         await self._prune_all("prune_removal_changes", {"ended_before": ended_before})
         await self._prune_all("prune_keys", {"keys_before": keys_before})
-        await self._write("prune", "prune_durations", {})
+        await self._prune_all("prune_durations", {})
         return total

@@ -642,26 +642,28 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 
 -- fragment: newest_durations
 -- For each model, the id of the oldest of its newest 300 run times; NULL if it has fewer. The models are found by steps
--- through the index, which read no other rows.
+-- through the index, which read no other rows. The ids are materialized: with old statistics, the server would read the
+-- 300 rows again for each row that is compared with them.
 WITH RECURSIVE models (model_id) AS (
     SELECT min(model_id) FROM durations
     UNION ALL
     SELECT (SELECT min(durations.model_id) FROM durations WHERE durations.model_id > models.model_id)
     FROM models WHERE models.model_id IS NOT NULL
 ),
-newest (model_id, oldest) AS (
+newest (model_id, oldest) AS MATERIALIZED (
     SELECT models.model_id, (
         SELECT id FROM durations WHERE durations.model_id = models.model_id ORDER BY id DESC LIMIT 1 OFFSET 299
     ) FROM models
 );
 
 -- name: prune_durations
--- Delete run times that are not among the newest 300 of their model. A list of their ids would be compared with each row
--- if the server's statistics are of a time when the table was small.
+-- Delete run times that are not among the newest 300 of their model.
 WITH {fenced},
-kept AS MATERIALIZED ({newest_durations} SELECT * FROM newest),
 written AS (
-    DELETE FROM durations USING fenced, kept WHERE durations.model_id = kept.model_id AND id < oldest RETURNING id
+    DELETE FROM durations USING fenced WHERE id IN (
+        {newest_durations}
+        SELECT id FROM newest JOIN durations ON durations.model_id = newest.model_id AND id < oldest LIMIT :limit
+    ) RETURNING id
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written;
 
