@@ -237,6 +237,19 @@ async def test_only_uncertain_generations_can_be_resolved(start: Start) -> None:
     assert len(running.ledger.submissions) == 3
 
 
+async def test_a_404_does_not_lose_a_generation_whose_account_can_be_asked(running: Running) -> None:
+    queued = await running.submit(soul("a fox"))
+    running.plan(on="status", prompt="a fox", status=404, body={"detail": "Not found"})
+    generations = running.gateway._core.store.generations
+    async with asyncio.timeout(PATIENCE):
+        while (stored := await generations.any(queued.id)) is None or stored.missing_since is None:
+            await asyncio.sleep(0.01)
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await resolve(running, queued.id, **LOST)
+    assert Refused(raised.value).code == "INVALID_ARGUMENT"
+    assert (await running.finish(queued.id)).outputs
+
+
 # -- Resubmission ------------------------------------------------------------------------------------------------------
 
 

@@ -84,6 +84,25 @@ async def test_a_message_is_not_sent_long_after_its_record(tmp_path: Path, monke
         assert (len(talk.said), talk.charges) == (1, 1)
 
 
+async def test_a_message_is_sent_if_its_record_was_stored_with_a_lost_response(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = talk.running.gateway._core.agents._store
+    mark, lost = store.mark_agent_message, [UnknownCommitError("the connection was lost")]
+
+    async def mark_and_lose(record: KeyRecord) -> bool:
+        marked = await mark(record)
+        if lost:
+            raise lost.pop()
+        return marked
+
+    monkeypatch.setattr(store, "mark_agent_message", mark_and_lose)
+    session_id = await talk.create()
+    assert not (await talk.send(session_id, "a fox", "k")).replayed
+    assert (await talk.send(session_id, "a fox", "k")).replayed
+    assert (lost, talk.said, talk.charges) == ([], [("a fox", "202")], 1)
+
+
 async def test_a_late_clean_up_leaves_the_record_of_a_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It runs while the repeat is sent: the record of the repeat must stay, or the next repeat is charged as well."""
     unconfirmed = [UnknownCommitError("the connection was lost")] * 2

@@ -16,6 +16,8 @@ import pytest
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1 import token_service_pb2 as token_pb
+from hfgateway.v1.token_service_pb2_grpc import TokenServiceStub
 from tests.app.certificates import Authority, Pair
 from tests.durability.process import GatewayProcess, stub
 from tests.support.addresses import free_address
@@ -117,6 +119,19 @@ async def test_a_separate_webhook_port_serves_tls_and_asks_for_no_client_certifi
             assert (await client.post(f"https://{address}/webhooks/higgsfield/unknown")).status_code == 404
             with pytest.raises(httpx.TransportError):
                 await client.post(f"http://{address}/webhooks/higgsfield/unknown")
+
+
+async def test_the_cookie_of_a_watch_token_is_sent_over_tls_only(authority: Authority, tmp_path: Path) -> None:
+    async with gateway(tmp_path, authority.signed("gateway")) as process:
+        request = token_pb.CreateWatchTokenRequest()
+        request.filter.labels["of"] = "shop"
+        async with channel_to(process.address, authority.cert, None) as channel:
+            answer: token_pb.CreateWatchTokenResponse = await TokenServiceStub(channel).CreateWatchToken(request)
+        context = ssl.create_default_context(cafile=str(authority.cert))
+        async with httpx.AsyncClient(verify=context, trust_env=False) as client:
+            headers = {"authorization": f"Bearer {answer.token}"}
+            cookie = (await client.post(process.http_address + "/v1/session", headers=headers)).headers["set-cookie"]
+    assert "secure" in cookie.lower().split("; ")
 
 
 def replace(pair: Pair, renewed: Pair) -> None:

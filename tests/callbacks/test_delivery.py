@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from google.protobuf.message import Message
@@ -12,6 +13,7 @@ from gateway import core as cores
 from gateway.callbacks import dispatcher
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import BEGINNING
+from gateway.generations.model import Change
 from hfgateway.v1 import callback_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generation_pb
 from tests.callbacks.receiver import (
@@ -246,6 +248,52 @@ async def test_a_generation_deleted_before_its_delivery_is_skipped(
     assert [one.generation_id for one in await settles(running, made.callback.id, 1)] == [kept.id]
     assert [got.generation.id for got in receiver.got] == [kept.id]
     assert running.gateway._core.dispatcher.skipped == 1
+
+
+async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await create(running, receiver.url)
+    await change(running, made.callback.id, paused=True)
+    fox = await finished(running, "a fox")
+    await running.stop_gateway()
+    await running.start_gateway()  # the change is not in memory any more
+    core = running.gateway._core
+    log, has_read, may_go_on = core.dispatcher._change_log, asyncio.Event(), asyncio.Event()
+    read = log.changes
+
+    async def changes(tenant: str, after: int, limit: int) -> Sequence[Change]:
+        found = await read(tenant, after, limit)
+        has_read.set()
+        await may_go_on.wait()
+        return found
+
+    monkeypatch.setattr(log, "changes", changes)
+    await change(running, made.callback.id, paused=False)
+    async with asyncio.timeout(PATIENCE):
+        await has_read.wait()
+    owl = await finished(running, "an owl")
+    may_go_on.set()
+
+    found = await settles(running, made.callback.id, 2)
+    assert {one.generation_id for one in found} == {fox.id, owl.id}
+
+
+async def test_a_delivery_is_sent_later_if_its_revision_cannot_be_read(timed: Timed, receiver: Receiver) -> None:
+    made = await create(timed, receiver.url)
+    stored = await timed.submit(soul("a fox"))
+    await timed.start_running(stored.id)
+    reader = timed.database._reader
+    reader.execute("PRAGMA query_only=0")
+    reader.execute("CREATE TEMP TABLE changes (id TEXT)")  # hides the real one
+    await timed.advance(60.0, until=lambda: stored.id not in timed.live())
+    await timed.advance(10.0)
+    assert receiver.got == []
+
+    reader.execute("DROP TABLE temp.changes")
+    await timed.advance(2 * dispatcher.STORE_PAUSE)
+    (delivery,) = await settles(timed, made.callback.id, 1)
+    assert (delivery.generation_id, delivery.attempts) == (stored.id, 1)
 
 
 async def test_a_delivery_is_listed_for_a_week(timed: Timed, receiver: Receiver) -> None:

@@ -295,6 +295,28 @@ async def test_the_end_of_an_outage_makes_earlier_failures_due_at_once(
     assert [one.generation.id for one in receiver.taken] == [owl.id, fox.id]
 
 
+async def test_the_end_of_an_outage_hurries_no_delivery_that_was_refused_before(
+    timed: Timed, receiver: Receiver
+) -> None:
+    receiver.plan.extend([400, 400, 503, 503, 503])
+    made = await create(timed, receiver.url)
+    fox = await ended(timed)
+    await timed.advance(5.6)
+    assert len(receiver.got) == 2  # the next attempt is in five minutes
+    (waits,) = await deliveries(timed, made.callback.id)
+    owl = await ended(timed, "an owl")
+    await timed.advance(5.6)
+    assert len(receiver.got) == 4
+    hare = await ended(timed, "a hare")
+    await timed.advance(60.0, until=lambda: len(receiver.taken) == 2)
+
+    assert timed.time.wall() < waits.next_attempt_time.ToSeconds()
+    assert [got.generation.id for got in receiver.got[2:]] == [owl.id, owl.id, hare.id, hare.id, owl.id]
+    assert [got.generation.id for got in receiver.got[:2]] == [fox.id, fox.id]
+    await timed.advance(300.0)
+    assert [got.generation.id for got in receiver.taken] == [hare.id, owl.id, fox.id]
+
+
 async def test_a_restart_keeps_the_retry_schedule(timed: Timed, receiver: Receiver) -> None:
     receiver.usual = (429, {"Retry-After": "3000"})
     await create(timed, receiver.url)

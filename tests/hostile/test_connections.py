@@ -10,6 +10,7 @@ import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +26,7 @@ from gateway.listening import listen
 from gateway.setting_values import Address
 from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, LogRateLimit
 from gateway.web import connection
+from gateway.web.connection_limit import ConnectionLimit
 from gateway.web.server import WebServer
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority
@@ -273,6 +275,46 @@ async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.Mo
         assert counted == []
         async with asyncio.timeout(PATIENCE):
             await reader.readexactly(32 << 20)
+
+
+async def test_a_connection_is_busy_again_when_its_client_reads_again() -> None:
+    go_on = asyncio.Event()
+
+    async def large(_: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            for _ in range(64):  # more than the sockets and the reader keep
+                yield bytes(1 << 20)
+            await go_on.wait()
+            yield b"end"
+
+        return StreamingResponse(parts())
+
+    async with (
+        server(more=[Route("/large", large)]) as (web, address, _),
+        connected(address) as (reader, writer),
+        asyncio.timeout(PATIENCE),
+    ):
+        writer.write(GET % b"large")
+        await reader.readuntil(b"\r\n\r\n")
+        await eventually(lambda: bool(web._limit._idle))
+        received = 0
+        while received < 64 << 20:
+            received += len(await reader.read(1 << 20))
+        await eventually(lambda: not web._limit._idle)
+        go_on.set()
+        await reader.readuntil(b"end")
+
+
+def test_connections_that_arrive_at_once_take_different_slots() -> None:
+    """Those that make room are closed a moment later."""
+    closed: list[int] = []
+    limit = ConnectionLimit(2, lambda _: None)
+    for number in range(2):
+        slot = limit.take()
+        assert slot is not None
+        slot.idle(partial(closed.append, number))
+    assert [limit.take() is None for _ in range(3)] == [False, False, True]
+    assert (closed, limit.open_connections) == ([0, 1], 2)
 
 
 async def test_a_trailer_is_no_header_of_the_request() -> None:

@@ -102,6 +102,28 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
         await asyncio.gather(*answers, return_exceptions=True)
 
 
+async def test_the_webhooks_of_all_generations_that_are_read_at_once_are_limited(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serving, "WEBHOOKS", 1)
+    monkeypatch.setattr(webhook, "BODY_WITHIN", PATIENCE)
+    running = await start(**public_url())
+    await running.submit(soul("a fox"))
+    await running.submit(soul("an owl"))
+    own, other = urlsplit(path_of(running, "a fox")).path, path_of(running, "an owl")
+    body = webhook_body(request_of(running, "an owl"))
+    async with connected(running.gateway.http_address) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(f"POST {own} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n".encode())
+        unknown = f"{running.gateway.http_address}/webhooks/higgsfield/stranger"
+        while (answer := await post(unknown, b"")).status == 404:
+            pass  # until the slow one has its place
+        assert answer.status == 503
+        assert (await post(other, body)).status == 503
+        writer.write(bytes(100))
+        await read_response_head(reader)
+    assert (await post(other, body)).status == 200
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "app.localhost"])
 async def test_any_loopback_host_name_is_accepted_without_keys(start: Start, host: str) -> None:
     running = await start()

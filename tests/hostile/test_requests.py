@@ -105,6 +105,16 @@ async def test_a_gzip_body_of_many_members_is_refused(running: Running) -> None:
     assert await bad_requests(running, "encoding") == 1
 
 
+async def test_a_request_in_several_gzip_members_is_not_cut_off(running: Running) -> None:
+    packed = gzip.compress(soul("a fox").SerializeToString())
+    more = gzip.compress(pb.SubmitGenerationRequest(labels={"team": "red"}).SerializeToString())
+    status, text = await answer_of(
+        running, UNARY, packed + more, content_type="application/proto", content_encoding="gzip"
+    )
+    assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
+    assert running.ledger.submissions == []
+
+
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_json_of_many_values_is_not_decoded(running: Running, encoding: str) -> None:
     content = bomb(MOST_VALUES + 1)

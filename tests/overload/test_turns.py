@@ -107,6 +107,13 @@ async def test_a_refused_watch_token_is_forgotten() -> None:
     assert callers.pool.holder(TOKEN) is not of_token
 
 
+async def test_a_watch_token_that_gets_no_places_is_forgotten() -> None:
+    pool = Pool(Bounds(1, 1, 1), MANY)
+    of_token = pool.holder(TOKEN)
+    assert pool.try_take(TOKEN, 2) is None
+    assert pool.holder(TOKEN) is not of_token
+
+
 async def test_a_watch_token_that_leaves_the_queue_is_forgotten() -> None:
     callers = Callers(Pool(Bounds(1, 1, 1), MANY))
     await callers.call("f0", FOX)

@@ -12,13 +12,14 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import RetryInfo
 
-from gateway.generations import adopt
+from gateway.generations import adopt, poll_limit
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.callbacks.receiver import Receiver, create
 from tests.rpc.conftest import Start
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
 from tests.support.running import PATIENCE, Generation, Running, eventually, name_of, sized, soul
+from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure, Transport
 
 V1 = generation_input_pb2.API_VERSION_V1
@@ -190,6 +191,25 @@ async def test_a_request_is_not_looked_up_while_higgsfield_limits_status_calls(r
     assert late.reason == "UPSTREAM_UNAVAILABLE"
     assert 0 < late.detail(RetryInfo).retry_delay.ToNanoseconds() <= 3_000_000_000
     assert calls(running) == asked
+
+
+async def test_a_look_up_that_fails_because_of_a_bug_stops_no_later_status_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> Any:
+        raise RuntimeError("a bug")
+
+    async with run_timed(tmp_path) as running:
+        request_id = await request_elsewhere(running, "a fox")
+        with monkeypatch.context() as patched:
+            patched.setattr(running.gateway._core.upstream, "look_up", fail)
+            for _ in range(poll_limit.FAILURES_IN_A_ROW):
+                assert (await refusal(running.grpc, request_id)).reason == "INTERNAL"
+            assert (await refusal(running.grpc, request_id)).reason == "UPSTREAM_UNAVAILABLE"
+            await running.advance(poll_limit.FIRST_BREAK)
+            assert (await refusal(running.grpc, request_id)).reason == "INTERNAL"
+        await running.advance(2 * poll_limit.FIRST_BREAK)
+        assert (await adopted(running.grpc, request_id)).replayed is False
 
 
 async def test_an_adoption_continues_if_its_caller_leaves(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

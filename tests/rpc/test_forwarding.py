@@ -84,6 +84,33 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
     assert ended == ["UNAVAILABLE"]
 
 
+async def test_a_call_is_forwarded_with_its_deadline() -> None:
+    remaining: list[float | None] = []
+
+    async def answer(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        remaining.append(context.time_remaining())
+        return b""
+
+    server = grpc.aio.server()
+    handlers = {"SubmitGeneration": grpc.unary_unary_rpc_method_handler(answer)}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("hfgateway.v1.GenerationService", handlers),))
+    peer = free_address()
+    server.add_insecure_port(peer)
+    await server.start()
+    to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", lambda _: None)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            for deadline in (time.monotonic() + 2 * PATIENCE, None):
+                await to_leader.unary(METHOD, b"", Call(METHOD, deadline))
+    finally:
+        await to_leader.close()
+        await server.stop(None)
+    limited, unlimited = remaining
+    assert limited is not None
+    assert PATIENCE <= limited <= 2 * PATIENCE
+    assert unlimited is None or unlimited > 1e9  # gRPC's time for none
+
+
 async def test_a_header_that_cannot_be_forwarded_refuses_only_a_submission(leader: str) -> None:
     to_leader = ToLeader(lambda: leader, grpc.aio.insecure_channel, "secret", lambda _: None)
     forwarded = {"x-user": "Zo\u00eb"}

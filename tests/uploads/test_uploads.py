@@ -13,6 +13,7 @@ import grpc
 import pytest
 from PIL import Image
 
+from gateway import uploads
 from gateway.uploads import LARGEST_CHUNK, MEDIA_KEPT
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
@@ -139,6 +140,17 @@ async def test_an_invalid_upload_leaves_no_file(running: Running, stub: UploadSe
     assert refused.value.reason == "INVALID_INPUT"
     assert [violation.field for violation in refused.value.field_violations] == [field]
     assert running.ledger.uploads == 0
+
+
+async def test_the_sum_of_the_chunks_of_a_file_of_unknown_size_is_limited(
+    running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "LARGEST_MEDIA", 3000)
+    with pytest.raises(InvalidInput) as refused:
+        await uploaded(stub, [header(), *chunks(PNG[:3001])])
+    assert [violation.field for violation in refused.value.field_violations] == ["chunk"]
+    assert running.ledger.uploads == 0
+    assert (await uploaded(stub, [header(), *chunks(PNG[:3000])])).size == 3000
 
 
 async def test_an_unsupported_content_type_is_named(running: Running, stub: UploadServiceStub) -> None:

@@ -180,6 +180,38 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     assert len(await all_changes(store)) == 1
 
 
+async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_takes_over(
+    emptied: str, postgres: Server, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be stored, so it must not be reported as refused."""
+    import psycopg
+
+    from gateway.store.postgres import database, lease, log_writer
+
+    monkeypatch.setattr(lease, "BEAT", 60.0)  # as if the first one was paused
+    monkeypatch.setattr(lease, "DEAD", 0.2)
+    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 300.0)
+    monkeypatch.setattr(database, "CONNECT_LIMIT", 0.5)
+    claim = examples.claim()
+    async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as first:
+        proxy.mute()
+        task = asyncio.ensure_future(first.store.claims.claim(claim))
+        async with await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
+
+            async def is_stored() -> bool:
+                return bool(await (await other.execute("SELECT FROM generations")).fetchall())
+
+            await until(is_stored)
+        proxy.target = ""
+        proxy.cut()
+        async with opened(emptied) as second:
+            proxy.target = f"127.0.0.1:{postgres.port}"
+            with pytest.raises(UnknownCommitError):
+                await task
+            assert [str(error) for error in first.broken] == ["another gateway has taken over the store"]
+            assert await second.store.generations.get("tenant", claim.generation.id) == claim.generation
+
+
 async def test_a_webhook_whose_answer_is_lost_counts_as_new(behind: Opened, proxy: Proxy) -> None:
     store = behind.store
     webhook = Webhook((await queued(store, "request")).id, "name", "request", "completed")
