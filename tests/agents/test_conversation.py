@@ -132,6 +132,15 @@ async def test_an_interrupt_stops_the_turn_and_nothing_else(talk: Talk) -> None:
     assert talk.charges == 2
 
 
+async def test_a_session_is_idle_after_an_interrupt_that_left_no_trace_of_the_turn(talk: Talk) -> None:
+    session_id = await talk.create()
+    await talk.send(session_id, "a fox")
+    talk.running.plan(on="agent_messages", patch={"status": "idle", "messages": []})
+    stopped = await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+    assert state_name(stopped.session) == "IDLE"
+    assert len(talk.running.sandbox.state.plan) == 0
+
+
 async def test_a_busy_session_refuses_a_message_and_frees_its_key(talk: Talk) -> None:
     session_id = await talk.create()
     first = (await talk.send(session_id, "a fox")).message

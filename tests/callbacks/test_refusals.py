@@ -317,6 +317,28 @@ async def test_the_end_of_an_outage_hurries_no_delivery_that_was_refused_before(
     assert [got.generation.id for got in receiver.taken] == [hare.id, owl.id, fox.id]
 
 
+async def test_the_redeliveries_of_a_callback_are_limited(
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = await create(timed, receiver.url)
+    for number in range(3):
+        await ended(timed, f"fox {number}")
+    ids = [one.id for one in await settles(timed, made.callback.id, 3)]
+    monkeypatch.setattr(service, "MOST_WAITING", 1)
+    await change(timed, made.callback.id, paused=True)
+    for one in ids[:2]:
+        await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=one))
+    with pytest.raises(RpcFailure) as refused:
+        await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=ids[2]))
+    assert (refused.value.reason, refused.value.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "deliveries")
+
+    await change(timed, made.callback.id, paused=False)
+    await timed.wait_until_idle()
+    await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=ids[2]))
+    await timed.wait_until_idle()
+    assert sorted(got.id for got in receiver.got) == sorted(2 * ids)
+
+
 async def test_a_restart_keeps_the_retry_schedule(timed: Timed, receiver: Receiver) -> None:
     receiver.usual = (429, {"Retry-After": "3000"})
     await create(timed, receiver.url)

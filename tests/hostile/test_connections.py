@@ -317,6 +317,17 @@ def test_connections_that_arrive_at_once_take_different_slots() -> None:
     assert (closed, limit.open_connections) == ([0, 1], 2)
 
 
+async def test_a_failed_tls_handshake_leaves_no_open_connection(tmp_path: Path) -> None:
+    pair = Authority.made(tmp_path).signed("server")
+    async with server(Certificates(pair.cert, pair.key, None)) as (web, address, counted):
+        async with connected(address) as (reader, writer), asyncio.timeout(PATIENCE):
+            writer.write(GET % b"now")
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+        await eventually(lambda: not web.connections)
+        assert counted == [Bad.ENCODING]
+
+
 async def test_a_trailer_is_no_header_of_the_request() -> None:
     async def show(request: Request) -> Response:
         await request.body()

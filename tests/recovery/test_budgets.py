@@ -39,6 +39,13 @@ async def test_no_day_begins_by_the_clock_of_the_machine(start: Start) -> None:
     assert (await used(running)).day == today.strftime("%Y-%m-%d")
 
 
+async def test_the_first_limits_begin_with_the_day_of_higgsfield(start: Start) -> None:
+    running = await start(wall_is_ahead=40 * DAY)
+    await set_limits(running, credits_per_day="9")
+    today = parsedate_to_datetime(running.time.true_date()).astimezone(UTC)
+    assert (await used(running)).day == today.strftime("%Y-%m-%d")
+
+
 async def test_the_use_of_a_day_and_cached_prices_end(start: Start) -> None:
     running = await start()
     await set_limits(running, credits_per_day="9", submissions_per_minute=9)
