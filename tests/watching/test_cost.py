@@ -1,4 +1,4 @@
-"""Watchers cause no upstream calls: a generation with a thousand watchers is polled as often as with one."""
+"""Watchers of a generation share its polls: a thousand cause as many as one."""
 
 from __future__ import annotations
 
