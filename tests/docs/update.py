@@ -86,13 +86,17 @@ def times() -> str:
             "between probes while Higgsfield refuses the credentials",
         ),
         (_told(due_steps.WAIT_AT_MOST), "`WAIT_AT_MOST`", "the longest wait to be sent, without a `start_timeout`"),
-        (_told(missing.GIVE_UP_MISSING), "`GIVE_UP_MISSING`", "of 404 for an accepted generation, until it is `LOST`"),
+        (
+            _told(missing.GIVE_UP_MISSING),
+            "`GIVE_UP_MISSING`",
+            "of 404 responses for an accepted generation, before it can become `LOST` ([conditions](#design-choices))",
+        ),
         (
             _told(clock.DISAGREEMENT),
             "`DISAGREEMENT`",
-            "difference between the wall clock and steady time at which irreversible steps stop",
+            "drift between the wall clock and steady time that suspends irreversible steps",
         ),
-        (_told(clock.SETTLED), "`SETTLED`", "that both must run evenly before irreversible steps resume"),
+        (_told(clock.SETTLED), "`SETTLED`", "without further drift before irreversible steps are allowed again"),
         (_told(core.KEYS_KEPT), "`KEYS_KEPT`", "the shortest time that a caller's key is remembered"),
     ]
     return _table(("time", "name", "meaning"), rows)
