@@ -252,7 +252,8 @@ _ROWS: dict[str, _Row] = {
     ),
     "UPSTREAM_TIMEOUT": _Row("upstream_timeout", "60s", Seconds(0.1), "timeout of one call to Higgsfield, in total"),
     "UPSTREAM_CONCURRENCY": _Row(
-        "upstream_concurrency", "0", Number(0), "outputs that may be generated at once; 0: learn Higgsfield's limit"
+        "upstream_concurrency", "0", Number(0),
+        "outputs that may run at once in each Higgsfield account; 0: learn Higgsfield's limit",
     ),
     "STORE_URL": _Row(
         "store", "", parse_store,
@@ -268,7 +269,7 @@ _ROWS: dict[str, _Row] = {
     "REPLICA_ADDRESS": _Row(
         "replica_address", "", parse_optional_address,
         "HOST:PORT at which replicas on a PostgreSQL server reach this one's gRPC port; default: GRPC_ADDRESS, or the "
-        "address of the host name if that is every address",
+        "address of the host name if GRPC_ADDRESS is a wildcard such as 0.0.0.0",
     ),
     "PUBLIC_URL": _Row(
         "public_url", "", parse_optional_url, "URL at which Higgsfield reaches the gateway; enables webhooks"
@@ -278,13 +279,16 @@ _ROWS: dict[str, _Row] = {
     ),
     "WEBHOOK_SECRET": _Row(
         "webhook_secrets", "", parse_webhook_secrets,
-        "whsec_..., verifies the signatures of Higgsfield's webhooks; two of them during a rotation",
+        "whsec_..., verifies the signatures of Higgsfield's webhooks. During a rotation or with several accounts: "
+        "several, separated by commas",
     ),
     "CALLBACK_NETWORKS": _Row(
-        "callback_networks", "", parse_networks, "private networks that callbacks may reach, over plain http too"
+        "callback_networks", "", parse_networks,
+        "private networks that callbacks may reach, over plain http too, separated by commas or spaces",
     ),
     "CALLBACK_PORTS": _Row(
-        "callback_ports", "443 8443", parse_ports, "ports that callbacks may reach; in CALLBACK_NETWORKS any port"
+        "callback_ports", "443 8443", parse_ports,
+        "ports that callbacks may reach, separated by commas or spaces; in CALLBACK_NETWORKS any port",
     ),
     "POLL_MIN": _Row(
         "poll_min", "1s", Seconds(0.05),
@@ -303,7 +307,8 @@ _ROWS: dict[str, _Row] = {
     "RETENTION": _Row("retention", "30d", Seconds(3600), "how long ended generations are kept"),
     "PRICES": _Row(
         "prices", "", parse_prices,
-        "credits for each output of models without a fixed price: PREFIX=CREDITS, the longest prefix of a model counts",
+        "credits for each output of models without a fixed price: PREFIX=CREDITS, separated by commas or spaces; the "
+        "longest prefix of a model counts",
     ),
     "PRICE_CACHE": _Row("price_cache", "5m", Seconds(0), "how long an estimate is used again for the same input"),
     "UNKNOWN_PRICE": _Row(
@@ -312,8 +317,8 @@ _ROWS: dict[str, _Row] = {
     ),
     "AUTH": _Row(
         "auth", "", OneOf("", "none", "keys"),
-        "keys: callers need an API key; none: every caller has full access, on loopback addresses only and the default "
-        "there",
+        "keys: callers need an API key. none: every caller has full access; loopback addresses only. Default: none on "
+        "loopback addresses, else keys",
     ),
     "AUDIT": _Row(
         "audit", "off", OneOf("off", "on", "inputs"),
@@ -360,7 +365,7 @@ _ROWS: dict[str, _Row] = {
     "ARCHIVE_LARGEST": _Row("archive_largest", "2147483648", Number(1), "bytes of the largest file that is copied"),
     "FORWARD_HEADERS": _Row(
         "forward_headers", "", parse_forwarded_headers,
-        "names of callers' headers that submissions pass on to Higgsfield",
+        "names of callers' headers that submissions pass on to Higgsfield, separated by commas or spaces",
     ),
     "TRACES": _Row(
         "traces", "off", OneOf("off", "otlp"),
@@ -415,7 +420,9 @@ def _check_together(settings: Settings) -> None:
         if settings.auth != "keys":
             raise SettingError(PREFIX + "OIDC_ISSUER", "needs HFGATEWAY_AUTH=keys")
         if not settings.oidc_audience:
-            raise SettingError(PREFIX + "OIDC_AUDIENCE", "is missing: tokens for other services must be refused")
+            raise SettingError(
+                PREFIX + "OIDC_AUDIENCE", "is missing: set it to the audience (aud) of tokens for this gateway"
+            )
     elif settings.oidc_audience:
         raise SettingError(PREFIX + "OIDC_AUDIENCE", "needs OIDC_ISSUER, whose tokens have this audience")
     if settings.replica_address is not None and not isinstance(settings.store, PostgresUrl):
@@ -426,7 +433,9 @@ def _check_together(settings: Settings) -> None:
     _check_webhooks(settings)
     _check_tls(settings)
     if settings.poll_min > settings.poll_max:
-        raise SettingError(PREFIX + "POLL_MIN", "is longer than POLL_MAX")
+        raise SettingError(
+            PREFIX + "POLL_MIN", "is longer than HFGATEWAY_POLL_MAX: lower it, or raise HFGATEWAY_POLL_MAX"
+        )
 
 
 def _check_addresses(settings: Settings) -> None:

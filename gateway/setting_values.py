@@ -151,7 +151,7 @@ def parse_webhook_secrets(text: str) -> tuple[str, ...]:
     # The base64 of 16 to 75 bytes.
     form = r"whsec_(?=.{24,100}$)([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?"
     if not all(re.fullmatch(form, secret) for secret in secrets):
-        raise ValueError("must be whsec_ and base64; during a rotation two of them, separated by a comma")
+        raise ValueError("must be whsec_ and base64; several are separated by commas")
     return secrets
 
 

@@ -147,8 +147,8 @@ def doubt(store: Path, known: Known) -> Doubt | None:
     return None
 
 
-MOVED_AWAY = "set HFGATEWAY_STORE_URL to that database (docs/operations.md)"
-MOVING = "run hfgateway migrate sqlite-to-postgres again, or with --abandon (docs/operations.md)"
+MOVED_AWAY = "set HFGATEWAY_STORE_URL to that database (docs/postgresql.md)"
+MOVING = "run hfgateway migrate sqlite-to-postgres again, or with --abandon (docs/postgresql.md)"
 MOVES = (MOVED_AWAY, MOVING)
 RESTORED = "if it was restored or copied, run: hfgateway migrate --restored (docs/operations.md)"
 REPLACE = "put a backup in its place and run: hfgateway migrate --restored (docs/operations.md)"
