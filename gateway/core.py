@@ -208,7 +208,7 @@ class Core:
             try:
                 await self._prune_once()
             except Exception:
-                log.exception("pruning failed")
+                log.exception("pruning failed; will retry in an hour")
             await rest(self.clock, PRUNE_EVERY)
 
     async def _prune_once(self) -> None:

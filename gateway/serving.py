@@ -330,7 +330,7 @@ class Ports:
         add_service(server, ADMIN_SERVICE, self._admin, self._admin_chain)
         served = Address(address.host, self._bind(server, "ADMIN_ADDRESS", address, shared=shared))
         await self._start(server)
-        log.info("AdminService has an address", extra={"address": str(served)})
+        log.info("AdminService is listening", extra={"address": str(served)})
         return str(served)
 
     async def _open_mcp(self) -> list[Any]:

@@ -358,7 +358,7 @@ class Follower:
             log.warning("the store refused a write; the step will be retried", extra={"generation_id": name})
             self._backoff.failed(self._clock.moment().steady)
         except Exception:
-            log.exception("a step failed in the gateway", extra={"generation_id": name})
+            log.exception("internal error in a step of a generation; will retry in 60 s", extra={"generation_id": name})
             self._put_off[name] = DECIDE_AGAIN
         finally:
             self._busy.discard(name)
@@ -475,9 +475,6 @@ class Follower:
                 cancel_failed = not await self._cancel(generation)
             report = await self._upstream.status(generation)
         except GatewayError as error:
-            if error.failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
-                about = {"account": generation.spec.account}
-                log.error("Higgsfield refuses the credentials on a status call", extra=about)
             poll_limit.refused(error.failure, self._clock.moment().steady)
             self._schedule.failed(entry, error.failure)
             return

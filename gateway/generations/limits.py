@@ -253,13 +253,12 @@ def refusal(exceeded: Exceeded, now: float) -> GatewayError:
     again = ""
     if one.resets_at is not None:
         metadata["resets_at"] = one.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-        again = f"; it begins again at {metadata['resets_at']}"
+        again = f"; resets at {metadata['resets_at']}"
     whose = one.subject.replace(":", " ", 1)
     what = one.limit.replace("_", " ")
-    unit = "credits " if one.is_budget else ""
     message = (
-        f"the limit of {what} of the {whose} is {shown(one.allowed)}: {unit}used {shown(one.used)}, "
-        f"needed {shown(one.needed)}{again}"
+        f"{what} of the {whose}: limit {shown(one.allowed)}, used {shown(one.used)}, "
+        f"this submission needs {shown(one.needed)}{again}"
     )
     soon = one.limit == "submissions_per_minute" and one.resets_at is not None
     return GatewayError(

@@ -108,7 +108,7 @@ class Prices:
                 return Price(total, amount(total))
         if self._unknown_allowed:
             return UNKNOWN
-        raise _unknown(prepared, "its operator can set a price")
+        raise _unknown(prepared, "the operator of the gateway can set it in HFGATEWAY_PRICES")
 
 
 def _unknown(prepared: Prepared, hint: str) -> GatewayError:

@@ -204,7 +204,10 @@ class Sender:
             outcome = await self._upstream.submit(request, may_send)
         except Exception:
             # A defect of the gateway, possibly after the first byte: the outcome is unknown.
-            log.exception("submission failed in the gateway", extra={"generation_id": generation.id})
+            log.exception(
+                "internal error while sending a submission; its outcome is unknown",
+                extra={"generation_id": generation.id},
+            )
             outcome = MaybeTaken(UNRESOLVED, whole=False)
         if may_send.refused and generation.marker is not None:
             self._admissions.of(generation.spec.account).release(generation.id)
@@ -257,7 +260,7 @@ class Sender:
             admission.close(generation.id, outcome.failure, now, pause)
         elif isinstance(outcome, NotTaken) and outcome.account:
             log.error(
-                "Higgsfield refuses the credentials: submissions wait until it accepts them",
+                "submission refused for its credentials; others wait, and one per minute is sent as a probe",
                 extra={"account": generation.spec.account},
             )
             admission.close(generation.id, outcome.failure, now, jittered(CREDENTIALS_PAUSE))

@@ -167,7 +167,10 @@ class WebhookInbox:
                 await rest(self._clock, max(spread(pause), retry_after or 0.0))
                 pause = min(2 * pause, LONGEST_PAUSE)
             except Exception:
-                log.exception("a webhook failed in the gateway", extra={"generation_id": webhook.generation_id})
+                log.exception(
+                    "internal error while processing a webhook; it is processed again at the next start",
+                    extra={"generation_id": webhook.generation_id},
+                )
                 return
             else:
                 return

@@ -42,7 +42,7 @@ AGENT_REASONS = REASONS | {403: Reason.FEATURE_NOT_ENABLED, 404: Reason.NOT_FOUN
 _MESSAGES = {
     Reason.INPUT_REFUSED: "Higgsfield refused the input",
     Reason.UPSTREAM_CREDENTIALS_REFUSED: "Higgsfield refuses the gateway's credentials: its operator must act",
-    Reason.INSUFFICIENT_CREDITS: "the Higgsfield account has not enough credits",
+    Reason.INSUFFICIENT_CREDITS: "the Higgsfield account does not have enough credits",
     Reason.MODEL_UNKNOWN: "Higgsfield does not know the model",
     Reason.MODEL_UNAVAILABLE: "the model is blocked or disabled at Higgsfield for now",
     Reason.UPSTREAM_SATURATED: "Higgsfield is full: waiting for its turn",

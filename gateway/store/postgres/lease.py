@@ -141,7 +141,7 @@ class Lease:
         """
         found = await self._run("has_attempts", {"session_fingerprint": SESSION})
         if found[0]["found"]:
-            log.warning("the gateway before has not ended in an orderly way; waiting until it can send nothing more")
+            log.warning("the previous leader did not shut down cleanly; waiting 10 s until it can no longer send")
             await asyncio.sleep(SEND_WITHIN)
 
     async def _beat(self) -> None:

@@ -123,7 +123,7 @@ class LogWriter:
                 try:
                     await self._store(jobs)
                 except Exception as error:
-                    log.exception("a statement of the log failed")
+                    log.exception("a statement on the change log failed")
                     _fail(jobs, error)
             elif self._closing:
                 return

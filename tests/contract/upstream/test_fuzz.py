@@ -232,5 +232,5 @@ async def test_a_gateway_reaches_the_true_end_despite_malformed_statuses(
         history = [generation async for generation in running.history(stored.id)]
     assert [name_of(one) for one in history if one.done] == ["COMPLETED"]
     assert history[-1].outputs
-    defects = ("a step failed in the gateway", "a listener of the store failed")
+    defects = ("internal error in a step of a generation; will retry in 60 s", "a listener of the store failed")
     assert [record for record in caplog.records if record.getMessage() in defects] == []
