@@ -131,7 +131,7 @@ async def run(effort: Effort) -> list[Figure]:
                 cpu = gateway.cpu()
                 quiet = await _durations(calls, asyncio.sleep(2 * effort.seconds))
                 get_cpu = (gateway.cpu() - cpu) / len(quiet[0])
-                figures.append(_get_figure("nothing", quiet, None))
+                figures.append(_get_figure("without an attack", quiet, None))
                 # Connections twice: the first attack leaves fragments in memory, which the second one uses.
                 for name, again in (("bombs", ""), ("connections", ""), ("connections", " again"), ("watches", "")):
                     count = round(counts[name] * scale)
@@ -143,7 +143,7 @@ async def run(effort: Effort) -> list[Figure]:
                     ours = gateway.cpu() - cpu - get_cpu * len(found[0])
                     after = await _memory_after(gateway, before)
                     about = f"{count} {_NAMES[name]}{again}"
-                    figures.append(_get_figure(about, found, at_most(50.0)))
+                    figures.append(_get_figure(f"during {about}", found, at_most(50.0)))
                     theirs = attack.result()
                     figures.append(
                         ratio(f"processor time for {about}, and the sender's", "s", [ours], [theirs], at_most(1.0))
@@ -194,7 +194,7 @@ async def _durations(calls: Sequence[Call], attack: Awaitable[object]) -> list[l
 def _get_figure(about: str, found: Sequence[list[float]], goal: Goal | None) -> Figure:
     """Return a figure of the gateway's Get, with the echo of a bare server at the same time as its baseline."""
     ours, bare = (sorted(times)[len(times) * 99 // 100] for times in found)
-    return Figure(f"Get during {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
+    return Figure(f"Get {about}, p99", "ms", ours, bare, Judged.VALUE, ours, goal)
 
 
 async def _attack(name: str, target: Target, count: int, seconds: float) -> float:
