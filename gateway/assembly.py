@@ -121,7 +121,7 @@ async def join(
 
 
 async def lead(replica: Replica, credentials: Credentials, machine: Machine) -> Core:
-    """Build the core of a replica that leads now. It shares the feed and the keys, so that open watches go on.
+    """Build the core of a replica that leads now. It shares the feed and the keys, so that open watches continue.
 
     Raises as `assemble` does.
     """

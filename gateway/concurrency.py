@@ -154,7 +154,7 @@ class OwnedTasks:
 
 
 class Owner(Protocol):
-    """An object with tasks of its own."""
+    """An object with its own tasks."""
 
     _tasks: OwnedTasks
 

@@ -79,7 +79,7 @@ GRPC_OPTIONS = (
     ("grpc.server.max_pending_requests_hard_limit", 20_000),
 )
 CONNECTION_AGE = 900.0
-"""Seconds after which a replica asks a client for a new connection, more or less 10 %. Calls on the old one go on.
+"""Seconds after which a replica asks a client for a new connection, more or less 10 %. Calls on the old one continue.
 
 Behind a load balancer for connections, a replica that has just started would otherwise get only new clients.
 """
@@ -245,7 +245,7 @@ class Ports:
     def _bind(self, server: grpc.aio.Server, name: str, address: Address, *, shared: bool = False) -> int:
         """Give a gRPC server the address of a setting; return the port. Raises SettingError."""
         if not shared:
-            check_free(name, address)  # if the port is in use, gRPC would log lines of its own
+            check_free(name, address)  # if the port is in use, gRPC would log its own lines
         try:
             tls = None if self._certificates is None else server_credentials(self._certificates)
             bound = str(address)

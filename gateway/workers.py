@@ -2,7 +2,7 @@
 
 A supervisor starts N workers, which are ordinary replicas on one PostgreSQL database, and starts again those that end.
 All workers listen on the addresses of the settings, and the kernel distributes new connections over them
-(SO_REUSEPORT). Each also has a gRPC and an HTTP port of its own: replicas forward calls to the leader's, and metrics
+(SO_REUSEPORT). Each also has its own gRPC and HTTP port: replicas forward calls to the leader's, and metrics
 and health checks are those of one worker only at its own HTTP port.
 
 The standard input of a worker is a socket of its supervisor. The worker writes a byte when it serves, and stops when
@@ -35,7 +35,7 @@ STDERR = 2
 
 @frozen
 class Worker:
-    """What one worker has of its own."""
+    """What each worker has for itself."""
 
     number: int
     grpc_address: Address
@@ -79,9 +79,7 @@ async def supervise(settings: Settings, count: int, command: Sequence[str]) -> i
     if not isinstance(settings.store, PostgresUrl):
         raise SettingError(PREFIX + "STORE_URL", "must be a PostgreSQL server's, which several workers can share")
     if settings.replica_address is not None:
-        raise SettingError(
-            PREFIX + "REPLICA_ADDRESS", "cannot be set with --workers: each worker has a port of its own"
-        )
+        raise SettingError(PREFIX + "REPLICA_ADDRESS", "cannot be set with --workers: each worker has its own port")
     with contextlib.ExitStack() as reserved:
         shared = {
             name: _reserve(name, address, reserved)

@@ -199,7 +199,7 @@ class Run:
     async def _processed_deliveries(self, client: AsyncClient) -> list[dict[str, Any]]:
         """Return the deliveries until now, once the gateway has processed those that it accepted.
 
-        Later ones say nothing about the final states, which are read while Higgsfield goes on to send webhooks.
+        Later ones say nothing about the final states, which are read while Higgsfield continues to send webhooks.
         """
         ledger = await self._sandbox.ledger()
         accepted = {one["request_id"] for one in ledger["webhooks"] if one["outcome"] == "200"}

@@ -147,7 +147,7 @@ class Conversation(Signals):
                 await self.refresh()
             except Exception as error:
                 if not isinstance(error, GatewayError) or error.failure.reason not in PASSING:
-                    self.failure = error  # also a bug: without the error, watchers would wait for ever
+                    self.failure = error  # also a bug: without the error, watchers would wait indefinitely
                     self.wake()
                     return
                 self._not_before = self._clock.moment().steady + (error.failure.retry_after or 0.0)

@@ -18,7 +18,7 @@ SETTLED = 900.0
 """Seconds after a jump of the wall clock after which the two clocks count as agreeing again."""
 
 since_boot: Callable[[], float] = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
-"""The machine's monotonic clock; if available, one that goes on while the machine is suspended."""
+"""The machine's monotonic clock; if available, one that continues while the machine is suspended."""
 
 
 class SystemClock:

@@ -190,7 +190,7 @@ class Sender:
         return known is not None and known.generation_id == spec.id
 
     async def sent(self) -> None:
-        """Wait until no attempt is under way. Submissions that are only stored may go on."""
+        """Wait until no attempt is under way. Submissions that are only stored may continue."""
         while self._attempts and self.tasks:
             await asyncio.wait([*self.tasks])
 

@@ -120,7 +120,7 @@ def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeou
 async def _chunks(response: "aiohttp.ClientResponse", timeout: float) -> AsyncIterator[bytes]:
     """Yield the body. Raises SourceError if CHUNK bytes take longer than the timeout, without the time of the reader.
 
-    The timeout of aiohttp begins again with each byte, so a slow host could occupy a place for ever.
+    The timeout of aiohttp begins again with each byte, so a slow host could occupy a place indefinitely.
     """
     import aiohttp
 

@@ -83,7 +83,7 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
         "the result. If it is not done by then, nothing is lost: continue with wait_generation and the id. Repeating "
         "a call is safe: after a timeout or an error, call again with exactly the same arguments. The answer is then "
         "the generation that was already started (replayed is true), which is never charged twice. For the same "
-        "reason, another result for the same input needs an idempotency_key of its own, such as take-2. Do not "
+        "reason, another result for the same input needs its own idempotency_key, such as take-2. Do not "
         "change the key because of a timeout. Links in the answer expire after some days.",
         an_object(
             {

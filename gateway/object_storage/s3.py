@@ -92,7 +92,7 @@ class Bucket:
     async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
         """Yield the content of the object.
 
-        Each range is a request of its own, because a request has a time limit and the reader may be slow on purpose.
+        Each range is a separate request, because a request has a time limit and the reader may be slow on purpose.
         """
         import obstore
 

@@ -11,7 +11,7 @@ A call takes a place in a pool before its request is read, and holds it until it
 
 If no place is free, the call queues. Callers take turns, so a caller with many calls delays only itself. A call is
 refused if the queue or `waits` is full. A submission is also refused while the gateway is behind with its status calls.
-Health checks and the operator's socket are not limited. The address of AdminService has pools of its own.
+Health checks and the operator's socket are not limited. The address of AdminService has its own pools.
 """
 
 import asyncio

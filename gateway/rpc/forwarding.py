@@ -105,7 +105,7 @@ class ToLeader:
         """End the calls to a gateway that no longer leads, which may never respond to them.
 
         If the certificate was renewed, also connect anew once the connection has ended: the channel would not trust the
-        new one. Calls on an open connection go on.
+        new one. Calls on an open connection continue.
         """
         if self._channel is None:
             return

@@ -206,7 +206,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         content_type = headers.get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
             self._bad(Bad.ENCODING)
-            body = b"gRPC has a port of its own: HFGATEWAY_GRPC_ADDRESS\n"
+            body = b"gRPC has its own port: HFGATEWAY_GRPC_ADDRESS\n"
             plain = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
             await send({"type": "http.response.start", "status": 415, "headers": plain})
             await send({"type": "http.response.body", "body": body})

@@ -206,11 +206,13 @@ async def test_a_lost_submission_may_have_been_submitted(
 
 
 async def test_higgsfield_away_is_not_the_gateway_away(gateway: ScriptedGateway, hfgateway: Command) -> None:
-    gateway.unscripted["EstimateGeneration"] = refusal("UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "Higgsfield is away")
+    gateway.unscripted["EstimateGeneration"] = refusal(
+        "UNAVAILABLE", "UPSTREAM_UNAVAILABLE", "Higgsfield is unavailable"
+    )
 
     ended = await hfgateway("estimate", "x")
 
-    assert (ended.code, ended.err) == (8, "error: UPSTREAM_UNAVAILABLE: Higgsfield is away\n")
+    assert (ended.code, ended.err) == (8, "error: UPSTREAM_UNAVAILABLE: Higgsfield is unavailable\n")
 
 
 async def test_an_unresolved_submission_has_its_own_exit_code(gateway: ScriptedGateway, hfgateway: Command) -> None:

@@ -43,7 +43,7 @@ class Replicas:
         return newest.address, newest.http_address.removeprefix("http://")
 
     async def restart(self) -> None:
-        """Kill the leader. Return at once: the other one takes over while the program goes on."""
+        """Kill the leader. Return at once: the other one takes over while the program continues."""
         if self._succeeding is not None:
             await self._succeeding
         await self._replicas.pop(0).kill()

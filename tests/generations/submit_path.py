@@ -231,7 +231,7 @@ class _Events:
         owner = _owner(index, process)
         for number, job in enumerate(world.jobs):
             reachable = job.account == world.account or not self.gateway.pins_account
-            attempting = False  # an idle process has no attempt of its own in progress
+            attempting = False  # an idle process has no attempt in progress
             step = self._due(job, owner, world.expired, reachable, attempting)
             if step is Step.SEND and not job.resting:
                 there = self._decide(world, number, state.Marked(owner))

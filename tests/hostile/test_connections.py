@@ -231,7 +231,7 @@ async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
             await third.readuntil(b"now")
             assert counted == [Bad.CONNECTIONS]
             async with asyncio.timeout(PATIENCE):
-                await second.readexactly(64 << 20)  # it goes on when its client reads
+                await second.readexactly(64 << 20)  # it continues when its client reads
 
 
 async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(

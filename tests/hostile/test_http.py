@@ -177,7 +177,7 @@ async def test_a_watch_ends_with_its_connection_although_a_request_is_queued_beh
     ids=["a trailer", "an extension", "small chunks"],
 )
 async def test_an_endless_part_of_a_chunked_body_is_cut_off(start: Start, first: bytes, again: bytes) -> None:
-    """Small chunks are no attack: their bytes are parts of the body, which has a limit of its own."""
+    """Small chunks are no attack: their bytes are parts of the body, which has its own limit."""
     running = await start()
     async with connected(running.gateway.http_address) as (reader, writer):
         head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n"

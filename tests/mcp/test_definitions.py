@@ -56,7 +56,7 @@ def test_the_names_of_rpcs_are_unique() -> None:
 
 def test_the_description_of_generate_explains_repeated_calls() -> None:
     (generate,) = (tool for tool in TOOLS if tool.name == "generate")
-    for words in ("exactly the same arguments", "never charged twice", "idempotency_key of its own"):
+    for words in ("exactly the same arguments", "never charged twice", "its own idempotency_key"):
         assert words in generate.description
     assert generate.changes
     assert generate.repeatable

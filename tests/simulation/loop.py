@@ -75,7 +75,7 @@ class Process:
         self._stopped = self._stopped or []
 
     def resume(self) -> None:
-        """Let a stopped process go on. What has become ready since it was stopped runs at once."""
+        """Let a stopped process continue. What has become ready since it was stopped runs at once."""
         ready, self._stopped = self._stopped or [], None
         asyncio.get_running_loop()._ready.extend(ready)  # type: ignore[attr-defined]
 
@@ -167,7 +167,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         return self.now
 
     def _asyncgen_finalizer_hook(self, agen: AsyncGenerator[Any, Any]) -> None:
-        """Close a generator, unless its process is dead or the run is over: then it is suspended for ever."""
+        """Close a generator, unless its process is dead or the run is over: then it is suspended indefinitely."""
         process = CURRENT_PROCESS.get()
         if not self.ended and (process is None or not process.dead):
             super()._asyncgen_finalizer_hook(agen)  # type: ignore[misc]
@@ -175,7 +175,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
     def _on_unhandled_error(self, context: dict[str, Any]) -> None:
         error = context.get("exception")
         if isinstance(error, RuntimeError) and str(error).startswith("aclose()"):
-            return  # asyncio closes the generators of a killed process, which are suspended for ever
+            return  # asyncio closes the generators of a killed process, which are suspended indefinitely
         task = context.get("future")
         owner = task.context.get(CURRENT_PROCESS) if isinstance(task, SimulatedTask) else None
         if owner is not None and owner.dead:

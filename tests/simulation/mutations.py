@@ -435,7 +435,7 @@ def _crash_often(planned: Plan) -> None:
 
 @mutation("was not delivered", 25, focus=_crash_often)
 def a_callback_moves_on_before_its_deliveries_are_stored() -> Iterator[None]:
-    """The position of a callback is stored in a transaction of its own, before the deliveries."""
+    """The position of a callback is stored in a separate transaction, before the deliveries."""
     take = SqliteCallbacks.take_deliveries
 
     async def take_after(self: SqliteCallbacks, callback: Callback, taken: Sequence[Delivery]) -> None:

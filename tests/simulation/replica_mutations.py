@@ -102,7 +102,7 @@ def _cut_replicas(planned: ReplicaPlan) -> None:
 
 @mutation("and later as", 4, focus=_cut_replicas, among=REPLICA_MUTATIONS)
 def stale_replica_serves() -> Iterator[None]:
-    """A replica that cannot read the log goes on showing what it has."""
+    """A replica that cannot read the log continues to show what it has."""
     with replaced(Freshness, "current", lambda self: True):
         yield
 

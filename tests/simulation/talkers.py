@@ -1,4 +1,4 @@
-"""Simulated callers who talk to agents. Each message has a key of its own, and may have the same text as another."""
+"""Simulated callers who talk to agents. Each message has its own key, and may have the same text as another."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
 """Ends a stuck test process, after a dump of its tasks, threads and child processes.
 
 An exception raised in the test would not end every test: a task or a callback may swallow it, and a fixture may wait
-for ever during its teardown. The watchdog ends the process instead. pytest-xdist reports its test as failed and starts
-another worker. See docs/decisions/0022-tests-run-side-by-side.md.
-"""
+indefinitely during its teardown. The watchdog ends the process instead. pytest-xdist reports its test as failed and
+starts another worker. See docs/decisions/0022-tests-run-side-by-side.md. """
 
 from __future__ import annotations
 

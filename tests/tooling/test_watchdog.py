@@ -182,7 +182,7 @@ def test_a_process_that_does_not_exit_is_ended(tmp_path: Path) -> None:
 
 
 def test_a_worker_without_tests_left_may_wait_for_the_others(tmp_path: Path) -> None:
-    """Its session ends, and its process goes on until the last worker has finished."""
+    """Its session ends, and its process continues until the last worker has finished."""
     outcome = run_pytest(tmp_path, OTHERS, "--numprocesses=1", conftest=WORKERS_LIMIT_AT_THE_END)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert float((tmp_path / "left").read_text()) == 0.0

@@ -21,7 +21,7 @@ from tests.support.running import PATIENCE, name_of, run, soul
 async def unannounced(
     prefix: str, begin: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[threading.Event]:
-    """Hold the writer after the first COMMIT of a step whose name begins like this. Yields the event to go on."""
+    """Hold the writer after the first COMMIT of a step whose name begins like this. Yields the event that frees it."""
     committed, announce = threading.Event(), threading.Event()
 
     def hold(step: str) -> None:

@@ -1,4 +1,4 @@
-"""One browser for the tests of a file. Each tab has a context of its own, so it shares no storage with other tests."""
+"""One browser for the tests of a file. Each tab has its own context, so it shares no storage with other tests."""
 
 from __future__ import annotations
 

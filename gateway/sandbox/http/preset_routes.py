@@ -37,7 +37,7 @@ class PresetRoutes:
         return web.json_response(served(SOUL_STYLES_2, origin_of(request)))
 
     async def presets(self, request: web.Request) -> web.Response:
-        """Return the presets of a model. Those of the marketing studio have a path of their own."""
+        """Return the presets of a model. Those of the marketing studio have their own path."""
         model = request.match_info["model"]
         if model not in PRESETS or model == _STUDIO:
             raise errors.model_not_found()

@@ -318,7 +318,7 @@ class _Target:
 
     async def verify(self, source: _Source, table: Table) -> None:
         """Compare the rows of both stores. Raises ServerError if they differ."""
-        # In a thread, so that the heartbeat of the lease goes on.
+        # In a thread, so that the heartbeat of the lease continues.
         expected = await asyncio.to_thread(reduce, Sum.plus, source.rows(table), Sum())
         found = Sum()
         rows = sql.SQL("COPY {} ({}) TO STDOUT (FORMAT BINARY)").format(

@@ -29,7 +29,7 @@ CLIENTS = [one for one in LANGUAGES if one.name != "python-sync"]  # its program
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, postgres: Server) -> dict[str, Results]:
-    """The results of all selected languages by name. Each has a database of its own."""
+    """The results of all selected languages by name. Each has its own database."""
 
     async def run(language: Language) -> Results:
         with postgres.database() as name:

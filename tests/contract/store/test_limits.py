@@ -154,7 +154,7 @@ async def test_days_and_months_begin_and_never_go_back(store: Store) -> None:
     assert over.resets_at.isoformat() == "2026-12-01T00:00:00+00:00"
     await save(store, waiting, after(waiting, CancelAsked()))  # of the day before
     assert await use(store) == Use(MINUTE, 2, 1, NEXT_DAY, MILLION, 0, MILLION, 0)
-    await claimed(store, priced(day=DAY))  # a clock that is behind: the day goes on
+    await claimed(store, priced(day=DAY))  # a clock that is behind: the day continues
     assert await use(store) == Use(MINUTE, 3, 2, NEXT_DAY, 2 * MILLION, 0, 2 * MILLION, 0)
     await claimed(store, priced(2 * MILLION, day=NEXT_MONTH))
     await save(store, today, after(today, CancelAsked()))  # of the month before

@@ -38,7 +38,7 @@ LOSSES = {"a write": "UPDATE log SET writes = writes - 1", "a heartbeat": "UPDAT
 
 @pytest.fixture
 def fresh(postgres: Server) -> Iterator[str]:
-    """Return the name of a database of its own, because its history ends."""
+    """Return the name of a separate database, because its history ends."""
     with postgres.database() as name:
         yield name
 

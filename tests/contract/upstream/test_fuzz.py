@@ -73,7 +73,7 @@ def test_any_response_is_read_judged_stored_and_shown(seed: int) -> None:
 
 
 def test_many_long_violations_are_a_message_of_limited_length() -> None:
-    """Found by the test above: each of them has a limit of its own."""
+    """Found by the test above: each of them has its own limit."""
     item = {"type": "missing", "loc": ["body", "prompt"], "msg": "0" * 450}
     assert_survived(Case(422, "application/json", json.dumps({"detail": [item] * 3}).encode()))
 

@@ -53,7 +53,7 @@ final class Connection {
 
   /**
    * Connects again if a gateway or proxy has accepted a connection and then sends nothing. gRPC has no timeout for that,
-   * and sends pings only when the connection is ready. The calls that wait for the connection go on.
+   * and sends pings only when the connection is ready. The calls that wait for the connection continue.
    */
   private void watchState() {
     ConnectivityState state = transport.getState(false);

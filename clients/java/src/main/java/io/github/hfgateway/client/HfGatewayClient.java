@@ -260,7 +260,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
 
     /**
      * Returns the threads of a client. They are few, however many calls there are, and end when they are idle. If
-     * consumers wait for calls on them, a ForkJoinPool adds others, so that the calls can go on.
+     * consumers wait for calls on them, a ForkJoinPool adds others, so that the calls can continue.
      */
     private static Executor executor() {
       ClassLoader loader = Thread.currentThread().getContextClassLoader();

@@ -303,7 +303,7 @@ class AsyncClientTest {
             if (request instanceof WatchGenerationRequest) {
               caller.onNext(changes(1)[0]);
             } else {
-              consuming.await(); // no consumer goes on before all of them wait
+              consuming.await(); // no consumer continues before all of them wait
               caller.onNext(GetGenerationResponse.getDefaultInstance());
             }
             caller.onCompleted();
