@@ -47,7 +47,7 @@ var (
 	// its "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it
 	// "resets_at". [Error.RetryDelay] is set if waiting helps.
 	ErrQuotaExceeded = errors.New("quota exceeded")
-	// ErrInsufficientCredits: The Higgsfield account has not enough credits.
+	// ErrInsufficientCredits: The Higgsfield account does not have enough credits.
 	ErrInsufficientCredits = errors.New("insufficient credits")
 	// ErrUpstreamSaturated: Higgsfield is saturated, and the call does not queue. [Error.RetryDelay] has the delay. As
 	// the delay of a generation: it waits for its turn.
@@ -55,8 +55,8 @@ var (
 	// ErrGatewayOverloaded: The gateway is overloaded, or its queue is full. The call had no effect. [Error.RetryDelay]
 	// has the delay.
 	ErrGatewayOverloaded = errors.New("gateway overloaded")
-	// ErrBudgetExceeded: A budget of the tenant, the API key or a label has not enough credits left, and nothing was
-	// submitted. Metadata["limit"] names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+	// ErrBudgetExceeded: A budget of the tenant, the API key or a label does not have enough credits left, and nothing
+	// was submitted. Metadata["limit"] names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
 	// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or
 	// once generations have failed.
 	ErrBudgetExceeded = errors.New("budget exceeded")

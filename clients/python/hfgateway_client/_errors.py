@@ -113,7 +113,7 @@ class QuotaExceeded(ResourceExhausted):
 
 
 class InsufficientCredits(ResourceExhausted):
-    """The Higgsfield account has not enough credits."""
+    """The Higgsfield account does not have enough credits."""
 
 
 class UpstreamSaturated(ResourceExhausted):
@@ -128,7 +128,7 @@ class GatewayOverloaded(ResourceExhausted):
 
 
 class BudgetExceeded(ResourceExhausted):
-    """A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted.
+    """A budget of the tenant, the API key or a label does not have enough credits left, and nothing was submitted.
 
     ``metadata["limit"]`` names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day"
     or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have

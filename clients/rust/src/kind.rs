@@ -45,14 +45,14 @@ pub enum Kind {
     /// ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
     /// `retry_delay` is set if waiting helps.
     QuotaExceeded,
-    /// The Higgsfield account has not enough credits.
+    /// The Higgsfield account does not have enough credits.
     InsufficientCredits,
     /// Higgsfield is saturated, and the call does not queue. `retry_delay` has the delay. As the delay of a generation:
     /// it waits for its turn.
     UpstreamSaturated,
     /// The gateway is overloaded, or its queue is full. The call had no effect. `retry_delay` has the delay.
     GatewayOverloaded,
-    /// A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted. The
+    /// A budget of the tenant, the API key or a label does not have enough credits left, and nothing was submitted. The
     /// metadata names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day" or
     /// "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
     /// failed.

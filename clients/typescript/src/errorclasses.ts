@@ -90,7 +90,7 @@ export class QuotaExceeded extends ResourceExhausted {
   override name = "QuotaExceeded";
 }
 
-/** The Higgsfield account has not enough credits. */
+/** The Higgsfield account does not have enough credits. */
 export class InsufficientCredits extends ResourceExhausted {
   override name = "InsufficientCredits";
 }
@@ -109,7 +109,7 @@ export class GatewayOverloaded extends ResourceExhausted {
 }
 
 /**
- * A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted.
+ * A budget of the tenant, the API key or a label does not have enough credits left, and nothing was submitted.
  * `metadata.limit` names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day" or
  * "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
  * failed.

@@ -369,7 +369,7 @@ pub mod agent_service_client {
     ///   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
     ///   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+    ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
@@ -913,7 +913,7 @@ pub mod agent_service_server {
     ///   - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
     ///   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-    ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+    ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
     ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
     ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.

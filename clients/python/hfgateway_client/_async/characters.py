@@ -44,7 +44,7 @@ class CharacterMethods:
         Raises:
             InputRefused: Higgsfield refused the order.
             KeyReused: The key belongs to another order, or to a deleted character.
-            InsufficientCredits: The Higgsfield account has not enough credits.
+            InsufficientCredits: The Higgsfield account does not have enough credits.
             SubmissionUnresolved: The order was sent, but its character cannot be identified yet.
             UpstreamUnavailable: Higgsfield sent no usable response, or an order with this name has an unknown outcome.
         """

@@ -170,7 +170,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             ModelUnknown: Higgsfield does not know the model.
             ModelUnavailable: Higgsfield has disabled or blocked the model.
             KeyReused: The key was used with another input, or its generation was deleted.
-            InsufficientCredits: The Higgsfield account has not enough credits.
+            InsufficientCredits: The Higgsfield account does not have enough credits.
             UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
             UpstreamUnavailable: Local media could not be uploaded.
             OSError: A local file cannot be read.

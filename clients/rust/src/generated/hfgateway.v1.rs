@@ -78,7 +78,7 @@ pub enum ErrorReason {
     /// "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
     /// RetryInfo is set if waiting helps.
     QuotaExceeded = 12,
-    /// \[RESOURCE_EXHAUSTED\] The Higgsfield account has not enough credits.
+    /// \[RESOURCE_EXHAUSTED\] The Higgsfield account does not have enough credits.
     InsufficientCredits = 13,
     /// \[RESOURCE_EXHAUSTED\] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
     /// a generation: it waits for its turn.
@@ -106,8 +106,8 @@ pub enum ErrorReason {
     Moderated = 23,
     /// Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it.
     StartTimeoutExceeded = 24,
-    /// \[RESOURCE_EXHAUSTED\] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
-    /// submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+    /// \[RESOURCE_EXHAUSTED\] A budget of the tenant, the API key or a label does not have enough credits left, and nothing
+    /// was submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
     /// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
     /// generations have failed.
     BudgetExceeded = 25,
@@ -1398,11 +1398,13 @@ pub mod generation_service_client {
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
-        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
         ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
-        ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
-        ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+        ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
+        ///     left.
+        ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price is not known: the model has none, or the
+        ///     input does not say how many outputs it makes.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
@@ -1709,8 +1711,8 @@ pub mod generation_service_client {
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
-        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
-        ///     credits. Usually it does not check them.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account does not have
+        ///     enough credits. Usually it does not check them.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
@@ -1848,11 +1850,13 @@ pub mod generation_service_server {
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
-        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         ///   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
         ///   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
-        ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
-        ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+        ///   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
+        ///     left.
+        ///   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price is not known: the model has none, or the
+        ///     input does not say how many outputs it makes.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
@@ -2022,8 +2026,8 @@ pub mod generation_service_server {
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
-        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
-        ///     credits. Usually it does not check them.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account does not have
+        ///     enough credits. Usually it does not check them.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
@@ -2727,13 +2731,13 @@ pub struct Callback {
     /// The id, assigned by the gateway.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The URL that the gateway sends deliveries to. Empty: the callback_url of each submission.
+    /// The URL that the gateway sends deliveries to. Empty if deliveries go to the callback_url of each submission.
     #[prost(string, tag = "2")]
     pub url: ::prost::alloc::string::String,
     /// Which generations are reported. Empty: all of the tenant.
     #[prost(message, optional, tag = "3")]
     pub filter: ::core::option::Option<GenerationFilter>,
-    /// Whether every change is reported. If not, only ends are.
+    /// Whether every change is reported. If false, only final states are reported.
     #[prost(bool, tag = "4")]
     pub every_change: bool,
     /// Whether nothing is delivered, because the client or the gateway has paused the callback. If it was the gateway,
@@ -2802,7 +2806,7 @@ pub struct CreateCallbackRequest {
     /// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
     #[prost(message, optional, tag = "2")]
     pub filter: ::core::option::Option<GenerationFilter>,
-    /// Whether to report every change. Default: only ends.
+    /// Whether to report every change. Default: only final states.
     #[prost(bool, tag = "3")]
     pub every_change: bool,
     /// Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
@@ -2924,7 +2928,7 @@ pub struct ListDeliveriesRequest {
     /// Lists only the deliveries for this generation. Default: for all.
     #[prost(string, tag = "4")]
     pub generation_id: ::prost::alloc::string::String,
-    /// Whether to list only deliveries that were abandoned, or whose last attempt failed.
+    /// Whether to list only deliveries that have failed, or whose last attempt failed.
     #[prost(bool, tag = "5")]
     pub failed_only: bool,
 }
@@ -3012,7 +3016,7 @@ pub enum DeliveryState {
     Pending = 1,
     /// The receiver has accepted the delivery.
     Delivered = 2,
-    /// All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again.
+    /// The delivery has failed: the gateway makes no further attempt. RedeliverDelivery tries again.
     Failed = 3,
 }
 impl DeliveryState {
@@ -3063,7 +3067,7 @@ pub mod callback_service_client {
     ///
     /// Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     /// a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    /// one is sent when the one before was accepted or abandoned. There is no order between generations.
+    /// one is sent when the one before was accepted or has failed. There is no order between generations.
     ///
     /// A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     /// response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -3072,8 +3076,8 @@ pub mod callback_service_client {
     /// resumed, the gateway delivers what the callback missed, if it still keeps those changes.
     ///
     /// URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    /// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    /// abandons only that delivery.
+    /// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    /// only that delivery fails.
     ///
     /// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     #[derive(Debug, Clone)]
@@ -3372,7 +3376,7 @@ pub mod callback_service_client {
                 .insert(GrpcMethod::new("hfgateway.v1.CallbackService", "TestCallback"));
             self.inner.unary(req, path, codec).await
         }
-        /// Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+        /// Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
@@ -3550,7 +3554,7 @@ pub mod callback_service_server {
             tonic::Response<super::TestCallbackResponse>,
             tonic::Status,
         >;
-        /// Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+        /// Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
@@ -3593,7 +3597,7 @@ pub mod callback_service_server {
     ///
     /// Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     /// a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    /// one is sent when the one before was accepted or abandoned. There is no order between generations.
+    /// one is sent when the one before was accepted or has failed. There is no order between generations.
     ///
     /// A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     /// response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -3602,8 +3606,8 @@ pub mod callback_service_server {
     /// resumed, the gateway delivers what the callback missed, if it still keeps those changes.
     ///
     /// URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    /// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    /// abandons only that delivery.
+    /// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    /// only that delivery fails.
     ///
     /// The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     #[derive(Debug)]
@@ -5522,7 +5526,7 @@ pub mod character_service_client {
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
-        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         ///   - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
@@ -5713,7 +5717,7 @@ pub mod character_service_server {
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
-        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         ///   - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
         ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.

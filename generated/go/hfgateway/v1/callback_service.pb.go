@@ -105,7 +105,7 @@ const (
 	DeliveryState_DELIVERY_STATE_PENDING DeliveryState = 1
 	// The receiver has accepted the delivery.
 	DeliveryState_DELIVERY_STATE_DELIVERED DeliveryState = 2
-	// All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again.
+	// The delivery has failed: the gateway makes no further attempt. RedeliverDelivery tries again.
 	DeliveryState_DELIVERY_STATE_FAILED DeliveryState = 3
 )
 
@@ -158,11 +158,11 @@ type Callback struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The id, assigned by the gateway.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// The URL that the gateway sends deliveries to. Empty: the callback_url of each submission.
+	// The URL that the gateway sends deliveries to. Empty if deliveries go to the callback_url of each submission.
 	Url string `protobuf:"bytes,2,opt,name=url,proto3" json:"url,omitempty"`
 	// Which generations are reported. Empty: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Whether every change is reported. If not, only ends are.
+	// Whether every change is reported. If false, only final states are reported.
 	EveryChange bool `protobuf:"varint,4,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`
 	// Whether nothing is delivered, because the client or the gateway has paused the callback. If it was the gateway,
 	// problem says why. UpdateCallback resumes it.
@@ -424,7 +424,7 @@ type CreateCallbackRequest struct {
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
-	// Whether to report every change. Default: only ends.
+	// Whether to report every change. Default: only final states.
 	EveryChange bool `protobuf:"varint,3,opt,name=every_change,json=everyChange,proto3" json:"every_change,omitempty"`
 	// Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
 	// key.
@@ -1151,7 +1151,7 @@ type ListDeliveriesRequest struct {
 	CallbackId string `protobuf:"bytes,3,opt,name=callback_id,json=callbackId,proto3" json:"callback_id,omitempty"`
 	// Lists only the deliveries for this generation. Default: for all.
 	GenerationId string `protobuf:"bytes,4,opt,name=generation_id,json=generationId,proto3" json:"generation_id,omitempty"`
-	// Whether to list only deliveries that were abandoned, or whose last attempt failed.
+	// Whether to list only deliveries that have failed, or whose last attempt failed.
 	FailedOnly    bool `protobuf:"varint,5,opt,name=failed_only,json=failedOnly,proto3" json:"failed_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

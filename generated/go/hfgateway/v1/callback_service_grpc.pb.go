@@ -47,7 +47,7 @@ const (
 //
 // Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
 // a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-// one is sent when the one before was accepted or abandoned. There is no order between generations.
+// one is sent when the one before was accepted or has failed. There is no order between generations.
 //
 // A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
 // response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -56,8 +56,8 @@ const (
 // resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 //
 // URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-// abandons only that delivery.
+// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+// only that delivery fails.
 //
 // The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type CallbackServiceClient interface {
@@ -114,7 +114,7 @@ type CallbackServiceClient interface {
 	//
 	// Retry: safe. Each call sends another delivery.
 	TestCallback(ctx context.Context, in *TestCallbackRequest, opts ...grpc.CallOption) (*TestCallbackResponse, error)
-	// Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+	// Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
@@ -248,7 +248,7 @@ func (c *callbackServiceClient) RedeliverDelivery(ctx context.Context, in *Redel
 //
 // Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
 // a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-// one is sent when the one before was accepted or abandoned. There is no order between generations.
+// one is sent when the one before was accepted or has failed. There is no order between generations.
 //
 // A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
 // response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -257,8 +257,8 @@ func (c *callbackServiceClient) RedeliverDelivery(ctx context.Context, in *Redel
 // resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 //
 // URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-// abandons only that delivery.
+// with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+// only that delivery fails.
 //
 // The errors that every RPC can return, and the rule for retries, are those of GenerationService.
 type CallbackServiceServer interface {
@@ -315,7 +315,7 @@ type CallbackServiceServer interface {
 	//
 	// Retry: safe. Each call sends another delivery.
 	TestCallback(context.Context, *TestCallbackRequest) (*TestCallbackResponse, error)
-	// Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+	// Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.

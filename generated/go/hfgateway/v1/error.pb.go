@@ -57,7 +57,7 @@ const (
 	// "subject" ("tenant", "key:ID", "label:NAME=VALUE"), what is "allowed", "used" and "left", and when it "resets_at".
 	// RetryInfo is set if waiting helps.
 	ErrorReason_ERROR_REASON_QUOTA_EXCEEDED ErrorReason = 12
-	// [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
+	// [RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits.
 	ErrorReason_ERROR_REASON_INSUFFICIENT_CREDITS ErrorReason = 13
 	// [RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
 	// a generation: it waits for its turn.
@@ -85,8 +85,8 @@ const (
 	ErrorReason_ERROR_REASON_MODERATED ErrorReason = 23
 	// Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it.
 	ErrorReason_ERROR_REASON_START_TIMEOUT_EXCEEDED ErrorReason = 24
-	// [RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
-	// submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+	// [RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label does not have enough credits left, and nothing
+	// was submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
 	// "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
 	// generations have failed.
 	ErrorReason_ERROR_REASON_BUDGET_EXCEEDED ErrorReason = 25

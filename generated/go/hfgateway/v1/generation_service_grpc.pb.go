@@ -70,11 +70,13 @@ type GenerationServiceClient interface {
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
 	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
-	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
 	//   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
 	//   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
-	//   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
-	//   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+	//   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
+	//     left.
+	//   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price is not known: the model has none, or the
+	//     input does not say how many outputs it makes.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
 	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
@@ -181,8 +183,8 @@ type GenerationServiceClient interface {
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
-	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
-	//     credits. Usually it does not check them.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account does not have
+	//     enough credits. Usually it does not check them.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
@@ -385,11 +387,13 @@ type GenerationServiceServer interface {
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
 	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
-	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
 	//   - RESOURCE_EXHAUSTED (UPSTREAM_SATURATED): Higgsfield is saturated, and fail_when_saturated is set.
 	//   - RESOURCE_EXHAUSTED (QUOTA_EXCEEDED): a limit of the tenant, the key or a label is reached.
-	//   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label has not enough credits left.
-	//   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price of the model is not known.
+	//   - RESOURCE_EXHAUSTED (BUDGET_EXCEEDED): a budget of the tenant, the key or a label does not have enough credits
+	//     left.
+	//   - FAILED_PRECONDITION (PRICE_UNKNOWN): a budget applies, and the price is not known: the model has none, or the
+	//     input does not say how many outputs it makes.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): a budget applies, and Higgsfield did not return the price.
 	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
@@ -496,8 +500,8 @@ type GenerationServiceServer interface {
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
-	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account has not enough
-	//     credits. Usually it does not check them.
+	//   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): Higgsfield refuses estimates because the account does not have
+	//     enough credits. Usually it does not check them.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//

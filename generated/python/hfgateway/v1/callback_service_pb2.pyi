@@ -78,7 +78,7 @@ class _DeliveryStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Deliver
     DELIVERY_STATE_DELIVERED: _DeliveryState.ValueType  # 2
     """The receiver has accepted the delivery."""
     DELIVERY_STATE_FAILED: _DeliveryState.ValueType  # 3
-    """All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again."""
+    """The delivery has failed: the gateway makes no further attempt. RedeliverDelivery tries again."""
 
 class DeliveryState(_DeliveryState, metaclass=_DeliveryStateEnumTypeWrapper):
     """The state of a delivery. Later versions may add values."""
@@ -90,7 +90,7 @@ DELIVERY_STATE_PENDING: DeliveryState.ValueType  # 1
 DELIVERY_STATE_DELIVERED: DeliveryState.ValueType  # 2
 """The receiver has accepted the delivery."""
 DELIVERY_STATE_FAILED: DeliveryState.ValueType  # 3
-"""All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again."""
+"""The delivery has failed: the gateway makes no further attempt. RedeliverDelivery tries again."""
 Global___DeliveryState: _TypeAlias = DeliveryState  # noqa: Y015
 
 @_typing.final
@@ -114,9 +114,9 @@ class Callback(_message.Message):
     id: _builtins.str
     """The id, assigned by the gateway."""
     url: _builtins.str
-    """The URL that the gateway sends deliveries to. Empty: the callback_url of each submission."""
+    """The URL that the gateway sends deliveries to. Empty if deliveries go to the callback_url of each submission."""
     every_change: _builtins.bool
-    """Whether every change is reported. If not, only ends are."""
+    """Whether every change is reported. If false, only final states are reported."""
     paused: _builtins.bool
     """Whether nothing is delivered, because the client or the gateway has paused the callback. If it was the gateway,
     problem says why. UpdateCallback resumes it.
@@ -244,7 +244,7 @@ class CreateCallbackRequest(_message.Message):
     networks that the operator has named. Default: the callback_url of each submission.
     """
     every_change: _builtins.bool
-    """Whether to report every change. Default: only ends."""
+    """Whether to report every change. Default: only final states."""
     idempotency_key: _builtins.str
     """Required. As in SubmitGenerationRequest. A retry must have the same fields. Deleting the callback frees the
     key.
@@ -599,7 +599,7 @@ class ListDeliveriesRequest(_message.Message):
     generation_id: _builtins.str
     """Lists only the deliveries for this generation. Default: for all."""
     failed_only: _builtins.bool
-    """Whether to list only deliveries that were abandoned, or whose last attempt failed."""
+    """Whether to list only deliveries that have failed, or whose last attempt failed."""
     def __init__(
         self,
         *,

@@ -39,7 +39,7 @@ class CallbackServiceStub(object):
 
     Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    one is sent when the one before was accepted or abandoned. There is no order between generations.
+    one is sent when the one before was accepted or has failed. There is no order between generations.
 
     A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -48,8 +48,8 @@ class CallbackServiceStub(object):
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
     URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    abandons only that delivery.
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    only that delivery fails.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -121,7 +121,7 @@ class CallbackServiceServicer(object):
 
     Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    one is sent when the one before was accepted or abandoned. There is no order between generations.
+    one is sent when the one before was accepted or has failed. There is no order between generations.
 
     A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -130,8 +130,8 @@ class CallbackServiceServicer(object):
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
     URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    abandons only that delivery.
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    only that delivery fails.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -225,7 +225,7 @@ class CallbackServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListDeliveries(self, request, context):
-        """Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+        """Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
 
         Errors:
         - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
@@ -321,7 +321,7 @@ class CallbackService(object):
 
     Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    one is sent when the one before was accepted or abandoned. There is no order between generations.
+    one is sent when the one before was accepted or has failed. There is no order between generations.
 
     A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -330,8 +330,8 @@ class CallbackService(object):
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
     URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    abandons only that delivery.
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    only that delivery fails.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """

@@ -40,7 +40,7 @@ class CallbackServiceStub:
 
     Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    one is sent when the one before was accepted or abandoned. There is no order between generations.
+    one is sent when the one before was accepted or has failed. There is no order between generations.
 
     A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -49,8 +49,8 @@ class CallbackServiceStub:
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
     URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    abandons only that delivery.
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    only that delivery fails.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -120,7 +120,7 @@ class CallbackServiceStub:
     Retry: safe. Each call sends another delivery.
     """
     ListDeliveries: _grpc.UnaryUnaryMultiCallable[_callback_service_pb2.ListDeliveriesRequest, _callback_service_pb2.ListDeliveriesResponse]
-    """Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+    """Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
@@ -154,7 +154,7 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
 
     Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    one is sent when the one before was accepted or abandoned. There is no order between generations.
+    one is sent when the one before was accepted or has failed. There is no order between generations.
 
     A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -163,8 +163,8 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
     URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    abandons only that delivery.
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    only that delivery fails.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -231,7 +231,7 @@ class CallbackServiceAsyncStub(CallbackServiceStub):
     Retry: safe. Each call sends another delivery.
     """
     ListDeliveries: _aio.UnaryUnaryMultiCallable[_callback_service_pb2.ListDeliveriesRequest, _callback_service_pb2.ListDeliveriesResponse]  # type: ignore[assignment]
-    """Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+    """Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
 
     Errors:
       - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.
@@ -264,7 +264,7 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
     a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
-    one is sent when the one before was accepted or abandoned. There is no order between generations.
+    one is sent when the one before was accepted or has failed. There is no order between generations.
 
     A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
     response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -273,8 +273,8 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
     resumed, the gateway delivers what the callback missed, if it still keeps those changes.
 
     URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
-    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
-    abandons only that delivery.
+    with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+    only that delivery fails.
 
     The errors that every RPC can return, and the rule for retries, are those of GenerationService.
     """
@@ -387,7 +387,7 @@ class CallbackServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _callback_service_pb2.ListDeliveriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_callback_service_pb2.ListDeliveriesResponse, _abc.Awaitable[_callback_service_pb2.ListDeliveriesResponse]]:
-        """Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+        """Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
 
         Errors:
           - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.

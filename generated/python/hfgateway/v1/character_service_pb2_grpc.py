@@ -84,7 +84,7 @@ class CharacterServiceServicer(object):
         Errors:
         - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
         - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
-        - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+        - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
         - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.

@@ -48,7 +48,7 @@ class CharacterServiceStub:
     Errors:
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
       - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
-      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
@@ -114,7 +114,7 @@ class CharacterServiceAsyncStub(CharacterServiceStub):
     Errors:
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
       - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
-      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
       - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
@@ -183,7 +183,7 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the order.
           - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another order, or to a deleted character.
-          - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+          - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
           - ABORTED (SUBMISSION_UNRESOLVED): the order was sent, but its character cannot be identified yet.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or the name is reserved.
           - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.

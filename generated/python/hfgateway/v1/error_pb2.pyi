@@ -58,7 +58,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     RetryInfo is set if waiting helps.
     """
     ERROR_REASON_INSUFFICIENT_CREDITS: _ErrorReason.ValueType  # 13
-    """[RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits."""
+    """[RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits."""
     ERROR_REASON_UPSTREAM_SATURATED: _ErrorReason.ValueType  # 14
     """[RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
     a generation: it waits for its turn.
@@ -89,8 +89,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_START_TIMEOUT_EXCEEDED: _ErrorReason.ValueType  # 24
     """Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it."""
     ERROR_REASON_BUDGET_EXCEEDED: _ErrorReason.ValueType  # 25
-    """[RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
-    submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+    """[RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label does not have enough credits left, and nothing
+    was submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
     "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
     generations have failed.
     """
@@ -136,7 +136,7 @@ QuotaFailure names it. The metadata of a submission has the "limit" ("submission
 RetryInfo is set if waiting helps.
 """
 ERROR_REASON_INSUFFICIENT_CREDITS: ErrorReason.ValueType  # 13
-"""[RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits."""
+"""[RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits."""
 ERROR_REASON_UPSTREAM_SATURATED: ErrorReason.ValueType  # 14
 """[RESOURCE_EXHAUSTED] Higgsfield is saturated, and the call does not queue. RetryInfo has the delay. As the delay of
 a generation: it waits for its turn.
@@ -167,8 +167,8 @@ ERROR_REASON_MODERATED: ErrorReason.ValueType  # 23
 ERROR_REASON_START_TIMEOUT_EXCEEDED: ErrorReason.ValueType  # 24
 """Never the error of an RPC. The generation did not start within start_timeout, so the gateway canceled it."""
 ERROR_REASON_BUDGET_EXCEEDED: ErrorReason.ValueType  # 25
-"""[RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
-submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+"""[RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label does not have enough credits left, and nothing
+was submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
 "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
 generations have failed.
 """

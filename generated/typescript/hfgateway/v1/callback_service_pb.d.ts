@@ -27,7 +27,7 @@ export declare type Callback = Message<"hfgateway.v1.Callback"> & {
   id: string;
 
   /**
-   * The URL that the gateway sends deliveries to. Empty: the callback_url of each submission.
+   * The URL that the gateway sends deliveries to. Empty if deliveries go to the callback_url of each submission.
    *
    * @generated from field: string url = 2;
    */
@@ -41,7 +41,7 @@ export declare type Callback = Message<"hfgateway.v1.Callback"> & {
   filter?: GenerationFilter | undefined;
 
   /**
-   * Whether every change is reported. If not, only ends are.
+   * Whether every change is reported. If false, only final states are reported.
    *
    * @generated from field: bool every_change = 4;
    */
@@ -207,7 +207,7 @@ export declare type CreateCallbackRequest = Message<"hfgateway.v1.CreateCallback
   filter?: GenerationFilter | undefined;
 
   /**
-   * Whether to report every change. Default: only ends.
+   * Whether to report every change. Default: only final states.
    *
    * @generated from field: bool every_change = 3;
    */
@@ -547,7 +547,7 @@ export declare type ListDeliveriesRequest = Message<"hfgateway.v1.ListDeliveries
   generationId: string;
 
   /**
-   * Whether to list only deliveries that were abandoned, or whose last attempt failed.
+   * Whether to list only deliveries that have failed, or whose last attempt failed.
    *
    * @generated from field: bool failed_only = 5;
    */
@@ -717,7 +717,7 @@ export enum DeliveryState {
   DELIVERED = 2,
 
   /**
-   * All attempts failed, and the gateway has abandoned the delivery. RedeliverDelivery tries again.
+   * The delivery has failed: the gateway makes no further attempt. RedeliverDelivery tries again.
    *
    * @generated from enum value: DELIVERY_STATE_FAILED = 3;
    */
@@ -743,7 +743,7 @@ export declare const DeliveryStateSchema: GenEnum<DeliveryState>;
  *
  * Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
  * a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
- * one is sent when the one before was accepted or abandoned. There is no order between generations.
+ * one is sent when the one before was accepted or has failed. There is no order between generations.
  *
  * A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
  * response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -752,8 +752,8 @@ export declare const DeliveryStateSchema: GenEnum<DeliveryState>;
  * resumed, the gateway delivers what the callback missed, if it still keeps those changes.
  *
  * URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
- * with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
- * abandons only that delivery.
+ * with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+ * only that delivery fails.
  *
  * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *
@@ -870,7 +870,7 @@ export declare const CallbackService: GenService<{
     output: typeof TestCallbackResponseSchema;
   },
   /**
-   * Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days.
+   * Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
    *
    * Errors:
    *   - INVALID_ARGUMENT (INVALID_INPUT): the page_token belongs to a request with other fields.

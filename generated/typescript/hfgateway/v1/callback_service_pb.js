@@ -194,7 +194,7 @@ export const DeliveryState = /*@__PURE__*/
  *
  * Delivery. Each change is delivered at least once, including across restarts of the gateway, so receivers must ignore
  * a webhook-id that they have seen. The deliveries for one generation arrive in the order of their revisions: the next
- * one is sent when the one before was accepted or abandoned. There is no order between generations.
+ * one is sent when the one before was accepted or has failed. There is no order between generations.
  *
  * A delivery is accepted by any 2xx response within 15 s; the body of the response is not read. After any other
  * response, including a redirect, the gateway tries again over about 3 days. It honors Retry-After.
@@ -203,8 +203,8 @@ export const DeliveryState = /*@__PURE__*/
  * resumed, the gateway delivers what the callback missed, if it still keeps those changes.
  *
  * URLs of submissions. A callback without a URL sends each delivery to the callback_url that SubmitGeneration was called
- * with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410 it
- * abandons only that delivery.
+ * with, and none for generations without one. The gateway never pauses it, because its receivers differ: after a 410
+ * only that delivery fails.
  *
  * The errors that every RPC can return, and the rule for retries, are those of GenerationService.
  *

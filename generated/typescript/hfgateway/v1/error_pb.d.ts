@@ -209,7 +209,7 @@ export enum ErrorReason {
   QUOTA_EXCEEDED = 12,
 
   /**
-   * [RESOURCE_EXHAUSTED] The Higgsfield account has not enough credits.
+   * [RESOURCE_EXHAUSTED] The Higgsfield account does not have enough credits.
    *
    * @generated from enum value: ERROR_REASON_INSUFFICIENT_CREDITS = 13;
    */
@@ -297,8 +297,8 @@ export enum ErrorReason {
   START_TIMEOUT_EXCEEDED = 24,
 
   /**
-   * [RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label has not enough credits left, and nothing was
-   * submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
+   * [RESOURCE_EXHAUSTED] A budget of the tenant, the API key or a label does not have enough credits left, and nothing
+   * was submitted. QuotaFailure names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit
    * "credits_per_day" or "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once
    * generations have failed.
    *

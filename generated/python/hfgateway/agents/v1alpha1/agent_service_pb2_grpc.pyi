@@ -41,7 +41,7 @@ class AgentServiceStub:
       - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
       - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
@@ -159,7 +159,7 @@ class AgentServiceAsyncStub(AgentServiceStub):
       - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
       - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
@@ -273,7 +273,7 @@ class AgentServiceServicer(metaclass=_abc_1.ABCMeta):
       - PERMISSION_DENIED (NOT_ALLOWED): the API key lacks the scope, or the caller has a watch token.
       - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
       - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
-      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account has not enough credits.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
       - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.

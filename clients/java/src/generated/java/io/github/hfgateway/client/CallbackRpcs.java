@@ -82,8 +82,8 @@ abstract class CallbackRpcs {
   }
 
   /**
-   * Lists the deliveries of a callback, newest first. Accepted and abandoned ones are kept for 7 days. Fetches pages of
-   * the size in the request on demand.
+   * Lists the deliveries of a callback, newest first. Those that were accepted or have failed are kept for 7 days.
+   * Fetches pages of the size in the request on demand.
    *
    * @throws GatewayException.InvalidInput if the {@code page_token} belongs to a request with other fields
    * @throws GatewayException.NotFound if the tenant has no callback with this id

@@ -177,7 +177,7 @@ public class GatewayException extends DetailedException {
     }
   }
 
-  /** The Higgsfield account has not enough credits. */
+  /** The Higgsfield account does not have enough credits. */
   public static final class InsufficientCredits extends ResourceExhausted {
     InsufficientCredits(Facts facts) {
       super(facts);
@@ -202,7 +202,7 @@ public class GatewayException extends DetailedException {
   }
 
   /**
-   * A budget of the tenant, the API key or a label has not enough credits left, and nothing was submitted. {@link
+   * A budget of the tenant, the API key or a label does not have enough credits left, and nothing was submitted. {@link
    * #metadata} names it. The metadata is that of QUOTA_EXCEEDED, in credits, with the limit "credits_per_day" or
    * "credits_per_month" and what is "needed". A retry makes sense only after "resets_at", or once generations have
    * failed.

@@ -89,8 +89,8 @@ abstract class GenerationRpcs {
    * @throws GatewayException.InputRefused if Higgsfield refused the input
    * @throws GatewayException.ModelUnknown if Higgsfield does not know the model
    * @throws GatewayException.ModelUnavailable if Higgsfield has disabled or blocked the model
-   * @throws GatewayException.InsufficientCredits if Higgsfield refuses estimates because the account has not enough
-   *     credits. Usually it does not check them
+   * @throws GatewayException.InsufficientCredits if Higgsfield refuses estimates because the account does not have
+   *     enough credits. Usually it does not check them
    * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
    * @throws GatewayException.UpstreamCredentialsRefused if Higgsfield refuses the gateway's credentials
    */
