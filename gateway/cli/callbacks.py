@@ -24,13 +24,15 @@ def callbacks() -> None:
 
 @callbacks.command()
 @click.argument("url", metavar="[URL]", default="")
-@click.option("--every-change", is_flag=True, help="Send every change; default: only ends.")
+@click.option("--every-change", is_flag=True, help="Send every change; default: only final states.")
 @filter_options
 @click.option("--key", "idempotency_key", metavar="TEXT", help="Idempotency key: a key creates one callback only.")
 @json_option
 @client_options
 def create(*, connection: Connection, url: str, as_json: bool, **wanted: Any) -> None:
-    """Send callbacks about matching generations to URL from now on. Without URL: to the one of each submission.
+    """Send callbacks about matching generations to URL from now on.
+
+    Without URL, callbacks go to the callback URL of each submission.
 
     Prints the id of the callback, and then the secret that verifies the signatures. The secret is shown only once.
     """

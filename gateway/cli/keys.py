@@ -52,7 +52,9 @@ def _offline(command: Callable[..., int]) -> Callable[..., int]:
     type=click.Choice(("read", "submit", "cancel", "admin")),
     help="What its callers may do; can be repeated. Default: everything except admin.",
 )
-@click.option("--expires-in", type=_duration, metavar="TIME", help="After which time it is refused, such as 90d.")
+@click.option(
+    "--expires-in", type=_duration, metavar="TIME", help="Expire the key after this time, such as 90d. Default: never."
+)
 @_offline
 def create(
     *, operator: Operator, tenant: str, name: str, scopes: tuple[str, ...], expires_in: float | None, offline: bool

@@ -14,8 +14,8 @@ from hfgateway.admin.v1 import admin_service_pb2 as pb
 @click.option(
     "--as-request",
     metavar="REQUEST_ID",
-    help="The generation is this request at Higgsfield. A LOST generation stays LOST: a new one is created for the "
-    "request, and printed.",
+    help="Bind the generation to this request at Higgsfield. A LOST generation stays LOST: a new one is created for "
+    "the request, and printed.",
 )
 @click.option(
     "--lost", is_flag=True, help="The generation never ran, or its outcome will never be known. It becomes LOST."
@@ -32,7 +32,7 @@ def resolve(
     resubmit: bool,
     may_charge_twice: bool,
 ) -> int:
-    """Resolve the UNCERTAIN generations ID, or with --as-request an UNCERTAIN or LOST one.
+    """Set the outcome of UNCERTAIN generations. With --as-request, ID is one UNCERTAIN or LOST generation.
 
     The command prints each resolved generation, and stops at the first one that cannot be resolved.
     """

@@ -8,7 +8,7 @@ import click
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=9200, show_default=True, help="0 picks a free port.")
 @click.option(
     "--latency", type=click.FloatRange(min=0), default=0.0, metavar="SECONDS", help="Added to every response."
@@ -21,7 +21,9 @@ import click
     help="The probability, 0 to 1, that a call or a generation fails. KIND is 500, 502, 503, 429, reset, lost, hang, "
     "html, half, nsfw or failed. May be repeated.",
 )
-@click.option("--time-scale", type=float, default=1.0, show_default=True, help="N generates N times faster.")
+@click.option(
+    "--time-scale", type=float, default=1.0, show_default=True, help="Generations run this many times faster."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same faults and images.")
 @click.option(
     "--concurrency-mode",
@@ -30,7 +32,13 @@ import click
     show_default=True,
     help="What happens at the concurrency limit: submissions are queued, or refused as by the older API.",
 )
-@click.option("--concurrency-limit", type=click.IntRange(min=1), default=4, show_default=True)
+@click.option(
+    "--concurrency-limit",
+    type=click.IntRange(min=1),
+    default=4,
+    show_default=True,
+    help="Outputs that may run at once.",
+)
 @click.option(
     "--webhook-shape",
     type=click.Choice(["flat", "envelope"]),
@@ -67,8 +75,8 @@ def sandbox(faults: tuple[str, ...], **options: Any) -> int:
     """Serve an imitation of the Higgsfield REST API, free of charge: small real media files, queues, and at
     GET /__ledger an exact ledger of charges.
 
-    Tags in a prompt cause faults: [fail] [nsfw] [slow=5] [http=503] [lost]. With a number, [fail=1] and [nsfw=2] affect
-    that many jobs of a v1 batch.
+    Directives in a prompt cause faults: [fail] [nsfw] [slow=5] [http=503] [lost]. With a number, [fail=1] and [nsfw=2]
+    affect that many jobs of a v1 batch.
     """
     from gateway.sandbox.server import SandboxOptions, run
 

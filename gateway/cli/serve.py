@@ -25,7 +25,8 @@ config_option = click.option(
     "--workers",
     type=click.IntRange(min=1),
     default=1,
-    help="The number of processes that serve the same ports; more than one need a PostgreSQL server.",
+    show_default=True,
+    help="Processes that share the ports; more than 1 needs PostgreSQL.",
 )
 @click.option("--worker", type=(int, str, str), hidden=True)
 def serve(config: Path | None, production: bool, workers: int, worker: tuple[int, str, str] | None) -> int:

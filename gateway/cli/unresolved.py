@@ -38,7 +38,9 @@ def list_unresolved(operator: Operator, as_json: bool) -> int:
 @click.argument("tenant")
 @click.argument("key")
 @click.option("--as-character", metavar="ID", help="The id of the character that was created.")
-@click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
+@click.option(
+    "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
+)
 @operator_options
 def character(operator: Operator, tenant: str, key: str, as_character: str | None, not_taken: bool) -> int:
     """Set the outcome of the character that TENANT requested with KEY."""
@@ -53,7 +55,9 @@ def character(operator: Operator, tenant: str, key: str, as_character: str | Non
 @click.argument("tenant")
 @click.argument("key")
 @click.option("--as-message", metavar="ID", help="The id of the message that was sent.")
-@click.option("--not-taken", is_flag=True, help="Higgsfield never took it: a call with the key is charged anew.")
+@click.option(
+    "--not-taken", is_flag=True, help="Higgsfield never accepted it. The key is free; using it again is charged."
+)
 @operator_options
 def message(operator: Operator, tenant: str, key: str, as_message: str | None, not_taken: bool) -> int:
     """Set the outcome of the message to an agent that TENANT sent with KEY."""

@@ -36,8 +36,12 @@ def moment(text: str) -> float:
 
 
 @click.command()
-@click.option("--since", type=moment, metavar="WHEN", help="A UTC date, or an age such as 7d. Default: 30d.")
-@click.option("--until", type=moment, metavar="WHEN", help="The same, not included. Default: now.")
+@click.option(
+    "--since", type=moment, metavar="WHEN", help="Start of the period: a UTC date, or an age such as 7d. Default: 30d."
+)
+@click.option(
+    "--until", type=moment, metavar="WHEN", help="End of the period (exclusive): a UTC date or an age. Default: now."
+)
 @click.option("--tenant", default="", metavar="NAME", help="Only this tenant.")
 @click.option("--by", "groups", multiple=True, metavar="GROUP", help=f"Group by {GROUPS}; can be repeated.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with a line of names.")
