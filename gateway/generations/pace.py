@@ -1,9 +1,8 @@
 """The schedule of status polls, learned from how long generations of a model took.
 
-For durations with the hazard rate h, the best interval between polls is sqrt(2*lam/h): short where many generations
-end, long where few do. `lam` is the delay in seconds that one call is worth. Polls are placed at equal steps of the
-integral of sqrt(h/(2*lam)). Without history they are 3 s apart at first. Durations are seconds from acceptance to the
-end.
+For durations with the hazard rate h, the best interval between polls is sqrt(2*POLL_COST/h): short where many
+generations end, long where few do. Polls are placed at equal steps of the integral of sqrt(h/(2*POLL_COST)). Without
+history they are 3 s apart at first. Durations are seconds from acceptance to the end.
 """
 
 import math
@@ -17,11 +16,13 @@ from gateway.generations.clock import jittered
 from gateway.generations.model import GenerationId, RunTime
 
 POLL_EVERY = 3.0
-"""Seconds between polls of a model without history, up to ten times this."""
+"""The least seconds between polls of a model without history. The gap grows with a tenth of the time since acceptance,
+up to the longest interval."""
 ENOUGH = 20
 """Number of durations from which a schedule is made."""
 REMEMBERED = 300
-LAM = 0.2
+POLL_COST = 0.2
+"""Seconds of delay that one status call is worth."""
 BINS = 20
 BACKSTOP_SHARE = 0.95
 """With webhooks, polls only find lost ones: first when this share of the durations is over, then every BACKSTOP_EVERY
@@ -207,7 +208,7 @@ def _polls(bins: Sequence[tuple[float, float, float]], longest: float) -> tuple[
     offsets: list[float] = []
     due, last = 1.0, 0.0
     for begin, end, rate in bins:
-        density = math.sqrt(rate / (2 * LAM))
+        density = math.sqrt(rate / (2 * POLL_COST))
         at = begin
         while True:
             step = due / density if density else math.inf
