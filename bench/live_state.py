@@ -1,6 +1,6 @@
 """The state that callers see while webhooks report only ends: its lag, the truth of `cancelable`, and what that costs.
 
-Simulated with the decisions of production (`Paces`, `Trust`, the rule for callers that ask) on traces of queue and run
+Simulated with the decisions of production (`Paces`, `WebhookReliability`, the rule for callers that ask) on traces of queue and run
 times. Every call takes CALL seconds, and Higgsfield reads its state in the middle of it.
 """
 
@@ -12,7 +12,7 @@ import statistics
 from bench.figures import Figure, at_most, value
 from gateway.generations.forecast import GUESSES, RunTimes
 from gateway.generations.model import GenerationId
-from gateway.generations.pace import MOST_START_CHECKS, Paces, Trust, is_stale
+from gateway.generations.pace import MOST_START_CHECKS, Paces, WebhookReliability, is_stale
 
 SEED = 20_261_121
 LEARNED, MEASURED = 300, 4000
@@ -110,7 +110,7 @@ def _cold(trace: Trace, name: str, source: random.Random) -> float:
 
 
 def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
-    paces, run_times, trust = Paces(shortest=1.0, longest=30.0), RunTimes(), Trust()
+    paces, run_times, reliability = Paces(shortest=1.0, longest=30.0), RunTimes(), WebhookReliability()
     accepted = [number * COLD_EVERY * source.uniform(0.5, 1.5) for number in range(len(rows))]
     reported_at = [at + sum(row) + WEBHOOK for at, row in zip(accepted, rows, strict=True)]
     now, calls = 0.0, 0
@@ -118,13 +118,13 @@ def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
     def covered(number: int) -> bool:
         similar, _ = run_times.similar("model", traits)
         ends_at = accepted[number] + (similar.total(0.0) or 0.0)
-        return trust.covers(GenerationId(str(number)), ends_at, lambda name: reported_at[int(name)] > now)
+        return reliability.relies_on(GenerationId(str(number)), ends_at, lambda name: reported_at[int(name)] > now)
 
     due = [(at, number, False) for number, at in enumerate(accepted)]
     heapq.heapify(due)
     while due:
         now, number, poll = heapq.heappop(due)
-        trust.arrive = trust.arrive or any(at <= now for at in reported_at) or None
+        reliability.arrive = reliability.arrive or any(at <= now for at in reported_at) or None
         if reported_at[number] <= now:
             continue
         calls += poll and not covered(number)

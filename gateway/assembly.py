@@ -34,7 +34,7 @@ from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.limits import millionths
 from gateway.generations.model import Generation
-from gateway.generations.pace import Paces, Trust
+from gateway.generations.pace import Paces, WebhookReliability
 from gateway.generations.poll_limit import PollLimit, PollLimits
 from gateway.generations.poll_schedule import PollSchedule
 from gateway.generations.ports import Clock
@@ -355,7 +355,7 @@ async def _lifecycle(
     base: _Base, feed: Feed, catalogs: Catalogs, access: Access, *, refuses: Refuses, bound_to: BoundTo
 ) -> _Lifecycle:
     store, settings, clock, accounts, upstream, *_ = base
-    trust = Trust()
+    reliability = WebhookReliability()
     paces, run_times = await _learned(base)
     trusted_time, budgets, admissions = await _admitting(base, access, paces)
     rules = _rules(settings, clock, store.others_send_for)
@@ -381,7 +381,7 @@ async def _lifecycle(
         bound_to=bound_to,
     )
     poll_limits = PollLimits(PollLimit)
-    webhook_inbox = _webhook_inbox(base, feed, service, sender, trust)
+    webhook_inbox = _webhook_inbox(base, feed, service, sender, reliability)
     follower = Follower(
         upstream=upstream,
         clock=clock,
@@ -391,7 +391,13 @@ async def _lifecycle(
         service=service,
         rules=rules,
         schedule=PollSchedule(
-            clock=clock, feed=feed, admissions=admissions, rules=rules, paces=paces, run_times=run_times, trust=trust
+            clock=clock,
+            feed=feed,
+            admissions=admissions,
+            rules=rules,
+            paces=paces,
+            run_times=run_times,
+            reliability=reliability,
         ),
         trusted_time=trusted_time,
         poll_limits=poll_limits,
@@ -466,7 +472,9 @@ def _adopter(base: _Base, service: Generations, sender: Sender, poll_limits: Pol
     )
 
 
-def _webhook_inbox(base: _Base, feed: Feed, service: Generations, sender: Sender, trust: Trust) -> WebhookInbox:
+def _webhook_inbox(
+    base: _Base, feed: Feed, service: Generations, sender: Sender, reliability: WebhookReliability
+) -> WebhookInbox:
     return WebhookInbox(
         webhooks=base.store.webhooks,
         generations=base.store.generations,
@@ -475,7 +483,7 @@ def _webhook_inbox(base: _Base, feed: Feed, service: Generations, sender: Sender
         feed=feed,
         service=service,
         sender=sender,
-        trust=trust,
+        reliability=reliability,
         recorder=base.recorder,
     )
 

@@ -63,7 +63,7 @@ class Schedule:
         return self.durations[min(int(len(self.durations) * BACKSTOP_SHARE), len(self.durations) - 1)]
 
 
-class Trust:
+class WebhookReliability:
     """Whether webhooks arrive: None until that is known, then from a true webhook until a poll finds an unreported end.
 
     Until it is known, one generation is polled as a probe, and the others wait for it. The probe is the one that is
@@ -77,7 +77,7 @@ class Trust:
         self._probe: GenerationId | None = None
         self._ends_at = 0.0
 
-    def covers(self, name: GenerationId, ends_at: float, is_live: Callable[[GenerationId], bool]) -> bool:
+    def relies_on(self, name: GenerationId, ends_at: float, is_live: Callable[[GenerationId], bool]) -> bool:
         """Return whether a webhook can be relied on to report the end of a generation, which is expected at `ends_at`.
 
         It may become the probe. `is_live` returns whether a generation has not ended.

@@ -15,7 +15,7 @@ from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.forecast import RunTimes
 from gateway.generations.model import Generation, GenerationId, Moment, RunTime, State, StatusReport, Wall, run_time
-from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, Trust
+from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, WebhookReliability
 from gateway.generations.ports import Clock
 
 LATE_SHARE = 0.1
@@ -43,7 +43,7 @@ class PollSchedule:
         rules: Rules,
         paces: Paces,
         run_times: RunTimes,
-        trust: Trust,
+        reliability: WebhookReliability,
     ) -> None:
         self._clock = clock
         self._feed = feed
@@ -51,7 +51,7 @@ class PollSchedule:
         self._rules = rules
         self._paces = paces
         self._run_times = run_times
-        self._trust = trust
+        self._reliability = reliability
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
 
@@ -125,12 +125,12 @@ class PollSchedule:
         """Stop relying on webhooks if one should have reported this end. Return whether they were not tested before."""
         if generation.state not in WEBHOOK_ENDS or not self._expects_webhook(generation):
             return False
-        known, self._trust.arrive = self._trust.arrive, False
+        known, self._reliability.arrive = self._reliability.arrive, False
         return known is None
 
     def uncover(self, entry: Entry) -> bool:
         """Plan an early poll if a webhook was relied on; return whether it was planned."""
-        if self._trust.arrive or not entry.covered or not entry.poll_at:
+        if self._reliability.arrive or not entry.covered or not entry.poll_at:
             return False
         # If the webhook was only late, it is put off again.
         self.plan(entry, GRACE + random.uniform(0.0, POLL_EVERY))
@@ -202,7 +202,7 @@ class PollSchedule:
             return False
         similar, _ = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
         ends_at = (generation.accept_time or generation.spec.create_time) + (similar.total(0.0) or 0.0)
-        return self._trust.covers(generation.id, ends_at, self._feed.entries.__contains__)
+        return self._reliability.relies_on(generation.id, ends_at, self._feed.entries.__contains__)
 
     def _expects_webhook(self, generation: Generation) -> bool:
         return self._rules.webhooks_since is not None and generation.spec.expects_webhook

@@ -15,7 +15,7 @@ from gateway.errors import GatewayError
 from gateway.generations.clock import rest, spread
 from gateway.generations.feed import Feed
 from gateway.generations.model import Event, Generation, GenerationId, RequestId, Source, State, StatusReport
-from gateway.generations.pace import Trust
+from gateway.generations.pace import WebhookReliability
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
@@ -70,7 +70,7 @@ class WebhookInbox:
         feed: Feed,
         service: Generations,
         sender: Sender,
-        trust: Trust,
+        reliability: WebhookReliability,
         recorder: Recorder,
     ) -> None:
         self._webhooks = webhooks
@@ -80,7 +80,7 @@ class WebhookInbox:
         self._feed = feed
         self._service = service
         self._sender = sender
-        self._trust = trust
+        self._reliability = reliability
         self._recorder = recorder
         self._tasks = OwnedTasks()
         self._receiving = OwnedTasks()
@@ -236,7 +236,7 @@ class WebhookInbox:
     def _arrived(self, generation: Generation) -> None:
         """Record that a webhook was true, so that polls can rely on webhooks from now on."""
         if generation.spec.expects_webhook:
-            self._trust.arrive = True
+            self._reliability.arrive = True
 
     def _count(self, what: str) -> None:
         self.received[what] = self.received.get(what, 0) + 1

@@ -43,7 +43,7 @@ async def test_the_webhook_of_an_adopted_request_reports_its_end(
     assert await webhook_outcomes(running, 1) == ["200"]
     # Its times are not known, so nothing is learned from them, nor that webhooks of submissions arrive.
     assert not running.database.rows("read_durations")
-    assert running.gateway._core.follower._schedule._trust.arrive is None
+    assert running.gateway._core.follower._schedule._reliability.arrive is None
 
 
 async def test_the_webhook_of_an_adopted_job_set_causes_a_status_call(start: Start) -> None:

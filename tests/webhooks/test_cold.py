@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.generations.pace import POLL_EVERY, Trust
+from gateway.generations.pace import POLL_EVERY, WebhookReliability
 from gateway.generations.poll_schedule import GRACE
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -58,14 +58,14 @@ async def test_a_webhook_that_is_slower_than_a_poll_stops_the_polls_that_were_pl
 
 
 def test_the_probe_is_the_one_that_is_expected_to_end_first() -> None:
-    trust, live = Trust(), {"video", "image", "later"}
-    assert not trust.covers("video", 90.0, live.__contains__)
-    assert not trust.covers("image", 20.0, live.__contains__)
-    assert trust.covers("video", 90.0, live.__contains__)
-    assert trust.covers("later", 30.0, live.__contains__)
+    reliability, live = WebhookReliability(), {"video", "image", "later"}
+    assert not reliability.relies_on("video", 90.0, live.__contains__)
+    assert not reliability.relies_on("image", 20.0, live.__contains__)
+    assert reliability.relies_on("video", 90.0, live.__contains__)
+    assert reliability.relies_on("later", 30.0, live.__contains__)
     live.discard("image")  # it was canceled, so that no webhook is promised
-    assert not trust.covers("later", 30.0, live.__contains__)
-    trust.arrive = True
-    assert all(trust.covers(name, 0.0, live.__contains__) for name in live)
-    trust.arrive = False
-    assert not any(trust.covers(name, 0.0, live.__contains__) for name in live)
+    assert not reliability.relies_on("later", 30.0, live.__contains__)
+    reliability.arrive = True
+    assert all(reliability.relies_on(name, 0.0, live.__contains__) for name in live)
+    reliability.arrive = False
+    assert not any(reliability.relies_on(name, 0.0, live.__contains__) for name in live)

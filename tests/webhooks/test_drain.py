@@ -37,7 +37,7 @@ async def test_a_webhook_that_is_stored_during_a_drain_is_not_processed_after_it
     unused: Any = SimpleNamespace(entries={}, note=lambda *_: None)
     inbox = WebhookInbox(
         webhooks=store, generations=store, upstream=unused, clock=SystemClock(), feed=unused, service=unused,
-        sender=unused, trust=unused, recorder=unused,
+        sender=unused, reliability=unused, recorder=unused,
     )  # fmt: skip
     async with asyncio.timeout(10):
         receiving = asyncio.ensure_future(inbox.receive(WEBHOOK))

@@ -26,7 +26,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Timed]:
     async with run_timed(
         tmp_path, queue_seconds=QUEUED_FOR, image_seconds=RUNS_FOR, **SIGNED, **public_url()
     ) as running:
-        running.gateway._core.follower._schedule._trust.arrive = True
+        running.gateway._core.follower._schedule._reliability.arrive = True
         yield running
 
 
@@ -86,7 +86,7 @@ async def test_what_get_says_of_cancelable_is_what_cancel_then_does(running: Tim
 async def test_callers_that_ask_often_cause_few_calls(tmp_path: Path) -> None:
     """Each call comes after twice the time since the acceptance."""
     async with run_timed(tmp_path, queue_seconds=600.0, **SIGNED, **public_url()) as running:
-        running.gateway._core.follower._schedule._trust.arrive = True
+        running.gateway._core.follower._schedule._reliability.arrive = True
         name = await accepted(running, "a fox")
         for _ in range(120):
             await running.advance(0.5)
@@ -129,7 +129,7 @@ async def test_without_watchers_a_start_is_not_polled(running: Timed) -> None:
 async def test_looks_for_starts_cost_one_call_for_each_generation(tmp_path: Path) -> None:
     """A new process may make a few more. Here no look finds a start."""
     async with run_timed(tmp_path, queue_seconds=3600.0, **SIGNED, **public_url()) as running:
-        running.gateway._core.follower._schedule._trust.arrive = True
+        running.gateway._core.follower._schedule._reliability.arrive = True
         async with aclosing(running.grpc.stream("WatchGenerations", pb.WatchGenerationsRequest())) as watch:
             await anext(watch)
             for number in range(COUNT):

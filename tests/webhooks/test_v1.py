@@ -155,11 +155,11 @@ async def test_v1_deliveries_slow_down_no_polls(start: Start) -> None:
     running.clock.advance(60)
     await running.until(submitted.id, "COMPLETED")
     core = running.gateway._core
-    assert not core.webhook_inbox._trust.arrive
+    assert not core.webhook_inbox._reliability.arrive
     queued = await running.submit(soul("of v2"))
     running.clock.advance(60)
     await running.until(queued.id, "COMPLETED")
-    assert core.webhook_inbox._trust.arrive
+    assert core.webhook_inbox._reliability.arrive
     partly = await running.submit(sized("a batch"))
     entry = core.feed.entries[partly.id]
     assert entry.poll_at - core.clock.moment().steady <= 33  # the configured gap, not the minute of a backstop
