@@ -1,6 +1,6 @@
 """The state that callers see while webhooks report only ends: its lag, the truth of `cancelable`, and what that costs.
 
-Simulated with the decisions of production (`Paces`, `WebhookReliability`, the rule for callers that ask) on traces of queue and run
+Simulated with the decisions of production (`PollIntervals`, `WebhookReliability`, the rule for callers that ask) on traces of queue and run
 times. Every call takes CALL seconds, and Higgsfield reads its state in the middle of it.
 """
 
@@ -12,7 +12,7 @@ import statistics
 from bench.figures import Figure, at_most, value
 from gateway.generations.forecast import GUESSES, RunTimes
 from gateway.generations.model import GenerationId
-from gateway.generations.pace import MOST_START_CHECKS, Paces, WebhookReliability, is_stale
+from gateway.generations.pace import MOST_START_CHECKS, PollIntervals, WebhookReliability, is_stale
 
 SEED = 20_261_121
 LEARNED, MEASURED = 300, 4000
@@ -56,23 +56,23 @@ def figures(name: str, median: float, sigma: float) -> list[Figure]:
 
 def _watched(trace: Trace, source: random.Random) -> tuple[float, float, float]:
     """Return the p95 of the lag at random moments, the p95 of the delay of starts, and the mean number of calls."""
-    paces = Paces(shortest=1.0, longest=30.0)
+    intervals = PollIntervals(shortest=1.0, longest=30.0)
     lags, delays, calls = [], [], 0
     for number, (queued, runs) in enumerate(trace):
         shown, looks, ends = math.inf, 0, queued + runs
-        at = max(paces.starts_after("model"), paces.shortest)
+        at = max(intervals.starts_after("model"), intervals.shortest)
         while (
             at < ends
             and shown == math.inf
-            and (not looks or (looks < MOST_START_CHECKS and paces.spare_start_checks > 0))
+            and (not looks or (looks < MOST_START_CHECKS and intervals.spare_start_checks > 0))
         ):
-            paces.spare_start_checks -= bool(looks)
+            intervals.spare_start_checks -= bool(looks)
             looks += 1
             started = at + CALL / 2 >= queued
-            paces.learn_start("model", at, started=started)
+            intervals.learn_start("model", at, started=started)
             if started:
                 shown = at + CALL
-            at = max(paces.starts_after("model"), at + CALL + paces.shortest)
+            at = max(intervals.starts_after("model"), at + CALL + intervals.shortest)
         if number < LEARNED:
             continue
         calls += looks
@@ -110,7 +110,7 @@ def _cold(trace: Trace, name: str, source: random.Random) -> float:
 
 
 def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
-    paces, run_times, reliability = Paces(shortest=1.0, longest=30.0), RunTimes(), WebhookReliability()
+    intervals, run_times, reliability = PollIntervals(shortest=1.0, longest=30.0), RunTimes(), WebhookReliability()
     accepted = [number * COLD_EVERY * source.uniform(0.5, 1.5) for number in range(len(rows))]
     reported_at = [at + sum(row) + WEBHOOK for at, row in zip(accepted, rows, strict=True)]
     now, calls = 0.0, 0
@@ -130,7 +130,7 @@ def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
         calls += poll and not covered(number)
         if reported_at[number] - WEBHOOK <= now:
             continue  # the poll found the end
-        gap = paces.gap("model", now - accepted[number], 0, webhooks=covered(number))
+        gap = intervals.gap("model", now - accepted[number], 0, webhooks=covered(number))
         heapq.heappush(due, (now + gap, number, True))
     return calls
 

@@ -18,7 +18,7 @@ from bench.figures import Figure, Judged, at_most, ratio, value
 from bench.load import Effort
 from gateway.generations.forecast import RunTimes
 from gateway.generations.model import RunTime
-from gateway.generations.pace import REMEMBERED, Paces
+from gateway.generations.pace import REMEMBERED, PollIntervals
 
 SEED = 20_261_120
 MEASURED = 4000
@@ -107,9 +107,9 @@ def _trace(median: float, sigma: float) -> list[float]:
 
 def _gateway(learned: Sequence[float], *, webhooks: bool) -> Gap:
     """Return the gateway's schedule with its default bounds."""
-    paces = Paces(shortest=1.0, longest=30.0)
-    paces.learn_all(RunTime("model", "", duration) for duration in learned)
-    return lambda elapsed: paces.gap("model", elapsed, 0, webhooks=webhooks)
+    intervals = PollIntervals(shortest=1.0, longest=30.0)
+    intervals.learn_all(RunTime("model", "", duration) for duration in learned)
+    return lambda elapsed: intervals.gap("model", elapsed, 0, webhooks=webhooks)
 
 
 def _calls_and_delay(durations: Sequence[float], gap: Gap, *, end_by_webhook: bool = False) -> tuple[float, float]:

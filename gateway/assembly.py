@@ -34,7 +34,7 @@ from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.limits import millionths
 from gateway.generations.model import Generation
-from gateway.generations.pace import Paces, WebhookReliability
+from gateway.generations.pace import PollIntervals, WebhookReliability
 from gateway.generations.poll_limit import PollLimit, PollLimits
 from gateway.generations.poll_schedule import PollSchedule
 from gateway.generations.ports import Clock
@@ -356,8 +356,8 @@ async def _lifecycle(
 ) -> _Lifecycle:
     store, settings, clock, accounts, upstream, *_ = base
     reliability = WebhookReliability()
-    paces, run_times = await _learned(base)
-    trusted_time, budgets, admissions = await _admitting(base, access, paces)
+    intervals, run_times = await _learned(base)
+    trusted_time, budgets, admissions = await _admitting(base, access, intervals)
     rules = _rules(settings, clock, store.others_send_for)
     sender = _sender(base, admissions, trusted_time)
     webhook_addresses = _webhook_addresses(base)
@@ -395,7 +395,7 @@ async def _lifecycle(
             feed=feed,
             admissions=admissions,
             rules=rules,
-            paces=paces,
+            intervals=intervals,
             run_times=run_times,
             reliability=reliability,
         ),
@@ -419,27 +419,27 @@ async def _lifecycle(
     )
 
 
-async def _admitting(base: _Base, access: Access, paces: Paces) -> tuple[TrustedTime, Budgets, Admissions]:
+async def _admitting(base: _Base, access: Access, intervals: PollIntervals) -> tuple[TrustedTime, Budgets, Admissions]:
     """Return what decides whether and when a submission is sent."""
     trusted_time = await _trusted_time(base)
     budgets = await _budgets(base, trusted_time)
-    return trusted_time, budgets, _admissions(base, paces, access, budgets)
+    return trusted_time, budgets, _admissions(base, intervals, access, budgets)
 
 
-async def _learned(base: _Base) -> tuple[Paces, RunTimes]:
+async def _learned(base: _Base) -> tuple[PollIntervals, RunTimes]:
     """Return what is known of the run times of earlier generations: when to poll, and what to forecast."""
-    paces, run_times = Paces(base.settings.poll_min, base.settings.poll_max), RunTimes()
+    intervals, run_times = PollIntervals(base.settings.poll_min, base.settings.poll_max), RunTimes()
     stored = await base.store.accounts.run_times()
-    paces.learn_all(stored)
+    intervals.learn_all(stored)
     run_times.learn_all(stored)
-    return paces, run_times
+    return intervals, run_times
 
 
-def _admissions(base: _Base, paces: Paces, access: Access, budgets: Budgets) -> Admissions:
+def _admissions(base: _Base, intervals: PollIntervals, access: Access, budgets: Budgets) -> Admissions:
     limit = base.settings.upstream_concurrency
     return Admissions(
         base.accounts,
-        lambda: Admission(limit, paces.longest_run, access.several_tenants, share=budgets.share),
+        lambda: Admission(limit, intervals.longest_run, access.several_tenants, share=budgets.share),
     )
 
 

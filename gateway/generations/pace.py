@@ -32,7 +32,7 @@ LATEST_BACKSTOP = 3600.0
 MOST_START_CHECKS = 2
 """The most start checks of a generation: status calls to notice its start, because a webhook reports only its end."""
 SPARE_START_CHECKS = 5
-"""Second start checks that a new process may make before any was saved; see `Paces.spare_start_checks`."""
+"""Second start checks that a new process may make before any was saved; see `PollIntervals.spare_start_checks`."""
 SOONER, LATER = 0.99, 1.4
 """Factors of the expected queue time after a generation was found started or queued at that time. With these, 97 of 100
 are found started."""
@@ -89,7 +89,7 @@ class WebhookReliability:
         return name != self._probe
 
 
-class Paces:
+class PollIntervals:
     """The histories and schedules of all models. `shortest` and `longest` bound the interval of polls in seconds.
 
     `spare_start_checks` is the number of generations that ended without a status call, minus the number of second start

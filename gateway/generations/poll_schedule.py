@@ -15,7 +15,7 @@ from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.forecast import RunTimes
 from gateway.generations.model import Generation, GenerationId, Moment, RunTime, State, StatusReport, Wall, run_time
-from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, Paces, WebhookReliability
+from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, PollIntervals, WebhookReliability
 from gateway.generations.ports import Clock
 
 LATE_SHARE = 0.1
@@ -41,7 +41,7 @@ class PollSchedule:
         feed: Feed,
         admissions: Admissions,
         rules: Rules,
-        paces: Paces,
+        intervals: PollIntervals,
         run_times: RunTimes,
         reliability: WebhookReliability,
     ) -> None:
@@ -49,7 +49,7 @@ class PollSchedule:
         self._feed = feed
         self._admissions = admissions
         self._rules = rules
-        self._paces = paces
+        self._intervals = intervals
         self._run_times = run_times
         self._reliability = reliability
         self._unpolled: set[GenerationId] = set()
@@ -103,7 +103,7 @@ class PollSchedule:
         """Plan another poll after a failed one. The generation does not change."""
         entry.polled()
         refused = failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED
-        self.delay(entry, max(self._paces.longest if refused else 0.0, failure.retry_after or 0.0))
+        self.delay(entry, max(self._intervals.longest if refused else 0.0, failure.retry_after or 0.0))
         _delay_start_check(entry)
 
     def delay(self, entry: Entry, at_least: float = 0.0) -> None:
@@ -115,11 +115,11 @@ class PollSchedule:
         """Learn from a generation that has ended. `changed`: the commit is a change that callers see."""
         seconds = run_time(generation) if changed else None
         if seconds is not None:
-            self._paces.learn(generation.spec.model_id, seconds)
+            self._intervals.learn(generation.spec.model_id, seconds)
             self._run_times.learn(RunTime(generation.spec.model_id, generation.spec.traits, seconds))
         if generation.id in self._unpolled:
             self._unpolled.discard(generation.id)
-            self._paces.spare_start_checks += 1
+            self._intervals.spare_start_checks += 1
 
     def webhook_missed(self, generation: Generation) -> bool:
         """Stop relying on webhooks if one should have reported this end. Return whether they were not tested before."""
@@ -141,13 +141,13 @@ class PollSchedule:
         generation = entry.generation
         entry.start_check_at = math.inf
         may_check = not entry.start_checks or (
-            entry.start_checks < MOST_START_CHECKS and self._paces.spare_start_checks > 0
+            entry.start_checks < MOST_START_CHECKS and self._intervals.spare_start_checks > 0
         )
         if generation.state is State.QUEUED and may_check:
-            self._paces.spare_start_checks -= bool(entry.start_checks)
+            self._intervals.spare_start_checks -= bool(entry.start_checks)
             now, wall = self._clock.moment()
-            left = self._paces.starts_after(generation.spec.model_id) - running_for(generation, wall)
-            entry.start_check_at = now + max(left, self._paces.shortest)
+            left = self._intervals.starts_after(generation.spec.model_id) - running_for(generation, wall)
+            entry.start_check_at = now + max(left, self._intervals.shortest)
 
     def _postpones_start_check(self, entry: Entry, now: float) -> bool:
         """Put off the poll for its start while it is not needed, unless another poll is due.
@@ -183,7 +183,7 @@ class PollSchedule:
             return
         started = report.state is not State.QUEUED
         if report.state is not None and not entry.generation.spec.adopted:
-            self._paces.learn_start(entry.generation.spec.model_id, elapsed, started=started)
+            self._intervals.learn_start(entry.generation.spec.model_id, elapsed, started=started)
         if at >= entry.start_check_at:
             entry.start_check_at = math.inf
             entry.start_checks += 1
@@ -194,7 +194,7 @@ class PollSchedule:
         """Return the seconds until the next poll."""
         generation = entry.generation
         running, covered = running_for(generation, self._clock.moment().wall), self._is_covered(generation)
-        return self._paces.gap(generation.spec.model_id, running, entry.errors, webhooks=covered)
+        return self._intervals.gap(generation.spec.model_id, running, entry.errors, webhooks=covered)
 
     def _is_covered(self, generation: Generation) -> bool:
         """Return whether a webhook can be relied on to report its end."""

@@ -11,7 +11,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.generations.model import RunTime
-from gateway.generations.pace import BACKSTOP_EVERY, ENOUGH, LEARN_EVERY, POLL_EVERY, REMEMBERED, Paces, schedule
+from gateway.generations.pace import (
+    BACKSTOP_EVERY,
+    ENOUGH,
+    LEARN_EVERY,
+    POLL_EVERY,
+    REMEMBERED,
+    PollIntervals,
+    schedule,
+)
 from hfgateway.v1 import generation_pb2
 from tests.support.running import public_url, run, soul
 from tests.support.webhooks import SECRET
@@ -27,10 +35,10 @@ histories = st.lists(durations, min_size=ENOUGH, max_size=80) | st.builds(
 elapsed_times = st.floats(min_value=0.0, max_value=2e5)
 
 
-def learned(history: list[float], shortest: float = SHORTEST, longest: float = LONGEST) -> Paces:
-    paces = Paces(shortest, longest)
-    paces.learn_all(RunTime("model", "", duration) for duration in history)
-    return paces
+def learned(history: list[float], shortest: float = SHORTEST, longest: float = LONGEST) -> PollIntervals:
+    intervals = PollIntervals(shortest, longest)
+    intervals.learn_all(RunTime("model", "", duration) for duration in history)
+    return intervals
 
 
 # -- For any history ---------------------------------------------------------------------------------------------------
@@ -38,9 +46,9 @@ def learned(history: list[float], shortest: float = SHORTEST, longest: float = L
 
 @given(history=histories, elapsed=elapsed_times, errors=st.integers(min_value=0, max_value=40))
 def test_gaps_between_polls_stay_within_their_bounds(history: list[float], elapsed: float, errors: int) -> None:
-    paces = learned(history)
+    intervals = learned(history)
     for model_id in ("model", "unknown"):
-        gap = paces.gap(model_id, elapsed, errors, webhooks=False)
+        gap = intervals.gap(model_id, elapsed, errors, webhooks=False)
         assert LEAST * SHORTEST <= gap <= MOST * LONGEST
 
 
@@ -68,10 +76,10 @@ def test_polls_are_ordered_without_long_gaps_to_the_last_known_end(history: list
 
 @given(history=st.lists(st.just(0.0) | durations, min_size=ENOUGH, max_size=60))
 def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
-    for paces in (learned(history), Paces(SHORTEST, LONGEST)):
+    for intervals in (learned(history), PollIntervals(SHORTEST, LONGEST)):
         for duration in history:
-            paces.learn("model", duration)
-        known = paces.known("model")
+            intervals.learn("model", duration)
+        known = intervals.known("model")
         assert known is None or 0.0 not in known.durations
 
 
@@ -79,35 +87,35 @@ def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
 
 
 def test_a_short_history_is_not_used() -> None:
-    paces = learned([12.0] * (ENOUGH - 1))
-    assert paces.known("model") is None
-    assert LEAST * POLL_EVERY <= paces.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_EVERY
-    paces.learn("model", 12.0)
-    assert paces.known("model") is not None
-    assert paces.known("another") is None
+    intervals = learned([12.0] * (ENOUGH - 1))
+    assert intervals.known("model") is None
+    assert LEAST * POLL_EVERY <= intervals.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_EVERY
+    intervals.learn("model", 12.0)
+    assert intervals.known("model") is not None
+    assert intervals.known("another") is None
 
 
 def test_the_schedule_follows_a_model_that_became_slower() -> None:
-    paces = learned([10.0] * REMEMBERED)
+    intervals = learned([10.0] * REMEMBERED)
     for _ in range(REMEMBERED):
-        paces.learn("model", 100.0)
-    known = paces.known("model")
+        intervals.learn("model", 100.0)
+    known = intervals.known("model")
     assert known is not None
     assert set(known.durations) == {100.0}
 
 
 def test_new_run_times_count_after_a_few_ends() -> None:
-    paces = learned([10.0] * ENOUGH)
+    intervals = learned([10.0] * ENOUGH)
     for _ in range(LEARN_EVERY):
-        paces.learn("model", 50.0)
-    known = paces.known("model")
+        intervals.learn("model", 50.0)
+    known = intervals.known("model")
     assert known is not None
     assert known.durations.count(50.0) == LEARN_EVERY
 
 
 def test_errors_in_a_row_lengthen_the_gaps() -> None:
-    paces = learned([12.0] * ENOUGH)
-    gaps = [paces.gap("model", 11.0, errors, webhooks=False) for errors in (1, 3, 20)]
+    intervals = learned([12.0] * ENOUGH)
+    gaps = [intervals.gap("model", 11.0, errors, webhooks=False) for errors in (1, 3, 20)]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= LEAST * LONGEST
 
@@ -119,13 +127,13 @@ async def test_learned_run_times_survive_a_restart(tmp_path: Path) -> None:
             queued = await running.submit(soul(f"fox {number}"))
             running.clock.advance(60)
             await running.until(queued.id, "COMPLETED")
-            if running.gateway._core.follower._schedule._paces.known(queued.model_id):
+            if running.gateway._core.follower._schedule._intervals.known(queued.model_id):
                 break
             # On a busy machine a poll may find an end before its webhook arrives. Such an end is not learned.
         assert number >= ENOUGH - 1
         for _ in range(2):
             queued = await running.submit(soul(f"an owl of {running.gateway.grpc_address}"))
-            assert running.gateway._core.follower._schedule._paces.known(queued.model_id)
+            assert running.gateway._core.follower._schedule._intervals.known(queued.model_id)
             shown = (await running.get(queued.id)).forecast
             assert shown.basis == generation_pb2.FORECAST_BASIS_SAME_SETTINGS
             await running.stop_gateway()
@@ -147,12 +155,12 @@ def test_learned_polls_cost_few_calls_and_little_delay(
         return median * trace.lognormvariate(0.0, sigma)
 
     random.seed(2026)  # seed the jitter
-    paces = learned([draw() for _ in range(REMEMBERED)])
+    intervals = learned([draw() for _ in range(REMEMBERED)])
     calls, delay, count = 0, 0.0, 4_000
     for _ in range(count):
         duration, at = draw(), 0.0
         while at < duration:
-            at += paces.gap("model", at, 0, webhooks=False)
+            at += intervals.gap("model", at, 0, webhooks=False)
             calls += 1
         delay += at - duration
     assert calls / count <= most_calls

@@ -14,7 +14,7 @@ import pytest
 from gateway.generations import follower, poll_schedule
 from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, Spec
-from gateway.generations.pace import POLL_EVERY, Paces
+from gateway.generations.pace import POLL_EVERY, PollIntervals
 from tests.recovery.conftest import Start
 from tests.support.running import soul
 from tests.support.timeline import STEP, Timed
@@ -22,7 +22,7 @@ from tests.support.timeline import STEP, Timed
 
 async def learned(running: Timed) -> list[float]:
     """Return the learned run times, after a check that memory and the store agree."""
-    remembered = list(running.gateway._core.follower._schedule._paces._history.values())
+    remembered = list(running.gateway._core.follower._schedule._intervals._history.values())
     stored = [one.seconds for one in await running.gateway._core.store.accounts.run_times()]
     assert [seconds for times in remembered for seconds in times] == pytest.approx(stored)
     return stored
@@ -56,18 +56,18 @@ def trace(median: float, sigma: float) -> Iterator[float]:
 def test_a_pace_stays_accurate_when_it_learns_from_its_own_polls(
     median: float, sigma: float, calls: float, delay: float
 ) -> None:
-    paces = Paces(shortest=1.0, longest=30.0)
+    intervals = PollIntervals(shortest=1.0, longest=30.0)
     asked, late = [], []
     for duration in trace(median, sigma):
-        seen, at = 0.0, paces.gap("model", 0.0, 0, webhooks=False)
+        seen, at = 0.0, intervals.gap("model", 0.0, 0, webhooks=False)
         asked.append(1)
         while at < duration:
-            seen, at = at, at + paces.gap("model", at, 0, webhooks=False)
+            seen, at = at, at + intervals.gap("model", at, 0, webhooks=False)
             asked[-1] += 1
         late.append(at - duration)
         ran = learned_from(seen, at)
         assert ran is not None
-        paces.learn("model", ran)
+        intervals.learn("model", ran)
     assert sum(asked[-1000:]) / 1000 < calls * 1.1
     assert sum(late[-1000:]) / 1000 < delay * 1.1
 
