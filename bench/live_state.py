@@ -1,8 +1,7 @@
 """The state that callers see while webhooks report only ends: its lag, the truth of `cancelable`, and what that costs.
 
-Simulated with the decisions of production (`PollIntervals`, `WebhookReliability`, the rule for callers that ask) on traces of queue and run
-times. Every call takes CALL seconds, and Higgsfield reads its state in the middle of it.
-"""
+Simulated with the decisions of production (`PollIntervals`, `WebhookReliability`, the rule for callers that ask) on
+traces of queue and run times. Every call takes CALL seconds, and Higgsfield reads its state in the middle of it."""
 
 import heapq
 import math
@@ -115,7 +114,7 @@ def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
     reported_at = [at + sum(row) + WEBHOOK for at, row in zip(accepted, rows, strict=True)]
     now, calls = 0.0, 0
 
-    def covered(number: int) -> bool:
+    def relies_on_webhook(number: int) -> bool:
         similar, _ = run_times.similar("model", traits)
         ends_at = accepted[number] + (similar.total(0.0) or 0.0)
         return reliability.relies_on(GenerationId(str(number)), ends_at, lambda name: reported_at[int(name)] > now)
@@ -127,10 +126,10 @@ def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
         reliability.arrive = reliability.arrive or any(at <= now for at in reported_at) or None
         if reported_at[number] <= now:
             continue
-        calls += poll and not covered(number)
+        calls += poll and not relies_on_webhook(number)
         if reported_at[number] - WEBHOOK <= now:
             continue  # the poll found the end
-        gap = intervals.gap("model", now - accepted[number], 0, webhooks=covered(number))
+        gap = intervals.gap("model", now - accepted[number], 0, webhooks=relies_on_webhook(number))
         heapq.heappush(due, (now + gap, number, True))
     return calls
 

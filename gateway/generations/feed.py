@@ -30,19 +30,19 @@ class Entry(Signals):
 
     All others belong to the follower. `poll_at` and `start_check_at` are the steady times of the next poll and of the
     next poll for its start, and `start_checks` counts the latter. `errors` counts failed calls in a row. `seen` is the
-    run time in seconds at its last successful poll. `reported_at` is the steady time of its last poll. `covered`: the
-    next poll was planned because a webhook should report the end first.
+    run time in seconds at its last successful poll. `reported_at` is the steady time of its last poll.
+    `relies_on_webhook`: the next poll was planned because a webhook should report the end first.
     """
 
     __slots__ = (
         "bare",
-        "covered",
         "errors",
         "full",
         "generation",
         "poll_at",
         "polls",
         "progress",
+        "relies_on_webhook",
         "reported_at",
         "seen",
         "start_check_at",
@@ -62,7 +62,7 @@ class Entry(Signals):
         self.seen: float | None = 0.0
         self.errors = 0
         self.reported_at = LONG_AGO
-        self.covered = True
+        self.relies_on_webhook = True
 
     def update(self, generation: Generation) -> None:
         """Replace the generation by a newer version, and wake the watchers if its revision changed."""

@@ -501,7 +501,7 @@ class Follower:
             self._schedule.delay(entry)
             raise
         if after.source is Source.POLL and self._schedule.webhook_missed(after):
-            await self._uncover_all()
+            await self._poll_all_early()
 
     async def _cancel(self, generation: Generation) -> bool:
         """Ask Higgsfield to cancel, and return whether it responded. Only the status afterwards is conclusive."""
@@ -512,13 +512,13 @@ class Follower:
             return False
         return True
 
-    async def _uncover_all(self) -> None:
+    async def _poll_all_early(self) -> None:
         """Poll also the generations for which a webhook was relied on: the probe has shown that none arrive."""
         for number, name in enumerate([*self._feed.entries]):
             if number % PLANNED_AT_ONCE == 0:
                 await asyncio.sleep(0)
             entry = self._feed.entries.get(name)
-            if entry is not None and entry.generation.state in FOLLOWED and self._schedule.uncover(entry):
+            if entry is not None and entry.generation.state in FOLLOWED and self._schedule.poll_early(entry):
                 self._plan(entry.generation)
 
     def _idle_for(self) -> float | None:

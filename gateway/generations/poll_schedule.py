@@ -70,7 +70,7 @@ class PollSchedule:
     def plan(self, entry: Entry, pause: float) -> None:
         """Plan the next poll in `pause` seconds."""
         entry.poll_at = self._clock.moment().steady + pause
-        entry.covered = self._is_covered(entry.generation)
+        entry.relies_on_webhook = self._relies_on_webhook(entry.generation)
 
     def resume(self, entry: Entry, now: float) -> None:
         """Plan the first poll after a restart, at a random time of one interval, so that not all are polled at once."""
@@ -128,9 +128,9 @@ class PollSchedule:
         known, self._reliability.arrive = self._reliability.arrive, False
         return known is None
 
-    def uncover(self, entry: Entry) -> bool:
+    def poll_early(self, entry: Entry) -> bool:
         """Plan an early poll if a webhook was relied on; return whether it was planned."""
-        if self._reliability.arrive or not entry.covered or not entry.poll_at:
+        if self._reliability.arrive or not entry.relies_on_webhook or not entry.poll_at:
             return False
         # If the webhook was only late, it is put off again.
         self.plan(entry, GRACE + random.uniform(0.0, POLL_EVERY))
@@ -156,7 +156,7 @@ class PollSchedule:
         send more after a start.
         """
         generation = entry.generation
-        watched = self._is_covered(generation) and self._feed.watched(entry)
+        watched = self._relies_on_webhook(generation) and self._feed.watched(entry)
         if (
             now < entry.start_check_at
             or now >= entry.poll_at
@@ -172,7 +172,12 @@ class PollSchedule:
         generation = entry.generation
         needed = entry.errors or generation.missing_since is not None or due_steps.wants_cancel(generation)
         needed = needed or due_steps.is_unverified(generation)
-        if entry.covered or needed or due_steps.cancels_late_start(generation) or not self._is_covered(generation):
+        if (
+            entry.relies_on_webhook
+            or needed
+            or due_steps.cancels_late_start(generation)
+            or not self._relies_on_webhook(generation)
+        ):
             return False
         self.plan(entry, self._gap(entry))
         return True
@@ -193,10 +198,11 @@ class PollSchedule:
     def _gap(self, entry: Entry) -> float:
         """Return the seconds until the next poll."""
         generation = entry.generation
-        running, covered = running_for(generation, self._clock.moment().wall), self._is_covered(generation)
-        return self._intervals.gap(generation.spec.model_id, running, entry.errors, webhooks=covered)
+        running = running_for(generation, self._clock.moment().wall)
+        webhooks = self._relies_on_webhook(generation)
+        return self._intervals.gap(generation.spec.model_id, running, entry.errors, webhooks=webhooks)
 
-    def _is_covered(self, generation: Generation) -> bool:
+    def _relies_on_webhook(self, generation: Generation) -> bool:
         """Return whether a webhook can be relied on to report its end."""
         if not self._expects_webhook(generation):
             return False

@@ -98,7 +98,7 @@ async def test_other_tasks_get_turns_while_polls_are_planned_because_a_webhook_i
         core = running.gateway._core
         await core.follower.resume(unfinished)
         planned = {one.id: core.feed.entries[one.id].poll_at for one in unfinished}
-        assert await turns_during(core.follower._uncover_all()) >= 10
+        assert await turns_during(core.follower._poll_all_early()) >= 10
         assert all(core.feed.entries[name].poll_at != at for name, at in planned.items())
 
 

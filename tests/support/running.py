@@ -119,7 +119,7 @@ class Running:
         self._await_advance()
         follower = self.gateway._core.follower
         for entry in self.gateway._core.feed.entries.values():
-            if entry.poll_at and not entry.errors and not entry.covered:
+            if entry.poll_at and not entry.errors and not entry.relies_on_webhook:
                 follower._schedule.plan(entry, 0.0)
                 follower._plan(entry.generation)
 
