@@ -27,7 +27,7 @@ from bench.calls import SUBMIT, WATCH_MANY, model_submission, with_key
 from bench.figures import Figure, Judged, at_most, value
 from bench.load import Channels, Effort, channels
 from bench.trials import servers
-from gateway.store.postgres.lease import BEAT, DEAD
+from gateway.store.postgres.lease import HEARTBEAT_INTERVAL, LEASE_TIMEOUT
 from gateway.store.postgres.log_writer import MOST_IN_A_STATEMENT
 from gateway.store.postgres.tail import AGAIN, IDLE, MOST
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -201,7 +201,7 @@ class Model:
 
 def takeover(costs: Costs, in_flight: float) -> float:
     """Return the mean seconds from the death of the leader to a submission at another gateway."""
-    return DEAD - BEAT / 2 + IDLE / 2 + costs.takeover + RECOVER * in_flight
+    return LEASE_TIMEOUT - HEARTBEAT_INTERVAL / 2 + IDLE / 2 + costs.takeover + RECOVER * in_flight
 
 
 COUNTERS = """

@@ -136,7 +136,7 @@ async def _replica(store: SharedStore, settings: Settings, credentials: Credenti
         position = await store.change_log.position()  # before the generations, so that no change is missed
         feed = Feed(await store.generations.unfinished(), position)
         freshness = Freshness(store)
-        stored, secret = await store.attend(), await store.keys.token_secret()
+        stored, secret = await store.report_serving(), await store.keys.token_secret()
         run_times = RunTimes()
         run_times.learn_all(await store.accounts.run_times())
         # A wrong key is an error at the start.

@@ -17,7 +17,7 @@ from gateway.generations.watch import Watches
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.store.store import STORE_AWAY, SharedStore
 
-ATTEND_EVERY = 1.0
+REPORT_SERVING_EVERY = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
 CHECK_AGAIN = 60.0
 """Seconds between calls that show whether Higgsfield still refuses the credentials."""
@@ -122,12 +122,12 @@ class Replica:
         while True:
             with contextlib.suppress(UnconfirmedError):
                 await self._read_keys()
-            await asyncio.sleep(ATTEND_EVERY)
+            await asyncio.sleep(REPORT_SERVING_EVERY)
 
     async def _read_keys(self) -> None:
         """Learn the keys that have changed. Raises UnconfirmedError."""
         before = time.monotonic()
-        if changed := await self.store.attend():
+        if changed := await self.store.report_serving():
             self.access.update(changed)
         self.freshness.keys_read(before)
 

@@ -114,7 +114,7 @@ class SharedStore(Store, Protocol):
     async def reachable_at(self, peer: str) -> None:
         """Publish the address of this gateway's gRPC port for others. As the leader only. Raises UnconfirmedError."""
 
-    async def attend(self) -> Sequence[ApiKey]:
+    async def report_serving(self) -> Sequence[ApiKey]:
         """Show the leader that this gateway serves. Returns the API keys that may have changed since the last call.
 
         The first call returns all.

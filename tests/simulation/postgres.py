@@ -36,13 +36,13 @@ from tests.support.postgres import running
 
 SILENT, REFUSES = "silent", "refuses"
 """How a network or a server is down: nothing is answered, or connections break and are refused."""
-READS = frozenset({"tail", "attend", "beat", "has_attempts", "is_prunable"})
+READS = frozenset({"tail", "report_serving", "beat", "has_attempts", "is_prunable"})
 """Statements that are not recorded, nor those whose names begin with `read_`: there are too many."""
 REFUSALS = ("53100", "25006", "57014", "55P03", "53200")
 """SQLSTATEs of statements that were not stored: full disk, read-only, two limits of time, no memory."""
 CONFLICTS = ("40001", "40P01")
 KNOWN_FOR = 1.0
-"""Seconds after a heartbeat of the holder in which `tail` does not find it dead: less than DEAD."""
+"""Seconds after a heartbeat of the holder in which `tail` does not find it dead: less than LEASE_TIMEOUT."""
 NOW = "to_timestamp(%(simulated_now)b::double precision)"
 URL = "SIMULATION_DATABASE"
 """The environment variable with the URL of a server that an earlier process has started."""

@@ -42,8 +42,9 @@ MAX_STEPS = 2_000_000
 CLOCKS = (lease, tail, store, replica, auditor, audit)
 """The modules that read clocks, and of which a gateway on SQLite uses none."""
 INTERVALS = (
-    (lease, "BEAT"), (lease, "DEAD"), (lease, "ATTENDING"), (tail, "IDLE"), (tail, "DEAD"), (tail, "STALE"),
-    (replica, "ATTEND_EVERY"), (replica, "OLDEST_KEYS"), (serving, "CHECK_LEADER_EVERY"),
+    (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE"),
+    (tail, "LEASE_TIMEOUT"), (tail, "STALE"),
+    (replica, "REPORT_SERVING_EVERY"), (replica, "OLDEST_KEYS"), (serving, "CHECK_LEADER_EVERY"),
     (timeline, "FLUSH_EVERY"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""

@@ -8,8 +8,9 @@ The writes of the log and the heartbeats are counted in the database. If it has 
 failover has lost commits: what was sent may look as if it was not. Then no gateway leads until an operator has
 declared the store restored.
 
-The holder sends a heartbeat every BEAT seconds. By the server's clock it is dead after DEAD seconds without one. It
-keeps the lease until another gateway takes it over, so an outage of the server alone ends no gateway.
+The holder sends a heartbeat every HEARTBEAT_INTERVAL seconds. By the server's clock it is dead after LEASE_TIMEOUT
+seconds without one. It keeps the lease until another gateway takes it over, so an outage of the server alone ends no
+gateway.
 
 Another gateway follows the log of the holder (`tail.py`), and takes the lease when the holder has given it back or is
 dead.
@@ -35,13 +36,13 @@ from gateway.store.postgres.errors import ServerError
 
 log = logging.getLogger(__name__)
 
-BEAT = 0.5
-"""Seconds between heartbeats: four in DEAD, so that one that is late or lost does not cost the lease."""
-DEAD = 2.0
+HEARTBEAT_INTERVAL = 0.5
+"""Seconds between heartbeats: four in LEASE_TIMEOUT, so that one that is late or lost does not cost the lease."""
+LEASE_TIMEOUT = 2.0
 """Seconds without a heartbeat after which the holder is dead. Calls fail for that long if a leader is killed."""
 LOOK_AGAIN = 0.15
 """Seconds between looks at a holder that may be dead: few queries, and little time in which no gateway leads."""
-ATTENDING = 5.0
+SERVING_TIMEOUT = 5.0
 """Seconds after which a replica that has not shown that it serves no longer counts."""
 
 
@@ -74,8 +75,8 @@ class Lease:
 
     @property
     def certain(self) -> bool:
-        """Whether no other gateway can have taken the lease: the last stored heartbeat is not older than DEAD."""
-        return time.monotonic() < self.confirmed_at + DEAD
+        """Whether no other gateway can have taken the lease: the last stored heartbeat is within LEASE_TIMEOUT."""
+        return time.monotonic() < self.confirmed_at + LEASE_TIMEOUT
 
     async def take(self) -> bool:
         """Take the lease as `take_soon` does. Raises ServerError if another gateway has it."""
@@ -87,7 +88,7 @@ class Lease:
     async def take_soon(self) -> bool | None:
         """Take the lease as `take_now` does, after waiting for the death of a holder that has stopped beating."""
         taken = await self.take_now()
-        return await self._take_from_the_dead() if taken is None else taken
+        return await self._take_from_dead_holder() if taken is None else taken
 
     async def take_now(self) -> bool | None:
         """Take the lease if it is free, and beat from now on; return None if another gateway has it.
@@ -95,7 +96,7 @@ class Lease:
         Otherwise returns whether the previous holder gave it back itself, when no earlier one could send anything.
         """
         before = time.monotonic()
-        taken = await self._run("take", {**self._about, "dead": DEAD, "own": self.unnoticed})
+        taken = await self._run("take", {**self._about, "dead": LEASE_TIMEOUT, "own": self.unnoticed})
         if not taken:
             return None
         self.confirmed_at = before
@@ -111,19 +112,19 @@ class Lease:
         found = await self._run("read_holder")
         return str(found[0]["address"]) if found else "it has just started"
 
-    async def _take_from_the_dead(self) -> bool | None:
+    async def _take_from_dead_holder(self) -> bool | None:
         """Take the lease of a holder that does not beat while it is observed. Returns None if it does."""
         first = await self._run("read_holder")
-        give_up = time.monotonic() + DEAD + 2 * BEAT
+        give_up = time.monotonic() + LEASE_TIMEOUT + 2 * HEARTBEAT_INTERVAL
         while time.monotonic() < give_up and await self._run("read_holder") == first:
             if (taken := await self.take_now()) is not None:
                 return taken
             await asyncio.sleep(LOOK_AGAIN)
         return None
 
-    async def attend(self) -> str:
+    async def report_serving(self) -> str:
         """Show that this gateway serves without the lease. Returns a text that changes with the API keys."""
-        (row,) = await self._run("attend", self._about)
+        (row,) = await self._run("report_serving", self._about)
         return str(row["keys"])
 
     async def give_back(self) -> None:
@@ -146,7 +147,7 @@ class Lease:
 
     async def _beat(self) -> None:
         while True:
-            await asyncio.sleep(BEAT)
+            await asyncio.sleep(HEARTBEAT_INTERVAL)
             with contextlib.suppress(UnconfirmedError):  # without the server, no gateway can take the lease over
                 if not await self._beat_once():
                     return
@@ -154,7 +155,7 @@ class Lease:
     async def _beat_once(self) -> bool:
         """Send a heartbeat. Returns False if another gateway has taken the lease, or the server has lost commits."""
         before, database = time.monotonic(), self._database
-        about = {**database.condition, "replica": database.replica, "beats": database.beats, "attending": ATTENDING}
+        about = {**database.condition, "replica": database.replica, "beats": database.beats, "serving": SERVING_TIMEOUT}
         if not (rows := await self._run("beat", about)):
             await database.lost()
             return False

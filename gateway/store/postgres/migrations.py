@@ -23,7 +23,7 @@ from psycopg.rows import TupleRow
 from gateway import failpoints
 from gateway.store.postgres.database import LOCK_LIMIT
 from gateway.store.postgres.errors import ServerError
-from gateway.store.postgres.lease import DEAD
+from gateway.store.postgres.lease import LEASE_TIMEOUT
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,8 @@ async def _is_alone(connection: Connection, name: str, fence: int | None) -> boo
     if await cursor.fetchone() is None:
         return False
     cursor = await connection.execute(
-        "SELECT address FROM replicas WHERE beat > now() - make_interval(secs => %s) AND schema < %s", [DEAD, name]
+        "SELECT address FROM replicas WHERE beat > now() - make_interval(secs => %s) AND schema < %s",
+        [LEASE_TIMEOUT, name],
     )
     return await cursor.fetchone() is None
 

@@ -31,7 +31,7 @@ from gateway.store.postgres.events import PostgresEvents
 from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
 from gateway.store.postgres.keys import PostgresKeys
-from gateway.store.postgres.lease import DEAD, Lease
+from gateway.store.postgres.lease import LEASE_TIMEOUT, Lease
 from gateway.store.postgres.limits import PostgresLimits
 from gateway.store.postgres.log_writer import LogWriter
 from gateway.store.postgres.tail import Tail
@@ -202,8 +202,8 @@ class PostgresStore(SharedStore):
     async def reachable_at(self, peer: str) -> None:
         await self.database.write(None, "write_peer", {"peer": peer})
 
-    async def attend(self) -> Sequence[ApiKey]:
-        return await self.keys.changed(await self.lease.attend())
+    async def report_serving(self) -> Sequence[ApiKey]:
+        return await self.keys.changed(await self.lease.report_serving())
 
     @property
     def others(self) -> int:
@@ -286,7 +286,7 @@ async def _complete(url: str, shown: str, fence: int) -> None:
     """Apply the migrations for which no older gateway may run, once none does: once none sends heartbeats."""
     complete = False
     while not complete:
-        await asyncio.sleep(DEAD)
+        await asyncio.sleep(LEASE_TIMEOUT)
         try:
             complete = await _prepare(url, shown, fence)
         except ServerError as error:

@@ -23,7 +23,7 @@ from gateway.generations.model import Change, GenerationId, Spec
 from gateway.generations.stores import Saved, SpecOf, StoreError, UnconfirmedError
 from gateway.store.codec import generation_of
 from gateway.store.postgres.database import Database, LeaseLostError
-from gateway.store.postgres.lease import DEAD, Lease
+from gateway.store.postgres.lease import LEASE_TIMEOUT, Lease
 from gateway.store.store import Leader
 
 AGAIN = 0.004
@@ -152,7 +152,7 @@ class Tail:
         self._turns += 1
         turn, before, database = self._turns, time.monotonic(), self._database
         limit = self._most
-        about = {"after_position": self._position, "limit": limit, "dead": DEAD, "replica": database.replica}
+        about = {"after_position": self._position, "limit": limit, "dead": LEASE_TIMEOUT, "replica": database.replica}
         self._most = max(1, limit // 2)  # unless it succeeds
         rows = await database.run(database.reserved, "tail", about)
         state = rows[0]
@@ -173,7 +173,7 @@ class Tail:
             self.read_at = before
             self._give(turn)
         # If the response to `take` was lost, this replica has the lease without knowing it. The lease does not look
-        # vacant then, because `attend` renews its heartbeat.
+        # vacant then, because `report_serving` renews its heartbeat.
         own = self._lease.unnoticed = state["own"]
         silent_leader = state["holder"] and time.monotonic() < self._down_at + LEADER_FIRST
         return bool(own) or (state["vacant"] and not silent_leader), bool(changes)

@@ -57,7 +57,7 @@ async def test_a_write_finds_that_one_was_lost(
 ) -> None:
     from gateway.store.postgres import lease
 
-    monkeypatch.setattr(lease, "BEAT", 60.0)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)
     async with opened(postgres.url(fresh)) as one:
         await stored(one.store)
         postgres.execute(LOSSES["a write"], database=fresh)
@@ -72,7 +72,7 @@ async def test_a_heartbeat_finds_that_one_was_lost(
 ) -> None:
     from gateway.store.postgres import lease
 
-    monkeypatch.setattr(lease, "BEAT", 0.02)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.02)
     async with opened(postgres.url(fresh)) as one:
         await stored(one.store)
         await becomes(lambda: one.store.database.beats > 0)

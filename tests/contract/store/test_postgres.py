@@ -518,7 +518,7 @@ async def test_a_second_gateway_is_refused_while_the_first_one_lives(
     from gateway.store.postgres import lease
     from gateway.store.postgres.errors import ServerError
 
-    monkeypatch.setattr(lease, "BEAT", 0.1)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.1)
     async with opened(emptied) as first:
         with pytest.raises(ServerError, match=r"in use by another gateway \(.*process \d+\)"):
             async with opened(emptied):
@@ -531,8 +531,8 @@ async def test_a_second_gateway_is_refused_while_the_first_one_lives(
 async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from gateway.store.postgres import lease
 
-    monkeypatch.setattr(lease, "BEAT", 60.0)  # as if the first one was paused
-    monkeypatch.setattr(lease, "DEAD", 0.2)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)  # as if the first one was paused
+    monkeypatch.setattr(lease, "LEASE_TIMEOUT", 0.2)
     async with opened(emptied) as first:
         waiting = await stored(first.store)
         marked = examples.marked(waiting)
@@ -568,8 +568,8 @@ async def test_a_short_reign_does_not_shorten_the_wait_for_a_paused_gateway(
     """The paused one may still send for SEND_WITHIN, whoever has given the lease back since."""
     from gateway.store.postgres import lease
 
-    monkeypatch.setattr(lease, "BEAT", 60.0)
-    monkeypatch.setattr(lease, "DEAD", 0.2)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)
+    monkeypatch.setattr(lease, "LEASE_TIMEOUT", 0.2)
     async with opened(emptied) as paused:
         assert paused.store.others_send_for == 0.0
         for _ in range(2):
@@ -626,16 +626,16 @@ async def test_a_replica_reads_few_keys_after_a_change_of_one(emptied: str) -> N
             await keys.add_api_key(ApiKey(f"{number:02x}0123456789", f"tenant-{number}", "", b"hash", NOW))
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         try:
-            assert len(await replica.attend()) == 20
-            assert not await replica.attend()
+            assert len(await replica.report_serving()) == 20
+            assert not await replica.report_serving()
             changed = "030123456789"
             await keys.expire_api_key(changed, NOW + 60)
-            assert [(key.id, key.expire_time) for key in await replica.attend()] == [(changed, NOW + 60)]
+            assert [(key.id, key.expire_time) for key in await replica.report_serving()] == [(changed, NOW + 60)]
             await keys.revoke_api_key(changed, NOW + 1)
-            assert [(key.id, key.revoke_time) for key in await replica.attend()] == [(changed, NOW + 1)]
+            assert [(key.id, key.revoke_time) for key in await replica.report_serving()] == [(changed, NOW + 1)]
             await keys.add_api_key(ApiKey("ff0123456789", "new", "", b"hash", NOW))
-            assert [key.tenant for key in await replica.attend()] == ["new"]
-            assert not await replica.attend()
+            assert [key.tenant for key in await replica.report_serving()] == ["new"]
+            assert not await replica.report_serving()
         finally:
             await replica.close()
 
@@ -658,7 +658,7 @@ async def test_a_replica_leads_though_the_answer_to_its_takeover_was_lost(
         return rows
 
     async def attends(self: Tail, seconds: float) -> None:
-        await replica.attend()
+        await replica.report_serving()
         await rest(self, seconds)
 
     async with opened(emptied):
@@ -680,7 +680,7 @@ def _unexpected(error: Exception) -> None:
     raise AssertionError from error
 
 
-OF_THE_LEASE = {"attend", "beat", "take", "note_loss", "give_back"}
+OF_THE_LEASE = {"report_serving", "beat", "take", "note_loss", "give_back"}
 
 
 def writing() -> Iterator[str]:

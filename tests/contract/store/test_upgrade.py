@@ -99,7 +99,7 @@ async def test_a_migration_waits_for_the_end_of_every_older_process(
     """Processes without the lease count, too."""
     from gateway.store.postgres import migrations, store
 
-    monkeypatch.setattr(store, "DEAD", 0.05)
+    monkeypatch.setattr(store, "LEASE_TIMEOUT", 0.05)
     with postgres.database() as name:
         url = postgres.url(name)
         await open_only(url, "the store")

@@ -33,10 +33,10 @@ WHERE replica = :replica AND beats >= :beats AND (SELECT writes FROM log) >= :wr
     AND EXISTS (SELECT FROM lease WHERE lease.replica = :replica AND fence = :fence)
 RETURNING beats, (
     SELECT count(*) FROM replicas AS other
-    WHERE other.replica <> :replica AND other.beat > now() - make_interval(secs => :attending)
+    WHERE other.replica <> :replica AND other.beat > now() - make_interval(secs => :serving)
 ) AS others;
 
--- name: attend
+-- name: report_serving
 -- Show that a replica serves without the lease. Returns a text that changes with the API keys.
 INSERT INTO replicas (replica, beat, version, address, schema)
 VALUES (:replica, now(), :version, :address, :schema)
