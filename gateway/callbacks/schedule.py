@@ -14,7 +14,7 @@ from gateway.generations.model import Moment
 
 PAUSES = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 72_000.0)
 """Seconds before each retry of a delivery. It fails with the tenth refusal, after about three days."""
-PATIENCE = 3 * 86_400.0
+PAUSE_CALLBACK_AFTER = 3 * 86_400.0
 """Seconds without a success after which a callback is paused."""
 LULL = 1.5 * 86_400.0
 """Seconds without a failure, longer than any pause between attempts, after which `failing_since` starts again."""
@@ -97,7 +97,7 @@ def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float
         problem_time=moment.wall if callback.problem_time is None else callback.problem_time,
         failing_since=since,
         failed_at=moment.steady,
-        paused=callback.paused or outcome.problem is Problem.GONE or moment.steady - since >= PATIENCE,
+        paused=callback.paused or outcome.problem is Problem.GONE or moment.steady - since >= PAUSE_CALLBACK_AFTER,
     )
     if not is_outage(outcome.problem, outcome.http_status):
         return replace(failing, streak=0)

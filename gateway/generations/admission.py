@@ -11,12 +11,11 @@ the gate opens when the probe gets a usable response. For a minute after that, s
 The limit is configured or learned. A refusal of Higgsfield teaches it: the number in the response, or else the number
 of generations that were running. It then grows by one for each minute without a refusal.
 
-If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second
-one submits. Therefore, while the gateway has several tenants and no limit is known, few outputs of each tenant are sent
+If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second one
+submits. Therefore, while the gateway has several tenants and no limit is known, few outputs of each tenant are sent
 before they are seen to start: 2 at first, then half as many as were seen to run at once. The follower polls for starts
-while something waits for that (`wants_starts`). An output counts for PATIENCE seconds after it was sent, because it may
-also wait for its model alone. All times are steady.
-"""
+while something waits for that (`wants_starts`). An output counts for UNSTARTED_COUNTS_FOR seconds after it was sent,
+because it may also wait for its model alone. All times are steady."""
 
 import itertools
 import math
@@ -38,7 +37,7 @@ QUIET = 60.0
 """Seconds without a refusal after which a learned limit grows by one."""
 AT_FIRST = 2
 """The outputs of a tenant that are sent before any was seen to run: a new account may run 2."""
-PATIENCE = 30.0
+UNSTARTED_COUNTS_FOR = 30.0
 """Seconds for which an output that has not started keeps the next ones of its tenant back."""
 
 LONGEST_RUN = 900.0
@@ -244,7 +243,7 @@ class Admission:
         starts_at = math.inf
         if self._takes_turns:
             first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
-            starts_at = min((sent + PATIENCE for _, sent in first), default=math.inf)
+            starts_at = min((sent + UNSTARTED_COUNTS_FOR for _, sent in first), default=math.inf)
         shares_at = now + 1.0 if any(self._share(one) is not None for one in self._queues) else math.inf
         at = min(grows_at, self._running.ends_at(now), starts_at, shares_at)
         return None if at == math.inf else max(at, now)
@@ -365,7 +364,7 @@ class Admission:
 
     def _forget_late_starts(self, tenant: str, now: Steady) -> None:
         sent = self._unstarted.get(tenant, {})
-        for name in [*itertools.takewhile(lambda one: sent[one][1] + PATIENCE <= now, sent)]:
+        for name in [*itertools.takewhile(lambda one: sent[one][1] + UNSTARTED_COUNTS_FOR <= now, sent)]:
             self._has_started(tenant, name)
 
     def _has_started(self, tenant: str, generation_id: GenerationId) -> None:

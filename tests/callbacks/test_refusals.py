@@ -243,12 +243,16 @@ async def test_a_receiver_down_for_days_is_paused_and_loses_nothing(timed: Timed
     made = await create(timed, receiver.url)
     done = [await ended(timed, f"fox {number}") for number in range(3)]
     took = await timed.advance(4 * DAY, until=lambda: timed.gateway._core.dispatcher.paused() == 1, step=COARSE)
-    assert schedule.PATIENCE <= took <= schedule.PATIENCE + schedule.LONGEST_HOLD * 1.1 + 60 + 2 * COARSE
+    assert (
+        schedule.PAUSE_CALLBACK_AFTER
+        <= took
+        <= schedule.PAUSE_CALLBACK_AFTER + schedule.LONGEST_HOLD * 1.1 + 60 + 2 * COARSE
+    )
     assert all(one.state == pb.DELIVERY_STATE_PENDING for one in await deliveries(timed, made.callback.id))
     paused = await state_of(timed, made.callback.id)
     assert (paused.paused, paused.problem_http_status) == (True, 503)
     attempts = len(receiver.got)
-    assert attempts <= schedule.PATIENCE / (schedule.LONGEST_HOLD * 0.9) + 20
+    assert attempts <= schedule.PAUSE_CALLBACK_AFTER / (schedule.LONGEST_HOLD * 0.9) + 20
     await timed.advance(DAY, step=COARSE)
     assert len(receiver.got) == attempts
 

@@ -72,7 +72,7 @@ def test_any_sequence_of_outcomes_keeps_the_retry_policy(history: list[tuple[Out
         # A delivery fails only after ten refusals; a callback is paused only after days.
         assert (waits.state is DeliveryState.FAILED) == (waits.refusals == len(schedule.PAUSES) + 1)
         assert one.failing_since is not None
-        assert one.paused == (NOW + at - one.failing_since >= schedule.PATIENCE)
+        assert one.paused == (NOW + at - one.failing_since >= schedule.PAUSE_CALLBACK_AFTER)
         assert not (one.paused and quiet)
 
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
     AHEAD,
-    PATIENCE,
     PROBE_PAUSE,
     QUIET,
     RECOVERY_BURST,
@@ -21,6 +20,7 @@ from gateway.generations.admission import (
     SILENT,
     SILENT_IN_A_ROW,
     TURN,
+    UNSTARTED_COUNTS_FOR,
     Admission,
 )
 from gateway.generations.model import Generation, Moment, Spec, State, Steady
@@ -490,10 +490,10 @@ def test_what_higgsfield_queues_holds_back_the_next_until_it_starts() -> None:
 def test_a_generation_that_does_not_start_holds_back_the_next_for_a_while() -> None:
     room = shared(*map(waiting, range(1, 6)))
     assert room.send_due() == [1, 2]
-    assert room.admission.wakes_at(NOW) == NOW + PATIENCE
-    room.admission.reserve("000001", "tenant", 1, NOW + PATIENCE)  # it is sent again
-    assert room.send_due(NOW + PATIENCE) == [3]
-    assert room.send_due(NOW + 2 * PATIENCE) == [4, 5]
+    assert room.admission.wakes_at(NOW) == NOW + UNSTARTED_COUNTS_FOR
+    room.admission.reserve("000001", "tenant", 1, NOW + UNSTARTED_COUNTS_FOR)  # it is sent again
+    assert room.send_due(NOW + UNSTARTED_COUNTS_FOR) == [3]
+    assert room.send_due(NOW + 2 * UNSTARTED_COUNTS_FOR) == [4, 5]
 
 
 def test_what_was_not_sent_or_is_not_counted_any_more_holds_back_nothing() -> None:
@@ -598,7 +598,7 @@ def test_any_sequence_of_outcomes_keeps_the_order_and_the_limit(data: Any, limit
 
 
 def test_a_send_examines_few_of_a_thousand_tenants(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After PATIENCE seconds without a start, the next ones of all tenants may be sent at once."""
+    """After UNSTARTED_COUNTS_FOR seconds without a start, the next ones of all tenants may be sent at once."""
     admission, may_send, examined = Admission(several_tenants=lambda: True), Admission._may_send, 0
 
     def count(self: Admission, tenant: str, now: Steady) -> bool:
@@ -610,7 +610,7 @@ def test_a_send_examines_few_of_a_thousand_tenants(monkeypatch: pytest.MonkeyPat
     for number in range(4_000):
         one = waiting(number)
         admission.track(replace(one, spec=replace(one.spec, tenant=f"tenant-{number % 1_000}")))
-    for now in (NOW, NOW + PATIENCE):
+    for now in (NOW, NOW + UNSTARTED_COUNTS_FOR):
         sent = examined = 0
         while admission.next(now) is not None:
             sent += 1
