@@ -32,7 +32,7 @@ MOST_AT_ONCE = 200
 """Concurrent attempts in total."""
 READ_AT_ONCE = 200
 POSITION_EVERY, POSITION_AFTER = 5_000, 3600.0
-"""Without new deliveries, the position of a callback is stored after this number of places, or of seconds."""
+"""Without new deliveries, the position of a callback is stored after this number of log positions, or of seconds."""
 STORE_PAUSE = 1.0
 """Seconds before the next try if the store is not available."""
 DRAIN_TIMEOUT = 3.0

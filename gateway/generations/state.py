@@ -113,7 +113,10 @@ class Reported:
 
 @frozen
 class Missing:
-    """Higgsfield answers 404 for the request. `given_up_since`: since that time, which is too long."""
+    """Higgsfield returns 404 for the request.
+
+    `given_up_since`: the time of the first 404, if the generation is now given up; None for a new 404.
+    """
 
     given_up_since: float | None = None
 
@@ -129,7 +132,7 @@ class CancelAsked:
 class Expired:
     """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost, also when it was accepted.
 
-    `sends`: only if an UNCERTAIN generation was not sent again since then; None: in any case.
+    `sends`: apply only if an UNCERTAIN generation still has this number of sends. None applies always.
     """
 
     failure: Failure
