@@ -27,8 +27,8 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     """Return a function that starts a gateway; it takes the arguments of `run`."""
     async with AsyncExitStack() as stack:
 
-        async def start_one(**terms: Any) -> Running:
-            return await stack.enter_async_context(run(tmp_path, **(RARE_POLLS | public_url() | terms)))
+        async def start_one(**settings: Any) -> Running:
+            return await stack.enter_async_context(run(tmp_path, **(RARE_POLLS | public_url() | settings)))
 
         yield start_one
 

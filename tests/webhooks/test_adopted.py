@@ -29,12 +29,14 @@ def hook(running: Running, token: str = "elsewhere") -> str:
 
 
 @pytest.mark.parametrize(
-    ("terms", "asked"), [({}, 1), ({"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}, 0)], ids=["unsigned", "signed"]
+    ("webhook_settings", "asked"),
+    [({}, 1), ({"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}, 0)],
+    ids=["unsigned", "signed"],
 )
 async def test_the_webhook_of_an_adopted_request_reports_its_end(
-    start: Start, terms: dict[str, Any], asked: int
+    start: Start, webhook_settings: dict[str, Any], asked: int
 ) -> None:
-    running = await start(**terms)
+    running = await start(**webhook_settings)
     found = await adopted(running, await request_elsewhere(running, "a fox", webhook=hook(running)))
     before = running.ledger.status_calls.total()
     done = await running.finish(found.id)

@@ -1,4 +1,4 @@
-"""Deliveries bind a generation only to a request that Higgsfield knows and that no other generation has."""
+"""Webhooks bind a generation only to a request that Higgsfield knows and that no other generation has."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tests.support.webhooks import SECRET, path_of, post, request_of, signed, we
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
-BOTH = pytest.mark.parametrize("terms", [{}, SIGNED], ids=["unsigned", "signed"])
+BOTH = pytest.mark.parametrize("webhook_settings", [{}, SIGNED], ids=["unsigned", "signed"])
 
 
-async def lost(running: Running, prompt: str) -> Generation:
+async def uncertain_generation(running: Running, prompt: str) -> Generation:
     """Return an UNCERTAIN generation, whose response was lost."""
     running.plan(on="submit", kind="500", processed=True, prompt=prompt)
     stored = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
@@ -41,13 +41,13 @@ async def stored(running: Running, generation_id: str) -> Stored:
 
 @BOTH
 async def test_a_request_of_another_generation_binds_nothing_and_is_counted(
-    start: Start, terms: dict[str, Any]
+    start: Start, webhook_settings: dict[str, Any]
 ) -> None:
-    running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **webhook_settings)
     victim = await running.submit(soul("a fox"))
-    uncertain = await lost(running, "an owl")
+    uncertain = await uncertain_generation(running, "an owl")
     body = webhook_body(victim.upstream.request_id, "failed", error="forged")
-    answer = await post(path_of(running, "an owl"), body, signed(body) if terms else {})
+    answer = await post(path_of(running, "an owl"), body, signed(body) if webhook_settings else {})
     assert answer.status == 200
     await running.metric_becomes("hfgateway_webhooks_foreign_total", 1)
     assert await running.read(victim.id) == without_forecast(victim)
@@ -56,18 +56,22 @@ async def test_a_request_of_another_generation_binds_nothing_and_is_counted(
 
 
 @BOTH
-async def test_a_request_that_higgsfield_does_not_know_binds_nothing(start: Start, terms: dict[str, Any]) -> None:
-    running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
-    uncertain = await lost(running, "an owl")
+async def test_a_request_that_higgsfield_does_not_know_binds_nothing(
+    start: Start, webhook_settings: dict[str, Any]
+) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **webhook_settings)
+    uncertain = await uncertain_generation(running, "an owl")
     body = webhook_body(str(uuid.uuid4()))
-    assert (await post(path_of(running, "an owl"), body, signed(body) if terms else {})).status == 200
+    assert (await post(path_of(running, "an owl"), body, signed(body) if webhook_settings else {})).status == 200
     await running.metric_becomes("hfgateway_webhooks_unconfirmed_total", 1)
     assert await running.read(uncertain.id) == without_forecast(uncertain)
 
 
 @BOTH
-async def test_a_generation_that_was_not_sent_is_bound_to_nothing(start: Start, terms: dict[str, Any]) -> None:
-    running = await start(**terms)
+async def test_a_generation_that_was_not_sent_is_bound_to_nothing(
+    start: Start, webhook_settings: dict[str, Any]
+) -> None:
+    running = await start(**webhook_settings)
     running.plan(on="submit", kind="429", prompt="an owl", headers={"Retry-After": "60"})
     waiting = await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
     await eventually(lambda: any(one.prompt == "an owl" for one in running.ledger.submissions))
@@ -75,24 +79,26 @@ async def test_a_generation_that_was_not_sent_is_bound_to_nothing(start: Start, 
     async for seen in running.history(waiting.id):
         if seen.HasField("delay"):
             break
-    await post(url, body, signed(body) if terms else {})
+    await post(url, body, signed(body) if webhook_settings else {})
     await running.metric_becomes("hfgateway_webhooks_ignored_total", 1)
     found = await running.read(waiting.id)
     assert (name_of(found), found.upstream.request_id) == ("PENDING", "")
 
 
 @BOTH
-async def test_an_uncertain_generation_is_bound_with_the_state_of_a_poll(start: Start, terms: dict[str, Any]) -> None:
-    running = await start(UPSTREAM_IDEMPOTENCY="off", **terms)
-    uncertain = await lost(running, "an owl")
+async def test_an_uncertain_generation_is_bound_with_the_state_of_a_poll(
+    start: Start, webhook_settings: dict[str, Any]
+) -> None:
+    running = await start(UPSTREAM_IDEMPOTENCY="off", **webhook_settings)
+    uncertain = await uncertain_generation(running, "an owl")
     body = webhook_body(request_of(running, "an owl"), "failed", error="forged")
-    await post(path_of(running, "an owl"), body, signed(body) if terms else {})
+    await post(path_of(running, "an owl"), body, signed(body) if webhook_settings else {})
     await running.metric_becomes("hfgateway_webhooks_bound_total", 1)
     bound = await running.read(uncertain.id)
     assert (name_of(bound), bound.upstream.request_id) == ("QUEUED", request_of(running, "an owl"))
 
 
-async def test_a_forged_unsigned_delivery_changes_nothing(start: Start) -> None:
+async def test_a_forged_unsigned_webhook_changes_nothing(start: Start) -> None:
     running = await start(POLL_MIN=0.05, POLL_MAX=0.05)
     queued = await running.submit(soul("a fox"))
     await post(
@@ -106,7 +112,7 @@ async def test_a_forged_unsigned_delivery_changes_nothing(start: Start) -> None:
 
 async def test_a_request_is_not_bound_to_two_generations(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
-    first, second = await lost(running, "a fox"), await lost(running, "an owl")
+    first, second = await uncertain_generation(running, "a fox"), await uncertain_generation(running, "an owl")
     body = webhook_body(request_of(running, "a fox"))
     await post(path_of(running, "an owl"), body)  # the gateway cannot know the right generation yet
     await running.metric_becomes("hfgateway_webhooks_bound_total", 1)
@@ -158,7 +164,7 @@ async def assert_repeats_are_off(running: Running) -> None:
     """Fail if a lost response is still repeated, by this process or the next."""
     for prompt in ("after it", "after a restart"):
         sent = len(running.ledger.submissions)
-        uncertain = await lost(running, prompt)
+        uncertain = await uncertain_generation(running, prompt)
         story = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=uncertain.id))
         assert [event.upstream_call.http_status for event in story.events if event.upstream_call.method] == [500]
         ended = await running.submit(soul(f"{prompt}, another"))
@@ -271,7 +277,7 @@ async def test_nothing_is_repeated_if_a_second_request_is_found_while_its_age_is
 ) -> None:
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     running = await start(honour_keys=False, UPSTREAM_IDEMPOTENCY="off", queue_seconds=1000.0)
-    twice, once = await lost(running, "a fox"), await lost(running, "an owl")
+    twice, once = await uncertain_generation(running, "a fox"), await uncertain_generation(running, "an owl")
     await running.gateway._core.resolver.resubmit(twice.id, may_charge_twice=True)
     await running.until(twice.id, "QUEUED")
     await running.stop_gateway()
@@ -289,7 +295,7 @@ async def test_nothing_is_repeated_if_a_second_request_is_found_while_its_age_is
 
 async def test_a_webhook_after_lost_is_recorded_and_changes_no_state(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
-    uncertain = await lost(running, "a fox")
+    uncertain = await uncertain_generation(running, "a fox")
     given_up = await running.gateway._core.resolver.lost(uncertain.id)
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
     await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
@@ -314,7 +320,7 @@ async def test_a_repeat_that_comes_after_a_binding_webhook_leaves_the_slot_of_it
 
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.1)
     monkeypatch.setattr(core.sender._generations, "request", read_late)
-    uncertain = await lost(running, "a fox")
+    uncertain = await uncertain_generation(running, "a fox")
     async with asyncio.timeout(PATIENCE):
         await marking.wait()
     await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
@@ -366,7 +372,7 @@ async def test_a_deletion_removes_the_only_request_of_a_lost_generation_unless_t
     start: Start, is_adopted: bool
 ) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off", queue_seconds=0.0)
-    uncertain = await lost(running, "a fox")
+    uncertain = await uncertain_generation(running, "a fox")
     await running.gateway._core.resolver.lost(uncertain.id)
     stray = request_of(running, "a fox")
     await post(path_of(running, "a fox"), webhook_body(stray))

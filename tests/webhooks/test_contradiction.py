@@ -68,7 +68,7 @@ async def test_a_repeated_end_is_not_a_contradiction(start: Start) -> None:
 
 
 async def forge_another_end(running: Running) -> str:
-    """Complete a generation, then post an unsigned delivery to its path that says it failed."""
+    """Complete a generation, then post an unsigned webhook to its path that says it failed."""
     queued = await running.submit(soul("a fox"))
     await running.finish(queued.id)
     done = await running.read(queued.id)
@@ -99,7 +99,7 @@ async def test_an_unsigned_contradiction_confirmed_by_a_poll_is_counted(
     assert logged_ids(caplog) == [generation_id]
 
 
-async def test_an_unsigned_delivery_of_the_known_end_causes_no_poll(start: Start) -> None:
+async def test_an_unsigned_webhook_of_the_known_end_causes_no_poll(start: Start) -> None:
     running = await start(**OFTEN)
     running.plan(on="webhook", kind="lose")
     queued = await running.submit(soul("a fox"))

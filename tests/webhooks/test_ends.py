@@ -18,8 +18,8 @@ from tests.support.webhooks import SECRET, path_of, post, request_of, signed, we
 from tests.webhooks.conftest import Start
 
 
-async def no_delivery_is_pending(running: Running) -> None:
-    """Return when the gateway has processed every delivery that it keeps."""
+async def no_webhook_is_pending(running: Running) -> None:
+    """Return when the gateway has processed every webhook that it keeps."""
     async with asyncio.timeout(PATIENCE):
         while await running.gateway._core.store.webhooks.unprocessed_webhooks():
             await asyncio.sleep(0.01)
@@ -44,11 +44,11 @@ async def test_a_signed_end_without_outputs_is_completed_with_those_of_the_statu
 
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
-@pytest.mark.parametrize(("terms", "asked"), [(UNSIGNED, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
+@pytest.mark.parametrize(("webhook_settings", "asked"), [(UNSIGNED, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
 async def test_an_end_by_webhook_is_polled_only_if_it_is_unsigned(
-    start: Start, shape: str, terms: dict[str, Any], asked: int
+    start: Start, shape: str, webhook_settings: dict[str, Any], asked: int
 ) -> None:
-    running = await start(webhook_shape=shape, **terms)
+    running = await start(webhook_shape=shape, **webhook_settings)
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
     assert [output.url.rpartition("/")[2] for output in done.outputs] == ["0.png"]
@@ -59,9 +59,11 @@ async def test_an_end_by_webhook_is_polled_only_if_it_is_unsigned(
 
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
-@pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
-async def test_a_failure_by_webhook_has_its_state_and_message(start: Start, shape: str, terms: dict[str, Any]) -> None:
-    running = await start(webhook_shape=shape, **terms)
+@pytest.mark.parametrize("webhook_settings", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+async def test_a_failure_by_webhook_has_its_state_and_message(
+    start: Start, shape: str, webhook_settings: dict[str, Any]
+) -> None:
+    running = await start(webhook_shape=shape, **webhook_settings)
     for directive, state in (("[fail]", "FAILED"), ("[nsfw]", "NSFW")):
         queued = await running.submit(soul(f"a fox {directive}"))
         ended = await running.finish(queued.id, state)
@@ -69,9 +71,9 @@ async def test_a_failure_by_webhook_has_its_state_and_message(start: Start, shap
         assert ended.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
 
 
-@pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
-async def test_a_webhook_before_the_submit_response_counts_once(start: Start, terms: dict[str, Any]) -> None:
-    running = await start(queue_seconds=0.0, **terms)
+@pytest.mark.parametrize("webhook_settings", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+async def test_a_webhook_before_the_submit_response_counts_once(start: Start, webhook_settings: dict[str, Any]) -> None:
+    running = await start(queue_seconds=0.0, **webhook_settings)
     running.plan(on="webhook", kind="early")
     running.plan(on="submit", delay=0.5)
     submitted = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_DONE))
@@ -88,12 +90,12 @@ LOSSES = (
 """Every way in which a response can be lost."""
 
 
-@pytest.mark.parametrize("terms", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
+@pytest.mark.parametrize("webhook_settings", [UNSIGNED, SIGNED], ids=["unsigned", "signed"])
 async def test_a_hundred_lost_responses_are_all_resolved_by_webhooks(
-    start: Start, monkeypatch: pytest.MonkeyPatch, terms: dict[str, Any]
+    start: Start, monkeypatch: pytest.MonkeyPatch, webhook_settings: dict[str, Any]
 ) -> None:
     monkeypatch.setattr(admission, "SILENT_IN_A_ROW", 1_000)  # all are sent at once, so that the gate stays open
-    running = await start(UPSTREAM_IDEMPOTENCY="off", UPSTREAM_TIMEOUT=2, credits=Decimal(10_000), **terms)
+    running = await start(UPSTREAM_IDEMPOTENCY="off", UPSTREAM_TIMEOUT=2, credits=Decimal(10_000), **webhook_settings)
     requests = [soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED) for number in range(100)]
     for number in range(100):
         running.plan(on="submit", kind=LOSSES[number % len(LOSSES)], processed=True, prompt=f"fox {number}")
@@ -127,7 +129,7 @@ async def test_run_times_are_not_learned_from_resolved_uncertain_ones(
 
 
 @pytest.mark.parametrize("directive", ["", " [lost]"], ids=["accepted", "lost"])
-async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start, directive: str) -> None:
+async def test_a_premature_webhook_does_not_suppress_the_real_one(start: Start, directive: str) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
     prompt = f"a fox{directive}"
     submitted = await running.submit(soul(prompt, wait_for=pb.WAIT_FOR_STORED))
@@ -140,7 +142,7 @@ async def test_a_premature_delivery_does_not_suppress_the_real_one(start: Start,
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
 
 
-async def test_the_real_delivery_may_arrive_during_the_poll_of_a_premature_one(start: Start) -> None:
+async def test_the_real_webhook_may_arrive_during_the_poll_of_a_premature_one(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", delay=1.0)  # the response has the state of the time of the request
@@ -153,13 +155,13 @@ async def test_the_real_delivery_may_arrive_during_the_poll_of_a_premature_one(s
     assert running.ledger.status_calls.total() == 2
 
 
-async def test_many_premature_deliveries_cause_few_polls(start: Start) -> None:
+async def test_many_premature_webhooks_cause_few_polls(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     answers = []
     for _ in range(2 * MOST_WEBHOOKS):
         answer = await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id))
         answers.append(answer.status)
-        await no_delivery_is_pending(running)  # until then the next one is a duplicate: answered 200, not kept
+        await no_webhook_is_pending(running)  # until then the next one is a duplicate: answered 200, not kept
     assert answers == [200] * MOST_WEBHOOKS + [503] * MOST_WEBHOOKS
     assert running.ledger.status_calls.total() == MOST_WEBHOOKS

@@ -1,4 +1,4 @@
-"""kill -9 between the response to a delivery and its effect: the next process handles the delivery."""
+"""kill -9 between the response to a webhook and its effect: the next process handles the webhook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries that arrive twice, late, out of order, broken, too large, too slow, or while the store is locked."""
+"""Webhooks that arrive twice, late, out of order, broken, too large, too slow, or while the store is locked."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body, 
 from tests.webhooks.conftest import Start
 
 SIGNED = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
-BOTH = pytest.mark.parametrize(("terms", "asked"), [({}, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
+BOTH = pytest.mark.parametrize(("webhook_settings", "asked"), [({}, 1), (SIGNED, 0)], ids=["unsigned", "signed"])
 
 
 @BOTH
-async def test_a_duplicate_delivery_changes_nothing_and_causes_no_poll(
-    start: Start, terms: dict[str, Any], asked: int
+async def test_a_duplicate_webhook_changes_nothing_and_causes_no_poll(
+    start: Start, webhook_settings: dict[str, Any], asked: int
 ) -> None:
-    running = await start(webhook_duplicates=True, **terms)
+    running = await start(webhook_duplicates=True, **webhook_settings)
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
     assert await webhook_outcomes(running, 2) == ["200", "200"]
@@ -35,12 +35,14 @@ async def test_a_duplicate_delivery_changes_nothing_and_causes_no_poll(
 
 
 @pytest.mark.parametrize(
-    ("terms", "asked", "answers"), [({}, 1, ["200", "200"]), (SIGNED, 0, ["200", "200"])], ids=["unsigned", "signed"]
+    ("webhook_settings", "asked", "answers"),
+    [({}, 1, ["200", "200"]), (SIGNED, 0, ["200", "200"])],
+    ids=["unsigned", "signed"],
 )
-async def test_a_replayed_delivery_changes_nothing_and_causes_no_poll(
-    start: Start, terms: dict[str, Any], asked: int, answers: list[str]
+async def test_a_replayed_webhook_changes_nothing_and_causes_no_poll(
+    start: Start, webhook_settings: dict[str, Any], asked: int, answers: list[str]
 ) -> None:
-    running = await start(**terms)
+    running = await start(**webhook_settings)
     running.plan(on="webhook", kind="replay")
     queued = await running.submit(soul("a fox"))
     done = await running.finish(queued.id)
@@ -50,10 +52,10 @@ async def test_a_replayed_delivery_changes_nothing_and_causes_no_poll(
 
 
 @BOTH
-async def test_late_deliveries_out_of_order_each_end_their_generation(
-    start: Start, terms: dict[str, Any], asked: int
+async def test_late_webhooks_out_of_order_each_end_their_generation(
+    start: Start, webhook_settings: dict[str, Any], asked: int
 ) -> None:
-    running = await start(**terms)
+    running = await start(**webhook_settings)
     running.plan(on="webhook", kind="out_of_order", prompt="the first")
     running.plan(on="webhook", kind="delay", delay=100, prompt="the last")
     first, second, last = [await running.submit(soul(f"the {name}")) for name in ("first", "second", "last")]
@@ -87,7 +89,7 @@ def broken(request_id: str) -> dict[str, bytes]:
     }
 
 
-async def test_a_malformed_delivery_is_answered_like_an_unknown_token(start: Start) -> None:
+async def test_a_malformed_webhook_is_answered_like_an_unknown_token(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     path = path_of(running, "a fox")
@@ -99,7 +101,7 @@ async def test_a_malformed_delivery_is_answered_like_an_unknown_token(start: Sta
     await running.finish(queued.id)
 
 
-async def test_odd_numbers_in_a_delivery_do_not_hide_an_end(start: Start) -> None:
+async def test_odd_numbers_in_a_webhook_do_not_hide_an_end(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     for prompt, number in enumerate(("NaN", "Infinity", "1e999", "-0", "9" * 400, "9" * 5000)):
         queued = await running.submit(soul(f"fox {prompt}"))
@@ -127,7 +129,7 @@ async def raw(running: Running, head: str, *parts: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("size", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
-async def test_an_unfinished_delivery_is_answered_with_503(
+async def test_an_unfinished_webhook_is_answered_with_503(
     start: Start, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
     monkeypatch.setattr(webhook, "BODY_WITHIN", 0.2)
@@ -141,7 +143,7 @@ async def test_an_unfinished_delivery_is_answered_with_503(
     await running.finish(queued.id)
 
 
-async def test_an_endless_delivery_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_endless_webhook_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
     running = await start()
     await running.submit(soul("a fox"))
@@ -151,7 +153,7 @@ async def test_an_endless_delivery_is_cut_off(start: Start, monkeypatch: pytest.
     assert b" 404 " in await raw(running, head, *[chunk] * 5)
 
 
-async def test_an_aborted_delivery_has_no_effect(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_aborted_webhook_has_no_effect(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     address = urlsplit(path_of(running, "a fox"))
@@ -165,7 +167,7 @@ async def test_an_aborted_delivery_has_no_effect(start: Start, caplog: pytest.Lo
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
-async def test_a_delivery_while_the_store_is_locked_counts_when_repeated(start: Start) -> None:
+async def test_a_webhook_while_the_store_is_locked_counts_when_repeated(start: Start) -> None:
     running = await start(**SIGNED, webhook_timeout=PATIENCE)
     queued: Generation = await running.submit(soul("a fox"))
     with closing(sqlite3.connect(running.store_path, isolation_level=None)) as other:
@@ -180,7 +182,7 @@ async def test_a_delivery_while_the_store_is_locked_counts_when_repeated(start: 
     assert running.ledger.status_calls.total() == 0
 
 
-async def test_an_unsigned_delivery_waits_for_an_outage_to_end(start: Start) -> None:
+async def test_an_unsigned_webhook_waits_for_an_outage_to_end(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     running.plan(on="status", kind="503", headers={"Retry-After": "0"})
@@ -190,7 +192,7 @@ async def test_an_unsigned_delivery_waits_for_an_outage_to_end(start: Start) -> 
     assert running.ledger.status_calls.total() == 2
 
 
-async def test_deliveries_beyond_the_limit_are_answered_with_503(start: Start) -> None:
+async def test_webhooks_beyond_the_limit_are_answered_with_503(start: Start) -> None:
     running = await start()
     await running.submit(soul("a fox"))
     path = path_of(running, "a fox")

@@ -1,4 +1,4 @@
-"""Authentication of deliveries: by the token, and by a signature if there is a secret; otherwise 404."""
+"""Authentication of webhooks: by the token, and by a signature if there is a secret; otherwise 404."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.webhooks.conftest import Start
 
 
 async def accepted(running: Running) -> tuple[Generation, str, bytes]:
-    """Return a queued generation, its webhook URL, and the body of its delivery."""
+    """Return a queued generation, its webhook URL, and the body of its webhook."""
     queued = await running.submit(soul("a fox"))
     return queued, path_of(running, "a fox"), webhook_body(queued.upstream.request_id)
 
@@ -71,7 +71,7 @@ async def test_a_signature_with_a_small_clock_difference_is_valid(start: Start, 
 
 @pytest.mark.parametrize("age", [86_400.0, -310.0], ids=["of yesterday", "from the future"])
 async def test_a_signature_with_a_wrong_time_causes_a_poll(start: Start, age: float) -> None:
-    """If the gateway's clock is wrong, the delivery must not be lost: it would not be sent again."""
+    """If the gateway's clock is wrong, the webhook must not be lost: it would not be sent again."""
     running = await start(WEBHOOK_SECRET=SECRET)
     queued, path, body = await accepted(running)
     assert (await post(path, body, signed(body, age=age))).status == 200
@@ -105,7 +105,7 @@ async def test_without_a_secret_a_signature_proves_nothing(start: Start) -> None
     assert running.ledger.status_calls.total() == 1
 
 
-async def test_a_signed_delivery_to_another_generations_path_binds_nothing(start: Start) -> None:
+async def test_a_signed_webhook_to_another_generations_path_binds_nothing(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     mine, _, body = await accepted(running)
     other = await running.submit(soul("an owl"))
@@ -115,7 +115,7 @@ async def test_a_signed_delivery_to_another_generations_path_binds_nothing(start
     assert await running.read(other.id) == without_forecast(other)
 
 
-async def test_a_delivery_signed_twice_with_one_id_counts_once(start: Start) -> None:
+async def test_a_webhook_signed_twice_with_one_id_counts_once(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     queued, path, body = await accepted(running)
     assert (await post(path, body, signed(body))).status == 200

@@ -1,4 +1,4 @@
-"""The token in a webhook's path, the only proof of an unsigned delivery, is sent to Higgsfield only."""
+"""The token in a webhook's path, the only proof of an unsigned webhook, is sent to Higgsfield only."""
 
 from __future__ import annotations
 

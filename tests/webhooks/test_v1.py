@@ -1,4 +1,4 @@
-"""Deliveries of the v1 API: authenticated by the secret of the submission; any content causes a poll."""
+"""Webhooks of the v1 API: authenticated by the secret of the submission; any content causes a poll."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def secret_of(running: Running, prompt: str) -> str:
 
 
 async def deliver(running: Running, prompt: str, body: bytes, **headers: str) -> int:
-    """Post a delivery with the right secret, or with the given headers."""
+    """Post a webhook with the right secret, or with the given headers."""
     proof = headers or {HEADER: secret_of(running, prompt)}
     return (await post(path_of(running, prompt), body, proof)).status
 
@@ -44,7 +44,7 @@ def named(job_set_id: str, **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("submission", [sized("a fox"), keyframes("a fox")])
-async def test_a_v1_delivery_ends_a_generation_with_one_confirming_poll(
+async def test_a_v1_webhook_ends_a_generation_with_one_confirming_poll(
     start: Start, submission: pb.SubmitGenerationRequest
 ) -> None:
     running = await start()
@@ -56,7 +56,7 @@ async def test_a_v1_delivery_ends_a_generation_with_one_confirming_poll(
     assert await webhook_outcomes(running, 1) == ["200"]
 
 
-async def test_a_v1_delivery_binds_a_lost_response_charged_once(start: Start) -> None:
+async def test_a_v1_webhook_binds_a_lost_response_charged_once(start: Start) -> None:
     running = await start()
     running.plan(on="submit", kind="502", processed=True)
     stored = await running.submit(sized("a fox", wait_for=pb.WAIT_FOR_STORED))
@@ -68,7 +68,7 @@ async def test_a_v1_delivery_binds_a_lost_response_charged_once(start: Start) ->
 
 
 @pytest.mark.parametrize("state", ["QUEUED", "UNCERTAIN"])
-async def test_a_delivery_with_a_wrong_secret_changes_nothing(start: Start, state: str) -> None:
+async def test_a_webhook_with_a_wrong_secret_changes_nothing(start: Start, state: str) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     one = await lost(running, "a fox") if state == "UNCERTAIN" else await running.submit(sized("a fox"))
     other = await running.submit(sized("another"))
@@ -96,7 +96,7 @@ async def test_a_delivery_with_a_wrong_secret_changes_nothing(start: Start, stat
     assert name_of(await running.read(other.id)) == "QUEUED"
 
 
-async def test_a_v1_delivery_signed_with_the_account_secret_is_valid(start: Start) -> None:
+async def test_a_v1_webhook_signed_with_the_account_secret_is_valid(start: Start) -> None:
     running = await start(WEBHOOK_SECRET=SECRET)
     uncertain = await lost(running, "a fox")
     body = named(request_of(running, "a fox"))
@@ -108,7 +108,7 @@ STRANGE: list[bytes] = [b"", b"{}", b"[]", b"<html>", b"\xff", b'{"status": "com
 
 
 @pytest.mark.parametrize("body", STRANGE)
-async def test_a_v1_delivery_with_any_body_causes_a_poll(start: Start, body: bytes) -> None:
+async def test_a_v1_webhook_with_any_body_causes_a_poll(start: Start, body: bytes) -> None:
     running = await start()
     running.plan(on="webhook", kind="lose")
     submitted = await running.submit(sized("a fox"))
@@ -117,7 +117,7 @@ async def test_a_v1_delivery_with_any_body_causes_a_poll(start: Start, body: byt
     await running.until(submitted.id, "COMPLETED")
 
 
-async def test_the_content_of_a_v1_delivery_is_not_trusted(start: Start) -> None:
+async def test_the_content_of_a_v1_webhook_is_not_trusted(start: Start) -> None:
     running = await start()
     submitted = await running.submit(sized("a fox"))
     evil = {"raw": {"type": "image", "url": "https://evil.invalid/"}}
@@ -141,7 +141,7 @@ async def test_an_unknown_or_foreign_job_set_binds_nothing(start: Start) -> None
     assert (await running.read(uncertain.id)).revision == uncertain.revision
 
 
-async def test_a_delivery_without_an_id_cannot_bind_an_uncertain_generation(start: Start) -> None:
+async def test_a_webhook_without_an_id_cannot_bind_an_uncertain_generation(start: Start) -> None:
     running = await start()
     uncertain = await lost(running, "a fox")
     assert await deliver(running, "a fox", b"{}") == 404
@@ -149,7 +149,7 @@ async def test_a_delivery_without_an_id_cannot_bind_an_uncertain_generation(star
     assert running.ledger.status_calls.total() == 0
 
 
-async def test_v1_deliveries_slow_down_no_polls(start: Start) -> None:
+async def test_v1_webhooks_slow_down_no_polls(start: Start) -> None:
     running = await start()
     submitted = await running.submit(sized("a fox"))
     running.clock.advance(60)
