@@ -390,15 +390,7 @@ async def _lifecycle(
         sender=sender,
         service=service,
         rules=rules,
-        schedule=PollSchedule(
-            clock=clock,
-            feed=feed,
-            admissions=admissions,
-            rules=rules,
-            intervals=intervals,
-            run_times=run_times,
-            reliability=reliability,
-        ),
+        schedule=_poll_schedule(base, feed, admissions, rules, (intervals, run_times, reliability)),
         trusted_time=trusted_time,
         poll_limits=poll_limits,
         has_webhook=webhook_inbox.has,
@@ -469,6 +461,25 @@ def _adopter(base: _Base, service: Generations, sender: Sender, poll_limits: Pol
         service=service,
         sender=sender,
         poll_limits=poll_limits,
+    )
+
+
+def _poll_schedule(
+    base: _Base,
+    feed: Feed,
+    admissions: Admissions,
+    rules: Rules,
+    learned: tuple[PollIntervals, RunTimes, WebhookReliability],
+) -> PollSchedule:
+    intervals, run_times, reliability = learned
+    return PollSchedule(
+        clock=base.clock,
+        feed=feed,
+        admissions=admissions,
+        rules=rules,
+        intervals=intervals,
+        run_times=run_times,
+        reliability=reliability,
     )
 
 
