@@ -199,9 +199,9 @@ async def test_a_drain_answers_waiting_calls_and_refuses_new_ones(start: Start) 
 
     await running.start_gateway()
     async with over_http(running) as client:
-        running.gateway._core.service.draining = True
+        running.gateway._core.service.draining = running.gateway._core.service.refusing = True
         refused = await client.call_tool("generate", soul("wolf"))
-        running.gateway._core.service.draining = False
+        running.gateway._core.service.draining = running.gateway._core.service.refusing = False
         again = asyncio.create_task(client.call_tool("generate", soul("fox")))
         await running.calls_open("WatchGeneration", 1)
         running.clock.advance(60)

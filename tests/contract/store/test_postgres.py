@@ -188,8 +188,8 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
 
     from gateway.store.postgres import database, lease, log_writer
 
-    monkeypatch.setattr(lease, "BEAT", 60.0)  # as if the first one was paused
-    monkeypatch.setattr(lease, "DEAD", 0.2)
+    monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)  # as if the first one was paused
+    monkeypatch.setattr(lease, "LEASE_TIMEOUT", 0.2)
     monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 300.0)
     monkeypatch.setattr(database, "CONNECT_LIMIT", 0.5)
     claim = examples.claim()
