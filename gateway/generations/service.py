@@ -58,8 +58,6 @@ Warn = Callable[[Sequence[Violation]], None]
 Refuses = Callable[[str, "Submission"], Sequence[Violation]]
 BoundTo = Callable[[str, Input], str | None]
 
-CANCELED = "reported by cancel"
-"""The step of a generation that Higgsfield has canceled for a caller."""
 MOST_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
 MOST_WAITING_BYTES = 64 * 1024 * 1024
@@ -310,10 +308,7 @@ class Generations(Reads):
                     )
                 return generation
             with tracing.step("store change"):
-                if after.id in self._canceled_by and after.done:
-                    saved = await self._save_end(generation, after, step(observation))
-                else:
-                    saved = await read_back.save(self._generations, generation, after, step(observation))
+                saved = await self._save(generation, after, observation)
             if saved:
                 state_changed(generation, after)
                 return after
@@ -322,15 +317,17 @@ class Generations(Reads):
                 return generation
             generation = again
 
-    async def _save_end(self, before: Generation, after: Generation, name: str) -> bool:
-        """Store an end that a caller has asked for. A cancelation is the caller's act, whatever reports it first."""
-        served = caller.set(self._canceled_by[after.id])
+    async def _save(self, before: Generation, after: Generation, observation: Observation) -> bool:
+        """Store a version. A cancelation is the act of the caller who asked for it, whatever reports it first."""
+        asked_for = after.state is State.CANCELED and after.id in self._canceled_by
+        served = caller.set(self._canceled_by[after.id]) if asked_for else None
         try:
-            canceled = after.state is State.CANCELED
-            saved = await read_back.save(self._generations, before, after, CANCELED if canceled else name)
+            source = Source.CANCEL if asked_for else None
+            saved = await read_back.save(self._generations, before, after, step(observation, source))
         finally:
-            caller.reset(served)
-        if saved:
+            if served is not None:
+                caller.reset(served)
+        if saved and after.done:
             self._canceled_by.pop(after.id, None)
         return saved
 

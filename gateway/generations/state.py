@@ -276,9 +276,12 @@ def contradicts(generation: Generation, observation: Observation) -> bool:
     return report.request_id == generation.request_id and ended and report.state is not generation.state
 
 
-def step(observation: Observation) -> str:
-    """Return the name of the change that an observation makes: "marked", "owner died", "accepted by webhook"."""
-    return _step(type(observation).__name__, getattr(observation, "source", None))
+def step(observation: Observation, source: Source | None = None) -> str:
+    """Return the name of the change that an observation makes: "marked", "owner died", "accepted by webhook".
+
+    `source` replaces the source of the observation in the name.
+    """
+    return _step(type(observation).__name__, source or getattr(observation, "source", None))
 
 
 @cache

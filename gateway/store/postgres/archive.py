@@ -18,7 +18,7 @@ class PostgresCopies(StorePart, CopyReads):
     async def plan_copies(self, copies: Sequence[Copy], now: float) -> None:
         if copies:
             rows = arrays([copy_row(copy) for copy in copies])
-            await self._write("archive planned", "insert_copies", rows | {"now": now})
+            await self._write("archive planned", "insert_copies", rows | {"not_before": now})
 
     async def adopt_copies(self, archive: str) -> None:
         await self._write("archive planned", "assign_copies", {"archive": archive})

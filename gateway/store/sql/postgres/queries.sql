@@ -1207,7 +1207,7 @@ given AS (
 alive AS (SELECT id FROM generations WHERE id IN (SELECT generation_id FROM given) ORDER BY id FOR KEY SHARE),
 written AS (
     INSERT INTO archive_files (generation_id, output, preview, url, key, content_type, archive, expire_time, not_before)
-    SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, :now::double precision
+    SELECT generation_id, output, preview, url, key, content_type, archive, expire_time, :not_before::double precision
     FROM given JOIN alive ON alive.id = generation_id CROSS JOIN fenced
     ON CONFLICT (generation_id, output, preview) DO NOTHING RETURNING generation_id
 )

@@ -648,7 +648,7 @@ ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
 -- name: insert_copy
 -- Plan the copy of an output or its preview, unless it is planned already or its generation was deleted.
 INSERT INTO archive_files (generation_id, output, preview, url, key, content_type, archive, expire_time, not_before)
-SELECT :generation_id, :output, :preview, :url, :key, :content_type, :archive, :expire_time, :now
+SELECT :generation_id, :output, :preview, :url, :key, :content_type, :archive, :expire_time, :not_before
 WHERE EXISTS (SELECT 1 FROM generations WHERE id = :generation_id)
 ON CONFLICT (generation_id, output, preview) DO NOTHING;
 
