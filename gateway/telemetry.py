@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import select
 import sys
@@ -27,6 +28,8 @@ MOST_LABELS = 100
 """Values of a label that callers determine, such as the tenant."""
 MOST_LINES, LINES_WITHIN = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
+SLOW_READER = 0.05
+"""Seconds for which a warning waits for the reader of the log. Lines below warning do not wait."""
 RATE_LIMITED = (
     "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
     "gateway.mcp.server",
@@ -309,7 +312,7 @@ class _LineFormatter(logging.Formatter):
 
 
 class _Stderr(logging.StreamHandler[TextIO]):
-    """Writes lines to stderr. If its reader has stalled, lines below warning are dropped instead of waited for.
+    """Writes lines to stderr. If its reader has stalled, lines are dropped instead of waited for.
 
     They are written in the event loop, so one that blocks would stop the gateway. The next line has the number of the
     dropped ones in its field `dropped`.
@@ -318,18 +321,32 @@ class _Stderr(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self._dropped = 0
+        self._stalled = False
         self._poll = select.poll()
         self._poll.register(sys.stderr, select.POLLOUT)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line. A pipe is writable if at least 4 KiB of it are free, which is more than a line below warning
-        needs."""
-        if record.levelno < logging.WARNING and not self._poll.poll(0):
+        """Write a line in parts that a writable pipe has room for. A line of which a part was dropped ends there."""
+        if not self._is_writable(record.levelno):
             self._dropped += 1
             return
         if self._dropped:
             record.dropped, self._dropped = self._dropped, 0
-        super().emit(record)
+        try:
+            line = (self.format(record) + self.terminator).encode(errors="backslashreplace")
+            for start in range(0, len(line), select.PIPE_BUF):
+                if start and not self._is_writable(record.levelno):
+                    self._dropped += 1
+                    return
+                os.write(self.stream.fileno(), line[start : start + select.PIPE_BUF])
+        except Exception:
+            self.handleError(record)
+
+    def _is_writable(self, level: int) -> bool:
+        """Return whether PIPE_BUF bytes can be written. A warning waits a moment for a slow reader, but only once."""
+        patience = SLOW_READER if level >= logging.WARNING and not self._stalled else 0.0
+        self._stalled = not self._poll.poll(1000.0 * patience)
+        return not self._stalled
 
 
 def announce(logger: logging.Logger, message: str, **fields: str) -> None:
@@ -355,13 +372,13 @@ def set_up_logging(form: str, level: str, worker: int | None = None) -> None:
     handler.setFormatter(_LineFormatter(form or ("console" if sys.stderr.isatty() else "json"), worker))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    # Only the gateway's own lines are free of inputs and secrets: at debug, libraries log what they send.
+    root.setLevel(max(logging.WARNING, logging.getLevelName(level.upper())))
+    logging.getLogger("gateway").setLevel(level.upper())
     logging.getLogger("grpc._cython.cygrpc").addFilter(_is_no_disconnect)
     rate_limit = LogRateLimit()
     for name in RATE_LIMITED:
         logging.getLogger(name).addFilter(rate_limit)
-    for noisy in ("uvicorn.error", "httpx", "httpcore", "asyncio", "grpc._cython.cygrpc"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
 
 
 class LogRateLimit(logging.Filter):

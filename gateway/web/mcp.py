@@ -1,7 +1,6 @@
 """MCP over streamable HTTP, at `/mcp`. Each request is independent, so there are no sessions to store or to hijack."""
 
 import asyncio
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,8 +47,6 @@ class McpEndpoint:
 
     async def start(self) -> None:
         """Return when requests can be served."""
-        # The library logs the start and the end of each request at INFO.
-        logging.getLogger("mcp").setLevel(logging.WARNING)
         self._running = asyncio.create_task(self._run())
         await self._ready.wait()
 

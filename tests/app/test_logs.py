@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import json
 import os
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -123,6 +124,42 @@ async def test_credentials_that_were_accepted_before_leave_the_gateway_ready(tmp
             while (answer := await client.get(f"{gateway.http_address}/readyz")).text == "ready\n":
                 await asyncio.sleep(0.01)
     assert (answer.status_code, answer.text) == (200, "ready, but Higgsfield refuses the credentials\n")
+
+
+def test_libraries_log_only_warnings_at_any_level() -> None:
+    """At debug, some log the bodies that they send, with prompts."""
+    program = (
+        "import logging\nfrom gateway.telemetry import set_up_logging\nset_up_logging('json', 'debug')\n"
+        "for name in ('gateway.app', 'sse_starlette.sse'):\n    logging.getLogger(name).debug('a fox')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert [json.loads(line)["logger"] for line in ended.stderr.splitlines()] == ["gateway.app"]
+
+
+async def test_a_stalled_reader_of_the_log_stops_no_program_that_logs_errors() -> None:
+    program = (
+        "import logging\nfrom gateway.telemetry import set_up_logging\nset_up_logging('json', 'info')\n"
+        "for size in (300, 20_000, 300):\n"
+        "    for number in range(20):\n        logging.getLogger('gateway').error('x' * size)\n"
+        "print('done')\n"
+    )
+    reader, writer = os.pipe()
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=writer, cwd=ROOT
+    )
+    os.close(writer)
+    try:
+        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 8192)
+        assert process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            assert await process.stdout.readline() == b"done\n"
+            assert await process.wait() == 0
+        written = os.read(reader, 8192).splitlines()
+        assert json.loads(written[0])["message"] == "x" * 300
+    finally:
+        if process.returncode is None:
+            process.kill()
+        os.close(reader)
 
 
 async def test_a_stalled_reader_of_the_log_does_not_stop_the_gateway(tmp_path: Path, sandbox: Sandbox) -> None:
