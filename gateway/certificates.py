@@ -7,13 +7,16 @@ previous pair. Open connections are not affected.
 import logging
 import ssl
 import threading
+import time
 from pathlib import Path
 
 from gateway.frozen import frozen
 
 log = logging.getLogger(__name__)
 
-_Stamp = tuple[tuple[int, int, int], ...]
+LOAD_AGAIN = 1.0
+"""Seconds after which files that could not be loaded are tried again, even if they have not changed."""
+_Stamp = tuple[tuple[int, int, int, int], ...]
 
 
 @frozen
@@ -35,6 +38,9 @@ class Certificates:
         self._lock = threading.Lock()
         self._seen = self._stamp()
         self._loaded = self._load()
+        self._not_before = 0.0
+        self._error = ""
+        """Why the files could not be loaded, which is logged once; empty if they were."""
 
     @property
     def clients_need_one(self) -> bool:
@@ -46,7 +52,7 @@ class Certificates:
         with self._lock:
             # Take the stamp before reading: if the files change during the read, the next call reads them again.
             stamp = self._stamp()
-            if stamp != self._seen:
+            if stamp != self._seen or (self._error and time.monotonic() >= self._not_before):
                 self._seen = stamp
                 self._reload()
             return self._loaded
@@ -55,15 +61,23 @@ class Certificates:
         try:
             self._loaded = self._load()
         except OSError as error:
-            log.warning("TLS files cannot be loaded; still using the previous ones", extra={"error": str(error)})
+            if str(error) != self._error:
+                self._error = str(error)
+                log.warning("TLS files cannot be loaded; still using the previous ones", extra={"error": self._error})
+            self._not_before = time.monotonic() + LOAD_AGAIN
         else:
+            self._error = ""
             log.info("TLS files reloaded")
 
     def _stamp(self) -> _Stamp:
-        """Return what changes with the files: times, sizes and inodes. Empty if a file is missing or unreadable."""
+        """Return what changes with the files: times, sizes and inodes. Empty if a file is missing.
+
+        A change of the permissions changes only the time of the inode.
+        """
         files = [path for path in (self._cert, self._key, self._client_ca) if path is not None]
         try:
-            return tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in (path.stat() for path in files))
+            found = [path.stat() for path in files]
+            return tuple((stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino) for stat in found)
         except OSError:
             return ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -14,6 +15,8 @@ import grpc
 import httpx
 import pytest
 
+from gateway import certificates
+from gateway.certificates import Certificates
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
@@ -132,6 +135,23 @@ async def test_the_cookie_of_a_watch_token_is_sent_over_tls_only(authority: Auth
             headers = {"authorization": f"Bearer {answer.token}"}
             cookie = (await client.post(process.http_address + "/v1/session", headers=headers)).headers["set-cookie"]
     assert "secure" in cookie.lower().split("; ")
+
+
+def test_files_that_can_only_be_loaded_later_are_loaded_then(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A renewal may change the owner or the mode at its end, which changes neither the time nor the size of a file."""
+    monkeypatch.setattr(certificates, "LOAD_AGAIN", 0.0)
+    served, renewed = authority.signed("served"), authority.signed("renewed")
+    loader, before = Certificates(served.cert, served.key, None), served.cert.read_bytes()
+    key = renewed.key.read_bytes()
+    served.cert.write_bytes(renewed.cert.read_bytes())
+    served.key.write_bytes(bytes(len(key)))
+    written = served.key.stat()
+    assert loader.current().cert == before
+    served.key.write_bytes(key)
+    os.utime(served.key, ns=(written.st_atime_ns, written.st_mtime_ns))
+    assert loader.current().cert == renewed.cert.read_bytes()
 
 
 def replace(pair: Pair, renewed: Pair) -> None:
