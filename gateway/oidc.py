@@ -5,11 +5,12 @@ the background. While they are not known, calls fail with UNAVAILABLE, which cli
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -164,8 +165,10 @@ class OidcIssuer:
             parts = urlsplit(url)
             if parts.scheme != "https" and not Address(parts.hostname or "", 0).loopback:
                 raise ValueError("keys without TLS")
-            keys = jwt.PyJWKSet.from_dict(await self._document(session, url)).keys
-        return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}
+            found = (await self._document(session, url)).get("keys")
+        if not isinstance(found, list):
+            raise ValueError("no JWK Set")
+        return _keys_of(found)
 
     async def _document(self, session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
         """Return a JSON object. Raises ValueError or aiohttp.ClientError."""
@@ -182,6 +185,20 @@ class OidcIssuer:
         if not isinstance(content, dict):
             raise ValueError("not an object")
         return content
+
+
+def _keys_of(found: Sequence[object]) -> dict[str, jwt.PyJWK]:
+    """Return the keys of a JWK Set that verify signatures, by their ids. There are none if the issuer withdrew all.
+
+    Raises ValueError if no key of the set can be parsed.
+    """
+    keys: list[jwt.PyJWK] = []
+    for one in found:
+        with contextlib.suppress(Exception):  # whatever is wrong with a key, the others are valid
+            keys.append(jwt.PyJWK(one))  # type: ignore[arg-type]
+    if found and not keys:
+        raise ValueError("no key can be parsed")
+    return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}
 
 
 def _subject(given: str) -> str:

@@ -6,6 +6,7 @@ A library of an extra is imported only if a setting needs it.
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 from gateway.accounts import Encryption
 from gateway.archive.ports import ArchiveError, ObjectStorage
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from gateway.open_telemetry import Traces
     from gateway.store.postgres.store import PostgresStore
 
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+"""The variables with the address of the collector, which the SDK logs if an export fails."""
 AnyStore = TypeVar("AnyStore", bound=Store)
 
 
@@ -60,12 +63,15 @@ def _postgres() -> "type[PostgresStore]":
 
 
 def open_traces(settings: Settings) -> "Traces | None":
-    """Return the traces; None if they are off. Raises SettingError if their library is not installed."""
+    """Return the traces; None if they are off. Raises SettingError, also if their library is not installed."""
     if settings.traces == "off":
         return None
     with needed_by("TRACES", "traces", "opentelemetry"):
         from gateway.open_telemetry import Traces  # its import takes 0.2 s
 
+        for name in ENDPOINTS:
+            if "@" in urlsplit(os.environ.get(name, "")).netloc:
+                raise SettingError(name, "must have no user and password: set OTEL_EXPORTER_OTLP_HEADERS")
         return Traces()
 
 

@@ -110,6 +110,8 @@ def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]
     addresses = parameters.get("hostaddr") or environment.get("PGHOSTADDR")
     hosts = (addresses or named or environment.get("PGHOST", "")).split(",")
     local = all(not host or host.startswith("/") or Address(host.strip("[]"), 0).loopback for host in hosts)
+    if parameters.get("service") or environment.get("PGSERVICE"):
+        local = False  # its file may name any host
     mode = parameters.get("sslmode") or environment.get("PGSSLMODE", "")
     if not local and mode != "verify-full":
         yield f"{STORE_URL}: does not verify the server: add sslmode=verify-full (docs/postgresql.md)"

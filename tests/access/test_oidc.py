@@ -211,6 +211,14 @@ async def test_a_new_key_of_the_issuer_is_fetched_and_an_old_one_forgotten(runni
     assert await code(old, "ListGenerations", LIST) == "UNAUTHENTICATED"
 
 
+async def test_a_token_is_refused_once_the_issuer_has_withdrawn_all_keys(running: Running, issuer: Issuer) -> None:
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
+    issuer.keys = {}
+    unknown = running.caller("grpc", issuer.token(name="unknown"))
+    assert await code(unknown, "ListGenerations", LIST) == "UNAUTHENTICATED"
+    assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "UNAUTHENTICATED"
+
+
 async def test_keys_that_arrive_in_parts_are_read(running: Running, issuer: Issuer) -> None:
     issuer.keys, issuer.padding = {"two": EC}, "x" * (300 << 10)  # more than a socket returns at once
     client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))

@@ -91,6 +91,8 @@ def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp
         ("user@[::1]:5432/gateway", True),
         ("/gateway?host=/run/postgresql", True),
         ("localhost/gateway?hostaddr=10.0.0.5", False),
+        ("/gateway?service=production", False),
+        ("/gateway?service=production&sslmode=verify-full", True),
     ],
 )
 def test_a_postgresql_server_elsewhere_must_be_verified(safe: dict[str, str], server: str, verified: bool) -> None:
@@ -105,6 +107,7 @@ def test_a_postgresql_server_elsewhere_must_be_verified(safe: dict[str, str], se
         ({"PGHOSTADDR": "10.0.0.5"}, False),
         ({"PGHOST": "db.example.com", "PGSSLMODE": "verify-full"}, True),
         ({"PGHOST": "/run/postgresql"}, True),
+        ({"PGSERVICE": "production"}, False),
     ],
 )
 def test_a_postgresql_server_may_be_named_by_the_environment(

@@ -21,7 +21,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from gateway.config import SettingError, read_settings
 from gateway.open_telemetry import CLOSING, Exporter
+from gateway.opening import open_traces
 from gateway.rpc import call_limits
 from gateway.rpc.call_limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -210,6 +212,14 @@ async def test_a_collector_that_is_away_delays_no_call_and_no_stop(
     for thread in threading.enumerate():
         if thread.name == CLOSING:
             await asyncio.to_thread(thread.join, PATIENCE)
+
+
+def test_an_endpoint_with_a_password_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK logs the address whenever an export fails."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:swordfish@collector.example:4317")
+    with pytest.raises(SettingError, match="OTEL_EXPORTER_OTLP_HEADERS") as refused:
+        open_traces(read_settings({"HFGATEWAY_TRACES": "otlp"}))
+    assert "swordfish" not in str(refused.value)
 
 
 def test_the_encoding_of_spans_is_that_of_the_sdk() -> None:
