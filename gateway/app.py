@@ -156,6 +156,11 @@ class Gateway:
     async def _close(self) -> None:
         await (self._core if self._replica is None else self._replica).close()
 
+    @property
+    def hangs(self) -> bool:
+        """Whether a thread does not end although the gateway was stopped."""
+        return self._replica is None and self._core.hangs
+
     async def check_credentials(self) -> None:
         """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials."""
         if self._replica is None:
@@ -219,6 +224,8 @@ async def serve(settings: Settings, credentials: Credentials, worker: Worker | N
     await gateway.stop()
     for task in background:
         task.cancel()
+    if gateway.hangs:
+        os._exit(0)  # the interpreter would wait for the thread
 
 
 def _warn(settings: Settings) -> None:

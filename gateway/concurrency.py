@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 from itertools import islice
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
@@ -12,6 +13,8 @@ T = TypeVar("T")
 
 Signal = asyncio.Future[None]
 """What one task waits for. It is given once."""
+DISK_THREADS = ThreadPoolExecutor(64, "disk")
+"""The threads of `in_thread`. The default ones look up names: a disk that hangs would stop all calls to Higgsfield."""
 WOKEN_AT_ONCE = 200
 """Tasks that are woken in one turn of the event loop. Ten thousand watchers would block it for a second."""
 
@@ -27,7 +30,7 @@ async def in_thread(work: Callable[[], T]) -> T:
 
     So `work` can use a file that the caller closes at the end.
     """
-    working = asyncio.ensure_future(asyncio.to_thread(work))
+    working = asyncio.get_running_loop().run_in_executor(DISK_THREADS, work)
     try:
         return await asyncio.shield(working)
     except asyncio.CancelledError:
@@ -146,11 +149,14 @@ class OwnedTasks:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def cancel(self) -> None:
-        """Cancel all tasks and wait for their end."""
-        for task in self._tasks:
+    async def cancel(self, within: float | None = None) -> bool:
+        """Cancel all tasks and wait for their end, for at most `within` seconds. Return whether all have ended."""
+        tasks = [*self._tasks]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=within)
+        return all(task.done() for task in tasks)
 
 
 class Owner(Protocol):

@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 PRUNE_EVERY = 3600.0
 """Seconds between removals of what is older than the retention."""
+PARTS_END_WITHIN = 3.0
+"""Seconds for the parts to end when they are canceled. Only a thread on a hung disk takes longer."""
 HEAL_EVERY = 1.0
 """Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
@@ -97,6 +99,8 @@ class Core:
     catalogs: Catalogs
     characters: Characters
     agents: Agents
+    hangs: bool = False
+    """Whether a part did not end when it was canceled."""
     _tasks: OwnedTasks = field(default_factory=OwnedTasks)
 
     async def start(self) -> None:
@@ -128,7 +132,7 @@ class Core:
         self.characters.drain()
         self.agents.drain()
         self.catalogs.drain()
-        await self._tasks.cancel()
+        await self._cancel_parts()
         try:
             async with asyncio.timeout(self.settings.drain):
                 await self.follower.drained()
@@ -150,7 +154,7 @@ class Core:
 
     async def close(self) -> None:
         """Close all connections and the store."""
-        await self._tasks.cancel()
+        await self._cancel_parts()
         await self.media.aclose()
         await self.catalogs.close()
         await self.agents.close()
@@ -158,6 +162,11 @@ class Core:
         await self.receivers.aclose()
         await self.upstream.aclose()
         await self.store.close()
+
+    async def _cancel_parts(self) -> None:
+        if not await self._tasks.cancel(PARTS_END_WITHIN):
+            self.hangs = True
+            log.error("a part of the gateway does not end, probably because a disk hangs; stopping without it")
 
     @property
     def not_ready(self) -> str:

@@ -18,7 +18,9 @@ class SqliteCopies(StorePart, CopyReads):
     """The methods are described in `gateway/archive/ports.py`."""
 
     async def plan_copies(self, copies: Sequence[Copy], now: float) -> None:
-        await self._write("archive planned", *(("insert_copy", copy_row(copy) | {"not_before": now}) for copy in copies))
+        await self._write(
+            "archive planned", *(("insert_copy", copy_row(copy) | {"not_before": now}) for copy in copies)
+        )
 
     async def adopt_copies(self, archive: str) -> None:
         await self._write("archive planned", ("assign_copies", {"archive": archive}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import resource
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
+from gateway.object_storage import folder
 from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -260,6 +262,51 @@ async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: 
         assert CHECKPOINT_EVERY <= began <= 40 << 20
         (copy,) = (path for path in (tmp_path / "archive").rglob("*.png"))
         assert sha256(copy.read_bytes()) == sha256(block * 48)
+
+
+HUNG_DISK = """
+import runpy, sys, threading
+from gateway.object_storage import folder
+folder._write_whole = lambda file, chunk: print("hangs", flush=True) or threading.Event().wait(600)
+sys.argv[:] = sys.argv[2:]
+runpy.run_module("gateway", run_name="__main__", alter_sys=True)
+"""
+
+
+async def test_a_gateway_whose_archive_hangs_can_be_stopped(tmp_path: Path) -> None:
+    archive, launcher = {"archive_url": f"file://{tmp_path}/archive"}, (sys.executable, "-c", HUNG_DISK)
+    async with (
+        Sandbox(_quick()) as sandbox,
+        GatewayProcess(tmp_path, sandbox.url, launcher=launcher, **archive) as gateway,
+        gateway.channel() as channel,
+    ):
+        await stub(channel).SubmitGeneration(soul("a fox", wait_for=pb.WAIT_FOR_DONE))
+        await gateway.prints(re.compile("^hangs$"))
+        async with asyncio.timeout(PATIENCE):
+            assert await gateway.terminate() == 0
+
+
+async def test_an_archive_that_hangs_stops_no_name_lookup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    let_go, hanging = threading.Event(), []
+
+    def hang(file: object, chunk: object) -> None:
+        hanging.append(chunk)
+        let_go.wait(10 * PATIENCE)
+        raise OSError("an error of the disk")
+
+    monkeypatch.setattr(folder, "_write_whole", hang)
+    many = (os.cpu_count() or 1) + 4  # the threads of asyncio's own pool
+    settings = {"ARCHIVE_URL": f"file://{tmp_path}/archive", "ARCHIVE_CONCURRENCY": f"{many}"}
+    async with running_gateway(tmp_path, **settings) as running:
+        try:
+            for number in range(many):
+                await running.finish((await running.submit(soul(f"fox {number}"))).id)
+            await eventually(lambda: len(hanging) >= many)
+            async with asyncio.timeout(PATIENCE):
+                assert await asyncio.get_running_loop().getaddrinfo("localhost", 80)
+            assert not let_go.is_set()
+        finally:
+            let_go.set()
 
 
 def _durable(archive: Path) -> int:
