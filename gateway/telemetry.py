@@ -321,7 +321,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
     def __init__(self) -> None:
         super().__init__(sys.stderr)
         self._dropped = 0
-        self._stalled = False
+        self._stalled = self._cut_off = False
         self._poll = select.poll()
         self._poll.register(sys.stderr, select.POLLOUT)
 
@@ -334,9 +334,12 @@ class _Stderr(logging.StreamHandler[TextIO]):
             record.dropped, self._dropped = self._dropped, 0
         try:
             line = (self.format(record) + self.terminator).encode(errors="backslashreplace")
+            if self._cut_off:
+                line, self._cut_off = b"\n" + line, False
             for start in range(0, len(line), select.PIPE_BUF):
                 if start and not self._is_writable(record.levelno):
                     self._dropped += 1
+                    self._cut_off = True
                     return
                 os.write(self.stream.fileno(), line[start : start + select.PIPE_BUF])
         except Exception:

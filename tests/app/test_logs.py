@@ -139,23 +139,27 @@ def test_libraries_log_only_warnings_at_any_level() -> None:
 async def test_a_stalled_reader_of_the_log_stops_no_program_that_logs_errors() -> None:
     program = (
         "import logging\nfrom gateway.telemetry import set_up_logging\nset_up_logging('json', 'info')\n"
-        "for size in (300, 20_000, 300):\n"
-        "    for number in range(20):\n        logging.getLogger('gateway').error('x' * size)\n"
-        "print('done')\n"
+        "log = logging.getLogger('gateway')\n"
+        "for size in (300, 20_000, 300):\n    for number in range(20):\n        log.error('x' * size)\n"
+        "print('dropped', flush=True)\ninput()\nlog.error('end')\n"
     )
     reader, writer = os.pipe()
+    fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 16_384)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, stderr=writer, cwd=ROOT
-    )
+        sys.executable, "-c", program, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=writer,
+        cwd=ROOT,
+    )  # fmt: skip
     os.close(writer)
     try:
-        fcntl.fcntl(reader, fcntl.F_SETPIPE_SZ, 8192)
         assert process.stdout is not None
         async with asyncio.timeout(PATIENCE):
-            assert await process.stdout.readline() == b"done\n"
-            assert await process.wait() == 0
-        written = os.read(reader, 8192).splitlines()
-        assert json.loads(written[0])["message"] == "x" * 300
+            assert await process.stdout.readline() == b"dropped\n"
+            first = os.read(reader, 16_384)
+            assert json.loads(first.splitlines()[0])["message"] == "x" * 300
+            await process.communicate(b"\n")
+        (cut_off, last) = os.read(reader, 16_384).splitlines()
+        assert cut_off == b""
+        assert (json.loads(last)["message"], json.loads(last)["dropped"] > 0) == ("end", True)
     finally:
         if process.returncode is None:
             process.kill()
