@@ -308,7 +308,10 @@ class Generations(Reads):
                     )
                 return generation
             with tracing.step("store change"):
-                saved = await self._save(generation, after, observation)
+                if after.done and after.id in self._canceled_by:
+                    saved = await self._save_end(generation, after, observation)
+                else:
+                    saved = await read_back.save(self._generations, generation, after, step(observation))
             if saved:
                 state_changed(generation, after)
                 return after
@@ -317,17 +320,15 @@ class Generations(Reads):
                 return generation
             generation = again
 
-    async def _save(self, before: Generation, after: Generation, observation: Observation) -> bool:
-        """Store a version. A cancelation is the act of the caller who asked for it, whatever reports it first."""
-        asked_for = after.state is State.CANCELED and after.id in self._canceled_by
-        served = caller.set(self._canceled_by[after.id]) if asked_for else None
+    async def _save_end(self, before: Generation, after: Generation, observation: Observation) -> bool:
+        """Store an end that a caller has asked for. A cancelation is the caller's act, whatever reports it first."""
+        source = Source.CANCEL if after.state is State.CANCELED else None
+        served = caller.set(self._canceled_by[after.id])
         try:
-            source = Source.CANCEL if asked_for else None
             saved = await read_back.save(self._generations, before, after, step(observation, source))
         finally:
-            if served is not None:
-                caller.reset(served)
-        if saved and after.done:
+            caller.reset(served)
+        if saved:
             self._canceled_by.pop(after.id, None)
         return saved
 

@@ -10,6 +10,7 @@ import resource
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -17,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from gateway import concurrency
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
 from gateway.object_storage import folder
 from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
@@ -91,7 +93,9 @@ def threads_that_sync() -> Iterator[list[threading.Thread]]:
     threading.setprofile(note)
     sys.setprofile(note)
     try:
-        yield threads
+        with ThreadPoolExecutor() as started_now, pytest.MonkeyPatch.context() as patched:
+            patched.setattr(concurrency, "DISK_THREADS", started_now)
+            yield threads
     finally:
         threading.setprofile(None)
         sys.setprofile(None)

@@ -223,7 +223,9 @@ def test_only_the_writer_has_a_connection_that_can_write() -> None:
 
 
 def test_every_save_has_a_name() -> None:
-    saving = {"generations/service.py _save", "generations/sender.py _mark_and_send"}
+    saving = {
+        "generations/service.py observe", "generations/service.py _save_end", "generations/sender.py _mark_and_send",
+    }  # fmt: skip
     assert callers("generations.save") == {"generations/read_back.py save"}
     assert callers("read_back.save") == saving
     for one in saving:
