@@ -136,7 +136,7 @@ class Core:
         try:
             async with asyncio.timeout(self.settings.drain):
                 await self.follower.drained()
-                await self.sender.sent()
+                await self.sender.attempts_ended()
                 self.service.refusing = True
                 await self.sender.drained()
                 await self.characters.drained()

@@ -11,11 +11,12 @@ the gate opens when the probe gets a usable response. For a minute after that, s
 The limit is configured or learned. A refusal of Higgsfield teaches it: the number in the response, or else the number
 of generations that were running. It then grows by one for each minute without a refusal.
 
-If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second one
-submits. Therefore, while the gateway has several tenants and no limit is known, few outputs of each tenant are sent
+If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second
+one submits. Therefore, while the gateway has several tenants and no limit is known, few outputs of each tenant are sent
 before they are seen to start: 2 at first, then half as many as were seen to run at once. The follower polls for starts
 while something waits for that (`wants_starts`). An output counts for UNSTARTED_COUNTS_FOR seconds after it was sent,
-because it may also wait for its model alone. All times are steady."""
+because it may also wait for its model alone. All times are steady.
+"""
 
 import itertools
 import math

@@ -189,7 +189,7 @@ class Sender:
         known = await self._claims.known(spec.tenant, spec.idempotency_key, claim.fingerprint)
         return known is not None and known.generation_id == spec.id
 
-    async def sent(self) -> None:
+    async def attempts_ended(self) -> None:
         """Wait until no attempt is under way. Submissions that are only stored may continue."""
         while self._attempts and self.tasks:
             await asyncio.wait([*self.tasks])
