@@ -557,7 +557,13 @@ async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher
     )
     bodies = JsonBodies()
     dispatcher = Dispatcher(
-        change_log=store.change_log, store=store.callbacks, feed=feed, clock=clock, receivers=receivers, bodies=bodies
+        change_log=store.change_log,
+        store=store.callbacks,
+        feed=feed,
+        clock=clock,
+        receivers=receivers,
+        bodies=bodies,
+        may_send=(lambda: store.current) if isinstance(store, SharedStore) else (lambda: True),
     )
     await dispatcher.resume(await store.callbacks.callbacks())
     service = TenantCallbacks(

@@ -8,11 +8,11 @@ crash therefore loses nothing: a change is still in the log, or its delivery is 
 import asyncio
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from gateway.callbacks import schedule, signing
-from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome
+from gateway.callbacks.model import Callback, Delivery, DeliveryState, NotSentError, Outcome
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, Wakeup
 from gateway.due_times import DueTimes
@@ -120,6 +120,9 @@ class Dispatcher:
 
     The metrics `delivered` and `failed` count attempts; `skipped` counts the times that a callback missed changes
     because they were pruned.
+
+    `may_send` returns whether no other gateway can be sending the same deliveries. It is called right before each
+    request: a leader that is paused meanwhile has a successor, which may have sent later revisions when it wakes.
     """
 
     def __init__(
@@ -131,6 +134,7 @@ class Dispatcher:
         clock: Clock,
         receivers: Receivers,
         bodies: Bodies,
+        may_send: Callable[[], bool],
     ) -> None:
         self._change_log = change_log
         self._store = store
@@ -138,6 +142,7 @@ class Dispatcher:
         self._clock = clock
         self._receivers = receivers
         self._bodies = bodies
+        self._may_send = may_send
         self._tasks = OwnedTasks()
         self._woken: dict[str, None] = {}
         self._alarms: DueTimes[str] = DueTimes()
@@ -313,7 +318,7 @@ class Dispatcher:
     async def _attempt(self, queue: CallbackQueue, delivery: Delivery) -> None:
         try:
             await self._try_once(queue, delivery)
-        except UnconfirmedError:
+        except (UnconfirmedError, NotSentError):
             # Raised before the request was sent: there is no outcome to store.
             pause = self._clock.moment().steady + STORE_PAUSE
             queue.attempted(replace(delivery, next_at=pause))
@@ -330,7 +335,7 @@ class Dispatcher:
         callback, moment, body = queue.callback, self._clock.moment(), self._bodies.of(version)
         headers = signing.headers(delivery.id, moment.wall, body, callback.signing(moment.steady))
         url = callback.url or version.spec.callback_url
-        outcome = await self._receivers.post(callback.tenant, url, headers, body)
+        outcome = await self._receivers.post(callback.tenant, url, headers, body, self._may_send)
         if outcome.problem is None:
             self.delivered += 1
         else:

@@ -41,6 +41,10 @@ class Outcome:
     retry_after: float | None = None
 
 
+class NotSentError(Exception):
+    """A request was not sent, because its `may_send` returned False."""
+
+
 @frozen
 class Secret:
     """A signing secret, "whsec_…". It signs until the steady time `until`, without an end if that is None."""

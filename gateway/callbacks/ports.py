@@ -1,6 +1,6 @@
 """The ports of callbacks: their store, the receivers, and the bodies of deliveries."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from gateway.callbacks.model import Callback, Delivery, Outcome
@@ -66,8 +66,13 @@ class Receivers(Protocol):
     def refusal(self, url: str) -> str:
         """Return why a URL cannot be used for a callback; "" if it can."""
 
-    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Send one POST for a tenant. Failures are returned as outcomes, not raised."""
+    async def post(
+        self, tenant: str, url: str, headers: Mapping[str, str], body: bytes, may_send: Callable[[], bool]
+    ) -> Outcome:
+        """Send one POST for a tenant. Failures are returned as outcomes, not raised.
+
+        `may_send` is called right before the first byte. If it returns False, nothing is sent. Raises NotSentError.
+        """
 
 
 class Bodies(Protocol):

@@ -222,7 +222,7 @@ class TenantCallbacks:
         self._testing[tenant] += 1
         try:
             headers = signing.headers(delivery_id, moment.wall, body, callback.signing(moment.steady))
-            outcome = await self._receivers.post(tenant, callback.url, headers, body)
+            outcome = await self._receivers.post(tenant, callback.url, headers, body, lambda: True)
         finally:
             self._testing[tenant] -= 1
             self._testing += Counter()  # removes the zeros

@@ -63,8 +63,13 @@ class HttpReceivers:
             return str(error)
         return ""
 
-    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
-        """Make one attempt for a tenant. Every error is returned as an outcome; only a cancellation is raised."""
+    async def post(
+        self, tenant: str, url: str, headers: Mapping[str, str], body: bytes, may_send: Callable[[], bool]
+    ) -> Outcome:
+        """Make one attempt for a tenant. Failures are returned as outcomes, not raised.
+
+        `may_send` is called right before the first byte. If it returns False, nothing is sent. Raises NotSentError.
+        """
         try:
             async with asyncio.timeout(LIMIT):
                 target = urls.parse(url, self._networks, self._ports)
@@ -73,7 +78,9 @@ class HttpReceivers:
                     return Outcome(Problem.ADDRESS_REFUSED)
                 from gateway.callbacks_http import transport  # late: importing aiohttp would double the start-up time
 
-                head = await transport.post(url, target.host, checked, headers=headers, body=body, tls=self._tls)
+                head = await transport.post(
+                    url, target.host, checked, headers=headers, body=body, tls=self._tls, may_send=may_send
+                )
                 return _outcome(head, self._wall())
         except CertificateError:
             return Outcome(Problem.CERTIFICATE)

@@ -2,7 +2,8 @@
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -10,10 +11,13 @@ import yarl
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from gateway import failpoints
+from gateway.callbacks.model import NotSentError
 from gateway.callbacks_http.response import CertificateError, ResponseHead
 
 RECEIVED_AT_ONCE = 8192
 """Bytes that are received from a receiver at once, more or less: the kernel doubles them for its own use."""
+_may_send: ContextVar[Callable[[], bool]] = ContextVar("may_send")
+"""The `may_send` of the request that the current task makes."""
 
 
 async def post(
@@ -24,11 +28,13 @@ async def post(
     headers: Mapping[str, str],
     body: bytes,
     tls: ssl.SSLContext | bool,
+    may_send: Callable[[], bool],
 ) -> ResponseHead:
     """Send a POST and return the head of the response; its body is not read.
 
-    `host` is the host of the URL, `checked` the addresses to connect to. The caller sets the timeout. Raises OSError,
-    or CertificateError if the TLS handshake fails.
+    `host` is the host of the URL, `checked` the addresses to connect to. `may_send` is called right before the first
+    byte; if it returns False, nothing is sent. The caller sets the timeout. Raises OSError, CertificateError if the TLS
+    handshake fails, or NotSentError.
     """
     target = yarl.URL(url, encoded=True)
     if target.raw_host is None or target.raw_host.lower() != host.lower():
@@ -40,6 +46,7 @@ async def post(
         ssl=tls,
         socket_factory=_socket,
     )
+    _may_send.set(may_send)
     try:
         async with (
             aiohttp.ClientSession(
@@ -105,10 +112,12 @@ class _FixedResolver(AbstractResolver):
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request with failpoints before its first byte and after its last one."""
+    """A request that asks `may_send`, with failpoints before its first byte and after its last one."""
 
     async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
         failpoints.before("callback call")
+        if not _may_send.get()():
+            raise NotSentError
         return await super().send(conn)
 
     async def write_bytes(self, *arguments: Any) -> None:

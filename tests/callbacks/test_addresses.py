@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gateway import addresses, assembly
 from gateway.addresses import LOOPBACK, Network, allowed
-from gateway.callbacks.model import Outcome, Problem
+from gateway.callbacks.model import NotSentError, Outcome, Problem
 from gateway.callbacks_http import transport
 from gateway.callbacks_http.client import LOOKUP_THREADS, HttpReceivers, Lookup
 from hfgateway.v1 import callback_service_pb2 as pb
@@ -156,7 +156,7 @@ async def receivers(
 )
 async def test_a_name_that_resolves_to_an_internal_address_is_not_called(receiver: Receiver, found: list[str]) -> None:
     async with receivers(answers=[found], ports=[receiver.port]) as (outside, asked):
-        outcome = await outside.post("t", f"https://hooks.example:{receiver.port}/", {}, b"{}")
+        outcome = await outside.post("t", f"https://hooks.example:{receiver.port}/", {}, b"{}", lambda: True)
     assert outcome == Outcome(Problem.ADDRESS_REFUSED)
     assert asked == ["hooks.example"]
     assert receiver.got == []
@@ -166,15 +166,15 @@ async def test_a_name_that_resolves_to_an_internal_address_is_not_called(receive
 async def test_plain_http_is_sent_to_configured_networks_only(receiver: Receiver) -> None:
     url = f"http://hooks.example:{receiver.port}/"
     async with receivers(LOOPBACK, answers=[["8.8.8.8"], ["127.0.0.1"]]) as (outside, _):
-        assert await outside.post("t", url, {}, b"{}") == Outcome(Problem.ADDRESS_REFUSED)
-        assert (await outside.post("t", url, {}, b"{}")).http_status == 200
+        assert await outside.post("t", url, {}, b"{}", lambda: True) == Outcome(Problem.ADDRESS_REFUSED)
+        assert (await outside.post("t", url, {}, b"{}", lambda: True)).http_status == 200
     assert [got.headers["host"] for got in receiver.got] == [f"hooks.example:{receiver.port}"]
 
 
 async def test_an_internationalized_name_is_called_in_its_ascii_form(receiver: Receiver) -> None:
     host = f"xn--mnchen-3ya.example:{receiver.port}"
     async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
-        assert (await outside.post("t", f"http://{host}/", {}, b"{}")).http_status == 200
+        assert (await outside.post("t", f"http://{host}/", {}, b"{}", lambda: True)).http_status == 200
     assert [got.headers["host"] for got in receiver.got] == [host]
 
 
@@ -192,9 +192,10 @@ async def test_lookups_of_a_tenant_that_hang_delay_no_other_tenant(
     outside = HttpReceivers(LOOPBACK, time.time)
     try:
         url = f"http://hangs.example:{receiver.port}/"
-        hanging = [asyncio.create_task(outside.post("one", url, {}, b"{}")) for _ in range(LOOKUP_THREADS)]
+        attempts = (outside.post("one", url, {}, b"{}", lambda: True) for _ in range(LOOKUP_THREADS))
+        hanging = [asyncio.create_task(attempt) for attempt in attempts]
         await asyncio.sleep(0)
-        other = await outside.post("other", f"http://hooks.example:{receiver.port}/", {}, b"{}")
+        other = await outside.post("other", f"http://hooks.example:{receiver.port}/", {}, b"{}", lambda: True)
         assert (other.http_status, len(receiver.got)) == (200, 1)
         let_go.set()
         assert {outcome.http_status for outcome in await asyncio.gather(*hanging)} == {200}
@@ -231,10 +232,10 @@ async def test_the_certificate_must_match_the_name_at_any_address(tmp_path: Path
     async with Receiver(serving) as receiver:
         good, other = (f"https://{name}:{receiver.port}/" for name in ("localhost", "hooks.example"))
         async with receivers(LOOPBACK, trusting, answers=[["127.0.0.1"]]) as (outside, _):
-            assert await outside.post("t", good, {}, b"{}") == Outcome(http_status=200)
-            assert await outside.post("t", other, {}, b"{}") == Outcome(Problem.CERTIFICATE)
+            assert await outside.post("t", good, {}, b"{}", lambda: True) == Outcome(http_status=200)
+            assert await outside.post("t", other, {}, b"{}", lambda: True) == Outcome(Problem.CERTIFICATE)
         async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
-            assert await outside.post("t", good, {}, b"{}") == Outcome(Problem.CERTIFICATE)
+            assert await outside.post("t", good, {}, b"{}", lambda: True) == Outcome(Problem.CERTIFICATE)
         assert [got.headers["host"] for got in receiver.got] == [f"localhost:{receiver.port}"]
         assert named[:2] == ["localhost", "hooks.example"]
 
@@ -243,13 +244,29 @@ async def test_proxies_from_the_environment_are_not_used(receiver: Receiver, mon
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
-        assert await outside.post("t", receiver.url, {}, b"{}") == Outcome(http_status=200)
+        assert await outside.post("t", receiver.url, {}, b"{}", lambda: True) == Outcome(http_status=200)
 
 
 async def test_a_url_with_another_host_than_the_checked_one_is_not_called(receiver: Receiver) -> None:
     """The connection would be made to the address in the URL, without a lookup."""
     with pytest.raises(OSError, match="another host"):
-        await transport.post(receiver.url, "elsewhere.test", ["127.0.0.1"], headers={}, body=b"{}", tls=True)
+        await transport.post(
+            receiver.url, "elsewhere.test", ["127.0.0.1"], headers={}, body=b"{}", tls=True, may_send=lambda: True
+        )
+    assert receiver.got == []
+
+
+async def test_nothing_is_sent_if_the_gateway_is_replaced_while_it_connects(receiver: Receiver) -> None:
+    asked: list[bool] = []
+
+    def may_send() -> bool:
+        asked.append(True)
+        return False
+
+    async with receivers(LOOPBACK, answers=[["127.0.0.1"]]) as (outside, _):
+        with pytest.raises(NotSentError):
+            await outside.post("t", f"http://hooks.example:{receiver.port}/", {}, b"{}", may_send)
+    assert asked == [True]
     assert receiver.got == []
 
 
@@ -280,9 +297,10 @@ async def test_other_ports_are_refused(port: int) -> None:
         assert not with_networks.refusal(f"https://[::ffff:127.0.0.1]:{port}/hook")
         # A name may resolve to an address in a configured network, so it is checked after the lookup.
         assert not with_networks.refusal(f"https://shop.example:{port}/hook")
-        refused = await with_networks.post("t", f"https://shop.example:{port}/hook", {}, b"")
+        refused = await with_networks.post("t", f"https://shop.example:{port}/hook", {}, b"", lambda: True)
         assert refused == Outcome(Problem.ADDRESS_REFUSED)
-        assert await with_networks.post("t", "http://shop.example:8443/hook", {}, b"") == refused  # not without TLS
+        plain = await with_networks.post("t", "http://shop.example:8443/hook", {}, b"", lambda: True)
+        assert plain == refused
         assert not strict.refusal("https://shop.example:8443/hook")
         assert not strict.refusal("https://shop.example/hook")
     finally:

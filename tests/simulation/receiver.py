@@ -10,7 +10,7 @@ from typing import Any
 from unittest import mock
 
 from gateway import assembly
-from gateway.callbacks.model import Callback, Outcome, Problem
+from gateway.callbacks.model import Callback, NotSentError, Outcome, Problem
 from gateway.core import Core
 from gateway.errors import GatewayError
 from gateway.generations.model import State
@@ -85,7 +85,9 @@ class Receivers:
         """Return "": every URL can be used."""
         return ""
 
-    async def post(self, tenant: str, url: str, headers: Mapping[str, str], body: bytes) -> Outcome:
+    async def post(
+        self, tenant: str, url: str, headers: Mapping[str, str], body: bytes, may_send: Callable[[], bool]
+    ) -> Outcome:
         """Receive a delivery, unless there is a fault."""
         world, behaviour = self.world, self._behaviour
         await world.sleep(world.log_uniform(0.001, 1.0))
@@ -95,6 +97,8 @@ class Receivers:
             return Outcome(Problem.CONNECTION)
         if world.draw_fault(behaviour.refuses):
             return Outcome(Problem.STATUS, 500)
+        if not may_send():
+            raise NotSentError
         data, process = json.loads(body)["data"], CURRENT_PROCESS.get()
         state = State[data["state"].removeprefix("GENERATION_STATE_")]
         receipt = Receipt(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
+from gateway.callbacks.dispatcher import Dispatcher
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.model import Change
 from gateway.generations.sender import _SendCheck
@@ -19,6 +21,7 @@ from gateway.store.postgres.tail import Tail
 from tests.simulation.higgsfield import UpstreamBehaviour
 from tests.simulation.mutations import Mutation, mutation, replaced
 from tests.simulation.postgres import SILENT, DatabaseBehaviour
+from tests.simulation.receiver import ReceiverBehaviour
 from tests.simulation.run_replicas import ReplicaPlan
 from tests.simulation.world import HOUR
 
@@ -75,6 +78,26 @@ def writes_do_not_compare_the_fence() -> Iterator[None]:
 def send_check_does_not_look_at_the_time() -> Iterator[None]:
     """A process that was paused between the marker and the first byte sends it whenever it wakes."""
     with replaced(_SendCheck, "__call__", lambda self: True):
+        yield
+
+
+def _pauses_beside_callbacks(planned: ReplicaPlan) -> None:
+    """Leaders are often paused, and every change is delivered to a callback."""
+    _paused_leader(planned)
+    planned.targeted, planned.longest_fault = 0.1, 15.0
+    planned.faults = {"pause": 20}
+    planned.receiver = ReceiverBehaviour(every_change=True)
+
+
+@mutation("came after a later revision", 5, focus=_pauses_beside_callbacks, among=REPLICA_MUTATIONS)
+def replaced_leader_delivers() -> Iterator[None]:
+    """A leader that was paused before the first byte of a delivery sends it whenever it wakes. Found by seed 197."""
+    real = Dispatcher.__init__
+
+    def init(self: Dispatcher, **given: Any) -> None:
+        real(self, **given | {"may_send": lambda: True})
+
+    with replaced(Dispatcher, "__init__", init):
         yield
 
 
