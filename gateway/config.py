@@ -152,7 +152,7 @@ def read_settings(environment: Mapping[str, str], file: Path | None = None) -> S
     Unknown names with the prefix are an error in the file and a warning in the environment.
     """
     given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
-    warnings = tuple(f"{name}: is not a setting of this gateway" for name in sorted(given) if name not in KNOWN)
+    warnings = tuple(f"{name}: {_unknown(name)}" for name in sorted(given) if name not in KNOWN)
     texts = _file_settings(file) | {name: text for name, text in given.items() if name in TABLE}
     if not texts.get(STORE_URL, "").strip():
         texts[STORE_URL] = f"sqlite:///{_chosen_store(environment)}"
@@ -386,6 +386,14 @@ def settings_table() -> list[tuple[str, str, str, str]]:
     return [(PREFIX + name, row.default, row.allowed, row.meaning) for name, row in _ROWS.items()]
 
 
+def _unknown(name: str) -> str:
+    """Return the message about a name that is not a setting, with the name that was probably meant."""
+    from difflib import get_close_matches  # late: rarely needed
+
+    close = get_close_matches(name, TABLE, n=1, cutoff=0.85)
+    return "is not a setting of this gateway" + (f"; did you mean {close[0]}?" if close else "")
+
+
 def _file_settings(file: Path | None) -> dict[str, str]:
     if file is None:
         return {}
@@ -398,7 +406,7 @@ def _file_settings(file: Path | None) -> dict[str, str]:
     texts = {}
     for name, value in content.items():
         if name not in TABLE:
-            raise SettingError(name, "is not a setting of this gateway (in the file of --config)")
+            raise SettingError(name, f"{_unknown(name)} (in the file of --config)")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise SettingError(name, "must be a string or a number")
         texts[name] = str(value)

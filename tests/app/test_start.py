@@ -524,6 +524,19 @@ async def test_unknown_settings_are_only_warned_of(tmp_path: Path) -> None:
     assert SECRET not in ended.err
 
 
+def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(tmp_path: Path) -> None:
+    given = {"HFGATEWAY_DRIAN": "5", "HFGATEWAY_RETENTON": "1d", "HFGATEWAY_SERVICE_PORT": "50051"}
+    assert read_settings(given).warnings == (
+        "HFGATEWAY_DRIAN: is not a setting of this gateway; did you mean HFGATEWAY_DRAIN?",
+        "HFGATEWAY_RETENTON: is not a setting of this gateway; did you mean HFGATEWAY_RETENTION?",
+        "HFGATEWAY_SERVICE_PORT: is not a setting of this gateway",
+    )
+    file = tmp_path / "gateway.toml"
+    file.write_text("HFGATEWAY_DRIAN = 5")
+    with pytest.raises(SettingError, match=r"did you mean HFGATEWAY_DRAIN\? \(in the file of --config\)"):
+        read_settings({}, file)
+
+
 async def test_missing_api_keys_are_warned_of_unless_an_issuer_gives_tokens(tmp_path: Path) -> None:
     issuer = {"HFGATEWAY_OIDC_ISSUER": "https://login.example.invalid", "HFGATEWAY_OIDC_AUDIENCE": "hfgateway"}
     for variables, warned in (({}, True), (issuer, False)):
