@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.access.identity import Access, Issuer
 from gateway.config import Settings
+from gateway.generations.clock import since_boot
 from gateway.generations.feed import Feed
 from gateway.generations.forecast import Forecaster, RunTimes
 from gateway.generations.model import RunTime, run_time
@@ -30,7 +30,7 @@ class Freshness:
 
     def __init__(self, store: SharedStore) -> None:
         self._store = store
-        self._keys_read = time.monotonic()
+        self._keys_read = since_boot()
         self.writes_keys = store.leads
         """Whether this gateway itself makes all changes of the keys."""
 
@@ -40,7 +40,7 @@ class Freshness:
 
     def current(self) -> bool:
         """Return whether callers may be served."""
-        return self._store.current and (self.writes_keys or time.monotonic() < self._keys_read + OLDEST_KEYS)
+        return self._store.current and (self.writes_keys or since_boot() < self._keys_read + OLDEST_KEYS)
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Replica:
 
     async def _read_keys(self) -> None:
         """Learn the keys that have changed. Raises UnconfirmedError."""
-        before = time.monotonic()
+        before = since_boot()
         if changed := await self.store.report_serving():
             self.access.update(changed)
         self.freshness.keys_read(before)

@@ -135,7 +135,8 @@ def simulated_environment(world: World, check_interval: float, more: Sequence[An
                 (asyncio, "to_thread", _in_no_thread),
             ]
             for module in (*_modules_with_clocks(), *more):
-                patches.append((module, "time", clock))
+                name, fake = ("time", clock) if hasattr(module, "time") else ("since_boot", world.steady)
+                patches.append((module, name, fake))
             for target, name, value in patches:
                 stack.enter_context(mock.patch.object(target, name, value))
             yield

@@ -22,13 +22,13 @@ import logging
 import math
 import os
 import socket
-import time
 from collections.abc import Sequence
 from importlib.metadata import version
 
 from psycopg.rows import DictRow
 
 from gateway.agents.model import SESSION
+from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import UnconfirmedError
 from gateway.store.postgres.database import Database, Values
@@ -76,7 +76,7 @@ class Lease:
     @property
     def certain(self) -> bool:
         """Whether no other gateway can have taken the lease: the last stored heartbeat is within LEASE_TIMEOUT."""
-        return time.monotonic() < self.confirmed_at + LEASE_TIMEOUT
+        return since_boot() < self.confirmed_at + LEASE_TIMEOUT
 
     async def take(self) -> bool:
         """Take the lease as `take_soon` does. Raises ServerError if another gateway has it."""
@@ -95,7 +95,7 @@ class Lease:
 
         Otherwise returns whether the previous holder gave it back itself, when no earlier one could send anything.
         """
-        before = time.monotonic()
+        before = since_boot()
         taken = await self._run("take", {**self._about, "dead": LEASE_TIMEOUT, "own": self.unnoticed})
         if not taken:
             return None
@@ -104,7 +104,7 @@ class Lease:
         self._beats = asyncio.create_task(self._beat())
         released = bool(taken[0]["released"])
         if not released:
-            self._clean_at = time.monotonic() + SEND_WITHIN
+            self._clean_at = since_boot() + SEND_WITHIN
         return released
 
     async def _holder(self) -> str:
@@ -115,8 +115,8 @@ class Lease:
     async def _take_from_dead_holder(self) -> bool | None:
         """Take the lease of a holder that does not beat while it is observed. Returns None if it does."""
         first = await self._run("read_holder")
-        give_up = time.monotonic() + LEASE_TIMEOUT + 2 * HEARTBEAT_INTERVAL
-        while time.monotonic() < give_up and await self._run("read_holder") == first:
+        give_up = since_boot() + LEASE_TIMEOUT + 2 * HEARTBEAT_INTERVAL
+        while since_boot() < give_up and await self._run("read_holder") == first:
             if (taken := await self.take_now()) is not None:
                 return taken
             await asyncio.sleep(LOOK_AGAIN)
@@ -131,7 +131,7 @@ class Lease:
         """Give the lease back, so that the next gateway need not wait. Call it after the last write."""
         if self._beats is not None:
             self._beats.cancel()
-            database, clean = self._database, time.monotonic() >= self._clean_at
+            database, clean = self._database, since_boot() >= self._clean_at
             with contextlib.suppress(UnconfirmedError):
                 await self._run("give_back", {"replica": database.replica, "fence": database.fence, "clean": clean})
 
@@ -154,7 +154,7 @@ class Lease:
 
     async def _beat_once(self) -> bool:
         """Send a heartbeat. Returns False if another gateway has taken the lease, or the server has lost commits."""
-        before, database = time.monotonic(), self._database
+        before, database = since_boot(), self._database
         about = {**database.condition, "replica": database.replica, "beats": database.beats, "serving": SERVING_TIMEOUT}
         if not (rows := await self._run("beat", about)):
             await database.lost()

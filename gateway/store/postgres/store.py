@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Self
 
@@ -12,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import TupleRow, dict_row
 
 from gateway.access.keys import ApiKey
+from gateway.generations.clock import since_boot
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import SpecOf, StoredCredentials, UnconfirmedError
 from gateway.store.postgres import migrations
@@ -151,7 +151,7 @@ class PostgresStore(SharedStore):
 
     @property
     def age(self) -> float:
-        return time.monotonic() - max(self.lease.confirmed_at, self.tail.read_at)
+        return since_boot() - max(self.lease.confirmed_at, self.tail.read_at)
 
     async def begin(self, position: int, spec_of: SpecOf) -> None:
         await self.tail.begin(position, spec_of)

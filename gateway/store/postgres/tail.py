@@ -13,12 +13,12 @@ Positions may be missing: a deletion removes the changes of its generation, and 
 import asyncio
 import contextlib
 import math
-import time
 from collections.abc import Sequence
 
 from psycopg.rows import DictRow
 
 from gateway.concurrency import give
+from gateway.generations.clock import since_boot
 from gateway.generations.model import Change, GenerationId, Spec
 from gateway.generations.stores import Saved, SpecOf, StoreError, UnconfirmedError
 from gateway.store.codec import generation_of
@@ -76,7 +76,7 @@ class Tail:
     @property
     def fresh(self) -> bool:
         """Whether what was read is not too old to be shown."""
-        return time.monotonic() < self.read_at + STALE
+        return since_boot() < self.read_at + STALE
 
     async def begin(self, position: int, spec_of: SpecOf) -> None:
         """Read all changes after a position. Raises UnconfirmedError.
@@ -109,7 +109,7 @@ class Tail:
             except LeaseLostError:
                 raise
             except UnconfirmedError:
-                self._down_at = time.monotonic()
+                self._down_at = since_boot()
                 await asyncio.sleep(AFTER_AN_ERROR)
         await self._finish()
         return orderly
@@ -150,7 +150,7 @@ class Tail:
     async def _read(self) -> tuple[bool, bool]:
         """Read and announce what is new. Returns whether the lease may be taken, and whether there may be more."""
         self._turns += 1
-        turn, before, database = self._turns, time.monotonic(), self._database
+        turn, before, database = self._turns, since_boot(), self._database
         limit = self._most
         about = {"after_position": self._position, "limit": limit, "dead": LEASE_TIMEOUT, "replica": database.replica}
         self._most = max(1, limit // 2)  # unless it succeeds
@@ -164,8 +164,8 @@ class Tail:
             database.notify(self._saved(changes))
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
-        if self.following and 0.0 < self._responded_at < time.monotonic() - OUTAGE:  # the first read shows no outage
-            self._down_at = time.monotonic()
+        if self.following and 0.0 < self._responded_at < since_boot() - OUTAGE:  # the first read shows no outage
+            self._down_at = since_boot()
         self._responded_at = before
         database.mended()
         self._most = min(MOST, limit + 1) if len(changes) == limit else limit
@@ -175,7 +175,7 @@ class Tail:
         # If the response to `take` was lost, this replica has the lease without knowing it. The lease does not look
         # vacant then, because `report_serving` renews its heartbeat.
         own = self._lease.unnoticed = state["own"]
-        silent_leader = state["holder"] and time.monotonic() < self._down_at + LEADER_FIRST
+        silent_leader = state["holder"] and since_boot() < self._down_at + LEADER_FIRST
         return bool(own) or (state["vacant"] and not silent_leader), bool(changes)
 
     def _saved(self, rows: Sequence[DictRow]) -> list[Saved]:

@@ -13,6 +13,7 @@ import pytest
 
 from gateway.access.keys import ApiKey
 from gateway.agents.model import SESSION, KeyRecord
+from gateway.generations.clock import since_boot
 from gateway.generations.model import Steady
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import (
@@ -560,6 +561,29 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
             assert await second.store.generations.get("tenant", marked.id) == marked
             assert await second.store.webhooks.unprocessed_webhooks() == []
             assert second.broken == []
+
+
+async def test_gateways_whose_machine_was_suspended_do_not_trust_what_they_knew(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CLOCK_MONOTONIC stops during a suspension, and another gateway may have taken the lease meanwhile."""
+    from gateway.store.postgres import lease, tail
+    from gateway.store.postgres.store import PostgresStore
+
+    suspended_for = 0.0
+    for module in (lease, tail):
+        monkeypatch.setattr(module, "since_boot", lambda: since_boot() + suspended_for)
+    async with opened(emptied) as leader:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        try:
+            await replica.begin(0, lambda _: None)
+            monkeypatch.setattr(lease, "LEASE_TIMEOUT", 600.0)
+            monkeypatch.setattr(tail, "STALE", 600.0)
+            assert (leader.store.current, replica.current) == (True, True)
+            suspended_for = 601.0
+            assert (leader.store.current, replica.current) == (False, False)
+        finally:
+            await replica.close()
 
 
 async def test_a_short_reign_does_not_shorten_the_wait_for_a_paused_gateway(
