@@ -377,8 +377,10 @@ _ROWS: dict[str, _Row] = {
     "LOG_LEVEL": _Row("log_level", "info", OneOf("debug", "info", "warning", "error"), "lowest level that is logged"),
 }  # fmt: skip
 TABLE = frozenset(PREFIX + name for name in _ROWS)
-KNOWN = TABLE | {"HFGATEWAY_ADDRESS", "HFGATEWAY_ADMIN_SERVER", "HFGATEWAY_API_KEY", "HFGATEWAY_FAILPOINT"}
-"""The settings, and the variables that are read elsewhere: by the client commands, and by `gateway.failpoints`."""
+KNOWN = TABLE | {
+    "HFGATEWAY_ADDRESS", "HFGATEWAY_ADMIN_SERVER", "HFGATEWAY_API_KEY", "HFGATEWAY_CONFIG", "HFGATEWAY_FAILPOINT",
+}  # fmt: skip
+"""The settings, and the variables that are read elsewhere: by the commands, and by `gateway.failpoints`."""
 
 
 def settings_table() -> list[tuple[str, str, str, str]]:

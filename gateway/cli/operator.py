@@ -31,11 +31,15 @@ PAGE = 1000
 
 
 def read_valid_settings() -> Settings:
-    """Return the settings. If they are invalid, the error is printed and ends the command."""
+    """Return the settings, also those of the file that HFGATEWAY_CONFIG names.
+
+    If they are invalid, the error is printed and ends the command.
+    """
     from gateway.config import SettingError, read_settings
 
+    file = os.environ.get("HFGATEWAY_CONFIG")
     try:
-        return read_settings(os.environ)
+        return read_settings(os.environ, Path(file) if file else None)
     except SettingError as error:
         fail(error, exits.USAGE)
 

@@ -13,6 +13,8 @@ from gateway.cli.output import fail
 
 config_option = click.option(
     "--config",
+    envvar="HFGATEWAY_CONFIG",
+    show_envvar=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="A TOML file with settings; environment variables override it.",
 )

@@ -304,6 +304,23 @@ async def test_an_invalid_settings_file_refuses_the_start(case: str, tmp_path: P
     assert names_of(await refusal(tmp_path, {}, "--config", str(file))) == name
 
 
+async def test_all_commands_read_the_settings_file_of_the_environment(tmp_path: Path) -> None:
+    file, store = tmp_path / "gateway.toml", tmp_path / "its.db"
+    file.write_text(f"HFGATEWAY_STORE_URL = 'sqlite:///{store}'")
+    given = environment(tmp_path, {"HFGATEWAY_CONFIG": str(file), "HFGATEWAY_STORE_URL": ""})
+    served = await run("serve", environment=given)
+    assert "hfgateway: gRPC on" in served.out
+    assert "HFGATEWAY_CONFIG" not in served.err
+    assert f"no gateway runs on the store {store}\n" in (await run("keys", "list", environment=given)).err
+    copied = await run("backup", str(tmp_path / "copy.db"), environment=given)
+    assert (copied.code, copied.err) == (0, "")
+    assert copied.out == f"{tmp_path / 'copy.db'}: backup of {store}\n"
+    file.write_text("HFGATEWAY_DRIAN = 5")
+    refused = await run("migrate", environment=given)
+    assert refused.code == exits.USAGE
+    assert "HFGATEWAY_DRIAN: is not a setting" in refused.err
+
+
 @pytest.mark.parametrize("name", ["HFGATEWAY_GRPC_ADDRESS", "HFGATEWAY_HTTP_ADDRESS"])
 async def test_a_port_in_use_refuses_the_start(name: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
