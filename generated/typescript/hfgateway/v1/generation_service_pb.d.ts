@@ -1084,7 +1084,7 @@ export declare const GenerationService: GenService<{
    *
    * Without a resume_token, the stream begins with a snapshot: the current state of each matching generation that has
    * not ended. If filter.ids is set, ended ones are included. Then a message has caught_up set, and every later change
-   * follows exactly once, in order for each generation.
+   * follows exactly once, in order for each generation. A deletion is not a change, and is not reported.
    *
    * With a resume_token, the stream begins with the changes since that token. Then a message has caught_up set, and new
    * changes follow. A token that was received before the caught_up of a snapshot continues the snapshot: the stream
