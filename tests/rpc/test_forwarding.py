@@ -4,20 +4,57 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import grpc
 import grpc.aio
 import pytest
+from google.protobuf import any_pb2
+from google.rpc.status_pb2 import Status
 
+from gateway import tracing
 from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.forwarding import ToLeader
+from gateway.rpc.forwarding import WEBHOOK_WITHIN, ToLeader
+from gateway.rpc.over_grpc import STATUS_DETAILS
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE
 
 METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
+
+
+Serve = Callable[[bytes, grpc.aio.ServicerContext], Awaitable[bytes]]
+
+
+@asynccontextmanager
+async def leading(serve: Serve) -> AsyncIterator[str]:
+    """Serve every call with a function, and yield the address."""
+
+    class Anything(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
+        def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
+            return grpc.unary_unary_rpc_method_handler(serve)
+
+    server = grpc.aio.server(handlers=[Anything()])
+    address = free_address()
+    server.add_insecure_port(address)
+    await server.start()
+    try:
+        yield address
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def forwarding_to(serve: Serve, ended: Callable[[str], None] = lambda _: None) -> AsyncIterator[ToLeader]:
+    """Yield the connection to a leader that serves every call with a function."""
+    async with leading(serve) as peer, asyncio.timeout(PATIENCE):
+        to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", ended)
+        try:
+            yield to_leader
+        finally:
+            await to_leader.close()
 
 
 @pytest.fixture
@@ -28,16 +65,8 @@ async def leader() -> AsyncIterator[str]:
         await context.abort(grpc.StatusCode[request.decode()], "the stream was reset")
         raise AssertionError
 
-    class Anything(grpc.GenericRpcHandler):  # type: ignore[misc] # gRPC has no types
-        def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
-            return grpc.unary_unary_rpc_method_handler(end)
-
-    server = grpc.aio.server(handlers=[Anything()])
-    address = free_address()
-    server.add_insecure_port(address)
-    await server.start()
-    yield address
-    await server.stop(None)
+    async with leading(end) as address:
+        yield address
 
 
 async def test_a_call_to_a_new_leader_ends_those_that_the_former_one_does_not_answer(leader: str) -> None:
@@ -91,20 +120,9 @@ async def test_a_call_is_forwarded_with_its_deadline() -> None:
         remaining.append(context.time_remaining())
         return b""
 
-    server = grpc.aio.server()
-    handlers = {"SubmitGeneration": grpc.unary_unary_rpc_method_handler(answer)}
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("hfgateway.v1.GenerationService", handlers),))
-    peer = free_address()
-    server.add_insecure_port(peer)
-    await server.start()
-    to_leader = ToLeader(lambda: peer, grpc.aio.insecure_channel, "secret", lambda _: None)
-    try:
-        async with asyncio.timeout(PATIENCE):
-            for deadline in (time.monotonic() + 2 * PATIENCE, None):
-                await to_leader.unary(METHOD, b"", Call(METHOD, deadline))
-    finally:
-        await to_leader.close()
-        await server.stop(None)
+    async with forwarding_to(answer) as to_leader:
+        for deadline in (time.monotonic() + 2 * PATIENCE, None):
+            await to_leader.unary(METHOD, b"", Call(METHOD, deadline))
     limited, unlimited = remaining
     assert limited is not None
     assert PATIENCE <= limited <= 2 * PATIENCE
@@ -124,3 +142,87 @@ async def test_a_header_that_cannot_be_forwarded_refuses_only_a_submission(leade
         assert reached.value.code is Code.NOT_FOUND
     finally:
         await to_leader.close()
+
+
+async def test_a_detail_that_this_version_does_not_know_is_passed_on() -> None:
+    """During a rolling update the leader may be newer."""
+    unknown = any_pb2.Any(type_url="type.googleapis.com/hfgateway.v9.News", value=b"\x0a\x03new")
+    sent = Status(code=grpc.StatusCode.NOT_FOUND.value[0], message="no such thing", details=[unknown])
+
+    async def refuse(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        await context.abort(grpc.StatusCode.NOT_FOUND, sent.message, ((STATUS_DETAILS, sent.SerializeToString()),))
+        raise AssertionError
+
+    async with forwarding_to(refuse) as to_leader:
+        with pytest.raises(RpcError) as raised:
+            await to_leader.unary(METHOD, b"", Call(METHOD, None))
+    assert raised.value.status == sent
+
+
+class Traced(tracing.Span):
+    """A span, of which only the name for other services matters."""
+
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+    def child(self, name: str) -> tracing.Span:
+        raise AssertionError
+
+    def set(self, name: str, value: str | int) -> None:
+        raise AssertionError
+
+    def end(self, error: str = "") -> None:
+        raise AssertionError
+
+
+async def test_the_leader_continues_the_trace_of_a_call() -> None:
+    received: list[str | bytes | None] = []
+
+    async def answer(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        received.append(dict(context.invocation_metadata() or ()).get("traceparent"))
+        return b""
+
+    async with forwarding_to(answer) as to_leader:
+        await to_leader.unary(METHOD, b"", Call(METHOD, None))
+        token = tracing.current.set(Traced())
+        try:
+            await to_leader.unary(METHOD, b"", Call(METHOD, None))
+        finally:
+            tracing.current.reset(token)
+    assert received == [None, Traced.traceparent]
+
+
+async def test_a_webhook_is_forwarded_with_a_deadline() -> None:
+    """Otherwise a leader that does not respond would keep it for ever, and Higgsfield would not send it again."""
+    remaining: list[float | None] = []
+
+    async def answer(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        remaining.append(context.time_remaining())
+        return b"200 ok"
+
+    async with forwarding_to(answer) as to_leader:
+        assert await to_leader.webhook("token", {}, b"{}") == (200, b"ok")
+    (limited,) = remaining
+    assert limited is not None
+    assert limited <= WEBHOOK_WITHIN
+
+
+async def test_a_forwarded_call_whose_caller_leaves_is_canceled_at_the_leader() -> None:
+    received, left = asyncio.Event(), asyncio.Event()
+    ended: list[str] = []
+
+    async def wait_for_ever(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        received.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        raise AssertionError
+
+    async with forwarding_to(wait_for_ever, ended.append) as to_leader:
+        waiting = asyncio.create_task(to_leader.unary(METHOD, b"", Call(METHOD, None)))
+        await received.wait()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        await left.wait()
+    assert ended == ["CANCELLED"]
