@@ -214,11 +214,17 @@ async def test_created_after_is_inclusive_and_created_before_is_exclusive(runnin
 
 async def test_a_page_token_accepts_the_same_filter_in_another_order(running: Running) -> None:
     newest, oldest = await submitted(running, 2)
-    wanted = pb.GenerationFilter(ids=[newest.id, oldest.id])
-    first = await page(running.grpc, filter=wanted, page_size=1)
-    turned = pb.GenerationFilter(ids=[oldest.id, newest.id])
-    second = await page(running.grpc, filter=turned, page_token=first.next_page_token)
-    assert [one.id for one in second.generations] == [oldest.id]
+    wanted: dict[str, Any] = {
+        "ids": [newest.id, oldest.id],
+        "upstream_request_ids": [newest.upstream.request_id, oldest.upstream.request_id],
+        "states": [QUEUED, COMPLETED],
+        "model_ids": [newest.model_id, "another/model"],
+    }
+    first = await page(running.grpc, filter=pb.GenerationFilter(**wanted), page_size=1)
+    for field, values in wanted.items():
+        turned = pb.GenerationFilter(**wanted | {field: values[::-1]})
+        second = await page(running.grpc, filter=turned, page_token=first.next_page_token)
+        assert [one.id for one in second.generations] == [oldest.id], field
 
 
 async def test_a_lookup_by_key_waits_for_the_submission_with_the_key(running: Running, client: Transport) -> None:

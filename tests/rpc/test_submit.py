@@ -378,8 +378,11 @@ async def test_an_empty_input_of_any_kind_is_refused_by_its_fields(
 
 
 async def test_whole_numbers_are_sent_without_a_fraction(running: Running) -> None:
-    generation = await running.submit(model("z-image/turbo", {"prompt": "a fox", "seed": 2**31 - 1}, "k"))
-    assert repr(sent(running, generation).parameters["seed"]) == "2147483647"
+    """Up to 2^53. A Struct cannot tell larger ones from their neighbours."""
+    whole = {"prompt": "a fox", "seed": 2**31 - 1, "extra": [2**53, -(2**53), 2**53 + 2]}
+    parameters = sent(running, await running.submit(model("z-image/turbo", whole, "k"))).parameters
+    assert repr(parameters["seed"]) == "2147483647"
+    assert repr(parameters["extra"]) == "[9007199254740992, -9007199254740992, 9007199254740994.0]"
 
 
 async def test_an_accepted_nested_input_can_be_read_back(running: Running, client: Transport) -> None:
