@@ -122,6 +122,7 @@ async def found(folder: Path, given: Mapping[str, str]) -> tuple[str, str, str]:
         ({}, UPSTREAM, None),
         ({"HTTPS_PROXY": "proxy.example:3128"}, UPSTREAM, "http://proxy.example:3128"),
         ({"HTTPS_PROXY": "http://proxy.example:3128/"}, UPSTREAM, "http://proxy.example:3128/"),
+        ({"HTTPS_PROXY": "http://proxy.example"}, UPSTREAM, "http://proxy.example"),
         ({"HTTPS_PROXY": "http://[fd00::1]:3128"}, UPSTREAM, "http://[fd00::1]:3128"),
         ({"HTTPS_PROXY": "http://one:1", "https_proxy": "http://two:2"}, UPSTREAM, "http://two:2"),
         ({"HTTPS_PROXY": "http://one:1"}, "http://127.0.0.1:8090", None),

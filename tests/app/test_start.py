@@ -15,6 +15,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -198,6 +199,43 @@ def test_every_wrong_value_is_refused_by_name_without_the_value(name: str) -> No
 )
 def test_origins_are_separated_by_commas_or_spaces(text: str) -> None:
     assert read_settings({"HFGATEWAY_ALLOWED_ORIGINS": text}).allowed_origins == ("https://a.test", "https://b.test")
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_an_empty_setting_has_its_default(name: str) -> None:
+    """Files of environment variables often name a setting without a value."""
+    for text in ("", " "):
+        assert read_settings({f"HFGATEWAY_{name}": text}) == read_settings({})
+
+
+def test_the_limits_of_settings_are_inclusive() -> None:
+    price = "999999999.999999"
+    given = {
+        "GRPC_ADDRESS": "127.0.0.1:65535", "CALLBACK_PORTS": "1,65535", "PUBLIC_URL": "https://g.test:65535",
+        "WEBHOOK_SECRET": "whsec_AAAAAAAAAAAAAAAAAAAAAA==", "DRAIN": "36500d", "PRICES": f"a={price}",
+    }  # fmt: skip
+    settings = read_settings({f"HFGATEWAY_{name}": text for name, text in given.items()})
+    assert settings.grpc_address.port == 65535
+    assert settings.callback_ports == (1, 65535)
+    assert settings.public_url == "https://g.test:65535"
+    assert settings.webhook_secrets == (given["WEBHOOK_SECRET"],)
+    assert settings.drain == 36_500 * 86_400
+    assert settings.prices == {"a": Decimal(price)}
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.toml"
+    file.write_text("HFGATEWAY_DRAIN = 5\nHFGATEWAY_POLL_MAX = '7s'")
+    settings = read_settings({"HFGATEWAY_DRAIN": "6"}, file)
+    assert (settings.drain, settings.poll_max) == (6.0, 7.0)
+
+
+def test_two_sources_of_the_encryption_key_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.key"
+    file.touch()
+    both = {"HFGATEWAY_ACCOUNTS_KEY": "A" * 43 + "=", "HFGATEWAY_ACCOUNTS_KEY_FILE": str(file)}
+    with pytest.raises(SettingError, match="HFGATEWAY_ACCOUNTS_KEY_FILE: is set as well as ACCOUNTS_KEY"):
+        read_settings(both)
 
 
 def test_two_ports_at_one_address_are_refused() -> None:
@@ -595,6 +633,13 @@ async def test_the_default_store_is_the_same_in_every_folder(tmp_path: Path) -> 
         ended = await run("serve", environment=given, folder=folder)
         assert json.loads(ended.out)["store"] == str(store)
     assert store.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has its own folder for data")
+def test_a_relative_folder_for_data_is_ignored(tmp_path: Path) -> None:
+    """The default store would depend on the working directory."""
+    store = default_store({"HOME": str(tmp_path), "XDG_DATA_HOME": "data"})
+    assert store == (tmp_path / ".local" / "share" / "hfgateway" / "hfgateway.db").resolve()
 
 
 async def test_a_store_of_the_former_default_is_not_left_behind(tmp_path: Path) -> None:
