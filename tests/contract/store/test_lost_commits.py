@@ -60,6 +60,7 @@ async def test_a_write_finds_that_one_was_lost(
     monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)
     async with opened(postgres.url(fresh)) as one:
         await stored(one.store)
+        await another_write(one.store)
         postgres.execute(LOSSES["a write"], database=fresh)
         with pytest.raises(StoreError, match=LOST):
             await write(one.store)

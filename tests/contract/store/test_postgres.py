@@ -162,7 +162,8 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
 
         await until(is_stored)
     behind_it = asyncio.ensure_future(store.claims.claim(examples.claim()))
-    await asyncio.sleep(0)  # it is queued
+    announced = asyncio.ensure_future(store.change_log.announced())
+    await asyncio.sleep(0)  # both are queued
     proxy.target = ""
     proxy.cut()
     with pytest.raises(UnknownCommitError):
@@ -173,8 +174,9 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     with pytest.raises(StoreError):
         await store.claims.claim(examples.claim())
 
+    assert not announced.done()
     proxy.target = f"127.0.0.1:{postgres.port}"
-    await store.change_log.announced()
+    await announced
     assert [one.generation for one in behind.announced] == [claim.generation]
     await until(lambda: working(store))
     assert (await store.claims.claim(claim)).new
@@ -293,7 +295,7 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
             assert (await store.claims.claim(claim)).new
             with pytest.raises(StoreError):
                 await store.generations.get("tenant", claim.generation.id)
-        await until(lambda: working(store))
+            assert (await store.claims.claim(examples.claim())).new
 
 
 async def test_unfinished_generations_are_read_in_smaller_parts_after_an_error(
@@ -350,6 +352,56 @@ async def test_the_log_is_read_in_smaller_parts_after_an_error(
             following.cancel()
             await asyncio.wait({following})
         finally:
+            await replica.close()
+
+
+async def test_a_start_at_which_the_log_cannot_be_read_fails(emptied: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if the server can do everything else."""
+    from gateway.store.postgres.store import PostgresStore
+
+    async with opened(emptied) as leader:
+        await stored(leader.store)
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        monkeypatch.setitem(replica.database.sql, "tail", "SELECT 1 / 0")
+        try:
+            async with asyncio.timeout(30.0):
+                with pytest.raises(StoreError):
+                    await replica.begin(0, lambda _: None)
+        finally:
+            await replica.close()
+
+
+async def test_who_waits_for_the_log_is_not_answered_by_a_read_that_had_begun(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It shows an older state, so a caller would not find what it has written."""
+    from gateway.store.postgres.store import PostgresStore
+
+    async with opened(emptied) as leader:
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        announced, waiting = list[Saved](), list[asyncio.Task[None]]()
+        replica.change_log.listen(announced.extend)
+        await replica.begin(0, lambda _: None)
+        run, claim = replica.database.run, examples.claim()
+
+        async def writes_before_the_answer(pool: Any, name: str, values: Any, *more: Any, **options: Any) -> Any:
+            rows = await run(pool, name, values, *more, **options)
+            if name == "tail" and not waiting:
+                await leader.store.claims.claim(claim)
+                waiting.append(asyncio.create_task(replica.change_log.announced()))
+                await asyncio.sleep(0)  # it waits
+            return rows
+
+        monkeypatch.setattr(replica.database, "run", writes_before_the_answer)
+        following = asyncio.create_task(replica.follow())
+        try:
+            while not waiting:
+                await asyncio.sleep(0.01)
+            await waiting[0]
+            assert [one.generation for one in announced] == [claim.generation]
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
             await replica.close()
 
 
@@ -521,6 +573,7 @@ async def test_a_second_gateway_is_refused_while_the_first_one_lives(
 
     monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 0.1)
     async with opened(emptied) as first:
+        assert first.store.current  # from its start, before its first heartbeat
         with pytest.raises(ServerError, match=r"in use by another gateway \(.*process \d+\)"):
             async with opened(emptied):
                 pass
@@ -637,6 +690,44 @@ async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
                 await replica.follow()
             assert replica.leads
         finally:
+            await replica.close()
+
+
+async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
+    emptied: str, postgres: Server, database: str, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may know of commits that the server has lost."""
+    from gateway.store.postgres import database as shared
+    from gateway.store.postgres import tail
+    from gateway.store.postgres.store import PostgresStore
+
+    monkeypatch.setattr(tail, "LEADER_FIRST", 3600.0)
+    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+    async with opened(emptied) as silent, asyncio.timeout(60.0):
+        replica = await PostgresStore.join(url, url, _unexpected, 5)
+        monkeypatch.setattr(shared, "CONNECT_LIMIT", 0.5)
+        await replica.begin(0, lambda _: None)
+        following = asyncio.create_task(replica.follow())
+        try:
+            proxy.target = ""
+            proxy.cut()
+            while not replica.health.trouble:
+                await asyncio.sleep(0.01)
+            assert silent.store.lease._beats is not None
+            silent.store.lease._beats.cancel()
+            postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
+            proxy.target = f"127.0.0.1:{postgres.port}"
+            while replica.health.trouble:
+                await asyncio.sleep(0.01)
+            for _ in range(2):  # a read that finds the leader silent, and what follows it
+                await replica.change_log.announced()
+            assert not replica.leads
+            monkeypatch.setattr(tail, "LEADER_FIRST", 0.0)
+            await following
+            assert replica.leads
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
             await replica.close()
 
 
