@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from gateway.access.identity import DEFAULT_TENANT
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
 from tests.support.faulty_clock import FaultyClock
@@ -51,6 +52,12 @@ class Watcher:
     async def leave(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
+
+
+def held(timed: Timed, session_id: str, after: str = "", *, until_idle: bool = False) -> Any:
+    """Return a watch that stands still between two `anext`, as for a client that does not read."""
+    watch = timed.gateway._core.agents.watch
+    return watch(DEFAULT_TENANT, session_id, after, until_idle=until_idle, check=lambda: None)
 
 
 @pytest.fixture
@@ -172,6 +179,23 @@ async def test_the_reader_obeys_retry_after_and_survives_an_outage(timed: Timed)
     await watcher.leave()
 
 
+async def test_the_reader_obeys_retry_after_also_after_a_message(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.reaches("IDLE")
+    timed.plan(on="agent_messages", kind="429", headers={"Retry-After": "60"})
+    await timed.advance(15.0, until=lambda: len(timed.sandbox.state.plan) == 0)
+    before = timed.ledger.agent_reads[session_id]
+    await talk.send(session_id, "a fox")
+    await watcher.reaches("PROCESSING")
+    await timed.advance(50.0)
+    assert timed.ledger.agent_reads[session_id] == before + 1, "the call has read the messages, and the reader has not"
+    await timed.advance(30.0, until=lambda: watcher.states[-1] == "IDLE")
+    await eventually(lambda: watcher.states[-1] == "IDLE")
+    await watcher.leave()
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS_OF_NOTE)
 @pytest.mark.parametrize(("text", "state"), [("x", "IDLE"), ("[ask]", "AWAITING_INPUT"), ("[terminate]", "TERMINATED")])
 async def test_a_watch_until_idle_ends_with_the_turn(running: Running, transport: str, text: str, state: str) -> None:
@@ -256,6 +280,56 @@ async def test_each_watch_begins_after_its_given_message(running: Running, talk:
     assert [one.text for one in latest.messages] == ["Done: two"]
 
 
+async def test_a_watch_that_joins_others_begins_with_the_present_state(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    first = Watcher(talk.watch(session_id))
+    await first.reaches("IDLE")
+    await timed.advance(60.0)
+    reads = timed.ledger.agent_reads
+    known = reads[session_id]
+    await timed.advance(15.0, until=lambda: reads[session_id] > known)
+    timed.sandbox.state.accounts["sandbox:sandbox"].agents.send(
+        session_id, "from elsewhere [slow=1000]", lambda _: None
+    )
+    await timed.advance(5.0)  # the reader waits for about 10 s
+    second = Watcher(talk.watch(session_id, until_idle=True))
+    await eventually(lambda: len(second.states) > 0)
+    assert second.states == ["PROCESSING"]
+    for watcher in (first, second):
+        await watcher.leave()
+
+
+async def test_a_message_that_settles_after_its_answer_is_shown_as_settled(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    desk = timed.sandbox.state.accounts["sandbox:sandbox"].agents
+    answer, late = desk.messages, True
+
+    def delayed(session: str, after: str | None) -> Any:
+        found = answer(session, after)
+        if late:
+            found["status"] = "processing"
+            for row in found["messages"]:
+                row["status"] = "processing" if row["role"] == "user" else row["status"]
+        return found
+
+    desk.messages = delayed  # type: ignore[method-assign]
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.reaches("PROCESSING")
+
+    def shown() -> list[tuple[str, str, str]]:
+        return rows({one.id: one for one in watcher.messages}.values())
+
+    await talk.send(session_id, "a fox")
+    await timed.advance(30.0)
+    await eventually(lambda: shown() == [("USER", "PROCESSING", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")])
+    late = False
+    await timed.advance(30.0)
+    await eventually(lambda: shown() == [("USER", "COMPLETED", "a fox"), ("ASSISTANT", "COMPLETED", "Done: a fox")])
+    await watcher.leave()
+
+
 async def test_a_watch_after_an_unread_message_takes_nothing_from_others(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()
@@ -330,6 +404,46 @@ async def test_a_watch_of_a_removed_session_ends_with_not_found(running: Running
         with pytest.raises(RpcFailure) as raised:
             await watcher.task
     assert raised.value.reason == "NOT_FOUND"
+
+
+async def test_a_client_that_reads_slowly_gets_the_end_of_a_turn_after_its_messages(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    message = (await talk.send(session_id, "a fox")).message
+    async with asyncio.timeout(PATIENCE), aclosing(held(timed, session_id, message.id, until_idle=True)) as slow:
+        assert (await anext(slow)).state.name == "PROCESSING"
+        other = Watcher(talk.watch(session_id, message.id, until_idle=True))
+        await other.reaches("PROCESSING")
+        await timed.advance(30.0, until=other.task.done)
+        await eventually(other.task.done)
+        answer, session = [one async for one in slow]
+    assert (answer.text, session.state.name) == ("Done: a fox", "IDLE")
+
+
+async def test_a_watch_after_a_failed_one_goes_on_while_a_slow_client_still_holds_that(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    slow = held(timed, session_id)
+    await anext(slow)
+    failing = Watcher(talk.watch(session_id))
+    await failing.reaches("IDLE")
+    sessions = timed.sandbox.state.accounts["sandbox:sandbox"].agents.sessions
+    removed = dict(sessions)
+    sessions.clear()
+    await timed.advance(30.0, until=failing.task.done)
+    await eventually(failing.task.done)
+    sessions.update(removed)
+
+    again = Watcher(talk.watch(session_id))
+    await again.reaches("IDLE")
+    await slow.aclose()
+    await talk.send(session_id, "a fox")
+    await again.reaches("PROCESSING")
+    await timed.begin_drain()
+    with pytest.raises(RpcFailure) as raised:
+        async with asyncio.timeout(PATIENCE):
+            await again.task
+    assert raised.value.reason == "GATEWAY_UNAVAILABLE"
 
 
 async def test_an_exception_in_the_reader_ends_the_watch_with_internal(tmp_path: Path) -> None:
