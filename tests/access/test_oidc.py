@@ -295,6 +295,34 @@ async def test_a_key_for_encryption_verifies_nothing(issuer: Issuer) -> None:
     assert await verifier(issuer)._fetch() == {}
 
 
+class Rests(SystemClock):
+    """Records the rests between fetches. Those of FETCH_AGAIN end at once, the others with their signal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds: list[float | None] = []
+
+    async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
+        self.seconds.append(seconds)
+        if seconds != oidc.FETCH_AGAIN:
+            await signal
+
+
+async def test_a_fetch_looks_for_the_unknown_keys_since_the_one_before_and_for_no_older_ones(issuer: Issuer) -> None:
+    clock = Rests()
+    verifies = OidcIssuer(issuer.url, AUDIENCE, clock, tenant_claim="tenant", scope_claim="scope")
+    fetching = asyncio.create_task(verifies.run())
+    try:
+        for name in ("two", "three", "two"):
+            count = len(clock.seconds)
+            await eventually(lambda count=count: len(clock.seconds) >= count + 2)  # type: ignore[misc]
+            with pytest.raises(GatewayError, match="being fetched"):
+                verifies.identify(issuer.token(name=name))
+    finally:
+        fetching.cancel()
+    assert clock.seconds == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY] * 3
+
+
 async def test_many_tokens_take_little_memory(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oidc, "MOST_VERIFIED", 2)
     verifies = verifier(issuer)
