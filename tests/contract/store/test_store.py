@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.model import Change, Generation, RunTime, Source, State
+from gateway.generations.model import Change, Event, Generation, RunTime, Source, State
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
 from gateway.generations.stores import (
     MOST_WEBHOOKS,
@@ -565,6 +565,21 @@ async def test_prune_removes_old_generations_and_raises_the_horizon(store: Store
     assert await all_changes(store) == before[3:]
     assert await store.change_log.horizon("another") == 0
     assert await store.deletions.prune(ended_before=NOW + DAY, keys_before=0.0) == 0
+
+
+@pytest.mark.parametrize("pruned", [False, True], ids=["deleted", "pruned"])
+async def test_a_removed_generation_leaves_no_webhooks_and_no_events(store: Store, pruned: bool) -> None:
+    ended, kept = await completed(store, "request"), await completed(store, "kept", at=2 * DAY)
+    for one in (ended, kept):
+        await store.webhooks.store_webhook(webhook(one, "request:completed"), NOW)
+        await store.events.record([(one.id, Event(NOW, "a call"))])
+    if pruned:
+        await store.deletions.prune(ended_before=NOW + DAY, keys_before=0.0)
+    else:
+        await store.deletions.delete(ended, at_upstream=False, steady=NOW)
+    assert await store.generations.get("tenant", ended.id) is None
+    assert [one.generation_id for one in await store.webhooks.unprocessed_webhooks()] == [kept.id]
+    assert [len(await store.events.events(one.id)) for one in (ended, kept)] == [0, 1]
 
 
 async def test_prune_removes_more_than_one_batch(store: Store) -> None:
