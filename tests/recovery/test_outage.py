@@ -191,6 +191,18 @@ async def test_an_acceptance_during_a_locked_store_is_not_lost(start: Start) -> 
     assert len(running.ledger.submissions) == 1
 
 
+async def test_after_errors_a_generation_is_polled_as_often_as_before(start: Start) -> None:
+    running = await start(image_seconds=1_000.0)
+    await running.submit(soul("a fox"))
+    running.plan(on="status", kind="503", times=5)
+    await running.advance(300.0, until=lambda: len(running.sandbox.state.plan) == 0)
+    calls = running.ledger.status_calls
+    await running.advance(60.0, until=lambda: calls.total() > 5)
+    before = calls.total()
+    await running.advance(60.0)
+    assert calls.total() - before >= 3, "every 10 to 14 s at its age, and not every 30 s as during the errors"
+
+
 # -- No thundering herd ------------------------------------------------------------------------------------------------
 
 
