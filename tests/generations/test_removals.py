@@ -92,3 +92,22 @@ async def test_the_pauses_after_failures_grow_to_a_limit() -> None:
     assert FIRST_PAUSE <= rests[0] <= 1.5 * FIRST_PAUSE
     assert 2 * FIRST_PAUSE <= rests[1] <= 3 * FIRST_PAUSE
     assert LONGEST_PAUSE <= rests[-1] <= 1.5 * LONGEST_PAUSE
+
+
+async def test_the_pauses_begin_again_after_a_success() -> None:
+    higgsfield = Higgsfield(removal("a"), refused="a")
+    rests = higgsfield.rests
+    grown = 0
+
+    def fails_again() -> bool:
+        nonlocal grown
+        if higgsfield.refused == "a" and len(rests) > 5:
+            higgsfield.refused = ""
+        elif not higgsfield.recorded:
+            higgsfield.recorded, higgsfield.refused, grown = [removal("b")], "b", len(rests)
+        return grown > 0 and len(rests) > grown + 3
+
+    await higgsfield.run_until(fails_again)
+    assert (rests[5] or 0.0) >= 32 * FIRST_PAUSE
+    after = [seconds for seconds in rests[grown:] if seconds not in {None, FIRST_PAUSE}]
+    assert FIRST_PAUSE <= (after[0] or 0.0) <= 1.5 * FIRST_PAUSE
