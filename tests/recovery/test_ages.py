@@ -286,6 +286,19 @@ async def test_an_outage_does_not_count_towards_the_day_of_404s(start: Start) ->
     assert [name_of(await running.get(one.id)) for one in (blinked, other)] == ["QUEUED", "QUEUED"]
 
 
+async def test_the_404s_before_a_generation_was_known_again_do_not_count(start: Start) -> None:
+    running = await start(queue_seconds=30 * DAY, POLL_MAX=120)
+    blinked = await running.submit(soul("blinked", wait_for=STORED))
+    await running.submit(soul("other", wait_for=STORED))
+    for _ in range(2):
+        running.plan(prompt="blinked", **FORGOTTEN)
+        await running.advance(DAY + HOUR / 2, step=2 * COARSE)
+        assert name_of(await running.get(blinked.id)) == "QUEUED"
+        running.sandbox.state.plan.clear()
+        await running.advance(HOUR / 2, step=2 * COARSE)
+    assert name_of(await running.get(blinked.id)) == "QUEUED"
+
+
 # -- Obsolete decisions ------------------------------------------------------------------------------------------------
 
 
