@@ -88,6 +88,18 @@ async def test_outputs_from_before_the_archive_was_set_up_are_copied(stage: Stag
     assert await stage.archived(nothing) == {}
 
 
+@FOLDER_ONLY
+async def test_outputs_from_before_are_copied_although_the_store_fails_at_first(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    generation = await stage.completed(stage.url("/a.png"))
+    with commits("archive planned") as writes:
+        writes.fail_from(1)
+        stage.start()
+        await writes.reached(1)
+        await stage.becomes(lambda: STORE_PAUSE in stage.clock.waits)
+    await stage.becomes_archived(generation)
+
+
 async def test_a_restart_continues_with_pending_copies(stage: Stage) -> None:
     hanging, asked = asyncio.Event(), asyncio.Event()
 
