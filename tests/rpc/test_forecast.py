@@ -157,6 +157,15 @@ async def test_with_a_history_the_forecast_has_progress_and_remaining_time(start
     assert not done.HasField("forecast")
 
 
+async def test_those_that_wait_are_expected_to_run_in_rounds(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=2)
+    await running.submit(soul("the first that runs"))
+    waiting = await queue(running, "first", "second", "third", "fourth", "fifth")
+    remaining = [one.forecast.remaining.ToTimedelta().total_seconds() for one in waiting]
+    one_round = remaining[0] / 2  # those that run, and its own
+    assert remaining == pytest.approx([rounds * one_round for rounds in (2, 2, 3, 3, 4)])
+
+
 async def test_progress_never_falls_while_a_generation_runs(start: Start) -> None:
     running = await experienced(start)
     queued = await running.submit(soul("a fox"))
