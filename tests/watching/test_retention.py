@@ -18,6 +18,7 @@ from gateway import core as cores
 from gateway.generations import feed
 from gateway.generations import watch as watch_module
 from gateway.generations.clock import SystemClock
+from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, Reset, errors
@@ -229,6 +230,23 @@ async def test_a_deletion_can_be_repeated_as_long_as_its_key_is_kept(running: Ru
     with pytest.raises(RpcFailure) as raised:
         await running.grpc.call("DeleteGeneration", request)
     assert raised.value.reason == "NOT_FOUND"
+
+
+async def test_the_key_of_a_session_of_an_agent_stays_used_for_a_week(running: Running, clocks: Clocks) -> None:
+    async def create() -> agents_pb.CreateSessionResponse:
+        request = agents_pb.CreateSessionRequest(idempotency_key="k")
+        answer: agents_pb.CreateSessionResponse = await running.grpc.call("CreateSession", request)
+        return answer
+
+    first = await create()
+    clocks.advance(6.9 * DAY)
+    await clocks.pruned()
+    again = await create()
+    assert (again.replayed, again.session.id) == (True, first.session.id)
+    clocks.advance(0.2 * DAY)
+    await clocks.pruned()
+    other = await create()
+    assert (other.replayed, other.session.id == first.session.id) == (False, False)
 
 
 # -- Watches -----------------------------------------------------------------------------------------------------------
