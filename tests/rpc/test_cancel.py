@@ -71,6 +71,20 @@ async def test_a_cancel_during_the_submission_waits_for_its_outcome(
     assert len(running.ledger.charges) == len(running.ledger.refunds) == 1
 
 
+async def test_a_cancel_during_the_submission_whose_caller_leaves_takes_effect_at_once(start: Start) -> None:
+    running = await start(POLL_MIN=300, POLL_MAX=300)
+    running.plan(on="submit", delay=1.0)
+    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    await eventually(lambda: bool(running.ledger.charges))
+    leaving = asyncio.create_task(cancel(running.grpc, stored.id))
+    entry = running.gateway._core.feed.entries[stored.id]
+    await eventually(lambda: entry.generation.cancel_requested)
+    leaving.cancel()
+    canceled = await running.until(stored.id, "CANCELED")
+    assert canceled.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_CANCEL
+    assert [one.reason for one in running.ledger.refunds] == ["canceled"]
+
+
 async def test_a_cancel_before_the_submission_is_refused_ends_canceled(running: Running) -> None:
     running.plan(on="submit", delay=0.3, status=422, body={"detail": "no"})
     waiting = asyncio.create_task(running.submit(soul("a fox")))
