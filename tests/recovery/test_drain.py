@@ -15,7 +15,7 @@ import pytest
 from gateway import serving
 from gateway.generations import due_steps
 from gateway.generations.model import GenerationId, State
-from gateway.generations.stores import UnknownCommitError
+from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.private_sockets import admin_pointer
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -104,8 +104,13 @@ async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
         assert name_of(await running.read(waiting.id)) == "QUEUED"
 
 
-def lose_responses(port: object, method: str, count: int, *, stored: bool, then=None, step: str = "") -> None:  # type: ignore[no-untyped-def]
-    """Lose the answers to the next writes, of which the first is stored or not. `then` is awaited before the last."""
+def lose_responses(  # type: ignore[no-untyped-def]
+    port: object, method: str, count: int, *, stored: bool, then=None, step: str = "", last=UnknownCommitError
+) -> None:
+    """Lose the answers to the next writes, of which the first is stored or not.
+
+    `then` is awaited before the last one, which raises `last`.
+    """
     write, left = getattr(port, method), count
 
     async def lossy(*given):  # type: ignore[no-untyped-def]
@@ -117,7 +122,7 @@ def lose_responses(port: object, method: str, count: int, *, stored: bool, then=
         left -= 1
         if not left and then is not None:
             await then()
-        raise UnknownCommitError("the answer was lost")
+        raise UnknownCommitError("the answer was lost") if left else last("the last write failed")
 
     setattr(port, method, lossy)
 
@@ -175,18 +180,22 @@ async def test_a_claim_is_sent_if_it_was_stored_although_it_could_not_be_read_ba
         assert len(running.ledger.charges) == 1
 
 
+@pytest.mark.parametrize("last", [UnknownCommitError, StoreError])
 @pytest.mark.parametrize("step", ["claim", "marked"])
-async def test_a_drain_takes_back_a_marker_whose_commit_is_unknown(tmp_path: Path, step: str) -> None:
+async def test_a_drain_takes_back_a_marker_whose_commit_is_unknown(
+    tmp_path: Path, step: str, last: type[Exception]
+) -> None:
+    """The repeat of the commit has an unknown outcome as well, or fails, which says nothing about the first one."""
     async with run(tmp_path, UPSTREAM_CONCURRENCY="1") as running:
         store = running.gateway._core.store
         if step == "claim":
-            lose_responses(store.claims, "claim", 2, stored=True, then=running.begin_drain)
+            lose_responses(store.claims, "claim", 2, stored=True, then=running.begin_drain, last=last)
             with pytest.raises(RpcFailure):
                 await running.submit(soul("a fox", wait_for=STORED))
         else:
             first = await running.submit(soul("a fox", wait_for=STORED))
             await running.submit(soul("a hare", wait_for=STORED))  # waits for the first one's end
-            lose_responses(store.generations, "save", 2, stored=True, then=running.begin_drain, step=step)
+            lose_responses(store.generations, "save", 2, stored=True, then=running.begin_drain, step=step, last=last)
             await running.finish(first.id)
             await eventually(lambda: running.draining)
         await running.stop_gateway()
