@@ -107,6 +107,37 @@ async def test_no_window_since_a_time_of_unknown_age_is_open() -> None:
     assert await time.is_open(Steady(600.0), 3600.0) is False
 
 
+def test_only_the_present_process_counts_for_a_time_of_unknown_age() -> None:
+    clock = FixedClock(1000.0)
+    known = [Correction(Steady(100.0), 0.0), Correction(Steady(500.0), 0.0, placed=False)]
+    time = trusted(clock, Corrections(), Higgsfield(1000.0), known)
+    clock.now += 50.0
+    assert [time.seen_from(Steady(since)).steady for since in (400.0, 600.0, 1020.0)] == [1050.0, 650.0, 1050.0]
+
+
+async def test_a_call_without_a_response_does_not_confirm_the_clock() -> None:
+    class Clock(FixedClock):
+        async def wait(self, signal: "asyncio.Future[None]", seconds: float | None) -> None:
+            await (signal if seconds is None else asyncio.sleep(0))
+
+    async def no_answer() -> Wall:
+        upstream.asked += 1
+        raise upstream_unavailable("no answer")
+
+    store, upstream = Corrections(), Higgsfield(1000.0)
+    upstream.time = no_answer  # type: ignore[method-assign]
+    time = trusted(Clock(1000.0), store, upstream)
+    await time.begin()
+    running = asyncio.create_task(time.run())
+    await asyncio.sleep(0)
+    time.note_date(None)
+    async with asyncio.timeout(10):
+        while not upstream.asked and len(store.stored) == 1:
+            await asyncio.sleep(0)
+    running.cancel()
+    assert (store.stored, time.known_now()) == ([Correction(Steady(1000.0), 0.0, placed=False)], None)
+
+
 async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:
     """Each call may take a minute, and the steps keep the workers of the follower waiting."""
     clock, upstream = FixedClock(1000.0), Higgsfield(1000.0)
