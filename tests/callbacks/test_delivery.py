@@ -403,3 +403,16 @@ async def test_a_delivery_is_not_repeated_while_its_result_cannot_be_stored(time
     (delivery,) = await deliveries(timed, made.callback.id)
     assert delivery.state == pb.DELIVERY_STATE_DELIVERED
     assert len(receiver.got) == 1
+
+
+async def test_a_delivery_that_cannot_be_stored_is_created_and_sent_later(timed: Timed, receiver: Receiver) -> None:
+    await create(timed, receiver.url)
+    stored = await timed.submit(soul("a fox"))
+    with commits("deliveries taken") as taken:
+        taken.fail_from(1)
+        await timed.advance(60, until=lambda: stored.id not in timed.live())
+        await timed.advance(10)
+        assert taken.count > 5
+        assert receiver.got == []
+    await timed.advance(10)
+    assert [got.generation.id for got in await receiver.gets(1)] == [stored.id]
