@@ -231,8 +231,14 @@ async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(tim
     assert [(one.generation_id, one.attempts) for one in failed] == [(poison.id, 10)]
     assert await deliveries(timed, made.callback.id, failed_only=True) == failed
 
+    again = pb.RedeliverDeliveryRequest(id=failed[0].id)
+    await timed.grpc.call("RedeliverDelivery", again)
+    await timed.wait_until_idle()
+    (refused,) = [one for one in await deliveries(timed, made.callback.id) if one.id == failed[0].id]
+    assert (refused.state, refused.attempts) == (pb.DELIVERY_STATE_PENDING, 1), "it is retried as a new one is"
+
     receiver.refuses = ""
-    answer = await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=failed[0].id))
+    answer = await timed.grpc.call("RedeliverDelivery", again)
     assert (answer.delivery.state, answer.delivery.attempts) == (pb.DELIVERY_STATE_PENDING, 0)
     await until(timed, made.callback.id, lambda found: all(one.state == pb.DELIVERY_STATE_DELIVERED for one in found))
     assert receiver.got[-1].id == receiver.got[0].id
