@@ -107,6 +107,14 @@ async def test_no_window_since_a_time_of_unknown_age_is_open() -> None:
     assert await time.is_open(Steady(600.0), 3600.0) is False
 
 
+async def test_no_window_since_a_time_in_higgsfields_future_is_open() -> None:
+    """It was stored by a clock that was wrong then, so its age is unknown."""
+    known = [Correction(Steady(100.0), 0.0)]
+    time = trusted(FixedClock(10_000.0), Corrections(), Higgsfield(5_000.0), known)
+    assert await time.is_open(Steady(9_000.0), 7_200.0) is False
+    assert await time.is_open(Steady(4_000.0), 7_200.0)
+
+
 def test_only_the_present_process_counts_for_a_time_of_unknown_age() -> None:
     clock = FixedClock(1000.0)
     known = [Correction(Steady(100.0), 0.0), Correction(Steady(500.0), 0.0, placed=False)]
