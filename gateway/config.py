@@ -402,13 +402,13 @@ def _file_settings(file: Path | None) -> dict[str, str]:
     try:
         content = tomllib.loads(file.read_text())
     except OSError as error:
-        raise SettingError("--config", f"cannot be read ({error.strerror})") from error
+        raise SettingError("settings file", f"cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingError("--config", f"is not TOML ({error})") from error
+        raise SettingError("settings file", f"is not TOML ({error})") from error
     texts = {}
     for name, value in content.items():
         if name not in TABLE:
-            raise SettingError(name, f"{_unknown(name)} (in the file of --config)")
+            raise SettingError(name, f"{_unknown(name)} (in the settings file)")
         if isinstance(value, bool) or not isinstance(value, str | int | float):
             raise SettingError(name, "must be a string or a number")
         texts[name] = str(value)

@@ -85,7 +85,7 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
         f"{PREFIX}TLS_KEY": settings.tls_key,
         "HF_KEY_FILE": Path(key_file) if key_file else None,
         f"{PREFIX}ACCOUNTS_KEY_FILE": settings.accounts_key_file,
-        "--config": config
+        "settings file": config
         if settings.webhook_secrets or settings.accounts_keys or isinstance(settings.store, PostgresUrl)
         else None,
     }

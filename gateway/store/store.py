@@ -89,7 +89,10 @@ class SharedStore(Store, Protocol):
 
     @property
     def current(self) -> bool:
-        """Whether what was read and announced is new enough to be shown."""
+        """Whether what was read and announced is new enough to be shown.
+
+        If this gateway leads, that means that no other one can have replaced it.
+        """
 
     @property
     def age(self) -> float:

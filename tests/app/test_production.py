@@ -78,7 +78,7 @@ def test_files_that_other_users_can_access_are_refused(safe: dict[str, str], tmp
     for file in (store, key, config):
         file.chmod(0o644)
     tmp_path.chmod(0o777)
-    assert names(given, config) == ["HFGATEWAY_STORE_URL", "HF_KEY_FILE", "--config", "HFGATEWAY_STORE_URL"]
+    assert names(given, config) == ["HFGATEWAY_STORE_URL", "HF_KEY_FILE", "settings file", "HFGATEWAY_STORE_URL"]
 
 
 @pytest.mark.parametrize(

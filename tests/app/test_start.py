@@ -322,14 +322,14 @@ async def test_unusable_credentials_refuse_the_start(case: str, tmp_path: Path) 
 
 
 TOML = {
-    "not TOML": ("HFGATEWAY_DRAIN = ", "--config"),
+    "not TOML": ("HFGATEWAY_DRAIN = ", "settings file"),
     "a name that is no setting": ("HFGATEWAY_DRIAN = 5", "HFGATEWAY_DRIAN"),
     "credentials, which are not allowed": (f"HF_KEY = 'id:{SECRET}'", "HF_KEY"),
     "a table": ("[HFGATEWAY_DRAIN]\nseconds = 5", "HFGATEWAY_DRAIN"),
     "a switch": ("HFGATEWAY_DRAIN = true", "HFGATEWAY_DRAIN"),
     "a wrong value": ("HFGATEWAY_DRAIN = -1", "HFGATEWAY_DRAIN"),
     "a name of two lines": ('"HFGATEWAY_DRAIN\\nHFGATEWAY" = 1', "HFGATEWAY_DRAIN HFGATEWAY"),
-    "no file": (None, "--config"),
+    "no file": (None, "settings file"),
 }
 
 
@@ -588,7 +588,7 @@ def test_a_misspelt_setting_is_named_with_the_one_that_was_meant(tmp_path: Path)
     )
     file = tmp_path / "gateway.toml"
     file.write_text("HFGATEWAY_DRIAN = 5")
-    with pytest.raises(SettingError, match=r"did you mean HFGATEWAY_DRAIN\? \(in the file of --config\)"):
+    with pytest.raises(SettingError, match=r"did you mean HFGATEWAY_DRAIN\? \(in the settings file\)"):
         read_settings({}, file)
 
 
