@@ -38,7 +38,7 @@ ALGORITHMS = {
 Only algorithms with private keys. With a shared secret, the gateway itself could sign tokens.
 """
 FETCH_EVERY, FETCH_AGAIN = 600.0, 10.0
-"""Seconds between fetches of the issuer's keys, and the fewest between two that unknown keys or failures cause."""
+"""Seconds from a fetch of the issuer's keys to the next, and the fewest, after a failure or with an unknown key."""
 FETCH_WITHIN = 10.0
 """Seconds for one fetch, of the issuer's configuration and its keys."""
 LEEWAY = 30
@@ -108,10 +108,12 @@ class OidcIssuer:
                     self._keys = await self._fetch()
                 self._absent = wanted - self._keys.keys()
                 self._verified.clear()
+                fetched = True
             except Exception as error:  # of any kind: a later fetch may succeed, whatever the issuer has sent
                 log.warning("the keys of the issuer could not be fetched", extra={"error": type(error).__name__})
+                fetched = False
             await rest(self._clock, FETCH_AGAIN)
-            if self._keys is not None and not self._wanted:
+            if fetched and not self._wanted:
                 await self._clock.wait(self._wakeup.signal(), FETCH_EVERY)
 
     def _verify(self, token: str) -> Identity:

@@ -323,6 +323,27 @@ async def test_a_fetch_looks_for_the_unknown_keys_since_the_one_before_and_for_n
     assert clock.seconds == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY] * 3
 
 
+async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
+    """A key that the issuer has removed must not stay valid until the next regular fetch."""
+    clock = Rests()
+    verifies = OidcIssuer(issuer.url, AUDIENCE, clock, tenant_claim="tenant", scope_claim="scope")
+    fetching = asyncio.create_task(verifies.run())
+    try:
+        await eventually(lambda: len(clock.seconds) == 2)
+        issuer.named = "https://another.example"
+        with pytest.raises(GatewayError, match="being fetched"):
+            verifies.identify(issuer.token(name="two"))
+        await eventually(lambda: len(clock.seconds) >= 4)
+        issuer.named, issuer.keys = "", {"two": RSA}
+        await eventually(lambda: verifies._keys is not None and list(verifies._keys) == ["two"])
+    finally:
+        fetching.cancel()
+    failures = clock.seconds[2:].index(oidc.FETCH_EVERY)
+    assert clock.seconds[:2] == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY]
+    assert failures >= 2
+    assert set(clock.seconds[2 : 2 + failures]) == {oidc.FETCH_AGAIN}
+
+
 async def test_many_tokens_take_little_memory(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(oidc, "MOST_VERIFIED", 2)
     verifies = verifier(issuer)
