@@ -253,12 +253,17 @@ async def test_any_replica_serves_the_operator(
         return found
 
     async def keys(address: str, *metadata: tuple[str, str]) -> list[str] | str:
-        async with grpc.aio.insecure_channel(address) as channel:
-            try:
-                listed = await AdminServiceStub(channel).ListApiKeys(listing, metadata=metadata)
-            except grpc.aio.AioRpcError as error:
-                return error.code().name
-        return [key.tenant for key in listed.api_keys]
+        """Return the tenants of the keys, or the code of the error. Retry as the clients do while no gateway leads."""
+        async with asyncio.timeout(PATIENCE), grpc.aio.insecure_channel(address) as channel:
+            while True:
+                try:
+                    listed = await AdminServiceStub(channel).ListApiKeys(listing, metadata=metadata)
+                except grpc.aio.AioRpcError as error:
+                    if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                        return error.code().name
+                else:
+                    return [key.tenant for key in listed.api_keys]
+                await asyncio.sleep(0.01)
 
     async with gateways(settings, admin, admin) as (first, second):
         await audited(first._core, 1)
