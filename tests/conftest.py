@@ -43,7 +43,7 @@ OUTSIDE_THE_PATH = ("/usr/lib/postgresql/*/bin", "/usr/sbin")
 """Where Debian installs the programs of PostgreSQL, and PgBouncer."""
 MEMORY, MEMORY_NEEDED = "/dev/shm", 4 << 30
 """A folder in memory on Linux, and the free space in bytes with which a run uses it: several times its peak."""
-WORKERS_PER_CORE, MAX_WORKERS = 2.5, 8
+WORKERS_PER_CORE, MAX_WORKERS = 3, 8
 """More than one worker per core, because tests mostly wait for processes, sockets and timers."""
 
 LONGEST_FIRST: tuple[tuple[str, ...], ...] = (
@@ -294,7 +294,7 @@ def usable_cores() -> int:
 
 def pytest_xdist_auto_num_workers() -> int:
     """Return the number of workers for `-n auto`."""
-    return min(round(WORKERS_PER_CORE * usable_cores()), MAX_WORKERS)
+    return min(WORKERS_PER_CORE * usable_cores(), MAX_WORKERS)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LineScheduling:
@@ -322,11 +322,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish() -> None:
-    """Collect the garbage once, and exclude what is left.
+    """Exclude all objects from garbage collection, because the process ends.
 
-    pytest and Python collect it several more times before the process ends, which took a second in each worker.
+    pytest and Python would walk them several times, which takes more than a second in each worker.
     """
-    gc.collect()
     gc.freeze()
 
 
