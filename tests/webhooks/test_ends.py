@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from gateway.generations import admission, pace
-from gateway.generations.stores import MOST_WEBHOOKS
+from gateway.generations.stores import MOST_WEBHOOKS, UnknownCommitError, Webhook, WebhookReceipt
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
@@ -23,6 +25,16 @@ async def no_webhook_is_pending(running: Running) -> None:
     async with asyncio.timeout(PATIENCE):
         while await running.gateway._core.store.webhooks.unprocessed_webhooks():
             await asyncio.sleep(0.01)
+
+
+def answer_lost(store: Callable[[Webhook, float], Awaitable[WebhookReceipt]]) -> AsyncMock:
+    """Return a function that stores a webhook, but does not learn that it was stored."""
+
+    async def stored(webhook: Webhook, now: float) -> WebhookReceipt:
+        await store(webhook, now)
+        raise UnknownCommitError("the answer was lost")
+
+    return AsyncMock(side_effect=stored)
 
 
 UNSIGNED: dict[str, Any] = {}
@@ -41,6 +53,21 @@ async def test_a_signed_end_without_outputs_is_completed_with_those_of_the_statu
     assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
     done = await running.until(queued.id, "COMPLETED")
     assert [output.url.rpartition("/")[2] for output in done.outputs] == ["0.png"]
+
+
+async def test_a_webhook_whose_commit_has_no_answer_is_refused_and_processed(start: Start) -> None:
+    """Higgsfield delivers it again, but as a duplicate that would not be processed."""
+    running = await start(**SIGNED)
+    running.plan(on="webhook", kind="lose")
+    queued = await running.submit(soul("a fox"))
+    webhooks = running.gateway._core.store.webhooks
+    body = webhook_body(queued.upstream.request_id, "completed")
+    with patch.object(webhooks, "store_webhook", answer_lost(webhooks.store_webhook)):
+        assert (await post(path_of(running, "a fox"), body, signed(body))).status == 503
+    assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
+    await running.until(queued.id, "COMPLETED")
+    assert await running.metric("hfgateway_webhooks_counted_total") == 1
+    await no_webhook_is_pending(running)
 
 
 @pytest.mark.parametrize("shape", ["flat", "envelope"])
