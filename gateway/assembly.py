@@ -563,13 +563,18 @@ async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher
         clock=clock,
         receivers=receivers,
         bodies=bodies,
-        may_send=(lambda: store.current) if isinstance(store, SharedStore) else (lambda: True),
+        may_send=_leading(store),
     )
     await dispatcher.resume(await store.callbacks.callbacks())
     service = TenantCallbacks(
         store=store.callbacks, dispatcher=dispatcher, feed=feed, clock=clock, receivers=receivers, bodies=bodies
     )
     return receivers, dispatcher, service
+
+
+def _leading(store: Store) -> Callable[[], bool]:
+    """Return a function that returns whether no other gateway can have taken over the store."""
+    return (lambda: store.current) if isinstance(store, SharedStore) else (lambda: True)
 
 
 def _listen(base: _Base, feed: Feed, follower: Follower, dispatcher: Dispatcher, archiver: Archiver | None) -> None:
@@ -602,6 +607,7 @@ def _archiver(base: _Base, storage: ObjectStorage, media: MediaSource, trusted_t
         concurrency=settings.archive_concurrency,
         bandwidth=settings.archive_bandwidth,
         largest=settings.archive_largest,
+        may_publish=_leading(base.store),
         public_url=settings.archive_public_url,
     )
 

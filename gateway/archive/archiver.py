@@ -8,7 +8,7 @@ import hashlib
 import logging
 import math
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -54,9 +54,13 @@ class Archiver:
         concurrency: int,
         bandwidth: int,
         largest: int,
+        may_publish: Callable[[], bool],
         public_url: str | None = None,
     ) -> None:
         """`bandwidth` is in bytes per second, 0 for no limit. A file with more than `largest` bytes is given up.
+
+        `may_publish` returns whether no other gateway can have taken over. It is called right before a file appears in
+        the archive: the other one may have removed that file with its generation, and would not remove it again.
 
         `public_url` is the base of the files' URLs for callers; by default it is the URL of the archive.
         """
@@ -68,6 +72,7 @@ class Archiver:
         self._concurrency = concurrency
         self._throttle = Throttle(clock, bandwidth)
         self._largest = largest
+        self._may_publish = may_publish
         self._base = public_url or storage.name
         self._ended: list[Generation] = []
         self._busy: set[tuple[str, Part]] = set()
@@ -185,7 +190,7 @@ class Archiver:
             expected = _Digest()
             if download.after is not None:
                 await expected.consume(storage.read_back(copy.key, download.after))
-            content = expected.update_from(download.chunks())
+            content = self._checked(expected.update_from(download.chunks()))
             await storage.write(copy.key, download.after, download.etag, content, copy.content_type)
         finally:
             await download.close()
@@ -194,11 +199,22 @@ class Archiver:
         if (actual.size, actual.sha256) != (expected.size, expected.sha256):
             await storage.discard(copy.key)
             raise ArchiveError("the copy differs from what was downloaded")
+        self._check_publishable()
         await storage.publish(copy.key)
         file = ArchivedFile(f"{self._base}/{quote(copy.key)}", expected.size, expected.sha256)
         if await self._copies.keep_copy(copy, file):
             self.archived += 1
             self.bytes += expected.size
+
+    async def _checked(self, content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the content. At its end, check whether it may be published, because S3 publishes it then."""
+        async for chunk in content:
+            yield chunk
+        self._check_publishable()
+
+    def _check_publishable(self) -> None:
+        if not self._may_publish():
+            raise ArchiveError("another gateway may have taken over")
 
     async def _failed(self, copy: Copy, why: str, *, refused: bool = False) -> None:
         """Store a failed attempt. Give up if the file was refused, or if Higgsfield no longer has it."""

@@ -93,7 +93,9 @@ class Stage:
         self.source = CountingSource(timeout=PATIENCE, local=True)
         self.ahead = 0.0
         """Seconds by which the gateway's clocks are ahead of Higgsfield's."""
-        self.settings: dict[str, Any] = {"concurrency": 2, "bandwidth": 0, "largest": 1 << 30}
+        self.settings: dict[str, Any] = {
+            "concurrency": 2, "bandwidth": 0, "largest": 1 << 30, "may_publish": lambda: True,
+        }  # fmt: skip
         self.storage = place.open()
         self.archiver: Archiver
         self._task: asyncio.Task[None] | None = None

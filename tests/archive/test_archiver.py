@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -98,6 +99,28 @@ async def test_outputs_from_before_are_copied_although_the_store_fails_at_first(
         await writes.reached(1)
         await stage.becomes(lambda: STORE_PAUSE in stage.clock.waits)
     await stage.becomes_archived(generation)
+
+
+async def test_a_gateway_that_was_replaced_publishes_no_file(stage: Stage) -> None:
+    """The other gateway may have removed the file with its generation, and would not remove it again."""
+    stage.media.add("/a.png", CONTENT)
+    stage.start(may_publish=lambda: False)
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: stage.archiver.failures > 0)
+    await stage.stop()
+    assert stage.place.files() == {}
+    assert await stage.archived(generation) == {}
+
+
+@FOLDER_ONLY
+async def test_a_gateway_that_was_replaced_while_it_verified_a_file_does_not_publish_it(stage: Stage) -> None:
+    answers = chain([True], repeat(False))
+    stage.media.add("/a.png", CONTENT)
+    stage.start(may_publish=lambda: next(answers))
+    await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: stage.archiver.failures > 0)
+    await stage.stop()
+    assert stage.place.files() == {}
 
 
 async def test_a_restart_continues_with_pending_copies(stage: Stage) -> None:
