@@ -12,11 +12,14 @@ from hypothesis import strategies as st
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
     AHEAD,
+    LONGEST_RUN,
     PROBE_PAUSE,
     QUIET,
     RECOVERY_BURST,
     RECOVERY_FOR,
     RECOVERY_RATE,
+    REFUSED_FOR,
+    SHARE,
     SILENT,
     SILENT_IN_A_ROW,
     TURN,
@@ -171,6 +174,30 @@ def test_a_generation_not_sent_returns_its_slot_and_keeps_its_place() -> None:
     room.admission.release(name)
     room.track(waiting(1))
     assert room.send_due() == [1]
+
+
+def uncertain(number: int, *, held: bool = False) -> Generation:
+    """Return a generation whose outcome is unknown; it was sent ten seconds after its creation."""
+    return replace(waiting(number), state=State.UNCERTAIN, sends=1, sent_at=Steady(NOW + 10.0), held=held)
+
+
+@pytest.mark.parametrize(("longest", "lasts"), [(60.0, 60.0), (None, LONGEST_RUN)])
+def test_an_uncertain_generation_takes_a_slot_for_the_longest_run_of_its_model(
+    longest: float | None, lasts: float
+) -> None:
+    room = Room()
+    room.admission = Admission(1, longest_run=lambda _: longest)
+    room.add(uncertain(1), waiting(2))
+    ends = NOW + 10.0 + lasts
+    assert room.send_due(ends - 0.1) == []
+    assert room.admission.wakes_at(ends - 0.1) == ends
+    assert room.send_due(ends) == [2]
+
+
+def test_a_generation_that_the_operator_holds_takes_no_slot() -> None:
+    room = Room(limit=1)
+    room.add(uncertain(1, held=True), waiting(2))
+    assert room.send_due() == [2]
 
 
 def test_running_generations_of_an_earlier_process_take_slots() -> None:
@@ -538,6 +565,63 @@ def test_one_tenant_without_a_limit_does_not_wait() -> None:
 
 
 # -- Over many ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_tenant_uses_at_most_its_share_of_the_limit() -> None:
+    room = Room()
+    room.admission = Admission(5, share=lambda tenant: 50 if tenant == "a" else None)
+    room.add(*(of_tenant("a", number) for number in (1, 2, 3)))
+    assert room.send_due() == [1, 2], "a part of an output is none"
+    assert room.admission.delay_for("a", 1, NOW) == SHARE
+    assert room.admission.wakes_at(NOW) == NOW + 1.0, "no event tells that a share was changed"
+    room.add(of_tenant("b", 4), of_tenant("b", 5))
+    assert room.send_due() == [4, 5]
+    room.end(1)
+    assert room.send_due() == [3]
+
+
+def test_a_tenant_with_the_smallest_share_may_run_one() -> None:
+    room = Room()
+    room.admission = Admission(5, share=lambda _: 1)
+    room.add(waiting(1, weight=4), waiting(2))
+    assert room.send_due() == [1]
+    room.end(1)
+    assert room.send_due() == [2]
+
+
+def test_a_closed_gate_lets_no_tenant_overtake_the_probe() -> None:
+    room = shared(of_tenant("a", 1))
+    assert room.send_due() == [1]
+    room.turn_away(1, AWAY, NOW + PROBE_PAUSE)
+    assert room.admission.delay_for("b", 1, NOW + PROBE_PAUSE) == AWAY
+    assert room.send_due(NOW + PROBE_PAUSE) == [1]
+
+
+def test_progress_does_not_raise_a_limit_that_higgsfield_has_lowered() -> None:
+    room = Room()
+    room.add(*map(waiting, range(3)))
+    assert room.send_due() == [0, 1, 2]
+    room.take(0)
+    room.take(1)
+    room.turn_away(2, replace(FULL, metadata={"limit": "1"}), NOW + PROBE_PAUSE)
+    room.track(running(room.known["000001"]))
+    assert room.admission.limit(NOW) == 1
+
+
+def test_after_a_restart_what_was_sent_late_holds_back_the_next_from_then_on() -> None:
+    sent_at = Steady(NOW + 100.0)
+    queued = [replace(running(waiting(number)), state=State.QUEUED, sent_at=sent_at) for number in (1, 2)]
+    room = shared(*queued, waiting(3))
+    assert room.send_due(sent_at) == []
+    assert room.send_due(sent_at + UNSTARTED_COUNTS_FOR) == [3]
+
+
+def test_an_account_that_refuses_is_avoided_for_a_while() -> None:
+    admission = Admission()
+    assert not admission.is_refused(NOW)
+    admission.refuse(NOW)
+    assert admission.is_refused(NOW + REFUSED_FOR - 0.1)
+    assert not admission.is_refused(NOW + REFUSED_FOR)
 
 
 @settings(max_examples=100)
