@@ -97,6 +97,17 @@ async def test_the_settled_deliveries_of_a_deleted_callback_are_left_to_retentio
     assert [await left(f"c{number}") for number in range(3)] == [["g1"], [], ["g1"]]
 
 
+async def test_a_delivery_is_kept_until_it_is_settled_and_its_last_attempt_is_old(store: Store) -> None:
+    await store.callbacks.add_callback(CALLBACK)
+    settled = replace(FIRST, state=DeliveryState.DELIVERED, attempts=2, last_attempt_time=NOW + 5)
+    pending = replace(FIRST, generation_id="g0", attempts=1, last_attempt_time=NOW)
+    await store.callbacks.take_deliveries(CALLBACK, [settled, pending])
+    for before, kept in ((NOW + 5, [settled, pending]), (NOW + 6, [pending])):
+        await store.callbacks.prune_deliveries(before)
+        found = await store.callbacks.deliveries("c1", "", failed_only=False, before=NEWEST, limit=9)
+        assert [*found] == kept
+
+
 def copy(of: Generation, output: int = 0, *, preview: bool = False) -> Copy:
     return Copy(
         of.id, Part(output, preview), "https://cdn.example.invalid/?sig", f"k{output}", "image/png", "s3://a", NOW
@@ -152,6 +163,17 @@ async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     for one in due:
         await copies.forget_copy(one)
     assert await copies.copies_waiting() == 0
+
+
+async def test_a_pruned_generation_leaves_copies_only_that_are_not_finished(store: Store) -> None:
+    copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
+    ended = await completed(store, "request", at=1.0)
+    kept, pending = copy(ended), copy(ended, 1)
+    await copies.plan_copies([kept, pending], 0.0)
+    assert await copies.keep_copy(kept, file)
+    await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
+    assert await copies.archived([ended.id]) == {}
+    assert [*await copies.due_copies("s3://a", 0.0, 60.0, 9)] == [pending]
 
 
 async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: Store) -> None:

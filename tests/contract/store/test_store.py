@@ -567,6 +567,33 @@ async def test_prune_removes_old_generations_and_raises_the_horizon(store: Store
     assert await store.deletions.prune(ended_before=NOW + DAY, keys_before=0.0) == 0
 
 
+async def test_removals_in_any_order_never_lower_the_horizon(store: Store) -> None:
+    first, second, last = [await completed(store, name, at=at) for name, at in (("a", 1.0), ("b", 2.0), ("c", DAY))]
+    newest = await store.change_log.position()
+    for one in (last, second):
+        await store.deletions.delete(one, at_upstream=False, steady=NOW)
+        assert await store.change_log.horizon("tenant") == newest
+    await store.deletions.prune(NOW + 1.5, 0.0)
+    assert await store.generations.get("tenant", first.id) is None
+    assert await store.change_log.horizon("tenant") == newest
+
+    # A removal has the time of its generation's end, so that the one that was made last is pruned first.
+    removals = [one.position for one in await all_changes(store)]
+    await store.deletions.prune(NOW + DAY, 0.0)
+    assert await store.change_log.horizon("tenant") == removals[-1]
+    await store.deletions.prune(NOW + 2 * DAY, 0.0)
+    assert await all_changes(store) == []
+    assert await store.change_log.horizon("tenant") == removals[-1]
+
+
+async def test_removals_that_are_pruned_together_raise_the_horizon_to_the_last_one(store: Store) -> None:
+    for one in [await completed(store, f"request {number}", at=1.0 + number) for number in range(3)]:
+        await store.deletions.delete(one, at_upstream=False, steady=NOW)
+    last = await store.change_log.position()
+    await store.deletions.prune(NOW + DAY, 0.0)
+    assert await store.change_log.horizon("tenant") == last
+
+
 @pytest.mark.parametrize("pruned", [False, True], ids=["deleted", "pruned"])
 async def test_a_removed_generation_leaves_no_webhooks_and_no_events(store: Store, pruned: bool) -> None:
     ended, kept = await completed(store, "request"), await completed(store, "kept", at=2 * DAY)
