@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from gateway.generations.inputs import ModelInput
 from gateway.generations.ports import Checked
+from gateway.rpc.convert import MOST_WARNINGS
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, model, soul
@@ -187,6 +189,15 @@ async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytes
 
     assert warned == [f"{PARAMETERS}.prompt: must have at most 1 characters"]
     assert len(running.ledger.charges) == 1
+
+
+async def test_the_first_of_many_warnings_are_sent(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"n{number:02}" for number in range(MOST_WARNINGS + 1)]
+    schema = {"properties": {name: {"type": "integer"} for name in names}}
+    monkeypatch.setitem(builtin.models(), Z_IMAGE, replace(KNOWN_SHORT, model=Model(Z_IMAGE, schema=schema)))
+    running.plan(on="models", kind="503", times=100)
+    warned = await warnings_of(running, submission({"prompt": "a fox"} | dict.fromkeys(names, "one"), model_id=Z_IMAGE))
+    assert warned == [f"{PARAMETERS}.{name}: must be an integer" for name in names[:-1]]
 
 
 async def test_an_unconfirmed_schema_only_warns(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from gateway import uploads
+from gateway.rpc import call_limits
 from gateway.uploads import LARGEST_CHUNK, MEDIA_KEPT
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
@@ -228,6 +229,23 @@ async def test_a_canceled_upload_leaves_no_file(running: Running, stub: UploadSe
     assert await leaving is None
     assert (await uploaded(stub, [header(), *chunks(PNG)])).size == len(PNG)
     assert running.ledger.uploads == 1
+
+
+async def test_an_upload_is_refused_if_its_next_chunk_does_not_arrive_in_time(
+    running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(call_limits, "BODY_WITHIN", 0.2)
+
+    async def half() -> AsyncIterator[pb.UploadMediaRequest]:
+        yield header(size=len(PNG))
+        yield pb.UploadMediaRequest(chunk=PNG[:1000])
+        await asyncio.Event().wait()
+
+    call = stub.UploadMedia(half())
+    async with asyncio.timeout(PATIENCE):
+        assert await call.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "did not arrive within 0.2 s" in await call.details()
+    assert running.ledger.uploads == 0
 
 
 async def _result(call: Any) -> Any:
