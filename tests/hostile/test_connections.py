@@ -277,6 +277,27 @@ async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.Mo
             await reader.readexactly(32 << 20)
 
 
+async def test_a_client_that_reads_again_or_leaves_has_no_timeout_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "READ_WITHIN", 10 * PATIENCE)
+    routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
+    async with server(more=routes) as (web, address, _), connected(address) as (reader, writer):
+        writer.write(GET % b"large")
+        await eventually(lambda: any(one._stalled for one in web._server.server_state.connections))
+        (slow,) = web._server.server_state.connections
+        timeouts = [slow._stalled]
+        async with asyncio.timeout(PATIENCE):
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(64 << 20)
+        await eventually(lambda: slow._stalled is None)
+
+        writer.write(GET % b"large")
+        await eventually(lambda: slow._stalled is not None)
+        timeouts.append(slow._stalled)
+        writer.transport.abort()
+        await eventually(lambda: slow._stalled is None)
+        assert [one.cancelled() for one in timeouts] == [True, True]
+
+
 async def test_a_connection_is_busy_again_when_its_client_reads_again() -> None:
     go_on = asyncio.Event()
 
