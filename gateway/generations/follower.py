@@ -263,6 +263,10 @@ class Follower:
         """Return the seconds until its wait is over, by the best knowledge of the time."""
         return due_steps.wait_ends(generation) - self._trusted_time.seen_from(generation.spec.created_at).steady
 
+    def _starts_late(self, generation: Generation) -> bool:
+        """Return whether its start_timeout is over, so that the poll that is due cancels it."""
+        return due_steps.cancels_late_start(generation) and self._left_to_wait(generation) <= 0
+
     def _put(self, name: GenerationId, at: float) -> None:
         if self._due.put(name, at) and at < self._sleeps_until:
             self._wakeup.wake()
@@ -330,7 +334,7 @@ class Follower:
         polls = self._polls[account]
         name = next(iter(polls.due))
         entry = self._feed.entries.get(name)
-        if entry is not None and self._schedule.postpones(entry, now):
+        if entry is not None and not self._starts_late(entry.generation) and self._schedule.postpones(entry, now):
             self._plan(entry.generation)
         elif entry is not None and name not in self._busy:
             pause = self._poll_limits[account].acquire(now)

@@ -146,3 +146,18 @@ async def test_a_failed_poll_for_a_start_is_not_repeated_at_once(running: Timed,
         await anext(watch)
         await running.advance(QUEUED_FOR + 2.0)
     assert 1 <= running.ledger.status_calls.total() <= pace.MOST_START_CHECKS
+
+
+@pytest.mark.parametrize("step", [STEP, 30.0], ids=["in time", "late"])
+async def test_a_start_timeout_cancels_although_only_a_webhook_reports_the_end(tmp_path: Path, step: float) -> None:
+    """A process that was stopped for a while finds the start timeout over when a check of the start is due, too."""
+    async with run_timed(tmp_path, queue_seconds=1000.0, **SIGNED, **public_url()) as running:
+        running.gateway._core.follower._schedule._reliability.arrive = True
+        request = soul("a fox", wait_for=pb.WAIT_FOR_STORED)
+        request.start_timeout.FromSeconds(20)
+        stored = await running.submit(request)
+        await running.advance(2.0)
+        await running.advance(30.0, step=step)
+        await running.advance(10.0, until=lambda: bool(running.ledger.refunds))
+        assert len(running.ledger.refunds) == 1
+        await running.until(stored.id, "CANCELED")
