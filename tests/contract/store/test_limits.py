@@ -18,6 +18,7 @@ from gateway.generations.limits import (
     UnpricedError,
     Use,
 )
+from gateway.generations.limits import refusal as error_of
 from gateway.generations.model import Generation, Source, State, Steady
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Missing, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
@@ -87,6 +88,21 @@ async def test_a_budget_is_spent_to_the_last_millionth_and_no_further(store: Sto
     again = await store.claims.claim(first)
     assert again.generation == first.generation  # a repeat is never refused
     assert (await use(store)).day_reserved == 3 * MILLION
+
+
+async def test_a_budget_of_december_resets_in_the_next_year(store: Store) -> None:
+    await set_limits(store, day="2026-12-31", credits_per_month=MILLION)
+    await claimed(store, priced(day="2026-12-31"))
+    assert (await refusal(store, priced(day="2026-12-31"))).resets_at == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+async def test_nothing_is_left_of_a_limit_that_was_lowered(store: Store) -> None:
+    for _ in range(2):
+        await claimed(store, priced())
+    await set_limits(store, in_flight=1)
+    over = await refusal(store, priced())
+    assert (over.allowed, over.used) == (1, 2)
+    assert error_of(over, NOW).failure.metadata["left"] == "0"
 
 
 async def test_parallel_claims_never_exceed_a_budget(store: Store) -> None:
