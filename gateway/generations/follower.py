@@ -467,11 +467,9 @@ class Follower:
         poll_limit = self._poll_limits[generation.spec.account]
         began = self._clock.moment()
         ran = self._schedule.begins(entry, began)
-        cancel_failed = False
+        late, cancel_failed = self._starts_late(generation), False
         try:
-            cancel = due_steps.wants_cancel(generation) or (
-                due_steps.cancels_late_start(generation) and await self._has_waited(generation)
-            )
+            cancel = due_steps.wants_cancel(generation) or (late and await self._has_waited(generation))
             if cancel:
                 # The decision is the follower's, even if a caller's read has caused this poll: the audit log must not
                 # name that caller. Each poll runs in its own task, so this changes no other context.
@@ -504,6 +502,9 @@ class Follower:
             # Poll less often while the result cannot be stored.
             self._schedule.delay(entry)
             raise
+        if not cancel and self._starts_late(after):
+            # Its start_timeout has passed during this poll, or it is not certain yet that it has passed.
+            self._schedule.hasten(entry, ASK_EVERY if late else 0.0)
         if after.source is Source.POLL and self._schedule.webhook_missed(after):
             await self._poll_all_early()
 

@@ -111,6 +111,10 @@ class PollSchedule:
         entry.errors += 1
         self.plan(entry, max(self._gap(entry), at_least))
 
+    def hasten(self, entry: Entry, within: float) -> None:
+        """Have the next poll in at most `within` seconds."""
+        entry.poll_at = min(entry.poll_at, self._clock.moment().steady + within)
+
     def ended(self, generation: Generation, *, changed: bool) -> None:
         """Learn from a generation that has ended. `changed`: the commit is a change that callers see."""
         seconds = run_time(generation) if changed else None

@@ -6,10 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from gateway.generations import follower, pace
+from gateway.generations.clock import rest
+from gateway.generations.model import Generation as Stored
+from gateway.generations.model import StatusReport
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Generation, eventually, name_of, public_url, soul
 from tests.support.timeline import STEP, Timed, run_timed
@@ -159,5 +163,32 @@ async def test_a_start_timeout_cancels_although_only_a_webhook_reports_the_end(t
         await running.advance(2.0)
         await running.advance(30.0, step=step)
         await running.advance(10.0, until=lambda: bool(running.ledger.refunds))
+        assert len(running.ledger.refunds) == 1
+        await running.until(stored.id, "CANCELED")
+
+
+async def test_a_start_timeout_that_passes_during_a_poll_cancels(tmp_path: Path) -> None:
+    async with run_timed(tmp_path, queue_seconds=1000.0, **SIGNED, **public_url()) as running:
+        core = running.gateway._core
+        core.follower._schedule._reliability.arrive = True
+        read = core.upstream.status
+
+        async def respond_late(generation: Stored) -> StatusReport | None:
+            report = await read(generation)
+            await rest(core.clock, 3.0)
+            return report
+
+        request = soul("a fox", wait_for=pb.WAIT_FOR_STORED)
+        request.start_timeout.FromSeconds(20)
+        stored = await running.submit(request)
+        async with aclosing(running.grpc.stream("WatchGeneration", pb.WatchGenerationRequest(id=stored.id))) as watch:
+            await anext(watch)
+            await running.advance(19.0)  # no further check of its start is planned then
+        with patch.object(core.upstream, "status", respond_late):
+            reading = asyncio.create_task(running.get(stored.id))
+            await eventually(lambda: bool(core.follower._refreshing))
+            await running.advance(3.0)
+            await reading
+        await running.advance(4.0)
         assert len(running.ledger.refunds) == 1
         await running.until(stored.id, "CANCELED")
