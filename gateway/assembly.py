@@ -574,7 +574,7 @@ async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher
 
 def _leading(store: Store) -> Callable[[], bool]:
     """Return a function that returns whether no other gateway can have taken over the store."""
-    return (lambda: store.current) if isinstance(store, SharedStore) else (lambda: True)
+    return (lambda: store.current) if isinstance(store, SharedStore) else _always
 
 
 def _listen(base: _Base, feed: Feed, follower: Follower, dispatcher: Dispatcher, archiver: Archiver | None) -> None:

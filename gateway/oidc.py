@@ -38,7 +38,7 @@ ALGORITHMS = {
 Only algorithms with private keys. With a shared secret, the gateway itself could sign tokens.
 """
 FETCH_EVERY, FETCH_AGAIN = 600.0, 10.0
-"""Seconds from a fetch of the issuer's keys to the next, and the fewest, after a failure or with an unknown key."""
+"""Seconds between fetches of the issuer's keys: usually, and after a failure or if a token names an unknown key."""
 FETCH_WITHIN = 10.0
 """Seconds for one fetch, of the issuer's configuration and its keys."""
 LEEWAY = 30

@@ -176,12 +176,7 @@ class PollSchedule:
         generation = entry.generation
         needed = entry.errors or generation.missing_since is not None or due_steps.wants_cancel(generation)
         needed = needed or due_steps.is_unverified(generation)
-        if (
-            entry.relies_on_webhook
-            or needed
-            or due_steps.cancels_late_start(generation)
-            or not self._relies_on_webhook(generation)
-        ):
+        if entry.relies_on_webhook or needed or not self._relies_on_webhook(generation):
             return False
         self.plan(entry, self._gap(entry))
         return True

@@ -335,9 +335,11 @@ async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
             verifies.identify(issuer.token(name="two"))
         await eventually(lambda: len(clock.seconds) >= 4)
         issuer.named, issuer.keys = "", {"two": RSA}
-        await eventually(lambda: verifies._keys is not None and list(verifies._keys) == ["two"])
+        await eventually(lambda: clock.seconds[-1] == oidc.FETCH_EVERY)
     finally:
         fetching.cancel()
+    assert verifies._keys is not None
+    assert list(verifies._keys) == ["two"]
     failures = clock.seconds[2:].index(oidc.FETCH_EVERY)
     assert clock.seconds[:2] == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY]
     assert failures >= 2

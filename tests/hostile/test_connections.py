@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import grpc
@@ -261,13 +262,22 @@ async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
             await streamed.readexactly(64 << 20)
 
 
-async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+@asynccontextmanager
+async def unread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any, list[Bad]]]:
+    """Request 64 MiB and read nothing. Yields the client's streams, the server's connection, and its counts."""
     monkeypatch.setattr(connection, "READ_WITHIN", 10 * PATIENCE)
     routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
     async with server(more=routes) as (web, address, counted), connected(address) as (reader, writer):
         writer.write(GET % b"large")
         await eventually(lambda: any(one._stalled for one in web._server.server_state.connections))
         (slow,) = web._server.server_state.connections
+        yield reader, writer, slow, counted
+
+
+async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with unread(monkeypatch) as (reader, _, slow, counted):
         async with asyncio.timeout(PATIENCE):
             await reader.readexactly(32 << 20)
         await eventually(lambda: slow.transport.get_write_buffer_size() < slow._unread)
@@ -278,12 +288,7 @@ async def test_a_client_that_reads_slowly_stays_connected(monkeypatch: pytest.Mo
 
 
 async def test_a_client_that_reads_again_or_leaves_has_no_timeout_for_reading(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "READ_WITHIN", 10 * PATIENCE)
-    routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
-    async with server(more=routes) as (web, address, _), connected(address) as (reader, writer):
-        writer.write(GET % b"large")
-        await eventually(lambda: any(one._stalled for one in web._server.server_state.connections))
-        (slow,) = web._server.server_state.connections
+    async with unread(monkeypatch) as (reader, writer, slow, _):
         timeouts = [slow._stalled]
         async with asyncio.timeout(PATIENCE):
             await reader.readuntil(b"\r\n\r\n")

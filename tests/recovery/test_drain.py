@@ -23,7 +23,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import GatewayProcess, stub
-from tests.support.commits import commits
+from tests.support.commits import commits, lose_responses
 from tests.support.operator import ask, refused
 from tests.support.running import PATIENCE, Running, eventually, name_of, run, sized, soul
 from tests.support.transports import RpcFailure
@@ -102,29 +102,6 @@ async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
             loaded.set()
         await running.start_gateway()
         assert name_of(await running.read(waiting.id)) == "QUEUED"
-
-
-def lose_responses(  # type: ignore[no-untyped-def]
-    port: object, method: str, count: int, *, stored: bool, then=None, step: str = "", last=UnknownCommitError
-) -> None:
-    """Lose the answers to the next writes, of which the first is stored or not.
-
-    `then` is awaited before the last one, which raises `last`.
-    """
-    write, left = getattr(port, method), count
-
-    async def lossy(*given):  # type: ignore[no-untyped-def]
-        nonlocal left
-        if not left or (step and step not in given):
-            return await write(*given)
-        if stored and left == count:
-            await write(*given)
-        left -= 1
-        if not left and then is not None:
-            await then()
-        raise UnknownCommitError("the answer was lost") if left else last("the last write failed")
-
-    setattr(port, method, lossy)
 
 
 @pytest.mark.parametrize("stored", [True, False])

@@ -1,4 +1,4 @@
-"""Blocks or fails commits in the thread of the store's writer, immediately before the real COMMIT."""
+"""Blocks or fails commits in the thread of the store's writer, or loses the answers to writes."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from gateway import failpoints
+from gateway.generations.stores import UnknownCommitError
 from tests.support.running import PATIENCE, eventually
 
 
 class Commits:
-    """Controls the commits of these steps. `count` is the number of commits that were reached so far."""
+    """Controls the commits of these steps, right before the real COMMIT.
+
+    `count` is the number of commits that were reached so far.
+    """
 
     def __init__(self, steps: tuple[str, ...]) -> None:
         self.count = 0
@@ -59,3 +63,26 @@ def commits(*steps: str) -> Iterator[Commits]:
             yield controlled
         finally:
             controlled.release()
+
+
+def lose_responses(  # type: ignore[no-untyped-def]
+    port: object, method: str, count: int, *, stored: bool, then=None, step: str = "", last=UnknownCommitError
+) -> None:
+    """Lose the answers to the next writes, of which the first is stored or not.
+
+    `then` is awaited before the last one, which raises `last`.
+    """
+    write, left = getattr(port, method), count
+
+    async def lossy(*given):  # type: ignore[no-untyped-def]
+        nonlocal left
+        if not left or (step and step not in given):
+            return await write(*given)
+        if stored and left == count:
+            await write(*given)
+        left -= 1
+        if not left and then is not None:
+            await then()
+        raise UnknownCommitError("the answer was lost") if left else last("the last write failed")
+
+    setattr(port, method, lossy)

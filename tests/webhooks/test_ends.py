@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Any
-from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from gateway.generations import admission, pace
-from gateway.generations.stores import MOST_WEBHOOKS, UnknownCommitError, Webhook, WebhookReceipt
+from gateway.generations.stores import MOST_WEBHOOKS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
+from tests.support.commits import lose_responses
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
 from tests.support.webhooks import SECRET, path_of, post, request_of, signed, webhook_body, webhook_outcomes
 from tests.webhooks.conftest import Start
@@ -25,16 +24,6 @@ async def no_webhook_is_pending(running: Running) -> None:
     async with asyncio.timeout(PATIENCE):
         while await running.gateway._core.store.webhooks.unprocessed_webhooks():
             await asyncio.sleep(0.01)
-
-
-def answer_lost(store: Callable[[Webhook, float], Awaitable[WebhookReceipt]]) -> AsyncMock:
-    """Return a function that stores a webhook, but does not learn that it was stored."""
-
-    async def stored(webhook: Webhook, now: float) -> WebhookReceipt:
-        await store(webhook, now)
-        raise UnknownCommitError("the answer was lost")
-
-    return AsyncMock(side_effect=stored)
 
 
 UNSIGNED: dict[str, Any] = {}
@@ -60,10 +49,9 @@ async def test_a_webhook_whose_commit_has_no_answer_is_refused_and_processed(sta
     running = await start(**SIGNED)
     running.plan(on="webhook", kind="lose")
     queued = await running.submit(soul("a fox"))
-    webhooks = running.gateway._core.store.webhooks
     body = webhook_body(queued.upstream.request_id, "completed")
-    with patch.object(webhooks, "store_webhook", answer_lost(webhooks.store_webhook)):
-        assert (await post(path_of(running, "a fox"), body, signed(body))).status == 503
+    lose_responses(running.gateway._core.store.webhooks, "store_webhook", 1, stored=True)
+    assert (await post(path_of(running, "a fox"), body, signed(body))).status == 503
     assert (await post(path_of(running, "a fox"), body, signed(body))).status == 200
     await running.until(queued.id, "COMPLETED")
     assert await running.metric("hfgateway_webhooks_counted_total") == 1
