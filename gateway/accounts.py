@@ -54,8 +54,8 @@ class Connections(Protocol):
     def connect(self, text: str) -> None:
         """Open a client."""
 
-    async def disconnect(self, credentials: str) -> None:
-        """Close the client of credentials."""
+    def disconnect(self, credentials: str) -> None:
+        """Make no more calls with credentials. Those in progress still get their responses."""
 
     def accepted(self, credentials: str) -> bool | None:
         """Return whether Higgsfield's newest response accepts credentials; None if it is not known."""
@@ -259,7 +259,7 @@ class AccountManager:
             self._stored = [one for one in self._stored if one.account != name]
         self._publish()
         for credentials in gone:
-            await self._connections.disconnect(credentials)
+            self._connections.disconnect(credentials)
         await self._changed(gone)
 
     async def _assign(self, tenant: str, pool: Sequence[tuple[str, int]]) -> Pool:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable
 
+from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, upstream_unavailable
 from gateway.generations.accounts import DEFAULT, Accounts
 from gateway.generations.inputs import Input
@@ -32,6 +33,7 @@ class HiggsfieldAccounts:
         self._open = open_client
         self._dated: Callable[[Wall | None], None] | None = None
         self._clients: dict[str, HiggsfieldClient] = {}
+        self._closing = OwnedTasks()
         self.default = self.add(default)
         self.origin = self.default.origin
         """The origin of all accounts."""
@@ -67,11 +69,14 @@ class HiggsfieldAccounts:
         client = self._clients.get(credentials)
         return None if client is None else client.credentials_accepted
 
-    async def disconnect(self, credentials: str) -> None:
-        """Close the client of credentials, and forget their secret."""
+    def disconnect(self, credentials: str) -> None:
+        """Make no more calls with credentials. Those in progress still get their responses.
+
+        Otherwise it would be unknown whether a submission among them is charged.
+        """
         client = self._clients.pop(credentials, None)
         if client is not None:
-            await client.aclose()
+            self._closing.start(client.close_when_idle())
 
     def current(self, credentials: str) -> HiggsfieldClient:
         """Return the client with the newest credentials of an account. Raises UPSTREAM_UNAVAILABLE."""
@@ -158,6 +163,7 @@ class HiggsfieldAccounts:
 
     async def aclose(self) -> None:
         """Close all connections."""
+        await self._closing.cancel()
         for client in self._clients.values():
             await client.aclose()
 

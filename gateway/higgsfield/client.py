@@ -15,6 +15,7 @@ from uuid import UUID
 import httpx
 
 from gateway import failpoints
+from gateway.concurrency import Signals
 from gateway.errors import GatewayError, Reason, Violation, upstream_unavailable
 from gateway.generations.inputs import Input, only_v1
 from gateway.generations.model import (
@@ -97,6 +98,8 @@ class HiggsfieldClient:
         self.credentials_were_accepted = False
         """Whether a response has shown that the credentials are valid, even if a later one refused them."""
         self._connect_within = min(CONNECT_WITHIN, timeout)
+        self._calls = 0
+        self._idle = Signals()
         headers = {
             "Authorization": credentials.header,
             "User-Agent": "hfgateway",
@@ -277,8 +280,16 @@ class HiggsfieldClient:
         with contextlib.suppress(GatewayError):
             await self.ask("GET", self._request_path(str(UUID(int=0)), "/status"), name="credentials call")
 
+    async def close_when_idle(self) -> None:
+        """Close all connections after the last response to the calls in progress, or at once if this is canceled."""
+        try:
+            while self._calls:
+                await self._idle.signal()
+        finally:
+            await self.aclose()
+
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections. Calls in progress fail, and it stays unknown what became of them."""
         await self._transport.aclose()
 
     async def ask(
@@ -318,6 +329,7 @@ class HiggsfieldClient:
         if headers is None:
             headers = JSON if body else {}
         sending.set(name)
+        self._calls += 1
         began, start = Wall(time.time()), time.perf_counter()
         response: Response | None = None
         loop = asyncio.get_running_loop()
@@ -332,6 +344,9 @@ class HiggsfieldClient:
             raise httpx.ReadTimeout("no whole answer in time") from error
         finally:
             timer.cancel()
+            self._calls -= 1
+            if not self._calls:
+                self._idle.wake()
             if response is None and self._dated is not None:
                 self._dated(None)
             if self._on_call is not None:

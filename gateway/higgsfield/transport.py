@@ -111,6 +111,10 @@ class AioTransport(httpx.AsyncBaseTransport):
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise certain_or_not(error) from error
+        except RuntimeError as error:
+            if not session.closed:
+                raise
+            raise httpx.ConnectError("the connections are closed") from error
 
     def _open(self) -> aiohttp.ClientSession:
         self._session = aiohttp.ClientSession(

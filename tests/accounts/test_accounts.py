@@ -165,6 +165,22 @@ async def test_leaked_credentials_can_be_revoked_at_once(running: Running) -> No
     assert await finish(running, shop, fox.id) == "COMPLETED"
 
 
+async def test_a_submission_in_flight_gets_its_answer_though_its_credentials_are_removed(running: Running) -> None:
+    """Otherwise it would be uncertain whether it is charged, and it could not be repeated."""
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    running.sandbox.state.accounts[NEWER] = running.sandbox.state.accounts[FILMS]  # the new key of the same account
+    running.plan(on="submit", delay=1.0)
+    submitting = asyncio.create_task(accepted(shop, "a fox"))
+    await eventually(lambda: len(running.ledger.charges) == 1)
+    await rotate(running, "films", NEWER)
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", only_old_credentials=True, force=True))
+    fox = await submitting
+    assert name_of(fox) == "QUEUED"
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+    assert len(running.ledger.submissions) == 1
+
+
 async def test_a_restart_follows_the_generations_of_all_credentials(running: Running) -> None:
     await assign(running, "shop", films=1)
     await assign(running, "agency", ads=1)

@@ -500,8 +500,9 @@ pub struct RemoveAccountRequest {
     /// Remove only the credentials that are older than the newest ones.
     #[prost(bool, tag = "2")]
     pub only_old_credentials: bool,
-    /// Remove them even if unfinished generations need them. Those are then not sent or repeated. They are followed with the
-    /// newest credentials of the account, or with those of the default one.
+    /// Remove them even if unfinished generations need them. Those are then not sent or repeated, but calls in progress
+    /// still get their responses. They are followed with the newest credentials of the account, or with those of the
+    /// default one.
     #[prost(bool, tag = "3")]
     pub force: bool,
 }

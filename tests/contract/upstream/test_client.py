@@ -326,6 +326,19 @@ async def test_the_word_sandbox_stays_in_errors_of_the_sandbox() -> None:
         assert "sandbox:sandbox" not in redacted("Key sandbox:sandbox", client.secrets)
 
 
+async def test_a_closed_client_certainly_sends_nothing() -> None:
+    """For example one with removed credentials, of which a list that has several pages reads the next one."""
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        await client.aclose()
+        outcome = await submit(client)
+        with pytest.raises(GatewayError) as raised:
+            await client.status(one)
+    assert isinstance(outcome, NotTaken)
+    assert raised.value.failure.reason is Reason.UPSTREAM_UNAVAILABLE
+    assert len(sandbox.ledger.submissions) == 1
+
+
 @pytest.mark.parametrize("call", ["submission", "message to an agent", "character"])
 async def test_a_hanging_name_lookup_certainly_sent_nothing(call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def hangs(*_: Any, **__: Any) -> list[Any]:

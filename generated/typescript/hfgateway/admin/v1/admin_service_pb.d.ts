@@ -1316,8 +1316,9 @@ export declare type RemoveAccountRequest = Message<"hfgateway.admin.v1.RemoveAcc
   onlyOldCredentials: boolean;
 
   /**
-   * Remove them even if unfinished generations need them. Those are then not sent or repeated. They are followed with the
-   * newest credentials of the account, or with those of the default one.
+   * Remove them even if unfinished generations need them. Those are then not sent or repeated, but calls in progress
+   * still get their responses. They are followed with the newest credentials of the account, or with those of the
+   * default one.
    *
    * @generated from field: bool force = 3;
    */
