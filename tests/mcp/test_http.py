@@ -11,8 +11,9 @@ import aiohttp
 import pytest
 
 from gateway.access.scopes import Scope
+from hfgateway.v1 import token_service_pb2
 from tests.mcp.conftest import Start, content_of, error, over_http, soul, state, text
-from tests.support.running import PATIENCE, Running
+from tests.support.running import PATIENCE, Running, eventually
 
 ACCEPT = {"accept": "application/json, text/event-stream"}
 
@@ -66,8 +67,6 @@ async def test_wrong_keys_are_refused_and_watch_tokens_only_watch(start: Start) 
             "id"
         ]
     made = running.caller("connect-json", key)
-    from hfgateway.v1 import token_service_pb2
-
     request = token_service_pb2.CreateWatchTokenRequest()
     request.filter.ids.append(generation_id)
     token = (await made.call("CreateWatchToken", request)).token
@@ -76,7 +75,7 @@ async def test_wrong_keys_are_refused_and_watch_tokens_only_watch(start: Start) 
         refused = await client.call_tool("generate", soul("wolf"))
     assert "input" not in content_of(seen)["generation"]
     assert (error(refused)["reason"], error(refused)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
-    assert len(running.ledger.submissions) == 1
+    await eventually(lambda: len(running.ledger.submissions) == 1)
 
 
 async def test_a_key_may_call_the_tools_that_its_scopes_allow(start: Start) -> None:

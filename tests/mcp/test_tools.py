@@ -18,6 +18,7 @@ from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.over_mcp import _refused
 from hfgateway.v1.character_service_pb2 import CreateCharacterRequest
 from tests.mcp.conftest import Connect, Start, content_of, error, over_stdio, soul, state, text
+from tests.support.running import eventually
 
 if TYPE_CHECKING:
     from mcp.types import CallToolResult
@@ -98,7 +99,7 @@ async def test_each_idempotency_key_is_one_generation(start: Start, port: Connec
     assert error(misused)["reason"] == "IDEMPOTENCY_KEY_REUSED"
     assert content_of(unnamed)["generation"]["id"] not in ids
     assert [generation["id"] for generation in content_of(listed)["generations"]] == [ids[2]]
-    assert len(running.ledger.submissions) == 3
+    await eventually(lambda: len(running.ledger.submissions) == 3)
 
 
 async def test_a_generation_continues_after_wait_seconds(start: Start, port: Connect) -> None:

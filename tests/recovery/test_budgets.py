@@ -35,6 +35,7 @@ async def test_no_day_begins_by_the_clock_of_the_machine(start: Start) -> None:
     await running.restart_higgsfield()
     await running.advance(60.0)
     await running.submit(soul("an owl", wait_for=pb.WAIT_FOR_STORED))
+    await running.wait_until_idle()
     today = parsedate_to_datetime(running.time.true_date()).astimezone(UTC)
     assert (await used(running)).day == today.strftime("%Y-%m-%d")
 

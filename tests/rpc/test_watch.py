@@ -182,11 +182,12 @@ async def test_a_drain_ends_a_watch_and_the_next_gateway_resumes_it(running: Run
 async def test_a_watch_at_its_maximum_age_ends_and_can_be_resumed(
     running: Running, grpc: Transport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module, "OLDEST_STREAM", 0.1)
-    monkeypatch.setattr(watch_module, "HEARTBEAT", 0.05)
     stored = await running.submit(soul("a fox"))
-    with pytest.raises(RpcFailure) as raised:
-        await collected(watching(grpc, stored.id, stored.revision))
+    with monkeypatch.context() as patch:
+        patch.setattr(watch_module, "OLDEST_STREAM", 0.1)
+        patch.setattr(watch_module, "HEARTBEAT", 0.05)
+        with pytest.raises(RpcFailure) as raised:
+            await collected(watching(grpc, stored.id, stored.revision))
     assert (raised.value.code, raised.value.reason) == ("UNAVAILABLE", "GATEWAY_UNAVAILABLE")
     await running.finish(stored.id)
     assert [name_of(one) for one in await watched(grpc, stored.id, stored.revision)] == ["COMPLETED"]

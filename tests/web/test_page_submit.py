@@ -9,7 +9,7 @@ from playwright.async_api import Locator, Request, Route, expect
 
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
-from tests.support.running import Running, run, soul
+from tests.support.running import Running, eventually, run, soul
 from tests.web.page_tab import WITHIN, Tab
 
 pytestmark = [
@@ -107,13 +107,15 @@ async def test_running_again_is_charged_once_for_each_submission(tmp_path: Path,
         generations = await listed(running)
         assert [one.input for one in generations] == [request.input] * 3
         assert len({one.idempotency_key for one in generations}) == 3
-        assert len(running.ledger.charges) == 3
+        await eventually(lambda: len(running.ledger.charges) == 3)
 
         # The parameters of a model can be changed first.
         await fill(tab, "a hen")
         await dialog(tab).get_by_label("seed").fill("9")
         await tab.button("Submit").click()
         await tab.count("queued", 3)
+        # The page shows a generation as queued before Higgsfield has accepted it. Its time starts then.
+        await eventually(lambda: len(running.ledger.charges) == 4)
         running.clock.advance(60)
         await tab.button("Run again: a hen").click()
         await tab.button("Edit").click()
@@ -221,7 +223,7 @@ async def test_a_submission_with_another_key_is_not_submitted_again_without_a_wa
         await log_in(blue)
         await expect(dialog(tab)).to_contain_text("It was submitted with another API key", timeout=WITHIN)
         await expect(dialog(tab)).to_contain_text("a fox")
-        assert len(running.ledger.charges) == 1
+        await eventually(lambda: len(running.ledger.charges) == 1)
         assert [text for text in tab.complaints if "401" not in text] == []
 
 
