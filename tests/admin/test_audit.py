@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import grpc.aio
 import pytest
 
 from gateway.access.scopes import Scope
+from gateway.audit import Entry
 from gateway.cli import exits
 from gateway.rpc import admin as rpc_admin
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
@@ -40,14 +41,24 @@ async def offline(folder: Path, *arguments: str) -> Finished:
 
 async def test_an_export_ends_when_its_key_is_revoked(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rpc_admin, "ENTRIES_AT_ONCE", 2)
-    for number in range(400):  # more than the buffers of a connection hold
-        await running.gateway._core.store.audit.record("gateway.start", {"note": f"{number}" * 1_000})
+    store, revoked = running.gateway._core.store.audit, asyncio.Event()
+    for _ in range(4):
+        await store.record("gateway.start", {})
     key, secret = await running.gateway.access.create_key("operators", "", [Scope.ADMIN])
+    read = store.audit_entries
+
+    async def read_the_rest_after_the_revocation(first: int, count: int) -> Sequence[Entry]:
+        if first > 1:
+            await revoked.wait()
+        return await read(first, count)
+
+    monkeypatch.setattr(store, "audit_entries", read_the_rest_after_the_revocation)
     async with grpc.aio.insecure_channel(running.gateway.admin_address) as channel:
         stub = AdminServiceStub(channel)
         exported = stub.ExportAudit(admin_pb.ExportAuditRequest(), metadata=[("authorization", f"Bearer {secret}")])
         assert (await anext(aiter(exported))).sequence == 1
         await running.gateway.access.revoke_key(key.id)
+        revoked.set()
         with pytest.raises(grpc.aio.AioRpcError) as ended:
             await collected(exported)
     assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
@@ -93,10 +104,12 @@ async def test_acts_have_entries_with_their_actors(running: Running, tmp_path: P
 
 
 async def test_an_empty_log_is_explained_on_standard_error(tmp_path: Path) -> None:
-    for audit, said in (("off", "hfgateway: the log has no entries, because HFGATEWAY_AUDIT is off\n"), ("on", "")):
+    empty = "hfgateway: the log has no entries: HFGATEWAY_AUDIT is off, or the start is not stored yet\n"
+    for audit, said in (("off", empty), ("on", "")):
         folder = tmp_path / audit
         folder.mkdir()
         async with run(folder, AUDIT=audit) as running:
+            await ask(running, "CreateApiKey", admin_pb.CreateApiKeyRequest(tenant="red"))
             for arguments in (("head",), ("export",), ("export", "--after", "99")):
                 done = await command(running, "audit", *arguments)
                 assert (done.code, done.err) == (0, said), arguments

@@ -109,10 +109,10 @@ async def test_a_watch_of_ids_includes_ended_ones_and_ends_when_all_end(running:
     done = await completed_generation(running, "done")
     alive = await running.submit(soul("alive"))
     await running.submit(soul("another"))
-    watch = asyncio.create_task(collected(watching(client, ids=[done.id, alive.id, UNKNOWN_ID])))
-    await running.calls_open("WatchGenerations", 1)
-    await running.finish(alive.id)
-    messages = await watch
+    async with contextlib.aclosing(watching(client, ids=[done.id, alive.id, UNKNOWN_ID])) as watch:
+        messages = await until_caught_up(watch)
+        await running.finish(alive.id)
+        messages += await collected(watch)
     assert sorted(changes(messages)[:2]) == sorted([(done.id, done.revision, "COMPLETED"), (alive.id, 2, "QUEUED")])
     assert changes(messages)[2:] == [(alive.id, 3, "COMPLETED")]
     assert [list(message.missing_ids) for message in messages] == [[UNKNOWN_ID]] + [[]] * (len(messages) - 1)
