@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import shutil
-import tarfile
 from pathlib import Path
 
 import pytest
@@ -78,8 +77,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cargo("package", "--locked", "--no-verify", "--allow-dirty", "--quiet")
     (packed,) = (RUST_TARGET / "package").glob("hfgateway-client-*.crate")
     folder = tmp_path_factory.mktemp("package")
-    with tarfile.open(packed) as tar:
-        tar.extractall(folder, filter="data")
+    run("tar", "-xzf", str(packed), cwd=folder)
     packed.unlink()
     (unpacked,) = folder.iterdir()
     return unpacked
