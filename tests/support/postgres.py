@@ -180,6 +180,10 @@ class Server:
         finally:
             self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
+    def log(self) -> str:
+        """Return what the server has logged."""
+        return (self.folder / "log").read_text()
+
     def empty(self, database: str) -> None:
         """Remove the content of a store, which is ten times as fast as another database."""
         if self._emptying is None or self._emptying.info.dbname != database:
@@ -196,11 +200,11 @@ class Server:
         end = time.monotonic() + START_LIMIT
         while True:
             assert self._process is not None
-            assert self._process.poll() is None, (self.folder / "log").read_text()
+            assert self._process.poll() is None, self.log()
             try:
                 self.execute("SELECT 1")
             except psycopg.OperationalError:
-                assert time.monotonic() < end, (self.folder / "log").read_text()
+                assert time.monotonic() < end, self.log()
                 time.sleep(0.02)
             else:
                 return

@@ -22,6 +22,10 @@ class ServerError(StoreOpenError):
     """The server or its database cannot be used. The message is one line for the operator, without the password."""
 
 
+class ConnectionLostError(ServerError):
+    """The connection was lost while the store was opened. Another attempt may succeed."""
+
+
 def outcome(error: psycopg.Error) -> Outcome:
     """Return whether the statement that raised an error was stored."""
     state = error.sqlstate
@@ -61,10 +65,14 @@ def unreachable(store: str, error: Exception) -> ServerError:
     )
 
 
-def refused(store: str, error: psycopg.Error) -> ServerError:
-    """Return the error for a server that refuses a statement while the store is opened."""
+def refused(store: str, error: psycopg.Error, *, lost: bool) -> ServerError:
+    """Return the error for a server that refuses a statement while the store is opened.
+
+    `lost`: it has ended the connection.
+    """
     text = error.diag.message_primary or "the connection was lost"
-    return ServerError(f"{store}: {'; '.join(filter(None, (text, advice(text))))}")
+    kind = ConnectionLostError if lost else ServerError
+    return kind(f"{store}: {'; '.join(filter(None, (text, advice(text))))}")
 
 
 def advice(text: str) -> str:

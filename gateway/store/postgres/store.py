@@ -26,7 +26,7 @@ from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
 from gateway.store.postgres.database import COMMITS_LOST, CONNECT_LIMIT, LOCK_LIMIT, NO_EPOCH, STATEMENT_LIMIT, Database
 from gateway.store.postgres.deletions import PostgresDeletions
-from gateway.store.postgres.errors import ServerError, refused, unreachable
+from gateway.store.postgres.errors import ConnectionLostError, ServerError, refused, unreachable
 from gateway.store.postgres.events import PostgresEvents
 from gateway.store.postgres.generations import PostgresGenerations
 from gateway.store.postgres.health import PostgresHealth
@@ -45,6 +45,8 @@ log = logging.getLogger(__name__)
 
 RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
 LOWEST_VERSION = 14
+RECONNECTIONS = 2
+"""New connections for migrations after a lost one."""
 LOOK_EVERY = 0.25
 """Seconds between looks whether what is known of the store is new enough to be shown."""
 LIMITS = {
@@ -272,7 +274,16 @@ async def _prepare(url: str, shown: str, fence: int | None = None) -> bool:
     """Check the server and its database, and apply the migrations that can be applied now. Raises ServerError.
 
     `fence` is that of the lease, if this gateway has it. Returns whether the schema is up to date.
+
+    A lost connection is replaced. The server also ends one whose transaction stands still because this process does.
     """
+    for _ in range(RECONNECTIONS):
+        with contextlib.suppress(ConnectionLostError):
+            return await _prepare_once(url, shown, fence)
+    return await _prepare_once(url, shown, fence)
+
+
+async def _prepare_once(url: str, shown: str, fence: int | None) -> bool:
     async with _connected(url, shown) as connection:
         await _check(connection, shown)
         await _limit(connection)
@@ -295,7 +306,7 @@ async def _complete(url: str, shown: str, fence: int) -> None:
 
 @contextlib.asynccontextmanager
 async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-    """Connect for the time of the block. Errors of the server in it become ServerError."""
+    """Connect for the time of the block. Errors of the server in it become ServerError or ConnectionLostError."""
     try:
         connection = await psycopg.AsyncConnection.connect(
             url,
@@ -311,7 +322,7 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
     except psycopg.errors.InsufficientPrivilege as error:
         raise ServerError(f"{shown}: {error.diag.message_primary}; {RIGHTS}") from error
     except psycopg.Error as error:
-        raise refused(shown, error) from error
+        raise refused(shown, error, lost=connection.broken) from error
     finally:
         await connection.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -88,6 +88,16 @@ async def engine(request: Any, tmp_path: Path) -> AsyncIterator[Engine]:
             engine = PostgresEngine(url)
         stack.push_async_callback(engine.close)
         yield engine
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the end of the server's log with a failed test."""
+    report = yield
+    server: Server | None = getattr(item, "funcargs", {}).get("postgres")
+    if report.failed and server is not None:
+        report.sections.append(("PostgreSQL's log", "\n".join(server.log().splitlines()[-30:])))
+    return report
 
 
 @pytest.fixture(scope="session")

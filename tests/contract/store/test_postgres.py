@@ -31,6 +31,8 @@ from tests.contract.store.examples import NOW
 from tests.contract.store.test_store import all_changes, completed, queued, stored
 
 if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
     from gateway.store.postgres.store import PostgresStore
     from tests.support.postgres import Server
 
@@ -956,6 +958,32 @@ async def test_a_limit_that_another_gateway_sets_at_the_same_time_does_not_refus
             await until(waits)
             await other.commit()
         assert await starting
+
+
+@pytest.mark.parametrize(("lost", "applied"), [(2, True), (3, False)])
+async def test_migrations_whose_connection_is_lost_are_applied_on_another_one(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch, *, lost: int, applied: bool
+) -> None:
+    """A stall of the process for more than 2 s has the same effect: the server ends a session in a transaction."""
+    from gateway.store.postgres import migrations, store
+    from gateway.store.postgres.errors import ServerError
+
+    known = migrations.known
+    losses = iter(range(lost))
+    with postgres.database() as fresh:
+        url, sessions = postgres.url(fresh), f"FROM pg_stat_activity WHERE datname = '{fresh}'"
+
+        def lose() -> Sequence[Traversable]:
+            if next(losses, None) is not None:
+                postgres.execute(f"SELECT pg_terminate_backend(pid, 60000) {sessions}")
+            return known()
+
+        monkeypatch.setattr(migrations, "known", lose)
+        with contextlib.nullcontext() if applied else pytest.raises(ServerError, match="terminating connection"):
+            assert await store._prepare(url, "the store")
+        assert next(losses, None) is None
+        monkeypatch.undo()
+        assert ("is up to date" in await store.examine(url, "the store")) == applied
 
 
 async def test_gateways_that_start_together_create_the_schema_once(postgres: Server) -> None:
