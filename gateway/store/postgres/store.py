@@ -153,7 +153,12 @@ class PostgresStore(SharedStore):
 
     @property
     def age(self) -> float:
-        return since_boot() - max(self.lease.confirmed_at, self.tail.read_at)
+        return since_boot() - self._known_at
+
+    @property
+    def _known_at(self) -> float:
+        """The time of the newest state that is known."""
+        return max(self.lease.confirmed_at, self.tail.read_at)
 
     async def begin(self, position: int, spec_of: SpecOf) -> None:
         await self.tail.begin(position, spec_of)
@@ -162,13 +167,16 @@ class PostgresStore(SharedStore):
         self._on_stale = act
 
     async def _report_staleness(self) -> None:
-        """Act also while a statement waits for a server that does not respond."""
-        was_current = False
+        """Act also while a statement waits for a server that does not respond.
+
+        A state that became too old between two looks counts, too: calls may have begun meanwhile.
+        """
+        reported = 0.0  # the time while nothing is known
         while True:
-            if was_current and not self.current:
+            if not self.current and self._known_at != reported:
+                reported = self._known_at
                 log.warning("the store's server does not respond; refusing calls until it does")
                 self._on_stale()
-            was_current = self.current
             await asyncio.sleep(LOOK_EVERY)
 
     async def follow(self) -> None:

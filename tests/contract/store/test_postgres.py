@@ -323,6 +323,23 @@ async def test_unfinished_generations_are_read_in_smaller_parts_after_an_error(
     assert limits[-1] <= fits < limits[0]
 
 
+async def test_a_state_that_became_too_old_between_two_looks_ends_the_calls_that_began_with_it(emptied: str) -> None:
+    from gateway.store.postgres.store import PostgresStore
+    from gateway.store.postgres.tail import STALE
+
+    async with opened(emptied):
+        replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
+        try:
+            for _ in range(2):
+                acted = asyncio.Event()
+                replica.on_stale(acted.set)
+                replica.tail.read_at = since_boot() - STALE
+                async with asyncio.timeout(60.0):
+                    await acted.wait()
+        finally:
+            await replica.close()
+
+
 @pytest.mark.parametrize("fits", [1, 30])
 async def test_the_log_is_read_in_smaller_parts_after_an_error(
     emptied: str, monkeypatch: pytest.MonkeyPatch, fits: int
