@@ -726,6 +726,7 @@ async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_a
             async with grpc.aio.insecure_channel(cut_off.grpc_address) as channel:
                 watch = GenerationServiceStub(channel).WatchGenerations(pb.WatchGenerationsRequest())
                 await watch.read()
+                proxy.target = ""  # a statement that waits for a connection would get a new one
                 assert proxy.mute()
                 try:
                     async with asyncio.timeout(PATIENCE):
