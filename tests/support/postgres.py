@@ -34,6 +34,8 @@ SETTINGS = {
     "shared_buffers": "16MB",
     "wal_level": "minimal",
     "max_wal_senders": "0",
+    # Failed tests show the end of the log.
+    "log_checkpoints": "off",
     # Its files are removed with the folder of the data. A server that is killed leaves those in /dev/shm behind.
     "dynamic_shared_memory_type": "mmap",
 }

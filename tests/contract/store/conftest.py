@@ -95,7 +95,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Show the end of the server's log with a failed test."""
     report = yield
     server: Server | None = getattr(item, "funcargs", {}).get("postgres")
-    if report.failed and server is not None:
+    if report.failed and report.when != "teardown" and server is not None:  # the last teardown removes the log
         report.sections.append(("PostgreSQL's log", "\n".join(server.log().splitlines()[-30:])))
     return report
 
