@@ -10,9 +10,12 @@ import pytest
 from google.rpc import status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway import serving
 from gateway.rpc import health
 from gateway.rpc.services import GENERATION_SERVICE
 from hfgateway.v1 import error_pb2
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.hostile.conftest import Start, bad_requests
 from tests.support.running import PATIENCE, Running
 
@@ -55,6 +58,21 @@ async def test_health_watches_are_limited_and_end_with_their_connection(running:
             while running.gateway._ports._health._watches.open:
                 await asyncio.sleep(0.01)
         assert await next_status(watch(other)) == Response.SERVING
+
+
+async def test_a_flood_of_health_watches_drops_no_other_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """gRPC drops calls that arrive while too many wait in the same queue."""
+    limits = dict.fromkeys(("grpc.server.max_pending_requests", "grpc.server.max_pending_requests_hard_limit"), 5)
+    others = (option for option in serving.GRPC_OPTIONS if option[0] not in limits)
+    monkeypatch.setattr(serving, "GRPC_OPTIONS", (*others, *limits.items()))
+    running = await start()
+    async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel, asyncio.timeout(PATIENCE):
+        watches = [watch(channel).read() for _ in range(500)]
+        lists = [GenerationServiceStub(channel).ListGenerations(pb.ListGenerationsRequest()) for _ in range(3)]
+        watched = await asyncio.gather(*watches, return_exceptions=True)
+        dropped = [one for one in watched if isinstance(one, grpc.aio.AioRpcError) and not one.trailing_metadata()]
+        assert {one.code() for one in dropped} == {grpc.StatusCode.CANCELLED}
+        assert [len((await one).generations) for one in lists] == [0, 0, 0]
 
 
 async def test_a_health_watch_receives_every_change(running: Running) -> None:
