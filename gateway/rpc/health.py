@@ -73,7 +73,7 @@ class Health:
             "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        # With queues of its own in gRPC, a flood of calls that need no API key neither delays nor drops other calls.
+        # With queues of their own in gRPC, a flood of these calls, which need no API key, does not fill that of others.
         server.add_registered_method_handlers(SERVICE, handlers)
 
     async def _check(self, _: object, context: Any) -> bytes:

@@ -171,7 +171,7 @@ class PostgresStore(SharedStore):
 
         A state that became too old between two looks counts, too: calls may have begun meanwhile.
         """
-        reported = 0.0  # the time while nothing is known
+        reported = 0.0  # `_known_at` before the first read
         while True:
             if not self.current and self._known_at != reported:
                 reported = self._known_at
@@ -314,7 +314,10 @@ async def _complete(url: str, shown: str, fence: int) -> None:
 
 @contextlib.asynccontextmanager
 async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnection[TupleRow]]:
-    """Connect for the time of the block. Errors of the server in it become ServerError or ConnectionLostError."""
+    """Connect for the time of the block. Errors of the server in it become ServerError.
+
+    It is a ConnectionLostError if the connection was lost.
+    """
     try:
         connection = await psycopg.AsyncConnection.connect(
             url,
