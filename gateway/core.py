@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -51,6 +51,8 @@ PRUNE_EVERY = 3600.0
 """Seconds between removals of what is older than the retention."""
 PARTS_END_WITHIN = 3.0
 """Seconds for the parts to end when they are canceled. Only a thread on a hung disk takes longer."""
+START_AGAIN = 10.0
+"""Seconds until a part that failed because of a bug is started again."""
 HEAL_EVERY = 1.0
 """Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
@@ -107,16 +109,16 @@ class Core:
         """Start all parts; they continue what an earlier process left."""
         await self.webhook_inbox.resume()  # before the follower, which asks what is in the inbox
         parts = (self.follower, self.recorder, self.dispatcher, self.trusted_time, self.removals)
-        for work in (*(part.run() for part in parts), self._prune()):
-            self._run_until_drain(work)
+        for run in (*(part.run for part in parts), self._prune):
+            self._run_until_drain(run)
         if not isinstance(self.store, SharedStore):  # which heals itself, also while it is drained or taken over
-            self._run_until_drain(self._heal())
+            self._run_until_drain(self._heal)
         if self.archiver is not None:
-            self._run_until_drain(self.archiver.run())
+            self._run_until_drain(self.archiver.run)
         if self.issuer is not None:
-            self._run_until_drain(self.issuer.run())
+            self._run_until_drain(self.issuer.run)
         if self.audited:
-            self._run_until_drain(self._record_start())
+            self._run_until_drain(self._record_start)
 
     async def drain(self) -> None:
         """Send nothing more, end watches so that clients resume elsewhere, and wait for POSTs in flight.
@@ -193,9 +195,18 @@ class Core:
         """Return the delay of status polls in seconds."""
         return self.follower.behind()
 
-    def _run_until_drain(self, work: Coroutine[Any, Any, None]) -> None:
-        """Run a part until the drain. If it ends earlier, that is logged as critical."""
-        self._tasks.start(work).add_done_callback(_log_crash)
+    def _run_until_drain(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.start(self._keep_running(run))
+
+    async def _keep_running(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a part of the gateway. If a bug ends it, run it again: its work must not stop unnoticed."""
+        while True:
+            try:
+                return await run()
+            except Exception:
+                part = {"part": run.__qualname__}
+                log.critical("a part failed because of a bug; starting it again", exc_info=True, extra=part)
+            await rest(self.clock, START_AGAIN)
 
     async def _heal(self) -> None:
         """Probe a store that failed until it works again, because there may be no calls that would notice."""
@@ -216,8 +227,8 @@ class Core:
         while True:
             try:
                 await self._prune_once()
-            except Exception:
-                log.exception("pruning failed; will retry in an hour")
+            except UnconfirmedError as error:
+                log.warning("pruning failed; will retry in an hour", extra={"error": str(error)})
             await rest(self.clock, PRUNE_EVERY)
 
     async def _prune_once(self) -> None:
@@ -233,10 +244,3 @@ class Core:
         if ended_before is not None and keys_before is not None:
             await self.store.deletions.prune(ended_before, keys_before)
             await self.store.agents.prune(keys_before)
-
-
-def _log_crash(task: asyncio.Task[None]) -> None:
-    error = None if task.cancelled() else task.exception()
-    if error is not None:
-        fields = {"task": task.get_coro().__qualname__}  # type: ignore[union-attr]
-        log.critical("a part of the gateway crashed; restart the gateway", exc_info=error, extra=fields)

@@ -19,6 +19,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from gateway.core import PRUNE_EVERY
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.recovery.conftest import Start
 from tests.support.commits import commits
@@ -232,3 +233,11 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
         assert logged(caplog, "ERROR") == ["the store's disk does not respond"]
         assert logged(caplog, "INFO") == ["the store's disk responds again"]
         await asyncio.gather(first, return_exceptions=True)
+
+
+async def test_retention_waits_for_a_store_that_refuses_writes(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    timed = await start()
+    async with held(timed):
+        await timed.advance(PRUNE_EVERY)
+    (warning,) = (record for record in caplog.records if record.name == "gateway.core")
+    assert (warning.getMessage(), warning.exc_info) == ("pruning failed; will retry in an hour", None)
