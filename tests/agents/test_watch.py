@@ -134,7 +134,9 @@ async def test_the_reader_speeds_up_after_a_message_and_reads_the_open_turn(time
     await timed.advance(TURN + 1.0)
     assert len(asked_after) in {4, 5}  # before the message, right after it, after 2 s, after 3 s more
     assert set(asked_after) == {None}  # the message and its answer may still change
-    await timed.advance(20.0, until=lambda: watcher.states[-1] == "IDLE")
+    await watcher.reaches("PROCESSING")
+    await timed.advance(20.0)
+    await eventually(lambda: watcher.states[-1] == "IDLE")
     asked_after.clear()
     await timed.advance(30.0)
 
@@ -174,7 +176,7 @@ async def test_the_reader_obeys_retry_after_and_survives_an_outage(timed: Timed)
     await timed.advance(60.0)
     await talk.send(session_id, "[slow=1]")
     await timed.advance(30.0)
-    assert [one.text for one in watcher.messages][-1] == "Done: [slow=1]"
+    await eventually(lambda: [one.text for one in watcher.messages][-1:] == ["Done: [slow=1]"])
     assert not watcher.task.done()
     await watcher.leave()
 
