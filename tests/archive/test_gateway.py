@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from gateway import concurrency
+from gateway import concurrency, core
+from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
 from gateway.object_storage import folder
 from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
@@ -29,7 +30,6 @@ from tests.app.command import environment, run
 from tests.archive.conftest import Place, sha256
 from tests.archive.media import MediaServer
 from tests.durability.process import GatewayProcess, stub
-from tests.support.faulty_clock import FaultyClock
 from tests.support.files import contents_below
 from tests.support.running import PATIENCE, Generation, Running, eventually, sized, soul
 from tests.support.running import run as running_gateway
@@ -70,15 +70,22 @@ async def test_a_broken_link_does_not_block_other_copies(running: Running) -> No
     assert (await archived(running, "a hare")).outputs[0].archived.size
 
 
-async def test_an_exception_in_the_archiver_is_logged_as_critical(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
+async def test_an_archiver_that_fails_because_of_a_bug_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = FaultyClock()
-    clock.broken = "Archiver.run"
-    async with running_gateway(tmp_path, clock_from=lambda _: clock, ARCHIVE_URL=f"file://{tmp_path}/archive"):
-        await eventually(lambda: any(one.levelname == "CRITICAL" for one in caplog.records))
+    start_due, failures = Archiver._start_due, [ZeroDivisionError()]
+
+    async def fails_once(self: Archiver) -> float | None:
+        if failures:
+            raise failures.pop()
+        return await start_due(self)
+
+    monkeypatch.setattr(Archiver, "_start_due", fails_once)
+    monkeypatch.setattr(core, "START_AGAIN", 0.01)
+    async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive") as running:
+        assert (await archived(running)).outputs[0].archived.size
     (line,) = (one for one in caplog.records if one.levelname == "CRITICAL")
-    assert line.__dict__["task"] == "Archiver.run"
+    assert line.__dict__["part"] == "Archiver.run"
 
 
 @contextmanager
