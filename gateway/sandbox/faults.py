@@ -33,6 +33,7 @@ sandbox's clock). The signature covers the changed body.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import math
 import random
@@ -126,6 +127,10 @@ class Fault:
         if self.on == "any":
             return operation not in ("webhook", "early")
         return operation == ("early" if self.kind == "early" else self.on)
+
+    async def wait(self) -> None:
+        """Wait for the delay, after the call was processed and before its response is sent."""
+        await asyncio.sleep(self.delay)
 
     @property
     def name(self) -> str:

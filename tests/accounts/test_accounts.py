@@ -170,11 +170,12 @@ async def test_a_submission_in_flight_gets_its_answer_though_its_credentials_are
     await assign(running, "shop", films=1)
     shop = await caller(running, "shop")
     running.sandbox.state.accounts[NEWER] = running.sandbox.state.accounts[FILMS]  # the new key of the same account
-    running.plan(on="submit", delay=1.0)
-    submitting = asyncio.create_task(accepted(shop, "a fox"))
-    await eventually(lambda: len(running.ledger.charges) == 1)
-    await rotate(running, "films", NEWER)
-    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", only_old_credentials=True, force=True))
+    with running.held(on="submit"):
+        submitting = asyncio.create_task(accepted(shop, "a fox"))
+        await eventually(lambda: len(running.ledger.charges) == 1)
+        await rotate(running, "films", NEWER)
+        removal = pb.RemoveAccountRequest(name="films", only_old_credentials=True, force=True)
+        await ask(running, "RemoveAccount", removal)
     fox = await submitting
     assert name_of(fox) == "QUEUED"
     assert await finish(running, shop, fox.id) == "COMPLETED"

@@ -216,10 +216,10 @@ async def test_a_slow_estimate_does_not_change_the_order_of_times(running: Runni
     """Lists are sorted by id. A caller that pages by created_before would miss generations."""
     await set_limits(running, credits_per_day="100")
     await running.submit(soul("fast", key="first"))  # its price is known now
-    running.plan(on="estimate", delay=0.2)
-    slow = asyncio.create_task(running.submit(soul("slow")))
-    await eventually(lambda: not len(running.sandbox.state.plan))
-    await running.submit(soul("fast", key="second"))
+    with running.held(on="estimate"):
+        slow = asyncio.create_task(running.submit(soul("slow")))
+        await eventually(lambda: not len(running.sandbox.state.plan))
+        await running.submit(soul("fast", key="second"))
     await slow
     listed = (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
     times = [one.create_time.ToMicroseconds() for one in listed]

@@ -126,11 +126,11 @@ async def test_a_request_that_is_found_while_another_one_is_bound_is_canceled(st
     await resolve(running, uncertain.id, **TWICE)
     await eventually(lambda: len(running.ledger.charges) == 2)
     first, second = (charge.request_id for charge in running.ledger.charges)
-    running.plan(on="status", delay=1.0)
-    finding = asyncio.create_task(resolve(running, uncertain.id, request_id=first))
-    await eventually(lambda: running.ledger.status_calls[first] == 1)
-    await post(path_of(running, "a fox"), webhook_body(second))
-    await running.until(uncertain.id, "QUEUED")
+    with running.held(on="status"):
+        finding = asyncio.create_task(resolve(running, uncertain.id, request_id=first))
+        await eventually(lambda: running.ledger.status_calls[first] == 1)
+        await post(path_of(running, "a fox"), webhook_body(second))
+        await running.until(uncertain.id, "QUEUED")
     assert (await finding).upstream.request_id == second
     await eventually(lambda: [one.request_id for one in running.ledger.refunds] == [first])
     assert running.gateway._core.sender.repeats_off(running.gateway._core.upstream.default.account)
@@ -165,12 +165,12 @@ async def test_a_request_that_is_adopted_meanwhile_leaves_no_second_generation(r
     uncertain = await submit_and_lose(running, "a fox")
     await resolve(running, uncertain.id, **LOST)
     request_id = request_of(running, "a fox")
-    running.plan(on="status", delay=1.0)
-    finding = asyncio.create_task(refused(running, uncertain.id, request_id=request_id))
-    await eventually(lambda: running.ledger.status_calls[request_id] == 1)
-    adoption: pb.AdoptGenerationResponse = await running.grpc.call(
-        "AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=request_id)
-    )
+    with running.held(on="status"):
+        finding = asyncio.create_task(refused(running, uncertain.id, request_id=request_id))
+        await eventually(lambda: running.ledger.status_calls[request_id] == 1)
+        adoption: pb.AdoptGenerationResponse = await running.grpc.call(
+            "AdoptGeneration", pb.AdoptGenerationRequest(upstream_request_id=request_id)
+        )
     assert await finding == "request_id"
     listed: pb.ListGenerationsResponse = await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())
     assert [one.id for one in listed.generations] == [adoption.generation.id, uncertain.id]
@@ -335,11 +335,11 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
 
 async def test_concurrent_resubmissions_are_sent_once(running: Running) -> None:
     uncertain = await submit_and_lose(running, "a fox", processed=False)
-    running.plan(on="submit", delay=1.0)
-    await resolve(running, uncertain.id, **TWICE)
-    await eventually(lambda: len(running.ledger.charges) == 1)
-    for resolution in (TWICE, RESUBMIT, LOST):
-        assert await refused(running, uncertain.id, **resolution) == "id"
+    with running.held(on="submit"):
+        await resolve(running, uncertain.id, **TWICE)
+        await eventually(lambda: len(running.ledger.charges) == 1)
+        for resolution in (TWICE, RESUBMIT, LOST):
+            assert await refused(running, uncertain.id, **resolution) == "id"
     await running.until(uncertain.id, "QUEUED")
     assert len(running.ledger.submissions) == 2
 

@@ -385,11 +385,12 @@ async def test_a_session_with_a_lost_response_is_created_again(talk: Talk) -> No
 
 async def test_canceling_a_send_call_does_not_cancel_the_message(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
-    running.plan(on="agent_send", delay=0.5)
     request = pb.SendMessageRequest(session_id=session_id, text="a fox", idempotency_key="k")
-    call = asyncio.create_task(talk.transport.call("SendMessage", request))
-    await eventually(lambda: bool(talk.said))
-    call.cancel()
+    with running.held(on="agent_send"):
+        call = asyncio.create_task(talk.transport.call("SendMessage", request))
+        await eventually(lambda: bool(talk.said))
+        call.cancel()
+        await running.calls_open("SendMessage", 0, "AgentService")
 
     answer = await talk.send(session_id, "a fox", "k")
 
@@ -399,11 +400,12 @@ async def test_canceling_a_send_call_does_not_cancel_the_message(running: Runnin
 
 async def test_a_drain_waits_for_a_message_and_refuses_new_ones(running: Running, talk: Talk) -> None:
     session_id = await talk.create()
-    running.plan(on="agent_send", delay=0.3)
-    sending = asyncio.create_task(talk.send(session_id, "a fox", "k"))
-    await eventually(lambda: bool(talk.said))
-    await running.begin_drain()
-    refused = asyncio.create_task(talk.refused(session_id, "an owl"))
+    with running.held(on="agent_send"):
+        sending = asyncio.create_task(talk.send(session_id, "a fox", "k"))
+        await eventually(lambda: bool(talk.said))
+        await running.begin_drain()
+        refused = asyncio.create_task(talk.refused(session_id, "an owl"))
+        await running.calls_open("SendMessage", 2, "AgentService")
     answer = await sending
     assert (await refused).code == "UNAVAILABLE"
     await running.stop_gateway()

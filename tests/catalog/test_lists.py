@@ -316,9 +316,10 @@ async def test_an_invalid_request_is_refused_by_field(running: Running) -> None:
 
 async def test_a_hundred_concurrent_calls_cause_one_upstream_call(running: Running) -> None:
     for method, request in REQUESTS.items():
-        running.plan(on=OPERATIONS[method], delay=0.1)
-
-        answers = await asyncio.gather(*[running.grpc.call(method, request) for _ in range(100)])
+        with running.held(on=OPERATIONS[method]):
+            calls = [asyncio.create_task(running.grpc.call(method, request)) for _ in range(100)]
+            await running.calls_open(method, 100, "CatalogService")
+        answers = await asyncio.gather(*calls)
 
         assert len({answer.SerializeToString(deterministic=True) for answer in answers}) == 1
         assert running.ledger.list_calls[OPERATIONS[method]] == 1
@@ -384,8 +385,8 @@ async def test_a_list_older_than_an_hour_is_served_and_refreshed(running: Runnin
     assert running.ledger.list_calls == {"motions": 1}
 
     clock_offset.seconds += 1000
-    running.plan(on="motions", body=[{"id": "newer", "name": "Newer"}], delay=0.2)
-    assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
+    with running.held(on="motions", body=[{"id": "newer", "name": "Newer"}]):
+        assert await running.grpc.call("ListMotions", pb.ListMotionsRequest()) == first
     cached = running.gateway._core.catalogs._cached["motions"]
     await eventually(lambda: cached._refreshing is None)
 

@@ -328,18 +328,20 @@ async def test_a_response_with_the_id_of_another_character_is_not_trusted(studio
 
 
 async def test_canceling_a_create_call_does_not_cancel_the_training(studio: Studio) -> None:
-    studio.plan(on="train", delay=2.0, processed=True)
-    call = asyncio.create_task(studio.create())
-    await studio.until_paid(1)
-    call.cancel()
+    with studio.held(on="train", processed=True):
+        call = asyncio.create_task(studio.create())
+        await studio.until_paid(1)
+        call.cancel()
+        await studio.calls_open("CreateCharacter", 0, "CharacterService")
     assert (await studio.create()).character.id == studio.paid[0]
     assert studio.sent == ["Anna"]
 
 
 async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio) -> None:
-    studio.plan(on="train", delay=2.0, processed=True)
-    call = asyncio.create_task(studio.create())
-    await studio.until_paid(1)
+    with studio.held(on="train", processed=True):
+        call = asyncio.create_task(studio.create())
+        await studio.until_paid(1)
+        await studio.begin_drain()
     await studio.stop_gateway()
     created = (await call).character.id
     await studio.start_gateway()
@@ -349,11 +351,12 @@ async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio) -> None
 
 
 async def test_a_drain_does_not_send_waiting_create_calls(studio: Studio) -> None:
-    studio.plan(on="train", delay=2.0, processed=True)
-    first = asyncio.create_task(studio.create("Anna", "one"))
-    await studio.until_paid(1)
-    second = asyncio.create_task(studio.refused("CreateCharacter", order("Anna", "two")))
-    await studio.calls_open("CreateCharacter", 2, "CharacterService")
+    with studio.held(on="train", processed=True):
+        first = asyncio.create_task(studio.create("Anna", "one"))
+        await studio.until_paid(1)
+        second = asyncio.create_task(studio.refused("CreateCharacter", order("Anna", "two")))
+        await studio.calls_open("CreateCharacter", 2, "CharacterService")
+        await studio.begin_drain()
     await studio.stop_gateway()
     assert (await first).character.id == studio.paid[0]
     refused = await second

@@ -50,8 +50,7 @@ async def only_one(running: Running) -> str:
 )
 async def test_a_drain_waits_for_the_commit_of_a_claim(tmp_path: Path, submission: pb.SubmitGenerationRequest) -> None:
     async with run(tmp_path) as running:
-        running.plan(on="submit", delay=1.0)
-        with commits("claim") as claims:
+        with commits("claim") as claims, running.held(on="submit"):
             claims.hold()
             call = asyncio.create_task(running.submit(submission))
             await claims.reached()
@@ -61,8 +60,7 @@ async def test_a_drain_waits_for_the_commit_of_a_claim(tmp_path: Path, submissio
             generation_id = (await call).id
             await eventually(lambda: bool(running.ledger.submissions))
             assert not drain.done()
-            running.clock.advance(1.0)
-            await drain
+        await drain
         await running.stop_gateway()
         await running.start_gateway()
         # The restarted gateway may have polled it.
@@ -92,13 +90,16 @@ async def test_a_stop_before_the_start_is_complete_waits_for_what_was_sent(
         waiting = await running.submit(sized("a fox", wait_for=STORED))
         await running.stop_gateway()
         running._settings = {}  # without the limit it is sent at the start
-        running.plan(on="submit", delay=1.0)
         loaded = threading.Event()
         with monkeypatch.context() as slow:
             slow.setattr(serving, "_import_late", lambda: loaded.wait(PATIENCE))
-            start = asyncio.create_task(running.start_gateway())
-            await eventually(lambda: any(charge.prompt == "a fox" for charge in running.ledger.charges))
-            await disconnect(start)  # as SIGTERM does
+            with running.held(on="submit"):
+                start = asyncio.create_task(running.start_gateway())
+                await eventually(lambda: any(charge.prompt == "a fox" for charge in running.ledger.charges))
+                start.cancel()  # as SIGTERM does
+                await eventually(lambda: running.gateway._core.service.draining)
+            with pytest.raises(asyncio.CancelledError):
+                await start
             loaded.set()
         await running.start_gateway()
         assert name_of(await running.read(waiting.id)) == "QUEUED"

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from gateway.generations import due_steps
+from gateway.generations.model import GenerationId
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -18,6 +19,14 @@ async def cancel(client: Transport, generation_id: str) -> Generation:
     request = pb.CancelGenerationRequest(id=generation_id)
     answer: pb.CancelGenerationResponse = await client.call("CancelGeneration", request)
     return answer.generation
+
+
+async def begin_to_cancel(running: Running, generation_id: str) -> asyncio.Task[Generation]:
+    """Call CancelGeneration during a submission. Returns once the gateway has stored it."""
+    canceling = asyncio.create_task(cancel(running.grpc, generation_id))
+    entry = running.gateway._core.feed.entries[GenerationId(generation_id)]
+    await eventually(lambda: entry.generation.cancel_requested)
+    return canceling
 
 
 async def test_a_pending_generation_is_canceled_for_free(start: Start) -> None:
@@ -63,53 +72,56 @@ async def test_concurrent_cancels_are_refunded_once(running: Running) -> None:
 async def test_a_cancel_during_the_submission_waits_for_its_outcome(
     running: Running, grpc: Transport, times: int
 ) -> None:
-    running.plan(on="submit", delay=0.2)
-    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
-    canceled = await asyncio.gather(*(cancel(grpc, stored.id) for _ in range(times)))
+    with running.held(on="submit"):
+        stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        canceling = [asyncio.create_task(cancel(grpc, stored.id)) for _ in range(times)]
+        await running.calls_open("CancelGeneration", times)
+    canceled = await asyncio.gather(*canceling)
     assert {name_of(one) for one in canceled} == {"CANCELED"}
     assert len(running.ledger.charges) == len(running.ledger.refunds) == 1
 
 
 async def test_a_cancel_during_the_submission_whose_caller_leaves_takes_effect_at_once(start: Start) -> None:
     running = await start(POLL_MIN=300, POLL_MAX=300)
-    running.plan(on="submit", delay=1.0)
-    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
-    leaving = asyncio.create_task(cancel(running.grpc, stored.id))
-    entry = running.gateway._core.feed.entries[stored.id]
-    await eventually(lambda: entry.generation.cancel_requested)
-    leaving.cancel()
+    with running.held(on="submit"):
+        stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        (await begin_to_cancel(running, stored.id)).cancel()
+        await running.calls_open("CancelGeneration", 0)
     canceled = await running.until(stored.id, "CANCELED")
     assert canceled.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_CANCEL
     assert [one.reason for one in running.ledger.refunds] == ["canceled"]
 
 
 async def test_a_cancel_before_the_submission_is_refused_ends_canceled(running: Running) -> None:
-    running.plan(on="submit", delay=0.3, status=422, body={"detail": "no"})
-    waiting = asyncio.create_task(running.submit(soul("a fox")))
-    await eventually(lambda: bool(running.ledger.submissions))
-    (listed,) = (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
-    assert name_of(await cancel(running.grpc, listed.id)) == "CANCELED"
+    with running.held(on="submit", status=422, body={"detail": "no"}):
+        waiting = asyncio.create_task(running.submit(soul("a fox")))
+        await eventually(lambda: bool(running.ledger.submissions))
+        (listed,) = (await running.grpc.call("ListGenerations", pb.ListGenerationsRequest())).generations
+        canceling = await begin_to_cancel(running, listed.id)
+    assert name_of(await canceling) == "CANCELED"
     assert name_of(await waiting) == "CANCELED"
     assert running.ledger.charges == []
 
 
 async def test_a_cancel_before_a_429_ends_canceled_without_a_retry(running: Running) -> None:
-    running.plan(on="submit", delay=0.3, status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
-    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.submissions))
-    assert name_of(await cancel(running.grpc, stored.id)) == "CANCELED"
+    with running.held(on="submit", status=429, body={"detail": "full"}, headers={"Retry-After": "60"}):
+        stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.submissions))
+        canceling = await begin_to_cancel(running, stored.id)
+    assert name_of(await canceling) == "CANCELED"
     assert len(running.ledger.submissions) == 1
 
 
 async def test_a_cancel_before_the_response_is_lost_is_refused_with_the_state(start: Start) -> None:
     running = await start(UPSTREAM_IDEMPOTENCY="off")
-    running.plan(on="submit", delay=0.3, kind="500", processed=True)
-    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
+    with running.held(on="submit", kind="500", processed=True):
+        stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        canceling = await begin_to_cancel(running, stored.id)
     with pytest.raises(RpcFailure) as raised:
-        await cancel(running.grpc, stored.id)
+        await canceling
     assert raised.value.reason == "NOT_CANCELABLE"
     assert raised.value.failure.metadata["state"] == "UNCERTAIN"
 
@@ -118,12 +130,13 @@ async def test_a_repeat_finds_the_request_that_is_to_be_canceled(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
-    running.plan(on="submit", delay=0.3, kind="500", processed=True)
-    running.plan(on="submit", delay=0.3)
-    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
-    with pytest.raises(RpcFailure) as raised:
-        await cancel(running.grpc, stored.id)
+    with running.held(on="submit", kind="500", processed=True) as respond, running.held(on="submit"):
+        stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        canceling = await begin_to_cancel(running, stored.id)
+        respond()
+        with pytest.raises(RpcFailure) as raised:
+            await canceling
     assert raised.value.reason == "NOT_CANCELABLE"
     await running.until(stored.id, "CANCELED")
     assert len(running.ledger.submissions) == 2
@@ -177,12 +190,13 @@ async def test_a_cancel_whose_status_call_fails_is_unavailable_and_repeatable(
 
 
 async def test_a_stored_cancel_that_gets_no_response_does_not_hide_the_end(running: Running) -> None:
-    running.plan(on="submit", delay=0.2)
     running.plan(on="cancel", kind="reset", times=10**6)
-    stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
+    with running.held(on="submit"):
+        stored = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        canceling = await begin_to_cancel(running, stored.id)
     with pytest.raises(RpcFailure) as raised:
-        await cancel(running.grpc, stored.id)
+        await canceling
     assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
     assert (await running.finish(stored.id)).outputs
 

@@ -55,18 +55,18 @@ async def test_health_reports_serving_for_the_server_and_the_service(running: Ru
 
 
 async def test_health_and_readyz_report_a_drain(running: Running) -> None:
-    running.plan(on="submit", delay=0.5)
-    call = asyncio.create_task(running.submit(soul("a fox")))
-    await running.calls_open("SubmitGeneration", 1)
     async with grpc.aio.insecure_channel(running.gateway.grpc_address) as channel:
-        watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE.full_name))
-        assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
-        assert await http(running, "/readyz") == (200, "ready\n")
-        await running.begin_drain()
-        assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
-        assert await http(running, "/readyz") == (503, "draining\n")
-        assert await http(running, "/healthz") == (200, "ok\n")
-        watch.cancel()
+        with running.held(on="submit"):
+            call = asyncio.create_task(running.submit(soul("a fox")))
+            await running.calls_open("SubmitGeneration", 1)
+            watch = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest(service=SERVICE.full_name))
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            assert await http(running, "/readyz") == (200, "ready\n")
+            await running.begin_drain()
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.NOT_SERVING
+            assert await http(running, "/readyz") == (503, "draining\n")
+            assert await http(running, "/healthz") == (200, "ok\n")
+            watch.cancel()
     await call
     await running.stop_gateway()
     assert len(running.ledger.charges) == 1

@@ -121,10 +121,10 @@ async def test_polls_with_different_outcomes_are_separate_events(running: Runnin
 
 async def test_a_call_that_is_answered_after_the_end_is_listed_but_not_remembered(running: Running) -> None:
     core, queued = running.gateway._core, await running.submit(soul("a fox"))
-    running.plan(on="status", delay=0.5)
-    polled = running.ledger.status_calls[queued.upstream.request_id]
-    await eventually(lambda: running.ledger.status_calls[queued.upstream.request_id] > polled)
-    await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=queued.id))
+    with running.held(on="status"):
+        polled = running.ledger.status_calls[queued.upstream.request_id]
+        await eventually(lambda: running.ledger.status_calls[queued.upstream.request_id] > polled)
+        await running.grpc.call("CancelGeneration", pb.CancelGenerationRequest(id=queued.id))
     await eventually(lambda: not len(core.follower._tasks))
     assert not core.recorder._last
     answer = await running.grpc.call("ExplainGeneration", pb.ExplainGenerationRequest(id=queued.id))

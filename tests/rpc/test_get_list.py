@@ -230,9 +230,11 @@ async def test_a_page_token_accepts_the_same_filter_in_another_order(running: Ru
 async def test_a_lookup_by_key_waits_for_the_submission_with_the_key(running: Running, client: Transport) -> None:
     """Its caller may have left, and would submit again with another key if none were found."""
     await running.gateway._core.budgets.set("default", "tenant", Limits(credits_per_day=10**9), {"credits_per_day"})
-    running.plan(on="estimate", delay=0.5)
-    submitting = asyncio.create_task(client.call("SubmitGeneration", soul("a fox", "order-1")))
-    await eventually(lambda: len(running.gateway._core.service._submitting) == 1)
-    submitting.cancel()
-    (found,) = await ids(client, idempotency_key="order-1")
+    with running.held(on="estimate"):
+        submitting = asyncio.create_task(client.call("SubmitGeneration", soul("a fox", "order-1")))
+        await eventually(lambda: len(running.gateway._core.service._submitting) == 1)
+        submitting.cancel()
+        looking = asyncio.create_task(ids(client, idempotency_key="order-1"))
+        await running.calls_open("ListGenerations", 1)
+    (found,) = await looking
     assert (await running.until(found, "QUEUED")).idempotency_key == "order-1"

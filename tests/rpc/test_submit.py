@@ -243,10 +243,11 @@ async def test_a_submit_returns_before_its_own_deadline(running: Running, monkey
 
 async def test_canceling_a_submit_call_does_not_end_the_generation(running: Running) -> None:
     for name, client in running.transports.items():
-        running.plan(on="submit", prompt=f"over {name}", delay=0.2)
-        call = asyncio.create_task(submit(client, soul(f"over {name}")))
-        await eventually(lambda prompt=f"over {name}": prompt in _charged(running))  # type: ignore[misc]
-        call.cancel()
+        with running.held(on="submit"):
+            call = asyncio.create_task(submit(client, soul(f"over {name}")))
+            await eventually(lambda prompt=f"over {name}": prompt in _charged(running))  # type: ignore[misc]
+            call.cancel()
+            await running.calls_open("SubmitGeneration", 0)
         again = await submit(running.grpc, soul(f"over {name}"))
         assert again.replayed
         assert name_of(again.generation) == "QUEUED"
@@ -289,14 +290,14 @@ async def test_a_generation_that_stays_uncertain_too_long_is_lost(start: Start) 
 
 
 async def test_a_submit_refused_by_a_drain_can_be_repeated_with_its_key(running: Running) -> None:
-    running.plan(on="submit", prompt="on its way", delay=0.5)
-    stored = await running.submit(soul("on its way", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
-    await running.begin_drain()
-    with pytest.raises(RpcFailure) as raised:
-        await running.submit(soul("a fox"))
-    assert raised.value.reason == "GATEWAY_UNAVAILABLE"
-    assert (await running.get(stored.id)).idempotency_key == stored.idempotency_key
+    with running.held(on="submit"):
+        stored = await running.submit(soul("on its way", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        await running.begin_drain()
+        with pytest.raises(RpcFailure) as raised:
+            await running.submit(soul("a fox"))
+        assert raised.value.reason == "GATEWAY_UNAVAILABLE"
+        assert (await running.get(stored.id)).idempotency_key == stored.idempotency_key
     await running.stop_gateway()
     await running.start_gateway()
     assert name_of(await running.submit(soul("a fox"))) == "QUEUED"

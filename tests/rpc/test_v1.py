@@ -11,6 +11,7 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import PreconditionFailure
 
 from gateway.generations import due_steps
+from gateway.generations.model import GenerationId
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -233,11 +234,14 @@ async def test_a_pending_v1_generation_is_canceled_for_free(start: Start) -> Non
 
 
 async def test_a_cancel_during_a_v1_submission_is_refused_on_acceptance(running: Running) -> None:
-    running.plan(on="submit", delay=0.2)
-    stored = await running.submit(sized("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: bool(running.ledger.charges))
+    with running.held(on="submit"):
+        stored = await running.submit(sized("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: bool(running.ledger.charges))
+        canceling = asyncio.create_task(cancel(running, stored.id))
+        entry = running.gateway._core.feed.entries[GenerationId(stored.id)]
+        await eventually(lambda: entry.generation.cancel_requested)
     with pytest.raises(RpcFailure) as raised:
-        await cancel(running, stored.id)
+        await canceling
     assert (raised.value.reason, raised.value.failure.metadata["state"]) == ("NOT_CANCELABLE", "QUEUED")
     assert [one.outcome for one in running.ledger.cancels] == ["404"]
     assert name_of(await running.finish(stored.id)) == "COMPLETED"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ PATIENCE = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
 
 Generation = generation_pb2.Generation
+
+
+@dataclass(frozen=True)
+class _HeldFault(Fault):
+    released: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def wait(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self.released.wait()
 
 
 class Running:
@@ -199,6 +209,17 @@ class Running:
         """Queue a fault in the sandbox; the fields are those of `POST /__plan`."""
         self.sandbox.state.plan.add([Fault.parse(fault)])
 
+    @contextmanager
+    def held(self, **fault: Any) -> Iterator[Callable[[], None]]:
+        """Queue a fault as `plan` does. Its response waits until the end of the block, or a call of what is yielded."""
+        held = _HeldFault.parse(fault)
+        assert isinstance(held, _HeldFault)
+        self.sandbox.state.plan.add([held])
+        try:
+            yield held.released.set
+        finally:
+            held.released.set()
+
     async def metrics(self) -> str:
         """Return the text of /metrics."""
         async with aiohttp.ClientSession() as session, session.get(self.gateway.http_address + "/metrics") as answer:
@@ -217,9 +238,9 @@ class Running:
 
     async def calls_open(self, method: str, count: int, service: str = "GenerationService") -> None:
         """Wait until `count` calls of a method are in progress at the gateway."""
-        line = f'hfgateway_rpc_open{{method="/hfgateway.v1.{service}/{method}"}} {count:.1f}'
+        line = re.compile(rf'^hfgateway_rpc_open{{method="/[\w.]+\.{service}/{method}"}} {count}\.0$', re.MULTILINE)
         async with asyncio.timeout(PATIENCE):
-            while line not in (await self.metrics()).splitlines():
+            while not line.search(await self.metrics()):
                 await asyncio.sleep(0.01)
 
     async def submit(self, request: pb.SubmitGenerationRequest) -> Generation:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -148,16 +150,24 @@ async def test_a_generation_that_was_sent_after_the_backup_is_bound(start: Start
 # -- A stray request of a generation -----------------------------------------------------------------------------------
 
 
-async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, *, repeats: int = 1, **fault: Any) -> Generation:
+async def repeated(running: Running, monkeypatch: pytest.MonkeyPatch, *, repeats: int = 1) -> Generation:
     """Return a generation that was charged again with each repeat because Higgsfield ignores its key."""
+    async with last_response_held(running, monkeypatch, repeats=repeats) as generation:
+        return generation
+
+
+@asynccontextmanager
+async def last_response_held(
+    running: Running, monkeypatch: pytest.MonkeyPatch, *, repeats: int = 1
+) -> AsyncIterator[Generation]:
+    """Yield a generation as `repeated` returns it. The response to the last repeat waits until the end of the block."""
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.0)
     monkeypatch.setattr(due_steps, "LATER_PAUSES", {})
     running.plan(on="submit", kind="500", processed=True, times=repeats)
-    if fault:
-        running.plan(on="submit", **fault)
-    first = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
-    await eventually(lambda: len(running.ledger.charges) == 1 + repeats)
-    return first
+    with running.held(on="submit"):
+        first = await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+        await eventually(lambda: len(running.ledger.charges) == 1 + repeats)
+        yield first
 
 
 async def assert_repeats_are_off(running: Running) -> None:
@@ -178,10 +188,10 @@ async def test_a_second_request_found_by_a_late_response_is_canceled(
     start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     running = await start(honour_keys=False)
-    submitted = await repeated(running, monkeypatch, delay=0.5)
-    first, second = (charge.request_id for charge in running.ledger.charges)
-    await post(path_of(running, "a fox"), webhook_body(first))
-    await running.until(submitted.id, "QUEUED")
+    async with last_response_held(running, monkeypatch) as submitted:
+        first, second = (charge.request_id for charge in running.ledger.charges)
+        await post(path_of(running, "a fox"), webhook_body(first))
+        await running.until(submitted.id, "QUEUED")
     await eventually(lambda: len(running.ledger.refunds) == 1)
     assert [(one.request_id, one.reason) for one in running.ledger.refunds] == [(second, "canceled")]
     known = await stored(running, submitted.id)
@@ -227,11 +237,12 @@ async def test_a_third_request_found_by_a_late_response_is_canceled(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await start(honour_keys=False)
-    submitted = await repeated(running, monkeypatch, repeats=2, delay=1.0)
-    first, second, third = (charge.request_id for charge in running.ledger.charges)
-    await post(path_of(running, "a fox"), webhook_body(first))
-    await running.until(submitted.id, "QUEUED")
-    await post(path_of(running, "a fox"), webhook_body(second))
+    async with last_response_held(running, monkeypatch, repeats=2) as submitted:
+        first, second, third = (charge.request_id for charge in running.ledger.charges)
+        await post(path_of(running, "a fox"), webhook_body(first))
+        await running.until(submitted.id, "QUEUED")
+        await post(path_of(running, "a fox"), webhook_body(second))
+        await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
     await eventually(lambda: len(running.ledger.refunds) == 2)
     assert {one.request_id for one in running.ledger.refunds} == {second, third}
     known = await stored(running, submitted.id)
@@ -282,13 +293,13 @@ async def test_nothing_is_repeated_if_a_second_request_is_found_while_its_age_is
     await running.until(twice.id, "QUEUED")
     await running.stop_gateway()
     running._settings |= {"UPSTREAM_IDEMPOTENCY": "v2"}
-    running.plan(on="time", delay=2.0, times=10)
-    await running.start_gateway()
-    busy = running.gateway._core.follower._busy
-    await eventually(lambda: once.id in busy)  # the repeat waits for Higgsfield's time
-    await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
-    await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
-    assert once.id in busy
+    with running.held(on="time", times=10):
+        await running.start_gateway()
+        busy = running.gateway._core.follower._busy
+        await eventually(lambda: once.id in busy)  # the repeat waits for Higgsfield's time
+        await post(path_of(running, "a fox"), webhook_body(request_of(running, "a fox")))
+        await running.metric_becomes("hfgateway_webhooks_stray_total", 1)
+        assert once.id in busy
     await eventually(lambda: once.id not in busy)
     assert (await stored(running, once.id)).sends == 1
 

@@ -160,10 +160,11 @@ async def test_a_premature_webhook_does_not_suppress_the_real_one(start: Start, 
 async def test_the_real_webhook_may_arrive_during_the_poll_of_a_premature_one(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
-    running.plan(on="status", delay=1.0)  # the response has the state of the time of the request
-    await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id))
-    await eventually(lambda: running.ledger.status_calls.total() == 1)
-    running.clock.advance(60)
+    with running.held(on="status"):  # the response has the state of the time of the request
+        await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id))
+        await eventually(lambda: running.ledger.status_calls.total() == 1)
+        running.clock.advance(60)
+        await eventually(lambda: len(running.ledger.webhook_attempts) == 1)
     done = await running.until(queued.id, "COMPLETED")
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_WEBHOOK
     assert await webhook_outcomes(running, 1) == ["200"]

@@ -60,8 +60,8 @@ class ApiMiddleware:
         assert response is not None, "a call that was not processed has a fault"
         self._record_response(call, fault, acted, response)
         await self._update_webhooks(call)
-        if fault and fault.delay and fault.kind != "drip":
-            await asyncio.sleep(fault.delay)
+        if fault and fault.kind != "drip":
+            await fault.wait()
         return response
 
     def _fault(self, call: Call) -> Fault | None:
