@@ -69,6 +69,11 @@ class Node(Server):
         instance = self.instance
         return cast(Ports, instance.core) if instance is not None and instance.accepting else None
 
+    @property
+    def paused(self) -> bool:
+        """Whether its present process is paused."""
+        return self.instance is not None and self.instance.process.stopped
+
     async def open(self, instance: Instance) -> None:
         process = instance.process
         process.wall_skew = self.wall_skew
@@ -86,7 +91,7 @@ class Node(Server):
     def pause(self, seconds: float) -> None:
         """Stop the present process for a while, as SIGSTOP and SIGCONT do."""
         instance = self.instance
-        if instance is not None and not instance.process.stopped:
+        if instance is not None and not self.paused:
             self.world.record("pauses", instance.process.number)
             instance.process.stop()
             self.world.spawn(self._resume_after(instance, seconds))
@@ -356,9 +361,7 @@ class Balancer:
     def _choose(self) -> Node:
         world = self._world
         ready = [
-            node
-            for node in self._nodes
-            if node.ports is not None and not node.ports.not_ready and not node.instance.process.stopped  # type: ignore[union-attr]
+            node for node in self._nodes if node.ports is not None and not node.ports.not_ready and not node.paused
         ]
         # Its last look at their health may be old.
         return world.rng.choice(self._nodes if not ready or world.draw_fault(0.1) else ready)

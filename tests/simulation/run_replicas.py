@@ -366,11 +366,14 @@ class _Replicas(Simulation):
                 process.cut_off, process.wall_skew = False, 0.0
 
     async def _recover(self) -> None:
-        """Wait until all nodes serve and one leads. From then on they do rarely what they do in intervals."""
+        """Wait until all nodes serve and one leads. From then on they do rarely what they do in intervals.
+
+        A process that is still paused then would wake up with the longer intervals, and take its lease for valid.
+        """
         world = self.world
         for _ in range(300):
             await world.sleep(1.0)
-            if self._leader() is not None and all(node.ports is not None for node in self.nodes):
+            if self._leader() is not None and all(node.ports is not None and not node.paused for node in self.nodes):
                 break
         else:
             world.defects.append("no replica leads, although faults have stopped")
@@ -380,11 +383,7 @@ class _Replicas(Simulation):
             self._quiet.enter_context(mock.patch.object(module, name, getattr(module, name) * QUIET))
 
     def _leader(self) -> Node | None:
-        leading = [
-            node
-            for node in self.nodes
-            if node.ports is not None and node.ports.leads and not node.instance.process.stopped  # type: ignore[union-attr]
-        ]
+        leading = [node for node in self.nodes if node.ports is not None and node.ports.leads and not node.paused]
         return leading[0] if len(leading) == 1 else None
 
     # -- What is observed ----------------------------------------------------------------------------------------------
