@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gateway.cli import exits
-from gateway.cli.output import fail, time_text
+from gateway.cli.output import echo, echo_cells, fail, time_text
 
 if TYPE_CHECKING:
     from gateway.config import Settings
@@ -31,7 +31,7 @@ def backup(file: Path) -> int:
     store = store_file("back it up with the server's tools, such as pg_basebackup or pg_dump (docs/postgresql.md)")
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))  # so that the partial copy is removed
     _on_file(lambda: restore.backup(store, file))
-    print(f"{file}: backup of {store}")
+    echo(f"{file}: backup of {store}")
     return 0
 
 
@@ -62,7 +62,7 @@ def migrate(context: click.Context, restored: bool, moved: bool) -> int:
     if moved:
         _on_file(lambda: restore.moved(store))
     schema = _on_file(lambda: restore.update(store))
-    print(f"{store}: schema {schema}")
+    echo(f"{store}: schema {schema}")
     return 0
 
 
@@ -87,11 +87,11 @@ def sqlite_to_postgres(file: Path, abandon: bool) -> int:
         fail(f"HFGATEWAY_STORE_URL: {missing('postgresql')}", exits.USAGE)
     if abandon:
         _on_file(lambda: asyncio.run(moving.abandon(file, target.url, str(target))))
-        print(f"{file}: is no longer being moved")
+        echo(f"{file}: is no longer being moved")
         return 0
-    moved = _on_file(lambda: asyncio.run(moving.move(file, target.url, str(target), print)))
-    print(f"{file}: moved to {target}, {moved.rows} rows in {moved.seconds:.1f} s")
-    print("Start the gateway with this HFGATEWAY_STORE_URL. The file is kept, and no gateway starts on it.")
+    moved = _on_file(lambda: asyncio.run(moving.move(file, target.url, str(target), echo)))
+    echo(f"{file}: moved to {target}, {moved.rows} rows in {moved.seconds:.1f} s")
+    echo("Start the gateway with this HFGATEWAY_STORE_URL. The file is kept, and no gateway starts on it.")
     return 0
 
 
@@ -123,7 +123,7 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
     except SettingError as error:
         fail(error, exits.USAGE)
     if declared is None:
-        print(f"{settings.store}: up to date")
+        echo(f"{settings.store}: up to date")
     else:
         _report(settings.store, declared)
     return 0
@@ -131,20 +131,20 @@ def _migrate_database(settings: Settings, *, restored: bool) -> int:
 
 def _report(store: object, declared: restore.Declared) -> None:
     if declared.newest is None:
-        print(f"{store}: no change is stored in it")
+        echo(f"{store}: no change is stored in it")
         unknown = "Submissions that are not in it"
     else:
-        print(f"{store}: the last change in it is of {time_text(declared.newest)}")
+        echo(f"{store}: the last change in it is of {time_text(declared.newest)}")
         unknown = "Later submissions"
-    print(f"{unknown} are unknown to it: if a caller repeats one, it is sent, and charged, again.")
+    echo(f"{unknown} are unknown to it: if a caller repeats one, it is sent, and charged, again.")
     count = len(declared.held)
     if not count:
-        print("No generation is held")
+        echo("No generation is held")
         return
     held = "1 generation is" if count == 1 else f"{count} generations are"
-    print(f"{held} held: resolve each with hfgateway resolve ID")
+    echo(f"{held} held: resolve each with hfgateway resolve ID")
     for one in declared.held:
-        print("\t".join((one.id, one.tenant, one.spec.model_id, one.state.name)))
+        echo_cells((one.id, one.tenant, one.spec.model_id, one.state.name))
 
 
 def _on_file(act: Callable[[], T]) -> T:

@@ -18,6 +18,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.cli.conftest import Command, Finished, finish
 from tests.cli.test_agents import ANSWER, sent
 from tests.cli.test_generate import OUTPUTS, URL, submitted
+from tests.support import forked
 
 LOST = 9
 CLOSED, FULL = "a closed pipe", "/dev/full"
@@ -37,11 +38,15 @@ def broken(kind: str) -> Iterator[int]:
     os.close(writing)
 
 
-async def run(hfgateway: Command, kind: str, *arguments: str) -> Finished:
+async def run(hfgateway: Command, kind: str, *arguments: str, folder: Path = forked.ROOT) -> Finished:
     """Run a command whose standard output is broken."""
     with broken(kind) as out:
         process = await asyncio.create_subprocess_exec(
-            *hfgateway.arguments(*arguments), stdout=out, stderr=asyncio.subprocess.PIPE, env=hfgateway.environment
+            *hfgateway.arguments(*arguments),
+            stdout=out,
+            stderr=asyncio.subprocess.PIPE,
+            env=hfgateway.environment,
+            cwd=folder,
         )
     return await finish(process)
 
@@ -154,6 +159,20 @@ async def test_a_script_that_cannot_be_written_is_no_traceback(hfgateway: Comman
     for kind, said in ((CLOSED, ""), (FULL, "hfgateway: the output cannot be written: No space left on device\n")):
         ended = await run(hfgateway, kind, "completion", "bash")
         assert (ended.code, ended.err) == (LOST, said)
+
+
+@pytest.mark.parametrize(
+    "arguments", [("backup", "copy.db"), ("migrate",), ("migrate", "--moved"), ("migrate", "--restored")]
+)
+async def test_what_was_done_to_a_store_and_cannot_be_written_is_no_traceback(
+    hfgateway: Command, tmp_path: Path, kind: str, arguments: tuple[str, ...]
+) -> None:
+    """The output of a container is not buffered, so that each line can fail."""
+    hfgateway.environment |= {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path}/store.db", "PYTHONUNBUFFERED": "1"}
+    assert (await hfgateway("keys", "create", "--offline", "--tenant", "shop")).code == 0
+    ended = await run(hfgateway, kind, *arguments, folder=tmp_path)
+    said = "" if kind == CLOSED else "hfgateway: the output cannot be written: No space left on device\n"
+    assert (ended.code, ended.err) == (LOST, said)
 
 
 def test_output_that_is_written_at_the_end_is_not_lost_silently(monkeypatch: pytest.MonkeyPatch) -> None:
