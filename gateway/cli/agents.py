@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -102,7 +101,7 @@ class _Talk:
     def command(self, *arguments: str) -> str:
         """Return the command that continues this session."""
         name = "ask" if arguments else "chat"
-        return shlex.join(["hfgateway", "agents", name, "--session", self.session_id, *arguments])
+        return self._connection.command("agents", name, "--session", self.session_id, *arguments)
 
     def _turn(self, client: Client, text: str, key: str, show: Callable[[Change], None]) -> Turn:
         from hfgateway_client.errors import DeadlineExceeded

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import mimetypes
-import shlex
 from collections.abc import Iterable
 from contextlib import closing
 from itertools import islice
@@ -72,19 +71,19 @@ def create(
         types = [_content_type(image) for image in images]
         reach(client)
         urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
-        again = ["hfgateway", "characters", "create", name, *urls, *(["--version", version] if version else [])]
+        again = ["characters", "create", name, *urls, *(["--version", version] if version else []), "--key", key]
         advice.replace(
             "The character may have been created. To find out without being charged twice: "
-            f"{shlex.join([*again, '--key', key])}"
+            f"{connection.command(*again)}"
         )
         made = client.create_character(name, urls, version=version, idempotency_key=key)  # type: ignore[arg-type]  # a choice
-        _advise(advice, made.character, key)
+        _advise(advice, made.character, connection, key)
         if made.replayed:
             echo("The key was used before: nothing new was started.", err=True)
         if not wait:
-            _print(made.character, as_json=as_json)
+            _print(made.character, connection, as_json=as_json)
             return exits.COMPLETED
-        return _follow(client, made.id, timeout, advice=advice, key=key, as_json=as_json)
+        return _follow(client, made.id, timeout, connection=connection, advice=advice, key=key, as_json=as_json)
 
 
 @characters.command()
@@ -96,8 +95,8 @@ def watch(*, connection: Connection, character_id: str, timeout: float | None, a
     """Follow the training of the character ID until it ends, and print its id. The exit codes are those of `create`."""
     advice = Advice()
     with advice.given(), connection.client() as client:
-        _advise(advice, client.get_character(character_id))  # fails at once if no gateway answers
-        return _follow(client, character_id, timeout, advice=advice, as_json=as_json)
+        _advise(advice, client.get_character(character_id), connection)  # fails at once if no gateway answers
+        return _follow(client, character_id, timeout, connection=connection, advice=advice, as_json=as_json)
 
 
 @characters.command()
@@ -140,7 +139,14 @@ def delete(*, connection: Connection, character_ids: Iterable[str]) -> None:
 
 
 def _follow(
-    client: Client, character_id: str, timeout: float | None, *, advice: Advice, key: str = "", as_json: bool
+    client: Client,
+    character_id: str,
+    timeout: float | None,
+    *,
+    connection: Connection,
+    advice: Advice,
+    key: str = "",
+    as_json: bool,
 ) -> int:
     from hfgateway_client import character_state_name
     from hfgateway_client.errors import DeadlineExceeded
@@ -149,7 +155,7 @@ def _follow(
     try:
         with closing(client.watch_character(character_id, timeout=timeout)) as changes:
             for character in changes:
-                _advise(advice, character, key)
+                _advise(advice, character, connection, key)
                 if as_json:
                     print_json(character)
                 else:
@@ -189,11 +195,11 @@ def _url(client: Client, image: str, content_type: str) -> str:
     return url
 
 
-def _print(character: SoulCharacter, *, as_json: bool) -> None:
+def _print(character: SoulCharacter, connection: Connection, *, as_json: bool) -> None:
     if as_json:
         print_json(character)
         return
-    echo(_watch_advice(character), err=True)
+    echo(_watch_advice(character, connection), err=True)
     echo(character.id)
 
 
@@ -204,16 +210,15 @@ def _row(character: SoulCharacter) -> tuple[str, ...]:
     return character.id, character_state_name(character), version, created(character), plain(character.name)
 
 
-def _advise(advice: Advice, character: SoulCharacter, key: str = "") -> None:
+def _advise(advice: Advice, character: SoulCharacter, connection: Connection, key: str = "") -> None:
     """Set the advice for a character in this state."""
     from hfgateway_client import character_state_name
 
     failed = character.done and character_state_name(character) != "COMPLETED"
     code = exits.ENDED_OTHERWISE if failed else exits.COMPLETED
-    advice.replace(*key_advice(key), _watch_advice(character), code=code)
+    advice.replace(*key_advice(key), _watch_advice(character, connection), code=code)
 
 
-def _watch_advice(character: SoulCharacter) -> str:
-    if character.done:
-        return f"The training has ended. Show it with: hfgateway characters watch {character.id}"
-    return f"The training continues. Watch it with: hfgateway characters watch {character.id}"
+def _watch_advice(character: SoulCharacter, connection: Connection) -> str:
+    state = "has ended. Show" if character.done else "continues. Watch"
+    return f"The training {state} it with: {connection.command('characters', 'watch', character.id)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -37,6 +38,12 @@ class Connection:
     tls: bool
     tls_ca: Path | None
     insecure: bool = False
+    given: tuple[str, ...] = ()
+    """The options of the command line that name the gateway. The API key is not among them, because it is a secret."""
+
+    def command(self, *arguments: str) -> str:
+        """Return a `hfgateway` command that calls the same gateway, for the user to run."""
+        return shlex.join(["hfgateway", *arguments, *self.given])
 
     @property
     def trust(self) -> bool | TlsConfig:
@@ -178,6 +185,14 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
             raise click.UsageError(
                 str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")
             ) from None
-        return command(*arguments, connection=Connection(address, key, tls, tls_ca, insecure), **options)
+        given = _given(address, tls=tls, tls_ca=tls_ca, insecure=insecure)
+        return command(*arguments, connection=Connection(address, key, tls, tls_ca, insecure, given), **options)
 
     return with_connection
+
+
+def _given(address: str, *, tls: bool, tls_ca: Path | None, insecure: bool) -> tuple[str, ...]:
+    source = click.get_current_context().get_parameter_source("address")
+    named = ("--gateway", address) if source is click.core.ParameterSource.COMMANDLINE else ()
+    authority = ("--tls-ca", str(tls_ca)) if tls_ca else ()
+    return (*named, *(("--tls",) if tls else ()), *authority, *(("--insecure",) if insecure else ()))

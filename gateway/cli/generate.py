@@ -77,9 +77,11 @@ def generate(
                 submission = client.submit(
                     message, idempotency_key=key, labels=labels, callback_url=callback_url, wait_for="stored"
                 )
-                advise(advice, submission.generation, key)
+                advise(advice, submission.generation, connection, key)
                 warn(submission.warnings)
-                generation = follow(client, submission.generation, show, timeout, advice=advice, key=key)
+                generation = follow(
+                    client, submission.generation, show, timeout, connection=connection, advice=advice, key=key
+                )
             if generation.failure.reason == ErrorReason.ERROR_REASON_MODEL_UNKNOWN:
                 hint = like(client, generation.model_id)
             if submission.replayed:

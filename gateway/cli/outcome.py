@@ -34,7 +34,14 @@ def follow_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def follow(
-    client: Client, generation: Generation, show: Show, timeout: float | None, *, advice: Advice, key: str = ""
+    client: Client,
+    generation: Generation,
+    show: Show,
+    timeout: float | None,
+    *,
+    connection: Connection,
+    advice: Advice,
+    key: str = "",
 ) -> Generation:
     """Show every change until the generation ends or the timeout expires. Returns its last known state.
 
@@ -43,7 +50,7 @@ def follow(
     from hfgateway_client.errors import DeadlineExceeded
 
     def seen(generation: Generation) -> None:
-        advise(advice, generation, key)
+        advise(advice, generation, connection, key)
         show(generation)
 
     seen(generation)
@@ -80,6 +87,8 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
         echo(f"error: {error_from_generation(generation)}", err=True)
     urls = [output.url for output in generation.outputs if output.url]
     paths = [None] * len(urls) if save is None else save_outputs(generation, save, local=connection.local)
+    if save is not None and None in paths:
+        echo(f"Try again with: {connection.command('watch', generation.id, '--save', str(save))}", err=True)
     for url, path in zip(urls, paths, strict=True):
         if not as_json:
             echo(url if path is None else str(path))
@@ -88,12 +97,10 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
     return exits.NOT_SAVED if save is not None and completed and None in paths else exits.of_generation(generation)
 
 
-def advise(advice: Advice, generation: Generation, key: str = "") -> None:
+def advise(advice: Advice, generation: Generation, connection: Connection, key: str = "") -> None:
     """Set the advice for a generation in this state."""
-    if generation.done:
-        line = f"The generation has ended. Show it with: hfgateway watch {generation.id}"
-    else:
-        line = f"The generation continues. Watch it with: hfgateway watch {generation.id}"
+    state = "has ended. Show" if generation.done else "continues. Watch"
+    line = f"The generation {state} it with: {connection.command('watch', generation.id)}"
     code = exits.of_generation(generation) if generation.done else exits.COMPLETED
     advice.replace(*key_advice(generation.idempotency_key or key), line, code=code)
 

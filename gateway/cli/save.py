@@ -78,8 +78,6 @@ def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[P
             except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
                 echo(f"error: output {number} cannot be saved: {_describe(error)}", err=True)
                 paths.append(None)
-    if None in paths:
-        echo(f"Try again with: hfgateway watch {generation.id} --save {folder}", err=True)
     return paths
 
 

@@ -30,5 +30,6 @@ def watch(
     with advice.given():
         with connection.client() as client, showing(as_json=as_json) as show:
             # A get fails at once if no gateway answers; a watch would wait for it.
-            generation = follow(client, client.get(generation_id), show, timeout, advice=advice)
+            found = client.get(generation_id)
+            generation = follow(client, found, show, timeout, connection=connection, advice=advice)
         return conclude(generation, connection=connection, save=save, as_json=as_json)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation
+from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, refusal
 from clients.python.tests.test_characters import change as trained
 from clients.python.tests.test_characters import character, created
 from gateway.cli.output import OutputLostError, flush
@@ -143,6 +143,26 @@ async def test_agents_ask_says_how_to_continue(
     (request,) = gateway.requests["SendMessage"]
     assert ended.code == LOST
     assert f"hfgateway agents ask --session s1 --key {request.idempotency_key} 'a fox'" in ended.err
+
+
+async def test_a_printed_command_calls_the_gateway_of_the_command_line(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    """Another gateway would not know the key, and send the order or the message again."""
+    del hfgateway.environment["HFGATEWAY_GRPC_ADDRESS"]
+    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=OUTPUTS))
+    gateway.on("CreateCharacter", refusal("INTERNAL", "INTERNAL"))
+    gateway.on("SendMessage", sent())
+    gateway.on("WatchSession", ANSWER)
+    given = ("--gateway", gateway.address, "--insecure", "--api-key", "hfg_1_secret")
+    for command in (
+        ("generate", "a fox"),
+        ("characters", "create", "Anna", "https://a.test/1"),
+        ("agents", "ask", "a fox", "--session", "s1"),
+    ):
+        ended = await run(hfgateway, FULL, *command, *given)
+        assert f"--gateway {gateway.address} --insecure" in ended.err.splitlines()[-1]
+        assert "hfg_1_secret" not in ended.err
 
 
 async def test_a_command_that_only_reads_ends_quietly_when_its_reader_has_left(
