@@ -207,6 +207,10 @@ def _call(function: Callable[..., AnyInput], *arguments: Any, **parameters: Any)
             f"-p {wrong[0]}: {did_you_mean(wrong[0], known)} {function.__name__} has the parameters "
             f"{', '.join(known)}, and those with their own option".replace("  ", " ")
         ) from None
+    if function.__name__ != "model":
+        # For a typed input it would mean the default: a script with an empty variable would be charged for that.
+        for name in (name for name, value in parameters.items() if value == ""):
+            raise click.UsageError(f"-p {given.get(name, name)}: must not be empty; leave it out for the default")
     try:
         return function(*arguments, **parameters)
     except (TypeError, ValueError, AttributeError, OverflowError) as error:

@@ -232,6 +232,7 @@ async def test_parameters_may_have_the_names_that_a_model_shows(gateway: Scripte
         (["generate", "x", "-p", "enhance_prompt=3.5"], "-p enhance_prompt: must be true or false, not 3.5"),
         (["generate", "x", "-p", "custom_reference_strength=much"], "-p custom_reference_strength: must be a number"),
         (["generate", "x", "-p", "aspect_ratio=3"], "-p aspect_ratio: must be a text, not 3"),
+        (["generate", "x", "-p", "custom_reference_id="], "-p custom_reference_id: must not be empty"),
         (["generate", "x", "-p", "version=v9"], "-p version: must be one of v1, v2, cinema, not v9"),
         (["generate", "x", "-p", "seed"], "'seed' is not NAME=JSON"),
         (["generate", "x", "--model", "a/b", "-p", "n=" + "[" * 100_000], "n is nested too deeply"),
