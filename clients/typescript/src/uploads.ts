@@ -2,7 +2,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import type { Calls } from "./calls.js";
-import { GatewayError, Unavailable } from "./errors.js";
+import { GatewayError, InvalidInput, Unavailable } from "./errors.js";
 import {
   type UploadMediaRequest,
   UploadMediaRequestSchema,
@@ -23,7 +23,7 @@ export type UploadSource = Uint8Array | ArrayBuffer | Blob | ReadableStream<Uint
 export interface UploadOptions extends CallOptions {
   /** The media type, such as "image/png". Required unless the source has one. */
   contentType?: string | undefined;
-  /** The size in bytes, which the gateway verifies. Default: the size of the source, if it is known. */
+  /** The size in bytes, which is verified. Default: the size of the source, if it is known. */
   size?: number | undefined;
 }
 
@@ -37,13 +37,15 @@ export interface Media {
 /** How a transport uploads. */
 export type Uploader = (calls: Calls, media: Media, options: CallOptions) => Promise<UploadMediaResponse>;
 
-/** Returns the media of a source. A missing content type is a TypeError. */
+/** Returns the media of a source. A missing content type, or a size that is not a whole number, is a TypeError. */
 export function mediaOf(source: UploadSource, options: UploadOptions): Media {
   const bytes = source instanceof ArrayBuffer || ArrayBuffer.isView(source) ? new Blob([source as BlobPart]) : source;
   const blob = bytes instanceof Blob ? bytes : undefined;
   const contentType = options.contentType ?? blob?.type;
   if (!contentType) throw new TypeError("an upload needs a contentType");
-  return { contentType, size: options.size ?? blob?.size, bytes: bytes as Media["bytes"] };
+  const size = options.size ?? blob?.size;
+  if (size !== undefined && !Number.isSafeInteger(size)) throw new TypeError("size must be a whole number");
+  return { contentType, size, bytes: bytes as Media["bytes"] };
 }
 
 /** Uploads through the gateway with UploadMedia. Only the caller's timeout applies. */
@@ -131,6 +133,7 @@ export const uploadPast: Uploader = async (calls, media, options) => {
   const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options;
   const deadline = calls.options.timers.now() + timeoutMs;
   const body = await calls.during((interrupt) => blobOf(media.bytes, interrupt), { signal, deadline });
+  refuseWrongSize(media, body.size); // as the gateway does, which does not see these bytes
   const slot = await calls.unary(METHODS.createUpload, { contentType: media.contentType }, options);
   const headers = new Headers(slot.uploadHeaders);
   if (!headers.has("content-type")) headers.set("content-type", media.contentType);
@@ -143,6 +146,12 @@ export const uploadPast: Uploader = async (calls, media, options) => {
   const { url, expireTime } = slot;
   return create(UploadMediaResponseSchema, { url, size: BigInt(body.size), expireTime });
 };
+
+function refuseWrongSize({ size }: Media, found: number): void {
+  if (found && (size ?? found) === found) return;
+  const message = found ? `size is ${size}, but the media has ${found} bytes` : "the media is empty";
+  throw new InvalidInput(message, { code: "INVALID_ARGUMENT", reason: "INVALID_INPUT" });
+}
 
 function storageError(status: number): GatewayError {
   const message = `the storage returned HTTP ${status}`;

@@ -11,7 +11,7 @@ import { describe, type TestContext, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import { fromBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
-import { ClientClosed, createClient, GatewayError, InputRefused, Unavailable } from "@hfgateway/client";
+import { ClientClosed, createClient, GatewayError, InputRefused, InvalidInput, Unavailable } from "@hfgateway/client";
 import { type UploadMediaRequest, UploadMediaRequestSchema } from "@hfgateway/client/stubs";
 import { collected, event, hang, refusal, type Script, serve } from "./support.js";
 
@@ -191,6 +191,13 @@ describe("uploads through the gateway", { timeout: 100_000 }, () => {
     }
   });
 
+  for (const size of [2.5, Number.NaN, 2 ** 70]) {
+    test(`the size ${size} is the caller's mistake, and no failed connection`, async (t) => {
+      const { client } = await serve(t, "grpc", taking());
+      await assert.rejects(client.upload(MEDIA, { contentType: "image/png", size }), TypeError);
+    });
+  }
+
   test("a broken upload is not retried", async (t) => {
     let attempts = 0;
     const { client, gateway, timers } = await serve(t, "grpc", {
@@ -305,6 +312,17 @@ describe("uploads directly to the storage", { timeout: 100_000 }, () => {
     const { client } = await serve(t, "connect", create(url));
     await client.upload(MEDIA, { contentType: "image/png" });
     assert.equal(puts[0]?.headers["content-type"], "image/png");
+  });
+
+  test("media that are empty or do not have the given size are not uploaded", async (t) => {
+    const { puts, url } = await storage(t, 200);
+    const { client } = await serve(t, "connect", create(url));
+    const options = { contentType: "image/png" };
+    await assert.rejects(client.upload(new Uint8Array(), options), InvalidInput);
+    await assert.rejects(client.upload(new Blob([MEDIA]).stream(), { ...options, size: 600_001 }), InvalidInput);
+    assert.deepEqual(puts, []);
+    await client.upload(new Blob([MEDIA]).stream(), { ...options, size: 600_000 });
+    assert.equal(puts.length, 1);
   });
 
   test("a refusal by the storage is an error, and is not retried", async (t) => {
