@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
 )
 
 // A connection is taken for dead pingAfter + pingTimeout after its last byte: early enough to repeat a call within the
@@ -127,6 +128,10 @@ func (s *settings) connect() error {
 			return fmt.Errorf("hfgateway: %s: an API key needs WithTLS, or WithInsecure to allow plaintext", s.address)
 		}
 		s.dial = append(s.dial, grpc.WithPerRPCCredentials(bearer(func() (string, bool) { return key, plaintext })))
+	}
+	if scheme, _, found := strings.Cut(s.address, "://"); found && resolver.Get(scheme) == nil {
+		// gRPC would take it for a name, and fail with the first call.
+		return fmt.Errorf("hfgateway: %s: the address must be HOST:PORT, without %s://", s.address, scheme)
 	}
 	target := s.address
 	if _, port, err := net.SplitHostPort(target); err == nil && strings.Trim(port, "0123456789") == "" {

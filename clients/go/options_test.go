@@ -39,6 +39,14 @@ func TestKeyStaysOffPlaintext(t *testing.T) {
 	}
 }
 
+func TestURLIsNoAddress(t *testing.T) {
+	for _, address := range []string{"http://127.0.0.1:8080", "https://gateway.example"} {
+		if _, err := hfgateway.New(address); err == nil || !strings.Contains(err.Error(), "must be HOST:PORT") {
+			t.Errorf("%q: %v", address, err)
+		}
+	}
+}
+
 func TestEnvironmentHasDefaults(t *testing.T) {
 	g := newGateway(t)
 	answer := respond(&pb.GetGenerationResponse{})
