@@ -160,7 +160,7 @@ def _store(path: Path) -> Iterator[Finding]:
                 yield Finding("store", PROBLEM, f"{path} {doubt.text}", doubt.advice)
             if not os.access(path, os.W_OK):
                 yield Finding("store", PROBLEM, f"{path} is read-only", "make it writable for the gateway's user")
-    if path.exists() and path.stat().st_mode & 0o077:
+    if path.is_file() and path.stat().st_mode & 0o077:
         advice = f"run: chmod 600 {path} (the next start does it as well)"
         yield Finding("store", WARNING, f"other users can access {path}", advice)
 

@@ -147,6 +147,14 @@ async def test_the_store_is_checked_and_not_changed(doctor: Doctor, tmp_path: Pa
     assert "corrupt" in text
 
 
+async def test_a_folder_in_place_of_the_store_is_not_to_be_made_a_private_file(doctor: Doctor, tmp_path: Path) -> None:
+    """With mode 0600, nobody could enter it."""
+    (tmp_path / "store.db").mkdir(mode=0o755)
+    ((status, text),) = (await doctor())["store"]
+    assert status == "problem"
+    assert "is a folder" in text
+
+
 async def test_a_broken_index_is_found(doctor: Doctor, tmp_path: Path) -> None:
     file = tmp_path / "store.db"
     await filled(file)
