@@ -89,9 +89,11 @@ class Watches:
         it raises ends the watch. Raises NOT_FOUND, or INVALID_ARGUMENT for a revision that does not exist yet.
         """
         entry = await self._service.entry(tenant, generation_id)
+        if after_revision < 0:
+            raise invalid_field("after_revision", "must not be negative")
         if after_revision > entry.generation.revision:
             await self._change_log.announced()  # another replica may have shown it first
-        if not 0 <= after_revision <= entry.generation.revision:
+        if after_revision > entry.generation.revision:
             raise invalid_field("after_revision", f"has not happened: the newest is {entry.generation.revision}")
         stream = Stream(self._clock, check)
         timer = WaitTimer(tick)

@@ -67,6 +67,13 @@ async def test_a_watch_after_the_last_revision_ends_at_once(running: Running, gr
     assert await watched(grpc, ended.id, ended.revision) == []
 
 
+async def test_a_watch_after_a_wrong_revision_says_what_is_wrong_with_it(running: Running, grpc: Transport) -> None:
+    stored = await running.submit(soul("a fox"))
+    for after, said in ((-1, "must not be negative"), (stored.revision + 1, f"the newest is {stored.revision}")):
+        with pytest.raises(RpcFailure, match=said):
+            await collected(watching(grpc, stored.id, after))
+
+
 async def test_a_watch_after_the_current_revision_sends_only_later_changes(running: Running, grpc: Transport) -> None:
     stored = await running.submit(soul("a fox"))
     watch = asyncio.create_task(watched(grpc, stored.id, stored.revision))
