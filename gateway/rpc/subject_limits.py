@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection
+from decimal import Decimal
 
 from gateway.access.keys import NAME_RULE, is_name
 from gateway.errors import Violation, raise_if_invalid
@@ -45,6 +46,9 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
                 found[name] = millionths(getattr(given, name))
             except ValueError as error:
                 wrong.append(Violation(f"limits.{name}", str(error)))
+                continue
+            if Decimal(amount(found[name])) != Decimal(getattr(given, name)):  # a larger limit than the requested one
+                wrong.append(Violation(f"limits.{name}", "must have at most six decimals"))
     for name in _COUNTS:
         if given.HasField(name):  # type: ignore[arg-type]
             found[name] = getattr(given, name)

@@ -317,7 +317,8 @@ async def test_keys_labels_and_shares_have_their_own_limits(keyed: Running) -> N
 async def test_wrong_limits_are_refused(running: Running) -> None:
     for tenant, subject, limits in (
         ("", "", {}), ("red", "key:x", {}), ("red", "label:A=b", {}), ("red", "", {"credits_per_day": "-1"}),
-        ("red", "", {"credits_per_day": "many"}), ("red", "", {"in_flight": -1}),
+        ("red", "", {"credits_per_day": "many"}), ("red", "", {"credits_per_month": "0.1000001"}),
+        ("red", "", {"in_flight": -1}),
         ("red", "", {"concurrency_share": 101}), ("red", "label:a=b", {"concurrency_share": 50}),
         ("red", "", {"model_id_prefixes": ["*"]}),
     ):  # fmt: skip
