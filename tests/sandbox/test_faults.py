@@ -131,6 +131,12 @@ async def test_any_status_and_body_can_be_planned(api: Any, fault: dict[str, Any
     assert (await api.ledger())["charge_count"] == 1
 
 
+@pytest.mark.parametrize("fault", [{"body": "a page"}, {"body": {"a": 1}}, {"kind": "html"}])
+async def test_any_content_type_can_be_planned(api: Any, fault: dict[str, Any]) -> None:
+    await api.plan(on="submit", headers={"content-type": "text/x-odd"}, **fault)
+    assert (await api.submit()).headers["Content-Type"] == "text/x-odd"
+
+
 async def test_a_redirect_can_be_planned(api: Any) -> None:
     await api.plan(on="submit", kind="307", headers={"Location": "http://127.0.0.1:9/elsewhere"})
     answer = await api.call("POST", "/z-image/turbo", json={"prompt": "x"}, allow_redirects=False)

@@ -94,10 +94,9 @@ def apply_fault(fault: Fault, answer: web.Response | None) -> web.StreamResponse
     if fault.patch is not None and body:
         return _json(answer.status if answer else 200, {**json.loads(body), **fault.patch}, fault)
     if fault.kind == "html":
-        return web.Response(status=fault.status or 502, text=_HTML, content_type="text/html", headers=fault.headers)
+        return _response(fault.status or 502, _HTML, "text/html", fault)
     if isinstance(fault.body, str):
-        content_type = None if "Content-Type" in fault.headers else "text/plain"
-        return web.Response(status=_status(fault), text=fault.body, content_type=content_type, headers=fault.headers)
+        return _response(_status(fault), fault.body, "text/plain", fault)
     if fault.body is None and not fault.kind and fault.status is None and answer is not None:
         answer.headers.update(fault.headers)
         return answer
@@ -109,4 +108,10 @@ def _status(fault: Fault) -> int:
 
 
 def _json(status: int, body: object, fault: Fault) -> web.Response:
-    return web.json_response(body, status=status, headers=fault.headers)
+    return _response(status, json.dumps(body), "application/json", fault)
+
+
+def _response(status: int, text: str, content_type: str, fault: Fault) -> web.Response:
+    response = web.Response(status=status, text=text, content_type=content_type)
+    response.headers.update(fault.headers)  # with a Content-Type among them, the constructor would raise
+    return response
