@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from gateway.callbacks import schedule, signing
@@ -218,10 +219,17 @@ class Dispatcher:
                 await self._clock.wait(signal, None if first is None else first - now)
 
     async def drained(self) -> None:
-        """Wait up to DRAIN_TIMEOUT seconds for the attempts to end, then cancel them."""
+        """Wait up to DRAIN_TIMEOUT seconds for the attempts to end, then cancel them. Store all positions.
+
+        The next process would take changes that a callback did not want, and whose generations were deleted, for missed
+        ones.
+        """
         if self._tasks:
             await asyncio.wait([*self._tasks], timeout=DRAIN_TIMEOUT)
         await self._tasks.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
+                await asyncio.gather(*(self._store_position(queue) for queue in self.queues.values()))
 
     async def _round(self) -> None:
         now = self._clock.moment().steady
@@ -256,6 +264,12 @@ class Dispatcher:
         task = self._tasks.start(self._attempt(queue, delivery))
         task.add_done_callback(lambda _: self.wake(callback.id))
         return True
+
+    async def _store_position(self, queue: CallbackQueue) -> None:
+        async with queue.changing:
+            if queue.callback.position > queue.stored_position:
+                with suppress(UnconfirmedError):  # logged by the store
+                    await self._store.take_deliveries(queue.callback, [])
 
     def _wake_at(self, queue: CallbackQueue, at: float) -> None:
         self._alarms.put_earlier(queue.callback.id, at)

@@ -250,6 +250,25 @@ async def test_a_generation_deleted_before_its_delivery_is_skipped(
     assert running.gateway._core.dispatcher.skipped == 1
 
 
+async def test_a_restart_takes_no_unwanted_change_of_a_deleted_generation_for_a_missed_one(
+    running: Running, receiver: Receiver
+) -> None:
+    made = await create(running, receiver.url, labels={"team": "red"})
+    gone = await finished(running, "a fox")
+    await running.grpc.call("DeleteGeneration", generation_pb.DeleteGenerationRequest(id=gone.id))
+
+    def is_current() -> bool:
+        core = running.gateway._core
+        return core.dispatcher.queues[made.callback.id].callback.position == core.feed.position
+
+    await eventually(is_current)
+    await running.stop_gateway()
+    await running.start_gateway()
+    await finished(running, "an owl")
+    await eventually(is_current)
+    assert running.gateway._core.dispatcher.skipped == 0
+
+
 async def test_a_change_that_is_stored_while_the_log_is_read_is_delivered(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
