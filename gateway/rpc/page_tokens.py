@@ -14,7 +14,8 @@ from hfgateway.v1 import generation_service_pb2
 
 _RESUME = struct.Struct(">B8s8sQ?")
 _PAGE = struct.Struct(">B8s")
-_VERSION = 1
+_RESUME_KIND, _PAGE_KIND = 1, 2
+"""The first byte. A token of one kind in place of the other, with the same binding, would skip items."""
 
 
 def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, within: Filter | None = None) -> bytes:
@@ -32,7 +33,7 @@ def filter_hash(message: generation_service_pb2.GenerationFilter, tenant: str, w
 
 def resume_token(at: Position, binding: bytes) -> str:
     """Return the token for a position in the log."""
-    fixed = _RESUME.pack(_VERSION, binding, at.epoch.encode(), at.position, at.presented is None)
+    fixed = _RESUME.pack(_RESUME_KIND, binding, at.epoch.encode(), at.position, at.presented is None)
     return encoded(fixed + (at.presented or "").encode())
 
 
@@ -41,7 +42,7 @@ def read_resume_token(token: str, binding: bytes) -> Position | None:
     if not token:
         return None
     content = decoded(token)
-    if content is None or len(content) < _RESUME.size or content[0] != _VERSION:
+    if content is None or len(content) < _RESUME.size or content[0] != _RESUME_KIND:
         raise invalid_field("resume_token", "was not issued by this gateway")
     _, bound_to, epoch, position, settled = _RESUME.unpack_from(content)
     if bound_to != binding:
@@ -52,7 +53,7 @@ def read_resume_token(token: str, binding: bytes) -> Position | None:
 
 def page_token(last: str | None, binding: bytes) -> str:
     """Return the token for the page after the item `last`; empty if `last` is None."""
-    return "" if last is None else encoded(_PAGE.pack(_VERSION, binding) + last.encode())
+    return "" if last is None else encoded(_PAGE.pack(_PAGE_KIND, binding) + last.encode())
 
 
 def read_page_token(token: str, binding: bytes) -> str | None:
@@ -60,7 +61,7 @@ def read_page_token(token: str, binding: bytes) -> str | None:
     if not token:
         return None
     content = decoded(token)
-    if content is None or len(content) <= _PAGE.size or content[0] != _VERSION:
+    if content is None or len(content) <= _PAGE.size or content[0] != _PAGE_KIND:
         raise invalid_field("page_token", "was not issued by this gateway")
     _, bound_to = _PAGE.unpack_from(content)
     if bound_to != binding:

@@ -275,7 +275,7 @@ async def deleted_key(case: Case) -> Message:
     return case.good()
 
 
-async def page_of_another_filter(case: Case) -> Message:
+async def page_of_another_filter(case: Case) -> pb.ListGenerationsRequest:
     for number in range(2):
         await case.running.submit(soul(f"{case.prompt} {number}"))
     first = await case.running.grpc.call("ListGenerations", pb.ListGenerationsRequest(page_size=1))
@@ -283,6 +283,25 @@ async def page_of_another_filter(case: Case) -> Message:
     request = pb.ListGenerationsRequest(page_token=first.next_page_token)
     request.filter.labels["color"] = "red"
     return request
+
+
+async def first_tokens(case: Case) -> tuple[str, str]:
+    """Return a page token and a resume token of the same filter."""
+    first = await page_of_another_filter(case)
+    async with contextlib.aclosing(
+        case.running.grpc.stream("WatchGenerations", pb.WatchGenerationsRequest())  # type: ignore[type-var]
+    ) as stream:
+        return first.page_token, (await anext(stream)).resume_token
+
+
+async def resume_token_as_page(case: Case) -> Message:
+    _, resume = await first_tokens(case)
+    return pb.ListGenerationsRequest(page_token=resume)
+
+
+async def page_token_as_resume(case: Case) -> Message:
+    page, _ = await first_tokens(case)
+    return pb.WatchGenerationsRequest(resume_token=page)
 
 
 async def resume_of_another_filter(case: Case) -> Message:
@@ -526,6 +545,8 @@ ROWS = [
     bad_read("ListGenerations", "an invalid page token", "page_token", pageToken="AAAA"),
     Row("ListGenerations: a page token of another filter", "INVALID_INPUT", "ListGenerations",
         page_of_another_filter, ("page_token",)),
+    Row("ListGenerations: a resume token", "INVALID_INPUT", "ListGenerations", resume_token_as_page, ("page_token",)),
+    Row("WatchGenerations: a page token", "INVALID_INPUT", "WatchGenerations", page_token_as_resume, ("resume_token",)),
     bad_read("WatchGenerations", "an invalid resume token", "resume_token", resumeToken="no token at all"),
     Row("WatchGenerations: a resume token of another filter", "INVALID_INPUT", "WatchGenerations",
         resume_of_another_filter, ("resume_token",)),
