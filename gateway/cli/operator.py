@@ -137,6 +137,8 @@ class Operator:
                 failed = error_from_rpc(error)
                 if where.address and isinstance(failed, Unavailable) and not failed.reason:
                     message = where.unreachable(message)
+                elif where.address and error.code() is grpc.StatusCode.UNIMPLEMENTED:
+                    message = f"{where.address} does not serve this call: name a gateway's HFGATEWAY_ADMIN_ADDRESS"
                 fail(message, exits.of_error(failed))
 
 

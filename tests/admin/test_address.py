@@ -168,6 +168,12 @@ async def test_the_commands_of_operators_work_over_the_address(running: Running)
 
     refused = await operate(running, shop, "keys", "list")
     assert (refused.code, refused.err) == (exits.REFUSED, "hfgateway: the API key or token lacks the scope admin\n")
+    grpc_address = running.gateway.grpc_address
+    wrong = await operate(running, admin, "keys", "list", HFGATEWAY_ADMIN_SERVER=grpc_address)
+    assert (wrong.code, wrong.err) == (
+        exits.REFUSED,
+        f"hfgateway: {grpc_address} does not serve this call: name a gateway's HFGATEWAY_ADMIN_ADDRESS\n",
+    )
     both = await operate(running, admin, "keys", "list", "--offline")
     assert (both.code, both.out) == (exits.USAGE, "")
 
