@@ -212,6 +212,21 @@ async def test_a_refusal_frees_the_key_and_keeps_the_generation(store: Store) ->
     assert [generation.id for generation in both] == [second.id, first.id]
 
 
+async def test_a_late_claim_is_not_stored_after_its_repeat_was_refused(store: Store) -> None:
+    """Its commit had an unknown outcome. The caller has repeated the call, and knows that nothing is charged."""
+    late = examples.claim(idempotency_key="key")
+    created_at = late.generation.spec.created_at
+    refused = await failed(store, idempotency_key="key", created_at=created_at + 1.0)
+    position = await store.change_log.position()
+    with pytest.raises(StoreError):
+        await store.claims.claim(late)
+    assert await store.generations.any(late.generation.id) is None
+    assert await store.change_log.position() == position
+    again = await stored(store, idempotency_key="key", created_at=created_at + 2.0)
+    both, _ = await store.generations.page("tenant", Filter(idempotency_key="key"), None, 10)
+    assert {generation.id for generation in both} == {again.id, refused.id}
+
+
 async def test_nothing_else_frees_a_key(store: Store) -> None:
     waiting = await stored(store, idempotency_key="canceled")
     await saved(store, waiting, examples.after(waiting, CancelAsked()))

@@ -238,7 +238,12 @@ given AS (
 ), claimed AS (
     INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at)
     SELECT tenant, idempotency_key, id, fingerprint, created_at FROM given, fenced
-    WHERE NOT taken AND place NOT IN (SELECT place FROM refused) ORDER BY place
+    WHERE NOT taken AND place NOT IN (SELECT place FROM refused) AND NOT EXISTS (
+        -- A repeat of this claim was refused, and has freed the key. Its commit comes late: the caller does not expect it.
+        SELECT FROM generations AS later WHERE later.tenant = given.tenant
+            AND later.idempotency_key = given.idempotency_key AND later.done AND later.request_id IS NULL
+            AND later.created_at > given.created_at
+    ) ORDER BY place
     ON CONFLICT (tenant, key) DO NOTHING RETURNING tenant, key, generation_id
 ), new AS (
     SELECT given.*, row_number() OVER (ORDER BY place) AS turn

@@ -4,10 +4,14 @@
 -- Generations and their keys ------------------------------------------------------------------------------------------
 
 -- name: insert_key
--- Claim an idempotency key for a new generation. Inserts no row if the tenant has used the key.
+-- Claim an idempotency key for a new generation. Inserts no row if the tenant has used the key, or has used and freed it
+-- with a later generation: this claim's commit comes late, after its caller was told that a repeat was refused.
 INSERT INTO keys (tenant, key, generation_id, fingerprint, used_at)
-VALUES (:tenant, :key, :generation_id, :fingerprint, :used_at)
-ON CONFLICT (tenant, key) DO NOTHING;
+SELECT :tenant, :key, :generation_id, :fingerprint, :used_at
+WHERE NOT EXISTS (
+    SELECT 1 FROM generations WHERE tenant = :tenant AND idempotency_key = :key AND done = 1 AND request_id IS NULL
+        AND created_at > :used_at
+) ON CONFLICT (tenant, key) DO NOTHING;
 
 -- name: read_key
 -- Read the generation, the fingerprint and the deletion of a tenant's key.
