@@ -36,6 +36,7 @@ from gateway.higgsfield import client
 from gateway.higgsfield.accounts import HiggsfieldAccounts
 from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.webhooks import Proof, Signatures
+from gateway.store import statements
 from gateway.store.callbacks import SqliteCallbacks
 from gateway.store.change_log import SqliteChangeLog
 from gateway.store.writer import Writer
@@ -85,6 +86,18 @@ def mutation(
 
 def replaced(target: Any, name: str, value: Any) -> AbstractContextManager[Any]:
     return mock.patch.object(target, name, value)
+
+
+@contextlib.contextmanager
+def changed(text: str, other: str) -> Iterator[None]:
+    """Replace a text in all statements."""
+    real = statements.load
+
+    def load(engine: str = "sqlite") -> dict[str, str]:
+        return {name: sql.replace(text, other) for name, sql in real(engine).items()}
+
+    with replaced(statements, "load", load):
+        yield
 
 
 # -- Wrong wall clocks -------------------------------------------------------------------------------------------------
@@ -501,4 +514,11 @@ def a_message_without_a_response_frees_its_key() -> Iterator[None]:
             raise
 
     with replaced(Messages, "_look_up", look_up_once):
+        yield
+
+
+@mutation("as never accepted, but charged", 162_553)
+def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
+    """A claim with an unknown outcome looks only for a generation that has its key now."""
+    with changed("AND created_at > :used_at", "AND false"):
         yield

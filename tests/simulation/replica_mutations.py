@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,12 +13,11 @@ from gateway.generations.model import Change
 from gateway.generations.sender import _SendCheck
 from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.replica import Freshness
-from gateway.store import statements
 from gateway.store.postgres.database import Database
 from gateway.store.postgres.log_writer import Job, LogWriter, Stored
 from gateway.store.postgres.tail import Tail
 from tests.simulation.higgsfield import UpstreamBehaviour
-from tests.simulation.mutations import Mutation, mutation, replaced
+from tests.simulation.mutations import Mutation, changed, mutation, replaced
 from tests.simulation.postgres import SILENT, DatabaseBehaviour
 from tests.simulation.receiver import ReceiverBehaviour
 from tests.simulation.run_replicas import ReplicaPlan
@@ -48,18 +46,6 @@ def _paused_leader(planned: ReplicaPlan) -> None:
     planned.horizon = 60.0
 
 
-@contextlib.contextmanager
-def _changed(text: str, other: str) -> Iterator[None]:
-    """Replace a text in all statements."""
-    real = statements.load
-
-    def load(engine: str = "sqlite") -> dict[str, str]:
-        return {name: sql.replace(text, other) for name, sql in real(engine).items()}
-
-    with replaced(statements, "load", load):
-        yield
-
-
 def _silent_network(planned: ReplicaPlan) -> None:
     """The network between a node, mostly the leader, and the database is silent again and again."""
     _calm(planned)
@@ -70,7 +56,7 @@ def _silent_network(planned: ReplicaPlan) -> None:
 @mutation("jumped from revision", 3, focus=_silent_network, among=REPLICA_MUTATIONS)
 def writes_do_not_compare_the_fence() -> Iterator[None]:
     """What a leader wrote before it was replaced is stored after that."""
-    with _changed("FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"):
+    with changed("FROM lease WHERE fence = :fence AND", "FROM lease WHERE :fence > 0 AND"):
         yield
 
 
@@ -198,5 +184,5 @@ def _takeovers(planned: ReplicaPlan) -> None:
 @mutation("no replica leads", 23, focus=_takeovers, among=REPLICA_MUTATIONS)
 def takeover_without_an_answer_is_not_noticed() -> Iterator[None]:
     """A replica does not find out that it has the lease. Found by the simulation."""
-    with _changed("CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own", "0 AS own"):
+    with changed("CASE WHEN held.replica = :replica THEN held.fence ELSE 0 END AS own", "0 AS own"):
         yield
