@@ -18,7 +18,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/resolver"
 )
 
 // A connection is taken for dead pingAfter + pingTimeout after its last byte: early enough to repeat a call within the
@@ -129,7 +128,7 @@ func (s *settings) connect() error {
 		}
 		s.dial = append(s.dial, grpc.WithPerRPCCredentials(bearer(func() (string, bool) { return key, plaintext })))
 	}
-	if scheme, _, found := strings.Cut(s.address, "://"); found && resolver.Get(scheme) == nil {
+	if scheme, _, found := strings.Cut(s.address, "://"); found && (scheme == "http" || scheme == "https") {
 		// gRPC would take it for a name, and fail with the first call.
 		return fmt.Errorf("hfgateway: %s: the address must be HOST:PORT, without %s://", s.address, scheme)
 	}
