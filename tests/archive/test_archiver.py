@@ -20,9 +20,11 @@ from gateway.generations.state import OUTPUTS_KEPT
 from gateway.higgsfield.media import CHUNK
 from gateway.object_storage.s3 import Bucket
 from tests.archive.conftest import Place, Stage, sha256
+from tests.archive.media import PIECE
 from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
 from tests.support.commits import commits
+from tests.support.files import contents_below
 from tests.support.running import PATIENCE
 
 CONTENT = bytes(range(256)) * 1000
@@ -295,6 +297,23 @@ async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> No
     assert copy == CONTENT
 
 
+@FOLDER_ONLY
+async def test_a_copy_to_a_folder_that_a_stop_interrupts_is_resumed(stage: Stage, place: Place) -> None:
+    hanging = asyncio.Event()
+    file = stage.media.add("/a.png", CONTENT, faults=[{"at": 100_000, "then": hanging.wait}])
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    received = 2 * PIECE
+    await stage.becomes(lambda: [part.stat().st_size for part in place.folder.rglob("*.part")] == [received])
+    await stage.stop()
+    hanging.set()
+
+    stage.start()
+
+    assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
+    assert file.ranges == ["", f"bytes={received}-"]
+
+
 async def _never(signal: asyncio.Future[None], seconds: float | None) -> None:
     del seconds
     await signal
@@ -445,6 +464,21 @@ async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> N
     assert list(stage.place.files()) == [f"tenant/{stays.id}/0-image.png"]
     assert await stage.archived(gone) == {}
     assert list(await stage.archived(stays)) == [Part(0)]
+
+
+@FOLDER_ONLY
+async def test_a_deletion_removes_what_a_failed_copy_has_left(stage: Stage, place: Place) -> None:
+    stage.media.add("/a.png", CONTENT, faults=[stage.cut(30_000)] * (MOST_BREAKS + 1))
+    stage.clock.wait = _never  # type: ignore[method-assign]
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: stage.archiver.failures == 1)
+    assert len(contents_below(place.folder)) == 2  # the first bytes, and the checkpoint
+
+    await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
+
+    await stage.becomes(lambda: stage.rows() == [])
+    assert contents_below(place.folder) == {}
 
 
 @FOLDER_ONLY

@@ -23,6 +23,7 @@ from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
 from gateway.object_storage import folder
 from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
+from gateway.object_storage.from_url import object_storage
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -147,6 +148,44 @@ async def test_a_copy_is_not_resumed_at_the_checkpoint_of_another_one(tmp_path: 
         await place.write(key, None, '"v1"', broken(b"half of it"), "")
     next((tmp_path / "archive" / ".partial").glob("*.part")).write_bytes(b"half")  # the rest was lost
     assert await place.checkpoint(key) is None
+
+
+async def test_a_copy_without_an_etag_has_no_checkpoint(tmp_path: Path) -> None:
+    """Its source may have changed when it is asked for the rest."""
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    with pytest.raises(SourceError):
+        await place.write(key, None, "", broken(bytes(CHECKPOINT_EVERY)), "")
+    assert await place.checkpoint(key) is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"size": 10}', '{"size": "ten", "etag": ""}'])
+async def test_a_copy_with_an_unreadable_checkpoint_starts_again(tmp_path: Path, content: str) -> None:
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    with pytest.raises(SourceError):
+        await place.write(key, None, '"v1"', broken(b"half of it"), "")
+    next((tmp_path / "archive" / ".partial").glob("*.json")).write_text(content)
+    assert await place.checkpoint(key) is None
+
+
+async def test_a_published_file_leaves_no_other_file_open(tmp_path: Path) -> None:
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    await place.write(key, None, '"v1"', whole(b"all of it"), "")
+    await place.publish(key)
+    assert open_below(tmp_path) == []
+
+
+def open_below(folder: Path) -> list[str]:
+    """Return the files and folders below a folder that this process has open."""
+    with os.scandir("/proc/self/fd") as entries:
+        paths = [os.readlink(entry.path) for entry in entries]
+    return [path for path in paths if path.startswith(str(folder))]
+
+
+async def test_the_folder_of_an_archive_may_have_any_name(tmp_path: Path) -> None:
+    place = object_storage(f"file://{tmp_path}/of%20the%20shop", {})
+    await place.probe()
+    assert place.name == f"file://{tmp_path}/of%20the%20shop"
+    assert [path.name for path in tmp_path.iterdir()] == ["of the shop"]
 
 
 async def test_a_disk_that_gets_full_within_a_chunk_is_an_error(tmp_path: Path) -> None:
@@ -393,7 +432,7 @@ async def test_the_doctor_checks_the_archive_and_leaves_no_file(tmp_path: Path, 
     line = await examined(tmp_path, place.url)
     assert line.startswith("ok")
     assert "can be written and read" in line
-    assert place.files() == {}
+    assert contents_below(place.folder) == {}
 
 
 async def test_the_doctor_reports_an_unusable_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
