@@ -24,7 +24,7 @@ from tests.archive.media import PIECE
 from tests.archive.s3 import IN_S3, unfinished_uploads
 from tests.contract.store import examples
 from tests.support.commits import commits
-from tests.support.files import contents_below
+from tests.support.files import contents_below, files_below
 from tests.support.running import PATIENCE
 
 CONTENT = bytes(range(256)) * 1000
@@ -371,7 +371,9 @@ async def test_a_file_of_another_type_is_copied_as_bytes_but_no_error_page(stage
 
 
 @S3_ONLY
-async def test_an_interrupted_upload_is_aborted(stage: Stage, s3: tuple[Path, object]) -> None:
+async def test_an_interrupted_upload_is_aborted_before_the_archiver_has_ended(
+    stage: Stage, s3: tuple[Path, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     hanging, asked = asyncio.Event(), asyncio.Event()
 
     async def hang() -> None:
@@ -386,10 +388,32 @@ async def test_an_interrupted_upload_is_aborted(stage: Stage, s3: tuple[Path, ob
     # Four full parts arrive. A part in flight may be stored after the upload is aborted, by S3's own rules.
     await stage.becomes(lambda: len(unfinished_uploads(s3[0])) == 4)
 
+    monkeypatch.setattr("gateway.object_storage.s3.ABORT_WITHIN", PATIENCE)
     await stage.stop()
 
     hanging.set()
-    await stage.becomes(lambda: unfinished_uploads(s3[0]) == [])
+    assert unfinished_uploads(s3[0]) == []
+    assert stage.place.files() == {}
+
+
+@S3_ONLY
+async def test_a_corrupted_object_is_removed_at_once(
+    stage: Stage, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next attempt may come an hour later, or never."""
+    write = stage.storage.write
+
+    async def write_and_spoil(*given: Any) -> None:
+        await write(*given)
+        (path,) = files_below(place.folder)
+        path.write_bytes(CONTENT[::-1])
+
+    monkeypatch.setattr(stage.storage, "write", write_and_spoil)
+    stage.media.add("/a.png", CONTENT)
+    stage.clock.wait = _never  # type: ignore[method-assign]
+    stage.start()
+    await stage.completed(stage.url("/a.png"))
+    await stage.becomes(lambda: stage.archiver.failures == 1)
     assert stage.place.files() == {}
 
 
