@@ -421,6 +421,15 @@ async def test_s3_without_its_extra_refuses_the_start_with_one_line(tmp_path: Pa
     assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: S3 needs the extra archive, which is not installed")
 
 
+async def test_unusable_variables_of_s3_refuse_the_start_with_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SKIP_SIGNATURE", "archive-canary")
+    line = await refused(tmp_path, ARCHIVE_URL="s3://bucket")
+    assert line.startswith("hfgateway: HFGATEWAY_ARCHIVE_URL: the AWS_ variables cannot be used")
+    assert "canary" not in line
+
+
 async def examined(tmp_path: Path, url: str) -> str:
     given = environment(tmp_path, {"HFGATEWAY_ARCHIVE_URL": url})
     ended = await run("doctor", environment=given)

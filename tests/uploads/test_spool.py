@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -73,6 +74,7 @@ async def test_a_tenant_that_uses_its_share_leaves_space_for_others() -> None:
         with pytest.raises(GatewayError) as refused:
             await first.write(b"7")
         assert refused.value.failure.reason is Reason.GATEWAY_OVERLOADED
+        assert refused.value.failure.retryable
         async with spool.file("two") as other:
             await other.write(b"1234567890")
             assert [piece async for piece in other.read()] == [b"1234567890"]
@@ -89,6 +91,26 @@ async def test_a_full_disk_is_reported_as_overload(monkeypatch: pytest.MonkeyPat
         async with Spool(free=lambda descriptor: 10).file("one") as file:
             await file.write(b"1")
     assert refused.value.failure.reason is Reason.GATEWAY_OVERLOADED
+
+
+async def test_a_file_whose_last_bytes_do_not_fit_on_the_disk_frees_its_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is buffered, so the error comes when it is closed."""
+    spool = Spool(free=lambda descriptor: 10)
+    with monkeypatch.context() as patched:
+        patched.setattr(tempfile, "TemporaryFile", partial(open, "/dev/full", "wb"))
+        with pytest.raises(GatewayError) as refused:
+            async with spool.file("one") as file:
+                await file.write(b"1234567890")
+        assert refused.value.failure.reason is Reason.GATEWAY_OVERLOADED
+    async with spool.file("one") as file:
+        await file.write(b"1234567890")
+
+
+async def test_another_error_of_the_disk_ends_the_upload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", partial(open, "/dev/null", "rb"))
+    with pytest.raises(OSError, match="write"):
+        async with Spool(free=lambda descriptor: 10).file("one") as file:
+            await file.write(b"1")
 
 
 async def test_a_slot_that_expires_during_a_slow_upload_is_replaced() -> None:
