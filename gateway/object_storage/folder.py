@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
 
@@ -62,7 +62,7 @@ class Folder:
         del content_type  # file systems do not store it
         size = after.size if after is not None else 0
         checkpoint = size
-        with self._part_to_write(key, size) as file:
+        async with _opened(lambda: self._part_to_write(key, size)) as file:
             try:
                 async for chunk in content:
                     await _off_the_loop(lambda chunk=chunk: _write_whole(file, chunk))  # type: ignore[misc]
@@ -80,7 +80,7 @@ class Folder:
     async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
         """Yield the content of an unfinished file, up to `after` if it is given."""
         left = after.size if after is not None else None
-        with self._part_to_read(key) as file:
+        async with _opened(lambda: open(self._part(key), "rb")) as file:
             while left is None or left > 0:
                 most = PIECE if left is None else min(PIECE, left)
                 piece = await _off_the_loop(lambda most=most: file.read(most))  # type: ignore[misc]
@@ -150,21 +150,16 @@ class Folder:
     def _checkpoint_file(self, key: str) -> Path:
         return self._partial / f"{key.replace('/', '~')}.json"
 
-    @contextmanager
-    def _part_to_write(self, key: str, size: int) -> Iterator[IO[bytes]]:
+    def _part_to_write(self, key: str, size: int) -> IO[bytes]:
         """Open the unfinished file, truncated to `size` bytes and positioned at its end."""
-        with _as_archive_errors():
-            if not size:
-                self._checkpoint_file(key).unlink(missing_ok=True)
-            with open(self._part(key), "r+b" if size else "wb", buffering=0, opener=_private) as file:
-                file.truncate(size)
-                file.seek(size)
-                yield file
-
-    @contextmanager
-    def _part_to_read(self, key: str) -> Iterator[IO[bytes]]:
-        with _as_archive_errors(), open(self._part(key), "rb") as file:
-            yield file
+        if not size:
+            self._checkpoint_file(key).unlink(missing_ok=True)
+        with contextlib.ExitStack() as until:
+            file = until.enter_context(open(self._part(key), "r+b" if size else "wb", buffering=0, opener=_private))
+            file.truncate(size)
+            file.seek(size)
+            until.pop_all()
+            return file
 
     def _write_checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
         """Make the first `size` bytes durable, then store their number and the version of the source."""
@@ -204,6 +199,17 @@ def _sync_folder(folder: Path) -> None:
 async def _off_the_loop(work: Callable[[], T]) -> T:
     with _as_archive_errors():
         return await in_thread(work)
+
+
+@asynccontextmanager
+async def _opened(open_file: Callable[[], IO[bytes]]) -> AsyncIterator[IO[bytes]]:
+    """Open a file in a thread, and close it in one: on a disk that hangs, both block."""
+    with contextlib.ExitStack() as until:  # also closes a file that was opened for a call that is canceled now
+        file = await _off_the_loop(lambda: until.enter_context(open_file()))
+        try:
+            yield file
+        finally:
+            await _off_the_loop(until.close)
 
 
 @contextmanager

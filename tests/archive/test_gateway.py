@@ -90,12 +90,12 @@ async def test_an_archiver_that_fails_because_of_a_bug_is_started_again(
 
 
 @contextmanager
-def threads_that_sync() -> Iterator[list[threading.Thread]]:
-    """Yield the threads that call os.fsync, recorded by Python's profiler; the calls are real."""
+def threads_that_call(*names: str) -> Iterator[list[threading.Thread]]:
+    """Yield the threads that call functions of C with these names, recorded by the profiler; the calls are real."""
     threads: list[threading.Thread] = []
 
     def note(_frame: FrameType, event: str, function: Any) -> None:
-        if event == "c_call" and function is os.fsync:
+        if event == "c_call" and function.__name__ in names:
             threads.append(threading.current_thread())
 
     threading.setprofile(note)
@@ -120,7 +120,7 @@ async def whole(content: bytes) -> AsyncIterator[bytes]:
 
 async def test_a_file_in_a_folder_is_synced_in_threads(tmp_path: Path) -> None:
     place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
-    with threads_that_sync() as threads:
+    with threads_that_call("fsync") as threads:
         with pytest.raises(SourceError):
             await place.write(key, None, '"v1"', broken(b"half of it"), "")
         assert len(threads) == 1
@@ -134,6 +134,17 @@ async def test_a_file_in_a_folder_is_synced_in_threads(tmp_path: Path) -> None:
         assert len(threads) == 5  # with the three folders
     assert threading.main_thread() not in threads
     assert contents_below(tmp_path / "archive") == {key: b"half of it, and the rest"}
+
+
+async def test_a_file_in_a_folder_is_opened_in_threads(tmp_path: Path) -> None:
+    """A disk that hangs, such as that of a server of NFS, blocks even the opening of a file."""
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    with threads_that_call("open", "truncate", "unlink") as threads:
+        await place.write(key, None, '"v1"', whole(b"all of it"), "")
+        assert [piece async for piece in place.read_back(key)] == [b"all of it"]
+        await place.publish(key)
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_a_copy_is_not_resumed_at_the_checkpoint_of_another_one(tmp_path: Path) -> None:
