@@ -119,8 +119,8 @@ async def test_a_slot_that_expires_during_a_slow_upload_is_replaced() -> None:
     async def chunks() -> AsyncIterator[bytes]:
         nonlocal later
         yield b"one"
-        later = URL_SECONDS + 1
-        at_higgsfield.advance(later)
+        later = URL_SECONDS / 2 + 1
+        at_higgsfield.advance(URL_SECONDS + 1)  # a slow PUT takes the rest
         yield b"two"
 
     clock = SystemClock(wall=time.time, monotonic=lambda: since_boot() + later)

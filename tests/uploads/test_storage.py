@@ -36,6 +36,7 @@ async def content() -> AsyncIterator[bytes]:
         ("https://user:word@storage.test/file", False, False),
         ("https://storage.test:0/file", False, False),
         ("https:///file", False, False),
+        ("https://[/file", False, False),
         ("ftp://storage.test/file", False, False),
     ],
 )

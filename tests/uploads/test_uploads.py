@@ -143,15 +143,16 @@ async def test_an_invalid_upload_leaves_no_file(running: Running, stub: UploadSe
     assert running.ledger.uploads == 0
 
 
-async def test_the_sum_of_the_chunks_of_a_file_of_unknown_size_is_limited(
-    running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("known", [True, False], ids=["of known size", "of unknown size"])
+async def test_the_size_of_a_file_is_limited(
+    running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
     monkeypatch.setattr(uploads, "LARGEST_MEDIA", 3000)
     with pytest.raises(InvalidInput) as refused:
-        await uploaded(stub, [header(), *chunks(PNG[:3001])])
-    assert [violation.field for violation in refused.value.field_violations] == ["chunk"]
+        await uploaded(stub, [header(size=3001 if known else None), *chunks(PNG[:3001])])
+    assert [one.field for one in refused.value.field_violations] == ["header.size" if known else "chunk"]
     assert running.ledger.uploads == 0
-    assert (await uploaded(stub, [header(), *chunks(PNG[:3000])])).size == 3000
+    assert (await uploaded(stub, [header(size=3000 if known else None), *chunks(PNG[:3000])])).size == 3000
 
 
 async def test_an_unsupported_content_type_is_named(running: Running, stub: UploadServiceStub) -> None:
@@ -211,6 +212,18 @@ async def test_no_header_of_the_connection_is_set_by_a_slot(running: Running, st
     running.plan(on="upload", patch={"upload_headers": headers})
     slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
     assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
+
+
+async def test_a_slot_without_headers_needs_the_content_type(running: Running, stub: UploadServiceStub) -> None:
+    running.plan(on="upload", patch={"upload_headers": None})
+    slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
+    assert dict(slot.upload_headers) == {"Content-Type": "image/png"}
+
+
+async def test_a_slot_is_valid_for_as_long_as_its_url_says(running: Running, stub: UploadServiceStub) -> None:
+    running.plan(on="upload", patch={"upload_url": "https://storage.test/file?X-Amz-Expires=60"})
+    slot = await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
+    assert slot.expire_time.seconds - slot.upload_expire_time.seconds == MEDIA_KEPT - 60
 
 
 async def test_a_canceled_upload_leaves_no_file(running: Running, stub: UploadServiceStub) -> None:
