@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -189,6 +190,22 @@ async def test_only_the_thread_waits_for_a_locked_file(
     assert patience() == 0
     assert await watched.add("b") == "b"
     assert patience() == 0
+
+
+async def test_the_disk_is_late_with_a_group_only_by_the_time_of_that_group(watched: Watched) -> None:
+    began, may_end = threading.Event(), threading.Event()
+
+    def slow(connection: sqlite3.Connection) -> Effect:
+        began.set()
+        assert may_end.wait(PATIENCE)
+        return inserting("a")(connection)
+
+    future = watched.writer.write(None, slow)
+    await asyncio.to_thread(began.wait, PATIENCE)
+    watched.writer._watch()  # as if an earlier group had started the timer
+    assert watched.writer.trouble == ""
+    may_end.set()
+    assert await future == "a"
 
 
 async def test_a_group_that_has_not_begun_is_stored_when_the_writer_is_closed(tmp_path: Path) -> None:
