@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -650,6 +651,24 @@ async def test_a_failing_store_loses_no_copy_and_is_tried_after_pauses(stage: St
     reader.execute("PRAGMA query_only=0")
     reader.execute("CREATE TEMP TABLE archive_files (url TEXT)")  # hides the real one
     await stage.archiver.count_waiting()  # before each scrape of the metrics, which must not fail
+
+
+@FOLDER_ONLY
+async def test_a_generation_that_ends_while_another_is_planned_is_copied_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.media.add("/a.png", CONTENT)
+    plan, later = stage.store.copies.plan_copies, asyncio.get_running_loop().create_future()
+
+    async def plan_slowly(copies: Sequence[Copy], now: float) -> None:
+        monkeypatch.undo()
+        later.set_result(await stage.completed(stage.url("/a.png")))
+        await plan(copies, now)
+
+    stage.start()
+    monkeypatch.setattr(stage.store.copies, "plan_copies", plan_slowly)
+    await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    await stage.becomes_archived(later.result())
 
 
 @FOLDER_ONLY
