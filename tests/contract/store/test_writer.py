@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.stores import StoreError, UnknownCommitError
+from gateway.generations.model import GenerationId
+from gateway.generations.stores import Saved, StoreError, UnknownCommitError
 from gateway.store import files, writer
 from gateway.store.writer import GATHERING, MOST_IN_A_GROUP, Effect, Write, Writer
 from tests.contract.store.test_faults import held
@@ -57,6 +58,21 @@ def inserting(name: str) -> Write:
         return name, None
 
     return write
+
+
+class SlowDisk:
+    """A disk that has `began` with a write, and `responds` when the test says so."""
+
+    def __init__(self) -> None:
+        self.began, self.responds = threading.Event(), threading.Event()
+
+    def inserting(self, name: str) -> Write:
+        def write(connection: sqlite3.Connection) -> Effect:
+            self.began.set()
+            assert self.responds.wait(PATIENCE)
+            return inserting(name)(connection)
+
+        return write
 
 
 def names(prefix: str, many: int) -> list[str]:
@@ -193,19 +209,40 @@ async def test_only_the_thread_waits_for_a_locked_file(
 
 
 async def test_the_disk_is_late_with_a_group_only_by_the_time_of_that_group(watched: Watched) -> None:
-    began, may_end = threading.Event(), threading.Event()
-
-    def slow(connection: sqlite3.Connection) -> Effect:
-        began.set()
-        assert may_end.wait(PATIENCE)
-        return inserting("a")(connection)
-
-    future = watched.writer.write(None, slow)
-    await asyncio.to_thread(began.wait, PATIENCE)
+    disk = SlowDisk()
+    future = watched.writer.write(None, disk.inserting("a"))
+    await asyncio.to_thread(disk.began.wait, PATIENCE)
     watched.writer._watch()  # as if an earlier group had started the timer
     assert watched.writer.trouble == ""
-    may_end.set()
+    disk.responds.set()
     assert await future == "a"
+
+
+async def test_a_caller_that_left_does_not_keep_others_waiting_for_a_hung_disk(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "LATE", 0.0)
+    disk = SlowDisk()
+    first, left, stays = watched.writer.write(None, disk.inserting("a")), watched.add("b"), watched.add("c")
+    left.cancel()
+    with pytest.raises(StoreError, match=writer.HUNG):
+        await asyncio.wait_for(stays, PATIENCE)
+    disk.responds.set()
+    assert await first == "a"
+
+
+async def test_a_listener_that_fails_does_not_hide_that_a_write_was_stored(tmp_path: Path) -> None:
+    def fails(saved: object) -> None:
+        raise ZeroDivisionError(saved)
+
+    listened = Writer(files.connect_writer(tmp_path / "names.db"), fails, lambda error: None)
+    try:
+        stored: asyncio.Future[Any] = listened.write(
+            None, lambda connection: ("a", Saved(GenerationId("a"), None, None))
+        )
+        assert await asyncio.wait_for(stored, PATIENCE) == "a"
+    finally:
+        await listened.close()
 
 
 async def test_a_group_that_has_not_begun_is_stored_when_the_writer_is_closed(tmp_path: Path) -> None:
