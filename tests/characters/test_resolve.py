@@ -73,6 +73,32 @@ async def test_a_repeat_that_waits_for_a_resolution_is_not_answered_from_the_fre
     assert (again.replayed, again.character.id) == (True, created.character.id)
 
 
+async def test_a_repeat_that_waits_for_a_resolution_is_answered_with_the_character(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await unresolved(studio, taken=True)
+    (paid,) = studio.paid
+    assert studio.gateway._core.characters is not None
+    creator = studio.gateway._core.characters._creator
+    bind, binding, may_bind = creator._store.bind, asyncio.Event(), asyncio.Event()
+
+    async def bind_late(creation_id: str, character_id: str) -> None:
+        binding.set()
+        await may_bind.wait()
+        await bind(creation_id, character_id)
+
+    monkeypatch.setattr(creator._store, "bind", bind_late)
+    async with asyncio.timeout(PATIENCE):
+        resolving = asyncio.create_task(operator.ask(studio, "ResolveCharacter", resolution(character_id=paid)))
+        await binding.wait()
+        repeating = asyncio.create_task(studio.create())
+        await eventually(lambda: bool(creator._in_progress))
+        may_bind.set()
+        await resolving
+        answer = await repeating
+    assert (answer.replayed, answer.character.id) == (True, paid)
+
+
 async def test_a_character_resolved_with_an_id_is_bound(studio: Studio) -> None:
     await unresolved(studio, taken=True)
     (paid,) = studio.paid
