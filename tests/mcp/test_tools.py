@@ -288,6 +288,7 @@ async def test_media_in_the_arguments_is_uploaded(start: Start, port: Connect) -
             error(await client.call_tool("upload_media", arguments))
             for arguments in (
                 {"data": "no base64!", "content_type": "image/png"},
+                {"data": "größe", "content_type": "image/png"},
                 {"data": base64.b64encode(bytes(3_000_001)).decode(), "content_type": "image/png"},
                 {"data": encoded},
                 {"data": "eA==", "content_type": "PNG"},
@@ -297,7 +298,7 @@ async def test_media_in_the_arguments_is_uploaded(start: Start, port: Connect) -
     assert hashlib.sha256(await stored(content_of(uploaded)["url"])).digest() == hashlib.sha256(media).digest()
     assert {refusal["reason"] for refusal in refusals} == {"INVALID_INPUT"}
     fields = [[violation["field"] for violation in refusal["field_violations"]] for refusal in refusals]
-    assert fields == [["data"], ["data"], ["content_type"], ["header.content_type"], ["path"]]
+    assert fields == [["data"], ["data"], ["data"], ["content_type"], ["header.content_type"], ["path"]]
 
 
 async def test_files_are_read_only_below_the_named_folder(start: Start, tmp_path: Path) -> None:
