@@ -103,6 +103,7 @@ async def supervise(settings: Settings, count: int, command: Sequence[str]) -> i
             )
             for number in range(1, count + 1)
         ]
+        _check_own(workers, {address: PREFIX + name for name, address in shared.items()})
         return await _Supervisor(command, environment).run(
             workers, lambda: announce(log, line, grpc=grpc, http=url, store=str(settings.store), workers=str(count))
         )
@@ -123,6 +124,23 @@ def _own(name: str, shared: Address, number: int) -> Address:
     if port > LAST_PORT:
         raise SettingError(PREFIX + name, f"has no port for worker {number}, which is {number} after {shared.port}")
     return Address(shared.host, port)
+
+
+def _check_own(workers: Sequence[Worker], taken: dict[Address, str]) -> None:
+    """Raise SettingError if a worker's own address is also a shared one, or another worker's.
+
+    They would listen side by side, and the kernel would give each of them some connections of the other.
+    """
+    for worker in workers:
+        for name, address in (("GRPC_ADDRESS", worker.grpc_address), ("HTTP_ADDRESS", worker.http_address)):
+            if not address.port:
+                continue  # the worker gets a free one
+            about = f"{PREFIX}{name} of worker {worker.number}"
+            if (other := taken.setdefault(address, about)) != about:
+                raise SettingError(
+                    PREFIX + name, f"leaves {address} to worker {worker.number}, which is the same as {other}: "
+                    "choose ports that are further apart",
+                )  # fmt: skip
 
 
 class _Supervisor:

@@ -277,6 +277,27 @@ async def test_a_worker_without_a_port_of_its_own_is_refused(tmp_path: Path, emp
     assert f"HFGATEWAY_{name}: has no port for worker 2" in end.err
 
 
+@pytest.mark.parametrize(
+    ("name", "port", "error"),
+    [
+        ("ADMIN_ADDRESS", 2, "GRPC_ADDRESS: leaves {} to worker 2, which is the same as HFGATEWAY_ADMIN_ADDRESS"),
+        ("HTTP_ADDRESS", 1, "GRPC_ADDRESS: leaves {} to worker 1, which is the same as HFGATEWAY_HTTP_ADDRESS"),
+        ("HTTP_ADDRESS", -2, "HTTP_ADDRESS: leaves {} to worker 2, which is the same as HFGATEWAY_GRPC_ADDRESS"),
+        ("HTTP_ADDRESS", -1, "HTTP_ADDRESS: leaves {} to worker 1, which is the same as HFGATEWAY_GRPC_ADDRESS"),
+    ],
+)
+async def test_a_workers_own_port_that_another_setting_names_is_refused(
+    tmp_path: Path, emptied: str, name: str, port: int, error: str
+) -> None:
+    """Both would listen there, and each would get connections of the other."""
+    first = parse_address(free_address())
+    address = Address(first.host, first.port + port)
+    settings = {"HFGATEWAY_GRPC_ADDRESS": str(first), f"HFGATEWAY_{name}": str(address)}
+    end = await refused(tmp_path, emptied, **settings)
+    assert (end.code, end.out) == (exits.USAGE, "")
+    assert error.format(first if port < 0 else address) in end.err
+
+
 async def test_a_workers_own_port_in_use_is_refused_and_stops_all(tmp_path: Path, emptied: str) -> None:
     address = parse_address(free_address())
     with listen("", Address(address.host, address.port + COUNT)) as other:
