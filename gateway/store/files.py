@@ -136,7 +136,7 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
             connection.close()
             raise
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {described(error)}") from error
+        raise StoreFileError(f"{path}: {described(path, error)}") from error
     except OSError as error:
         raise StoreFileError(f"{path}: its mark cannot be written ({error.strerror})") from error
     return connection
@@ -156,7 +156,7 @@ def examine(path: Path, check: Check | None = "quick_check") -> Examined:
             schema = _check(connection, path, check)
             return Examined(schema, mark.doubt(path, known(connection)))
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {described(error)}") from error
+        raise StoreFileError(f"{path}: {described(path, error)}") from error
 
 
 def credentials(path: Path) -> Sequence[StoredCredentials]:
@@ -168,7 +168,7 @@ def credentials(path: Path) -> Sequence[StoredCredentials]:
             connection.row_factory = sqlite3.Row
             return [credentials_of(row) for row in connection.execute(statements.load()["read_credentials"])]
     except sqlite3.Error as error:
-        raise StoreFileError(f"{path}: {described(error)}") from error
+        raise StoreFileError(f"{path}: {described(path, error)}") from error
 
 
 def known(connection: sqlite3.Connection) -> Known:
@@ -243,7 +243,7 @@ def _check(connection: sqlite3.Connection, path: Path, check: Check | None) -> i
     except MigrationError as error:
         raise StoreFileError(f"{path}: {error}") from error
     if check is not None and connection.execute(f"PRAGMA {check}(1)").fetchone() != ("ok",):
-        raise StoreFileError(f"{path}: is corrupt; {mark.REPLACE}")
+        raise StoreFileError(f"{path}: is corrupt; {mark.replace(path)}")
     return version
 
 
@@ -259,11 +259,11 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
     migrations.apply(connection, missing)
 
 
-def described(error: Exception) -> str:
-    """Return what is wrong with a file by an error of SQLite, as the end of a sentence that begins with its name."""
+def described(path: Path, error: Exception) -> str:
+    """Return what is wrong with a store by an error of SQLite, as the end of a sentence that begins with its name."""
     known = {
         "file is not a database": "is corrupt, or not a SQLite file",
-        "database disk image is malformed": f"is corrupt; {mark.REPLACE}",
+        "database disk image is malformed": f"is corrupt; {mark.replace(path)}",
         "attempt to write a readonly database": "is read-only",
         "unable to open database file": "cannot be opened",
         "database is locked": "is locked by another program",

@@ -13,6 +13,7 @@ The mark also contains the inode of the store's file, because a whole folder can
 import contextlib
 import mmap
 import os
+import shlex
 import struct
 from os import fsync
 from pathlib import Path
@@ -129,34 +130,60 @@ def doubt(store: Path, known: Known) -> Doubt | None:
     if known.moving_to:
         return Doubt(f"is being moved to {known.moving_to}", MOVING)
     if known.backup:
-        return Doubt(f"is a backup made at {known.backup}", RESTORED)
+        return Doubt(f"is a backup made at {known.backup}", restored(store))
     if mark is None:
         # A store without a count of commits is new, or was written by a gateway that had no marks.
-        return Doubt(f"has no mark {path_of(store).name}", MOVED, newest=True) if known.commits else None
+        return Doubt(f"has no mark {path_of(store).name}", moved(store), newest=True) if known.commits else None
     if not mark.commits:
         return None
     if not known.epoch:
-        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", EMPTY)
+        return Doubt(f"is empty, but its mark {path_of(store).name} has {mark.commits} commits", empty(store))
     if known.epoch != mark.epoch:
-        return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", RESTORED)
+        return Doubt(f"is not the store that its mark {path_of(store).name} belongs to", restored(store))
     if known.commits < mark.commits:
         behind = f"commit {known.commits} of {mark.commits}"
-        return Doubt(f"is older than its mark {path_of(store).name} ({behind})", RESTORED)
+        return Doubt(f"is older than its mark {path_of(store).name} ({behind})", restored(store))
     if mark.inode != store.stat().st_ino:
-        return Doubt(f"was copied or moved since its mark {path_of(store).name} was written", MOVED, newest=True)
+        return Doubt(f"was copied or moved since its mark {path_of(store).name} was written", moved(store), newest=True)
     return None
 
 
 MOVED_AWAY = "set HFGATEWAY_STORE_URL to that database (docs/postgresql.md)"
 MOVING = "run hfgateway migrate sqlite-to-postgres again, or with --abandon (docs/postgresql.md)"
 MOVES = (MOVED_AWAY, MOVING)
-RESTORED = "if it was restored or copied, run: hfgateway migrate --restored (docs/operations.md)"
-REPLACE = "put a backup in its place and run: hfgateway migrate --restored (docs/operations.md)"
-EMPTY = (
-    "put a backup in its place and run: hfgateway migrate --restored, "
-    "or remove its mark to begin with a new store (docs/operations.md)"
-)
-MOVED = (
-    "if it is the newest state and was moved, run: hfgateway migrate --moved, "
-    "otherwise: hfgateway migrate --restored (docs/operations.md)"
-)
+
+
+def restored(store: Path) -> str:
+    """Return the advice for a store that may be a copy of an older state."""
+    return f"if it was restored or copied, run: {_declare(store, 'restored')} (docs/operations.md)"
+
+
+def replace(store: Path) -> str:
+    """Return the advice for a damaged store."""
+    return f"put a backup in its place and run: {_declare(store, 'restored')} (docs/operations.md)"
+
+
+def empty(store: Path) -> str:
+    """Return the advice for a store without content."""
+    return (
+        f"put a backup in its place and run: {_declare(store, 'restored')}, "
+        "or remove its mark to begin with a new store (docs/operations.md)"
+    )
+
+
+def moved(store: Path) -> str:
+    """Return the advice for a store that is the newest state or a copy of it."""
+    return (
+        f"if it is the newest state and was moved, run: {_declare(store, 'moved')}, "
+        f"otherwise: {_declare(store, 'restored')} (docs/operations.md)"
+    )
+
+
+def _declare(store: Path, state: str) -> str:
+    """Return the command line that declares the state of a store.
+
+    It names the store. A move to PostgreSQL, or a start with `--config`, refuses another one than that of the settings
+    with which the operator runs the command, and a declaration of the wrong store cannot be undone.
+    """
+    url = f"sqlite:///{store.absolute()}"
+    return f"HFGATEWAY_STORE_URL={shlex.quote(url)} hfgateway migrate --{state}"

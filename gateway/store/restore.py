@@ -63,8 +63,8 @@ def backup(store: Path, target: Path) -> None:
         except (sqlite3.Error, OSError) as error:
             # Only the store can be corrupt, because the copy is new.
             is_source = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-            text = f"{store}: {files.described(error)}" if is_source else f"{target}: cannot be written ({error})"
-            raise StoreFileError(text) from error
+            found = f"{store}: {files.described(store, error)}"
+            raise StoreFileError(found if is_source else f"{target}: cannot be written ({error})") from error
 
 
 def update(path: Path) -> int:
@@ -120,7 +120,7 @@ def _lock(path: Path) -> contextlib.ExitStack:
 def _refuse_empty(path: Path) -> None:
     with _lock(path):
         if not path.stat().st_size:
-            raise StoreFileError(f"{path}: is empty; {mark.EMPTY}")
+            raise StoreFileError(f"{path}: is empty; {mark.empty(path)}")
 
 
 def _exists(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shlex
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from gateway.cli.exits import USAGE
+from gateway.cli.exits import REFUSED, USAGE
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store import files, restore
 from gateway.store.files import StoreFileError
@@ -227,6 +228,23 @@ async def test_a_moved_file_starts_no_gateway_unless_it_is_declared_restored(pat
     with pytest.raises(StoreFileError, match="was moved to"):
         restore.moved(path)
     assert (await moving.move(path, url, SHOWN, _silent)).rows == 0  # as after a crash before the file was marked
+
+
+async def test_the_printed_command_declares_the_refused_file_and_not_the_database(tmp_path: Path, url: str) -> None:
+    await SqliteStore(tmp_path / "store.db", _broke).close()
+    copy = tmp_path / "back up.db"
+    restore.backup(tmp_path / "store.db", copy)
+    given = environment(tmp_path, {"HFGATEWAY_STORE_URL": url})
+    refused = await run("migrate", "sqlite-to-postgres", str(copy), environment=given)
+    assert (refused.code, refused.out) == (REFUSED, "")
+
+    printed = refused.err.partition("run: ")[2].removesuffix(" (docs/operations.md)\n")
+    words = shlex.split(printed)
+    variables = dict(word.split("=", 1) for word in words[: words.index("hfgateway")])
+    declared = await run(*words[words.index("hfgateway") + 1 :], environment={**given, **variables})
+
+    assert declared.out.startswith(f"{copy}: ")
+    assert (await run("migrate", "sqlite-to-postgres", str(copy), environment=given)).code == 0
 
 
 async def test_rows_that_differ_are_found_and_the_file_can_be_used_again(
