@@ -195,12 +195,13 @@ def parse_store(text: str) -> Store:
 
 
 def parse_prices(text: str) -> Mapping[str, Decimal]:
-    prices = {}
+    prices: dict[str, Decimal] = {}
     for part in text.replace(",", " ").split():
         match = re.fullmatch(r"([a-z0-9][a-z0-9./_-]*)=(\d{1,9}(?:\.\d{1,6})?)", part)
         if not match:
             raise ValueError("must be PREFIX=CREDITS, such as bytedance/seedance-2.5=12.5, separated by commas")
-        prices[match[1]] = Decimal(match[2])
+        if prices.setdefault(match[1], Decimal(match[2])) != Decimal(match[2]):
+            raise ValueError("has two prices for one prefix")
     return prices
 
 

@@ -53,7 +53,7 @@ WRONG = {
     ],
     "UPSTREAM_IDEMPOTENCY": ["yes", "V2"],
     "UPSTREAM_IDEMPOTENCY_WINDOW": ["-1", "soon", "15 m"],
-    "PRICES": ["bytedance", "bytedance/=-1", "bytedance/=1.0000001", "*=5", f"{SECRET}==5"],
+    "PRICES": ["bytedance", "bytedance/=-1", "bytedance/=1.0000001", "*=5", f"{SECRET}==5", "a=1,b=2 a=3"],
     "PRICE_CACHE": ["-1", "soon"],
     "UNKNOWN_PRICE": ["free"],
     "UPSTREAM_TIMEOUT": ["0", "nan", "inf", "1e3", "1w", "36501d", "9" * 400],
