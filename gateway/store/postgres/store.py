@@ -44,6 +44,7 @@ from gateway.store.store import Leader, SharedStore
 log = logging.getLogger(__name__)
 
 RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
+MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgres again, until it is complete"
 LOWEST_VERSION = 14
 RECONNECTIONS = 2
 """New connections for migrations after a lost one."""
@@ -206,8 +207,7 @@ class PostgresStore(SharedStore):
         assert row is not None
         self.database.writes = max(self.database.writes, row["writes"])
         if not moving and await self.database.one("read_meta", name="moving") is not None:
-            again = "run hfgateway migrate sqlite-to-postgres again, until it is complete"
-            raise ServerError(f"{self._shown}: a store is being moved into it; {again}")
+            raise ServerError(f"{self._shown}: {MOVING}")
 
     async def reachable_at(self, peer: str) -> None:
         await self.database.write(None, "write_peer", {"peer": peer})
@@ -261,6 +261,9 @@ async def examine(url: str, shown: str) -> str:
         cursor = await connection.execute("SELECT FROM meta WHERE name = 'epoch' AND value = %s", [NO_EPOCH])
         if await cursor.fetchone() is not None:
             raise ServerError(f"{shown}: {COMMITS_LOST}")
+        cursor = await connection.execute("SELECT FROM meta WHERE name = 'moving'")
+        if await cursor.fetchone() is not None:
+            raise ServerError(f"{shown}: {MOVING}")
         cursor = await connection.execute("SELECT address FROM lease JOIN replicas USING (replica)")
         holder = await cursor.fetchone()
     state = f"lacks {len(missing)} migrations, which the next start applies" if missing else "is up to date"

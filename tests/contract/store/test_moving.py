@@ -19,7 +19,7 @@ from gateway.store.files import StoreFileError
 from gateway.store.postgres import moving
 from gateway.store.postgres.errors import ServerError
 from gateway.store.postgres.restore import declare_restored
-from gateway.store.postgres.store import PostgresStore
+from gateway.store.postgres.store import PostgresStore, examine
 from gateway.store.sqlite import SqliteStore
 from hfgateway_client import AsyncClient, CaughtUp, GenerationChanged, soul
 from tests.app.command import environment, run
@@ -212,6 +212,8 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
             files.prepare(path)
         with pytest.raises(ServerError, match="a store is being moved into it"):
             await PostgresStore.open(url, SHOWN, _broke, connections=5)
+        with pytest.raises(ServerError, match="a store is being moved into it"):
+            await examine(url, SHOWN)  # as `hfgateway doctor` does
 
     await moving.move(path, url, SHOWN, _silent)
 
