@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError, TlsConfig
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+_OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "insecure"})
 _PATIENCE = 3.0
 """Seconds for which calls are repeated, because a person is waiting. Then the gateway counts as unavailable."""
 _abandoned: list[Client] = []
@@ -39,10 +40,13 @@ class Connection:
     tls_ca: Path | None
     insecure: bool = False
     given: tuple[str, ...] = ()
-    """The options of the command line that name the gateway. The API key is not among them, because it is a secret."""
+    """The options of the command line that name the gateway and the caller."""
 
     def command(self, *arguments: str) -> str:
-        """Return a `hfgateway` command that calls the same gateway, for the user to run."""
+        """Return a `hfgateway` command that calls the same gateway as the same caller, for the user to run.
+
+        Another gateway, or another tenant, does not know the idempotency key, and could charge again.
+        """
         return shlex.join(["hfgateway", *arguments, *self.given])
 
     @property
@@ -91,6 +95,11 @@ class Connection:
     def _describe(self, error: GatewayError) -> str:
         from hfgateway_client.errors import Unavailable
 
+        if error.code is not None and error.code.name == "UNIMPLEMENTED" and not error.reason:
+            return (
+                f"{self.address} does not serve this call: it is not the address of gRPC "
+                "(HFGATEWAY_GRPC_ADDRESS), or that of an older gateway"
+            )
         return self.unreachable(error.message) if isinstance(error, Unavailable) and not error.reason else str(error)
 
     def unreachable(self, message: str) -> str:
@@ -185,14 +194,23 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
             raise click.UsageError(
                 str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")
             ) from None
-        given = _given(address, tls=tls, tls_ca=tls_ca, insecure=insecure)
-        return command(*arguments, connection=Connection(address, key, tls, tls_ca, insecure, given), **options)
+        connection = Connection(address, key, tls, tls_ca, insecure, _given())
+        return command(*arguments, connection=connection, **options)
 
     return with_connection
 
 
-def _given(address: str, *, tls: bool, tls_ca: Path | None, insecure: bool) -> tuple[str, ...]:
-    source = click.get_current_context().get_parameter_source("address")
-    named = ("--gateway", address) if source is click.core.ParameterSource.COMMANDLINE else ()
-    authority = ("--tls-ca", str(tls_ca)) if tls_ca else ()
-    return (*named, *(("--tls",) if tls else ()), *authority, *(("--insecure",) if insecure else ()))
+def _given() -> tuple[str, ...]:
+    """Return the options of the command line that a printed command needs. The environment is the same for it.
+
+    A placeholder stands for the API key. It is refused, while the key of the environment may be another tenant's.
+    """
+    context, found = click.get_current_context(), list[str]()
+    for option in context.command.params:
+        if not isinstance(option, click.Option) or option.name not in _OPTIONS:
+            continue
+        if context.get_parameter_source(option.name) is click.core.ParameterSource.COMMANDLINE:
+            found.append(option.opts[0])
+            if not option.is_flag:
+                found.append("KEY" if option.name == "api_key" else str(context.params[option.name]))
+    return tuple(found)

@@ -172,8 +172,13 @@ async def test_the_commands_of_operators_work_over_the_address(running: Running)
     wrong = await operate(running, admin, "keys", "list", HFGATEWAY_ADMIN_SERVER=grpc_address)
     assert (wrong.code, wrong.err) == (
         exits.REFUSED,
-        f"hfgateway: {grpc_address} does not serve this call: name a gateway's HFGATEWAY_ADMIN_ADDRESS\n",
+        f"hfgateway: {grpc_address} does not serve this call: it is not the address of AdminService "
+        "(HFGATEWAY_ADMIN_ADDRESS), or that of an older gateway\n",
     )
+    admin_address = running.gateway.admin_address
+    wrong = await operate(running, admin, "generate", "a fox", "--gateway", admin_address)
+    assert wrong.code == exits.REFUSED
+    assert f"{admin_address} does not serve this call: it is not the address of gRPC" in wrong.err
     both = await operate(running, admin, "keys", "list", "--offline")
     assert (both.code, both.out) == (exits.USAGE, "")
 

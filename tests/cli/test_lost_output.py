@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, refusal
+from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation
 from clients.python.tests.test_characters import change as trained
 from clients.python.tests.test_characters import character, created
+from gateway.cli.exits import NOT_SAVED
 from gateway.cli.output import OutputLostError, flush
 from hfgateway.v1 import character_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -145,24 +146,47 @@ async def test_agents_ask_says_how_to_continue(
     assert f"hfgateway agents ask --session s1 --key {request.idempotency_key} 'a fox'" in ended.err
 
 
-async def test_a_printed_command_calls_the_gateway_of_the_command_line(
-    gateway: ScriptedGateway, hfgateway: Command
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("generate", "a fox"),
+        ("watch", "g1"),
+        ("characters", "create", "Anna", "https://a.test/1"),
+        ("characters", "watch", "c1"),
+        ("agents", "ask", "a fox", "--session", "s1"),
+    ],
+    ids=" ".join,
+)
+async def test_a_printed_command_calls_the_same_gateway_as_the_same_caller(
+    gateway: ScriptedGateway, hfgateway: Command, arguments: tuple[str, ...]
 ) -> None:
-    """Another gateway would not know the key, and send the order or the message again."""
-    del hfgateway.environment["HFGATEWAY_GRPC_ADDRESS"]
-    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=OUTPUTS))
-    gateway.on("CreateCharacter", refusal("INTERNAL", "INTERNAL"))
+    """Another gateway does not know the key, nor does another tenant: a character could be charged twice."""
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("GetGeneration", pb.GetGenerationResponse(generation=generation("QUEUED", 2)))
+    gateway.unscripted["WatchGeneration"] = [gateway.hang]
+    gateway.on("CreateCharacter", created())
+    gateway.on("GetCharacter", character_service_pb2.GetCharacterResponse(character=character()))
+    gateway.on("WatchCharacter", [trained("QUEUED"), gateway.hang])
     gateway.on("SendMessage", sent())
     gateway.on("WatchSession", ANSWER)
-    given = ("--gateway", gateway.address, "--insecure", "--api-key", "hfg_1_secret")
-    for command in (
-        ("generate", "a fox"),
-        ("characters", "create", "Anna", "https://a.test/1"),
-        ("agents", "ask", "a fox", "--session", "s1"),
-    ):
-        ended = await run(hfgateway, FULL, *command, *given)
-        assert f"--gateway {gateway.address} --insecure" in ended.err.splitlines()[-1]
-        assert "hfg_1_secret" not in ended.err
+    hfgateway.environment |= {"HFGATEWAY_ADDRESS": "127.0.0.1:1", "HFGATEWAY_API_KEY": "hfg_other"}
+    given = ("--gateway", gateway.address, "--api-key", "hfg_secret", "--insecure")
+
+    ended = await run(hfgateway, FULL, *arguments, *given, "--json")
+
+    assert ended.code == LOST
+    assert ended.err.endswith(f" --gateway {gateway.address} --api-key KEY --insecure\n")
+    assert "hfg_" not in ended.err
+
+
+async def test_outputs_that_were_not_saved_are_tried_again_at_the_same_gateway(
+    gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
+) -> None:
+    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=[{"url": "ftp://a.test/1.png"}]))
+    folder = tmp_path / "two words"
+    ended = await hfgateway("generate", "a fox", "--save", str(folder), "--gateway", gateway.address)
+    assert ended.code == NOT_SAVED
+    assert ended.err.endswith(f"Try again with: hfgateway watch g1 --save '{folder}' --gateway {gateway.address}\n")
 
 
 async def test_a_command_that_only_reads_ends_quietly_when_its_reader_has_left(
