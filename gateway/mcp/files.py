@@ -33,7 +33,7 @@ class Files:
         for folder in self._folders:
             try:
                 file = (folder / named).resolve(strict=True)
-            except (OSError, ValueError):
+            except (OSError, ValueError, RuntimeError):  # before Python 3.13, a loop of links is a RuntimeError
                 continue
             if not file.is_relative_to(folder) or not file.is_file():
                 continue
