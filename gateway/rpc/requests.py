@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from gateway.errors import Failure, GatewayError, Reason, Violation
+from gateway.errors import Failure, GatewayError, Reason, Violation, printable
 from gateway.telemetry import Bad
 from gateway.uploads import LARGEST_CHUNK
 
@@ -65,9 +65,19 @@ def json_object(data: bytes | bytearray) -> dict[str, Any]:
     text = data.decode()
     if text.count(",") + text.count("{") + text.count("[") > DEEPEST:
         _check_shape(_TEXT.sub("", text))
-    content = json.loads(text)
+    content = json.loads(text, object_pairs_hook=_distinct)
     if not isinstance(content, dict):
         raise ValueError("not an object")
+    return content
+
+
+def _distinct(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON. Raises BadRequestError if it has a field twice, as protobuf's own parser does."""
+    content = dict(fields)
+    if len(content) < len(fields):
+        names = [name for name, _ in fields]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadRequestError(Bad.ENCODING, f'"{printable(twice, 100)}" is given twice in one object')
     return content
 
 

@@ -154,6 +154,17 @@ async def test_unknown_json_fields_are_refused(running: Running) -> None:
     assert running.ledger.submissions == []
 
 
+async def test_a_json_field_that_is_given_twice_is_refused(running: Running) -> None:
+    """Otherwise the last one would count here, and perhaps the first one for a proxy or an audit on the way."""
+    twice = '"input": {"soul": {"prompt": "a fox"}}, "idempotencyKey": "one", "idempotencyKey": "other"'
+    within = '"input": {"soul": {"prompt": "a fox", "batchSize": 1, "batchSize": 4}}, "idempotencyKey": "k"'
+    for fields in (twice, within):
+        with pytest.raises(RpcFailure, match=r'"(idempotencyKey|batchSize)" is given twice') as raised:
+            await submit(running.transports["connect-json"], f"{{{fields}}}".encode())
+        assert raised.value.reason == "INVALID_INPUT"
+    assert running.ledger.submissions == []
+
+
 async def test_json_may_have_both_names_of_a_field_and_null(running: Running) -> None:
     motion = {"motion_id": str(UUID(int=7))}
     dop = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"], "motions": [motion]}
