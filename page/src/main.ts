@@ -96,6 +96,7 @@ function read(): void {
   complete = false;
   showError("");
   draw();
+  if (document.hidden) return; // it reads when it is shown
   try {
     const { signal } = watching;
     const selection = { labels: parseLabels(place.label), modelIds: place.model ? [place.model] : [], signal };
@@ -332,6 +333,13 @@ part("older").addEventListener("click", (event) => {
 });
 
 addEventListener("popstate", () => arrive(readPlace()));
+
+// A browser has six connections to an origin, for all of its tabs. A hidden tab gives its own back, so that the calls of
+// others do not wait for one forever.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) watching.abort();
+  else if (part("login").hidden) read();
+});
 setInterval(() => grid.tick(), 1000);
 
 filterBar.show(place);

@@ -20,7 +20,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1 import token_service_pb2 as token_pb
 from tests.support.addresses import free_address
 from tests.support.elsewhere import request_elsewhere
-from tests.support.running import DEFAULT_OPTIONS, Running, run, sized, soul
+from tests.support.running import DEFAULT_OPTIONS, PATIENCE, Running, run, sized, soul
 from tests.web.page_tab import WITHIN, Tab, browser_tab
 
 pytestmark = [
@@ -308,6 +308,33 @@ async def test_the_page_reconnects_after_a_restart(tmp_path: Path, tab: Tab) -> 
         await tab.count("queued", 0)
         # The browser reports each failed attempt to connect.
         assert [text for text in tab.complaints if "net::ERR_" not in text] == []
+
+
+async def test_a_hidden_page_gives_its_connection_back(tmp_path: Path, tab: Tab) -> None:
+    """A browser has six connections to an origin: the calls of all tabs would wait for one if each had a watch."""
+    async with run(tmp_path) as running:
+        ended: asyncio.Queue[str] = asyncio.Queue()
+        tab.page.on("requestfailed", lambda request: ended.put_nowait(request.url))
+        await tab.page.goto(running.gateway.http_address)
+        await tab.live()
+        await show(tab, "hidden")
+        async with asyncio.timeout(PATIENCE):
+            assert (await ended.get()).endswith("/WatchGenerations")
+        await running.submit(soul("a fox"))
+        await show(tab, "visible")
+        await tab.count("queued", 1)
+        assert tab.complaints == []
+
+
+async def show(tab: Tab, state: str) -> None:
+    """Hide a page, or show it again, as changing tabs does in a browser with windows."""
+    await tab.page.evaluate(
+        """state => {
+            Object.defineProperty(document, "hidden", { value: state === "hidden", configurable: true });
+            document.dispatchEvent(new Event("visibilitychange"));
+        }""",
+        state,
+    )
 
 
 async def test_the_page_reads_again_after_an_outage_that_its_client_gave_up_on(tmp_path: Path, tab: Tab) -> None:
