@@ -184,12 +184,14 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
         insecure: bool,
         **options: Any,
     ) -> Any:
-        from hfgateway_client.configuration import checked_key, require_secrecy
+        from hfgateway_client.configuration import address_or_default, checked_key, require_secrecy
 
         try:
             key = checked_key((api_key or "").strip())
-            if address and key and not (tls or tls_ca or insecure):
-                require_secrecy(address)
+            if address:
+                address_or_default(address)
+                if key and not (tls or tls_ca or insecure):
+                    require_secrecy(address)
         except ValueError as error:
             raise click.UsageError(
                 str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from gateway.cli import exits
+from gateway.cli.advice import Advice
 from gateway.cli.operator import Operator, operator_options
 from gateway.cli.output import echo, echo_cells, fail, time_text
 from gateway.cli.progress import json_option, print_json
@@ -73,7 +74,7 @@ def create(
     else:
         wanted = [Scope(name) for name in scopes]
         _, secret = _on_store(settings, lambda access: access.create_key(tenant, name, wanted, expires))
-    echo(secret)
+    _show(operator, secret, offline=offline)
     return 0
 
 
@@ -94,7 +95,7 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
     else:
         key, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
         expires = key.expire_time
-    echo(secret)
+    _show(operator, secret, offline=offline)
     if expires:
         echo(f"the new key expires at {time_text(expires)}, as {key_id} would have", err=True)
     return 0
@@ -144,6 +145,14 @@ def revoke(operator: Operator, key_id: str, offline: bool) -> int:
         _on_store(settings, lambda access: access.revoke_key(key_id))
     echo(f"{key_id} revoked")
     return 0
+
+
+def _show(operator: Operator, secret: str, *, offline: bool) -> None:
+    """Print a new key. If that fails, nobody has it, so say how to revoke it."""
+    key_id = secret.split("_")[1]
+    revoke = operator.connection.command("keys", "revoke", key_id, *(["--offline"] if offline else []))
+    with Advice(f"The key {key_id} was created. Nobody has it now, so revoke it: {revoke}").given():
+        echo(secret)
 
 
 def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:

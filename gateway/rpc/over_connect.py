@@ -84,7 +84,7 @@ class _JsonCodec:
             return json_format.ParseDict(json_object(data), message_class(), max_recursion_depth=DEEPEST)
         # The parser does not always raise its own error for a value of the wrong type.
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
-            why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not JSON"
+            why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not a JSON object"
             name = message_class.DESCRIPTOR.full_name
             raise BadRequestError(Bad.ENCODING, f"the JSON is not a {name}: {why}") from None
 

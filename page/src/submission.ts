@@ -39,11 +39,15 @@ export function endIntent(): void {
 }
 
 /**
- * Reasons that depend on the input alone, so that an earlier attempt was refused as well, or that the gateway gives after it
- * has looked up the key.
+ * Reasons that depend on the input or the API key alone, so that an earlier attempt was refused as well, or that the gateway
+ * gives after it has looked up the idempotency key.
  */
 const REFUSALS = new Set([
   "INVALID_INPUT",
+  "NOT_ALLOWED",
+  "QUOTA_EXCEEDED",
+  "BUDGET_EXCEEDED",
+  "PRICE_UNKNOWN",
   "INPUT_REFUSED",
   "MODEL_UNKNOWN",
   "MODEL_UNAVAILABLE",

@@ -219,6 +219,20 @@ async def test_what_was_done_to_a_store_and_cannot_be_written_is_no_traceback(
     assert (ended.code, ended.err) == (LOST, said)
 
 
+@pytest.mark.parametrize("command", ["create", "rotate"])
+async def test_a_new_key_that_cannot_be_shown_can_be_revoked(
+    hfgateway: Command, tmp_path: Path, kind: str, command: str
+) -> None:
+    hfgateway.environment |= {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path}/store.db"}
+    offline = ("keys", "create", "--tenant", "shop", "--offline")
+    first = (await hfgateway(*offline)).out.split("_")[1]
+    ended = await run(hfgateway, kind, *(offline if command == "create" else ("keys", "rotate", first, "--offline")))
+    listed = [line.split("\t")[0] for line in (await hfgateway("keys", "list", "--offline")).out.splitlines()]
+    (made,) = set(listed) - {first}
+    assert ended.code == LOST
+    assert ended.err.endswith(f"Nobody has it now, so revoke it: hfgateway keys revoke {made} --offline\n")
+
+
 def test_output_that_is_written_at_the_end_is_not_lost_silently(monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(FULL).open("w", encoding="utf-8") as full:  # its end would fail if the output still led there
         monkeypatch.setattr(sys, "stdout", full)

@@ -165,6 +165,13 @@ async def test_a_key_is_not_sent_in_plaintext_to_another_machine(hfgateway: Comm
     assert "hfg_secret" not in ended.err
 
 
+@pytest.mark.parametrize("command", [("get", "g1", "--gateway"), ("keys", "list", "--admin-server")])
+async def test_an_impossible_port_is_a_mistake_in_the_usage(hfgateway: Command, command: tuple[str, ...]) -> None:
+    ended = await hfgateway(*command, "127.0.0.1:99999", "--api-key", "hfg_secret")
+    assert ended.code == 2
+    assert ended.err.endswith("Error: 127.0.0.1:99999: its port is above 65535\n")
+
+
 async def test_an_unreachable_gateway_is_reported_with_the_cause(
     gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Locator, Request, Route, expect
 
+from gateway.access.scopes import Scope
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, run, soul
@@ -225,6 +226,20 @@ async def test_a_submission_with_another_key_is_not_submitted_again_without_a_wa
         await expect(dialog(tab)).to_contain_text("a fox")
         await eventually(lambda: len(running.ledger.charges) == 1)
         assert [text for text in tab.complaints if "401" not in text] == []
+
+
+async def test_a_key_that_may_not_submit_leaves_no_submission_with_an_unknown_outcome(tmp_path: Path, tab: Tab) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        _, reader = await running.gateway.access.create_key("red", "", [Scope.READ])
+        await tab.page.goto(running.gateway.http_address)
+        await tab.page.get_by_label("API key").fill(reader)
+        await tab.page.keyboard.press("Enter")
+        await fill(tab, "a fox")
+        await tab.button("Submit").click()
+        await expect(dialog(tab)).to_contain_text("lacks the scope submit", timeout=WITHIN)
+        await expect(dialog(tab)).not_to_contain_text("It is not known whether this was submitted")
+        await expect(dialog(tab).get_by_label("prompt (required)")).to_be_enabled()
+        assert [text for text in tab.complaints if "403" not in text] == []
 
 
 def key_of(request: Request) -> str:

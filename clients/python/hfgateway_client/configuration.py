@@ -9,12 +9,21 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 DEFAULT_ADDRESS = "127.0.0.1:50051"
+LAST_PORT = 65535
 _VISIBLE = re.compile(r"[\x21-\x7e]*")
 
 
 def address_or_default(address: str | None) -> str:
-    """Return the address, or HFGATEWAY_ADDRESS, or the default address of a gateway on this machine."""
-    return address or os.environ.get("HFGATEWAY_ADDRESS") or DEFAULT_ADDRESS
+    """Return the address, or HFGATEWAY_ADDRESS, or the default address of a gateway on this machine.
+
+    Raises:
+        ValueError: Its port is above 65535. gRPC would connect to another port, and send the API key there.
+    """
+    found = address or os.environ.get("HFGATEWAY_ADDRESS") or DEFAULT_ADDRESS
+    port = found.rpartition(":")[2]
+    if not found.startswith("unix") and port.isdecimal() and int(port) > LAST_PORT:
+        raise ValueError(f"{found}: its port is above {LAST_PORT}")
+    return found
 
 
 def key_source(api_key: str | Callable[[], str] | None) -> Callable[[], str] | None:

@@ -33,6 +33,14 @@ def test_a_key_is_sent_in_plaintext_off_loopback_only_if_allowed(address: str) -
         Client(address, **{"api_key": "hfg_secret", **options}).close()  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("address", ["127.0.0.1:65536", "[::1]:99999", "dns:///localhost:4294967296"])
+def test_an_address_with_an_impossible_port_is_refused(address: str) -> None:
+    """gRPC would connect to another port of the machine, and send the key there."""
+    with pytest.raises(ValueError, match="its port is above 65535"):
+        Client(address, api_key="hfg_secret")
+    Client("[::1]:65535").close()
+
+
 @pytest.mark.parametrize(
     "form", ["127.0.0.1:{port}", "localhost:{port}", "ipv4:127.0.0.1:{port}", "dns:///localhost:{port}"]
 )

@@ -96,7 +96,8 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
 
         Raises:
             OSError: A file in the `TlsConfig` cannot be read.
-            ValueError: The API key is not visible ASCII, or would be sent in plaintext and ``insecure`` is not set.
+            ValueError: The API key is not visible ASCII, or would be sent in plaintext and ``insecure`` is not set. Or
+                the port of the address is above 65535.
         """
         address = address_or_default(address)
         key = key_source(api_key)
