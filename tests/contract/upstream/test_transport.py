@@ -13,6 +13,7 @@ from typing import Any, Self
 import aiohttp.connector
 import httpx
 import pytest
+from aiohttp.client_proto import ResponseHandler
 
 from gateway.higgsfield.request_context import send_check
 from gateway.higgsfield.transport import AioTransport, Reply
@@ -24,6 +25,8 @@ HOUR = 3600.0
 """The timeouts of the clients here, longer than a test may take."""
 CERTAIN = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
+UNASKED = b"HTTP/1.1 422 Unprocessable Entity\r\nContent-Length: 15\r\n\r\n" + b'{"detail":"no"}'
+
 
 class Peer:
     """An HTTP server that records each complete request and then misbehaves as the path says."""
@@ -31,6 +34,8 @@ class Peer:
     def __init__(self) -> None:
         self.processed: list[bytes] = []
         self.closed = asyncio.Event()
+        self.unasked = asyncio.Event()
+        """Set by a test: the response that nobody asked for is sent now."""
         self.connections = 0
         self.url = ""
 
@@ -89,6 +94,10 @@ class Peer:
             return False
         writer.write(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 2\r\n\r\n{}")
         await writer.drain()
+        if path == "/unasked":
+            await self.unasked.wait()
+            writer.write(UNASKED)
+            await writer.drain()
         return True
 
 
@@ -246,6 +255,27 @@ async def test_an_idle_connection_is_reused_only_for_a_while(client: Client, mon
         assert upstream.connections == 1
         monkeypatch.setattr(aiohttp.connector, "monotonic", lambda: time.monotonic() + HOUR + 1)
         await http.get(upstream.url + "/c")
+        assert upstream.connections == 2
+
+
+async def test_a_response_on_an_idle_connection_is_not_that_of_the_next_request(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a refusal that nobody asked for says that a processed submission was certainly refused."""
+    received = bytearray()
+    data_received = ResponseHandler.data_received
+
+    def record(protocol: ResponseHandler, data: bytes) -> None:
+        data_received(protocol, data)
+        received.extend(data)
+
+    monkeypatch.setattr(ResponseHandler, "data_received", record)
+    async with peer() as upstream, client() as http:
+        await http.get(upstream.url + "/unasked")
+        upstream.unasked.set()
+        await eventually(lambda: received.endswith(UNASKED))
+        reply = await http.post(upstream.url + "/a", json={})
+        assert (reply.status if isinstance(reply, Reply) else reply.status_code) == 200
         assert upstream.connections == 2
 
 
