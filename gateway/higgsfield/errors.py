@@ -22,6 +22,8 @@ from gateway.higgsfield.redact import redacted
 
 CONCURRENCY_TEXT = "maximum number of concurrent requests"
 """The text of the only 400 that means "retry later" (Higgsfield's documentation)."""
+QUEUE_FULL = "account_queue_full"
+"""The code of the 429 for a full queue. Higgsfield documents the code, and not where it is in the response."""
 KEY_TEXT = "idempotency-key"
 """The text of the 422 for a key that belongs to other content, as another client recognizes it."""
 CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
@@ -74,7 +76,8 @@ def documented(response: Response) -> dict[str, Any] | None:
     content = parse_object(response.body)
     if isinstance(content.get("detail"), str | list) or isinstance(content.get("code"), str):
         return content
-    return None
+    nested = (part for part in content.values() if isinstance(part, dict))
+    return content if any(part.get("code") == QUEUE_FULL for part in nested) else None
 
 
 def is_not_found(response: Response) -> bool:

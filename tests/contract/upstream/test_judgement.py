@@ -61,6 +61,17 @@ def test_a_full_queue_is_certain_and_retried() -> None:
     assert (newest.again, newest.pause, newest.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
 
 
+@pytest.mark.parametrize("name", ["detail", "error"])
+def test_the_code_of_a_full_queue_may_be_nested(name: str) -> None:
+    """Higgsfield documents the code, and not where it is."""
+    body = {name: {"code": "account_queue_full", "limit": 8, "message": "wait"}}
+    judged = judge_submission(answer(429, json.dumps(body).encode(), wait=7.0), InputKind.MODEL, ())
+    assert isinstance(judged, NotTaken)
+    assert (judged.again, judged.pause, judged.failure.reason) == (True, 7.0, Reason.UPSTREAM_SATURATED)
+    body[name]["code"] = "slow_down"
+    assert isinstance(judge_submission(answer(429, json.dumps(body).encode()), InputKind.MODEL, ()), MaybeTaken)
+
+
 @pytest.mark.parametrize("status", [200, 201, 302, 405, 408, 409, 418, 500, 502, 503, 504])
 def test_other_statuses_are_ambiguous_even_in_the_documented_form(status: int) -> None:
     judged = judge_submission(answer(status), InputKind.MODEL, ())
