@@ -1,13 +1,15 @@
 """Parses times in HTTP headers. A malformed header gives None, never an exception."""
 
 import math
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 
 def moment(date: str) -> float | None:
-    """Parse a Date header as Unix time in seconds; None if it is malformed."""
+    """Parse a Date header as Unix time in seconds; None if it is malformed. One that names no zone is in UTC."""
     try:
-        return parsedate_to_datetime(date).timestamp()
+        read = parsedate_to_datetime(date)
+        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
 

@@ -11,6 +11,7 @@ from gateway.bounded_json import LARGEST_ERROR
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
+from gateway.headers import moment
 from gateway.higgsfield.errors import Response, judge_call, judge_submission, judge_submission_error, pause
 
 DETAIL = json.dumps({"detail": "some text"}).encode()
@@ -181,3 +182,17 @@ def test_retry_after_accepts_both_forms_and_is_bounded() -> None:
     assert pause("Thu, 01 Jan 1970 00:00:00 GMT") == 0.0
     for nonsense in ("", "soon", "nan", "Mon, 99999999999 Jan 2020 00:00:00 GMT", None):
         assert pause(nonsense) is None
+
+
+@pytest.mark.parametrize(
+    "date",
+    ["Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994"],
+)
+def test_dates_of_http_are_in_utc_wherever_the_gateway_runs(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recipient has to accept these three forms (RFC 9110, 5.6.7), and the last one names no zone."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "America/New_York")
+        time.tzset()
+        read = moment(date)
+    time.tzset()
+    assert read == 784_111_777.0
