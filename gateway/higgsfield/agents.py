@@ -72,8 +72,10 @@ class _SessionResponse(BaseModel):
 
 
 class _MessagesResponse(BaseModel):
-    status: str = "idle"
-    messages: list[Any] = []
+    """A transcript. Without a list of messages it is none: an empty one would say that a message did not arrive."""
+
+    status: Any = None
+    messages: list[Any]
 
 
 class _SentResponse(BaseModel):
@@ -214,7 +216,7 @@ class HiggsfieldAgents:
         read = _read(_MessagesResponse, content)
         messages = [message for row in read.messages if (message := self._message(row)) is not None]
         about_session = {name: value for name, value in content.items() if name != "messages"}
-        return Transcript(self._session(session_id, read.status, about_session), messages)
+        return Transcript(self._session(session_id, _word(read.status), about_session), messages)
 
     def _session(self, session_id: str, status: str, content: dict[str, Any]) -> Session:
         state = _SESSION_STATES.get(status, SessionState.UNKNOWN)

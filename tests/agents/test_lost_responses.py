@@ -294,12 +294,15 @@ async def test_a_busy_session_with_unreadable_messages_is_reported_as_busy(talk:
     assert not (await talk.send(session_id, "a fox", "k")).replayed
 
 
-async def test_a_busy_session_whose_messages_stay_unreadable_is_unresolved(talk: Talk) -> None:
+@pytest.mark.parametrize(
+    "fault", [{"kind": "502"}, {"status": 200, "body": {"detail": "later"}}, {"status": 200, "body": {}}]
+)
+async def test_a_busy_session_whose_messages_stay_unreadable_is_unresolved(talk: Talk, fault: dict[str, Any]) -> None:
     """A proxy sent the message twice, so it may have been accepted."""
     session_id = await talk.create()
     talk.running.plan(on="agent_send", status=409, body={"detail": "session_busy"}, processed=True)
     talk.running.plan(on="agent_messages", kind="")
-    talk.running.plan(on="agent_messages", kind="502", times=len(messages.BUSY_PAUSES))
+    talk.running.plan(on="agent_messages", **fault, times=len(messages.BUSY_PAUSES))
     assert (await talk.refused(session_id, "a fox", "k")).reason == "SUBMISSION_UNRESOLVED"
     assert (await talk.send(session_id, "a fox", "k")).replayed
     assert (len(talk.said), talk.charges) == (1, 1)

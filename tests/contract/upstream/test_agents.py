@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from gateway.errors import Reason
+from gateway.agents.model import SessionState
+from gateway.errors import GatewayError, Reason
 from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.client import HiggsfieldClient
@@ -78,6 +79,20 @@ async def test_a_transcript_is_parsed_outside_the_event_loop(monkeypatch: pytest
     assert [message.id for message in (await agents.messages("session", "")).messages] == ["m"]
     assert threads
     assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("body", ["{}", '{"detail":"later"}', '{"status":"idle"}', '{"status":"idle","messages":null}'])
+async def test_a_response_without_messages_is_no_transcript(body: str) -> None:
+    """An empty transcript would say that a message did not arrive."""
+    with pytest.raises(GatewayError, match="could not be read"):
+        await HiggsfieldAgents(_Scripted(answer(200, body.encode()))).messages("session", "")
+
+
+@pytest.mark.parametrize("body", ['{"messages":[]}', '{"status":null,"messages":[]}', '{"status":7,"messages":[]}'])
+async def test_a_session_without_a_status_is_not_idle(body: str) -> None:
+    """A turn may be running."""
+    transcript = await HiggsfieldAgents(_Scripted(answer(200, body.encode()))).messages("session", "")
+    assert transcript.session.state is SessionState.UNKNOWN
 
 
 class _Scripted(HiggsfieldClient):
