@@ -8,7 +8,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -44,9 +43,9 @@ from gateway.higgsfield.errors import (
     unresolved,
 )
 from gateway.higgsfield.jobsets import read_job_set
-from gateway.higgsfield.json_values import parse, parse_object, rest_of
+from gateway.higgsfield.json_values import parse_object, rest_of
 from gateway.higgsfield.late_transport import LateTransport, TransportFrom
-from gateway.higgsfield.payloads import EstimateResponse, read_request_id, read_status, uuid_of
+from gateway.higgsfield.payloads import EstimateResponse, read_amount, read_request_id, read_status, uuid_of
 from gateway.higgsfield.redact import redacted
 from gateway.higgsfield.request_context import SendCheck, send_check, sending
 
@@ -227,16 +226,25 @@ class HiggsfieldClient:
         response = await self.ask("POST", f"/estimate/{v2.model_id(given)}", v2.body(given), name="estimate call")
         if response.status != 200:
             raise judge_call(response, v2.kind(given), self._credentials.secrets)
+        content = parse_object(response.body)
+        if not any(name in content for name in EstimateResponse.model_fields):  # an error with the status of a success
+            raise upstream_unavailable("Higgsfield's estimate has no price")
         try:
-            price = EstimateResponse.model_validate(parse(response.body))
+            price = EstimateResponse.model_validate(content)
         except ValueError as error:
             raise upstream_unavailable("Higgsfield's estimate could not be read") from error
         secrets = self._credentials.secrets
+        shown = {
+            "credits": read_amount(price.credits),
+            "usd": read_amount(price.usd),
+            "pricing_description": redacted(price.pricing_description or "", secrets),
+        }
+        taken = [(name,) for name, text in shown.items() if content.get(name) == text]
         return Estimate(
-            credits="" if price.credits is None else redacted(str(price.credits), secrets),
-            usd="" if price.usd is None else redacted(str(price.usd), secrets),
-            description=redacted(price.pricing_description or "", secrets),
-            extra=_beside_estimate(response.body, secrets),
+            credits=shown["credits"],
+            usd=shown["usd"],
+            description=shown["pricing_description"],
+            extra=rest_of(content, taken, secrets),
         )
 
     async def upload_slot(self, content_type: str) -> bytes:
@@ -426,14 +434,6 @@ class HiggsfieldClient:
 
     def _request_path(self, request_id: str, tail: str) -> str:
         return f"/requests/{_plain_id(request_id)}{tail}"
-
-
-def _beside_estimate(body: bytes, secrets: tuple[str, ...]) -> dict[str, Any] | None:
-    """Return the values of an estimate that its typed fields do not have exactly: they have short plain texts."""
-    content = parse_object(body)
-    texts = {name: content.get(name) for name in ("credits", "usd", "pricing_description")}
-    taken = [(name,) for name, text in texts.items() if isinstance(text, str) and text == redacted(text, secrets)]
-    return rest_of(content, taken, secrets)
 
 
 @contextlib.contextmanager

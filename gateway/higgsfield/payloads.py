@@ -1,5 +1,6 @@
 """Parses v2 responses tolerantly: unknown fields are kept, and fields may be missing."""
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ _MEDIA = {
 }
 _DATE = TypeAdapter(datetime)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_AMOUNT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+LONGEST_AMOUNT = 100
 _HOST = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}")
 
 
@@ -47,6 +50,13 @@ class EstimateResponse(BaseModel):
     credits: str | int | float | None = None
     usd: str | int | float | None = None
     pricing_description: str | None = None
+
+
+def read_amount(value: str | float | None) -> str:
+    """Return an amount as Higgsfield wrote it; empty if it is no decimal number of at least 0."""
+    text = "" if value is None else str(value)
+    usable = len(text) <= LONGEST_AMOUNT and _AMOUNT.fullmatch(text) and math.isfinite(float(text))
+    return text if usable else ""
 
 
 def read_status(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()) -> StatusReport | None:

@@ -67,3 +67,26 @@ async def test_a_discount_is_reported_beside_the_net_price(running: Running, cli
     assert (answer.cost.credits, answer.cost.usd) == ("5.544", "0.347")
     discount = MessageToDict(answer.extra)["discount"]
     assert discount == {"percentage": "45.00", "credits": "4.536", "usd": "0.284"}
+
+
+@pytest.mark.parametrize("body", [{}, {"detail": "try later"}, {"status": "error", "error": "busy"}])
+async def test_an_error_with_the_status_200_is_not_a_missing_price(running: Running, body: dict[str, str]) -> None:
+    """With a budget, a missing price is cached, and may be allowed to cost nothing."""
+    running.plan(on="estimate", body=body)
+    with pytest.raises(RpcFailure) as raised:
+        await estimate(running.grpc, soul("a fox"))
+    assert raised.value.reason == "UPSTREAM_UNAVAILABLE"
+
+
+@pytest.mark.parametrize("credits", ["NaN", "-Infinity", "-5", "1,5", "1e400", "free", "9" * 400])
+async def test_what_is_no_amount_is_not_reported_as_a_price(running: Running, credits: str) -> None:
+    running.plan(on="estimate", body={"type": "estimate", "credits": credits, "usd": "0.004"})
+    answer = await estimate(running.grpc, soul("a fox"))
+    assert (answer.cost.credits, answer.cost.usd) == ("", "0.004")
+    assert MessageToDict(answer.extra)["credits"] == credits
+
+
+@pytest.mark.parametrize(("credits", "shown"), [("0", "0"), (".5", ".5"), (5, "5"), (0.05, "0.05"), ("1.50", "1.50")])
+async def test_an_amount_may_be_a_text_or_a_number(running: Running, credits: object, shown: str) -> None:
+    running.plan(on="estimate", body={"type": "estimate", "credits": credits, "usd": None})
+    assert (await estimate(running.grpc, soul("a fox"))).cost.credits == shown
