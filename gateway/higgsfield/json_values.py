@@ -10,8 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from gateway.bounded_json import LARGEST, LARGEST_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
-from gateway.config import WEBHOOK_PATH
-from gateway.higgsfield.redact import REMOVED, without_queries, without_secrets
+from gateway.higgsfield.redact import REMOVED, without_queries, without_secrets, without_tokens
 
 Path = tuple[str | int, ...]
 """The place of a value: the names and indexes of a JSON pointer."""
@@ -21,7 +20,6 @@ MOST_NAMES = 100
 """The most members that are named if an object is nested too deeply."""
 _EXACT = 2**53
 """The largest integer up to which a double holds all integers."""
-_TOKEN = re.compile(f"({WEBHOOK_PATH.replace('/', '(?:/|%2[Ff])')})[A-Za-z0-9_-]+")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -137,9 +135,7 @@ def _fit_for_logs(value: Any) -> Any:
 
 
 def _clean(text: str, secrets: tuple[str, ...]) -> str:
-    text = without_secrets(text, secrets)
-    if "webhooks" in text:
-        text = _TOKEN.sub(rf"\1{REMOVED}", text)
+    text = without_tokens(without_secrets(text, secrets))
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 

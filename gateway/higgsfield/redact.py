@@ -2,6 +2,7 @@
 
 import re
 
+from gateway.config import WEBHOOK_PATH
 from gateway.errors import printable
 
 REMOVED = "[removed]"
@@ -11,6 +12,7 @@ _CREDENTIALS = re.compile(r"(?i)\b(key\s+[^\s:]+:|bearer\s+|basic\s+)[^\s,;\"']+
 _WORD = re.compile(r"[^\s\"'<>]+")
 _SCHEME = re.compile("https?://")
 _QUERY = re.compile("[?#]")
+_TOKEN = re.compile(f"({WEBHOOK_PATH.replace('/', '(?:/|%2[Ff])')})[A-Za-z0-9_-]+")
 
 
 def without_queries(text: str) -> str:
@@ -31,11 +33,16 @@ def without_secrets(text: str, secrets: tuple[str, ...]) -> str:
     return text
 
 
+def without_tokens(text: str) -> str:
+    """Return a text of any length without the tokens in the URLs of the gateway's webhooks."""
+    return _TOKEN.sub(rf"\1{REMOVED}", text) if "webhooks" in text else text
+
+
 def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Return a text without known secrets, credentials and URL queries, printable and at most 500 characters."""
+    """Return a text without secrets, tokens, credentials and URL queries, printable and at most 500 characters."""
     if not text:
         return text
-    text = without_secrets(text, secrets)
+    text = without_tokens(without_secrets(text, secrets))
     if len(text) > _LOOKED_AT:
         # The last word may be the beginning of a secret.
         text = "".join(text[:_LOOKED_AT].rsplit(None, 1)[:1])

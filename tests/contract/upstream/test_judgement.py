@@ -3,11 +3,13 @@
 import json
 import time
 from email.utils import formatdate
+from urllib.parse import quote
 
 import httpx
 import pytest
 
 from gateway.bounded_json import LARGEST_ERROR
+from gateway.config import WEBHOOK_PATH
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
@@ -142,6 +144,19 @@ def test_refusal_messages_are_redacted() -> None:
     assert judged.failure.response["headers"] == ["Authorization: [removed]"]
     assert "hush" not in shown
     assert "Amz" not in shown
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+def test_a_refusal_of_the_webhook_url_does_not_show_its_token(encoded: bool) -> None:
+    """Higgsfield refuses a submission whose webhook URL is not public, and may name the URL."""
+    url = f"https://gateway.test{WEBHOOK_PATH}AbCdEf_0123456789-xyz"
+    url = quote(url, safe="") if encoded else url
+    listed = [{"loc": ["query", "hf_webhook"], "msg": f"Value error, {url} is not public", "input": url}]
+    for body in ({"detail": f"hf_webhook {url} is not public"}, {"detail": listed}, {"detail": "x" * 5_000 + url}):
+        failure = judge_call(answer(422, json.dumps(body).encode()), InputKind.SOUL, ()).failure
+        assert failure.message.startswith("Higgsfield refused the input: ")
+        for text in (failure.message, str(failure.violations), str(failure.response)):
+            assert "AbCdEf" not in text
 
 
 def test_refused_fields_are_printable_and_bounded() -> None:
