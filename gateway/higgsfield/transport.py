@@ -67,7 +67,7 @@ class AioTransport(httpx.AsyncBaseTransport):
         content = response.content
         received = b""
         try:
-            if response.headers.get("content-encoding", "identity") != "identity":
+            if response.headers.get("content-encoding", "").lower() not in {"", "identity"}:
                 raise httpx.RemoteProtocolError("the answer is encoded")
             while not content.at_eof():
                 received += await content.readany()

@@ -69,6 +69,8 @@ class Peer:
             "/encoded": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}",
             "/long": b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n" + b"x" * 101,
             "/longest": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n" + b"x" * 100,
+            "/identity": b"HTTP/1.1 200 OK\r\nContent-Encoding: Identity\r\nContent-Length: 2\r\n\r\n{}",
+            "/no-encoding": b"HTTP/1.1 200 OK\r\nContent-Encoding:\r\nContent-Length: 2\r\n\r\n{}",
             "/empty": b"HTTP/1.1 204 No Content\r\n\r\n",
         }
         if path in whole:
@@ -292,6 +294,13 @@ async def test_an_oversized_or_encoded_response_is_ambiguous(path: str) -> None:
         with pytest.raises(httpx.RemoteProtocolError):
             await http.post(upstream.url + path, json={})
         assert len(upstream.processed) == 1
+
+
+@pytest.mark.parametrize("path", ["/identity", "/no-encoding"])
+async def test_a_response_that_says_it_is_not_encoded_is_read(path: str) -> None:
+    """Codings are case-insensitive (RFC 9110, 8.4.1)."""
+    async with peer() as upstream, direct() as http:
+        assert (await http.post(upstream.url + path, json={})).body == b"{}"
 
 
 async def test_a_response_within_the_limits_returns_its_connection() -> None:
