@@ -4,6 +4,7 @@ import com.google.protobuf.Message;
 import io.github.hfgateway.agents.v1alpha1.AgentServiceGrpc;
 import io.github.hfgateway.v1.*;
 import io.grpc.Context;
+import io.grpc.Status;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -215,19 +216,27 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
    * fails with the IOException if that fails.
    */
   public CompletableFuture<UploadMediaResponse> upload(Upload upload) {
-    Operation<UploadMediaResponse> uploading = new Operation<>("");
+    Connection connection = calls.connection();
+    CompletableFuture<UploadMediaResponse> sent = connection.promise();
     Runnable work = () -> {
       try {
-        uploading.settle(upload.send(calls.connection()), null);
+        sent.complete(upload.send(connection));
       } catch (Throwable error) { // an Error of the source, too: nobody else learns of it
-        uploading.settle(null, error);
+        sent.completeExceptionally(error);
       }
     };
     Thread thread = new Thread(Context.current().wrap(work), "hfgateway-upload");
     thread.setDaemon(true);
-    uploading.stopWith(thread::interrupt);
+    // The thread may be reading, and then does not notice that its call has ended.
+    sent.whenComplete((response, error) -> {
+      if (Thread.currentThread() != thread) thread.interrupt();
+    });
+    if (upload.timeout != null) {
+      connection.delay(upload.timeout).thenRun(() -> sent.completeExceptionally(
+          connection.error(Status.DEADLINE_EXCEEDED.withDescription("the upload timed out"), null, Context.current())));
+    }
     thread.start();
-    return uploading;
+    return Operation.of("", uploading -> uploading.step(() -> sent));
   }
 
   /**

@@ -34,7 +34,7 @@ public final class Upload {
   private final Opener source;
   private final Size size;
   private final String contentType;
-  private final Duration timeout;
+  final Duration timeout;
 
   private Upload(Opener source, Size size, String contentType, Duration timeout) {
     this.source = source;

@@ -21,6 +21,7 @@ import io.grpc.Context;
 import io.grpc.Status;
 import java.io.IOException;
 import java.io.InputStream;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.BlockingQueue;
@@ -360,5 +361,42 @@ class AsyncClientTest {
         };
     CompletableFuture<?> upload = client.upload(Upload.of(source, "image/png"));
     assertSame(mine, assertThrows(ExecutionException.class, () -> upload.get(30, TimeUnit.SECONDS)).getCause());
+  }
+
+  /** A source from which nothing arrives, and which ignores interrupts. */
+  private static InputStream silent(CountDownLatch read, CountDownLatch over) {
+    return new InputStream() {
+      @Override
+      public int read() {
+        read.countDown();
+        while (over.getCount() > 0) {
+          try {
+            over.await();
+          } catch (InterruptedException ignored) {
+            // goes on
+          }
+        }
+        return -1;
+      }
+    };
+  }
+
+  @Test
+  void silentSourceDelaysNeitherTheEndOfTheClientNorATimeout() throws Exception {
+    CountDownLatch read = new CountDownLatch(2);
+    CountDownLatch over = new CountDownLatch(1);
+    try (AsyncHfGatewayClient timed = AsyncHfGatewayClient.connect(gateway.address())) {
+      CompletableFuture<?> late =
+          timed.upload(Upload.of(silent(read, over), "image/png").timeout(Duration.ofMillis(500)));
+      CompletableFuture<?> closed = client.upload(Upload.of(silent(read, over), "image/png"));
+      assertTrue(read.await(30, TimeUnit.SECONDS));
+      client.close();
+      ExecutionException failed = assertThrows(ExecutionException.class, () -> closed.get(10, TimeUnit.SECONDS));
+      assertInstanceOf(GatewayException.ClientClosed.class, failed.getCause());
+      failed = assertThrows(ExecutionException.class, () -> late.get(10, TimeUnit.SECONDS));
+      assertInstanceOf(GatewayException.DeadlineExceeded.class, failed.getCause());
+    } finally {
+      over.countDown();
+    }
   }
 }
