@@ -21,9 +21,9 @@ record Calls(Connection connection, Duration timeout) {
     return new Calls(connection, timeout);
   }
 
-  /** Returns the same with a timeout that is longer by the time for which the gateway may wait. */
+  /** Returns the same with a timeout that is longer by the time for which the gateway may wait, if it is not negative. */
   Calls waiting(Duration time) {
-    return within(Duration.ofNanos(Timers.nanos(timeout) + Timers.nanos(time)));
+    return within(Duration.ofNanos(Timers.nanos(timeout) + Math.max(Timers.nanos(time), 0)));
   }
 
   /** Returns the timeout of a call that is a part of something with this limit; null is none. */

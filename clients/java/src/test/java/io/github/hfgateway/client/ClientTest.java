@@ -205,6 +205,14 @@ class ClientTest {
   }
 
   @Test
+  void gatewayRefusesANegativeWait() {
+    // The timeout is not shortened by it, or the call would end before the gateway says what is wrong.
+    gateway.answers(submitted(COMPLETED));
+    client.submit(Submit.of(Inputs.soul("a fox")).waitTimeout(Duration.ofSeconds(-60)));
+    assertEquals(List.of(30.0), timers.remaining);
+  }
+
+  @Test
   void generateResumesBrokenStreams() {
     gateway.answers(submitted(STORED));
     gateway.fails(unavailable(), changed(QUEUED)).answers(changed(COMPLETED));
