@@ -11,6 +11,7 @@ import io.grpc.ManagedChannel;
 import io.grpc.ManagedChannelBuilder;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.Map;
@@ -226,8 +227,8 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
     /**
      * Creates the client. It connects on the first call.
      *
-     * @throws IllegalArgumentException if the key contains characters other than visible ASCII, or would be sent in
-     *     plaintext to an address that is not a loopback address
+     * @throws IllegalArgumentException if the address is invalid, the key contains characters other than visible ASCII,
+     *     or would be sent in plaintext to an address that is not a loopback address
      */
     public HfGatewayClient build() {
       return new HfGatewayClient(new Calls(connection(), timeout));
@@ -244,6 +245,10 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
       }
       if (apiKey != null && credentials == null && !insecure) {
         ApiKey.requireLoopback(address);
+      }
+      // With such a port a thread of gRPC dies, and calls wait for it.
+      if (URI.create("//" + address.replaceFirst("^dns:(///)?", "")).getPort() > 65535) {
+        throw new IllegalArgumentException("the port of " + address + " is above 65535");
       }
       Executor executor = executor();
       ManagedChannelBuilder<?> settings =

@@ -199,6 +199,18 @@ class ConnectionTest {
   }
 
   @Test
+  void impossiblePortIsRefused() {
+    for (String address : List.of("127.0.0.1:65536", "dns:///gateway.example:99999")) {
+      HfGatewayClient.Builder builder = HfGatewayClient.builder(address);
+      String error = assertThrows(IllegalArgumentException.class, builder::build).getMessage();
+      assertTrue(error.contains(address) && error.contains("port"), error);
+    }
+    for (String address : List.of("127.0.0.1:65535", "gateway.example", "[::1]:1", "dns:///localhost:1")) {
+      HfGatewayClient.builder(address).build().close();
+    }
+  }
+
+  @Test
   void keyThatIsNoHeaderIsRefusedAndNotShown() {
     for (String key : List.of("hfg_secret\n", "hfg_ secret", "hfg_sécret", "hfg_secret\u0000")) {
       HfGatewayClient.Builder builder = HfGatewayClient.builder("localhost:1").apiKey(key);
