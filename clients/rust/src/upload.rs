@@ -94,11 +94,12 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
         Source::File(path) => {
             let file = File::open(path).await.map_err(Error::source_failed)?;
             let found = file.metadata().await.map_err(Error::source_failed)?;
-            (Box::pin(file) as BoxReader, found.is_file().then_some(found.len())) // a pipe has no size
+            let size = found.is_file().then_some(found.len()); // a pipe has none
+            (Box::pin(file) as BoxReader, media.size.or(size))
         }
     };
     let (failed, failure) = oneshot::channel();
-    let size = size.and_then(|bytes| bytes.try_into().ok());
+    let size = size.map(|bytes| bytes.try_into().unwrap_or(i64::MAX));
     let parts = parts(UploadHeader { content_type, size }, reader, failed);
     let mut stub = UploadServiceClient::new(calls.transport.clone());
     let response = within(media.timeout, stub.upload_media(request(parts, media.timeout)));

@@ -113,6 +113,23 @@ async fn a_file_sends_its_size_and_a_missing_file_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_file_sends_another_size_if_it_is_set() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    client.upload("text/plain", Upload::file(file).size(3)).await.unwrap();
+    assert_eq!(sent(&gateway).0.size, Some(3));
+}
+
+#[tokio::test]
+async fn a_size_beyond_the_message_is_not_left_out() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    client.upload("text/plain", Upload::bytes("abc").size(u64::MAX)).await.unwrap();
+    assert_eq!(sent(&gateway).0.size, Some(i64::MAX)); // which the gateway refuses
+}
+
+#[tokio::test]
 async fn a_pipe_has_no_size_and_is_read_to_its_end() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
