@@ -191,6 +191,12 @@ impl Builder {
                 "the API key needs `tls`, or `insecure` to send it in plaintext",
             ));
         }
+        // tonic would leave out a port that is no number, and take a scheme for a host.
+        let uri = endpoint.uri();
+        let port = uri.port_u16().map_or_else(String::new, |port| format!(":{port}"));
+        if format!("{}{port}", uri.host().unwrap_or_default()) != self.address {
+            return Err(Error::configuration(&self.address, "it is not HOST:PORT"));
+        }
         if let Some(tls) = &self.tls {
             endpoint = endpoint.tls_config(tls.config()?).map_err(invalid)?;
         }

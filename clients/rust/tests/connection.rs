@@ -102,6 +102,19 @@ async fn a_key_stays_off_plaintext() {
 }
 
 #[tokio::test]
+async fn only_a_host_and_a_port_are_an_address() {
+    for address in ["localhost:1", "localhost", "[::1]:65535", "127.0.0.1:1"] {
+        Client::builder(address).build().unwrap();
+    }
+    // tonic would connect to port 80, or to a host named http.
+    for address in ["", "localhost:65536", "localhost:port", "localhost:", "http://localhost:1", "localhost:1/path"] {
+        let error = Client::builder(address).build().map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), Kind::InvalidConfiguration, "{address}");
+        assert!(error.to_string().contains(address), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn the_environment_has_the_default_address_and_key() {
     if env::var_os("HFGATEWAY_TEST_CHILD").is_some() {
         Builder::default().build().unwrap().get("g1").await.unwrap();
