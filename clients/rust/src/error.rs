@@ -168,7 +168,10 @@ impl Error {
 
     pub(crate) fn configuration(what: &str, error: impl Into<Source>) -> Self {
         let source = error.into();
-        Self::bare(Kind::InvalidConfiguration, None, format!("{what}: {source}")).caused_by(source)
+        // tonic's own text is only "transport error".
+        let causes = iter::successors(source.source(), |cause| cause.source()).map(|cause| format!(": {cause}"));
+        let message = format!("{what}: {source}{}", causes.collect::<String>());
+        Self::bare(Kind::InvalidConfiguration, None, message).caused_by(source)
     }
 
     /// Returns the error of a generation that ended without output.

@@ -89,6 +89,9 @@ async fn an_invalid_configuration_is_an_error_of_build() {
     let missing = Client::builder("localhost:1").tls(Tls::authority("/no/such.pem")).build().unwrap_err();
     assert_eq!((missing.kind(), missing.code()), (Kind::InvalidConfiguration, None));
     assert!(missing.to_string().contains("/no/such.pem"), "{missing}");
+    let no_key = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let keyless = Client::builder("localhost:1").tls(Tls::system().identity(no_key, no_key)).build().unwrap_err();
+    assert!(keyless.to_string().contains("private key"), "{keyless}");
     let nowhere = Client::builder("no address").build().unwrap_err();
     assert_eq!(nowhere.kind(), Kind::InvalidConfiguration);
 }
