@@ -89,28 +89,30 @@ impl From<&[u8]> for Upload {
 
 /// Uploads media. Returns the gateway's response, the typed error, or the error of the source.
 pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -> Result<UploadMediaResponse, Error> {
-    let (reader, size) = match media.source {
-        Source::Reader(reader) => (reader, media.size),
-        Source::File(path) => {
-            let file = File::open(path).await.map_err(Error::source_failed)?;
-            let found = file.metadata().await.map_err(Error::source_failed)?;
-            let size = found.is_file().then_some(found.len()); // a pipe has none
-            (Box::pin(file) as BoxReader, media.size.or(size))
-        }
-    };
-    let (failed, failure) = oneshot::channel();
-    let size = size.map(|bytes| bytes.try_into().unwrap_or(i64::MAX));
-    let parts = parts(UploadHeader { content_type, size }, reader, failed);
-    let mut stub = UploadServiceClient::new(calls.transport.clone());
-    let response = within(media.timeout, stub.upload_media(request(parts, media.timeout)));
-    let call = async {
+    let timeout = media.timeout;
+    let sending = async {
+        let (reader, size) = match media.source {
+            Source::Reader(reader) => (reader, media.size),
+            Source::File(path) => {
+                let file = File::open(path).await.map_err(Error::source_failed)?;
+                let found = file.metadata().await.map_err(Error::source_failed)?;
+                let size = found.is_file().then_some(found.len()); // a pipe has none
+                (Box::pin(file) as BoxReader, media.size.or(size))
+            }
+        };
+        let (failed, failure) = oneshot::channel();
+        let size = size.map(|bytes| bytes.try_into().unwrap_or(i64::MAX));
+        let parts = parts(UploadHeader { content_type, size }, reader, failed);
+        let mut stub = UploadServiceClient::new(calls.transport.clone());
         select! {
             Ok(error) = failure => Err(Error::source_failed(error)),
-            response = response => response
-                .and_then(|answered| Ok(answered?.into_inner()))
-                .map_err(|error| calls.describe(error, None)),
+            response = stub.upload_media(request(parts, timeout)) => match response {
+                Ok(stored) => Ok(stored.into_inner()),
+                Err(status) => Err(calls.describe(status.into(), None)),
+            },
         }
     };
+    let call = async { within(timeout, sending).await.unwrap_or_else(|error| Err(calls.describe(error, None))) };
     calls.until_closed(call).await
 }
 

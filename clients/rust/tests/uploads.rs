@@ -146,6 +146,24 @@ async fn a_pipe_has_no_size_and_is_read_to_its_end() {
 }
 
 #[tokio::test]
+async fn a_pipe_that_nobody_writes_delays_neither_a_timeout_nor_closing() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().build().unwrap();
+    let pipe = format!("{}/silent-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let late = client.upload("image/png", Upload::file(&pipe).timeout(Duration::from_millis(100)));
+    let late = timeout(Duration::from_secs(5), late).await;
+    let (closed, ()) =
+        tokio::join!(timeout(Duration::from_secs(5), client.upload("image/png", Upload::file(&pipe))), async {
+            client.close()
+        },);
+    fs::write(&pipe, "").await.unwrap(); // ends the threads that open it
+    fs::remove_file(&pipe).await.unwrap();
+    assert_eq!(late.expect("the timeout").unwrap_err().kind(), Kind::DeadlineExceeded);
+    assert_eq!(closed.expect("the end").unwrap_err().kind(), Kind::ClientClosed);
+}
+
+#[tokio::test]
 async fn an_error_of_the_source_cancels_the_upload_and_is_returned() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
