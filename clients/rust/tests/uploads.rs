@@ -152,9 +152,9 @@ async fn a_pipe_that_nobody_writes_delays_neither_a_timeout_nor_closing() {
     let pipe = format!("{}/silent-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let late = client.upload("image/png", Upload::file(&pipe).timeout(Duration::from_millis(100)));
-    let late = timeout(Duration::from_secs(5), late).await;
+    let late = timeout(Duration::from_secs(60), late).await;
     let (closed, ()) =
-        tokio::join!(timeout(Duration::from_secs(5), client.upload("image/png", Upload::file(&pipe))), async {
+        tokio::join!(timeout(Duration::from_secs(60), client.upload("image/png", Upload::file(&pipe))), async {
             client.close()
         },);
     fs::write(&pipe, "").await.unwrap(); // ends the threads that open it
