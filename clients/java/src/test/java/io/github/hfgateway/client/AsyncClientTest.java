@@ -391,9 +391,9 @@ class AsyncClientTest {
       CompletableFuture<?> closed = client.upload(Upload.of(silent(read, over), "image/png"));
       assertTrue(read.await(30, TimeUnit.SECONDS));
       client.close();
-      ExecutionException failed = assertThrows(ExecutionException.class, () -> closed.get(10, TimeUnit.SECONDS));
+      ExecutionException failed = assertThrows(ExecutionException.class, () -> closed.get(60, TimeUnit.SECONDS));
       assertInstanceOf(GatewayException.ClientClosed.class, failed.getCause());
-      failed = assertThrows(ExecutionException.class, () -> late.get(10, TimeUnit.SECONDS));
+      failed = assertThrows(ExecutionException.class, () -> late.get(60, TimeUnit.SECONDS));
       assertInstanceOf(GatewayException.DeadlineExceeded.class, failed.getCause());
     } finally {
       over.countDown();
