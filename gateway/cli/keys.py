@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
@@ -39,7 +40,7 @@ def keys() -> None:
 
 def _offline(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that choose the gateway or the store."""
-    help_text = "Act on the store itself if no gateway runs on it. Creates it if there is none."
+    help_text = "Act on the store itself if no gateway runs on it. `create` also creates the store."
     return click.option("--offline", is_flag=True, help=help_text)(operator_options(command))
 
 
@@ -63,7 +64,7 @@ def create(
     """Create a key and print it. It cannot be shown again."""
     from gateway.access.scopes import Scope
 
-    settings = _settings_of_store(operator, offline=offline)
+    settings = _settings_of_store(operator, offline=offline, creates=True)
     expires = None if expires_in is None else time.time() + expires_in
     if settings is None:
         request = pb.CreateApiKeyRequest(tenant=tenant, name=name)
@@ -155,11 +156,11 @@ def _show(operator: Operator, secret: str, *, offline: bool) -> None:
         echo(secret)
 
 
-def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
+def _settings_of_store(operator: Operator, *, offline: bool, creates: bool = False) -> Settings | None:
     """Return the settings of a store that no gateway uses, to act on it; None if a gateway is to be asked.
 
     Without a gateway and without `offline`, that is printed and ends the command: a key in a store that no gateway
-    uses is valid nowhere.
+    uses is valid nowhere. So does a file that is missing, unless the command `creates` it.
     """
     from gateway.cli.operator import in_use, read_valid_settings, running_gateway
 
@@ -177,6 +178,8 @@ def _settings_of_store(operator: Operator, *, offline: bool) -> Settings | None:
             "Set HFGATEWAY_STORE_URL to the store of your gateway (its start line shows it), or use --offline", err=True
         )
         raise click.exceptions.Exit(exits.AWAY)
+    if not creates and isinstance(store, Path) and not store.exists():
+        fail(f"{store}: there is no store; its file is set by HFGATEWAY_STORE_URL", exits.USAGE)
     echo(f"store: {store} ({'a' if used else 'no'} gateway runs on it)", err=True)
     return None if running else settings
 

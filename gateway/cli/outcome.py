@@ -86,6 +86,10 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
     if generation.done and not completed:
         echo(f"error: {error_from_generation(generation)}", err=True)
     urls = [output.url for output in generation.outputs if output.url]
+    if completed and not urls:
+        echo(
+            f"There are no outputs. See what Higgsfield returned: {connection.command('get', generation.id)}", err=True
+        )
     paths = [None] * len(urls) if save is None else save_outputs(generation, save, local=connection.local)
     if save is not None and None in paths:
         echo(f"Try again with: {connection.command('watch', generation.id, '--save', str(save))}", err=True)

@@ -197,11 +197,21 @@ async def test_secrets_of_keys_are_not_stored_or_logged(running: Running, caplog
 async def test_a_refused_keys_command_prints_an_error_without_traceback(
     running: Running, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
 ) -> None:
-    for store in (running.store_path, tmp_path / "other.db"):
+    other = tmp_path / "other.db"
+    assert (await hfgateway(other, "create", "--tenant", "red", "--offline")).code == 0
+    for store in (running.store_path, other):
         refused = await hfgateway(store, *arguments, "--offline")
         assert (refused.code, refused.out) == (code, "")
         assert said in refused.err
         assert "Traceback" not in refused.err
+
+
+@pytest.mark.parametrize("arguments", [("list",), ("revoke", "k1"), ("rotate", "k1")])
+async def test_a_store_that_is_missing_is_no_empty_one(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    refused = await hfgateway(tmp_path / "mistyped.db", *arguments, "--offline")
+    assert (refused.code, refused.out) == (exits.USAGE, "")
+    assert "mistyped.db: there is no store" in refused.err
+    assert [*tmp_path.glob("mistyped*")] == []
 
 
 async def test_with_keys_the_gateway_may_listen_on_any_address(tmp_path: Path) -> None:

@@ -90,6 +90,15 @@ async def test_json_prints_only_one_line_per_change(gateway: ScriptedGateway, hf
     assert ended.err == ""
 
 
+async def test_a_generation_without_outputs_says_where_the_rest_is(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    gateway.on("SubmitGeneration", submitted("COMPLETED", 3))
+    ended = await hfgateway("generate", "a fox")
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err.endswith("There are no outputs. See what Higgsfield returned: hfgateway get g1\n")
+
+
 async def test_outputs_are_saved_without_credentials(
     gateway: ScriptedGateway, hfgateway: Command, file_server: tuple[str, list[web.Request]], tmp_path: Path
 ) -> None:
