@@ -155,7 +155,10 @@ class OidcIssuer:
         names = given.split() if isinstance(given, str) else given if isinstance(given, list) else []
         scopes = frozenset(Scope(found[1]) for name in names if (found := SCOPE.fullmatch(str(name))))
         subject = _subject(str(claims.get("sub", "")))
-        expires = float(claims["exp"]) + LEEWAY
+        try:
+            expires = float(claims["exp"]) + LEEWAY
+        except OverflowError:  # JSON has larger whole numbers than floats
+            raise invalid_credentials("the token is not valid") from None
         return Identity(tenant, ISSUED, subject, expire_time=expires, scopes=scopes)
 
     async def _fetch(self) -> dict[str, jwt.PyJWK]:

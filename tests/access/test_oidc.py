@@ -166,6 +166,7 @@ async def test_a_token_acts_as_its_tenant_with_its_scopes(
         ({"iss": "https://another.example"}, "the token is of another issuer"),
         ({"exp": 1}, "the token has expired"),
         ({"exp": None}, "the token has no exp"),
+        ({"exp": 10**400}, "the token is not valid"),
         ({"nbf": 4_000_000_000, "exp": 4_000_000_600}, "the token is not valid yet"),
         ({"tenant": None}, "the claim tenant of the token is not a tenant"),
         ({"tenant": "Not A Tenant"}, "the claim tenant of the token is not a tenant"),
