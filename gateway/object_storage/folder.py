@@ -116,6 +116,7 @@ class Folder:
         await self.discard(key)
 
         def remove() -> None:
+            self._partial.stat()  # without it, the file is not gone: the archive may be on a disk that is not mounted
             path = self._path(key)
             path.unlink(missing_ok=True)
             for folder in path.parents:

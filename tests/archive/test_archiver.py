@@ -529,6 +529,24 @@ async def test_a_removal_is_retried_until_it_succeeds(stage: Stage) -> None:
     await stage.becomes(lambda: stage.rows() == [])
 
 
+@FOLDER_ONLY
+async def test_a_removal_waits_for_a_folder_that_is_not_mounted(stage: Stage, place: Place) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes_archived(generation)
+    elsewhere = place.folder.rename(place.folder.with_name("elsewhere"))
+    place.folder.mkdir()  # the mount point
+
+    await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
+    await stage.becomes(lambda: stage.archiver.failures > 0 or stage.rows() == [])
+    place.folder.rmdir()
+    elsewhere.rename(place.folder)
+
+    await stage.becomes(lambda: stage.rows() == [])
+    assert place.files() == {}
+
+
 async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage) -> None:
     going_on, asked = asyncio.Event(), asyncio.Event()
 
