@@ -55,6 +55,10 @@ LONGEST_SUBJECT = 255
 SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
 
+class IssuerError(ValueError):
+    """What the issuer sent cannot be used. The message says why, for the log."""
+
+
 class OidcIssuer:
     """Accepts the tokens of one issuer, for one audience. `run` must run.
 
@@ -110,7 +114,8 @@ class OidcIssuer:
                 self._verified.clear()
                 fetched = True
             except Exception as error:  # of any kind: a later fetch may succeed, whatever the issuer has sent
-                log.warning("the keys of the issuer could not be fetched", extra={"error": type(error).__name__})
+                why = str(error) if isinstance(error, IssuerError) else type(error).__name__
+                log.warning("the keys of the issuer could not be fetched", extra={"error": why})
                 fetched = False
             await rest(self._clock, FETCH_AGAIN)
             if fetched and not self._wanted:
@@ -165,44 +170,44 @@ class OidcIssuer:
         async with aiohttp.ClientSession() as session:
             described = await self._document(session, self._issuer.rstrip("/") + "/.well-known/openid-configuration")
             if described.get("issuer") != self._issuer:
-                raise ValueError("another issuer")
+                raise IssuerError(f"its configuration names the issuer {str(described.get('issuer', ''))[:200]!r}")
             url = str(described.get("jwks_uri", ""))
             parts = urlsplit(url)
             if parts.scheme != "https" and not Address(parts.hostname or "", 0).loopback:
-                raise ValueError("keys without TLS")
+                raise IssuerError("its jwks_uri is not an https URL")
             found = (await self._document(session, url)).get("keys")
         if not isinstance(found, list):
-            raise ValueError("no JWK Set")
+            raise IssuerError("its keys are not a JWK Set")
         return _keys_of(found)
 
     async def _document(self, session: aiohttp.ClientSession, url: str) -> dict[str, Any]:
-        """Return a JSON object. Raises ValueError or aiohttp.ClientError."""
+        """Return a JSON object. Raises IssuerError, ValueError or aiohttp.ClientError."""
         body = bytearray()
         proxy = self._proxy_for(url)
-        async with session.get(url, allow_redirects=False, raise_for_status=True, proxy=proxy) as response:
+        async with session.get(url, allow_redirects=False, proxy=proxy) as response:
             if response.status != 200:
-                raise ValueError("not a document")
+                raise IssuerError(f"it answered with the status {response.status}")
             async for part in response.content.iter_any():
                 body += part
                 if len(body) > LARGEST_DOCUMENT:
-                    raise ValueError("too large")
+                    raise IssuerError(f"a document has more than {LARGEST_DOCUMENT} bytes")
         content = json.loads(body)
         if not isinstance(content, dict):
-            raise ValueError("not an object")
+            raise IssuerError("a document is not a JSON object")
         return content
 
 
 def _keys_of(found: Sequence[object]) -> dict[str, jwt.PyJWK]:
     """Return the keys of a JWK Set that verify signatures, by their ids. There are none if the issuer withdrew all.
 
-    Raises ValueError if no key of the set can be parsed.
+    Raises IssuerError if no key of the set can be parsed.
     """
     keys: list[jwt.PyJWK] = []
     for one in found:
         with contextlib.suppress(Exception):  # whatever is wrong with a key, the others are valid
             keys.append(jwt.PyJWK(one))  # type: ignore[arg-type]
     if found and not keys:
-        raise ValueError("no key can be parsed")
+        raise IssuerError("none of its keys can be parsed")
     return {key.key_id or "": key for key in keys if key.public_key_use in (None, "sig")}
 
 

@@ -271,10 +271,10 @@ def verifier(issuer: Issuer) -> OidcIssuer:
 
 async def test_keys_are_fetched_with_tls_and_without_redirects(issuer: Issuer) -> None:
     issuer.keys_url = "http://keys.example.invalid/keys"
-    with pytest.raises(ValueError, match="keys without TLS"):
+    with pytest.raises(ValueError, match="not an https URL"):
         await verifier(issuer)._fetch()
     issuer.keys_url = issuer.url + "/moved"
-    with pytest.raises(ValueError, match="not a document"):
+    with pytest.raises(ValueError, match="answered with the status 302"):
         await verifier(issuer)._fetch()
     assert issuer.fetched == 0
 
@@ -322,6 +322,31 @@ async def test_a_fetch_looks_for_the_unknown_keys_since_the_one_before_and_for_n
     finally:
         fetching.cancel()
     assert clock.seconds == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY] * 3
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "reason"),
+    [
+        ("named", "https://another.example", "its configuration names the issuer 'https://another.example'"),
+        ("keys_url", "http://keys.example.invalid/keys", "its jwks_uri is not an https URL"),
+        ("keys_url", "{url}/missing", "it answered with the status 404"),
+        ("instead", "[]", "a document is not a JSON object"),
+        ("instead", "{}", "its keys are not a JWK Set"),
+    ],
+    ids=["another issuer", "no TLS", "not found", "no object", "no keys"],
+)
+async def test_the_log_says_why_the_keys_cannot_be_used(
+    issuer: Issuer, caplog: pytest.LogCaptureFixture, attribute: str, value: str, reason: str
+) -> None:
+    setattr(issuer, attribute, value.replace("{url}", issuer.url))
+    verifies = OidcIssuer(issuer.url, AUDIENCE, Rests(), tenant_claim="tenant", scope_claim="scope")
+    fetching = asyncio.create_task(verifies.run())
+    try:
+        await eventually(lambda: bool(caplog.records))
+    finally:
+        fetching.cancel()
+    assert caplog.records[0].message == "the keys of the issuer could not be fetched"
+    assert vars(caplog.records[0])["error"] == reason
 
 
 async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
