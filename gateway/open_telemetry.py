@@ -4,6 +4,7 @@ A unary call is a span, with its parts below it. What happens to a generation af
 to other traces, which have a link to that call: the call's `traceparent` is stored with the generation.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -61,6 +62,7 @@ class Traces:
 
     def __init__(self) -> None:
         """OpenTelemetry's own variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, configure all of it."""
+        logging.getLogger("opentelemetry.util.re").addFilter(_without_header)
         resource = Resource.create({"service.name": "hfgateway"})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(Exporter()))
@@ -296,6 +298,12 @@ def _request_attributes(generation: Generation) -> dict[str, str | int]:
         "gen_ai.request.model": spec.model_id,
         "hfgateway.tenant": spec.tenant,
     }
+
+
+def _without_header(record: logging.LogRecord) -> bool:
+    """Remove the header that the SDK could not read, which may be a secret, from the line about it."""
+    record.args = ("[removed]",) * len(record.args or ())
+    return True
 
 
 def _fail(span: Span, error: str) -> None:

@@ -72,7 +72,12 @@ def open_traces(settings: Settings) -> "Traces | None":
         for name in ENDPOINTS:
             if "@" in urlsplit(os.environ.get(name, "")).netloc:
                 raise SettingError(name, "must have no user and password: set OTEL_EXPORTER_OTLP_HEADERS")
-        return Traces()
+        try:
+            return Traces()
+        except Exception as error:  # of any kind, and with a value in its text
+            given = ", ".join(sorted(name for name in os.environ if name.startswith("OTEL_")))
+            why = f"OpenTelemetry refuses the value of one of its variables ({type(error).__name__}): {given}"
+            raise SettingError(PREFIX + "TRACES", why) from error
 
 
 def open_issuer(settings: Settings, clock: Clock) -> "OidcIssuer | None":

@@ -222,6 +222,32 @@ def test_an_endpoint_with_a_password_is_refused(monkeypatch: pytest.MonkeyPatch)
     assert "swordfish" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "swordfish"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "swordfish"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "-1"),
+    ],
+)
+def test_a_variable_that_the_sdk_refuses_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingError, match=rf"^HFGATEWAY_TRACES: .*{name}") as refused:
+        open_traces(read_settings({"HFGATEWAY_TRACES": "otlp"}))
+    assert "swordfish" not in str(refused.value)
+
+
+def test_a_header_that_the_sdk_cannot_read_is_not_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-team: swordfish")
+    traces = open_traces(read_settings({"HFGATEWAY_TRACES": "otlp"}))
+    assert traces is not None
+    traces.close()
+    assert "Header format invalid" in caplog.text
+    assert "swordfish" not in caplog.text
+
+
 def test_the_encoding_of_spans_is_that_of_the_sdk() -> None:
     kept = InMemorySpanExporter()
     provider = TracerProvider()
