@@ -62,7 +62,7 @@ class Folder:
         del content_type  # file systems do not store it
         size = after.size if after is not None else 0
         checkpoint = size
-        async with _opened(lambda: self._part_to_write(key, size)) as file:
+        async with _file_opened(lambda: self._part_to_write(key, size)) as file:
             try:
                 async for chunk in content:
                     await _off_the_loop(lambda chunk=chunk: _write_whole(file, chunk))  # type: ignore[misc]
@@ -80,7 +80,7 @@ class Folder:
     async def read_back(self, key: str, after: Checkpoint | None = None) -> AsyncIterator[bytes]:
         """Yield the content of an unfinished file, up to `after` if it is given."""
         left = after.size if after is not None else None
-        async with _opened(lambda: open(self._part(key), "rb")) as file:
+        async with _file_opened(lambda: open(self._part(key), "rb")) as file:
             while left is None or left > 0:
                 most = PIECE if left is None else min(PIECE, left)
                 piece = await _off_the_loop(lambda most=most: file.read(most))  # type: ignore[misc]
@@ -203,7 +203,7 @@ async def _off_the_loop(work: Callable[[], T]) -> T:
 
 
 @asynccontextmanager
-async def _opened(open_file: Callable[[], IO[bytes]]) -> AsyncIterator[IO[bytes]]:
+async def _file_opened(open_file: Callable[[], IO[bytes]]) -> AsyncIterator[IO[bytes]]:
     """Open a file in a thread, and close it in one: on a disk that hangs, both block."""
     with contextlib.ExitStack() as until:  # also closes a file that was opened for a call that is canceled now
         file = await _off_the_loop(lambda: until.enter_context(open_file()))
