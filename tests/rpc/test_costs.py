@@ -59,7 +59,7 @@ async def check_cost(call: Callable[[int], Awaitable[object]], most: float) -> N
 
 async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
     async with run_timed(tmp_path) as running:
-        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 584)
+        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 586)
 
 
 async def test_a_status_call_calls_few_functions(tmp_path: Path) -> None:
