@@ -86,7 +86,7 @@ def read_export(lines: Iterable[str]) -> Iterator[tuple[bytes, Entry]]:
         except (ValueError, KeyError, TypeError):
             raise BrokenChainError(f"line {number} is not an entry") from None
         if line(previous, entry) != text.rstrip("\n"):
-            raise BrokenChainError(f"entry {entry.sequence}: its line was changed or formatted anew")
+            raise BrokenChainError(f"entry {entry.sequence}: its line was changed or reformatted")
         yield previous, entry
 
 

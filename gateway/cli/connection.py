@@ -96,11 +96,12 @@ class Connection:
         from hfgateway_client.errors import Unavailable
 
         if error.code is not None and error.code.name == "UNIMPLEMENTED" and not error.reason:
-            return (
-                f"{self.address} does not serve this call: it is not the address of gRPC "
-                "(HFGATEWAY_GRPC_ADDRESS), or that of an older gateway"
-            )
+            return self.unserved("gRPC (HFGATEWAY_GRPC_ADDRESS)")
         return self.unreachable(error.message) if isinstance(error, Unavailable) and not error.reason else str(error)
+
+    def unserved(self, service: str) -> str:
+        """Return the text for a call that the address does not know. `service` is what serves it."""
+        return f"{self.address} does not serve this call: it is not the address of {service}, or its gateway is older"
 
     def unreachable(self, message: str) -> str:
         """Return the text for a call that no gateway answered. `message` is gRPC's."""
@@ -184,14 +185,12 @@ def connection_options(command: Callable[..., Any], address_option: Decorator, k
         insecure: bool,
         **options: Any,
     ) -> Any:
-        from hfgateway_client.configuration import address_or_default, checked_key, require_secrecy
+        from hfgateway_client.configuration import checked_address, checked_key, require_secrecy
 
         try:
             key = checked_key((api_key or "").strip())
-            if address:
-                address_or_default(address)
-                if key and not (tls or tls_ca or insecure):
-                    require_secrecy(address)
+            if checked_address(address) and key and not (tls or tls_ca or insecure):
+                require_secrecy(address)
         except ValueError as error:
             raise click.UsageError(
                 str(error).replace("set tls, or insecure=True", "use --tls, or --insecure")

@@ -75,7 +75,7 @@ def create(
     else:
         wanted = [Scope(name) for name in scopes]
         _, secret = _on_store(settings, lambda access: access.create_key(tenant, name, wanted, expires))
-    _show(operator, secret, offline=offline)
+    _print_key(operator, secret, offline=offline)
     return 0
 
 
@@ -96,7 +96,7 @@ def rotate(operator: Operator, key_id: str, overlap: float, offline: bool) -> in
     else:
         key, secret = _on_store(settings, lambda access: access.rotate_key(key_id, overlap))
         expires = key.expire_time
-    _show(operator, secret, offline=offline)
+    _print_key(operator, secret, offline=offline)
     if expires:
         echo(f"the new key expires at {time_text(expires)}, as {key_id} would have", err=True)
     return 0
@@ -148,11 +148,11 @@ def revoke(operator: Operator, key_id: str, offline: bool) -> int:
     return 0
 
 
-def _show(operator: Operator, secret: str, *, offline: bool) -> None:
-    """Print a new key. If that fails, nobody has it, so say how to revoke it."""
+def _print_key(operator: Operator, secret: str, *, offline: bool) -> None:
+    """Print a new key. If it cannot be printed, it is lost, so say how to revoke it."""
     key_id = secret.split("_")[1]
     revoke = operator.connection.command("keys", "revoke", key_id, *(["--offline"] if offline else []))
-    with Advice(f"The key {key_id} was created. Nobody has it now, so revoke it: {revoke}").given():
+    with Advice(f"The key {key_id} was created, and its text is lost. Revoke it: {revoke}").given():
         echo(secret)
 
 

@@ -138,10 +138,7 @@ class Operator:
                 if where.address and isinstance(failed, Unavailable) and not failed.reason:
                     message = where.unreachable(message)
                 elif where.address and error.code() is grpc.StatusCode.UNIMPLEMENTED:
-                    message = (
-                        f"{where.address} does not serve this call: it is not the address of AdminService "
-                        "(HFGATEWAY_ADMIN_ADDRESS), or that of an older gateway"
-                    )
+                    message = where.unserved("AdminService (HFGATEWAY_ADMIN_ADDRESS)")
                 fail(message, exits.of_error(failed))
 
 

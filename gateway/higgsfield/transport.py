@@ -195,8 +195,8 @@ class _CheckedConnector(aiohttp.TCPConnector):
     async def _get(self, key: Any, traces: Any) -> aiohttp.connector.Connection | None:
         """Return an idle connection; None if there is none.
 
-        One that has received a response nobody asked for is closed: aiohttp would take that for the response to the
-        next request (RFC 9112, 9.2).
+        A connection that has received a response without a request is closed. aiohttp would take that response for the
+        one to the next request (RFC 9112, 9.2).
         """
         while (connection := await super()._get(key, traces)) is not None and connection.protocol is not None:
             if not connection.protocol.should_close:

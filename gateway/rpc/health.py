@@ -73,7 +73,7 @@ class Health:
             "Watch": grpc.stream_stream_rpc_method_handler(self._watch),
         }
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-        # With queues of their own in gRPC, a flood of these calls, which need no API key, does not fill that of others.
+        # Health calls need no API key. Registered methods have their own queues, so a flood fills no other queue.
         server.add_registered_method_handlers(SERVICE, handlers)
 
     async def _check(self, _: object, context: Any) -> bytes:

@@ -73,11 +73,11 @@ def json_object(data: bytes | bytearray) -> dict[str, Any]:
 
 def _distinct(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return an object of JSON. Raises BadRequestError if it has a field twice, as protobuf's own parser does."""
-    content = dict(fields)
-    if len(content) < len(fields):
-        names = [name for name, _ in fields]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadRequestError(Bad.ENCODING, f'"{printable(twice, 100)}" is given twice in one object')
+    content = dict[str, Any]()
+    for name, value in fields:
+        if name in content:
+            raise BadRequestError(Bad.ENCODING, f'"{printable(name, 100)}" is given twice in one object')
+        content[name] = value
     return content
 
 

@@ -173,7 +173,7 @@ async def test_the_commands_of_operators_work_over_the_address(running: Running)
     assert (wrong.code, wrong.err) == (
         exits.REFUSED,
         f"hfgateway: {grpc_address} does not serve this call: it is not the address of AdminService "
-        "(HFGATEWAY_ADMIN_ADDRESS), or that of an older gateway\n",
+        "(HFGATEWAY_ADMIN_ADDRESS), or its gateway is older\n",
     )
     admin_address = running.gateway.admin_address
     wrong = await operate(running, admin, "generate", "a fox", "--gateway", admin_address)

@@ -140,7 +140,7 @@ async def test_an_export_and_a_store_are_verified_without_the_gateway(running: R
     export.write_text(whole.replace('"tenant":"red"', '"tenant":"r\u00e9d"', 1))
     broken = await offline(tmp_path, str(export))
     assert (broken.code, broken.out) == (exits.ENDED_OTHERWISE, "")
-    assert broken.err == f"hfgateway: {export}: entry 2: its line was changed or formatted anew\n"
+    assert broken.err == f"hfgateway: {export}: entry 2: its line was changed or reformatted\n"
     export.write_text("".join(whole.splitlines(keepends=True)[:2]))
     assert (await offline(tmp_path, str(export))).code == 0  # only the noted head shows that the end is missing
     assert "the log ends before it" in (await offline(tmp_path, str(export), "--head", head)).err

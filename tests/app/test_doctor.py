@@ -148,7 +148,7 @@ async def test_the_store_is_checked_and_not_changed(doctor: Doctor, tmp_path: Pa
 
 
 async def test_a_folder_in_place_of_the_store_is_not_to_be_made_a_private_file(doctor: Doctor, tmp_path: Path) -> None:
-    """With mode 0600, nobody could enter it."""
+    """A folder with mode 0600 cannot be entered."""
     (tmp_path / "store.db").mkdir(mode=0o755)
     ((status, text),) = (await doctor())["store"]
     assert status == "problem"

@@ -685,8 +685,9 @@ async def test_a_generation_that_ends_while_another_is_planned_is_copied_too(
 
     stage.start()
     monkeypatch.setattr(stage.store.copies, "plan_copies", plan_slowly)
-    await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
-    await stage.becomes_archived(later.result())
+    first = await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    second = await stage.becomes_archived(later.result())
+    assert first[Part(0)].sha256 == second[Part(0)].sha256 == sha256(CONTENT)
 
 
 @FOLDER_ONLY

@@ -127,11 +127,11 @@ async def test_an_output_that_cannot_be_saved_is_printed_as_its_link(
     folder = tmp_path / "my pictures"
     (folder / "g1-1.webp").mkdir(parents=True)  # no file can replace it, not even as root
 
-    ended = await hfgateway("generate", "x", "--save", str(folder))
+    ended = await hfgateway("generate", "x", "--save", str(folder), "--gateway", gateway.address)
 
     assert ended.code == 7
     assert ended.out.splitlines() == [f"{base}/a.webp?Signature=b", str(folder / "g1-2.webp")]
-    assert f"Try again with: hfgateway watch g1 --save '{folder}'\n" in ended.err
+    assert f"Try again with: hfgateway watch g1 --save '{folder}' --gateway {gateway.address}\n" in ended.err
     assert "output 1 cannot be saved" in ended.err
     assert "Traceback" not in ended.err
 

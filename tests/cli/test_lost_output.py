@@ -12,7 +12,6 @@ import pytest
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation
 from clients.python.tests.test_characters import change as trained
 from clients.python.tests.test_characters import character, created
-from gateway.cli.exits import NOT_SAVED
 from gateway.cli.output import OutputLostError, flush
 from hfgateway.v1 import character_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -179,16 +178,6 @@ async def test_a_printed_command_calls_the_same_gateway_as_the_same_caller(
     assert "hfg_" not in ended.err
 
 
-async def test_outputs_that_were_not_saved_are_tried_again_at_the_same_gateway(
-    gateway: ScriptedGateway, hfgateway: Command, tmp_path: Path
-) -> None:
-    gateway.on("SubmitGeneration", submitted("COMPLETED", 2, outputs=[{"url": "ftp://a.test/1.png"}]))
-    folder = tmp_path / "two words"
-    ended = await hfgateway("generate", "a fox", "--save", str(folder), "--gateway", gateway.address)
-    assert ended.code == NOT_SAVED
-    assert ended.err.endswith(f"Try again with: hfgateway watch g1 --save '{folder}' --gateway {gateway.address}\n")
-
-
 async def test_a_command_that_only_reads_ends_quietly_when_its_reader_has_left(
     gateway: ScriptedGateway, hfgateway: Command
 ) -> None:
@@ -230,7 +219,7 @@ async def test_a_new_key_that_cannot_be_shown_can_be_revoked(
     listed = [line.split("\t")[0] for line in (await hfgateway("keys", "list", "--offline")).out.splitlines()]
     (made,) = set(listed) - {first}
     assert ended.code == LOST
-    assert ended.err.endswith(f"Nobody has it now, so revoke it: hfgateway keys revoke {made} --offline\n")
+    assert ended.err.endswith(f"its text is lost. Revoke it: hfgateway keys revoke {made} --offline\n")
 
 
 def test_output_that_is_written_at_the_end_is_not_lost_silently(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ import asyncio
 import pytest
 
 from gateway.generations import due_steps
-from gateway.generations.model import GenerationId
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -24,8 +23,7 @@ async def cancel(client: Transport, generation_id: str) -> Generation:
 async def begin_to_cancel(running: Running, generation_id: str) -> asyncio.Task[Generation]:
     """Call CancelGeneration during a submission. Returns once the gateway has stored it."""
     canceling = asyncio.create_task(cancel(running.grpc, generation_id))
-    entry = running.gateway._core.feed.entries[GenerationId(generation_id)]
-    await eventually(lambda: entry.generation.cancel_requested)
+    await running.cancel_stored(generation_id)
     return canceling
 
 

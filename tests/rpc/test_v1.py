@@ -11,7 +11,6 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc.error_details_pb2 import PreconditionFailure
 
 from gateway.generations import due_steps
-from gateway.generations.model import GenerationId
 from hfgateway.v1 import error_pb2, generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.rpc.conftest import Start
@@ -238,8 +237,7 @@ async def test_a_cancel_during_a_v1_submission_is_refused_on_acceptance(running:
         stored = await running.submit(sized("a fox", wait_for=pb.WAIT_FOR_STORED))
         await eventually(lambda: bool(running.ledger.charges))
         canceling = asyncio.create_task(cancel(running, stored.id))
-        entry = running.gateway._core.feed.entries[GenerationId(stored.id)]
-        await eventually(lambda: entry.generation.cancel_requested)
+        await running.cancel_stored(stored.id)
     with pytest.raises(RpcFailure) as raised:
         await canceling
     assert (raised.value.reason, raised.value.failure.metadata["state"]) == ("NOT_CANCELABLE", "QUEUED")

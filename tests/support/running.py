@@ -21,7 +21,7 @@ from gateway.app import Gateway
 from gateway.assembly import ClockFrom, Machine
 from gateway.config import read_settings
 from gateway.generations.clock import SystemClock
-from gateway.generations.model import Wall
+from gateway.generations.model import GenerationId, Wall
 from gateway.higgsfield.credentials import Credentials
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
@@ -242,6 +242,11 @@ class Running:
         async with asyncio.timeout(PATIENCE):
             while not line.search(await self.metrics()):
                 await asyncio.sleep(0.01)
+
+    async def cancel_stored(self, generation_id: str) -> None:
+        """Wait until the gateway has stored that a generation, which is being submitted, is to be canceled."""
+        entry = self.gateway._core.feed.entries[GenerationId(generation_id)]
+        await eventually(lambda: entry.generation.cancel_requested)
 
     async def submit(self, request: pb.SubmitGenerationRequest) -> Generation:
         """Submit over gRPC."""

@@ -17,13 +17,21 @@ def address_or_default(address: str | None) -> str:
     """Return the address, or HFGATEWAY_ADDRESS, or the default address of a gateway on this machine.
 
     Raises:
+        ValueError: See `checked_address`.
+    """
+    return checked_address(address or os.environ.get("HFGATEWAY_ADDRESS") or DEFAULT_ADDRESS)
+
+
+def checked_address(address: str) -> str:
+    """Return the address.
+
+    Raises:
         ValueError: Its port is above 65535. gRPC would connect to another port, and send the API key there.
     """
-    found = address or os.environ.get("HFGATEWAY_ADDRESS") or DEFAULT_ADDRESS
-    port = found.rpartition(":")[2]
-    if not found.startswith("unix") and port.isdecimal() and int(port) > LAST_PORT:
-        raise ValueError(f"{found}: its port is above {LAST_PORT}")
-    return found
+    port = address.rpartition(":")[2]
+    if not address.startswith("unix") and port.isdecimal() and int(port) > LAST_PORT:
+        raise ValueError(f"{address}: its port is above {LAST_PORT}")
+    return address
 
 
 def key_source(api_key: str | Callable[[], str] | None) -> Callable[[], str] | None:

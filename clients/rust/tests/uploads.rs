@@ -129,12 +129,18 @@ async fn a_size_beyond_the_message_is_not_left_out() {
     assert_eq!(sent(&gateway).0.size, Some(i64::MAX)); // which the gateway refuses
 }
 
+/// Creates a named pipe, and returns its path. The test removes it.
+fn named_pipe(name: &str) -> String {
+    let pipe = format!("{}/{name}-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    pipe
+}
+
 #[tokio::test]
 async fn a_pipe_has_no_size_and_is_read_to_its_end() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
-    let pipe = format!("{}/pipe-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = named_pipe("pipe");
     let media = media(2 * CHUNK);
     let (stored, written) = tokio::join!(client.upload("image/png", Upload::file(&pipe)), fs::write(&pipe, &media));
     fs::remove_file(&pipe).await.unwrap();
@@ -146,11 +152,10 @@ async fn a_pipe_has_no_size_and_is_read_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_pipe_that_nobody_writes_delays_neither_a_timeout_nor_closing() {
+async fn a_pipe_without_a_writer_delays_neither_a_timeout_nor_closing() {
     let gateway = Gateway::start().await;
     let client = gateway.builder().build().unwrap();
-    let pipe = format!("{}/silent-{}", env!("CARGO_TARGET_TMPDIR"), process::id());
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let pipe = named_pipe("silent");
     let late = client.upload("image/png", Upload::file(&pipe).timeout(Duration::from_millis(100)));
     let late = timeout(Duration::from_secs(60), late).await;
     let (closed, ()) =

@@ -35,7 +35,7 @@ class Peer:
         self.processed: list[bytes] = []
         self.closed = asyncio.Event()
         self.unasked = asyncio.Event()
-        """Set by a test: the response that nobody asked for is sent now."""
+        """Set by a test: the response without a request is sent now."""
         self.connections = 0
         self.url = ""
 
@@ -263,7 +263,7 @@ async def test_an_idle_connection_is_reused_only_for_a_while(client: Client, mon
 async def test_a_response_on_an_idle_connection_is_not_that_of_the_next_request(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise a refusal that nobody asked for says that a processed submission was certainly refused."""
+    """Otherwise a refusal without a request would say that a processed submission was certainly refused."""
     received = bytearray()
     data_received = ResponseHandler.data_received
 
