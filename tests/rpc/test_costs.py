@@ -51,15 +51,16 @@ async def check_cost(call: Callable[[int], Awaitable[object]], most: float) -> N
     with functions_called() as calls:
         for number in range(1, CALLS + 1):
             await call(number)
-    # What runs less often than once per call belongs to a timer, and runs the more often the slower the machine is.
-    own = {name: count / CALLS for name, count in calls.most_common() if count >= CALLS}
-    listed = "\n".join(f"{count:6.1f} {name}" for name, count in own.items())
-    assert sum(own.values()) <= most, f"{sum(own.values()):.1f} calls:\n{listed}"
+    # Rounding down leaves out most of what timers run. They run the more often the slower the machine is.
+    own = {name: count // CALLS for name, count in calls.most_common()}
+    listed = "\n".join(f"{count:4} {name}" for name, count in own.items() if count)
+    assert sum(own.values()) <= most, f"{sum(own.values())} calls:\n{listed}"
 
 
 async def test_a_submission_calls_few_functions(tmp_path: Path) -> None:
+    # 583 or 584 on a quiet machine. On a slow one, commits and timers coincide differently.
     async with run_timed(tmp_path) as running:
-        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 586)
+        await check_cost(lambda number: running.submit(soul(f"fox {number}")), 590)
 
 
 async def test_a_status_call_calls_few_functions(tmp_path: Path) -> None:
