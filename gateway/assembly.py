@@ -32,6 +32,7 @@ from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Feed
 from gateway.generations.follower import Follower
 from gateway.generations.forecast import Forecaster, RunTimes
+from gateway.generations.inputs import Input
 from gateway.generations.limits import millionths
 from gateway.generations.model import Generation
 from gateway.generations.pace import PollIntervals, WebhookReliability
@@ -43,7 +44,7 @@ from gateway.generations.reads import Reads
 from gateway.generations.removals import Removals
 from gateway.generations.resolve import Resolver
 from gateway.generations.sender import Sender
-from gateway.generations.service import BoundTo, Generations, Refuses, Submission
+from gateway.generations.service import BoundTo, Generations, Refuses
 from gateway.generations.stores import UnconfirmedError
 from gateway.generations.timeline import Recorder, Timelines
 from gateway.generations.trusted_time import TrustedTime
@@ -242,9 +243,8 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
     manager = await _manager(base, feed, characters)
     receivers, dispatcher, tenant_callbacks = await _callbacks(base, feed)
 
-    def refuses(tenant: str, submission: Submission) -> Sequence[Violation]:
-        named = tenant_callbacks.violations(tenant, submission.callback_url)
-        return [*characters.violations(tenant, submission.given), *named]
+    def refuses(tenant: str, given: Input, callback_url: str) -> Sequence[Violation]:
+        return [*characters.violations(tenant, given), *tenant_callbacks.violations(tenant, callback_url)]
 
     lifecycle = await _lifecycle(base, feed, catalogs, access, refuses=refuses, bound_to=characters.account_for)
     agents = _agents(base)

@@ -55,7 +55,7 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 Warn = Callable[[Sequence[Violation]], None]
 
-Refuses = Callable[[str, "Submission"], Sequence[Violation]]
+Refuses = Callable[[str, Input, str], Sequence[Violation]]
 BoundTo = Callable[[str, Input], str | None]
 
 MOST_WAITING = 10_000
@@ -121,7 +121,7 @@ class Generations(Reads):
         refuses: Refuses,
         bound_to: BoundTo,
     ) -> None:
-        """`refuses` returns further problems of a tenant's submission, without making a call.
+        """`refuses` returns further problems of a tenant's input and `callback_url`, without making a call.
 
         `bound_to` returns the credentials of the only account that can serve a tenant's input; None if any can.
         """
@@ -184,7 +184,8 @@ class Generations(Reads):
         return await super().page(tenant, wanted, before, limit)
 
     async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
-        refused = [*await self._refused(submission.given, submission.warn), *self._refuses(tenant, submission)]
+        given = submission.given
+        refused = [*await self._refused(given, submission.warn), *self._refuses(tenant, given, submission.callback_url)]
         if refused:
             return await self._taken_before(tenant, submission, invalid_input(refused))
         create_time = self._clock.moment().wall
@@ -253,7 +254,7 @@ class Generations(Reads):
 
     async def estimate(self, tenant: str, given: Input, warn: Warn = _ignore) -> Estimate:
         """Return the price of an input for the tenant's first account."""
-        wrong = violations(given) or await self._refused(given, warn)
+        wrong = violations(given) or [*await self._refused(given, warn), *self._refuses(tenant, given, "")]
         if wrong:
             raise invalid_input(wrong)
         if (field := only_v1(given)) is not None:

@@ -126,6 +126,30 @@ async def test_another_tenants_character_is_reported_as_unknown(start: StartStud
     assert (await red.call("SubmitGeneration", picture(character_id.upper()))).generation.upstream.request_id
 
 
+async def test_an_estimate_validates_characters_as_a_submission_does(start: StartStudio) -> None:
+    studio = await start(AUTH="keys")
+    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
+    character_id = (await studio.create(by=red)).character.id
+    studio.clock.advance(60)
+    await studio.show(character_id, red)
+    picture_of = picture(character_id)
+    raw = model("acme/new/model", {"who": character_id}, "n")
+
+    for client, request, field in (
+        (blue, picture_of, FIELD),
+        (blue, raw, "input.model.parameters.who"),
+        (red, picture(character_id, V2), FIELD),
+    ):
+        with pytest.raises(RpcFailure) as refused:
+            await client.call(
+                "EstimateGeneration", generation_service_pb2.EstimateGenerationRequest(input=request.input)
+            )
+        assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", [field])
+
+    estimate = generation_service_pb2.EstimateGenerationRequest(input=picture_of.input)
+    assert (await red.call("EstimateGeneration", estimate)).cost.credits
+
+
 async def test_a_freed_key_gives_no_access_to_another_tenants_character(start: StartStudio) -> None:
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
