@@ -28,7 +28,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
-from gateway.generations.service import Generations
+from gateway.generations.service import Generations, asked
 from gateway.generations.state import Accepted, Expired, advance
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
@@ -83,7 +83,7 @@ class Resolver:
             if known.spec.idempotency_key != _successor_key(generation):
                 raise invalid_field("request_id", "belongs to another generation")
             return known
-        report = await self._upstream.look_up(generation, request_id)
+        report = await asked(self._upstream.look_up(generation, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
         if report is None:
             raise invalid_field("request_id", "is not known to Higgsfield")
         try:

@@ -136,6 +136,27 @@ async def test_a_request_that_is_found_while_another_one_is_bound_is_canceled(st
     assert running.gateway._core.sender.repeats_off(running.gateway._core.upstream.default.account)
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "reason"),
+    [
+        (401, "INTERNAL", "UPSTREAM_CREDENTIALS_REFUSED"),
+        (403, "UNAVAILABLE", "UPSTREAM_UNAVAILABLE"),
+        (422, "UNAVAILABLE", "UPSTREAM_UNAVAILABLE"),
+        (423, "UNAVAILABLE", "UPSTREAM_UNAVAILABLE"),
+    ],
+)
+async def test_a_refused_lookup_of_a_request_has_a_documented_reason(
+    running: Running, status: int, code: str, reason: str
+) -> None:
+    uncertain = await submit_and_lose(running, "a fox")
+    running.plan(on="status", status=status, body={"detail": "no"})
+    with pytest.raises(grpc.aio.AioRpcError) as raised:
+        await resolve(running, uncertain.id, request_id=request_of(running, "a fox"))
+    refusal = Refused(raised.value)
+    assert (refusal.code, error_pb2.ErrorReason.Name(refusal.failure.reason)) == (code, f"ERROR_REASON_{reason}")
+    assert await running.get(uncertain.id) == uncertain
+
+
 # -- Requests found after LOST -----------------------------------------------------------------------------------------
 
 

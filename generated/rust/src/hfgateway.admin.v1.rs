@@ -500,9 +500,9 @@ pub struct RemoveAccountRequest {
     /// Remove only the credentials that are older than the newest ones.
     #[prost(bool, tag = "2")]
     pub only_old_credentials: bool,
-    /// Remove them even if unfinished generations need them. Those are then not sent or repeated, but calls in progress
-    /// still get their responses. They are followed with the newest credentials of the account, or with those of the
-    /// default one.
+    /// Remove them even if unfinished generations need them, or the outcome of a training is unknown. Those generations
+    /// are then not sent or repeated, but calls in progress still get their responses. They are followed with the newest
+    /// credentials of the account, or with those of the default one. The training can only be resolved as not taken.
     #[prost(bool, tag = "3")]
     pub force: bool,
 }
@@ -633,8 +633,8 @@ pub mod admin_service_client {
     /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
     /// token with the scope admin. A field of a request is optional unless its comment says "Required".
     ///
-    /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    /// available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+    /// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
     /// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
@@ -714,6 +714,7 @@ pub mod admin_service_client {
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
         ///     not know the request, the request belongs to another generation, or a resubmission is not safe.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
         ///
         /// Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         pub async fn resolve_generation(
@@ -775,12 +776,12 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Resolves an order of a character whose outcome is not known.
+        /// Resolves an order of a character whose outcome is not known. If the order is under way, the call waits for its end.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
-        ///     the character, or it has another name, existed before the order, or belongs to another order.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or Higgsfield does not know the character, or it has
+        ///     another name, existed before the order, or belongs to another order.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
         /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
@@ -813,13 +814,16 @@ pub mod admin_service_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Resolves a message to an agent whose outcome is not known.
+        /// Resolves a message to an agent whose outcome is not known. If the message is under way, the call waits for its end.
         ///
         /// Errors:
-        ///   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+        ///   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key, or Higgsfield does not know its session.
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
         ///     after the send, or belongs to another key.
+        ///   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
         ///
         /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         pub async fn resolve_message(
@@ -1201,8 +1205,8 @@ pub mod admin_service_client {
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
-        ///     the credentials.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, unfinished generations need the
+        ///     credentials, or the outcome of a training in it is unknown.
         ///
         /// Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         pub async fn remove_account(
@@ -1321,6 +1325,7 @@ pub mod admin_service_server {
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
         ///     not know the request, the request belongs to another generation, or a resubmission is not safe.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
         ///
         /// Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         async fn resolve_generation(
@@ -1341,12 +1346,12 @@ pub mod admin_service_server {
             tonic::Response<super::ListUnresolvedResponse>,
             tonic::Status,
         >;
-        /// Resolves an order of a character whose outcome is not known.
+        /// Resolves an order of a character whose outcome is not known. If the order is under way, the call waits for its end.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
-        ///     the character, or it has another name, existed before the order, or belongs to another order.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or Higgsfield does not know the character, or it has
+        ///     another name, existed before the order, or belongs to another order.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
         ///
         /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
@@ -1357,13 +1362,16 @@ pub mod admin_service_server {
             tonic::Response<super::ResolveCharacterResponse>,
             tonic::Status,
         >;
-        /// Resolves a message to an agent whose outcome is not known.
+        /// Resolves a message to an agent whose outcome is not known. If the message is under way, the call waits for its end.
         ///
         /// Errors:
-        ///   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+        ///   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key, or Higgsfield does not know its session.
         ///   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
         ///     after the send, or belongs to another key.
+        ///   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+        ///   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
         ///
         /// Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         async fn resolve_message(
@@ -1525,8 +1533,8 @@ pub mod admin_service_server {
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): there is no account with this name.
-        ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
-        ///     the credentials.
+        ///   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, unfinished generations need the
+        ///     credentials, or the outcome of a training in it is unknown.
         ///
         /// Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         async fn remove_account(
@@ -1571,8 +1579,8 @@ pub mod admin_service_server {
     /// that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
     /// token with the scope admin. A field of a request is optional unless its comment says "Required".
     ///
-    /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    /// available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+    /// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
     /// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {

@@ -2720,9 +2720,9 @@ type RemoveAccountRequest struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// Remove only the credentials that are older than the newest ones.
 	OnlyOldCredentials bool `protobuf:"varint,2,opt,name=only_old_credentials,json=onlyOldCredentials,proto3" json:"only_old_credentials,omitempty"`
-	// Remove them even if unfinished generations need them. Those are then not sent or repeated, but calls in progress
-	// still get their responses. They are followed with the newest credentials of the account, or with those of the
-	// default one.
+	// Remove them even if unfinished generations need them, or the outcome of a training is unknown. Those generations
+	// are then not sent or repeated, but calls in progress still get their responses. They are followed with the newest
+	// credentials of the account, or with those of the default one. The training can only be resolved as not taken.
 	Force         bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1314,9 +1314,9 @@ class RemoveAccountRequest(_message.Message):
     only_old_credentials: _builtins.bool
     """Remove only the credentials that are older than the newest ones."""
     force: _builtins.bool
-    """Remove them even if unfinished generations need them. Those are then not sent or repeated, but calls in progress
-    still get their responses. They are followed with the newest credentials of the account, or with those of the
-    default one.
+    """Remove them even if unfinished generations need them, or the outcome of a training is unknown. Those generations
+    are then not sent or repeated, but calls in progress still get their responses. They are followed with the newest
+    credentials of the account, or with those of the default one. The training can only be resolved as not taken.
     """
     def __init__(
         self,

@@ -34,8 +34,8 @@ class AdminServiceStub:
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
     token with the scope admin. A field of a request is optional unless its comment says "Required".
 
-    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
     PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
@@ -53,6 +53,7 @@ class AdminServiceStub:
       - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
         not know the request, the request belongs to another generation, or a resubmission is not safe.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
 
     Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
     """
@@ -63,24 +64,27 @@ class AdminServiceStub:
     Retry: safe.
     """
     ResolveCharacter: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveCharacterRequest, _admin_service_pb2.ResolveCharacterResponse]
-    """Resolves an order of a character whose outcome is not known.
+    """Resolves an order of a character whose outcome is not known. If the order is under way, the call waits for its end.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
-      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
-        the character, or it has another name, existed before the order, or belongs to another order.
+      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or Higgsfield does not know the character, or it has
+        another name, existed before the order, or belongs to another order.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
     Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     ResolveMessage: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]
-    """Resolves a message to an agent whose outcome is not known.
+    """Resolves a message to an agent whose outcome is not known. If the message is under way, the call waits for its end.
 
     Errors:
-      - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+      - NOT_FOUND (NOT_FOUND): the tenant has no message with this key, or Higgsfield does not know its session.
       - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
         after the send, or belongs to another key.
+      - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
 
     Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
@@ -176,8 +180,8 @@ class AdminServiceStub:
 
     Errors:
       - NOT_FOUND (NOT_FOUND): there is no account with this name.
-      - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
-        the credentials.
+      - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, unfinished generations need the
+        credentials, or the outcome of a training in it is unknown.
 
     Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
     """
@@ -208,8 +212,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
     token with the scope admin. A field of a request is optional unless its comment says "Required".
 
-    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
     PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
@@ -224,6 +228,7 @@ class AdminServiceAsyncStub(AdminServiceStub):
       - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
         not know the request, the request belongs to another generation, or a resubmission is not safe.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
 
     Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
     """
@@ -234,24 +239,27 @@ class AdminServiceAsyncStub(AdminServiceStub):
     Retry: safe.
     """
     ResolveCharacter: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveCharacterRequest, _admin_service_pb2.ResolveCharacterResponse]  # type: ignore[assignment]
-    """Resolves an order of a character whose outcome is not known.
+    """Resolves an order of a character whose outcome is not known. If the order is under way, the call waits for its end.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
-      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
-        the character, or it has another name, existed before the order, or belongs to another order.
+      - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or Higgsfield does not know the character, or it has
+        another name, existed before the order, or belongs to another order.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
     Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
     ResolveMessage: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveMessageRequest, _admin_service_pb2.ResolveMessageResponse]  # type: ignore[assignment]
-    """Resolves a message to an agent whose outcome is not known.
+    """Resolves a message to an agent whose outcome is not known. If the message is under way, the call waits for its end.
 
     Errors:
-      - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+      - NOT_FOUND (NOT_FOUND): the tenant has no message with this key, or Higgsfield does not know its session.
       - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
         after the send, or belongs to another key.
+      - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+      - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
 
     Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
     """
@@ -347,8 +355,8 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     Errors:
       - NOT_FOUND (NOT_FOUND): there is no account with this name.
-      - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
-        the credentials.
+      - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, unfinished generations need the
+        credentials, or the outcome of a training in it is unknown.
 
     Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
     """
@@ -378,8 +386,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
     token with the scope admin. A field of a request is optional unless its comment says "Required".
 
-    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
-    available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+    Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
     PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
@@ -398,6 +406,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
           - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
             not know the request, the request belongs to another generation, or a resubmission is not safe.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+          - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
 
         Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
         """
@@ -420,12 +429,12 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ResolveCharacterRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResolveCharacterResponse, _abc.Awaitable[_admin_service_pb2.ResolveCharacterResponse]]:
-        """Resolves an order of a character whose outcome is not known.
+        """Resolves an order of a character whose outcome is not known. If the order is under way, the call waits for its end.
 
         Errors:
           - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
-          - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
-            the character, or it has another name, existed before the order, or belongs to another order.
+          - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or Higgsfield does not know the character, or it has
+            another name, existed before the order, or belongs to another order.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
 
         Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
@@ -437,13 +446,16 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ResolveMessageRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResolveMessageResponse, _abc.Awaitable[_admin_service_pb2.ResolveMessageResponse]]:
-        """Resolves a message to an agent whose outcome is not known.
+        """Resolves a message to an agent whose outcome is not known. If the message is under way, the call waits for its end.
 
         Errors:
-          - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+          - NOT_FOUND (NOT_FOUND): the tenant has no message with this key, or Higgsfield does not know its session.
           - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
             after the send, or belongs to another key.
+          - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+          - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+          - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
 
         Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
         """
@@ -611,8 +623,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           - NOT_FOUND (NOT_FOUND): there is no account with this name.
-          - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
-            the credentials.
+          - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, unfinished generations need the
+            credentials, or the outcome of a training in it is unknown.
 
         Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
         """

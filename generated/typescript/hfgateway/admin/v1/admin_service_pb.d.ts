@@ -1316,9 +1316,9 @@ export declare type RemoveAccountRequest = Message<"hfgateway.admin.v1.RemoveAcc
   onlyOldCredentials: boolean;
 
   /**
-   * Remove them even if unfinished generations need them. Those are then not sent or repeated, but calls in progress
-   * still get their responses. They are followed with the newest credentials of the account, or with those of the
-   * default one.
+   * Remove them even if unfinished generations need them, or the outcome of a training is unknown. Those generations
+   * are then not sent or repeated, but calls in progress still get their responses. They are followed with the newest
+   * credentials of the account, or with those of the default one. The training can only be resolved as not taken.
    *
    * @generated from field: bool force = 3;
    */
@@ -1569,8 +1569,8 @@ export declare const ApiKeyScopeSchema: GenEnum<ApiKeyScope>;
  * that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
  * token with the scope admin. A field of a request is optional unless its comment says "Required".
  *
- * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
- * available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+ * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+ * down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
  * PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
  *
  * @generated from service hfgateway.admin.v1.AdminService
@@ -1586,6 +1586,7 @@ export declare const AdminService: GenService<{
    *   - INVALID_ARGUMENT (INVALID_INPUT): the state of the generation does not allow this resolution, Higgsfield does
    *     not know the request, the request belongs to another generation, or a resubmission is not safe.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
    *
    * Retry: safe for request_id and lost. A retry of resubmit sends the generation again if it is still UNCERTAIN.
    *
@@ -1610,12 +1611,12 @@ export declare const AdminService: GenService<{
     output: typeof ListUnresolvedResponseSchema;
   },
   /**
-   * Resolves an order of a character whose outcome is not known.
+   * Resolves an order of a character whose outcome is not known. If the order is under way, the call waits for its end.
    *
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): the tenant has no order with this key.
-   *   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known or the order is under way, or Higgsfield does not know
-   *     the character, or it has another name, existed before the order, or belongs to another order.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or Higgsfield does not know the character, or it has
+   *     another name, existed before the order, or belongs to another order.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
    *
    * Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
@@ -1628,13 +1629,16 @@ export declare const AdminService: GenService<{
     output: typeof ResolveCharacterResponseSchema;
   },
   /**
-   * Resolves a message to an agent whose outcome is not known.
+   * Resolves a message to an agent whose outcome is not known. If the message is under way, the call waits for its end.
    *
    * Errors:
-   *   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key.
+   *   - NOT_FOUND (NOT_FOUND): the tenant has no message with this key, or Higgsfield does not know its session.
    *   - INVALID_ARGUMENT (INVALID_INPUT): the outcome is known, or the message is not one of the user in that session
    *     after the send, or belongs to another key.
+   *   - PERMISSION_DENIED (FEATURE_NOT_ENABLED): the Higgsfield account does not have agents.
+   *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
    *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the credentials.
    *
    * Retry: safe. After a success, a retry returns INVALID_ARGUMENT or NOT_FOUND, because the outcome is known.
    *
@@ -1814,8 +1818,8 @@ export declare const AdminService: GenService<{
    *
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): there is no account with this name.
-   *   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, or unfinished generations need
-   *     the credentials.
+   *   - INVALID_ARGUMENT (INVALID_INPUT): it is the account of HF_KEY, a tenant uses it, unfinished generations need the
+   *     credentials, or the outcome of a training in it is unknown.
    *
    * Retry: safe. After a success, a retry returns NOT_FOUND, because the account is gone.
    *

@@ -384,8 +384,8 @@ export const ApiKeyScope = /*@__PURE__*/
  * that is set, but never on the public ports. The socket asks for no credentials. The address asks for an API key or a
  * token with the scope admin. A field of a request is optional unless its comment says "Required".
  *
- * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the store is not
- * available, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
+ * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
+ * down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
  * PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
  *
  * @generated from service hfgateway.admin.v1.AdminService
