@@ -18,7 +18,8 @@ var (
 	ErrInputRefused = errors.New("input refused")
 	// ErrInvalidCredentials is UNAUTHENTICATED. The API key or watch token is missing, wrong, expired or revoked.
 	ErrInvalidCredentials = errors.New("invalid credentials")
-	// ErrNotAllowed is PERMISSION_DENIED. The API key or watch token may not make this call.
+	// ErrNotAllowed is PERMISSION_DENIED. The API key or watch token may not make this call, or a limit does not allow
+	// the model.
 	ErrNotAllowed = errors.New("not allowed")
 	// ErrFeatureNotEnabled: The Higgsfield account does not have this feature.
 	ErrFeatureNotEnabled = errors.New("feature not enabled")
@@ -65,8 +66,8 @@ var (
 	ErrUnavailable = errors.New("unavailable")
 	// ErrUpstreamUnavailable: Higgsfield sent no usable response. [Error.RetryDelay] has the delay.
 	ErrUpstreamUnavailable = errors.New("upstream unavailable")
-	// ErrGatewayUnavailable: The gateway is shutting down, or its store is not available. [Error.RetryDelay] has the
-	// delay.
+	// ErrGatewayUnavailable: The gateway is shutting down, its store is not available, or none of its replicas leads at
+	// the moment. [Error.RetryDelay] has the delay.
 	ErrGatewayUnavailable = errors.New("gateway unavailable")
 	// ErrAborted is ABORTED. The call was aborted.
 	ErrAborted = errors.New("aborted")

@@ -20,7 +20,6 @@ def promises_detail(reason: str, detail: str) -> bool:
 
 
 _NAMES = {name.removeprefix(PREFIX) for name, _ in ErrorReason.items()}
-_SERVICE = (PROTOS / "hfgateway" / "v1" / "generation_service.proto").read_text()
 
 
 def _named(comment: str) -> frozenset[str]:
@@ -29,11 +28,12 @@ def _named(comment: str) -> frozenset[str]:
     return frozenset(re.findall(r"\b[A-Z][A-Z_]+\b(?!\s*\()", text)) & _NAMES
 
 
-def reasons_of(method: str) -> frozenset[str]:
+def reasons_of(method: str, service: str = "generation_service") -> frozenset[str]:
     """Return the reasons that an RPC can return according to the comments of the service and of the RPC."""
+    text = (PROTOS / "hfgateway" / "v1" / f"{service}.proto").read_text()
     common, own = (
-        re.search(r"((?://.*\n)+)service ", _SERVICE),
-        re.search(rf"((?: *//.*\n)+) *rpc {method}\(", _SERVICE),
+        re.search(r"((?://.*\n)+)service ", text),
+        re.search(rf"((?: *//.*\n)+) *rpc {method}\(", text),
     )
     assert common is not None
     assert own is not None

@@ -23,6 +23,7 @@ from hfgateway_client._async.timers import Timers
 from hfgateway_client.errors import GatewayError, InputRefused, InvalidInput, UpstreamUnavailable
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
+from tests.support.promises import reasons_of
 from tests.support.running import PATIENCE, Running, run, soul
 from tests.support.transports import ConnectTransport
 
@@ -86,6 +87,22 @@ async def test_an_upload_whose_key_is_revoked_ends_without_a_file(tmp_path: Path
                     await result_of(upload)
         assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert running.ledger.uploads == 0
+
+
+async def test_higgsfields_refusals_of_an_upload_have_its_documented_reasons(
+    running: Running, stub: UploadServiceStub
+) -> None:
+    refusals: dict[str, set[str]] = {"UploadMedia": set(), "CreateUpload": set()}
+    for status in (400, 401, 402, 403, 404, 422, 423, 429, 500):
+        running.plan(on="upload", status=status, body={"detail": "no"}, times=2)
+        with pytest.raises(GatewayError) as raised:
+            await uploaded(stub, [header(size=len(PNG)), *chunks(PNG)])
+        refusals["UploadMedia"].add(raised.value.reason)
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await stub.CreateUpload(pb.CreateUploadRequest(content_type="image/png"))
+        refusals["CreateUpload"].add(error_from_rpc(refused.value).reason)
+    for method, reasons in refusals.items():
+        assert reasons == reasons_of(method, "upload_service") - {"INVALID_INPUT"}
 
 
 @pytest.mark.parametrize("size", [len(PNG), None], ids=["of known size", "of unknown size"])

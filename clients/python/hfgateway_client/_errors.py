@@ -56,7 +56,7 @@ class InvalidCredentials(GatewayError):
 
 
 class NotAllowed(GatewayError):
-    """PERMISSION_DENIED. The API key or watch token may not make this call."""
+    """PERMISSION_DENIED. The API key or watch token may not make this call, or a limit does not allow the model."""
 
 
 class FeatureNotEnabled(NotAllowed):
@@ -145,7 +145,10 @@ class UpstreamUnavailable(Unavailable):
 
 
 class GatewayUnavailable(Unavailable):
-    """The gateway is shutting down, or its store is not available. ``retry_delay`` has the delay."""
+    """The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+
+    ``retry_delay`` has the delay.
+    """
 
 
 class Aborted(GatewayError):

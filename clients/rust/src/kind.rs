@@ -16,7 +16,7 @@ pub enum Kind {
     InputRefused,
     /// UNAUTHENTICATED. The API key or watch token is missing, wrong, expired or revoked.
     InvalidCredentials,
-    /// PERMISSION_DENIED. The API key or watch token may not make this call.
+    /// PERMISSION_DENIED. The API key or watch token may not make this call, or a limit does not allow the model.
     NotAllowed,
     /// The Higgsfield account does not have this feature.
     FeatureNotEnabled,
@@ -61,7 +61,8 @@ pub enum Kind {
     Unavailable,
     /// Higgsfield sent no usable response. `retry_delay` has the delay.
     UpstreamUnavailable,
-    /// The gateway is shutting down, or its store is not available. `retry_delay` has the delay.
+    /// The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+    /// `retry_delay` has the delay.
     GatewayUnavailable,
     /// ABORTED. The call was aborted.
     Aborted,

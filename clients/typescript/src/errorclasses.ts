@@ -21,7 +21,7 @@ export class InvalidCredentials extends GatewayError {
   override name = "InvalidCredentials";
 }
 
-/** PERMISSION_DENIED. The API key or watch token may not make this call. */
+/** PERMISSION_DENIED. The API key or watch token may not make this call, or a limit does not allow the model. */
 export class NotAllowed extends GatewayError {
   override name = "NotAllowed";
 }
@@ -128,7 +128,10 @@ export class UpstreamUnavailable extends Unavailable {
   override name = "UpstreamUnavailable";
 }
 
-/** The gateway is shutting down, or its store is not available. `retryDelayMs` has the delay. */
+/**
+ * The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. `retryDelayMs`
+ * has the delay.
+ */
 export class GatewayUnavailable extends Unavailable {
   override name = "GatewayUnavailable";
 }

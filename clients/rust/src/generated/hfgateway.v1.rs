@@ -57,7 +57,7 @@ pub enum ErrorReason {
     InputRefused = 2,
     /// \[UNAUTHENTICATED\] The API key or watch token is missing, wrong, expired or revoked.
     InvalidCredentials = 3,
-    /// \[PERMISSION_DENIED\] The API key or watch token may not make this call.
+    /// \[PERMISSION_DENIED\] The API key or watch token may not make this call, or a limit does not allow the model.
     NotAllowed = 4,
     /// \[PERMISSION_DENIED\] The Higgsfield account does not have this feature.
     FeatureNotEnabled = 5,
@@ -88,7 +88,8 @@ pub enum ErrorReason {
     GatewayOverloaded = 15,
     /// \[UNAVAILABLE\] Higgsfield sent no usable response. RetryInfo has the delay.
     UpstreamUnavailable = 16,
-    /// \[UNAVAILABLE\] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
+    /// \[UNAVAILABLE\] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+    /// RetryInfo has the delay.
     GatewayUnavailable = 17,
     /// \[INTERNAL\] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
     UpstreamCredentialsRefused = 18,
@@ -537,7 +538,8 @@ pub struct Generation {
     #[prost(bool, tag = "9")]
     pub cancelable: bool,
     /// The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-    /// adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
+    /// adopted. A replica that does not lead has none while the generation waits to be sent. A new forecast does not create
+    /// a revision; see forecast_interval in the requests of watches.
     #[prost(message, optional, tag = "10")]
     pub forecast: ::core::option::Option<Forecast>,
     /// The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
@@ -647,7 +649,7 @@ pub struct Forecast {
     /// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
     #[prost(int32, tag = "1")]
     pub queue_position: i32,
-    /// The progress from 0 to 1. It never decreases.
+    /// The progress from 0 to 1. It decreases only if the gateway was restarted, or at another replica.
     #[prost(double, tag = "2")]
     pub progress: f64,
     /// The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
@@ -808,20 +810,20 @@ impl MediaKind {
         }
     }
 }
-/// What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
-/// least five of them.
+/// What a forecast is computed from: the run times of the most similar ended generations of which the gateway knows at
+/// least five.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum ForecastBasis {
-    /// The forecast has only a queue position.
+    /// Never sent. A client that reads it has received a value that is newer than its stubs.
     Unspecified = 0,
     /// Generations of the same model with the same duration and resolution.
     SameSettings = 1,
     /// Generations of the same model.
     Model = 2,
-    /// Generations with the same kind of output, images or videos, of any model.
+    /// Generations with the same kind of output, such as images, of any model.
     Kind = 3,
-    /// A built-in guess for the kind of output, because too few generations have ended.
+    /// A built-in guess for the kind of output, because too few generations have ended: one for videos, one for all else.
     BuiltIn = 4,
 }
 impl ForecastBasis {
@@ -928,7 +930,8 @@ pub struct SubmitGenerationRequest {
     #[prost(enumeration = "WaitFor", tag = "4")]
     pub wait_for: i32,
     /// How long the call waits, from 0 to 1 hour. Default: 10 s. The wait is shortened so that the response arrives before
-    /// the deadline of the call. A timeout is not an error: the response has the generation as it is.
+    /// the deadline of the call. It ends if the gateway shuts down, and there is none if the tenant has too many waiting
+    /// calls. A timeout is not an error: the response has the generation as it is.
     #[prost(message, optional, tag = "5")]
     pub wait_timeout: ::core::option::Option<::prost_types::Duration>,
     /// The longest time from submission to start, more than 0. After it, the gateway cancels the generation with the
@@ -1306,7 +1309,8 @@ pub mod generation_service_client {
     ///   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-    ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+    ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+    ///     replicas leads at the moment.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
     /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -1395,6 +1399,7 @@ pub mod generation_service_client {
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+        ///   - PERMISSION_DENIED (NOT_ALLOWED): a limit of the tenant, the key or a label does not allow the model.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
@@ -1847,6 +1852,7 @@ pub mod generation_service_server {
         ///
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+        ///   - PERMISSION_DENIED (NOT_ALLOWED): a limit of the tenant, the key or a label does not allow the model.
         ///   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         ///   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         ///   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
@@ -2083,7 +2089,8 @@ pub mod generation_service_server {
     ///   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     ///   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     ///   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-    ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+    ///   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+    ///     replicas leads at the moment.
     ///   - INTERNAL (INTERNAL): a defect of the gateway.
     ///
     /// Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -2799,8 +2806,9 @@ pub struct Delivery {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateCallbackRequest {
-    /// The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
-    /// networks that the operator has named. Default: the callback_url of each submission.
+    /// The URL of the receiver: https, at a port that the operator allows (by default 443 and 8443), without user name,
+    /// password and fragment, at most 2,048 characters. http and other ports are allowed only in networks that the operator
+    /// has named. Default: the callback_url of each submission.
     #[prost(string, tag = "1")]
     pub url: ::prost::alloc::string::String,
     /// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
@@ -6152,7 +6160,8 @@ pub struct CreateWatchTokenRequest {
     /// Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
     #[prost(message, optional, tag = "1")]
     pub filter: ::core::option::Option<GenerationFilter>,
-    /// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes.
+    /// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes. It expires with the API key that created it at
+    /// the latest.
     #[prost(message, optional, tag = "2")]
     pub ttl: ::core::option::Option<::prost_types::Duration>,
     /// Whether the token allows reading inputs. If not, every response leaves them out.
@@ -6663,6 +6672,7 @@ pub mod upload_service_client {
         ///     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
         /// Retry: safe, from the first byte.
         pub async fn upload_media(
@@ -6697,6 +6707,7 @@ pub mod upload_service_client {
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
         /// Retry: safe. Each call returns another URL.
         pub async fn create_upload(
@@ -6750,6 +6761,7 @@ pub mod upload_service_server {
         ///     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
         /// Retry: safe, from the first byte.
         async fn upload_media(
@@ -6765,6 +6777,7 @@ pub mod upload_service_server {
         /// Errors:
         ///   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
         ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
         ///
         /// Retry: safe. Each call returns another URL.
         async fn create_upload(

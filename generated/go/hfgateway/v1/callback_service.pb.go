@@ -419,8 +419,9 @@ func (x *Delivery) GetNextAttemptTime() *timestamppb.Timestamp {
 
 type CreateCallbackRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
-	// networks that the operator has named. Default: the callback_url of each submission.
+	// The URL of the receiver: https, at a port that the operator allows (by default 443 and 8443), without user name,
+	// password and fragment, at most 2,048 characters. http and other ports are allowed only in networks that the operator
+	// has named. Default: the callback_url of each submission.
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// Which generations to report. Only labels, model_ids and states may be set. Default: all of the tenant.
 	Filter *GenerationFilter `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`

@@ -36,7 +36,7 @@ const (
 	ErrorReason_ERROR_REASON_INPUT_REFUSED ErrorReason = 2
 	// [UNAUTHENTICATED] The API key or watch token is missing, wrong, expired or revoked.
 	ErrorReason_ERROR_REASON_INVALID_CREDENTIALS ErrorReason = 3
-	// [PERMISSION_DENIED] The API key or watch token may not make this call.
+	// [PERMISSION_DENIED] The API key or watch token may not make this call, or a limit does not allow the model.
 	ErrorReason_ERROR_REASON_NOT_ALLOWED ErrorReason = 4
 	// [PERMISSION_DENIED] The Higgsfield account does not have this feature.
 	ErrorReason_ERROR_REASON_FEATURE_NOT_ENABLED ErrorReason = 5
@@ -67,7 +67,8 @@ const (
 	ErrorReason_ERROR_REASON_GATEWAY_OVERLOADED ErrorReason = 15
 	// [UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_UPSTREAM_UNAVAILABLE ErrorReason = 16
-	// [UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
+	// [UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+	// RetryInfo has the delay.
 	ErrorReason_ERROR_REASON_GATEWAY_UNAVAILABLE ErrorReason = 17
 	// [INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them.
 	ErrorReason_ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED ErrorReason = 18

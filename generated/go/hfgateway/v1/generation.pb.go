@@ -172,20 +172,20 @@ func (MediaKind) EnumDescriptor() ([]byte, []int) {
 	return file_hfgateway_v1_generation_proto_rawDescGZIP(), []int{1}
 }
 
-// What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
-// least five of them.
+// What a forecast is computed from: the run times of the most similar ended generations of which the gateway knows at
+// least five.
 type ForecastBasis int32
 
 const (
-	// The forecast has only a queue position.
+	// Never sent. A client that reads it has received a value that is newer than its stubs.
 	ForecastBasis_FORECAST_BASIS_UNSPECIFIED ForecastBasis = 0
 	// Generations of the same model with the same duration and resolution.
 	ForecastBasis_FORECAST_BASIS_SAME_SETTINGS ForecastBasis = 1
 	// Generations of the same model.
 	ForecastBasis_FORECAST_BASIS_MODEL ForecastBasis = 2
-	// Generations with the same kind of output, images or videos, of any model.
+	// Generations with the same kind of output, such as images, of any model.
 	ForecastBasis_FORECAST_BASIS_KIND ForecastBasis = 3
-	// A built-in guess for the kind of output, because too few generations have ended.
+	// A built-in guess for the kind of output, because too few generations have ended: one for videos, one for all else.
 	ForecastBasis_FORECAST_BASIS_BUILT_IN ForecastBasis = 4
 )
 
@@ -340,7 +340,8 @@ type Generation struct {
 	// CancelGeneration tries it.
 	Cancelable bool `protobuf:"varint,9,opt,name=cancelable,proto3" json:"cancelable,omitempty"`
 	// The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-	// adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
+	// adopted. A replica that does not lead has none while the generation waits to be sent. A new forecast does not create
+	// a revision; see forecast_interval in the requests of watches.
 	Forecast *Forecast `protobuf:"bytes,10,opt,name=forecast,proto3" json:"forecast,omitempty"`
 	// The input as it was submitted. Lists and watches leave it out unless include_input is set. Absent if adopted; see
 	// used_input.
@@ -770,7 +771,7 @@ type Forecast struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0.
 	QueuePosition int32 `protobuf:"varint,1,opt,name=queue_position,json=queuePosition,proto3" json:"queue_position,omitempty"`
-	// The progress from 0 to 1. It never decreases.
+	// The progress from 0 to 1. It decreases only if the gateway was restarted, or at another replica.
 	Progress float64 `protobuf:"fixed64,2,opt,name=progress,proto3" json:"progress,omitempty"`
 	// The time until the end, from the moment of the message. Absent if it is not known, as when `overdue` is set.
 	Remaining *durationpb.Duration `protobuf:"bytes,3,opt,name=remaining,proto3" json:"remaining,omitempty"`

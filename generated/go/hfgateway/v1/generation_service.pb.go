@@ -99,7 +99,8 @@ type SubmitGenerationRequest struct {
 	// When the call returns. Default: WAIT_FOR_ACCEPTED.
 	WaitFor WaitFor `protobuf:"varint,4,opt,name=wait_for,json=waitFor,proto3,enum=hfgateway.v1.WaitFor" json:"wait_for,omitempty"`
 	// How long the call waits, from 0 to 1 hour. Default: 10 s. The wait is shortened so that the response arrives before
-	// the deadline of the call. A timeout is not an error: the response has the generation as it is.
+	// the deadline of the call. It ends if the gateway shuts down, and there is none if the tenant has too many waiting
+	// calls. A timeout is not an error: the response has the generation as it is.
 	WaitTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=wait_timeout,json=waitTimeout,proto3" json:"wait_timeout,omitempty"`
 	// The longest time from submission to start, more than 0. After it, the gateway cancels the generation with the
 	// failure START_TIMEOUT_EXCEEDED. That is certain while it is PENDING; in QUEUED Higgsfield decides, as in

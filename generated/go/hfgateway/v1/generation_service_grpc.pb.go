@@ -46,7 +46,8 @@ const (
 //   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
 //   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
 //   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+//     replicas leads at the moment.
 //   - INTERNAL (INTERNAL): a defect of the gateway.
 //
 // Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -67,6 +68,7 @@ type GenerationServiceClient interface {
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+	//   - PERMISSION_DENIED (NOT_ALLOWED): a limit of the tenant, the key or a label does not allow the model.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
 	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
@@ -363,7 +365,8 @@ func (c *generationServiceClient) ExplainGeneration(ctx context.Context, in *Exp
 //   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
 //   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
 //   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+//   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+//     replicas leads at the moment.
 //   - INTERNAL (INTERNAL): a defect of the gateway.
 //
 // Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -384,6 +387,7 @@ type GenerationServiceServer interface {
 	//
 	// Errors:
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+	//   - PERMISSION_DENIED (NOT_ALLOWED): a limit of the tenant, the key or a label does not allow the model.
 	//   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
 	//   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
 	//   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.

@@ -27,7 +27,8 @@ type CreateWatchTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required. Which generations the token allows, including ones created later: ids (at most 100), labels, or both.
 	Filter *GenerationFilter `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
-	// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes.
+	// How long the token is valid, from 1 s to 1 hour. Default: 15 minutes. It expires with the API key that created it at
+	// the latest.
 	Ttl *durationpb.Duration `protobuf:"bytes,2,opt,name=ttl,proto3" json:"ttl,omitempty"`
 	// Whether the token allows reading inputs. If not, every response leaves them out.
 	IncludeInput  bool `protobuf:"varint,3,opt,name=include_input,json=includeInput,proto3" json:"include_input,omitempty"`

@@ -43,6 +43,7 @@ type UploadServiceClient interface {
 	//     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
 	// Retry: safe, from the first byte.
 	UploadMedia(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UploadMediaRequest, UploadMediaResponse], error)
@@ -52,6 +53,7 @@ type UploadServiceClient interface {
 	// Errors:
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
 	// Retry: safe. Each call returns another URL.
 	CreateUpload(ctx context.Context, in *CreateUploadRequest, opts ...grpc.CallOption) (*CreateUploadResponse, error)
@@ -108,6 +110,7 @@ type UploadServiceServer interface {
 	//     or larger than 5 GB, or a message did not arrive in time. There is no URL then.
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
 	// Retry: safe, from the first byte.
 	UploadMedia(grpc.ClientStreamingServer[UploadMediaRequest, UploadMediaResponse]) error
@@ -117,6 +120,7 @@ type UploadServiceServer interface {
 	// Errors:
 	//   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
 	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 	//
 	// Retry: safe. Each call returns another URL.
 	CreateUpload(context.Context, *CreateUploadRequest) (*CreateUploadResponse, error)

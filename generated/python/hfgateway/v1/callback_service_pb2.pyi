@@ -240,8 +240,9 @@ class CreateCallbackRequest(_message.Message):
     EVERY_CHANGE_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     url: _builtins.str
-    """The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
-    networks that the operator has named. Default: the callback_url of each submission.
+    """The URL of the receiver: https, at a port that the operator allows (by default 443 and 8443), without user name,
+    password and fragment, at most 2,048 characters. http and other ports are allowed only in networks that the operator
+    has named. Default: the callback_url of each submission.
     """
     every_change: _builtins.bool
     """Whether to report every change. Default: only final states."""

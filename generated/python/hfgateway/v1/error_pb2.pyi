@@ -36,7 +36,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_CREDENTIALS: _ErrorReason.ValueType  # 3
     """[UNAUTHENTICATED] The API key or watch token is missing, wrong, expired or revoked."""
     ERROR_REASON_NOT_ALLOWED: _ErrorReason.ValueType  # 4
-    """[PERMISSION_DENIED] The API key or watch token may not make this call."""
+    """[PERMISSION_DENIED] The API key or watch token may not make this call, or a limit does not allow the model."""
     ERROR_REASON_FEATURE_NOT_ENABLED: _ErrorReason.ValueType  # 5
     """[PERMISSION_DENIED] The Higgsfield account does not have this feature."""
     ERROR_REASON_NOT_FOUND: _ErrorReason.ValueType  # 6
@@ -70,7 +70,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_UPSTREAM_UNAVAILABLE: _ErrorReason.ValueType  # 16
     """[UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay."""
     ERROR_REASON_GATEWAY_UNAVAILABLE: _ErrorReason.ValueType  # 17
-    """[UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay."""
+    """[UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+    RetryInfo has the delay.
+    """
     ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED: _ErrorReason.ValueType  # 18
     """[INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 19
@@ -114,7 +116,7 @@ ERROR_REASON_INPUT_REFUSED: ErrorReason.ValueType  # 2
 ERROR_REASON_INVALID_CREDENTIALS: ErrorReason.ValueType  # 3
 """[UNAUTHENTICATED] The API key or watch token is missing, wrong, expired or revoked."""
 ERROR_REASON_NOT_ALLOWED: ErrorReason.ValueType  # 4
-"""[PERMISSION_DENIED] The API key or watch token may not make this call."""
+"""[PERMISSION_DENIED] The API key or watch token may not make this call, or a limit does not allow the model."""
 ERROR_REASON_FEATURE_NOT_ENABLED: ErrorReason.ValueType  # 5
 """[PERMISSION_DENIED] The Higgsfield account does not have this feature."""
 ERROR_REASON_NOT_FOUND: ErrorReason.ValueType  # 6
@@ -148,7 +150,9 @@ delay.
 ERROR_REASON_UPSTREAM_UNAVAILABLE: ErrorReason.ValueType  # 16
 """[UNAVAILABLE] Higgsfield sent no usable response. RetryInfo has the delay."""
 ERROR_REASON_GATEWAY_UNAVAILABLE: ErrorReason.ValueType  # 17
-"""[UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay."""
+"""[UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+RetryInfo has the delay.
+"""
 ERROR_REASON_UPSTREAM_CREDENTIALS_REFUSED: ErrorReason.ValueType  # 18
 """[INTERNAL] Higgsfield refuses the gateway's credentials. The operator of the gateway must correct them."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 19

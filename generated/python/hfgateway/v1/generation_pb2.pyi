@@ -135,31 +135,31 @@ class _ForecastBasis:
 class _ForecastBasisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ForecastBasis.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     FORECAST_BASIS_UNSPECIFIED: _ForecastBasis.ValueType  # 0
-    """The forecast has only a queue position."""
+    """Never sent. A client that reads it has received a value that is newer than its stubs."""
     FORECAST_BASIS_SAME_SETTINGS: _ForecastBasis.ValueType  # 1
     """Generations of the same model with the same duration and resolution."""
     FORECAST_BASIS_MODEL: _ForecastBasis.ValueType  # 2
     """Generations of the same model."""
     FORECAST_BASIS_KIND: _ForecastBasis.ValueType  # 3
-    """Generations with the same kind of output, images or videos, of any model."""
+    """Generations with the same kind of output, such as images, of any model."""
     FORECAST_BASIS_BUILT_IN: _ForecastBasis.ValueType  # 4
-    """A built-in guess for the kind of output, because too few generations have ended."""
+    """A built-in guess for the kind of output, because too few generations have ended: one for videos, one for all else."""
 
 class ForecastBasis(_ForecastBasis, metaclass=_ForecastBasisEnumTypeWrapper):
-    """What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
-    least five of them.
+    """What a forecast is computed from: the run times of the most similar ended generations of which the gateway knows at
+    least five.
     """
 
 FORECAST_BASIS_UNSPECIFIED: ForecastBasis.ValueType  # 0
-"""The forecast has only a queue position."""
+"""Never sent. A client that reads it has received a value that is newer than its stubs."""
 FORECAST_BASIS_SAME_SETTINGS: ForecastBasis.ValueType  # 1
 """Generations of the same model with the same duration and resolution."""
 FORECAST_BASIS_MODEL: ForecastBasis.ValueType  # 2
 """Generations of the same model."""
 FORECAST_BASIS_KIND: ForecastBasis.ValueType  # 3
-"""Generations with the same kind of output, images or videos, of any model."""
+"""Generations with the same kind of output, such as images, of any model."""
 FORECAST_BASIS_BUILT_IN: ForecastBasis.ValueType  # 4
-"""A built-in guess for the kind of output, because too few generations have ended."""
+"""A built-in guess for the kind of output, because too few generations have ended: one for videos, one for all else."""
 Global___ForecastBasis: _TypeAlias = ForecastBasis  # noqa: Y015
 
 class _ChangeSource:
@@ -303,7 +303,8 @@ class Generation(_message.Message):
     @_builtins.property
     def forecast(self) -> Global___Forecast:
         """The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-        adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
+        adopted. A replica that does not lead has none while the generation waits to be sent. A new forecast does not create
+        a revision; see forecast_interval in the requests of watches.
         """
 
     @_builtins.property
@@ -512,7 +513,7 @@ class Forecast(_message.Message):
     queue_position: _builtins.int
     """The position in the gateway's queue, from 1, while the generation is PENDING. Otherwise 0."""
     progress: _builtins.float
-    """The progress from 0 to 1. It never decreases."""
+    """The progress from 0 to 1. It decreases only if the gateway was restarted, or at another replica."""
     basis: Global___ForecastBasis.ValueType
     """What the forecast is computed from."""
     overdue: _builtins.bool

@@ -117,7 +117,8 @@ class SubmitGenerationRequest(_message.Message):
     @_builtins.property
     def wait_timeout(self) -> _duration_pb2.Duration:
         """How long the call waits, from 0 to 1 hour. Default: 10 s. The wait is shortened so that the response arrives before
-        the deadline of the call. A timeout is not an error: the response has the generation as it is.
+        the deadline of the call. It ends if the gateway shuts down, and there is none if the tenant has too many waiting
+        calls. A timeout is not an error: the response has the generation as it is.
         """
 
     @_builtins.property

@@ -36,7 +36,8 @@ class GenerationServiceStub(object):
     - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-    - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+    - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+    replicas leads at the moment.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -121,7 +122,8 @@ class GenerationServiceServicer(object):
     - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-    - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+    - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+    replicas leads at the moment.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -144,6 +146,7 @@ class GenerationServiceServicer(object):
 
         Errors:
         - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+        - PERMISSION_DENIED (NOT_ALLOWED): a limit of the tenant, the key or a label does not allow the model.
         - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
         - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
         - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.
@@ -419,7 +422,8 @@ class GenerationService(object):
     - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
     - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
     - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
-    - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+    - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+    replicas leads at the moment.
     - INTERNAL (INTERNAL): a defect of the gateway.
 
     Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is

@@ -34,7 +34,9 @@ class CreateWatchTokenRequest(_message.Message):
 
     @_builtins.property
     def ttl(self) -> _duration_pb2.Duration:
-        """How long the token is valid, from 1 s to 1 hour. Default: 15 minutes."""
+        """How long the token is valid, from 1 s to 1 hour. Default: 15 minutes. It expires with the API key that created it at
+        the latest.
+        """
 
     def __init__(
         self,

@@ -69,6 +69,7 @@ class UploadServiceServicer(object):
         or larger than 5 GB, or a message did not arrive in time. There is no URL then.
         - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+        - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe, from the first byte.
         """
@@ -83,6 +84,7 @@ class UploadServiceServicer(object):
         Errors:
         - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
         - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe. Each call returns another URL.
         """

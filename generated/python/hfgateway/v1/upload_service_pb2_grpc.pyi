@@ -49,6 +49,7 @@ class UploadServiceStub:
         or larger than 5 GB, or a message did not arrive in time. There is no URL then.
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
     Retry: safe, from the first byte.
     """
@@ -59,6 +60,7 @@ class UploadServiceStub:
     Errors:
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
     Retry: safe. Each call returns another URL.
     """
@@ -84,6 +86,7 @@ class UploadServiceAsyncStub(UploadServiceStub):
         or larger than 5 GB, or a message did not arrive in time. There is no URL then.
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
     Retry: safe, from the first byte.
     """
@@ -94,6 +97,7 @@ class UploadServiceAsyncStub(UploadServiceStub):
     Errors:
       - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
       - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
     Retry: safe. Each call returns another URL.
     """
@@ -122,6 +126,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
             or larger than 5 GB, or a message did not arrive in time. There is no URL then.
           - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield or its storage did not accept the upload.
+          - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe, from the first byte.
         """
@@ -138,6 +143,7 @@ class UploadServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors:
           - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield does not accept the content_type.
           - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+          - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
 
         Retry: safe. Each call returns another URL.
         """

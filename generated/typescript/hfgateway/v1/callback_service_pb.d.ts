@@ -192,8 +192,9 @@ export declare const DeliverySchema: GenMessage<Delivery>;
  */
 export declare type CreateCallbackRequest = Message<"hfgateway.v1.CreateCallbackRequest"> & {
   /**
-   * The URL of the receiver: https, without user name and password, at most 2,048 characters. http is allowed only for
-   * networks that the operator has named. Default: the callback_url of each submission.
+   * The URL of the receiver: https, at a port that the operator allows (by default 443 and 8443), without user name,
+   * password and fragment, at most 2,048 characters. http and other ports are allowed only in networks that the operator
+   * has named. Default: the callback_url of each submission.
    *
    * @generated from field: string url = 1;
    */

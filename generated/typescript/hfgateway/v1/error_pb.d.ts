@@ -143,7 +143,7 @@ export enum ErrorReason {
   INVALID_CREDENTIALS = 3,
 
   /**
-   * [PERMISSION_DENIED] The API key or watch token may not make this call.
+   * [PERMISSION_DENIED] The API key or watch token may not make this call, or a limit does not allow the model.
    *
    * @generated from enum value: ERROR_REASON_NOT_ALLOWED = 4;
    */
@@ -239,7 +239,8 @@ export enum ErrorReason {
   UPSTREAM_UNAVAILABLE = 16,
 
   /**
-   * [UNAVAILABLE] The gateway is shutting down, or its store is not available. RetryInfo has the delay.
+   * [UNAVAILABLE] The gateway is shutting down, its store is not available, or none of its replicas leads at the moment.
+   * RetryInfo has the delay.
    *
    * @generated from enum value: ERROR_REASON_GATEWAY_UNAVAILABLE = 17;
    */

@@ -95,7 +95,8 @@ export declare type Generation = Message<"hfgateway.v1.Generation"> & {
 
   /**
    * The forecast at the time of the message. Absent while the submission is sent or uncertain, after the end, and if
-   * adopted. A new forecast does not create a revision; see forecast_interval in the requests of watches.
+   * adopted. A replica that does not lead has none while the generation waits to be sent. A new forecast does not create
+   * a revision; see forecast_interval in the requests of watches.
    *
    * @generated from field: hfgateway.v1.Forecast forecast = 10;
    */
@@ -341,7 +342,7 @@ export declare type Forecast = Message<"hfgateway.v1.Forecast"> & {
   queuePosition: number;
 
   /**
-   * The progress from 0 to 1. It never decreases.
+   * The progress from 0 to 1. It decreases only if the gateway was restarted, or at another replica.
    *
    * @generated from field: double progress = 2;
    */
@@ -601,14 +602,14 @@ export enum MediaKind {
 export declare const MediaKindSchema: GenEnum<MediaKind>;
 
 /**
- * What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
- * least five of them.
+ * What a forecast is computed from: the run times of the most similar ended generations of which the gateway knows at
+ * least five.
  *
  * @generated from enum hfgateway.v1.ForecastBasis
  */
 export enum ForecastBasis {
   /**
-   * The forecast has only a queue position.
+   * Never sent. A client that reads it has received a value that is newer than its stubs.
    *
    * @generated from enum value: FORECAST_BASIS_UNSPECIFIED = 0;
    */
@@ -629,14 +630,14 @@ export enum ForecastBasis {
   MODEL = 2,
 
   /**
-   * Generations with the same kind of output, images or videos, of any model.
+   * Generations with the same kind of output, such as images, of any model.
    *
    * @generated from enum value: FORECAST_BASIS_KIND = 3;
    */
   KIND = 3,
 
   /**
-   * A built-in guess for the kind of output, because too few generations have ended.
+   * A built-in guess for the kind of output, because too few generations have ended: one for videos, one for all else.
    *
    * @generated from enum value: FORECAST_BASIS_BUILT_IN = 4;
    */

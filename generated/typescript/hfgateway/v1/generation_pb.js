@@ -90,8 +90,8 @@ export const ForecastBasisSchema = /*@__PURE__*/
   enumDesc(file_hfgateway_v1_generation, 2);
 
 /**
- * What a forecast is computed from: the run times of the most similar ended generations that the gateway knows, at
- * least five of them.
+ * What a forecast is computed from: the run times of the most similar ended generations of which the gateway knows at
+ * least five.
  *
  * @generated from enum hfgateway.v1.ForecastBasis
  */

@@ -55,7 +55,8 @@ export declare type SubmitGenerationRequest = Message<"hfgateway.v1.SubmitGenera
 
   /**
    * How long the call waits, from 0 to 1 hour. Default: 10 s. The wait is shortened so that the response arrives before
-   * the deadline of the call. A timeout is not an error: the response has the generation as it is.
+   * the deadline of the call. It ends if the gateway shuts down, and there is none if the tenant has too many waiting
+   * calls. A timeout is not an error: the response has the generation as it is.
    *
    * @generated from field: google.protobuf.Duration wait_timeout = 5;
    */
@@ -910,7 +911,8 @@ export declare const WaitForSchema: GenEnum<WaitFor>;
  *   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
  *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
  *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
- *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+ *     replicas leads at the moment.
  *   - INTERNAL (INTERNAL): a defect of the gateway.
  *
  * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is
@@ -935,6 +937,7 @@ export declare const GenerationService: GenService<{
    *
    * Errors:
    *   - INVALID_ARGUMENT (INPUT_REFUSED): Higgsfield refused the input.
+   *   - PERMISSION_DENIED (NOT_ALLOWED): a limit of the tenant, the key or a label does not allow the model.
    *   - NOT_FOUND (MODEL_UNKNOWN): Higgsfield does not know the model.
    *   - FAILED_PRECONDITION (MODEL_UNAVAILABLE): Higgsfield has disabled or blocked the model.
    *   - FAILED_PRECONDITION (IDEMPOTENCY_KEY_REUSED): the key belongs to another input, or to a deleted generation.

@@ -214,7 +214,8 @@ export const WaitFor = /*@__PURE__*/
  *   - PERMISSION_DENIED (NOT_ALLOWED): the key or token may not make this call.
  *   - INVALID_ARGUMENT (INVALID_INPUT): the gateway's validation refused the request; the error names the fields.
  *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
- *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+ *     replicas leads at the moment.
  *   - INTERNAL (INTERNAL): a defect of the gateway.
  *
  * Retries: after UNAVAILABLE, GATEWAY_OVERLOADED or a lost response, the client can retry the same call. Nothing is

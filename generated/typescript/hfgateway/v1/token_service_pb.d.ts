@@ -24,7 +24,8 @@ export declare type CreateWatchTokenRequest = Message<"hfgateway.v1.CreateWatchT
   filter?: GenerationFilter | undefined;
 
   /**
-   * How long the token is valid, from 1 s to 1 hour. Default: 15 minutes.
+   * How long the token is valid, from 1 s to 1 hour. Default: 15 minutes. It expires with the API key that created it at
+   * the latest.
    *
    * @generated from field: google.protobuf.Duration ttl = 2;
    */

@@ -211,7 +211,8 @@ export const AgentMediaKind = /*@__PURE__*/
  *   - RESOURCE_EXHAUSTED (INSUFFICIENT_CREDITS): the Higgsfield account does not have enough credits.
  *   - RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED): the gateway is overloaded. The call had no effect.
  *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
- *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, or its store is not available.
+ *   - UNAVAILABLE (GATEWAY_UNAVAILABLE): the gateway is shutting down, its store is not available, or none of its
+ *     replicas leads at the moment.
  *   - INTERNAL (UPSTREAM_CREDENTIALS_REFUSED): Higgsfield refuses the gateway's credentials.
  *   - INTERNAL (INTERNAL): a defect of the gateway.
  *

@@ -269,6 +269,7 @@ abstract class BlockingClient {
    *
    * @throws GatewayException.InputRefused if Higgsfield does not accept the {@code content_type}
    * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   * @throws GatewayException.UpstreamCredentialsRefused if Higgsfield refuses the gateway's credentials
    */
   public CreateUploadResponse createUpload(String contentType) {
     return Blocking.await(async.createUpload(contentType));

@@ -84,7 +84,7 @@ public class GatewayException extends DetailedException {
     }
   }
 
-  /** PERMISSION_DENIED. The API key or watch token may not make this call. */
+  /** PERMISSION_DENIED. The API key or watch token may not make this call, or a limit does not allow the model. */
   public static class NotAllowed extends GatewayException {
     NotAllowed(Facts facts) {
       super(facts);
@@ -227,7 +227,10 @@ public class GatewayException extends DetailedException {
     }
   }
 
-  /** The gateway is shutting down, or its store is not available. {@link #retryDelay} has the delay. */
+  /**
+   * The gateway is shutting down, its store is not available, or none of its replicas leads at the moment. {@link
+   * #retryDelay} has the delay.
+   */
   public static final class GatewayUnavailable extends Unavailable {
     GatewayUnavailable(Facts facts) {
       super(facts);

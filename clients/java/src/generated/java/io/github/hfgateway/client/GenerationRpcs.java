@@ -130,6 +130,7 @@ abstract class GenerationRpcs {
    *
    * @throws GatewayException.InputRefused if Higgsfield does not accept the {@code content_type}
    * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   * @throws GatewayException.UpstreamCredentialsRefused if Higgsfield refuses the gateway's credentials
    */
   public CompletableFuture<CreateUploadResponse> createUpload(String contentType) {
     return calls.unary(CreateUploadRequest.newBuilder().setContentType(contentType).build());
