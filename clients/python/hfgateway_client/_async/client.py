@@ -51,7 +51,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
 
     - `InvalidInput`: the gateway's validation refused the request. ``field_violations`` names the fields.
     - `InvalidCredentials`: the API key is missing, wrong, expired or revoked.
-    - `NotAllowed`: the API key may not make this call.
+    - `NotAllowed`: the API key may not make this call, or a limit does not allow the model.
     - `NotFound`: the tenant has no generation, character, callback or delivery with the id that was passed.
     - `QuotaExceeded`: the tenant has reached a limit.
     - `GatewayOverloaded`: the gateway is overloaded, and retries did not help.
@@ -172,8 +172,11 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             ModelUnavailable: Higgsfield has disabled or blocked the model.
             KeyReused: The key was used with another input, or its generation was deleted.
             InsufficientCredits: The Higgsfield account does not have enough credits.
+            BudgetExceeded: A budget does not have enough credits left.
+            PriceUnknown: A budget applies, and the price of the input is not known.
             UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
-            UpstreamUnavailable: Local media could not be uploaded.
+            UpstreamUnavailable: Local media could not be uploaded, or a budget applies and Higgsfield did not return
+                the price.
             OSError: A local file cannot be read.
             ValueError: ``wait_for`` is unknown, or the type of local media cannot be determined.
         """
@@ -232,8 +235,11 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             GenerationFailed: The generation ended in another state; the error has it in ``generation``. The subclasses
                 are `GenerationRefused`, `GenerationModerated`, `GenerationCanceled` and `GenerationLost`.
             KeyReused: The key was used with another input, or its generation was deleted.
+            BudgetExceeded: A budget does not have enough credits left.
+            PriceUnknown: A budget applies, and the price of the input is not known.
             UpstreamSaturated: Higgsfield is saturated, and ``fail_when_saturated`` is set.
-            UpstreamUnavailable: Local media could not be uploaded.
+            UpstreamUnavailable: Local media could not be uploaded, or a budget applies and Higgsfield did not return
+                the price.
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
         """
@@ -354,12 +360,13 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
     async def cancel(self, generation_id: str) -> Generation:
         """Cancel a generation and return it. Canceling it again succeeds.
 
-        A PENDING generation is canceled by the gateway and costs nothing. For a QUEUED one, Higgsfield decides. A
-        running generation, and one that was sent to Higgsfield's v1 API, cannot be canceled.
+        A PENDING generation is canceled by the gateway and costs nothing. For a QUEUED one, Higgsfield decides; in its
+        v1 API, which documents no cancellation, it usually fails. A running generation cannot be canceled.
 
         Raises:
             NotCancelable: It is too late, its state is unknown, or Higgsfield did not cancel it. ``metadata["state"]``
                 names the state.
+            UpstreamUnavailable: Higgsfield sent no usable response.
         """
         return (await self._calls.unary(pb.CancelGenerationRequest(id=generation_id))).generation
 
@@ -376,6 +383,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
             InputRefused: Higgsfield refused the input.
             ModelUnknown: Higgsfield does not know the model.
             ModelUnavailable: Higgsfield has disabled or blocked the model.
+            InsufficientCredits: Higgsfield refuses estimates because the account does not have enough credits.
             OSError: A local file cannot be read.
             ValueError: The type of local media cannot be determined.
         """
