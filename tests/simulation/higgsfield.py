@@ -51,7 +51,6 @@ class Request:
     """"v1" or "v2"."""
     prompt: str
     """The idempotency key of the caller, which identifies the submission."""
-    accepted_at: float
     starts_at: float
     ends_at: float
     end: str
@@ -489,7 +488,6 @@ class Higgsfield:
             id=str(UUID(int=rng.getrandbits(128), version=4)),
             api=api,
             prompt=prompt,
-            accepted_at=world.now,
             starts_at=starts_at,
             ends_at=starts_at + world.log_uniform(behaviour.min_run_time, behaviour.max_run_time),
             end=end,

@@ -1,8 +1,5 @@
 """The errors of failed calls and generations, and their texts."""
 
-import re
-from pathlib import Path
-
 import grpc
 import pytest
 
@@ -10,9 +7,6 @@ from clients.python.tests.scripted_gateway import Refusal, generation, refusal
 from hfgateway.v1.error_pb2 import ErrorReason, Failure
 from hfgateway_client import errors
 from hfgateway_client.status import error_from_generation, error_from_rpc, state_name
-
-PROTO = Path(__file__).resolve().parents[3] / "protos" / "hfgateway" / "v1" / "error.proto"
-SPECIFIED = re.findall(r"// \[(\w+)\].*?ERROR_REASON_(\w+) =", PROTO.read_text(), re.DOTALL)
 
 
 class FailedCall(grpc.RpcError):
