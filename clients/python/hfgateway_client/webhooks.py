@@ -1,4 +1,4 @@
-"""Verification of the gateway's webhooks, for servers that receive them (Standard Webhooks 1.0.0)."""
+"""Verification of deliveries to callbacks, for servers that receive them: webhooks by Standard Webhooks 1.0.0."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class WebhookError(Exception):
 def verify_webhook(
     secret: str, headers: Mapping[str, str], body: bytes, *, tolerance: float = TOLERANCE, now: float | None = None
 ) -> Generation:
-    """Verify the signature and the age of a webhook, and return its generation.
+    """Verify the signature and the age of a delivery to a callback, and return its generation.
 
-    The gateway delivers each webhook at least once. Ignore one whose ``webhook-id`` header you have already handled,
+    The gateway delivers each one at least once. Ignore one whose ``webhook-id`` header you have already handled,
     or whose generation has a ``revision`` that is not greater than the last one you have seen.
 
     Args:
@@ -42,7 +42,7 @@ def verify_webhook(
         now: The current Unix time in seconds. Default: the system's clock.
 
     Returns:
-        The generation at the revision that the webhook reports. For a test delivery, an empty one without an id.
+        The generation at the revision that the delivery reports. For a test delivery, an empty one without an id.
 
     Raises:
         WebhookError: A header is missing, the timestamp is too old or too new, no signature matches, or the body

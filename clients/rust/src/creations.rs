@@ -1,4 +1,4 @@
-//! Characters, whose faces stay the same in all generations, and callbacks: signed webhooks to the tenant's servers.
+//! Characters, whose faces stay the same in all generations, and callbacks: signed deliveries to the tenant's servers.
 
 use std::fmt;
 

@@ -72,7 +72,7 @@ impl Submit {
         self
     }
 
-    /// Sets where signed webhooks about it are sent. The tenant must have a callback without a URL. Default: none.
+    /// Sets where signed deliveries about it are sent. The tenant must have a callback without a URL. Default: none.
     pub fn callback_url(mut self, url: impl Into<String>) -> Self {
         self.request.callback_url = url.into();
         self

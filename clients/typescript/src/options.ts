@@ -47,7 +47,7 @@ export interface GenerationOptions extends KeyOptions {
   failWhenSaturated?: boolean | undefined;
   /** When Higgsfield deletes the outputs, at least 1 hour. Default: the setting of the Higgsfield account. */
   outputsTtlMs?: number | undefined;
-  /** Where signed webhooks about it are sent. The tenant must have a callback without a URL. Default: none. */
+  /** Where signed deliveries about it are sent. The tenant must have a callback without a URL. Default: none. */
   callbackUrl?: string | undefined;
 }
 

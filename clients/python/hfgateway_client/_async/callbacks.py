@@ -1,4 +1,4 @@
-"""Callbacks: webhooks that report generations to your servers."""
+"""Callbacks: signed deliveries that report generations to your servers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hfgateway_client.submission import NewCallback
 
 
 class CallbackMethods:
-    """The methods for callbacks. Receivers verify the webhooks with `hfgateway_client.verify_webhook`."""
+    """The methods for callbacks. Receivers verify deliveries with `hfgateway_client.verify_webhook`."""
 
     _calls: Calls
 
@@ -27,7 +27,7 @@ class CallbackMethods:
         labels: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> NewCallback:
-        """Create a callback: from now on the gateway sends a webhook to ``url`` for each matching generation that ends.
+        """Create a callback: from now on ``url`` gets a delivery for each matching generation that ends.
 
         At most one callback is created: retries use the same idempotency key. If the response was lost, the secret is
         lost too, and the client gets a new one with `rotate_callback_secret`. If you pass a key, it cannot know whose
@@ -35,9 +35,9 @@ class CallbackMethods:
         ``idempotency_key``.
 
         Args:
-            url: The https URL of the receiver, without user name and password. At most 2,048 characters. http is
-                allowed only for networks that the operator of the gateway has named. Default: the ``callback_url`` of
-                each submission.
+            url: The https URL of the receiver, at port 443 or 8443 unless the operator allows others, without user
+                name, password and fragment. At most 2,048 characters. http and other ports are allowed only in networks
+                that the operator of the gateway has named. Default: the ``callback_url`` of each submission.
             every_change: Whether to report every change of a generation, and not only its end.
             states: Report only changes to these states, such as "COMPLETED". Default: all.
             model_ids: Report only generations of these models. Default: all.
@@ -45,7 +45,7 @@ class CallbackMethods:
             idempotency_key: 1 to 255 visible ASCII characters; one key for each callback. Default: a new UUID.
 
         Returns:
-            The callback and the secret with which the receiver verifies webhooks.
+            The callback and the secret with which the receiver verifies deliveries.
 
         Raises:
             KeyReused: The key belongs to a callback with other fields.
@@ -115,7 +115,7 @@ class CallbackMethods:
     async def rotate_callback_secret(self, callback_id: str) -> str:
         """Create a new secret for a callback and return it.
 
-        For 24 hours, webhooks are also signed with the old secrets, so that the receiver can change over.
+        For 24 hours, deliveries are also signed with the old secrets, so that the receiver can change over.
 
         Raises:
             QuotaExceeded: Four secrets are active. The error says when one expires.
@@ -124,7 +124,7 @@ class CallbackMethods:
         return str(response.secret)
 
     async def test_callback(self, callback_id: str) -> Delivery:
-        """Send a test webhook, and return the result. It is sent once, also to a paused callback.
+        """Send a test delivery, and return the result. It is sent once, also to a paused callback.
 
         Returns:
             The delivery. Its ``state`` is DELIVERED or FAILED; ``problem`` and ``http_status`` say why it failed.

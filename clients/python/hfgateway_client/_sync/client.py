@@ -159,7 +159,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
                 waits in the gateway's queue.
             outputs_ttl: The time after which Higgsfield deletes the outputs, in whole seconds, at least 3600. Default:
                 the setting of the Higgsfield account.
-            callback_url: The URL that signed webhooks about this generation are sent to. The tenant must have a
+            callback_url: The URL that signed deliveries about this generation are sent to. The tenant must have a
                 callback without a URL, from `create_callback`. Default: none.
             timeout: The timeout of the call in seconds, without ``wait_timeout``, which is added to it. Default: the
                 timeout of the client.

@@ -148,7 +148,7 @@ abstract class BlockingClient {
     return new Characters(async.characters());
   }
 
-  /** Returns the methods for callbacks: signed webhooks to your servers. */
+  /** Returns the methods for callbacks: signed deliveries to your servers. */
   public Callbacks callbacks() {
     return new Callbacks(async.callbacks());
   }

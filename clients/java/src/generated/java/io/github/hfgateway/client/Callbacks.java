@@ -4,7 +4,7 @@ package io.github.hfgateway.client;
 import io.github.hfgateway.v1.*;
 import java.util.stream.Stream;
 
-/** Callbacks: signed webhooks to the tenant's servers. See {@link HfGatewayClient#callbacks}. */
+/** Callbacks: signed deliveries to the tenant's servers. See {@link HfGatewayClient#callbacks}. */
 public final class Callbacks {
   final AsyncCallbacks async;
 

@@ -5,7 +5,7 @@ import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Function;
 
-/** Callbacks: signed webhooks to the tenant's servers. See {@link AsyncHfGatewayClient#callbacks}. */
+/** Callbacks: signed deliveries to the tenant's servers. See {@link AsyncHfGatewayClient#callbacks}. */
 public final class AsyncCallbacks extends CallbackRpcs {
   AsyncCallbacks(Calls calls) {
     super(calls);

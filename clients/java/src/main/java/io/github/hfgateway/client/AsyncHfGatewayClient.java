@@ -260,7 +260,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     return new AsyncCharacters(calls);
   }
 
-  /** Returns the methods for callbacks: signed webhooks to your servers. */
+  /** Returns the methods for callbacks: signed deliveries to your servers. */
   public AsyncCallbacks callbacks() {
     return new AsyncCallbacks(calls);
   }

@@ -77,7 +77,7 @@ public final class Submit {
     return with(request -> request.setOutputsTtl(Durations.of(ttl)));
   }
 
-  /** Sets where signed webhooks about it are sent. The tenant must have a callback without a URL. Default: none. */
+  /** Sets where signed deliveries about it are sent. The tenant must have a callback without a URL. Default: none. */
   public Submit callbackUrl(String url) {
     return with(request -> request.setCallbackUrl(url));
   }
