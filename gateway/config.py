@@ -292,12 +292,12 @@ _ROWS: dict[str, _Row] = {
     ),
     "POLL_MIN": _Row(
         "poll_min", "1s", Seconds(0.05),
-        "shortest interval between polls of one generation or session; at most POLL_MAX",
+        "shortest interval between polls of one generation, session or character; at most POLL_MAX",
     ),
     "POLL_MAX": _Row(
         "poll_max", "30s", Seconds(0.05),
-        "longest interval between polls of one generation or session. Polls that only look for lost webhooks are at "
-        "least a minute apart",
+        "longest interval between polls of one generation, session or character. Polls that only look for lost "
+        "webhooks are at least a minute apart",
     ),
     "UNCERTAIN_TIMEOUT": _Row(
         "uncertain_timeout", "3h", Seconds(1),

@@ -64,7 +64,7 @@ class GenerationLost(GenerationFailed):
 
 
 class TrainingFailed(GatewayError):
-    """The training of a character failed. It was not charged."""
+    """The training of a character failed."""
 
     def __init__(self, character: SoulCharacter, idempotency_key: str) -> None:
         super().__init__(
