@@ -153,7 +153,8 @@ class AccountManager:
     async def remove(self, name: str, *, only_old: bool, force: bool) -> None:
         """Remove an account, or with `only_old` the secrets of its older credentials.
 
-        It is refused while unfinished generations need them, unless with `force`, and while a tenant uses the account.
+        It is refused while unfinished generations or trainings of unknown outcome need them, unless with `force`, and
+        while a tenant uses the account.
         """
         await self._change(lambda: self._remove(name, only_old=only_old, force=force))
 

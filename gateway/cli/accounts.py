@@ -71,7 +71,7 @@ def list_accounts(operator: Operator, check: bool, as_json: bool) -> int:
 @operator_options
 @click.argument("name")
 @click.option("--old", is_flag=True, help="Only the credentials before the newest ones, after a rotation.")
-@click.option("--force", is_flag=True, help="Even if unfinished generations need them.")
+@click.option("--force", is_flag=True, help="Even if unfinished generations or trainings of unknown outcome need them.")
 def remove(operator: Operator, name: str, old: bool, force: bool) -> int:
     """Remove the account NAME, or its old credentials."""
     request = pb.RemoveAccountRequest(name=name, only_old_credentials=old, force=force)

@@ -376,8 +376,11 @@ def _path(at: str, path: str) -> Iterator[Violation]:
     segments = path.split("/")
     if not path:
         yield Violation(at, "is required")
-    elif not MODEL_ID.fullmatch(path) or ".." in path or len(path) > 200:
-        yield Violation(at, "must be 1 to 6 segments of a-z, 0-9, '.', '_', '-', joined by '/'")
+    elif len(path) > 200:
+        yield Violation(at, "must not be longer than 200 characters")
+    elif not MODEL_ID.fullmatch(path) or ".." in path:
+        segment = "that begin with a letter or digit, of a-z, 0-9, '.', '_', '-', without '..'"
+        yield Violation(at, f"must be 1 to 6 segments {segment}, joined by '/'")
     elif (
         (segments[0] == "v1" and len(segments) < 3)
         or not OTHER_PARTS.isdisjoint(segments)

@@ -138,6 +138,15 @@ def test_a_path_has_plain_segments_in_either_form(path: str) -> None:
         assert [one.field for one in violations(ModelInput(path, {}, api))] == ["input.model.model_id"]
 
 
+@pytest.mark.parametrize(
+    ("path", "rule"),
+    [("a" * 201, "200 characters"), ("_a/b", "begin with a letter or digit"), ("a/b..c", "without '..'")],
+)
+def test_a_refused_path_is_told_the_rule_that_it_breaks(path: str, rule: str) -> None:
+    (wrong,) = violations(ModelInput(path, {}, "v2"))
+    assert rule in wrong.description
+
+
 def test_neither_an_object_nor_a_collection_of_v1_can_be_named() -> None:
     for path in (f"v4/jobs/{ID}/stop", f"v4/jobs/{ID.replace('-', '')}/stop", "v1", "v1/elements"):
         assert violations(ModelInput(path, {}, "v1"))
