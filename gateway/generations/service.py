@@ -253,13 +253,14 @@ class Generations(Reads):
         raise not_cancelable(generation_id, generation.state.name, _why_not(generation))
 
     async def estimate(self, tenant: str, given: Input, warn: Warn = _ignore) -> Estimate:
-        """Return the price of an input for the tenant's first account."""
+        """Return the price of an input for the account of its character, or else for the tenant's first one."""
         wrong = violations(given) or [*await self._refused(given, warn), *self._refuses(tenant, given, "")]
         if wrong:
             raise invalid_input(wrong)
         if (field := only_v1(given)) is not None:
             raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
-        return await asked(self._upstream.estimate(given, self._accounts.first(tenant)), *ESTIMATE_REFUSALS)
+        account = self._bound_to(tenant, given) or self._accounts.first(tenant)
+        return await asked(self._upstream.estimate(given, account), *ESTIMATE_REFUSALS)
 
     async def delete(self, tenant: str, generation_id: GenerationId) -> bool:
         """Delete an ended generation, and its data at Higgsfield if possible. Return whether that was possible."""

@@ -9,6 +9,7 @@ from hfgateway.admin.v1 import admin_service_pb2 as admin
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as agents
 from hfgateway.v1 import character_service_pb2 as characters
 from hfgateway.v1 import generation_input_pb2 as inputs
+from hfgateway.v1 import generation_service_pb2 as generations
 from hfgateway.v1 import upload_service_pb2 as uploads
 from tests.accounts.conftest import ADS, FILMS, MAIN, NEWER, Start, add, assign, caller, rotate, sent, submit
 from tests.support.operator import ask, refused
@@ -69,6 +70,25 @@ async def test_generations_follow_their_character(running: Running) -> None:
         with pytest.raises(RpcFailure) as unknown:
             await shop.call(method, hidden)
         assert unknown.value.code == "NOT_FOUND"
+
+
+async def test_an_estimate_follows_its_character(running: Running) -> None:
+    """Prices are those of an account, and it may be the only one whose credentials are valid."""
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    anna = (await shop.call("CreateCharacter", order("Anna"))).character
+    running.clock.advance(600)
+    await shop.call("GetCharacter", characters.GetCharacterRequest(id=anna.id))
+    await assign(running, "shop", ads=1, films=1)
+    del running.sandbox.state.accounts[ADS]
+    await portrait(shop, anna.id, "a portrait")
+    estimate = generations.EstimateGenerationRequest(input=soul("a portrait").input)
+    with pytest.raises(RpcFailure) as refusal:
+        await shop.call("EstimateGeneration", estimate)
+    assert refusal.value.reason == "UPSTREAM_CREDENTIALS_REFUSED"
+    estimate.input.soul.character_id = anna.id
+    estimate.input.soul.version = inputs.SOUL_VERSION_V1
+    assert (await shop.call("EstimateGeneration", estimate)).cost.credits
 
 
 async def test_an_unresolved_character_blocks_no_name_in_another_account(
