@@ -36,8 +36,8 @@ OUTPUTS_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps outputs after the end, unless it names another time (its documentation)."""
 RESTORED_REVISIONS_FROM = 1_767_225_600.0
 """The start of 2026. The first revision after a restore is the number of seconds since then."""
-LAST_REVISION = 2_000_000_000
-"""The highest first revision after a restore, in case the clock is wrong. The API's revisions have 32 bits."""
+LAST_REVISION = 900_000_000
+"""The highest first revision after a restore, in case the clock is wrong. Revisions in texts have up to 9 digits."""
 
 
 @frozen

@@ -12,6 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from gateway.callbacks.model import Delivery, id_parts
 from gateway.errors import Failure, Reason
 from gateway.generations import state
 from gateway.generations.model import (
@@ -323,7 +324,10 @@ def test_two_restores_of_one_backup_use_different_revisions() -> None:
     second = restored(backup, 1_800_000_010.0)
     assert backup.revision + 1_000_000 < first.revision < second.revision - 5
     assert restored(second, 1_800_000_010.0).revision == second.revision + 1
-    assert restored(backup, 253_402_300_799.0).revision < 2**31 - 1_000_000  # the clock is wrong
+    wrong_clock = restored(backup, 253_402_300_799.0)
+    assert wrong_clock.revision < 2**31 - 1_000_000
+    delivery = Delivery("callback", wrong_clock.id, wrong_clock.revision, 0.0, 0.0)
+    assert id_parts(delivery.id) == ("callback", wrong_clock.id, wrong_clock.revision)
 
 
 def observations(generation: Generation) -> Iterator[state.Observation]:
