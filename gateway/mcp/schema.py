@@ -4,7 +4,8 @@
 """
 
 import math
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -69,6 +70,7 @@ _SCALARS = {
     FieldDescriptor.TYPE_INT32: "integer",
 }
 _MOST_VIOLATIONS = 20
+_SURROGATE = re.compile("[\ud800-\udfff]")
 MOST_VALUES = 5_000
 """Limit of values in the arguments of a call: fields and items. Validation blocks the event loop.
 
@@ -123,6 +125,8 @@ def violations(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[
         return [Violation("arguments", f"hold more than {MOST_VALUES} values")]
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):
         return [Violation("arguments", "hold a number that is not finite")]
+    if any(_SURROGATE.search(text) for text in _texts([arguments, *values])):
+        return [Violation("arguments", "hold text that is not valid Unicode")]
     found: list[Violation] = []
     for error in Draft202012Validator(schema).iter_errors(arguments):
         found.extend(_of_error(error))
@@ -140,6 +144,14 @@ def _values(arguments: Mapping[str, Any]) -> Iterator[Any]:
                 break
         else:
             inside.pop()
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """Yield the names of the fields, and the texts, that are not ASCII."""
+    for value in values:
+        for text in value if isinstance(value, Mapping) else (value,):
+            if isinstance(text, str) and not text.isascii():
+                yield text
 
 
 def _of_error(error: ValidationError) -> Iterator[Violation]:

@@ -140,6 +140,32 @@ async def test_malformed_requests_are_refused(start: Start) -> None:
         assert (await post(running, b"", method))[0] == 405
 
 
+NO_TEXT = "\ud800"
+"""A lone surrogate, which JSON can hold, but no message."""
+
+
+async def test_text_that_is_not_unicode_is_invalid_input(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    version = "2026-07-28"
+    about = {"protocolVersion": version, "clientCapabilities": {}}
+    envelope = {f"io.modelcontextprotocol/{name}": value for name, value in about.items()}
+    for tool, arguments in (
+        ("get_generation", {"id": NO_TEXT}),
+        ("generate", soul("fox") | {"labels": {NO_TEXT: "x"}}),
+        ("generate", soul("fox") | {"idempotency_key": NO_TEXT}),
+        ("list_models", {"query": NO_TEXT}),
+        ("upload_media", {"data": "eA==", "content_type": NO_TEXT}),
+    ):
+        call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+        body = json.dumps(call | {"params": {"name": tool, "arguments": arguments, "_meta": envelope}}).encode()
+        headers = {"mcp-protocol-version": version, "mcp-method": "tools/call", "mcp-name": tool}
+        status, answer = await post(running, body, **headers)
+        failure = json.loads(answer)["result"]["structuredContent"]["error"]
+        assert (status, failure["reason"]) == (200, "INVALID_INPUT"), failure
+        assert [violation["field"] for violation in failure["field_violations"]] == ["arguments"]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
 async def test_calls_share_the_metrics_and_limits_of_other_transports(start: Start) -> None:
     running = await start()
     async with over_http(running) as client:
