@@ -149,8 +149,10 @@ class Registry:
             self._seen.pop(removal.character_id, None)
 
     def record_seen(self, character: Character) -> None:
-        """Record a character that Higgsfield has just reported."""
-        self._seen[character.id] = (character, self._clock.moment().steady)
+        """Record a character that Higgsfield has just reported, unless the report is older than the end of training."""
+        known = self._seen.get(character.id)
+        if known is None or character.done or not known[0].done:
+            self._seen[character.id] = (character, self._clock.moment().steady)
 
     def record_missing(self, character_id: str) -> None:
         """Record that Higgsfield no longer knows a character."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from hfgateway.v1 import character_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2 as inputs
 from hfgateway.v1 import generation_service_pb2
 from tests.characters.conftest import StartStudio, Studio
-from tests.support.running import model, soul
+from tests.support.running import eventually, model, soul
 from tests.support.transports import RpcFailure
 
 UNKNOWN = "0199aaaa-0000-4000-8000-000000000000"
@@ -50,6 +52,17 @@ async def test_a_character_known_to_be_in_training_is_refused(studio: Studio, se
     studio.ahead += 15
     studio.clock.advance(60)
     assert (await studio.submit(picture(character_id))).upstream.request_id
+
+
+async def test_a_list_that_was_read_before_the_end_of_training_does_not_undo_it(studio: Studio) -> None:
+    character = (await studio.create()).character
+    with studio.held(on="characters", processed=True):
+        listing = asyncio.create_task(studio.names())
+        await eventually(lambda: not len(studio.sandbox.state.plan))
+        studio.clock.advance(60)
+        assert (await studio.show(character.id)).done
+    assert await listing == ["Anna"]
+    assert (await studio.submit(picture(character.id))).upstream.request_id
 
 
 async def test_a_failed_character_is_refused(studio: Studio) -> None:
