@@ -99,7 +99,9 @@ class Characters:
                 await self.get(tenant, given)  # raises NOT_FOUND; else a repeated call would succeed
             removal = Removal(self._registry.account_of(tenant, character_id), character_id, tenant)
             await self._store_removal(removal)
-        await errors.else_unavailable(self._upstream_of(tenant, character_id).remove(character_id))
+        removed = await errors.else_unavailable(self._upstream_of(tenant, character_id).remove(character_id))
+        if not removed and self._registry.may_not_show_yet(character_id):
+            raise errors.not_shown_yet()
         await self._store_removal(Removal(removal.account, character_id, removal.tenant, gone=True))
         self._changed()
         self._watches.deleted(character_id)

@@ -136,6 +136,7 @@ async def test_deleting_again_is_ok_after_a_restart(studio: Studio) -> None:
 
 async def test_a_deletion_with_a_lost_response_can_be_repeated(studio: Studio) -> None:
     for character_id in (await studio.create_directly("Bo"), (await studio.create()).character.id):
+        studio.ahead += 15
         studio.plan(on="delete_character", kind="502", processed=True)
         request = pb.DeleteCharacterRequest(id=character_id)
         assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
@@ -149,6 +150,17 @@ async def test_a_deletion_that_fails_at_higgsfield_is_not_reported_as_done(studi
     assert (await studio.refused("DeleteCharacter", request)).code == "UNAVAILABLE"
     assert (await studio.show(character.id)).id == character.id
     assert (await studio.create()).replayed
+
+
+async def test_a_new_character_that_higgsfield_does_not_show_yet_is_not_deleted(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.plan(on="delete_character", kind="404")
+    request = pb.DeleteCharacterRequest(id=character.id)
+    refused = await studio.refused("DeleteCharacter", request)
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert await studio.names() == ["Anna"]
+    await studio.grpc.call("DeleteCharacter", request)
+    assert (await studio.call_higgsfield("GET", "/list"))["total"] == 0
 
 
 async def test_deleting_an_unknown_character_is_not_found_each_time(studio: Studio) -> None:

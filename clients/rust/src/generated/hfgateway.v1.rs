@@ -5636,7 +5636,7 @@ pub mod character_service_client {
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
         ///
         /// Retry: safe.
         pub async fn delete_character(
@@ -5770,7 +5770,7 @@ pub mod character_service_server {
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+        ///   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
         ///
         /// Retry: safe.
         async fn delete_character(

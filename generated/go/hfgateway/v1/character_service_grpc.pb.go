@@ -71,7 +71,7 @@ type CharacterServiceClient interface {
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
 	//
 	// Retry: safe.
 	DeleteCharacter(ctx context.Context, in *DeleteCharacterRequest, opts ...grpc.CallOption) (*DeleteCharacterResponse, error)
@@ -200,7 +200,7 @@ type CharacterServiceServer interface {
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+	//   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
 	//
 	// Retry: safe.
 	DeleteCharacter(context.Context, *DeleteCharacterRequest) (*DeleteCharacterResponse, error)

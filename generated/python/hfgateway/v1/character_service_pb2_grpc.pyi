@@ -77,7 +77,7 @@ class CharacterServiceStub:
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
 
     Retry: safe.
     """
@@ -143,7 +143,7 @@ class CharacterServiceAsyncStub(CharacterServiceStub):
 
     Errors:
       - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+      - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
 
     Retry: safe.
     """
@@ -230,7 +230,7 @@ class CharacterServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors:
           - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+          - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
 
         Retry: safe.
         """

@@ -439,7 +439,7 @@ export declare const CharacterService: GenService<{
    *
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): the tenant has no character with this id.
-   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response.
+   *   - UNAVAILABLE (UPSTREAM_UNAVAILABLE): Higgsfield sent no usable response, or does not show the new character yet.
    *
    * Retry: safe.
    *

@@ -42,7 +42,8 @@ abstract class CharacterRpcs {
    * Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
    *
    * @throws GatewayException.NotFound if the tenant has no character with this id
-   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response, or does not show the new
+   *     character yet
    */
   public CompletableFuture<Void> delete(String id) {
     return calls.unary(DeleteCharacterRequest.newBuilder().setId(id).build(), response -> null);

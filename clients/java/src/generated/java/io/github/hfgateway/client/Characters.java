@@ -100,7 +100,8 @@ public final class Characters {
    * Deletes a character at Higgsfield. Its cost is not refunded. Deleting a deleted character succeeds.
    *
    * @throws GatewayException.NotFound if the tenant has no character with this id
-   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response
+   * @throws GatewayException.UpstreamUnavailable if Higgsfield sent no usable response, or does not show the new
+   *     character yet
    */
   public void delete(String id) {
     Blocking.await(async.delete(id));
