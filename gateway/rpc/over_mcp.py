@@ -22,6 +22,8 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput, SoulVersion
 
 A = TypeVar("A", bound=Message)
+Headers = Mapping[str, str]
+"""The headers of a request, by their names in lower case."""
 
 
 class Methods:
@@ -34,16 +36,16 @@ class Methods:
             for method in service.methods
         }
 
-    async def call(self, name: str, request: Message | AsyncIterator[Message], authorization: str) -> Any:
+    async def call(self, name: str, request: Message | AsyncIterator[Message], headers: Headers) -> Any:
         """Call an RPC with a single response. Raises RefusedError."""
         method = self._methods[name]
-        async with method.entered(authorization) as call:
+        async with method.entered(headers) as call:
             return method.decoded(await method.handler(request, call))
 
-    async def stream(self, name: str, request: Message, authorization: str) -> AsyncGenerator[Any, None]:
+    async def stream(self, name: str, request: Message, headers: Headers) -> AsyncGenerator[Any, None]:
         """Call an RPC with a stream of responses. Raises RefusedError."""
         method = self._methods[name]
-        async with method.entered(authorization) as call:
+        async with method.entered(headers) as call:
             call.waits()
             async with aclosing(method.handler(request, call)) as responses:
                 async for response in responses:
@@ -53,16 +55,18 @@ class Methods:
 class _Method:
     def __init__(self, service: ServiceDescriptor, method: MethodDescriptor, handlers: object, chain: Chain) -> None:
         self._guard = chain.guard(f"/{service.full_name}/{method.name}")
+        self._unary = not method.client_streaming and not method.server_streaming
         self._output: type[Message] = GetMessageClass(method.output_type)
         self.handler: Any = getattr(handlers, method_name(method))
 
     @asynccontextmanager
-    async def entered(self, authorization: str) -> AsyncIterator[Call]:
+    async def entered(self, headers: Headers) -> AsyncIterator[Call]:
         """The guard of one call. Raises RefusedError."""
         try:
             with self._guard() as entered:
-                entered.read_headers("mcp", lambda: ())
-                yield await entered.call(authorization, None, "mcp")
+                if self._unary:
+                    entered.read_headers("mcp", headers.items)
+                yield await entered.call(headers.get("authorization", ""), None, "mcp")
         except RpcError as error:
             raise _refused(error) from error
 
@@ -72,11 +76,11 @@ class _Method:
 
 
 class HandledPort:
-    """Implements the port of the tools with the handlers of this process, for one caller."""
+    """Implements the port of the tools with the handlers of this process, for a request with these headers."""
 
-    def __init__(self, methods: Methods, authorization: str) -> None:
+    def __init__(self, methods: Methods, headers: Headers) -> None:
         self._methods = methods
-        self._authorization = authorization
+        self._headers = headers
 
     async def submit(self, request: pb.SubmitGenerationRequest) -> pb.SubmitGenerationResponse:
         """SubmitGeneration."""
@@ -88,7 +92,7 @@ class HandledPort:
         """WatchGeneration, with forecasts."""
         request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision)
         request.forecast_interval.seconds = FORECAST_EVERY
-        async with aclosing(self._methods.stream("WatchGeneration", request, self._authorization)) as responses:
+        async with aclosing(self._methods.stream("WatchGeneration", request, self._headers)) as responses:
             async for response in responses:
                 if response.HasField("generation"):
                     yield response.generation
@@ -152,7 +156,7 @@ class HandledPort:
         name = request.DESCRIPTOR.name.removesuffix("Request")
         request.page_size = limit
         while True:
-            page = await self._methods.call(name, request, self._authorization)
+            page = await self._methods.call(name, request, self._headers)
             found.extend(getattr(page, field))
             request.page_token = page.next_page_token
             if len(found) >= limit or not request.page_token:
@@ -161,7 +165,7 @@ class HandledPort:
     async def _call(self, response: type[A], request: Message | AsyncIterator[Message]) -> A:
         """Call the RPC with this type of response."""
         name = response.DESCRIPTOR.name.removesuffix("Response")
-        found: A = await self._methods.call(name, request, self._authorization)
+        found: A = await self._methods.call(name, request, self._headers)
         return found
 
 

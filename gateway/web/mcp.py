@@ -34,7 +34,7 @@ class McpEndpoint:
         allowed_origins: Sequence[str],
     ) -> None:
         methods = Methods(served, chain)
-        server = mcp_server(all_tools(), lambda context: HandledPort(methods, _authorization(context.request)))
+        server = mcp_server(all_tools(), lambda context: HandledPort(methods, context.request.headers))
         self._manager = StreamableHTTPSessionManager(server, stateless=True)
         self._access = access
         self._allowed_origins = frozenset(allowed_origins)
@@ -79,7 +79,7 @@ class McpEndpoint:
         if is_foreign(origin, host, self._allowed_origins):
             return Response("this origin is not allowed\n", status_code=403)
         try:
-            self._access.identify(_authorization(request), "GetGeneration")
+            self._access.identify(request.headers.get("authorization", ""), "GetGeneration")
         except GatewayError as error:
             if error.failure.reason is Reason.NOT_ALLOWED:
                 return None  # the credentials are valid, and each tool checks what they allow
@@ -89,7 +89,3 @@ class McpEndpoint:
                 return JSONResponse(content, status_code=503)
             return JSONResponse(content, status_code=401, headers={"www-authenticate": "Bearer"})
         return None
-
-
-def _authorization(request: Request) -> str:
-    return request.headers.get("authorization", "")

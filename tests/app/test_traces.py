@@ -28,6 +28,7 @@ from gateway.rpc import call_limits
 from gateway.rpc.call_limits import Bounds
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.durability.process import stub
+from tests.mcp.conftest import over_http
 from tests.support.commits import commits
 from tests.support.running import PATIENCE, Running, public_url, run, soul
 from tests.support.transports import RpcFailure
@@ -162,6 +163,21 @@ async def test_a_call_that_waits_for_a_place_shows_for_how_long(
                 claims.release()
         calls = await collector.all_spans(SUBMIT, 2)
     assert sorted("hfgateway.queued_ms" in attributes(call) for call in calls) == [False, True]
+
+
+async def test_a_tool_call_belongs_to_the_trace_of_its_request_and_its_watch_has_no_span(
+    tmp_path: Path, collector: Collector
+) -> None:
+    async with run(tmp_path, TRACES="otlp", MCP="on") as running:
+        async with over_http(running, traceparent=CALLER) as client:
+            waiting = asyncio.create_task(client.call_tool("generate", {"input": {"soul": {"prompt": PROMPT}}}))
+            await running.calls_open("WatchGeneration", 1)
+            running.clock.advance(60)
+            assert not (await waiting).is_error
+        submission = await collector.span(SUBMIT)
+    assert (submission.trace_id, submission.parent_span_id) == (TRACE, PARENT)
+    assert attributes(submission)["rpc.system.name"] == "mcp"
+    assert [span.name for span in collector.spans if "Watch" in span.name] == []
 
 
 async def test_a_restart_keeps_the_trace_of_a_generation(tmp_path: Path, collector: Collector) -> None:

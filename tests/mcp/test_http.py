@@ -181,6 +181,14 @@ async def test_calls_share_the_metrics_and_limits_of_other_transports(start: Sta
     assert counted in (await running.metrics()).splitlines()
 
 
+async def test_a_call_passes_on_the_headers_of_its_request(start: Start) -> None:
+    running = await start(FORWARD_HEADERS="x-team")
+    async with over_http(running, **{"x-team": "red", "x-other": "canary"}) as client:
+        await client.call_tool("generate", soul("fox") | {"wait_seconds": 0})
+    await eventually(lambda: len(running.ledger.submissions) == 1)
+    assert running.ledger.foreign_headers == {"x-team": 1}
+
+
 async def test_a_disconnected_client_does_not_end_the_generation(start: Start) -> None:
     from mcp import MCPError
 
