@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 
 from hfgateway_client import AsyncClient
+from hfgateway_client.agents import Message
 from tests.support.running import Running
 
 
@@ -33,4 +34,22 @@ async def test_the_python_client_holds_a_conversation(running: Running, tmp_path
     assert texts == [f"this, please [ask] {url}", asked.text, "red", answered.text]
     assert (asked.text, answered.text) == ("Which colour?", "Done: red")
     assert stopped.id == session.id
+    assert len(running.ledger.agent_charges) == 2
+
+
+async def test_a_repeated_ask_returns_the_turn_of_its_own_message(running: Running) -> None:
+    def later(_: Any) -> None:
+        running.clock.advance(2.0)
+
+    async with AsyncClient(running.gateway.grpc_address) as client:
+        session = await client.agents.create_session()
+        for text in ("a fox", "a wolf [ask]"):
+            await client.agents.ask(session.id, text, on_change=later, idempotency_key=text[2:4])
+        seen: list[Any] = []
+        again = await client.agents.ask(session.id, "a fox", on_change=seen.append, idempotency_key="fo")
+        last = await client.agents.ask(session.id, "a wolf [ask]", idempotency_key="wo")
+
+    assert (again.text, again.is_question, again.sent.replayed) == ("Done: a fox", False, True)
+    assert [change.text for change in seen if isinstance(change, Message)] == ["Done: a fox"]
+    assert (last.text, last.is_question, last.sent.replayed) == ("Which colour?", True, True)
     assert len(running.ledger.agent_charges) == 2

@@ -60,7 +60,7 @@ class Turn:
     """The result of ``ask``: a message and the agent's reaction to it."""
 
     session: Session
-    """The session after the turn."""
+    """The session after the turn. Empty if more messages followed, because it is then that of a later turn."""
     sent: SentMessage
     """The message that started the turn."""
     messages: tuple[Message, ...]
@@ -109,10 +109,15 @@ class Cursor:
         self._advance()
         return message
 
+    @property
+    def passed_turn(self) -> bool:
+        """Whether the user's next message was received, which followed the turn."""
+        return any(message.role == Role.ROLE_USER for message in self._messages.values())
+
     def turn(self, sent: SentMessage) -> Turn:
-        """Return the turn of a message, after the watch has ended."""
+        """Return the turn of a message, after the watch has ended or has passed the turn."""
         answers = tuple(message for message in self._messages.values() if message.role == Role.ROLE_ASSISTANT)
-        return Turn(self.session or Session(), sent, answers)
+        return Turn(Session() if self.passed_turn else self.session or Session(), sent, answers)
 
     def _advance(self) -> None:
         """Resume after the last message that is final and has only final messages before it."""

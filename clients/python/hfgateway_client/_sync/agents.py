@@ -95,7 +95,8 @@ class Agents:
     ) -> Turn:
         """Send a message, wait until its turn has ended, and return the turn.
 
-        The message is sent at most once, as by `send`. If the call fails or is canceled, the turn continues.
+        The message is sent at most once, as by `send`. If the call fails or is canceled, the turn continues. Another
+        call with the same key returns the turn of its message, also if more messages followed.
 
         Args:
             text: The text, 1 to 20,000 characters.
@@ -115,6 +116,8 @@ class Agents:
         changes = self._follow(session_id, cursor, True, deadline.left())
         with attach_key(sent.idempotency_key), closing(changes):
             for change in changes:
+                if cursor.passed_turn:
+                    break
                 if on_change:
                     on_change(change)
         return cursor.turn(sent)
