@@ -101,7 +101,8 @@ async def _list_models(gateway: GatewayPort, arguments: Mapping[str, Any], _: Re
 async def _get_model(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     model = render.as_json(await gateway.get_model(arguments["id"]))
     known = model.get("parameters_schema", {}).get("properties")
-    text = f"has the parameters {', '.join(known)}" if known else "has parameters that the gateway does not know"
+    named = ", ".join(known) if isinstance(known, dict) else ""
+    text = f"has the parameters {named}" if named else "has parameters that the gateway does not know"
     return ToolResult(f"{model['id']} {text}.", {"model": model})
 
 
@@ -123,8 +124,7 @@ async def _list_presets(gateway: GatewayPort, arguments: Mapping[str, Any], _: R
 
 async def _list_characters(gateway: GatewayPort, arguments: Mapping[str, Any], _: Report) -> ToolResult:
     found = await gateway.list_characters(_limit(arguments))
-    content = [render.as_json(one) for one in found]
-    lines = [f"{one['name']}: {one['id']} {one['state'].removeprefix('CHARACTER_STATE_')}" for one in content]
+    lines = (f"{one.name}: {one.id} {render.character_state_name(one)}" for one in found)
     return _listed("characters", found, lines, arguments, "")
 
 

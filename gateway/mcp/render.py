@@ -7,7 +7,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from gateway.mcp.port import RefusedError
-from hfgateway.v1 import error_pb2, generation_pb2
+from hfgateway.v1 import character_service_pb2, error_pb2, generation_pb2
 
 State = generation_pb2.GenerationState
 
@@ -20,6 +20,11 @@ def as_json(message: Message) -> dict[str, Any]:
 def state_name(generation: generation_pb2.Generation) -> str:
     """Return the name of the state, without its prefix."""
     return _name(State, generation.state, "GENERATION_STATE_")
+
+
+def character_state_name(character: character_service_pb2.SoulCharacter) -> str:
+    """Return the name of the state, without its prefix."""
+    return _name(character_service_pb2.CharacterState, character.state, "CHARACTER_STATE_")
 
 
 def summary(generation: generation_pb2.Generation) -> str:

@@ -273,6 +273,26 @@ async def test_models_motions_styles_and_characters_can_be_found_and_used(start:
     assert text(characters).startswith(f"Mara: {made.character.id} ")
 
 
+async def test_characters_without_a_name_or_a_known_status_are_listed(start: Start, port: Connect) -> None:
+    running = await start()
+    paused = {"id": "0199aaaa-0000-4000-8000-000000000000", "status": "paused"}
+    running.plan(on="characters", body={"items": [paused]})
+    async with port(running) as client:
+        characters = await client.call_tool("list_characters", {})
+    assert [one["id"] for one in content_of(characters)["characters"]] == [paused["id"]]
+    assert text(characters) == f": {paused['id']} UNSPECIFIED"
+
+
+async def test_a_model_whose_schema_is_malformed_is_returned(start: Start, port: Connect) -> None:
+    running = await start()
+    item = {"slug": "acme/new", "input_schema": {"properties": 5}}
+    running.plan(on="models", body={"items": [item]}, times=100)
+    async with port(running) as client:
+        model = await client.call_tool("get_model", {"id": "acme/new"})
+    assert content_of(model)["model"]["parameters_schema"] == {"properties": 5.0}
+    assert text(model) == "acme/new has parameters that the gateway does not know."
+
+
 async def stored(url: str) -> bytes:
     async with aiohttp.ClientSession() as session, session.get(url) as answer:
         return await answer.read()
