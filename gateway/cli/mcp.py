@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
 from datetime import UTC
@@ -43,6 +45,8 @@ def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
     """Serve the gateway's tools to an MCP client, over standard input and output."""
     import asyncio
 
+    # The library reads standard input in a thread, for which a canceled task waits: until the next line.
+    signal.signal(signal.SIGINT, lambda *_: os._exit(exits.INTERRUPTED))
     try:
         asyncio.run(_serve(connection, folders))
     except ModuleNotFoundError as error:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
+from gateway.cli.exits import INTERRUPTED
 from gateway.cli.mcp import MISSING, ClientPort
 from gateway.extras import missing
 from gateway.mcp.tools import all_tools
@@ -16,6 +18,7 @@ from tests.app.command import environment
 from tests.docs.markdown import blocks, read
 from tests.durability.process import ROOT
 from tests.mcp.conftest import Start, content_of, soul
+from tests.mcp.test_http import initialize
 from tests.support.imports import imported
 
 WITHOUT = """
@@ -72,6 +75,24 @@ async def test_a_missing_library_is_reported_with_the_install_command(tmp_path: 
 def test_the_mcp_library_is_imported_only_by_mcp() -> None:
     imports = "import gateway.app, gateway.serving, gateway.web.server, gateway.rpc.over_connect, gateway.cli.mcp"
     assert imported(imports, of={"mcp", "mcp_types", "jsonschema"}) == []
+
+
+async def test_ctrl_c_ends_the_command_while_it_waits_for_input(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "gateway", "mcp", cwd=ROOT, env=environment(tmp_path, {}),
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        async with asyncio.timeout(60):
+            process.stdin.write(initialize() + b"\n")
+            assert b"hfgateway" in await process.stdout.readline()
+            process.send_signal(signal.SIGINT)
+            assert await process.wait() == INTERRUPTED
+    finally:
+        if process.returncode is None:
+            process.kill()
 
 
 async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:
