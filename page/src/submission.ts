@@ -55,7 +55,7 @@ const REFUSALS = new Set([
   "UPSTREAM_CREDENTIALS_REFUSED",
 ]);
 
-/** Whether the error proves that nothing was submitted with the key, in this attempt or an earlier one. */
+/** Whether the error proves that nothing was submitted with the key, if every attempt used the API key in use. */
 export function isRefusal(error: unknown): boolean {
   return error instanceof GatewayError && REFUSALS.has(error.reason);
 }

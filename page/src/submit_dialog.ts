@@ -124,8 +124,7 @@ export class SubmitDialog {
     setText(part("submit-title"), this.#input ? "Run again" : "New generation");
     part("submit-model-field").hidden = this.#input !== undefined;
     this.#model.disabled = this.#input !== undefined;
-    const otherKey = this.#pending && this.#pending.keyId !== this.host.keyId();
-    setText(part("submit-warning"), otherKey ? OTHER_KEY : "");
+    setText(part("submit-warning"), this.#pending && this.#ofOtherKey(this.#pending) ? OTHER_KEY : "");
     setText(part("new-label"), pending ? "Submission with unknown outcome" : "New generation");
   }
 
@@ -141,10 +140,15 @@ export class SubmitDialog {
         const { generation, warnings } = await this.host.client().submit(intent.input, options);
         this.#finish(generation, warnings);
       } catch (error) {
-        if (isRefusal(error)) this.#settle();
+        if (isRefusal(error) && !this.#ofOtherKey(intent)) this.#settle();
         this.#fail(error, this.#pending ? UNANSWERED : "");
       }
     });
+  }
+
+  /** Returns whether a submission was made with another API key, whose outcome the one in use cannot prove. */
+  #ofOtherKey(intent: Intent): boolean {
+    return intent.keyId !== this.host.keyId();
   }
 
   /** Makes a submission of what the dialog shows; undefined if a field is wrong. */
