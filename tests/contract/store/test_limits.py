@@ -19,7 +19,7 @@ from gateway.generations.limits import (
     Use,
 )
 from gateway.generations.limits import refusal as error_of
-from gateway.generations.model import Generation, Source, State, Steady
+from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Missing, Reported, adopted
 from gateway.generations.stores import Claim, Claimed
 from gateway.generations.usage import UsageQuery
@@ -337,6 +337,14 @@ async def test_usage_counts_a_generation_with_any_text_of_higgsfield(store: Stor
     since = queued.spec.create_time
     (row,) = await store.usage.usage(UsageQuery(since, since + 1, "", ()))
     assert (row.state, row.generations, row.waits, row.runs) == (State.COMPLETED, 1, 1, 1)
+
+
+async def test_a_generation_of_the_last_moment_of_a_day_belongs_to_that_day(store: Store) -> None:
+    midnight = datetime(2026, 11, 29, tzinfo=UTC).timestamp()
+    begins = f"{int(midnight * 1000) - 1:012x}"
+    await claimed(store, priced(id=f"{begins[:8]}-{begins[8:]}-1", create_time=Wall(midnight - 0.0001)))
+    (row,) = await store.usage.usage(UsageQuery(midnight - 86_400, midnight, "", ("day",)))
+    assert row.day == "2026-11-28"
 
 
 async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> None:

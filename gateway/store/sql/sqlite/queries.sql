@@ -466,7 +466,8 @@ WHERE done = 0 AND state = 2 AND tenant = :tenant AND budget_day >= :since AND (
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.
 SELECT
-    CASE WHEN :by_day THEN date(create_time, 'unixepoch') ELSE '' END AS day,
+    -- date() alone would round the last half millisecond of a day up to the next one.
+    CASE WHEN :by_day THEN date(CAST(create_time AS INTEGER), 'unixepoch') ELSE '' END AS day,
     CASE WHEN :by_tenant THEN tenant ELSE '' END AS tenant,
     CASE WHEN :by_key THEN key_id ELSE '' END AS key,
     CASE WHEN :by_model THEN model_id ELSE '' END AS model,
