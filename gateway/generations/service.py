@@ -62,6 +62,8 @@ MOST_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
 MOST_WAITING_BYTES = 64 * 1024 * 1024
 """The size of their inputs in bytes, likewise: they are held in memory."""
+COMMITS_KNOWN_WITHIN = 5.0
+"""Seconds for which a call waits for the outcomes of earlier commits."""
 
 ESTIMATE_REFUSALS = (
     Reason.INPUT_REFUSED, Reason.MODEL_UNKNOWN, Reason.MODEL_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED,
@@ -173,15 +175,19 @@ class Generations(Reads):
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
-        """Return a page as `Reads.page` does. A lookup by key first waits for the submission with that key.
+        """Return a page as `Reads.page` does. A lookup by key first waits for the submissions with that key.
 
-        Its caller may have left. If none were found, the caller would submit again with another key.
+        Their callers may have left. If none were found, the caller would submit again with another key.
         """
         submitting = self._submitting.get((tenant, IdempotencyKey(wanted.idempotency_key)))
         if submitting is not None:
             async with submitting:
                 pass
-        return await super().page(tenant, wanted, before, limit)
+        found, last = await super().page(tenant, wanted, before, limit)
+        if wanted.idempotency_key and not found:
+            await self._commits_known()
+            found, last = await super().page(tenant, wanted, before, limit)
+        return found, last
 
     async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
         given = submission.given
@@ -236,10 +242,29 @@ class Generations(Reads):
         It only reads: an input that is refused must not claim a key.
         """
         asked = fingerprint(submission.given, submission.outputs_ttl)
-        claimed = await self._read(self._claims.known(tenant, submission.key, asked))
+        claimed = await self._known(tenant, submission.key, asked)
         if claimed is None:
             raise refusal
         return self._claimed(claimed, submission)
+
+    async def _known(self, tenant: str, key: IdempotencyKey, fingerprint: bytes) -> Claimed | None:
+        """Return what a key was used for; None if nothing was submitted with it, and no earlier call will be stored."""
+        claimed = await self._read(self._claims.known(tenant, key, fingerprint))
+        if claimed is None:
+            await self._commits_known()
+            claimed = await self._read(self._claims.known(tenant, key, fingerprint))
+        return claimed
+
+    async def _commits_known(self) -> None:
+        """Return when no earlier commit has an unknown outcome any more. Raises GATEWAY_UNAVAILABLE.
+
+        An earlier call with a key may have failed because its outcome is unknown, and be stored and charged later.
+        """
+        try:
+            async with asyncio.timeout(COMMITS_KNOWN_WITHIN):
+                await self._read(self._change_log.announced())
+        except TimeoutError:
+            raise gateway_unavailable("it is not known yet whether earlier submissions are stored") from None
 
     async def cancel(self, tenant: str, generation_id: GenerationId) -> Generation:
         """Cancel a generation, or raise NOT_CANCELABLE. If a POST is under way, wait for its outcome first."""
@@ -400,7 +425,7 @@ class Generations(Reads):
         waiting, size = self._admissions.waiting_of(spec.tenant), self._admissions.bytes_of(spec.tenant)
         if not refuse_for_caller and waiting < MOST_WAITING and size + len(spec.input) <= MOST_WAITING_BYTES:
             return
-        if await self._read(self._claims.known(spec.tenant, spec.idempotency_key, claim.fingerprint)) is not None:
+        if await self._known(spec.tenant, spec.idempotency_key, claim.fingerprint) is not None:
             return
         if refuse_for_caller:
             raise GatewayError(

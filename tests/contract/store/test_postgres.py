@@ -13,7 +13,9 @@ import pytest
 
 from gateway.access.keys import ApiKey
 from gateway.agents.model import SESSION, KeyRecord
+from gateway.generations import service
 from gateway.generations.clock import since_boot
+from gateway.generations.limits import TENANT, Limits
 from gateway.generations.model import Steady
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import (
@@ -26,9 +28,12 @@ from gateway.generations.stores import (
 )
 from gateway.store import statements
 from harness.proxy import Proxy
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
 from tests.contract.store.test_store import all_changes, completed, queued, stored
+from tests.support.running import Generation, run, soul
+from tests.support.transports import RpcFailure
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
@@ -183,6 +188,55 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     await until(lambda: working(store))
     assert (await store.claims.claim(claim)).new
     assert len(await all_changes(store)) == 1
+
+
+async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_is_unknown(
+    emptied: str, postgres: Server, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or the caller would submit again with another key, and both would be charged."""
+    import psycopg
+
+    from gateway.store.postgres import database, log_writer
+
+    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+    monkeypatch.setattr(service, "COMMITS_KNOWN_WITHIN", 0.1)
+    url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
+    by_key = pb.ListGenerationsRequest(filter=pb.GenerationFilter(idempotency_key="order-1"))
+    async with (
+        run(tmp_path, STORE_URL=f"{url}?options=-c%20lock_timeout%3D0%20-c%20statement_timeout%3D0") as running,
+        await psycopg.AsyncConnection.connect(emptied) as other,
+        await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
+    ):
+
+        async def waits() -> bool:
+            rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
+            return await rows.fetchone() is not None
+
+        async def found() -> Sequence[Generation]:
+            while True:
+                with contextlib.suppress(RpcFailure):
+                    return (await running.grpc.call("ListGenerations", by_key)).generations
+
+        await running.submit(soul("a hen"))  # from here on, Higgsfield's time is known
+        await other.execute("SET idle_in_transaction_session_timeout = 0")
+        await other.execute("SELECT FROM log FOR UPDATE")  # until the end of this transaction, nothing is committed
+        submitting = asyncio.ensure_future(running.submit(soul("a fox", "order-1")))
+        await until(waits)
+        proxy.cut()
+        with pytest.raises(RpcFailure, match="UNAVAILABLE"):
+            await submitting
+        with pytest.raises(RpcFailure, match="UNAVAILABLE: it is not known yet"):
+            await running.grpc.call("ListGenerations", by_key)
+        with monkeypatch.context() as limited:
+            only_videos = {TENANT: Limits(models=("bytedance/",))}
+            limited.setitem(running.gateway._core.budgets._limits, "default", only_videos)
+            with pytest.raises(RpcFailure, match="UNAVAILABLE: it is not known yet"):
+                await running.submit(soul("a fox", "order-1"))
+        await other.rollback()
+        (late,) = await found()
+        await running.until(late.id, "QUEUED")
+        assert len(running.ledger.charges) == 2
 
 
 async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_takes_over(
