@@ -50,6 +50,8 @@ export class SubmitDialog {
   #others: JsonObject = {};
   /** The input that is submitted instead of the fields. */
   #input: Input | undefined;
+  /** The labels that were shown with an input. Their values may have commas, which the form cannot express. */
+  #shownLabels: Readonly<Record<string, string>> = {};
   /** The submission whose outcome is not known. */
   #pending: Intent | undefined = pendingIntent();
   /** What the dialog waits for, as the text of its button. */
@@ -80,7 +82,7 @@ export class SubmitDialog {
   /** Offers to submit the input of a generation once more, as a new submission. */
   openAgain(generation: Generation): void {
     if (!this.#pending && !this.#busy && generation.input) {
-      this.#showInput(copyOf(generation.input), labelText(generation.labels), generation.modelId);
+      this.#showInput(copyOf(generation.input), generation.labels, generation.modelId);
     }
     this.#open();
   }
@@ -89,7 +91,7 @@ export class SubmitDialog {
   async resume(): Promise<void> {
     if (!this.#pending || this.#busy || this.#dialog.open) return;
     const { input, labels } = this.#pending;
-    this.#showInput(input, labelText(labels), modelInput(input)?.modelId ?? "");
+    this.#showInput(input, labels, modelInput(input)?.modelId ?? "");
     if (!(await this.#isUnknown(this.#pending))) return;
     this.#tell(INTERRUPTED);
     this.#open();
@@ -157,11 +159,13 @@ export class SubmitDialog {
     return given && newIntent(given.input, given.labels, this.host.keyId());
   }
 
-  #read(): { input: Input; labels: Record<string, string> } | undefined {
+  #read(): { input: Input; labels: Readonly<Record<string, string>> } | undefined {
     if (!this.#input && this.#shown !== this.#model.value.trim()) return undefined;
     if (!this.#form.reportValidity()) return undefined;
     try {
-      return { input: this.#input ?? this.#fromFields(), labels: parseLabels(this.#labels.value) };
+      const shown = this.#labels.value === labelText(this.#shownLabels);
+      const labels = shown ? this.#shownLabels : parseLabels(this.#labels.value);
+      return { input: this.#input ?? this.#fromFields(), labels };
     } catch (error) {
       this.#tell((error as Error).message);
       return undefined;
@@ -260,10 +264,11 @@ export class SubmitDialog {
   }
 
   /** Shows an input that is submitted as it is. */
-  #showInput(input: Input, labels: string, modelId: string): void {
+  #showInput(input: Input, labels: Readonly<Record<string, string>>, modelId: string): void {
     this.#clear();
     this.#input = input;
-    this.#labels.value = labels;
+    this.#shownLabels = labels;
+    this.#labels.value = labelText(labels);
     const shown = fieldsOf(input as GenerationInput);
     part("submit-inputs").replaceChildren(pairs(modelId ? [["model", modelId], ...shown] : shown));
   }

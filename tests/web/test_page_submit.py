@@ -128,6 +128,26 @@ async def test_running_again_is_charged_once_for_each_submission(tmp_path: Path,
         assert tab.complaints == []
 
 
+async def test_running_again_keeps_labels_that_cannot_be_written_in_the_form(tmp_path: Path, tab: Tab) -> None:
+    """Labels decide which budgets apply."""
+    async with run(tmp_path) as running:
+        labels = {"note": "hot, team=blue", "team": " red"}
+        await running.finish((await running.submit(soul("a fox", labels=labels))).id)
+        await tab.page.goto(running.gateway.http_address)
+        await tab.button("Run again: a fox").click()
+        await tab.button("Submit").click()
+        await tab.count("queued", 1)
+        assert [dict(one.labels) for one in await listed(running)] == [labels] * 2
+
+        # What the user writes is read as it is in the filter.
+        await tab.button("Run again: a fox").click()
+        await dialog(tab).get_by_label("Labels").fill("note=hot, team=green")
+        await tab.button("Submit").click()
+        await tab.count("queued", 2)
+        assert dict((await listed(running))[0].labels) == {"note": "hot", "team": "green"}
+        assert tab.complaints == []
+
+
 async def test_a_lost_answer_is_charged_once(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path) as running:
         await tab.page.goto(running.gateway.http_address)
