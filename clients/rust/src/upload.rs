@@ -13,7 +13,7 @@ use tokio::{
     fs::File,
     io::{AsyncRead, AsyncReadExt},
     select,
-    sync::oneshot,
+    sync::mpsc::{self, Receiver, Sender},
 };
 
 use tokio_stream::Stream;
@@ -100,13 +100,12 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
                 (Box::pin(file) as BoxReader, media.size.or(size))
             }
         };
-        let (failed, failure) = oneshot::channel();
         let size = size.map(|bytes| bytes.try_into().unwrap_or(i64::MAX));
-        let parts = parts(UploadHeader { content_type, size }, reader, failed);
+        let (parts, sent) = mpsc::channel(1);
         let mut stub = UploadServiceClient::new(calls.transport.clone());
         select! {
-            Ok(error) = failure => Err(Error::source_failed(error)),
-            response = stub.upload_media(request(parts, timeout)) => match response {
+            Err(error) = read(UploadHeader { content_type, size }, reader, parts) => Err(Error::source_failed(error)),
+            response = stub.upload_media(request(messages(sent), timeout)) => match response {
                 Ok(stored) => Ok(stored.into_inner()),
                 Err(status) => Err(calls.describe(status.into(), None)),
             },
@@ -116,27 +115,32 @@ pub(crate) async fn upload(calls: &Calls, content_type: String, media: Upload) -
     calls.until_closed(call).await
 }
 
-/// Yields the header, and then the media in chunks. After an error of the source the stream stays pending.
-fn parts(
-    header: UploadHeader,
-    mut reader: BoxReader,
-    failed: oneshot::Sender<io::Error>,
-) -> impl Stream<Item = UploadMediaRequest> + Send + 'static {
+/// Sends the header, the media in chunks, and `None` as their end. It runs in the task of the caller: a panic of the source
+/// in the task of the connection would end the calls of others.
+async fn read(header: UploadHeader, mut reader: BoxReader, parts: Sender<Option<Part>>) -> io::Result<()> {
+    let mut buffer = vec![0; CHUNK];
+    let mut sent = parts.send(Some(Part::Header(header))).await;
+    while sent.is_ok() {
+        // One read: the gateway ends an upload from which nothing arrives for a while.
+        let count = reader.read(&mut buffer).await?;
+        sent = parts.send((count > 0).then(|| Part::Chunk(buffer[..count].to_vec()))).await;
+        if count == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Yields the messages of an upload. Without the end of the media, because the source failed, the stream stays pending: if
+/// it ended, the gateway would accept the media as complete.
+fn messages(mut parts: Receiver<Option<Part>>) -> impl Stream<Item = UploadMediaRequest> + Send + 'static {
     stream! {
-         yield UploadMediaRequest { part: Some(Part::Header(header)) };
-         let mut buffer = vec![0; CHUNK];
-         loop {
-             // One read: the gateway ends an upload from which nothing arrives for a while.
-             match reader.read(&mut buffer).await {
-                 Ok(0) => return,
-                 Ok(count) => yield UploadMediaRequest { part: Some(Part::Chunk(buffer[..count].to_vec())) },
-                 Err(error) => {
-                     // Do not end the stream: the gateway would accept the media as complete.
-                     let _ = failed.send(error);
-                     future::pending::<()>().await;
-                     return;
-                 }
-             }
-         }
+        loop {
+            match parts.recv().await {
+                Some(None) => return,
+                Some(part) => yield UploadMediaRequest { part },
+                None => future::pending().await,
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use hfgateway_client::{
     Kind, Upload,
-    v1::{UploadHeader, upload_media_request::Part},
+    v1::{Generation, UploadHeader, upload_media_request::Part},
 };
 use tokio::{
     fs,
@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::gateway::{Gateway, Seen};
+use crate::gateway::{Gateway, Seen, Turn};
 
 const CHUNK: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,6 +178,35 @@ async fn an_error_of_the_source_cancels_the_upload_and_is_returned() {
     // The gateway has seen the call end, but not the end of the media.
     gateway.state.left.notified().await;
     assert_eq!(gateway.seen(), []);
+}
+
+#[tokio::test]
+async fn a_panic_of_the_source_is_that_of_the_caller_and_breaks_no_other_call() {
+    let gateway = Gateway::start().await;
+    let client = gateway.builder().on_retry(|error, _| panic!("{error}")).build().unwrap();
+    for pieces in [vec![], vec!["a"]] {
+        gateway.turn(Turn::Silence).answers(Generation::default());
+        let other = client.clone();
+        let other = tokio::spawn(async move { other.get("1").await });
+        timeout(PATIENCE, gateway.state.waiting.notified()).await.expect("the other call arrives");
+        let uploading = client.clone();
+        let upload = async move { uploading.upload("image/png", Upload::reader(Panicking(pieces))).await };
+        let ended = timeout(PATIENCE, tokio::spawn(upload)).await.expect("the end of the upload");
+        assert!(ended.unwrap_err().is_panic());
+        client.get("2").await.unwrap(); // on the same connection
+        assert!(!other.is_finished());
+        other.abort();
+    }
+}
+
+/// Returns one piece from each read; a missing piece is a panic.
+struct Panicking(Vec<&'static str>);
+
+impl AsyncRead for Panicking {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        buffer.put_slice(self.0.pop().expect("a piece").as_bytes());
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// Returns one piece from each read; an empty piece is an error.
