@@ -10,6 +10,7 @@ import pytest
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation, refusal
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.character_service_pb2 import SoulCharacter
+from hfgateway.v1.error_pb2 import FieldViolation
 from hfgateway_client import AsyncClient, Client, error_from_generation, errors, soul
 from hfgateway_client.errors import GatewayError
 
@@ -101,6 +102,15 @@ def test_a_client_that_is_closed_before_its_call_starts_raises_an_error_of_the_g
         with pytest.raises(errors.ClientClosed) as raised:
             calling.result(timeout=30)
     assert raised.value.idempotency_key
+
+
+async def test_a_submission_can_be_pickled(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    warning = FieldViolation(field="input.model.parameters", description="is not known")
+    response = pb.SubmitGenerationResponse(generation=generation("QUEUED", 2), warnings=[warning])
+    gateway.on("SubmitGeneration", response)
+    submission = await client.submit(soul("a fox"))
+    assert pickle.loads(pickle.dumps(submission)) == submission
+    assert list(submission.warnings) == [warning]
 
 
 async def test_errors_can_be_pickled(gateway: ScriptedGateway) -> None:
