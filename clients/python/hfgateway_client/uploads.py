@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import mimetypes
 import os
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
+from threading import Thread
 from typing import IO, Any, Protocol, cast
 
 from hfgateway.v1.upload_service_pb2 import UploadHeader, UploadMediaRequest
@@ -63,7 +67,7 @@ class UploadParts:
     def __iter__(self) -> Iterator[UploadMediaRequest]:
         yield UploadMediaRequest(header=self._header)
         try:
-            if isinstance(self._pieces, AsyncIterable):
+            if not isinstance(self._pieces, Iterable):
                 raise TypeError("an asynchronous iterable requires AsyncClient")
             for piece in self._pieces:
                 yield from _chunks(piece)
@@ -84,6 +88,42 @@ class UploadParts:
         except Exception as error:
             self.failure = error
             yield UploadMediaRequest(header=self._header)
+
+
+class Pipe:
+    """The bytes of a pipe, or of another file that cannot seek, as they arrive."""
+
+    def __init__(self, open: Callable[[], AbstractContextManager[IO[bytes]]]) -> None:
+        self._open = open
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._open() as file:
+            # One read for each piece: the gateway ends an upload from which nothing arrives for a while.
+            read = getattr(file, "read1", file.read)
+            while piece := read(CHUNK) or file.read(1):
+                yield piece
+            if piece is None:  # more may follow
+                raise BlockingIOError("the file is in non-blocking mode")
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        pieces = iter(self)
+        while piece := await _in_thread(partial(next, pieces, b"")):
+            yield piece
+
+
+def _in_thread(read: Callable[[], bytes]) -> asyncio.Future[bytes]:
+    """Call a function that may never return. A thread of asyncio would keep the program from ending."""
+    result: Future[bytes] = Future()
+    result.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            result.set_result(read())
+        except BaseException as error:
+            result.set_exception(error)
+
+    Thread(target=run, daemon=True).start()
+    return asyncio.wrap_future(result)
 
 
 @dataclass(frozen=True)
@@ -115,7 +155,8 @@ def media(source: UploadSource, content_type: str | None, size: int | None, form
     if isinstance(source, str | os.PathLike):
         path = source
         if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe, which has no size and can be read once
-            return Media(_header(content_type, os.fspath(path), b"", None), lambda: _opened(path), rereadable=False)
+            pipe = Pipe(lambda: open(path, "rb"))  # noqa: SIM115 - closed by Pipe
+            return Media(_header(content_type, os.fspath(path), b"", None), lambda: nullcontext(pipe), rereadable=False)
         with open(path, "rb") as file:
             header = _header(content_type, os.fspath(path), file.read(16), os.fstat(file.fileno()).st_size)
         return Media(header, lambda: _opened(path), rereadable=True)
@@ -142,7 +183,8 @@ def _of_file(file: IO[bytes], content_type: str | None, size: int | None) -> Med
     name = getattr(file, "name", "")
     name = name if isinstance(name, str) else ""
     if not (hasattr(file, "seekable") and file.seekable()):
-        return Media(_header(content_type, name, b"", size), lambda: nullcontext(_read(file)), rereadable=False)
+        pipe = Pipe(lambda: nullcontext(file))
+        return Media(_header(content_type, name, b"", size), lambda: nullcontext(pipe), rereadable=False)
     start = file.tell()
     first = file.read(16)
     header = _header(content_type, name, first, file.seek(0, io.SEEK_END) - start if size is None else size)

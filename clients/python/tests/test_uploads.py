@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Timer
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client import AsyncClient, Client, dop, errors, soul
 from hfgateway_client.responses import result_of
 from hfgateway_client.status import error_from_rpc
+from hfgateway_client.uploads import UploadParts, media
 
 MEDIA = bytes(range(256)) * 3000  # 750 KiB
 RESPONSE = UploadMediaResponse(url="https://media.test/1", size=len(MEDIA))
@@ -157,6 +159,59 @@ async def test_a_pipe_has_no_size_and_is_read_once(gateway: ScriptedGateway, cli
     header, chunks = sent(gateway)
     assert not header.HasField("size")
     assert b"".join(chunks) == b"the media"
+
+
+async def test_a_pipe_is_sent_as_it_arrives() -> None:
+    reading, writing = os.pipe()
+    with io.BufferedReader(io.FileIO(reading)) as file, io.FileIO(writing, "w") as writer:
+        upload = media(file, "image/png", None, "png")
+        with upload.open() as pieces:
+            parts = aiter(UploadParts(upload.header, pieces))
+            await anext(parts)
+            for piece in (b"a", b"b"):
+                writer.write(piece)
+                assert (await asyncio.wait_for(anext(parts), 30)).chunk == piece
+            writer.close()
+            assert await asyncio.wait_for(anext(parts, None), 30) is None
+
+
+@pytest.mark.parametrize("kind", ["a path", "an open file"])
+async def test_a_silent_pipe_delays_neither_a_timeout_nor_other_calls(
+    kind: str, tmp_path: Path, gateway: ScriptedGateway, client: AsyncClient
+) -> None:
+    gateway.on("UploadMedia", gateway.hang)
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    keeper = os.open(path, os.O_RDWR)  # so that a reader can open the file
+    with path.open("rb", buffering=0) as file:
+        # A test that fails must not hang: without a writer, the reader is at the end of the file.
+        late = Timer(30.0, os.close, [keeper])
+        if kind == "a path":
+            os.close(keeper)
+            late = Timer(30.0, path.write_bytes, [b""])
+        late.start()
+        try:
+            with pytest.raises(errors.DeadlineExceeded):
+                await client.upload(path if kind == "a path" else file, "image/png", timeout=0.5)
+            assert late.is_alive()
+        finally:
+            late.cancel()
+            late.function(*late.args)  # ends the thread that reads
+
+
+async def test_a_file_that_does_not_block_is_no_shorter_file(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    """The part that has arrived would be stored as the whole."""
+    gateway.on("UploadMedia", RESPONSE)
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    try:
+        os.write(writing, b"a part")
+        with io.BufferedReader(io.FileIO(reading)) as file, pytest.raises(BlockingIOError):
+            await client.upload(file, "image/png")
+    finally:
+        os.close(writing)
+    (parts,) = gateway.requests["UploadMedia"]
+    assert parts[-1].HasField("header")
 
 
 async def test_a_file_is_read_from_its_current_position(gateway: ScriptedGateway, client: AsyncClient) -> None:
