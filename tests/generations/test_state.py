@@ -305,6 +305,25 @@ def test_a_job_never_goes_back_to_an_earlier_state(before: State, reported: Stat
     assert [output.state for output in after.outputs] == [max(before, reported), State.QUEUED]
 
 
+def test_a_report_of_many_outputs_is_compared_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A response of 1 MiB can have 40,000 outputs. If each were compared with all others, it would take minutes."""
+    compared, equal = 0, Output.__eq__
+
+    def count(one: Output, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return equal(one, other)
+
+    many = tuple(Output(State.COMPLETED, MediaKind.IMAGE, f"https://media.example.invalid/{n}") for n in range(1_000))
+    report = StatusReport("first", "completed", State.COMPLETED, many)
+    before = accepted()
+    monkeypatch.setattr(Output, "__eq__", count)
+    after = state.advance(before, state.Reported(report, Source.POLL), Moment(9.0, 9.0))
+    assert after is not None
+    assert after.outputs == many
+    assert compared <= 10 * len(many)
+
+
 def test_every_kind_of_observation_is_tried() -> None:
     kinds = {kind.__name__.lower() for kind in state.Observation.__args__}
     rules = {name.replace("_", "") for name in vars(Observations) if not name.startswith("__")}
