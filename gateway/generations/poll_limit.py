@@ -74,7 +74,7 @@ class PollLimit:
 
     def refused(self, failure: Failure, now: Steady) -> None:
         """Record a call that failed, by its failure."""
-        if failure.reason is Reason.UPSTREAM_CREDENTIALS_REFUSED:
+        if failure.reason is not Reason.UPSTREAM_UNAVAILABLE:  # Higgsfield itself refused this one call
             self.answered(now)
         elif failure.metadata.get("http_status") == "429":
             self.limited(now, failure.retry_after or 1.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.generations.model import InputKind
 from gateway.generations.poll_limit import (
     AFTER_A_BREAK,
     FAILURES_IN_A_ROW,
@@ -14,6 +16,7 @@ from gateway.generations.poll_limit import (
     LONGEST_BREAK,
     PollLimit,
 )
+from gateway.higgsfield.errors import Response, judge_call
 
 NOW = 1_000.0
 
@@ -111,6 +114,28 @@ def test_a_response_resets_the_count_of_failures() -> None:
         limit.failed(NOW)
         limit.answered(NOW)
     assert not limit.broken
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 422, 423])
+def test_a_refusal_of_one_request_is_no_outage(status: int) -> None:
+    """Higgsfield responds, so a request whose status it refuses to show must not delay the polls of all others."""
+    response = Response(status, "application/json", None, "", b'{"detail": "not this request"}')
+    limit = PollLimit()
+    for _ in range(3 * FAILURES_IN_A_ROW):
+        limit.refused(judge_call(response, InputKind.NONE, ()).failure, NOW)
+    assert limit.acquire(NOW) == 0.0
+    assert not limit.broken
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body"),
+    [(500, "application/json", b'{"detail": "an error"}'), (403, "text/html", b"blocked"), (200, "text/html", b"")],
+)
+def test_an_error_of_the_service_or_of_a_proxy_may_be_an_outage(status: int, content_type: str, body: bytes) -> None:
+    limit, response = PollLimit(), Response(status, content_type, None, "", body)
+    for _ in range(FAILURES_IN_A_ROW):
+        limit.refused(judge_call(response, InputKind.NONE, ()).failure, NOW)
+    assert limit.broken
 
 
 def test_failed_probes_lengthen_the_pause_up_to_a_maximum() -> None:
