@@ -117,7 +117,7 @@ def _job(name: str, job: object, set_type: object, secrets: tuple[str, ...]) -> 
     content = job if isinstance(job, dict) else {}
     reported = content.get("status")
     word = reported if isinstance(reported, str) else ""
-    state = STATES.get(word)
+    state = STATES.get(word.lower())
     status = word if state is not None else redacted(word, secrets)[:40] or "unknown"
     results = content.get("results")
     raw, preview = (_file(results, file) for file in ("raw", "min"))

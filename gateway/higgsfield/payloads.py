@@ -23,7 +23,7 @@ STATES = {
     "canceled": State.CANCELED,
     "cancelled": State.CANCELED,
 }
-"""The state for each status word of Higgsfield, for requests and for jobs."""
+"""The state for each status word of Higgsfield in lower case, for requests and for jobs."""
 _MEDIA = {
     "images": MediaKind.IMAGE,
     "image": MediaKind.IMAGE,
@@ -75,7 +75,7 @@ def status_report(
     word, request_id = fields.get("status"), uuid_of(fields.get("request_id"))
     if not isinstance(word, str) or request_id is None:
         return None
-    state = STATES.get(word)
+    state = STATES.get(word.lower())
     status = redacted(word, secrets)[:100] if state is None else word
     failure = failure_of(state, fields.get("error"), secrets)
     expires_at = fields.get("expires_at")

@@ -32,6 +32,8 @@ def answer(**fields: Any) -> bytes:
         ("nsfw", State.NSFW),
         ("canceled", State.CANCELED),
         ("cancelled", State.CANCELED),
+        ("Completed", State.COMPLETED),
+        ("IN_PROGRESS", State.IN_PROGRESS),
         ("resting", None),
     ],
 )
