@@ -24,9 +24,17 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def parse(text: bytes) -> Any:
-    """Parse JSON. A number that a double cannot hold exactly becomes a text with its digits. Raises ValueError."""
+    """Parse JSON. A number that a double cannot hold exactly becomes a text with its digits. Raises ValueError.
+
+    A byte in a text that is not UTF-8 becomes a lone surrogate, so that it does not hide the other values.
+    """
+    encoding = json.detect_encoding(text)
     try:
-        return _DECODER.decode(text.decode(json.detect_encoding(text), "surrogatepass"))
+        decoded = text.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError:
+        decoded = text.decode(encoding, "surrogateescape")
+    try:
+        return _DECODER.decode(decoded)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 

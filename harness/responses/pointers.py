@@ -52,7 +52,13 @@ class Allowed:
 
 
 def loads(text: bytes | str) -> Any:
-    """Parse JSON with exact numbers. Raises ValueError or RecursionError."""
+    """Parse JSON with exact numbers. A byte that is not UTF-8 is a surrogate. Raises ValueError or RecursionError."""
+    if isinstance(text, bytes):
+        raw, encoding = text, json.detect_encoding(text)
+        try:
+            text = raw.decode(encoding, "surrogatepass")
+        except UnicodeDecodeError:
+            text = raw.decode(encoding, "surrogateescape")
     return json.loads(text, parse_int=Number, parse_float=Number, parse_constant=Number)
 
 

@@ -120,6 +120,17 @@ def test_an_invalid_status_response_is_read_as_none(text: bytes) -> None:
     assert read_status(text, "") is None
 
 
+def test_a_byte_that_is_not_utf8_hides_no_status() -> None:
+    """For example a text that was cut off within a character. A URL with such a byte is none."""
+    files = [{"url": "https://media.example.invalid/1.png"}, {"url": "https://media.example.invalid/?.png"}]
+    text = answer(caption="caf?", images=files).replace(b"?", b"\xc3")
+    report = read_status(text, "")
+    assert report is not None
+    assert (report.state, [output.url for output in report.outputs]) == (State.COMPLETED, [files[0]["url"]])
+    shown = {"caption": "caf\ufffd", "images": [{}, {"url": "https://media.example.invalid/\ufffd.png"}]}
+    assert report.other_results == shown
+
+
 def test_an_id_is_found_in_a_truncated_response() -> None:
     assert read_request_id(answer(status="queued")[:80]) == ID
     assert read_request_id(b'{"request_id": "not an id"') == ""
