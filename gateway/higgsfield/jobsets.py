@@ -78,7 +78,7 @@ def read_job_set_id(body: bytes, known: str) -> str | None:
 
     The body is a job set, as users note, which is also found nested in another object.
     """
-    content = parse_object(body)
+    content = parse_object(body, numbers=False)
     for part in _objects(content):
         if isinstance(part.get("jobs"), list) and (name := uuid_of(part.get("id"))):
             return name

@@ -23,10 +23,11 @@ _EXACT = 2**53
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def parse(text: bytes) -> Any:
+def parse(text: bytes, *, numbers: bool = True) -> Any:
     """Parse JSON. A number that a double cannot hold exactly becomes a text with its digits. Raises ValueError.
 
-    A byte in a text that is not UTF-8 becomes a lone surrogate, so that it does not hide the other values.
+    A byte in a text that is not UTF-8 becomes a lone surrogate, so that it does not hide the other values. Without
+    `numbers`, numbers have no meaning in the result, which takes a tenth of the time if there are many.
     """
     encoding = json.detect_encoding(text)
     try:
@@ -34,15 +35,15 @@ def parse(text: bytes) -> Any:
     except UnicodeDecodeError:
         decoded = text.decode(encoding, "surrogateescape")
     try:
-        return _DECODER.decode(decoded)
+        return (_DECODER if numbers else _WITHOUT_NUMBERS).decode(decoded)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
 
-def parse_object(text: bytes) -> dict[str, Any]:
-    """Parse an object; return an empty one if the text is none."""
+def parse_object(text: bytes, *, numbers: bool = True) -> dict[str, Any]:
+    """Parse an object; return an empty one if the text is none. `numbers` is that of `parse`."""
     try:
-        content = parse(text)
+        content = parse(text, numbers=numbers)
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
@@ -164,3 +165,4 @@ def _decimal(digits: str) -> float | str:
 
 
 _DECODER = json.JSONDecoder(parse_int=_integer, parse_float=_decimal, parse_constant=str)
+_WITHOUT_NUMBERS = json.JSONDecoder(parse_int=len, parse_float=len, parse_constant=str)

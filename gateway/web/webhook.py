@@ -23,6 +23,7 @@ from gateway.frozen import frozen
 from gateway.generations.model import Generation, RequestId, StatusReport, token_hash
 from gateway.generations.stores import UnconfirmedError, Webhook
 from gateway.higgsfield.jobsets import read_job_set_id
+from gateway.higgsfield.payloads import read_request_id
 from gateway.higgsfield.v1 import PROOF_HEADER
 from gateway.higgsfield.webhooks import Proof, Signatures
 from gateway.rpc.call_limits import WebhookLimit
@@ -91,7 +92,7 @@ def webhook_route(
 
     async def take(request: Request, generation: Generation | None, body: bytes | None) -> Response:
         if body is not None and generation is None:
-            generation = await adopted(body)
+            generation = await adopted(request, body)
         if body is None or generation is None:
             return unknown()
         parse = _of_v1 if generation.spec.api == "v1" else _of_v2
@@ -102,10 +103,11 @@ def webhook_route(
             return _try_again()
         return PlainTextResponse("ok\n")
 
-    async def adopted(body: bytes) -> Generation | None:
-        """Return the adopted generation whose request a webhook names."""
-        report = proofs.read(body)
-        named = read_job_set_id(body, "") if report is None else report.request_id
+    async def adopted(request: Request, body: bytes) -> Generation | None:
+        """Return the adopted generation whose request a webhook names. Anyone can send one, so this must be cheap."""
+        if proofs.of(request, body) is Proof.NONE:
+            return None
+        named = read_request_id(body) or read_job_set_id(body, "")
         generation = await known.by_request(RequestId(named)) if named else None
         return generation if generation is not None and generation.spec.adopted else None
 

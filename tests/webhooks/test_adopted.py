@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from gateway.higgsfield import jobsets, webhooks
 from hfgateway.v1 import generation_input_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.elsewhere import job_set_elsewhere, request_elsewhere
@@ -68,6 +70,39 @@ async def test_a_webhook_without_proof_is_refused_where_webhooks_are_signed(star
     assert running.ledger.status_calls.total() == before
     assert (await post(hook(running), bodies[0], signed(bodies[0]))).status == 200
     await running.until(found[0].id, "COMPLETED")
+
+
+async def test_a_body_without_a_signature_is_not_parsed_where_webhooks_are_signed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anyone can send such a body, and it can be large."""
+    running = await start(WEBHOOK_SECRET=SECRET)
+    await adopted(running, await request_elsewhere(running, "a fox"))
+    parsed: list[bytes] = []
+    for module, name in ((jobsets, "parse_object"), (webhooks, "parse_object")):
+        monkeypatch.setattr(module, name, parsed.append)
+    assert (await post(hook(running), b'{"request_id": 1}')).status == 404
+    assert parsed == []
+
+
+@pytest.mark.parametrize("part", [b"1", b"1.5e3", b"{}", b'{"url": "https://media.example.invalid/1.png"}'])
+async def test_looking_for_the_request_in_a_large_body_is_cheap(start: Start, part: bytes) -> None:
+    """Without signatures anyone can send such a body, too: it must not stop the gateway for long."""
+    running = await start()
+    many = b",".join([part] * (200_000 // (len(part) + 1)))
+    body = webhook_body(str(uuid4()), images=[]).replace(b"[]", b"[%s]" % many)
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    sys.setprofile(count)
+    try:
+        assert (await post(hook(running), body)).status == 404
+    finally:
+        sys.setprofile(None)
+    assert calls < 10_000
 
 
 async def test_only_adopted_requests_are_recognized_by_their_id(start: Start) -> None:
