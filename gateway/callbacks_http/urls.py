@@ -44,6 +44,9 @@ def parse(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Target
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
+        # Python 3.11 takes the brackets of an IPv6 address out of any text, which aiohttp then refuses.
+        if ":" in host and not re.fullmatch(r"\[[^]]*\](:[0-9]*)?", parts.netloc.rpartition("@")[2]):
+            raise ValueError
     except ValueError:
         raise InvalidUrlError("is not a URL") from None
     if parts.scheme not in {"https", "http"} or not parts.netloc:
