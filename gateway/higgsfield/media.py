@@ -101,7 +101,7 @@ def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeou
         raise RangeError("the host has no bytes after the checkpoint")
     if response.status not in (200, 206):
         raise SourceError(f"HTTP status {response.status}")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+    if response.headers.get("Content-Encoding", "").lower() not in {"", "identity"}:
         raise SourceError("the response is compressed, which was not requested")
     etag = response.headers.get("ETag", "")
     strong = etag if re.fullmatch(r'"[\x21\x23-\x7e]*"', etag) else ""

@@ -103,6 +103,13 @@ async def test_an_unexpected_range_response_is_refused(headers: dict[str, Any], 
             await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a", Checkpoint(2, '"one"'))
 
 
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity"])
+async def test_a_file_that_is_not_encoded_is_read_whatever_word_says_so(encoding: str) -> None:
+    async with MediaServer() as media:
+        media.add("/a", b"secret", faults=[{"headers": {"Content-Encoding": encoding}}])
+        assert await fetched(MediaSource(timeout=5, local=True), f"{media.url}/a") == b"secret"
+
+
 async def test_requests_use_neither_proxies_nor_cookies(monkeypatch: pytest.MonkeyPatch) -> None:
     async with MediaServer() as media, MediaServer() as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
