@@ -59,10 +59,14 @@ class CallbackQueue:
         """When the first delivery of each generation is due that is not being attempted."""
 
     def add(self, delivery: Delivery) -> None:
-        """Add a pending delivery. Deliveries of one generation are sent in the order of their revisions."""
+        """Add a pending delivery. Deliveries of one generation are sent in the order of their revisions.
+
+        If it is being attempted, it takes the place of the one before, so that this attempt is its first one.
+        """
         queue = self._queues.get(delivery.generation_id, [])
         attempted = queue[:1] if delivery.generation_id in self.in_flight else []
         if attempted and attempted[0].revision == delivery.revision:
+            queue[0] = delivery
             return
         others = [one for one in queue[len(attempted) :] if one.revision != delivery.revision]
         self.waiting += 1 + len(attempted) + len(others) - len(queue)
@@ -82,6 +86,10 @@ class CallbackQueue:
     def next_due(self) -> float | None:
         """Return the steady time at which the next delivery is due; None if all are in flight or there is none."""
         return self._due.first()
+
+    def current(self, delivery: Delivery) -> Delivery:
+        """Return a delivery that is being attempted as it is now: it may have been redelivered since it was taken."""
+        return self._queues[delivery.generation_id][0]
 
     def attempted(self, delivery: Delivery) -> None:
         """Take back a delivery after its attempt. If it has succeeded or failed, the next one follows."""
@@ -335,10 +343,11 @@ class Dispatcher:
         except (UnconfirmedError, NotSentError):
             # Raised before the request was sent: there is no outcome to store.
             pause = self._clock.moment().steady + STORE_PAUSE
-            queue.attempted(replace(delivery, next_at=pause))
+            queue.attempted(replace(queue.current(delivery), next_at=pause))
         except Exception:
             log.exception("a delivery failed because of a bug", extra={"delivery": delivery.id})
-            queue.attempted(replace(delivery, next_at=self._clock.moment().steady + schedule.LONGEST_HOLD))
+            pause = self._clock.moment().steady + schedule.LONGEST_HOLD
+            queue.attempted(replace(queue.current(delivery), next_at=pause))
 
     async def _try_once(self, queue: CallbackQueue, delivery: Delivery) -> None:
         version = await self._version(delivery)
@@ -365,7 +374,7 @@ class Dispatcher:
     async def _store_outcome(self, queue: CallbackQueue, delivery: Delivery, outcome: Outcome) -> None:
         async with queue.changing:
             before, moment = queue.callback, self._clock.moment()
-            result = schedule.after(before, delivery, outcome, moment, random.random())
+            result = schedule.after(before, queue.current(delivery), outcome, moment, random.random())
             due = moment.steady if result.recovered else None
             await self._store.delivery_attempted(result.delivery, result.callback, before, due)
             queue.callback = result.callback

@@ -24,7 +24,7 @@ HOLD = object()
 CLOSE = object()
 Response = object
 """A status, (status, headers), the first bytes of an unfinished response, HANG for no response, HOLD for a 200 once
-`let_go` is set, or CLOSE."""
+`let_go` is set, or CLOSE. What follows HOLD in a tuple is the response instead of 200."""
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,10 @@ class Receiver:
             await self.let_go.wait()
         if answer is HANG or answer is CLOSE or isinstance(answer, bytes):
             return
-        if answer is HOLD:
+        held = answer if isinstance(answer, tuple) else (answer, 200)
+        if held[0] is HOLD:
             await self.let_go.wait()
-            answer = 200
+            answer = held[1]
         status, more = answer if isinstance(answer, tuple) else (answer, {})
         if 200 <= status < 300:
             self.taken.append(got)

@@ -209,6 +209,22 @@ async def test_a_redelivery_is_sent_at_once_also_during_an_outage(timed: Timed, 
     await settles(timed, made.callback.id, 1)
 
 
+async def test_a_redelivery_during_the_last_attempt_starts_the_retries_again(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "PAUSES", (0.0,))
+    receiver.plan.extend([400, (HOLD, 400)])
+    made = await create(running, receiver.url)
+    await running.finish((await running.submit(soul("a fox"))).id)
+    await receiver.gets(2)
+    (last,) = await deliveries(running, made.callback.id)
+    again = await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=last.id))
+    assert (again.delivery.state, again.delivery.attempts) == (pb.DELIVERY_STATE_PENDING, 0)
+    receiver.let_go.set()
+    (taken,) = await until(running, made.callback.id, lambda found: found[0].state != pb.DELIVERY_STATE_PENDING)
+    assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
+
+
 async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     receiver.usual = 400
