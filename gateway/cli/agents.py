@@ -44,11 +44,11 @@ def agents() -> None:
 def ask(
     *, connection: Connection, text: str, session_id: str | None, key: str | None, timeout: float | None, as_json: bool
 ) -> int:
-    """Send TEXT, and print the answer as it is written. On a terminal you can answer the agent's questions.
+    """Send TEXT, and print the answer as it is written. On a terminal, without --json, you can answer questions.
 
-    Exit codes: 0 answered; 1 failed, or the agent asks a question without a terminal to answer it; 2 usage; 3 refused;
-    4 the gateway does not respond; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8
-    Higgsfield does not respond; 9 standard output cannot be written; 130 Ctrl-C (the turn continues).
+    Exit codes: 0 answered; 1 failed, no answer, or a question that cannot be answered here; 2 usage; 3 refused; 4 the
+    gateway does not respond; 5 unknown whether the message was sent; 6 no whole answer within --timeout; 8 Higgsfield
+    does not respond; 9 standard output cannot be written; 130 Ctrl-C (the turn continues).
     """
     talk = _Talk(connection, session_id, timeout, as_json=as_json)
     turn = talk.say(text, key)
