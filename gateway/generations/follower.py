@@ -1,4 +1,4 @@
-"""The follower: takes the steps that are due for every unfinished generation, with a bounded number of workers.
+"""The follower: takes the steps that are due for every unfinished generation, a bounded number of them at once.
 
 `due_steps` derives which step is due. The due times only say when to look. The follower plans a generation again
 after each of its commits, so that it needs no other input, and a restart continues from what is stored. If two
@@ -37,7 +37,7 @@ from gateway.generations.trusted_time import ASK_EVERY, TrustedTime
 
 log = logging.getLogger(__name__)
 
-WORKERS = 64
+STEPS_AT_ONCE = 64
 """The number of steps that run at once."""
 SLOW_ANSWERS = 1.0
 """Seconds. If status calls take longer, delays are Higgsfield's."""
@@ -168,7 +168,7 @@ class Follower:
         if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
             return False
         account = generation.spec.account
-        if self.stopped_sending or self._polls[account].due or len(self._tasks) >= WORKERS or self._store_rests():
+        if self.stopped_sending or self._polls[account].due or len(self._tasks) >= STEPS_AT_ONCE or self._store_rests():
             return False
         if name not in self._busy:
             if self._poll_limits[account].acquire(now):
@@ -216,7 +216,7 @@ class Follower:
 
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
-        if len(self._tasks) < WORKERS or self._answers_take > SLOW_ANSWERS:
+        if len(self._tasks) < STEPS_AT_ONCE or self._answers_take > SLOW_ANSWERS:
             return 0.0
         now = self._clock.moment().steady
         waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]
@@ -296,7 +296,7 @@ class Follower:
         """Start the steps that are due, and line up the polls; at most PLANNED_AT_ONCE. Return whether more are due."""
         now = self._clock.moment().steady
         for _ in range(PLANNED_AT_ONCE):
-            if len(self._tasks) >= WORKERS or self._store_rests():
+            if len(self._tasks) >= STEPS_AT_ONCE or self._store_rests():
                 return False
             due = self._due.take(now)
             if due is None:
@@ -319,7 +319,7 @@ class Follower:
         """
         now, left = self._clock.moment().steady, PLANNED_AT_ONCE
         accounts = deque(account for account, polls in self._polls.items() if polls.due)
-        while accounts and len(self._tasks) < WORKERS and not self._store_rests():
+        while accounts and len(self._tasks) < STEPS_AT_ONCE and not self._store_rests():
             if not left:
                 return True
             account = accounts.popleft()
@@ -484,7 +484,7 @@ class Follower:
             poll_limit.failed(self._clock.moment().steady)
             raise
         finally:
-            self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / WORKERS
+            self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / STEPS_AT_ONCE
         poll_limit.answered(self._clock.moment().steady)
         self._schedule.responded(entry, report, began, cancel_failed=cancel_failed)
         if report is None:
@@ -528,7 +528,7 @@ class Follower:
 
     def _idle_for(self) -> float | None:
         """Return the seconds until a step may be due; None if only an event can make one due."""
-        if len(self._tasks) >= WORKERS:
+        if len(self._tasks) >= STEPS_AT_ONCE:
             return None
         now = self._clock.moment().steady
         wanted = (

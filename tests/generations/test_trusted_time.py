@@ -147,7 +147,7 @@ async def test_a_call_without_a_response_does_not_confirm_the_clock() -> None:
 
 
 async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:
-    """Each call may take a minute, and the steps keep the workers of the follower waiting."""
+    """Each call may take a minute, and the follower takes no other steps while all of its own wait for it."""
     clock, upstream = FixedClock(1000.0), Higgsfield(1000.0)
 
     async def no_answer() -> Wall:

@@ -110,15 +110,15 @@ async def test_an_end_during_an_outage_is_not_learned(start: Start) -> None:
     assert await learned(running) == []
 
 
-async def test_an_end_noticed_late_for_lack_of_workers_is_not_learned(
+async def test_an_end_noticed_late_behind_other_steps_is_not_learned(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
     await running.advance(3.5)
-    monkeypatch.setattr(follower, "WORKERS", 0)
+    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 0)
     await running.advance(20)
-    monkeypatch.setattr(follower, "WORKERS", 1)
+    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 1)
     running.gateway._core.follower._wakeup.wake()
     assert await ended(running)
     assert await learned(running) == []

@@ -9,11 +9,11 @@ from tests.rpc.conftest import Start
 from tests.support.running import eventually, soul
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-async def test_few_workers_poll_every_due_generation(
-    start: Start, monkeypatch: pytest.MonkeyPatch, workers: int
+@pytest.mark.parametrize("steps", [1, 3])
+async def test_few_steps_at_once_poll_every_due_generation(
+    start: Start, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    monkeypatch.setattr(follower, "WORKERS", workers)
+    monkeypatch.setattr(follower, "STEPS_AT_ONCE", steps)
     running = await start()
     generations = [await running.submit(soul(f"one of many, {number}")) for number in range(10)]
     for generation in generations:
@@ -21,7 +21,7 @@ async def test_few_workers_poll_every_due_generation(
 
 
 async def test_lateness_excludes_the_time_of_slow_responses(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "WORKERS", 1)
+    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 1)
     running = await start()
     busy = running.gateway._core.follower
     assert busy.behind() == 0.0
