@@ -1,4 +1,4 @@
-// All options of a client. Higgsfield's credentials are configured in the gateway, not in its clients.
+// The usual options of a client. Higgsfield's credentials are configured in the gateway, not in its clients.
 import { createClient, soul } from "@hfgateway/client";
 
 const client = createClient({
