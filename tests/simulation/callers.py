@@ -6,7 +6,7 @@ A caller uses one idempotency key for one generation. A watcher watches all gene
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -75,6 +75,8 @@ class History:
     observations: list[Observation] = field(default_factory=list)
     """In the order of the responses."""
     gaps: list[Gap] = field(default_factory=list)
+    unused_at: float | None = None
+    """When a lookup by the key found no generation, after which the caller made no further call."""
     adopts: bool = False
     """Whether it adopts a request that was made without the gateway, instead of submitting one."""
     delete_requested: bool = False
@@ -122,6 +124,9 @@ class CallerBehaviour:
     sets_start_timeout: float = 0.0
     fails_when_saturated: float = 0.0
     """Wants an error instead of a place in the queue."""
+    looks_up: bool = False
+    """After a submission without a response, looks its key up. If there is no generation, it gives up, like a user who
+    submits again with another key."""
     reads_back: bool = False
     """Watches from the first revision whenever it reconnects. Gets the generation again after each message of a watch,
     and after it has listed its generations."""
@@ -194,7 +199,26 @@ class Caller:
                 return await core.service.wait(history.tenant, generation.id, _accepted_or_done, wait)
             return generation
 
-        return await self._call_with_retries("submit", submit, attempts=40)
+        if not self.behaviour.looks_up:
+            return await self._call_with_retries("submit", submit, attempts=40)
+        for _ in range(40):
+            if generation := await self._call_with_retries("submit", submit, attempts=1):
+                return generation
+            if await self._is_unused():
+                return None
+        return None
+
+    async def _is_unused(self) -> bool:
+        """Look the key up until there is a response. Returns whether there is no generation."""
+        for _ in range(40):
+            try:
+                found = await self._call_or_leave(self.server.call(self._generations))
+            except (GatewayError, NotConnectedError, CallerLeftError):
+                await self.world.sleep(self.world.log_uniform(0.2, 60.0))
+            else:
+                self.history.unused_at = None if found else self.world.now
+                return not found
+        return False
 
     def _input(self) -> Input:
         """Return an input for the API of the caller. For v1 it depends on the number of the caller."""
@@ -297,11 +321,14 @@ class Caller:
 
     async def _last_generation(self, core: Core) -> Generation:
         """Return the last generation of the key from the list, even if the caller got no response to its submit."""
-        wanted = Filter(idempotency_key=self.history.key)
-        found, _ = await core.service.page(self.history.tenant, wanted, None, 500)
-        if found:
+        if found := await self._generations(core):
             return max(found, key=lambda one: one.spec.created_at)  # ids are in the order of the wall clock
         return await core.service.get(self.history.tenant, self.history.ids[-1])
+
+    async def _generations(self, core: Core) -> Sequence[Generation]:
+        """Return the generations of the key."""
+        found, _ = await core.service.page(self.history.tenant, Filter(idempotency_key=self.history.key), None, 500)
+        return found
 
     async def _get(self) -> None:
         name = self.history.ids[-1]

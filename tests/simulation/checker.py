@@ -140,6 +140,8 @@ class _Checker:
             yield f"charged {len(charges)} times"
         if not forgotten:
             yield from self._check_final_state(history, charges)
+        if history.unused_at is not None and charges and not history.ids and not forgotten:
+            yield f"charged, although a lookup at {history.unused_at:.1f} found no generation"
         yield from self._check_nothing_is_taken_back(history)
         yield from self._check_gaps(history)
         yield from self._check_uncertain_was_sent(history)

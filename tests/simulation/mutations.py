@@ -522,3 +522,10 @@ def a_late_claim_is_stored_after_its_repeat_was_refused() -> Iterator[None]:
     """A claim with an unknown outcome looks only for a generation that has its key now."""
     with changed("AND created_at > :used_at", "AND false"):
         yield
+
+
+@mutation("although a lookup at", 154)
+def a_lookup_by_key_waits_for_no_submission() -> Iterator[None]:
+    """A caller that left before its submission was stored is told that there is none."""
+    with replaced(Generations, "page", Reads.page):
+        yield

@@ -133,6 +133,8 @@ CALLBACKS_IN, CALLBACKS_AT = 16, (2, 14)
 """Each tenant has a callback in two of sixteen seeds, for the same reason."""
 LATE_IN, LATE_AT = 16, (4, 12)
 """Commits are announced late in two of sixteen seeds, for the same reason."""
+LOOKED_UP_IN, LOOKED_UP_AT = 32, (1, 14, 17, 26)
+"""Callers look their keys up in four of 32 seeds, for the same reason."""
 
 
 def plan(seed: int) -> Plan:
@@ -241,6 +243,8 @@ def plan(seed: int) -> Plan:
     if seed % LATE_IN in LATE_AT:
         planned.announce_within = random.Random(seed).choice((0.05, 1.0, 5.0))
         planned.caller.reads_back = True
+    if seed % LOOKED_UP_IN in LOOKED_UP_AT:
+        planned.caller.looks_up = True
     return planned
 
 

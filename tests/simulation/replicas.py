@@ -248,6 +248,8 @@ class Ports:
     async def page(
         self, tenant: str, wanted: Filter, before: str | None, limit: int
     ) -> tuple[Sequence[Generation], str | None]:
+        if wanted.idempotency_key:
+            return await self.led(lambda core: core.service.page(tenant, wanted, before, limit))
         return cast(tuple[Sequence[Generation], str | None], await self._reads.page(tenant, wanted, before, limit))
 
     async def wait(

@@ -169,6 +169,7 @@ def plan(seed: int) -> ReplicaPlan:
     planned.trainers = rng.choice((0, 0, 0, 3))
     # A session belongs to one account, and an operator may assign another one to its tenant.
     planned.talkers = 0 if planned.accounts else rng.choice((0, 0, 0, 2))
+    planned.caller.looks_up = seed % 4 == 2
     return planned
 
 
