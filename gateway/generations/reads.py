@@ -63,12 +63,21 @@ class Reads:
         return found, last
 
     async def wait(
-        self, tenant: str, generation_id: GenerationId, enough: Callable[[Generation], bool], seconds: float | None
+        self,
+        tenant: str,
+        generation_id: GenerationId,
+        enough: Callable[[Generation], bool],
+        seconds: float | None,
+        check: Callable[[], None] = lambda: None,
     ) -> Generation:
-        """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains."""
+        """Return a generation once `enough` returns True for it, after `seconds`, or when the gateway drains.
+
+        `check` is called whenever the wait is interrupted, and at its end; what it raises ends the wait.
+        """
         entry = await self.entry(tenant, generation_id)
         until = None if seconds is None else self._clock.moment().steady + seconds
         while not enough(entry.generation) and not self.draining:
+            check()
             self.raise_if_removed(entry)
             left = None if until is None else until - self._clock.moment().steady
             if left is not None and left <= 0:
@@ -78,6 +87,7 @@ class Reads:
                 await self._clock.wait(signal, left)
             finally:
                 entry.drop(signal)
+        check()
         return entry.generation
 
     def raise_if_removed(self, entry: Entry) -> None:

@@ -118,8 +118,8 @@ class GenerationReads:
             await self._entry(call, request.id)
         call.waits()
         self._refresh(call, _id(request.id))
-        generation = await self._generations.wait(call.tenant, _id(request.id), _done, call.within_deadline(wait))
-        call.check()
+        left = call.within_deadline(wait)
+        generation = await self._generations.wait(call.tenant, _id(request.id), _done, left, call.check)
         return wire.embedded(GENERATION, self._shown(call, generation))
 
     async def watch_generation(self, request: pb.WatchGenerationRequest, call: Call) -> AsyncGenerator[bytes, None]:
@@ -257,8 +257,7 @@ class GenerationHandlers(GenerationReads):
             enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
             if not enough(generation) and call.try_wait():
                 left = call.within_deadline(wait)
-                generation = await self._service.wait(call.tenant, generation.id, enough, left)
-                call.check()
+                generation = await self._service.wait(call.tenant, generation.id, enough, left, call.check)
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
                 named = {**generation.failure.metadata, "generation_id": generation.id}
                 raise GatewayError(replace(generation.failure, metadata=named))

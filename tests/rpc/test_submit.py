@@ -41,9 +41,11 @@ async def test_the_time_until_a_submission_is_stored_shortens_its_wait(
     service, waits = running.gateway._core.service, list[float | None]()
     wait = service.wait
 
-    async def recorded(tenant: str, generation_id: GenerationId, enough: Any, seconds: float | None) -> Generation:
+    async def recorded(
+        tenant: str, generation_id: GenerationId, enough: Any, seconds: float | None, check: Any
+    ) -> Generation:
         waits.append(seconds)
-        return await wait(tenant, generation_id, enough, seconds)
+        return await wait(tenant, generation_id, enough, seconds, check)
 
     monkeypatch.setattr(service, "wait", recorded)
     # The price takes longer than the rest of the deadline.
