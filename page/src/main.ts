@@ -246,12 +246,11 @@ async function act(action: (client: GatewayClient) => Promise<void>): Promise<vo
   }
 }
 
-/** Returns whether the error was handled. `shown` is whether errors of the gateway are shown here. */
-function failed(error: unknown, shown = true): boolean {
+/** Handles an error. `shown` is whether errors of the gateway are shown here. */
+function failed(error: unknown, shown = true): void {
   if (error instanceof InvalidCredentials) askForCredential(error);
   else if (!(error instanceof GatewayError)) throw error;
   else if (shown) showError(error.message);
-  return shown || error instanceof InvalidCredentials;
 }
 
 function askForCredential(error: InvalidCredentials): void {
@@ -260,6 +259,7 @@ function askForCredential(error: InvalidCredentials): void {
   credential = "";
   forget();
   details.close();
+  submitDialog.close();
   for (const id of ["main", "forget", "new", "filter-form"]) part(id).hidden = true;
   showLine("connecting");
   part("line").textContent = "Not connected";

@@ -34,8 +34,8 @@ export interface Host {
   keyId(): string;
   /** A generation was submitted, now or earlier. */
   submitted(generation: Generation, warnings: readonly FieldViolation[]): void;
-  /** Handles errors that concern the whole page, and returns whether this was one. */
-  failed(error: unknown): boolean;
+  /** Handles errors that concern the whole page. */
+  failed(error: unknown): void;
 }
 
 export class SubmitDialog {
@@ -95,6 +95,11 @@ export class SubmitDialog {
     if (!(await this.#isUnknown(this.#pending))) return;
     this.#tell(INTERRUPTED);
     this.#open();
+  }
+
+  /** Hides the dialog, which keeps what was entered: nothing else of the page can be used while it is open. */
+  close(): void {
+    this.#dialog.close();
   }
 
   /** Forgets everything that was entered. */
@@ -318,7 +323,7 @@ export class SubmitDialog {
   }
 
   #fail(error: unknown, outcome: string): void {
-    if (this.host.failed(error)) this.#dialog.close();
+    this.host.failed(error);
     if (!(error instanceof GatewayError)) throw error;
     this.#tell(`${error.message.replace(/\.?$/, ".")} ${outcome}`);
     this.#complain(error.fieldViolations);

@@ -257,6 +257,29 @@ async def test_a_submission_with_another_key_is_not_submitted_again_without_a_wa
         assert [text for text in tab.complaints if not re.search("401|403", text)] == []
 
 
+async def test_a_key_that_is_revoked_while_the_form_is_open_is_asked_for_and_nothing_entered_is_lost(
+    tmp_path: Path, tab: Tab
+) -> None:
+    async with run(tmp_path, AUTH="keys") as running:
+        page = tab.page
+        await page.goto(running.gateway.http_address)
+        old, new = await running.key("red"), await running.key("red")
+        await page.get_by_label("API key").fill(old)
+        await page.keyboard.press("Enter")
+        await fill(tab, "a fox")
+        await tab.live()
+        await running.gateway.access.revoke_key(old.split("_")[1])
+        await expect(page.locator("#login-why")).to_contain_text("revoked", timeout=WITHIN)
+        await expect(dialog(tab)).to_be_hidden()
+        await expect(page.get_by_label("API key")).to_be_focused()
+        await page.keyboard.type(new)
+        await page.keyboard.press("Enter")
+        await tab.button("New generation").click()
+        await tab.button("Submit").click()
+        await tab.notice("Submitted: a fox")
+        assert [text for text in tab.complaints if "401" not in text] == []
+
+
 async def test_a_key_that_may_not_submit_leaves_no_submission_with_an_unknown_outcome(tmp_path: Path, tab: Tab) -> None:
     async with run(tmp_path, AUTH="keys") as running:
         _, reader = await running.gateway.access.create_key("red", "", [Scope.READ])
