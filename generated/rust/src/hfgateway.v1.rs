@@ -686,7 +686,8 @@ pub struct Upstream {
     /// Higgsfield's last status, even if the gateway does not know it, or knows of a later state.
     #[prost(string, tag = "3")]
     pub status: ::prost::alloc::string::String,
-    /// How many times the gateway has polled the status.
+    /// How many times the gateway has polled the status. A restart, or another leader, forgets the polls since the last
+    /// change.
     #[prost(int32, tag = "4")]
     pub poll_count: i32,
     /// The source of the last change.

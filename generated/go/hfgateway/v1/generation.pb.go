@@ -913,7 +913,8 @@ type Upstream struct {
 	CorrelationId string `protobuf:"bytes,2,opt,name=correlation_id,json=correlationId,proto3" json:"correlation_id,omitempty"`
 	// Higgsfield's last status, even if the gateway does not know it, or knows of a later state.
 	Status string `protobuf:"bytes,3,opt,name=status,proto3" json:"status,omitempty"`
-	// How many times the gateway has polled the status.
+	// How many times the gateway has polled the status. A restart, or another leader, forgets the polls since the last
+	// change.
 	PollCount int32 `protobuf:"varint,4,opt,name=poll_count,json=pollCount,proto3" json:"poll_count,omitempty"`
 	// The source of the last change.
 	LastChangeSource ChangeSource `protobuf:"varint,5,opt,name=last_change_source,json=lastChangeSource,proto3,enum=hfgateway.v1.ChangeSource" json:"last_change_source,omitempty"`

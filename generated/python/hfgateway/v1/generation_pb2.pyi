@@ -586,7 +586,9 @@ class Upstream(_message.Message):
     status: _builtins.str
     """Higgsfield's last status, even if the gateway does not know it, or knows of a later state."""
     poll_count: _builtins.int
-    """How many times the gateway has polled the status."""
+    """How many times the gateway has polled the status. A restart, or another leader, forgets the polls since the last
+    change.
+    """
     last_change_source: Global___ChangeSource.ValueType
     """The source of the last change."""
     @_builtins.property

@@ -432,7 +432,8 @@ export declare type Upstream = Message<"hfgateway.v1.Upstream"> & {
   status: string;
 
   /**
-   * How many times the gateway has polled the status.
+   * How many times the gateway has polled the status. A restart, or another leader, forgets the polls since the last
+   * change.
    *
    * @generated from field: int32 poll_count = 4;
    */
