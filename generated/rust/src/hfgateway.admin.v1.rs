@@ -634,8 +634,9 @@ pub mod admin_service_client {
     /// token with the scope admin. A field of a request is optional unless its comment says "Required".
     ///
     /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-    /// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-    /// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+    /// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+    /// return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+    /// RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     #[derive(Debug, Clone)]
     pub struct AdminServiceClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -1580,8 +1581,9 @@ pub mod admin_service_server {
     /// token with the scope admin. A field of a request is optional unless its comment says "Required".
     ///
     /// Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-    /// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-    /// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+    /// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+    /// return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+    /// RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     #[derive(Debug)]
     pub struct AdminServiceServer<T> {
         inner: Arc<T>,

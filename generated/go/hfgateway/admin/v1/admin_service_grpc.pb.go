@@ -51,8 +51,9 @@ const (
 // token with the scope admin. A field of a request is optional unless its comment says "Required".
 //
 // Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+// return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+// RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
 type AdminServiceClient interface {
 	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
 	// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
@@ -406,8 +407,9 @@ func (c *adminServiceClient) QueryUsage(ctx context.Context, in *QueryUsageReque
 // token with the scope admin. A field of a request is optional unless its comment says "Required".
 //
 // Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-// PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+// down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+// return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+// RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
 type AdminServiceServer interface {
 	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
 	// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in

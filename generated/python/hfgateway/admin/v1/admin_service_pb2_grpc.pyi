@@ -35,8 +35,9 @@ class AdminServiceStub:
     token with the scope admin. A field of a request is optional unless its comment says "Required".
 
     Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-    PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+    return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+    RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
     @_typing.overload
@@ -213,8 +214,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
     token with the scope admin. A field of a request is optional unless its comment says "Required".
 
     Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-    PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+    return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+    RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -387,8 +389,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     token with the scope admin. A field of a request is optional unless its comment says "Required".
 
     Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
-    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
-    PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+    down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+    return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+    RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
     """
 
     @_abc_1.abstractmethod

@@ -385,8 +385,9 @@ export const ApiKeyScope = /*@__PURE__*/
  * token with the scope admin. A field of a request is optional unless its comment says "Required".
  *
  * Every RPC can return INVALID_ARGUMENT (INVALID_INPUT), UNAVAILABLE (GATEWAY_UNAVAILABLE) if the gateway is shutting
- * down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also return UNAUTHENTICATED (INVALID_CREDENTIALS),
- * PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
+ * down, its store is not available or no replica leads, and INTERNAL (INTERNAL). On the address, every RPC can also
+ * return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
+ * RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
  *
  * @generated from service hfgateway.admin.v1.AdminService
  */
