@@ -332,7 +332,7 @@ class Follower:
     def _start_poll(self, account: str, now: Steady) -> bool:
         """Start or put off the first poll of an account. Return whether its poll limit allows the next one."""
         polls = self._polls[account]
-        name = next(iter(polls.due))
+        name = self._first_poll(account)
         entry = self._feed.entries.get(name)
         if entry is not None and not self._starts_late(entry.generation) and self._schedule.postpones(entry, now):
             self._plan(entry.generation)
@@ -345,6 +345,19 @@ class Follower:
             self._start(name, self._poll(entry))
         del polls.due[name]
         return True
+
+    def _first_poll(self, account: str) -> GenerationId:
+        """Return the generation of an account whose poll is next: the one that is due first.
+
+        During an outage that is one whose last poll got a response, if there is one. If only some requests have failed,
+        it ends the outage, and does not wait for a probe of each of the others.
+        """
+        due, entries = self._polls[account].due, self._feed.entries
+        if self._poll_limits[account].broken:
+            for name in due:
+                if name not in entries or not entries[name].errors:
+                    return name
+        return next(iter(due))
 
     def _store_rests(self) -> bool:
         return self._backoff.ends(self._clock.moment().steady) is not None

@@ -352,3 +352,15 @@ async def test_a_learned_run_time_releases_the_slot_of_an_uncertain_one_sooner(s
     assert name_of(await running.get(waiting.id)) == "PENDING"
     await running.advance(50.0)
     assert name_of(await running.get(waiting.id)) == "COMPLETED"
+
+
+async def test_requests_whose_status_calls_always_fail_delay_no_others(start: Start) -> None:
+    """Ten failures in a row count as an outage, which has one probe every 10 s. It must not be one of theirs."""
+    running = await start(concurrency_limit=100, image_seconds=200.0, POLL_MIN="1", POLL_MAX="30")
+    for number in range(40):
+        running.plan(on="status", kind="500", times=10_000, prompt=f"odd {number}")
+    await submitted(running, 40, "odd")
+    await running.advance(100.0, step=COARSE)
+    others = await submitted(running, 3)
+    took = await running.advance(900.0, until=lambda: not {*others} & {*running.live()}, step=COARSE)
+    assert 200.0 <= took <= 200.0 + WITHIN
