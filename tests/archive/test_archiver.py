@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -93,6 +93,23 @@ async def test_outputs_from_before_the_archive_was_set_up_are_copied(stage: Stag
 
 
 @FOLDER_ONLY
+async def test_outputs_from_before_are_looked_for_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search reads all ended generations."""
+    searches, search = [], stage.store.copies.without_copies
+
+    def counted(ended_after: float) -> AsyncIterator[Sequence[Generation]]:
+        searches.append(ended_after)
+        return search(ended_after)
+
+    monkeypatch.setattr(stage.store.copies, "without_copies", counted)
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    for _ in range(2):
+        await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    assert len(searches) == 1
+
+
+@FOLDER_ONLY
 async def test_outputs_from_before_are_copied_although_the_store_fails_at_first(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT)
     generation = await stage.completed(stage.url("/a.png"))
@@ -173,6 +190,46 @@ async def test_no_more_files_are_copied_at_once_than_configured(stage: Stage) ->
         await stage.becomes_archived(generation)
 
     assert max(at_once) == 2
+
+
+@FOLDER_ONLY
+async def test_removals_that_are_due_before_a_copy_in_progress_keep_the_limit(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start(concurrency=2)
+    old = [await stage.completed(stage.url("/a.png")) for _ in range(2)]
+    for generation in old:
+        await stage.becomes_archived(generation)
+    deleted, removing = asyncio.Event(), asyncio.Event()
+    slow = stage.media.add("/b.png", CONTENT, faults=[{"at": 0, "then": removing.wait}])
+    at_once: list[str] = []
+    most, remove, due_copies = 0, stage.storage.remove, stage.store.copies.due_copies
+
+    async def held(key: str) -> None:
+        nonlocal most
+        at_once.append(key)
+        most = max(most, len(at_once))
+        await removing.wait()
+        at_once.remove(key)
+        await remove(key)
+
+    async def due(*asked: Any) -> Sequence[Copy]:
+        await deleted.wait()
+        return await due_copies(*asked)
+
+    copied = await stage.completed(stage.url("/b.png"))
+    await stage.becomes(lambda: bool(slow.requests))
+    monkeypatch.setattr(stage.storage, "remove", held)
+    monkeypatch.setattr(stage.store.copies, "due_copies", due)
+    for generation in old:
+        await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
+    deleted.set()
+    await stage.becomes(lambda: bool(at_once))
+    removing.set()
+    await stage.becomes_archived(copied)
+    await stage.becomes(lambda: len(stage.rows()) == 1)
+    assert most == 1
 
 
 @pytest.mark.parametrize(
