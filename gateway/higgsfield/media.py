@@ -11,9 +11,11 @@ private addresses.
 import asyncio
 import re
 import socket
+import string
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from gateway import addresses, failpoints
 from gateway.archive.ports import Checkpoint, RangeError, SourceError, SourceResponse
@@ -50,7 +52,7 @@ class MediaSource:
         if after is not None:
             headers |= {"Range": f"bytes={after.size}-", "If-Range": after.etag}
         try:
-            target = URL(url, encoded=True)
+            target = URL(_quoted(url), encoded=True)
             if target.scheme not in ("https", "http") or (target.scheme == "http" and not self._local):
                 raise SourceError("its URL is not allowed")
             session = self._opened(self._proxy_for(url), target.host or "")
@@ -94,6 +96,13 @@ class MediaSource:
         """Raise OSError if an address is not allowed."""
         if not addresses.allowed(address, addresses.LOOPBACK if self._local else ()):
             raise OSError("the address is not public")
+
+
+def _quoted(url: str) -> str:
+    """Return a URL whose path and query have only ASCII characters without spaces. The others may be signed."""
+    scheme, _, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{host}{slash}{quote(path, string.punctuation)}"
 
 
 def _answer(response: "aiohttp.ClientResponse", after: Checkpoint | None, timeout: float) -> SourceResponse:

@@ -79,6 +79,14 @@ async def test_urls_of_other_schemes_are_not_fetched(url: str) -> None:
         await fetched(MediaSource(timeout=5, local=False), url)
 
 
+async def test_a_url_with_characters_that_urls_cannot_have_is_fetched() -> None:
+    async with MediaServer() as media:
+        file = media.add("/a fox é.png", b"secret")
+        url = f"{media.url}/a fox é.png?Signature=a%2Fb+c%7E=&name=a fox"
+        assert await fetched(MediaSource(timeout=5, local=True), url) == b"secret"
+        assert file.requests[0].raw_path == "/a%20fox%20%C3%A9.png?Signature=a%2Fb+c%7E=&name=a%20fox"
+
+
 async def test_redirects_of_a_media_server_are_not_followed() -> None:
     async with MediaServer() as media:
         media.add("/a", b"secret", faults=[{"status": 302, "headers": {"Location": f"{media.url}/b"}}])
