@@ -670,6 +670,13 @@ async def test_a_new_archive_gets_pending_copies_and_keeps_old_files(stage: Stag
     await stage.store.deletions.delete(second, at_upstream=False, steady=examples.NOW)
     await stage.becomes(lambda: other.files() == {})
     assert list(stage.place.files()) == [f"tenant/{first.id}/0-image.png"]  # until its archive is configured again
+    await stage.stop()
+    stage.start()  # which looks for copies of other archives
+    await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    await stage.stop()
+    stage.storage = stage.place.open()
+    stage.start()
+    await stage.becomes(lambda: stage.place.files() == {})
 
 
 @FOLDER_ONLY

@@ -158,6 +158,7 @@ async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     assert await copies.keep_copy(first, file)
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
     assert not await copies.keep_copy(second, file)  # it was being copied
+    await copies.adopt_copies("s3://b")  # the files are still in the first archive
     due = await copies.due_copies("s3://a", 0.0, 60.0, 9)
     assert [one.remove for one in due] == [True, True]
     for one in due:
