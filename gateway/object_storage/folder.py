@@ -98,7 +98,7 @@ class Folder:
             self._part(key).replace(path)
             for folder in (path.parent, path.parent.parent, self._folder):
                 _sync_folder(folder)
-            self._checkpoint_file(key).unlink(missing_ok=True)
+            self._remove_checkpoint(key)
 
         await _off_the_loop(move)
 
@@ -106,7 +106,7 @@ class Folder:
         """Remove an unfinished file."""
 
         def remove() -> None:
-            self._checkpoint_file(key).unlink(missing_ok=True)
+            self._remove_checkpoint(key)
             self._part(key).unlink(missing_ok=True)
 
         await _off_the_loop(remove)
@@ -151,6 +151,14 @@ class Folder:
     def _checkpoint_file(self, key: str) -> Path:
         return self._partial / f"{key.replace('/', '~')}.json"
 
+    def _new_checkpoint_file(self, key: str) -> Path:
+        """Return the path at which a checkpoint is written before it is moved. A full disk or a kill may leave it."""
+        return self._checkpoint_file(key).with_suffix(".new")
+
+    def _remove_checkpoint(self, key: str) -> None:
+        for file in (self._checkpoint_file(key), self._new_checkpoint_file(key)):
+            file.unlink(missing_ok=True)
+
     def _part_to_write(self, key: str, size: int) -> IO[bytes]:
         """Open the unfinished file, truncated to `size` bytes and positioned at its end."""
         if not size:
@@ -165,7 +173,7 @@ class Folder:
     def _write_checkpoint(self, key: str, file: IO[bytes], size: int, etag: str) -> None:
         """Make the first `size` bytes durable, then store their number and the version of the source."""
         os.fsync(file)
-        new = self._checkpoint_file(key).with_suffix(".new")
+        new = self._new_checkpoint_file(key)
         with open(new, "w", opener=_private) as checkpoint:
             json.dump({"size": size, "etag": etag}, checkpoint)
         new.replace(self._checkpoint_file(key))

@@ -161,6 +161,27 @@ async def test_a_copy_is_not_resumed_at_the_checkpoint_of_another_one(tmp_path: 
     assert await place.checkpoint(key) is None
 
 
+@pytest.mark.parametrize("then", ["publish", "discard"])
+async def test_a_checkpoint_that_could_not_be_stored_leaves_no_file(tmp_path: Path, then: str) -> None:
+    place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
+    in_the_way = tmp_path / "archive" / ".partial" / "tenant~id~0-image.png.json"
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"half of it"
+        in_the_way.mkdir()  # so that the checkpoint is written and not moved, as on a full disk or after a kill
+        raise SourceError("away")
+
+    with pytest.raises(ArchiveError):
+        await place.write(key, None, '"v1"', broken(), "")
+    in_the_way.rmdir()
+    if then == "publish":
+        await place.write(key, None, '"v1"', whole(b"all of it"), "")
+        await place.publish(key)
+    else:
+        await place.discard(key)
+    assert contents_below(tmp_path / "archive") == ({key: b"all of it"} if then == "publish" else {})
+
+
 async def test_a_copy_without_an_etag_has_no_checkpoint(tmp_path: Path) -> None:
     """Its source may have changed when it is asked for the rest."""
     place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
