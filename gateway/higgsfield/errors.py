@@ -81,8 +81,8 @@ def documented(response: Response) -> dict[str, Any] | None:
 
 
 def is_not_found(response: Response) -> bool:
-    """Return whether a response is Higgsfield's own 404. That of an intermediary proves nothing."""
-    return response.status == 404 and documented(response) is not None
+    """Return whether a response is Higgsfield's own 404, or a 410. Those of an intermediary prove nothing."""
+    return response.status in (404, 410) and documented(response) is not None
 
 
 def judge_submission(

@@ -188,6 +188,17 @@ async def test_an_unknown_request_is_none_and_wrong_credentials_raise() -> None:
         await stranger.aclose()
 
 
+async def test_a_request_that_is_gone_counts_as_unknown() -> None:
+    async with higgsfield() as (sandbox, client):
+        one = await accepted(client)
+        for operation in ("status", "delete"):
+            fault = {"on": operation, "status": 410, "body": {"detail": "Gone"}, "processed": False}
+            sandbox.state.plan.add([Fault.parse(fault)])
+        assert await client.status(one) is None
+        await client.delete(removal(one))
+        assert not len(sandbox.state.plan)
+
+
 async def test_an_html_404_is_not_taken_for_an_unknown_request() -> None:
     async with higgsfield() as (sandbox, client):
         one = await accepted(client)
