@@ -98,7 +98,7 @@ class WebhookInbox:
                 await asyncio.sleep(0)
 
     async def receive(self, webhook: Webhook) -> bool:
-        """Store a webhook and start to process it. Returns False if too many are stored for its generation.
+        """Store a webhook and start to process it. Returns False if its generation has too many, or was deleted.
 
         Raises UnconfirmedError if it may not be stored; Higgsfield must then deliver it again.
         """

@@ -8,7 +8,6 @@ from collections import Counter
 import pytest
 
 from gateway.generations import webhook_inbox
-from gateway.generations.model import GenerationId, RequestId, Wall
 from gateway.generations.stores import Webhook
 from gateway.generations.webhook_inbox import WebhookInbox
 from gateway.sandbox.faults import Fault
@@ -49,9 +48,9 @@ async def test_a_start_begins_with_a_few_stored_webhooks_at_a_time(
 ) -> None:
     monkeypatch.setattr(webhook_inbox, "STARTED_AT_ONCE", AT_ONCE)
     running = await start()
-    store = running.gateway._core.store.webhooks
-    for number in range(COUNT):
-        await store.store_webhook(Webhook(GenerationId(f"g{number}"), "one", RequestId("r"), "completed"), Wall(1.0))
+    statement = "INSERT INTO deliveries (generation_id, name, request_id, status, time) VALUES (?, '', '', '', 1)"
+    names = [(f"g{number}",) for number in range(COUNT)]
+    await running.database.writer.write(None, lambda connection: (connection.executemany(statement, names), None))
     await running.stop_gateway()
     turn = 0
     begun: Counter[int] = Counter()

@@ -620,6 +620,8 @@ async def test_a_removed_generation_leaves_no_webhooks_and_no_events(store: Stor
     else:
         await store.deletions.delete(ended, at_upstream=False, steady=NOW)
     assert await store.generations.get("tenant", ended.id) is None
+    late = await store.webhooks.store_webhook(webhook(ended, "request:failed"), NOW)  # it was received before
+    assert late is not WebhookReceipt.KEPT
     assert [one.generation_id for one in await store.webhooks.unprocessed_webhooks()] == [kept.id]
     assert [len(await store.events.events(one.id)) for one in (ended, kept)] == [0, 1]
 

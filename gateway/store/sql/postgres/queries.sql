@@ -675,12 +675,13 @@ SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM written
 -- Webhooks from Higgsfield --------------------------------------------------------------------------------------------
 
 -- name: insert_webhook
--- Store a webhook, unless it is a duplicate or the generation has too many.
+-- Store a webhook, unless it is a duplicate, or the generation has too many or was deleted.
 WITH {fenced},
 written AS (
     INSERT INTO deliveries (generation_id, name, request_id, status, time)
     SELECT :generation_id::text, :name::text, :request_id::text, :status::text, :time::double precision FROM fenced
     WHERE (SELECT count(*) FROM deliveries WHERE generation_id = :generation_id) < :most
+        AND EXISTS (SELECT FROM generations WHERE id = :generation_id)
     ON CONFLICT (generation_id, name) DO NOTHING RETURNING name
 )
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written,

@@ -247,10 +247,11 @@ DELETE FROM durations WHERE id IN (
 -- Webhooks from Higgsfield --------------------------------------------------------------------------------------------
 
 -- name: insert_webhook
--- Store a webhook, unless it is a duplicate or the generation has too many.
+-- Store a webhook, unless it is a duplicate, or the generation has too many or was deleted.
 INSERT INTO deliveries (generation_id, name, request_id, status, time)
 SELECT :generation_id, :name, :request_id, :status, :time
 WHERE (SELECT count(*) FROM deliveries WHERE generation_id = :generation_id) < :most
+    AND EXISTS (SELECT 1 FROM generations WHERE id = :generation_id)
 ON CONFLICT (generation_id, name) DO NOTHING;
 
 -- name: has_webhook
