@@ -110,10 +110,10 @@ class Bucket:
         await self.remove(key)
 
     async def remove(self, key: str) -> None:
-        """Remove the object, if it exists."""
+        """Remove the object, if it exists. A 404 is an error: it means that the bucket is missing, not the object."""
         import obstore
 
-        with _as_archive_errors(), contextlib.suppress(FileNotFoundError):
+        with _as_archive_errors():
             await obstore.delete_async(self._store, key)
 
     async def probe(self) -> None:

@@ -606,6 +606,23 @@ async def test_a_removal_waits_for_a_folder_that_is_not_mounted(stage: Stage, pl
     assert place.files() == {}
 
 
+@S3_ONLY
+async def test_a_removal_waits_for_a_bucket_that_is_missing(stage: Stage, place: Place) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start()
+    generation = await stage.completed(stage.url("/a.png"))
+    await stage.becomes_archived(generation)
+    bucket = place.folder.parent
+    elsewhere = bucket.rename(bucket.with_name("elsewhere"))
+    try:
+        await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
+        await stage.becomes(lambda: stage.archiver.failures > 0 or stage.rows() == [])
+    finally:
+        elsewhere.rename(bucket)
+    await stage.becomes(lambda: stage.rows() == [])
+    assert place.files() == {}
+
+
 async def test_a_generation_deleted_during_its_copy_leaves_no_file(stage: Stage) -> None:
     going_on, asked = asyncio.Event(), asyncio.Event()
 
