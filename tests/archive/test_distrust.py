@@ -30,6 +30,13 @@ async def test_a_file_over_the_size_limit_is_abandoned(stage: Stage, sized: bool
 
 
 @FOLDER_ONLY
+async def test_a_file_of_exactly_the_size_limit_is_copied(stage: Stage) -> None:
+    stage.media.add("/a.png", CONTENT)
+    stage.start(largest=len(CONTENT))
+    await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+
+
+@FOLDER_ONLY
 @pytest.mark.parametrize(
     ("path", "content_type", "suffix"),
     [
