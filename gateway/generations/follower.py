@@ -10,6 +10,7 @@ import logging
 from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from gateway.concurrency import OwnedTasks, Signals, Wakeup
@@ -349,12 +350,12 @@ class Follower:
     def _first_poll(self, account: str) -> GenerationId:
         """Return the generation of an account whose poll is next: the one that is due first.
 
-        During an outage that is one whose last poll got a response, if there is one. If only some requests have failed,
-        it ends the outage, and does not wait for a probe of each of the others.
+        During an outage that is one whose last poll got a response, if there is one among the next PLANNED_AT_ONCE. If
+        only some requests have failed, it ends the outage, and does not wait for a probe of each of the others.
         """
         due, entries = self._polls[account].due, self._feed.entries
         if self._poll_limits[account].broken:
-            for name in due:
+            for name in islice(due, PLANNED_AT_ONCE):
                 if name not in entries or not entries[name].errors:
                     return name
         return next(iter(due))
