@@ -220,7 +220,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     CompletableFuture<UploadMediaResponse> sent = connection.promise();
     Runnable work = () -> {
       try {
-        sent.complete(upload.send(connection));
+        upload.send(connection, sent);
       } catch (Throwable error) { // an Error of the source, too: nobody else learns of it
         sent.completeExceptionally(error);
       }
@@ -228,12 +228,10 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     Thread thread = new Thread(Context.current().wrap(work), "hfgateway-upload");
     thread.setDaemon(true);
     // The thread may be reading, and then does not notice that its call has ended.
-    sent.whenComplete((response, error) -> {
-      if (Thread.currentThread() != thread) thread.interrupt();
-    });
+    sent.whenComplete((response, error) -> thread.interrupt());
     if (upload.timeout != null) {
-      connection.delay(upload.timeout).thenRun(() -> sent.completeExceptionally(
-          connection.error(Status.DEADLINE_EXCEEDED.withDescription("the upload timed out"), null, Context.current())));
+      new Timers().schedule(Timers.nanos(upload.timeout), () -> sent.completeExceptionally(connection.error(
+          Status.DEADLINE_EXCEEDED.withDescription("the upload timed out"), null, Context.ROOT)), connection.executor);
     }
     thread.start();
     return Operation.of("", uploading -> uploading.step(() -> sent));

@@ -29,8 +29,14 @@ final class Blocking {
       if (error instanceof GatewayException) {
         error.fillInStackTrace(); // the caller's, instead of that of a thread of the client
       }
-      throw error instanceof RuntimeException expected ? expected : new IllegalStateException(error);
+      throw Blocking.<RuntimeException>unchecked(error);
     }
+  }
+
+  /** Throws an error that the compiler does not expect: the IOException of an upload, which declares it. */
+  @SuppressWarnings("unchecked")
+  private static <T extends Throwable> T unchecked(Throwable error) throws T {
+    throw (T) error;
   }
 
   /** Waits for a result, and calls {@code onProgress} on this thread meanwhile. */
@@ -51,15 +57,11 @@ final class Blocking {
   }
 
   private static GatewayException interrupted(InterruptedException cause, CompletableFuture<?> operation) {
-    GatewayException error = interrupted(cause);
+    Thread.currentThread().interrupt();
+    GatewayException error = Errors.canceled("the thread was interrupted", cause);
     if (operation instanceof Operation<?> keyed) {
       error.setIdempotencyKey(keyed.idempotencyKey);
     }
     return error;
-  }
-
-  static GatewayException interrupted(InterruptedException cause) {
-    Thread.currentThread().interrupt();
-    return Errors.canceled("the thread was interrupted", cause);
   }
 }

@@ -88,11 +88,7 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
    * @param contentType the media type, such as "image/png"
    */
   public UploadMediaResponse upload(byte[] media, String contentType) {
-    try {
-      return upload(Upload.of(media, contentType));
-    } catch (IOException error) {
-      throw new AssertionError("reading from memory failed", error);
-    }
+    return Blocking.await(async.upload(Upload.of(media, contentType)));
   }
 
   /**
@@ -117,12 +113,13 @@ public final class HfGatewayClient extends BlockingClient implements AutoCloseab
 
   /**
    * Uploads media to Higgsfield's storage through the gateway; use the returned URL in an input. A failed upload is not
-   * retried, because the source may not be readable twice.
+   * retried, because the source may not be readable twice. Another thread reads the source, so that a source from which
+   * nothing arrives delays neither the timeout nor the error of the gateway.
    *
    * @throws IOException if the source cannot be read
    */
   public UploadMediaResponse upload(Upload upload) throws IOException {
-    return upload.send(calls.connection());
+    return Blocking.await(async.upload(upload));
   }
 
   /** Returns the asynchronous client with the same connection. Closing one closes both. */

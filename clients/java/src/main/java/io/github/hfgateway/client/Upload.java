@@ -6,10 +6,10 @@ import io.github.hfgateway.v1.UploadMediaRequest;
 import io.github.hfgateway.v1.UploadMediaResponse;
 import io.github.hfgateway.v1.UploadServiceGrpc;
 import io.grpc.CallOptions;
+import io.grpc.ClientCall;
 import io.grpc.Context;
-import io.grpc.StatusException;
-import io.grpc.stub.BlockingClientCall;
-import io.grpc.stub.ClientCalls;
+import io.grpc.Metadata;
+import io.grpc.Status;
 import java.io.ByteArrayInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
@@ -17,26 +17,25 @@ import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.Semaphore;
 
 /** Media to upload: bytes, a file or a stream. Immutable: every method returns a new instance. */
 public final class Upload {
   private static final int CHUNK = 256 * 1024;
 
-  private interface Opener {
-    InputStream open() throws IOException;
+  /** Something about a source. */
+  private interface Reading<T> {
+    T get() throws IOException;
   }
 
-  /** Returns the number of bytes, or a negative number if it is not known. */
-  private interface Size {
-    long get() throws IOException;
-  }
-
-  private final Opener source;
-  private final Size size;
+  private final Reading<InputStream> source;
+  /** Returns the number of bytes, or null if it is not known. */
+  private final Reading<Long> size;
   private final String contentType;
   final Duration timeout;
 
-  private Upload(Opener source, Size size, String contentType, Duration timeout) {
+  private Upload(Reading<InputStream> source, Reading<Long> size, String contentType, Duration timeout) {
     this.source = source;
     this.size = size;
     this.contentType = contentType;
@@ -49,7 +48,7 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(byte[] media, String contentType) {
-    return new Upload(() -> new ByteArrayInputStream(media), () -> media.length, contentType, null);
+    return new Upload(() -> new ByteArrayInputStream(media), () -> (long) media.length, contentType, null);
   }
 
   /**
@@ -58,12 +57,8 @@ public final class Upload {
    * @param contentType the media type, such as "image/png"
    */
   public static Upload of(Path file, String contentType) {
-    return new Upload(() -> Files.newInputStream(file), () -> sizeOf(file), contentType, null);
-  }
-
-  /** Returns the size of a regular file; a pipe has none. */
-  private static long sizeOf(Path file) throws IOException {
-    return Files.isRegularFile(file) ? Files.size(file) : -1;
+    Reading<Long> size = () -> Files.isRegularFile(file) ? Files.size(file) : null; // a pipe has none
+    return new Upload(() -> Files.newInputStream(file), size, contentType, null);
   }
 
   /**
@@ -76,7 +71,7 @@ public final class Upload {
       @Override
       public void close() {}
     };
-    return new Upload(() -> kept, () -> -1, contentType, null);
+    return new Upload(() -> kept, () -> null, contentType, null);
   }
 
   /** Sets the size in bytes, which the gateway verifies. Bytes and files have their size already. */
@@ -89,40 +84,53 @@ public final class Upload {
     return new Upload(source, size, contentType, timeout);
   }
 
-  /** Uploads the media, without retries. */
-  UploadMediaResponse send(Connection connection) throws IOException {
+  /** Uploads the media, without retries. The response or the error of the gateway does not wait for the source. */
+  void send(Connection connection, CompletableFuture<UploadMediaResponse> sent) throws IOException, InterruptedException {
+    Context context = Context.current();
     CallOptions options = connection.options(connection.deadline(timeout));
-    try (InputStream media = source.open()) {
+    try (InputStream media = source.get()) {
       UploadHeader.Builder header = UploadHeader.newBuilder().setContentType(contentType);
-      long known = size.get();
-      if (known >= 0) {
-        header.setSize(known);
-      }
-      BlockingClientCall<UploadMediaRequest, UploadMediaResponse> call = ClientCalls.blockingClientStreamingCall(
-          connection.channel, UploadServiceGrpc.getUploadMediaMethod(), options);
-      try {
-        boolean wanted = call.write(UploadMediaRequest.newBuilder().setHeader(header).build());
-        byte[] buffer = new byte[CHUNK];
-        // One read: the gateway ends an upload from which nothing arrives for a while.
-        for (int count = 0; wanted && (count = media.read(buffer)) >= 0; ) {
-          ByteString chunk = ByteString.copyFrom(buffer, 0, count);
-          wanted = call.write(UploadMediaRequest.newBuilder().setChunk(chunk).build());
+      Long known = size.get();
+      if (known != null && known >= 0) header.setSize(known);
+      ClientCall<UploadMediaRequest, UploadMediaResponse> call =
+          connection.channel.newCall(UploadServiceGrpc.getUploadMediaMethod(), options);
+      Semaphore ready = new Semaphore(0);
+      call.start(new ClientCall.Listener<>() {
+        private UploadMediaResponse response;
+
+        @Override
+        public void onReady() {
+          ready.release();
         }
-        call.halfClose();
-        UploadMediaResponse response = call.read();
-        if (response == null) {
-          throw connection.error(Attempts.NO_RESPONSE, null, Context.current());
+
+        @Override
+        public void onMessage(UploadMediaResponse message) {
+          response = message;
         }
-        call.read(); // the status, which may be an error
-        return response;
-      } catch (StatusException failed) {
-        throw connection.error(failed.getStatus(), failed.getTrailers(), Context.current());
-      } catch (InterruptedException cause) {
-        throw Blocking.interrupted(cause);
-      } finally {
-        // Also after an error of the source: the gateway discards the upload.
-        call.cancel("left", null);
+
+        @Override
+        public void onClose(Status status, Metadata trailers) {
+          if (status.isOk() && response != null) {
+            sent.complete(response);
+          }
+          sent.completeExceptionally(connection.error(status.isOk() ? Attempts.NO_RESPONSE : status, trailers, context));
+          ready.release();
+        }
+      }, new Metadata());
+      // Also after an error of the source: the gateway discards the upload.
+      sent.whenComplete((response, error) -> call.cancel("left", null));
+      call.request(2); // the status, which may be an error, follows the response
+      call.sendMessage(UploadMediaRequest.newBuilder().setHeader(header).build());
+      byte[] buffer = new byte[CHUNK];
+      // One read: the gateway ends an upload from which nothing arrives for a while.
+      for (int count; !sent.isDone() && (count = media.read(buffer)) >= 0; ) {
+        while (!call.isReady() && !sent.isDone()) {
+          ready.acquire();
+        }
+        ByteString chunk = ByteString.copyFrom(buffer, 0, count);
+        call.sendMessage(UploadMediaRequest.newBuilder().setChunk(chunk).build());
       }
+      call.halfClose();
     }
   }
 }

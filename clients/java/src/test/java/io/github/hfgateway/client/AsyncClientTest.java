@@ -19,8 +19,10 @@ import io.github.hfgateway.v1.WatchGenerationRequest;
 import io.github.hfgateway.v1.WatchGenerationResponse;
 import io.grpc.Context;
 import io.grpc.Status;
+import java.io.ByteArrayInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.io.SequenceInputStream;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -31,7 +33,10 @@ import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Executor;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
 import java.util.concurrent.Flow;
+import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.IntStream;
@@ -397,6 +402,43 @@ class AsyncClientTest {
       assertInstanceOf(GatewayException.DeadlineExceeded.class, failed.getCause());
     } finally {
       over.countDown();
+    }
+  }
+
+  @Test
+  void silentSourceDoesNotDelayTheErrorOfTheGateway() throws Exception {
+    CountDownLatch over = new CountDownLatch(1);
+    gateway.endsUploadsEarly().fails(Status.INVALID_ARGUMENT.asRuntimeException());
+    try {
+      InputStream source =
+          new SequenceInputStream(new ByteArrayInputStream(new byte[1]), silent(new CountDownLatch(1), over));
+      CompletableFuture<?> upload = client.upload(Upload.of(source, "image/psd"));
+      ExecutionException failed = assertThrows(ExecutionException.class, () -> upload.get(30, TimeUnit.SECONDS));
+      assertInstanceOf(GatewayException.InvalidInput.class, failed.getCause());
+    } finally {
+      over.countDown();
+    }
+  }
+
+  @Test
+  void silentSourceDelaysNoUploadOfTheBlockingClient() throws Exception {
+    CountDownLatch over = new CountDownLatch(1);
+    CountDownLatch read = new CountDownLatch(2);
+    ExecutorService threads = Executors.newCachedThreadPool();
+    HfGatewayClient blocking = HfGatewayClient.connect(gateway.address());
+    try {
+      Upload upload = Upload.of(silent(read, over), "image/png");
+      Future<?> late = threads.submit(() -> blocking.upload(upload.timeout(Duration.ofMillis(500))));
+      Future<?> closed = threads.submit(() -> blocking.upload(upload));
+      assertTrue(read.await(30, TimeUnit.SECONDS));
+      ExecutionException failed = assertThrows(ExecutionException.class, () -> late.get(30, TimeUnit.SECONDS));
+      assertInstanceOf(GatewayException.DeadlineExceeded.class, failed.getCause());
+      blocking.close();
+      failed = assertThrows(ExecutionException.class, () -> closed.get(30, TimeUnit.SECONDS));
+      assertInstanceOf(GatewayException.ClientClosed.class, failed.getCause());
+    } finally {
+      over.countDown();
+      threads.shutdownNow();
     }
   }
 }
