@@ -91,7 +91,7 @@ public final class Upload {
     try (InputStream media = source.get()) {
       UploadHeader.Builder header = UploadHeader.newBuilder().setContentType(contentType);
       Long known = size.get();
-      if (known != null && known >= 0) header.setSize(known);
+      if (known != null) header.setSize(known);
       ClientCall<UploadMediaRequest, UploadMediaResponse> call =
           connection.channel.newCall(UploadServiceGrpc.getUploadMediaMethod(), options);
       Semaphore ready = new Semaphore(0);

@@ -647,6 +647,13 @@ class ClientTest {
   }
 
   @Test
+  void negativeSizeIsSent() throws Exception {
+    gateway.answers(UploadMediaResponse.getDefaultInstance());
+    client.upload(Upload.of(new byte[3], "image/png").size(-1));
+    uploaded(-1L); // which the gateway refuses
+  }
+
+  @Test
   void uploadIsNotRetried() {
     gateway.fails(unavailable());
     assertThrows(GatewayException.Unavailable.class, () -> client.upload(new byte[3], "image/png"));
