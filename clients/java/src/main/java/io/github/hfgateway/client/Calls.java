@@ -26,9 +26,9 @@ record Calls(Connection connection, Duration timeout) {
     return within(Duration.ofNanos(Timers.nanos(timeout) + Math.max(Timers.nanos(time), 0)));
   }
 
-  /** Returns the timeout of a call that is a part of something with this limit; null is none. */
+  /** Returns the timeout of a call that is a part of something with this limit. For both, null is none. */
   Duration atMost(Duration limit) {
-    return limit == null || limit.compareTo(timeout) > 0 ? timeout : limit;
+    return Timers.nanos(limit) > Timers.nanos(timeout) ? timeout : limit;
   }
 
   /** Makes the unary call that takes this request, and returns its response. */

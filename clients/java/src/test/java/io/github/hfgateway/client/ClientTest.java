@@ -212,6 +212,13 @@ class ClientTest {
   }
 
   @Test
+  void generateHasALimitAlthoughTheClientHasNone() {
+    gateway.answers(submitted(COMPLETED));
+    client.withTimeout(null).generate(Submit.of(Inputs.soul("a fox")).timeout(Duration.ofSeconds(5)), seen -> {});
+    assertEquals(List.of(5.0), timers.remaining);
+  }
+
+  @Test
   void generateResumesBrokenStreams() {
     gateway.answers(submitted(STORED));
     gateway.fails(unavailable(), changed(QUEUED)).answers(changed(COMPLETED));
