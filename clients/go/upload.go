@@ -20,7 +20,7 @@ const uploadChunk = 256 << 10
 //
 // A failed upload is not retried, because media may not be readable twice: open it again, or seek to its start, and
 // call Upload again. Only the context limits an upload; the client's timeout does not apply. An error of media is
-// returned wrapped.
+// returned wrapped. If media cannot seek, as a pipe, a Read may go on after the end of the upload.
 func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string) (*pb.UploadMediaResponse, error) {
 	// If the stream is canceled before its end, the gateway discards the upload as incomplete.
 	ctx, leave := context.WithCancel(ctx)
@@ -33,16 +33,27 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 	if err != nil {
 		return nil, err
 	}
+	response, ended := &pb.UploadMediaResponse{}, make(chan error, 1)
+	go func() { ended <- stream.RecvMsg(response) }()
 	header := &pb.UploadHeader{ContentType: contentType, Size: size}
 	part := &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Header{Header: header}}
 	buffer := make([]byte, uploadChunk)
 	for {
 		if err := stream.Send(part); err == io.EOF {
-			break // the gateway has ended the call, and CloseAndRecv returns its status
+			break // the gateway has ended the call, and RecvMsg returns its status
 		} else if err != nil {
 			return nil, err
 		}
-		count, err := readSome(media, buffer)
+		read := func() (int, error) { return readSome(media, buffer) }
+		if size == nil {
+			select {
+			case read = <-readLater(media, buffer):
+			case status := <-ended:
+				ended <- status
+				read = func() (int, error) { return 0, nil }
+			}
+		}
+		count, err := read()
 		if err != nil && err != io.EOF {
 			return nil, fmt.Errorf("hfgateway: reading the media: %w", err)
 		}
@@ -52,7 +63,33 @@ func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string
 		chunk := bytes.Clone(buffer[:count]) // gRPC may read it later
 		part = &pb.UploadMediaRequest{Part: &pb.UploadMediaRequest_Chunk{Chunk: chunk}}
 	}
-	return stream.CloseAndRecv()
+	if err := stream.CloseSend(); err != nil {
+		return nil, err
+	}
+	if err := <-ended; err != nil {
+		return nil, err
+	}
+	return response, nil
+}
+
+// readLater reads in another goroutine, because a pipe may stay silent after the end of the call. The function in the
+// channel returns what readSome returned, or panics as it did.
+func readLater(media io.Reader, buffer []byte) <-chan func() (int, error) {
+	done := make(chan func() (int, error), 1)
+	go func() {
+		count, err := 0, io.ErrUnexpectedEOF // of a Read that ends the goroutine
+		defer func() {
+			reason := recover()
+			done <- func() (int, error) {
+				if reason != nil {
+					panic(reason)
+				}
+				return count, err
+			}
+		}()
+		count, err = readSome(media, buffer)
+	}()
+	return done
 }
 
 // readSome reads until it has some bytes or an error occurs. It does not wait for more: the gateway ends an upload from

@@ -2,6 +2,7 @@ package hfgateway_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -174,6 +175,67 @@ func TestUploadReturnsEarlyRefusal(t *testing.T) {
 	if !errors.Is(err, hfgateway.ErrInputRefused) {
 		t.Fatal(err)
 	}
+}
+
+func TestSilentPipeDelaysNeitherTheContextNorARefusal(t *testing.T) {
+	refusal := refuse(codes.InvalidArgument, &pb.Failure{
+		Reason: pb.ErrorReason_ERROR_REASON_INPUT_REFUSED, Message: "no such type",
+	})
+	for expected, step := range map[error]step{hfgateway.ErrInputRefused: refusal, context.Canceled: hang} {
+		g := newGateway(t)
+		g.on("UploadMedia", step)
+		client, _ := newClient(t, g.address())
+		silent, writer := io.Pipe()
+		defer writer.Close()
+		ctx, cancel := context.WithCancel(within(t))
+		reads := make(chan struct{})
+		source := reading(func(into []byte) (int, error) {
+			if close(reads); expected == context.Canceled {
+				cancel()
+			}
+			return silent.Read(into)
+		})
+		ended := make(chan error, 1)
+
+		go func() {
+			_, err := client.Upload(ctx, source, "image/png")
+			ended <- err
+		}()
+
+		wait(t, reads, "the read")
+		select {
+		case err := <-ended:
+			if !errors.Is(err, expected) {
+				t.Error(err)
+			}
+		case <-time.After(patience):
+			t.Error("the upload waits for its source")
+		}
+		cancel()
+	}
+}
+
+func TestPanicOfASourceIsThatOfTheCaller(t *testing.T) {
+	g := newGateway(t)
+	began := make(chan struct{})
+	g.on("UploadMedia", func(received *call) error {
+		close(began)
+		return hang(received)
+	})
+	client, _ := newClient(t, g.address())
+	defer func() {
+		if found := recover(); found != "out of paper" {
+			t.Error(found)
+		}
+	}()
+	source := reading(func([]byte) (int, error) {
+		wait(t, began, "the upload at the gateway")
+		panic("out of paper")
+	})
+
+	_, err := client.Upload(within(t), source, "image/png")
+
+	t.Error(err)
 }
 
 func TestBrokenUploadIsNotRetried(t *testing.T) {
