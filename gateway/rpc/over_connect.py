@@ -6,6 +6,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from string import ascii_letters, digits
 from typing import Any
 
 from connectrpc.code import Code as ConnectCode
@@ -66,6 +67,10 @@ class _BinaryCodec:
         return message_of(bytes(data), message_class)
 
 
+_BASE64 = (ascii_letters + digits + "+/-_\r\n").encode()
+"""The letters of both kinds of base64, and line breaks. Protobuf's parser leaves out all others."""
+
+
 class _JsonCodec:
     """Protobuf's JSON encoding.
 
@@ -81,7 +86,11 @@ class _JsonCodec:
 
     def decode(self, data: bytes | bytearray, message_class: type[Message]) -> Message:
         try:
-            return json_format.ParseDict(json_object(data), message_class(), max_recursion_depth=DEEPEST)
+            content = json_object(data)
+            chunk = content.get("chunk")  # of an upload: the only bytes in requests
+            if isinstance(chunk, str) and chunk.rstrip("=\r\n").encode().translate(None, _BASE64):
+                raise BadRequestError(Bad.ENCODING, "is not base64", "chunk")
+            return json_format.ParseDict(content, message_class(), max_recursion_depth=DEEPEST)
         # The parser does not always raise its own error for a value of the wrong type.
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not a JSON object"
