@@ -77,6 +77,13 @@ async def test_an_upstream_list_that_changes_during_a_read_is_read_again(studio:
     assert len(await studio.names()) == 3
 
 
+async def test_an_upstream_list_with_one_character_twice_misses_another_and_is_read_again(studio: Studio) -> None:
+    await several(studio, 2)
+    listed = await studio.call_higgsfield("GET", "/list")
+    studio.plan(on="characters", body=listed | {"items": [listed["items"][0]] * 2})
+    assert len(await studio.names()) == 2
+
+
 async def test_an_upstream_list_that_keeps_changing_is_unavailable(studio: Studio) -> None:
     studio.plan(on="characters", patch={"total": 4}, times=3)
     refused = await studio.refused("ListCharacters", pb.ListCharactersRequest())
@@ -101,7 +108,7 @@ async def test_malformed_items_do_not_hide_the_others(studio: Studio) -> None:
         "created_at": 5,
     }
     items = [item, {"id": "../list"}, {"id": 7}, None, {"id": "list"}]
-    studio.plan(on="characters", body={"items": items}, processed=True)
+    studio.plan(on="characters", body={"items": items, "total": 5}, processed=True)
     (found,) = (await studio.grpc.call("ListCharacters", pb.ListCharactersRequest())).characters
     assert (found.id, found.name, found.state, found.version) == (UNKNOWN, "a\u0000b ?", 0, 0)
     assert not found.done
@@ -121,6 +128,15 @@ async def test_a_deleted_character_is_not_found_and_its_key_stays_used(studio: S
     reused = await studio.refused("CreateCharacter", order(), client)
     assert (reused.code, reused.reason) == ("FAILED_PRECONDITION", "IDEMPOTENCY_KEY_REUSED")
     assert studio.sent == ["Anna"]
+
+
+async def test_a_deleted_character_that_higgsfield_still_lists_is_not_listed(studio: Studio) -> None:
+    character_id = (await studio.create()).character.id
+    listed = await studio.call_higgsfield("GET", "/list")
+    await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
+    studio.plan(on="characters", body=listed)
+    page = await studio.grpc.call("ListCharacters", pb.ListCharactersRequest())
+    assert (list(page.characters), page.total_size) == ([], 0)
 
 
 async def test_deleting_again_is_ok_after_a_restart(studio: Studio) -> None:
@@ -174,6 +190,13 @@ async def test_deleting_an_unknown_character_is_not_found_each_time(studio: Stud
 async def test_an_html_404_of_a_proxy_is_not_a_missing_character(studio: Studio) -> None:
     character = (await studio.create()).character
     studio.plan(on="character", kind="html", status=404)
+    refused = await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character.id))
+    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+
+
+async def test_a_response_about_another_character_is_not_believed(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.plan(on="character", patch={"id": UNKNOWN}, processed=True)
     refused = await studio.refused("GetCharacter", pb.GetCharacterRequest(id=character.id))
     assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
 

@@ -65,6 +65,14 @@ async def test_a_list_that_was_read_before_the_end_of_training_does_not_undo_it(
     assert (await studio.submit(picture(character.id))).upstream.request_id
 
 
+async def test_a_character_of_an_unknown_status_is_left_to_higgsfield(studio: Studio) -> None:
+    character = (await studio.create()).character
+    studio.clock.advance(60)
+    studio.plan(on="character", patch={"status": "paused"}, processed=True)
+    assert (await studio.show(character.id)).state == pb.CHARACTER_STATE_UNSPECIFIED
+    assert (await studio.submit(picture(character.id))).upstream.request_id
+
+
 async def test_a_failed_character_is_refused(studio: Studio) -> None:
     character = (await studio.create("[fail] Anna")).character
     studio.clock.advance(60)

@@ -10,6 +10,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.characters.registry import SHOWN_AFTER
+from gateway.characters.watch import CharacterWatches
 from hfgateway.v1 import character_service_pb2 as pb
 from tests.characters.conftest import StartStudio, Studio
 from tests.support.running import PATIENCE, collected, eventually
@@ -96,26 +97,45 @@ async def test_a_watch_survives_upstream_errors(studio: Studio) -> None:
     assert state((await collected(watch))[-1]) == "COMPLETED"
 
 
-async def test_the_poller_obeys_retry_after(studio: Studio) -> None:
-    character_id = (await studio.create()).character.id
-    watch = watched(studio.grpc, character_id)
+async def test_the_poller_slows_down_without_changes_and_obeys_retry_after(
+    start: StartStudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: asyncio.Queue[float] = asyncio.Queue()
+    ends: asyncio.Queue[None] = asyncio.Queue()
+
+    async def rest(_: CharacterWatches, seconds: float) -> None:
+        rests.put_nowait(seconds)
+        await ends.get()
+
+    async def next_rest() -> float:
+        async with asyncio.timeout(PATIENCE):
+            return await rests.get()
+
+    monkeypatch.setattr(CharacterWatches, "_rest", rest)
+    studio = await start(POLL_MIN="1", POLL_MAX="10")
+    watch = watched(studio.grpc, (await studio.create()).character.id)
     await anext(watch)
-    studio.plan(on="character", kind="429", headers={"Retry-After": "1"}, times=1)
-    await eventually(lambda: len(studio.sandbox.state.plan) == 0)
-    studio.clock.advance(60)
-    await collected(watch)
-    assert studio.ledger.ignored_retry_after == 0
+    pauses = [await next_rest()]
+    failed = {"kind": "503", "headers": {"Retry-After": "0"}}
+    limited = {"kind": "429", "headers": {"Retry-After": "30"}}
+    changed = {"patch": {"status": "queued"}}
+    for fault in ({}, {}, failed, failed, limited, {}, failed, changed, {}):
+        studio.plan(on="character", processed=True, **fault)
+        ends.put_nowait(None)
+        pauses.append(await next_rest())
+    assert pauses == [1, 1.5, 2.25, 2, 4, 30, 3.375, 2, 1, 1]
 
 
 @pytest.mark.parametrize("here", [True, False])
-async def test_a_watch_ends_when_its_character_is_deleted(studio: Studio, here: bool) -> None:
+async def test_a_watch_ends_when_its_character_is_deleted(start: StartStudio, here: bool) -> None:
+    studio = await start(**{"POLL_MIN": "3600", "POLL_MAX": "3600"} if here else {})
     character_id = (await studio.create()).character.id
     watches = [watched(studio.grpc, character_id) for _ in range(2)]
     await asyncio.gather(*(anext(watch) for watch in watches))
-    studio.ahead += SHOWN_AFTER  # until then, a 404 may mean that the character is not shown yet
     if here:
         await studio.grpc.call("DeleteCharacter", pb.DeleteCharacterRequest(id=character_id))
     else:
+        studio.ahead += SHOWN_AFTER  # until then, a 404 may mean that the character is not shown yet
         await studio.call_higgsfield("DELETE", f"/{character_id}")
     for watch in [*watches, watched(studio.grpc, character_id)]:
         with pytest.raises(RpcFailure) as ended:
