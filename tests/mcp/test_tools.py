@@ -187,7 +187,9 @@ async def test_bad_input_is_refused_with_its_fields_and_never_sent(start: Start,
     running = await start()
     async with port(running) as client:
         for name, (arguments, fields) in WRONG.items():
-            failure = error(await client.call_tool("generate", arguments))
+            result = await client.call_tool("generate", arguments)
+            failure = error(result)
+            assert "Call generate again" not in text(result)
             assert (failure["reason"], failure["code"]) == ("INVALID_INPUT", "INVALID_ARGUMENT"), name
             named = [violation["field"] for violation in failure["field_violations"]]
             assert [field for field in fields if field not in named] == [], (name, named)
