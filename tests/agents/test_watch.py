@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gateway.access.identity import DEFAULT_TENANT
+from gateway.agents.service import BUSY_FOR
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
 from tests.support.faulty_clock import FaultyClock
@@ -243,6 +244,19 @@ async def test_a_repeated_idle_read_ends_a_turn(timed: Timed) -> None:
     watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
     await watcher.reaches("PROCESSING")
     await timed.advance(30.0, until=watcher.task.done)
+    await eventually(watcher.task.done)
+    assert watcher.states == ["PROCESSING", "IDLE"]
+
+
+async def test_a_turn_whose_messages_are_final_ends_with_the_next_idle_read(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    message = (await talk.send(session_id, "a fox")).message
+    await timed.advance(TURN)
+    timed.plan(on="agent_messages", patch={"status": "processing"}, processed=True)
+    watcher = Watcher(talk.watch(session_id, message.id, until_idle=True))
+    await watcher.reaches("PROCESSING")
+    await timed.advance(BUSY_FOR - TURN - 1.0, until=watcher.task.done)
     await eventually(watcher.task.done)
     assert watcher.states == ["PROCESSING", "IDLE"]
 

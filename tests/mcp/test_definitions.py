@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 from jsonschema import Draft202012Validator
 
 from gateway.mcp import schema
@@ -69,6 +70,15 @@ def test_the_default_key_depends_on_the_input_only() -> None:
     keys = [made(prompt="fox"), made(prompt="fox", seed=1), made(prompt="fox", batch_size=1), made(prompt="Fox")]
     assert len({*keys, made(prompt="fox")}) == 4
     assert all(key.isascii() and len(key) <= 255 for key in keys)
+
+
+def test_the_default_key_does_not_depend_on_the_order_of_parameters() -> None:
+    def made(parameters: Mapping[str, Any]) -> str:
+        given = generation_input_pb2.GenerationInput()
+        return key_of(json_format.ParseDict({"model": {"parameters": parameters}}, given))
+
+    parameters = {f"parameter_{number}": number for number in range(50)}
+    assert made(parameters) == made(dict(reversed(parameters.items())))
 
 
 def test_an_upload_fits_into_a_request() -> None:

@@ -132,6 +132,13 @@ async def test_foreign_hosts_and_origins_are_refused(start: Start, headers: dict
     assert (await post(running, origin=running.gateway.http_address))[0] == 200
 
 
+async def test_foreign_origins_are_refused_also_with_a_key(start: Start) -> None:
+    running = await start(AUTH="keys")
+    key = {"authorization": f"Bearer {await running.key('shop')}"}
+    assert (await post(running, origin="https://evil.example", **key))[0] == 403
+    assert (await post(running, origin=running.gateway.http_address, **key))[0] == 200
+
+
 async def test_malformed_requests_are_refused(start: Start) -> None:
     running = await start()
     assert (await post(running, bytes(4 * 1024 * 1024 + 1)))[0] == 413
