@@ -106,6 +106,11 @@ async def test_an_internal_error_is_reported_only_as_an_incident(caplog: pytest.
     assert [record.__dict__["incident"] for record in caplog.records if "unexpectedly" in record.message] == [incident]
 
 
+def test_a_refusal_names_at_most_20_fields() -> None:
+    unknown = {f"field_{number}": 1 for number in range(30)}
+    assert len(violations(GENERATE.arguments, unknown)) == 20
+
+
 def test_the_check_of_large_arguments_stops_at_the_limit() -> None:
     class Long(list[int]):
         """A list that must not be read to its end."""

@@ -221,6 +221,19 @@ async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Conn
     assert "input" not in shown[0]
 
 
+async def test_a_list_of_several_pages_has_no_more_than_was_asked_for(
+    start: Start, port: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = await start()
+    async with port(running) as client:
+        made = [await client.call_tool("generate", soul(f"fox {number}") | {"wait_seconds": 0}) for number in range(5)]
+        ids = [generation_id_of(result) for result in made]
+        size = max([(await running.until(one, "QUEUED")).ByteSize() for one in ids])
+        monkeypatch.setattr("gateway.rpc.generations.LARGEST_PAGE_BYTES", size * 5 // 2)  # pages of two
+        newest = await client.call_tool("list_generations", {"limit": 3})
+    assert [generation["id"] for generation in content_of(newest)["generations"]] == ids[:-4:-1]
+
+
 async def test_warnings_about_an_input_are_returned(
     start: Start, port: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
