@@ -195,7 +195,7 @@ class AsyncClient(CallbackMethods, CatalogMethods, CharacterMethods, UploadMetho
         with attach_key(request.idempotency_key):
             # The timeout may be shorter than wait_timeout, so they are added.
             response = await self._calls.unary(request, timeout=timeout, extra=wait_timeout or 0.0)
-        return Submission(response.generation, request.idempotency_key, response.replayed, tuple(response.warnings))
+        return Submission(response.generation, request.idempotency_key, response.replayed, list(response.warnings))
 
     async def generate(
         self,

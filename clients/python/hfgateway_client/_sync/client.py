@@ -196,7 +196,7 @@ class Client(CallbackMethods, CatalogMethods, CharacterMethods, UploadMethods, W
         with attach_key(request.idempotency_key):
             # The timeout may be shorter than wait_timeout, so they are added.
             response = self._calls.unary(request, timeout=timeout, extra=wait_timeout or 0.0)
-        return Submission(response.generation, request.idempotency_key, response.replayed, tuple(response.warnings))
+        return Submission(response.generation, request.idempotency_key, response.replayed, list(response.warnings))
 
     def generate(
         self,
