@@ -176,16 +176,14 @@ class Simulation:
         serving, injecting = world.spawn(self._serve()), world.spawn(self._inject_faults())
         _monitoring = world.spawn(self._monitor())
         callers: list[Caller | Trainer | Talker] = [*self.callers, *self.trainers, *self.talkers]
-        caller_tasks = [world.spawn(caller.run()) for caller in callers]
+        acting = [world.spawn(one.run()) for one in (*callers, *self._actors())]
         for watcher in self.watchers:
             world.spawn(watcher.run())
-        for actor in self._actors():
-            world.spawn(actor.run())
         await self.world.sleep(self._horizon)
         self._stop_faults()
         injecting.cancel()
         await self._recover()
-        await asyncio.wait(caller_tasks, timeout=self.settle_time)
+        await asyncio.wait(acting, timeout=self.settle_time)
         await self._wait_until_settled()
         for caller in self.callers:
             await caller.get_final()
