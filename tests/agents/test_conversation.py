@@ -132,6 +132,14 @@ async def test_an_interrupt_stops_the_turn_and_nothing_else(talk: Talk) -> None:
     assert talk.charges == 2
 
 
+async def test_a_page_of_a_proxy_does_not_say_that_no_turn_runs(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_interrupt", kind="html", status=409)
+    with pytest.raises(RpcFailure) as refused:
+        await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+    assert refused.value.reason == "UPSTREAM_UNAVAILABLE"
+
+
 async def test_a_session_is_idle_after_an_interrupt_that_left_no_trace_of_the_turn(talk: Talk) -> None:
     session_id = await talk.create()
     await talk.send(session_id, "a fox")
@@ -327,7 +335,8 @@ async def test_media_is_uploaded_to_storage_without_credentials(running: Running
 
 
 async def test_an_invalid_upload_url_is_not_returned(running: Running) -> None:
-    for wrong in ({"upload_url": "ftp://x/y"}, {"url": "http://user@host/x"}, {"id": "../x"}):
+    odd = {"content_type": "image/jpeg\r\nx: y"}
+    for wrong in ({"upload_url": "ftp://x/y"}, {"url": "http://user@host/x"}, {"id": "../x"}, odd):
         running.plan(on="agent_media", patch=wrong)
         with pytest.raises(RpcFailure) as raised:
             await running.grpc.call("CreateMedia", pb.CreateMediaRequest(extension="jpeg", kind=1))

@@ -19,7 +19,7 @@ from gateway.generations.stores import StoreError, UnknownCommitError
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows
 from tests.support.commits import commits
-from tests.support.running import PATIENCE, Running, eventually, run
+from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, run
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 
@@ -51,6 +51,15 @@ async def test_a_message_is_found_despite_normalised_text(talk: Talk) -> None:
     answer = await talk.send(session_id, " a cafe\u0301\r\nin the snow\n", "k")
 
     assert answer.message.text == "a caf\u00e9\nin the snow"
+    assert (len(talk.said), talk.charges) == (1, 1)
+
+
+async def test_a_message_that_contains_the_gateways_secret_is_found(talk: Talk) -> None:
+    """It is compared as it was sent: what its caller wrote is no secret from the caller."""
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="502", processed=True)
+    text = f"what is {CREDENTIALS.key_id}:{CREDENTIALS.secret}?"
+    assert (await talk.send(session_id, text, "k")).message.text == text
     assert (len(talk.said), talk.charges) == (1, 1)
 
 
