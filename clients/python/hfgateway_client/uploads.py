@@ -6,6 +6,7 @@ import asyncio
 import io
 import mimetypes
 import os
+import select
 import stat
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import Future
@@ -98,17 +99,29 @@ class Pipe:
 
     def __iter__(self) -> Iterator[bytes]:
         with self._open() as file:
-            # One read for each piece: the gateway ends an upload from which nothing arrives for a while.
-            read = getattr(file, "read1", file.read)
-            while piece := read(CHUNK) or file.read(1):
+            while piece := _arrived(file):
                 yield piece
-            if piece is None:  # more may follow
-                raise BlockingIOError("the file is in non-blocking mode")
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         pieces = iter(self)
         while piece := await _in_thread(partial(next, pieces, b"")):
             yield piece
+
+
+def _arrived(file: IO[bytes]) -> bytes:
+    """Return what has arrived, or nothing at the end of the file.
+
+    It reads once, because the gateway ends an upload from which nothing arrives for a while. It waits without the lock
+    of the file, which Python needs to close it, also at the end of the program.
+    """
+    if isinstance(getattr(file, "raw", file), io.FileIO) and hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(file, select.POLLIN)
+        poll.poll()
+    piece: bytes | None = getattr(file, "read1", file.read)(CHUNK) or file.read(1)
+    if piece is None:  # more may follow
+        raise BlockingIOError("the file is in non-blocking mode")
+    return piece
 
 
 def _in_thread(read: Callable[[], bytes]) -> asyncio.Future[bytes]:

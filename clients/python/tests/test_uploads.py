@@ -199,17 +199,71 @@ async def test_a_silent_pipe_delays_neither_a_timeout_nor_other_calls(
             late.function(*late.args)  # ends the thread that reads
 
 
-async def test_a_file_that_does_not_block_is_no_shorter_file(gateway: ScriptedGateway, client: AsyncClient) -> None:
+ENDING = """
+import asyncio, sys
+from hfgateway_client import AsyncClient, Client, errors
+
+async def upload():
+    async with AsyncClient(sys.argv[1]) as client:
+        await client.upload(sys.stdin.buffer, "image/png", timeout=0.5)
+
+try:
+    if sys.argv[2] == "asyncio":
+        asyncio.run(upload())
+    else:
+        Client(sys.argv[1]).upload(sys.stdin.buffer, "image/png", timeout=0.5)
+except errors.DeadlineExceeded:
+    print("late")
+"""
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "threads"])
+async def test_a_program_ends_although_its_standard_input_is_silent(kind: str, gateway: ScriptedGateway) -> None:
+    """Python aborts at its end if a thread that reads holds the lock of the file."""
+    gateway.on("UploadMedia", gateway.hang)
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDING, gateway.address, kind, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert program.stdin
+    assert program.stdout
+    try:
+        assert await asyncio.wait_for(program.stdout.read(), 60) == b"late\n"
+        assert await asyncio.wait_for(program.wait(), 60) == 0
+    finally:
+        program.stdin.close()
+
+
+async def test_a_pipe_in_non_blocking_mode_is_read_to_its_end() -> None:
     """The part that has arrived would be stored as the whole."""
-    gateway.on("UploadMedia", RESPONSE)
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
-    try:
-        os.write(writing, b"a part")
-        with io.BufferedReader(io.FileIO(reading)) as file, pytest.raises(BlockingIOError):
-            await client.upload(file, "image/png")
-    finally:
-        os.close(writing)
+    with io.BufferedReader(io.FileIO(reading)) as file, io.FileIO(writing, "w") as writer:
+        upload = media(file, "image/png", None, "png")
+        with upload.open() as pieces:
+            parts = aiter(UploadParts(upload.header, pieces))
+            await anext(parts)
+            for piece in (b"a", b"b"):
+                next_part = asyncio.ensure_future(anext(parts))
+                writer.write(piece)
+                assert (await asyncio.wait_for(next_part, 30)).chunk == piece
+            writer.close()
+            assert await asyncio.wait_for(anext(parts, None), 30) is None
+
+
+class Busy(io.RawIOBase):
+    """A file in non-blocking mode that has nothing yet."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _buffer: object) -> None:
+        return None
+
+
+async def test_a_file_that_has_nothing_yet_is_not_at_its_end(gateway: ScriptedGateway, client: AsyncClient) -> None:
+    gateway.on("UploadMedia", RESPONSE)
+    with pytest.raises(BlockingIOError):
+        await client.upload(Busy(), "image/png")
     (parts,) = gateway.requests["UploadMedia"]
     assert parts[-1].HasField("header")
 
