@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -256,29 +256,32 @@ def _describe(model: Model) -> None:
         ("note", model.note),
     ]
     print_fields(fields)
-    if not model.HasField("parameters_schema"):
+    schema = MessageToDict(model.parameters_schema)
+    # The schema is Higgsfield's, and any part of it may have another form.
+    properties = schema.get("properties", {})
+    if not model.HasField("parameters_schema") or not isinstance(properties, Mapping):
         echo("its parameters are not known")
         return
-    schema = MessageToDict(model.parameters_schema)
-    print_fields([("note", schema.get("description", ""))])
+    required = schema.get("required")
+    print_fields([("note", str(schema.get("description") or ""))])
     echo()
-    print_rows(("PARAMETER", "", "VALUES", "DEFAULT", "NOTE"), list(_parameters(schema)))
+    rows = list(_parameters(properties, required if isinstance(required, list) else ()))
+    print_rows(("PARAMETER", "", "VALUES", "DEFAULT", "NOTE"), rows)
 
 
-def _parameters(schema: Mapping[str, Any]) -> Iterator[Sequence[str]]:
-    properties = schema.get("properties") or {}
-    required = schema.get("required") or ()
-    for name, one in sorted(properties.items(), key=lambda item: (item[0] not in required, item[0])):
+def _parameters(properties: Mapping[str, Any], required: Collection[Any]) -> Iterator[Sequence[str]]:
+    for name, described in sorted(properties.items(), key=lambda item: (item[0] not in required, item[0])):
+        one = described if isinstance(described, Mapping) else {}
         default = json.dumps(whole_numbers(one["default"]), ensure_ascii=False) if "default" in one else ""
         yield name, "required" if name in required else "", _values(one), default, str(one.get("description", ""))
 
 
 def _values(schema: Mapping[str, Any]) -> str:
     """Return the allowed values of a schema as a short text."""
-    if "enum" in schema:
+    if isinstance(schema.get("enum"), list):
         return " ".join(str(whole_numbers(value)) for value in schema["enum"])
     kinds = schema.get("type", "")
-    named = " or ".join(kinds) if isinstance(kinds, list) else str(kinds)
+    named = " or ".join(str(whole_numbers(kind)) for kind in kinds) if isinstance(kinds, list) else str(kinds)
     if schema.get("format"):
         named = named.replace("string", str(schema["format"]))
     if isinstance(schema.get("items"), Mapping):

@@ -72,6 +72,23 @@ async def test_models_show_prints_the_parameters(gateway: ScriptedGateway, hfgat
     assert json.loads(as_json.out)["parametersSchema"]["required"] == ["prompt"]
 
 
+async def test_models_show_takes_any_schema_of_higgsfield(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    odd = {"properties": {"a": True, "b": {"enum": 5, "type": [1, "null"]}, "c": {"items": 1}}, "required": 3}
+    schemas = (odd, {"properties": 5}, {"properties": {"prompt": {}}, "required": [7, "prompt"], "description": []})
+    for schema in schemas:
+        model = pb.Model(id="a/b")
+        model.parameters_schema.update(schema)
+        gateway.on("GetModel", pb.GetModelResponse(model=model))
+
+    odd_one, no_list, mixed = [await hfgateway("models", "--show", "a/b") for _ in schemas]
+
+    assert [one.code for one in (odd_one, no_list, mixed)] == [0, 0, 0]
+    table = [line.split("\t") for line in odd_one.out.partition("\n\n")[2].splitlines()]
+    assert table == [["a", "", "", "", ""], ["b", "", "1 or null", "", ""], ["c", "", "", "", ""]]
+    assert no_list.out.splitlines() == ["id        a/b", "its parameters are not known"]
+    assert "prompt\trequired" in mixed.out
+
+
 async def test_models_show_handles_a_model_without_a_schema(gateway: ScriptedGateway, hfgateway: Command) -> None:
     gateway.on("GetModel", pb.GetModelResponse(model=pb.Model(id="a/b")), refusal("NOT_FOUND", "MODEL_UNKNOWN", "no"))
 
