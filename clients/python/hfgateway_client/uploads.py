@@ -43,6 +43,7 @@ Only `AsyncClient` accepts an asynchronous iterable.
 """
 
 CHUNK = 256 * 1024
+_BYTES = bytes | bytearray | memoryview
 _BY_SUFFIX = {
     ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".webp": "image/webp", ".gif": "image/gif",
     ".wav": "audio/wav", ".mp4": "video/mp4",
@@ -161,7 +162,7 @@ def media(source: UploadSource, content_type: str | None, size: int | None, form
     """
     if is_picture(source):
         source, content_type = _encoded(cast(Picture, source), format), content_type or f"image/{format}"
-    if isinstance(source, bytes | bytearray | memoryview):
+    if isinstance(source, _BYTES):
         content = bytes(source)
         header = _header(content_type, "", content[:16], len(content))
         return Media(header, lambda: nullcontext([content]), rereadable=True)
@@ -181,9 +182,7 @@ def media(source: UploadSource, content_type: str | None, size: int | None, form
 
 def is_local(value: object) -> bool:
     """Return whether a value is local media, which must be uploaded first. A ``str`` never is: it is a URL."""
-    return (
-        isinstance(value, bytes | bytearray | memoryview | os.PathLike) or hasattr(value, "read") or is_picture(value)
-    )
+    return isinstance(value, _BYTES | os.PathLike) or hasattr(value, "read") or is_picture(value)
 
 
 def is_picture(value: object) -> bool:
@@ -193,8 +192,7 @@ def is_picture(value: object) -> bool:
 
 def _of_file(file: IO[bytes], content_type: str | None, size: int | None) -> Media:
     """Return the media of an open file, from its current position. It is rereadable if the file is seekable."""
-    name = getattr(file, "name", "")
-    name = name if isinstance(name, str) else ""
+    name = named if isinstance(named := getattr(file, "name", ""), str) else ""
     if not (hasattr(file, "seekable") and file.seekable()):
         pipe = Pipe(lambda: nullcontext(file))
         return Media(_header(content_type, name, b"", size), lambda: nullcontext(pipe), rereadable=False)
