@@ -181,18 +181,23 @@ func TestSilentPipeDelaysNeitherTheContextNorARefusal(t *testing.T) {
 	refusal := refuse(codes.InvalidArgument, &pb.Failure{
 		Reason: pb.ErrorReason_ERROR_REASON_INPUT_REFUSED, Message: "no such type",
 	})
-	for expected, step := range map[error]step{hfgateway.ErrInputRefused: refusal, context.Canceled: hang} {
+	for _, expected := range []error{hfgateway.ErrInputRefused, context.Canceled} {
 		g := newGateway(t)
-		g.on("UploadMedia", step)
+		ctx, cancel := context.WithCancel(within(t))
+		reads := make(chan struct{})
+		g.on("UploadMedia", func(received *call) error {
+			wait(t, reads, "the read")
+			if expected != context.Canceled {
+				return refusal(received)
+			}
+			cancel()
+			return hang(received)
+		})
 		client, _ := newClient(t, g.address())
 		silent, writer := io.Pipe()
 		defer writer.Close()
-		ctx, cancel := context.WithCancel(within(t))
-		reads := make(chan struct{})
 		source := reading(func(into []byte) (int, error) {
-			if close(reads); expected == context.Canceled {
-				cancel()
-			}
+			close(reads)
 			return silent.Read(into)
 		})
 		ended := make(chan error, 1)
@@ -202,7 +207,6 @@ func TestSilentPipeDelaysNeitherTheContextNorARefusal(t *testing.T) {
 			ended <- err
 		}()
 
-		wait(t, reads, "the read")
 		select {
 		case err := <-ended:
 			if !errors.Is(err, expected) {
