@@ -203,7 +203,7 @@ class Dispatcher:
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Wake the callbacks of tenants with a change in this commit."""
-        for tenant in {one.change.tenant for one in saved if one.change is not None}:
+        for tenant in {one.change.tenant: None for one in saved if one.change is not None}:
             for name in self._of_tenant.get(tenant, ()):
                 self.wake(name)
 

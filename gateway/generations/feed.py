@@ -218,11 +218,11 @@ class Feed:
 
     def publish(self, saved: Sequence[Saved]) -> None:
         """Apply a committed transaction."""
-        tenants = set()
+        tenants = dict[str, None]()  # in the order of their changes, so that simulations can be repeated
         for one in saved:
             self._take(one)
             if one.change is not None:
-                tenants.add(one.change.tenant)
+                tenants[one.change.tenant] = None
         removed = {one.generation_id for one in saved if one.generation is None}
         if removed:
             self._forget(removed)

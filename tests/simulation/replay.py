@@ -17,9 +17,12 @@ print(*(simulate(int(seed)).fingerprint for seed in sys.argv[1:]))
 
 
 def assert_replays_exactly(module: str, seeds: Sequence[int]) -> None:
-    """Run the seeds with a module of this package in two processes, in different orders and with other hash seeds."""
+    """Run the seeds with a module of this package in two processes, in different orders and with other hash seeds.
+
+    With these hash seeds, a set of both tenants has two orders.
+    """
     fingerprints = []
-    for hash_seed, order in (("1", seeds), ("2", seeds[::-1])):
+    for hash_seed, order in (("0", seeds), ("1", seeds[::-1])):
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM.format(module=module), *map(str, order)],
             cwd=ROOT,

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.toolchain("postgres")
 SEEDS, CHUNK = 6, 3
 MAX_SEEDS = 8
 """The number of seeds that are tried for a mutation."""
-REPLAYED = (11, 15)
+REPLAYED = (8, 11)
 
 
 @pytest.fixture(scope="module", autouse=True)
