@@ -559,8 +559,7 @@ def _progress(generation: Generation, report: StatusReport, state: State, moment
         if state is State.COMPLETED:
             changes["outputs_expire_time"] = min(report.expire_time or kept_until, kept_until)
     used = (
-        # Only jobs, which are few, may have been merged with those before. A search for each output of many takes long.
-        (outputs == report.outputs or all(output in outputs for output in report.outputs))
+        {*outputs}.issuperset(report.outputs)
         and report.failure == changes.get("failure")
         and report.expire_time in {None, changes.get("outputs_expire_time")}
     )

@@ -34,6 +34,7 @@ async def test_a_file_of_exactly_the_size_limit_is_copied(stage: Stage) -> None:
     stage.media.add("/a.png", CONTENT)
     stage.start(largest=len(CONTENT))
     await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    assert list(stage.place.files().values()) == [CONTENT]
 
 
 @FOLDER_ONLY

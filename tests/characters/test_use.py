@@ -11,7 +11,7 @@ from hfgateway.v1 import generation_input_pb2 as inputs
 from hfgateway.v1 import generation_service_pb2
 from tests.characters.conftest import StartStudio, Studio
 from tests.support.running import eventually, model, soul
-from tests.support.transports import RpcFailure
+from tests.support.transports import RpcFailure, Transport
 
 UNKNOWN = "0199aaaa-0000-4000-8000-000000000000"
 V1, V2 = inputs.SOUL_VERSION_V1, inputs.SOUL_VERSION_V2
@@ -111,12 +111,18 @@ async def test_without_keys_unknown_characters_are_passed_to_higgsfield(studio: 
     assert (await studio.submit(picture(elsewhere))).upstream.request_id
 
 
-async def test_another_tenants_character_is_reported_as_unknown(start: StartStudio) -> None:
+async def red_has_a_character(start: StartStudio) -> tuple[Studio, Transport, Transport, str]:
+    """Return a studio, the callers of the tenants red and blue, and the id of a trained character of red."""
     studio = await start(AUTH="keys")
     red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
     character_id = (await studio.create(by=red)).character.id
     studio.clock.advance(60)
     await studio.show(character_id, red)
+    return studio, red, blue, character_id
+
+
+async def test_another_tenants_character_is_reported_as_unknown(start: StartStudio) -> None:
+    studio, red, blue, character_id = await red_has_a_character(start)
 
     descriptions = set()
     for name in (character_id, character_id.upper(), UNKNOWN, "not-an-id"):
@@ -148,11 +154,7 @@ async def test_another_tenants_character_is_reported_as_unknown(start: StartStud
 
 
 async def test_an_estimate_validates_characters_as_a_submission_does(start: StartStudio) -> None:
-    studio = await start(AUTH="keys")
-    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
-    character_id = (await studio.create(by=red)).character.id
-    studio.clock.advance(60)
-    await studio.show(character_id, red)
+    _, red, blue, character_id = await red_has_a_character(start)
     picture_of = picture(character_id)
     raw = model("acme/new/model", {"who": character_id}, "n")
 
@@ -172,11 +174,7 @@ async def test_an_estimate_validates_characters_as_a_submission_does(start: Star
 
 
 async def test_a_freed_key_gives_no_access_to_another_tenants_character(start: StartStudio) -> None:
-    studio = await start(AUTH="keys")
-    red, blue = [studio.caller("grpc", await studio.key(tenant)) for tenant in ("red", "blue")]
-    character_id = (await studio.create(by=red)).character.id
-    studio.clock.advance(60)
-    await studio.show(character_id, red)
+    studio, _, blue, character_id = await red_has_a_character(start)
     with pytest.raises(RpcFailure) as refused:
         await blue.call("SubmitGeneration", soul("a portrait [http=422]", "one"))
     assert refused.value.reason == "INPUT_REFUSED"

@@ -161,16 +161,20 @@ async def test_a_pipe_has_no_size_and_is_read_once(gateway: ScriptedGateway, cli
     assert b"".join(chunks) == b"the media"
 
 
-async def test_a_pipe_is_sent_as_it_arrives() -> None:
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_a_pipe_is_sent_as_it_arrives(blocking: bool) -> None:
+    """In non-blocking mode, too: the part that has arrived must not be stored as the whole."""
     reading, writing = os.pipe()
+    os.set_blocking(reading, blocking)
     with io.BufferedReader(io.FileIO(reading)) as file, io.FileIO(writing, "w") as writer:
         upload = media(file, "image/png", None, "png")
         with upload.open() as pieces:
             parts = aiter(UploadParts(upload.header, pieces))
             await anext(parts)
             for piece in (b"a", b"b"):
+                next_part = asyncio.ensure_future(anext(parts))
                 writer.write(piece)
-                assert (await asyncio.wait_for(anext(parts), 30)).chunk == piece
+                assert (await asyncio.wait_for(next_part, 30)).chunk == piece
             writer.close()
             assert await asyncio.wait_for(anext(parts, None), 30) is None
 
@@ -231,23 +235,6 @@ async def test_a_program_ends_although_its_standard_input_is_silent(kind: str, g
         assert await asyncio.wait_for(program.wait(), 60) == 0
     finally:
         program.stdin.close()
-
-
-async def test_a_pipe_in_non_blocking_mode_is_read_to_its_end() -> None:
-    """The part that has arrived would be stored as the whole."""
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    with io.BufferedReader(io.FileIO(reading)) as file, io.FileIO(writing, "w") as writer:
-        upload = media(file, "image/png", None, "png")
-        with upload.open() as pieces:
-            parts = aiter(UploadParts(upload.header, pieces))
-            await anext(parts)
-            for piece in (b"a", b"b"):
-                next_part = asyncio.ensure_future(anext(parts))
-                writer.write(piece)
-                assert (await asyncio.wait_for(next_part, 30)).chunk == piece
-            writer.close()
-            assert await asyncio.wait_for(anext(parts, None), 30) is None
 
 
 class Busy(io.RawIOBase):
