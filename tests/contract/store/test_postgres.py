@@ -32,7 +32,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
 from tests.contract.store.test_store import all_changes, completed, queued, stored
-from tests.support.running import Generation, run, soul
+from tests.support.running import PATIENCE, Generation, run, soul
 from tests.support.transports import RpcFailure
 
 if TYPE_CHECKING:
@@ -234,7 +234,8 @@ async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_
             with pytest.raises(RpcFailure, match="UNAVAILABLE: it is not known yet"):
                 await running.submit(soul("a fox", "order-1"))
         await other.rollback()
-        (late,) = await found()
+        async with asyncio.timeout(PATIENCE):
+            (late,) = await found()
         await running.until(late.id, "QUEUED")
         assert len(running.ledger.charges) == 2
 
