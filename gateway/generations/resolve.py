@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from gateway.errors import (
     Failure,
+    GatewayError,
     Reason,
     Violation,
     gateway_unavailable,
@@ -16,6 +17,7 @@ from gateway.generations.adopt import request_id_of
 from gateway.generations.clock import Ids
 from gateway.generations.due_steps import Rules
 from gateway.generations.journal import state_changed
+from gateway.generations.missing import GIVE_UP_MISSING
 from gateway.generations.model import (
     FOLLOWED,
     Generation,
@@ -97,17 +99,32 @@ class Resolver:
             raise invalid_field("request_id", "belongs to another generation") from None
 
     async def lost(self, generation_id: GenerationId) -> Generation:
-        """Declare a generation LOST that is UNCERTAIN, or that Higgsfield does not know because its account is gone."""
+        """Declare a generation LOST that is UNCERTAIN, or whose status Higgsfield does not tell.
+
+        The second means that its account is gone and Higgsfield does not know it with others, or that it was sent at
+        least GIVE_UP_MISSING ago and Higgsfield, asked now, sends no status of it.
+        """
         generation = await self._generation(generation_id)
         if generation.state is State.LOST:
             return generation
-        reached = self._upstream.reaches(generation.spec.account, generation.spec.origin)
-        is_gone = generation.state in FOLLOWED and generation.missing_since is not None and not reached
         at_rest = generation.state is State.UNCERTAIN and generation.marker is None
-        if not is_gone and not at_rest:
-            why = "only what is UNCERTAIN, or not found without its account, can be lost"
+        if not at_rest and not (generation.state in FOLLOWED and await self._is_untold(generation)):
+            why = "only what is UNCERTAIN, or was sent a day ago and has no status at Higgsfield, can be lost"
             raise invalid_field("id", f"is {generation.state.name}: {why}")
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
+
+    async def _is_untold(self, generation: Generation) -> bool:
+        """Return whether an accepted generation may be declared LOST."""
+        spec = generation.spec
+        if generation.missing_since is not None and not self._upstream.reaches(spec.account, spec.origin):
+            return True
+        sent_at = spec.created_at if generation.first_sent_at is None else generation.first_sent_at
+        if self._clock.moment().steady - sent_at < GIVE_UP_MISSING:
+            return False
+        try:
+            return await self._upstream.status(generation) is None
+        except GatewayError:
+            return True
 
     async def resubmit(self, generation_id: GenerationId, *, may_charge_twice: bool) -> Generation:
         """Send an UNCERTAIN generation again under its key.

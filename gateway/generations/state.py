@@ -130,7 +130,7 @@ class CancelAsked:
 
 @frozen
 class Expired:
-    """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost, also when it was accepted.
+    """The time limit of PENDING or UNCERTAIN is over, or an operator declared it lost, also if it was accepted.
 
     `sends`: apply only if an UNCERTAIN generation still has this number of sends. None applies always.
     """
@@ -420,8 +420,8 @@ def _expired(generation: Generation, observation: Expired, moment: Moment) -> Ge
         return _ended(generation, State.FAILED, observation.failure, moment, observation.source)
     sent_again = observation.sends is not None and observation.sends != generation.sends
     at_rest = generation.state is State.UNCERTAIN and generation.marker is None and not sent_again
-    not_found = generation.state in FOLLOWED and generation.missing_since is not None
-    if at_rest or (not_found and observation.source is Source.OPERATOR):
+    declared = generation.state in FOLLOWED and observation.source is Source.OPERATOR
+    if at_rest or declared:
         return _ended(generation, State.LOST, observation.failure, moment, observation.source)
     return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -17,12 +18,14 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve, submit_and_lose
 from tests.support.elsewhere import request_elsewhere
 from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, name_of, public_url, soul
+from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 from tests.support.webhooks import path_of, post, request_of, webhook_body
 
 RESUBMIT: dict[str, Any] = {"resubmit": {}}
 TWICE: dict[str, Any] = {"resubmit": {"may_charge_twice": True}}
 LOST: dict[str, Any] = {"lost": {}}
+DAY = 86_400.0
 OPERATOR = generation_pb2.CHANGE_SOURCE_OPERATOR
 
 
@@ -269,6 +272,20 @@ async def test_a_404_does_not_lose_a_generation_whose_account_can_be_asked(runni
         await resolve(running, queued.id, **LOST)
     assert Refused(raised.value).code == "INVALID_ARGUMENT"
     assert (await running.finish(queued.id)).outputs
+
+
+@pytest.mark.parametrize("response", [{"status": 403}, {"status": 404}, {"status": 500}, {"body": {"id": 1}}], ids=str)
+async def test_what_has_no_status_for_a_day_can_be_declared_lost(tmp_path: Path, response: dict[str, Any]) -> None:
+    async with run_timed(tmp_path, queue_seconds=10 * DAY, POLL_MAX=3_600) as running:
+        odd = await running.submit(soul("odd"))
+        other = await running.submit(soul("other"))
+        await running.advance(DAY - 3_600.0, step=600.0)
+        running.plan(on="status", prompt="odd", times=10**9, **response)
+        assert await refused(running, odd.id, **LOST) == "id", "its status was known less than a day after it was sent"
+        await running.advance(7_200.0, step=600.0)
+        assert await refused(running, other.id, **LOST) == "id", "Higgsfield reports it"
+        assert name_of(await resolve(running, odd.id, **LOST)) == "LOST"
+        assert name_of(await running.get(other.id)) == "QUEUED"
 
 
 # -- Resubmission ------------------------------------------------------------------------------------------------------

@@ -17,7 +17,9 @@ pub mod resolve_generation_request {
         /// request. A LOST generation never changes: the gateway creates a new one, bound to the request.
         #[prost(string, tag = "2")]
         RequestId(::prost::alloc::string::String),
-        /// The generation never ran, or its outcome will never be known. It becomes LOST.
+        /// The generation never ran, or its outcome will never be known. It becomes LOST. An accepted one must have been sent
+        /// at least a day ago, and Higgsfield, which is asked now, must send no status of it. Or the gateway has its
+        /// credentials no longer, and Higgsfield does not know it with others.
         #[prost(message, tag = "3")]
         Lost(super::Lost),
         /// Send the generation again.
@@ -706,9 +708,9 @@ pub mod admin_service_client {
             self.inner = self.inner.max_encoding_message_size(limit);
             self
         }
-        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-        /// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-        /// GenerationService, because request_id can name any request of the Higgsfield account.
+        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+        /// whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+        /// Higgsfield account.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
@@ -1317,9 +1319,9 @@ pub mod admin_service_server {
     /// Generated trait containing gRPC methods that should be implemented for use with AdminServiceServer.
     #[async_trait]
     pub trait AdminService: std::marker::Send + std::marker::Sync + 'static {
-        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-        /// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-        /// GenerationService, because request_id can name any request of the Higgsfield account.
+        /// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+        /// whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+        /// Higgsfield account.
         ///
         /// Errors:
         ///   - NOT_FOUND (NOT_FOUND): there is no generation with this id.

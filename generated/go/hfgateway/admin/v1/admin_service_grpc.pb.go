@@ -55,9 +55,9 @@ const (
 // return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
 // RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
 type AdminServiceClient interface {
-	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-	// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-	// GenerationService, because request_id can name any request of the Higgsfield account.
+	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+	// whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+	// Higgsfield account.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
@@ -411,9 +411,9 @@ func (c *adminServiceClient) QueryUsage(ctx context.Context, in *QueryUsageReque
 // return UNAUTHENTICATED (INVALID_CREDENTIALS), PERMISSION_DENIED (NOT_ALLOWED) without the scope admin, and
 // RESOURCE_EXHAUSTED (GATEWAY_OVERLOADED).
 type AdminServiceServer interface {
-	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-	// the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-	// GenerationService, because request_id can name any request of the Higgsfield account.
+	// Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+	// whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+	// Higgsfield account.
 	//
 	// Errors:
 	//   - NOT_FOUND (NOT_FOUND): there is no generation with this id.

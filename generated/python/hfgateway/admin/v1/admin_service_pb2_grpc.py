@@ -152,9 +152,9 @@ class AdminServiceServicer(object):
     """
 
     def ResolveGeneration(self, request, context):
-        """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-        the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-        GenerationService, because request_id can name any request of the Higgsfield account.
+        """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+        whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+        Higgsfield account.
 
         Errors:
         - NOT_FOUND (NOT_FOUND): there is no generation with this id.

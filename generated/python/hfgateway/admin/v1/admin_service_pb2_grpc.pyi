@@ -45,9 +45,9 @@ class AdminServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AdminServiceAsyncStub: ...
     ResolveGeneration: _grpc.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveGenerationRequest, _admin_service_pb2.ResolveGenerationResponse]
-    """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-    the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-    GenerationService, because request_id can name any request of the Higgsfield account.
+    """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+    whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+    Higgsfield account.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): there is no generation with this id.
@@ -221,9 +221,9 @@ class AdminServiceAsyncStub(AdminServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResolveGeneration: _aio.UnaryUnaryMultiCallable[_admin_service_pb2.ResolveGenerationRequest, _admin_service_pb2.ResolveGenerationResponse]  # type: ignore[assignment]
-    """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-    the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-    GenerationService, because request_id can name any request of the Higgsfield account.
+    """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+    whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+    Higgsfield account.
 
     Errors:
       - NOT_FOUND (NOT_FOUND): there is no generation with this id.
@@ -400,9 +400,9 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _admin_service_pb2.ResolveGenerationRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_admin_service_pb2.ResolveGenerationResponse, _abc.Awaitable[_admin_service_pb2.ResolveGenerationResponse]]:
-        """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-        the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-        GenerationService, because request_id can name any request of the Higgsfield account.
+        """Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+        whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+        Higgsfield account.
 
         Errors:
           - NOT_FOUND (NOT_FOUND): there is no generation with this id.

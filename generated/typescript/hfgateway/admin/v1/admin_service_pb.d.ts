@@ -39,7 +39,9 @@ export declare type ResolveGenerationRequest = Message<"hfgateway.admin.v1.Resol
     case: "requestId";
   } | {
     /**
-     * The generation never ran, or its outcome will never be known. It becomes LOST.
+     * The generation never ran, or its outcome will never be known. It becomes LOST. An accepted one must have been sent
+     * at least a day ago, and Higgsfield, which is asked now, must send no status of it. Or the gateway has its
+     * credentials no longer, and Higgsfield does not know it with others.
      *
      * @generated from field: hfgateway.admin.v1.Lost lost = 3;
      */
@@ -1578,9 +1580,9 @@ export declare const ApiKeyScopeSchema: GenEnum<ApiKeyScope>;
  */
 export declare const AdminService: GenService<{
   /**
-   * Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost, if
-   * the gateway has its credentials no longer and Higgsfield does not know it with others. It is not in
-   * GenerationService, because request_id can name any request of the Higgsfield account.
+   * Resolves an UNCERTAIN generation, or a LOST one whose request was found later. Also declares an accepted one lost
+   * whose status cannot be known. It is not in GenerationService, because request_id can name any request of the
+   * Higgsfield account.
    *
    * Errors:
    *   - NOT_FOUND (NOT_FOUND): there is no generation with this id.
