@@ -69,13 +69,17 @@ class ResolvingOperator:
         )
 
     async def _name_of_another(self, generation: Generation, _: list[Request]) -> None:
-        """Name a request that was shown as that of another generation, by mistake."""
+        """Name a request that was shown as that of another generation, by mistake.
+
+        The gateway cannot notice it if that generation was accepted after the copy that was restored since.
+        """
         shown = {
             one.generation.request_id: None
             for history in self._evidence.histories
             if history.key != generation.spec.idempotency_key and not history.delete_requested
             for one in history.observations
             if one.generation.request_id
+            and not any(copied <= one.at <= restored for restored, copied in self._evidence.restores)
         }
         if shown:
             request_id = self.world.rng.choice(list(shown))
