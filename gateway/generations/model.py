@@ -236,12 +236,13 @@ class Changes(TypedDict, total=False):
 class Generation:
     """A generation at one version. It is immutable; `evolve` makes the next version.
 
-    Callers see the fields of the first half. Times whose names end in `_time` are wall clock times; all others are
-    steady.
+    Callers see the fields up to `update_time`, except `version`; generation.proto describes them. Times whose names end
+    in `_time` are wall times, all others are steady.
     """
 
     spec: Spec
     version: int = 1
+    """Counts all changes, also those that callers cannot see. A write fails if the stored row has another one."""
     revision: int = 1
     state: State = State.PENDING
     outputs: tuple[Output, ...] = ()
@@ -259,28 +260,35 @@ class Generation:
     outputs_expire_time: Wall | None = None
     update_time: Wall = Wall(0.0)
 
-    # The submission. `marker` is set while a POST may be under way. `sends` counts the POSTs that may have been
-    # processed. `ambiguous` is set once the outcome of a POST was unknown.
     marker: Marker | None = None
+    """Set while a POST may be under way."""
     send_by: Steady | None = None
+    """The time after which the attempt of `marker` sends nothing."""
     first_sent_at: Steady | None = None
+    """When the first attempt that may have been sent was marked. The idempotency window begins here."""
     sent_at: Steady | None = None
+    """When the last such attempt was marked."""
     sends: int = 0
+    """The number of POSTs that may have been processed."""
     ambiguous: bool = False
+    """Whether the outcome of a POST was ever unknown. From then on no refusal is conclusive."""
     not_before: Steady = Steady(0.0)
+    """The earliest time of the next attempt."""
     repeats_over: bool = False
+    """Whether Higgsfield refused a repeat because the key belongs to other content: it is not repeated again."""
     cancel_requested: bool = False
-    # The number of status calls when this version was stored.
+    """Whether a caller asked to cancel it, or its `start_timeout` is over."""
     polls: int = 0
-    # After acceptance: since when Higgsfield answers 404, and the id of a second or late request.
+    """The number of status calls when this version was stored."""
     missing_since: Steady | None = None
+    """Since when Higgsfield returns 404 for its request; None if it does not."""
     stray_request_id: RequestId = RequestId("")
+    """The id of a second request that Higgsfield accepted for it, or of one that it accepted after the end."""
     ended_at: Steady | None = None
-    # Set by a restore: the generation may have been sent since the backup, so only an operator or a webhook resolves
-    # it.
     held: bool = False
-    # An estimate of the run time in seconds, from polls. Not stored, because it is only used right after the change.
+    """Set by a restore: it may have been sent since the backup, so only an operator or a webhook resolves it."""
     ran: float | None = None
+    """An estimate of the run time in seconds, from polls. Only used right after the change, so it is not stored."""
 
     @property
     def id(self) -> GenerationId:
