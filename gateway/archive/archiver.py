@@ -116,7 +116,7 @@ class Archiver:
 
     async def _catch_up(self) -> None:
         """Plan the generations that ended before the archive was configured, or right before a crash."""
-        await self._copies.adopt_copies(self._storage.name)
+        await self._copies.reassign_copies(self._storage.name)
         expired = await self._trusted_time.before(OUTPUTS_KEPT)
         async for generations in self._copies.without_copies(-math.inf if expired is None else expired):
             await self._plan(generations)

@@ -102,7 +102,7 @@ class CopyStore(Protocol):
         They are due from the steady time `now` on, behind the retries that are due earlier.
         """
 
-    async def adopt_copies(self, archive: str) -> None:
+    async def reassign_copies(self, archive: str) -> None:
         """Assign the copies that wait for another archive to this one. Files in the other archive stay there."""
 
     def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:

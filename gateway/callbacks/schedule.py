@@ -16,7 +16,7 @@ PAUSES = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 72
 """Seconds before each retry of a delivery. It fails with the tenth refusal, after about three days."""
 PAUSE_CALLBACK_AFTER = 3 * 86_400.0
 """Seconds without a success after which a callback is paused."""
-LULL = 1.5 * 86_400.0
+OUTAGE_FORGOTTEN_AFTER = 1.5 * 86_400.0
 """Seconds without a failure, longer than any pause between attempts, after which `failing_since` starts again."""
 FIRST_HOLD, LONGEST_HOLD = 5.0, 900.0
 """Seconds for which nothing is sent during an outage: after the first failure, and at most; doubled each time."""
@@ -88,7 +88,7 @@ def _refused(tried: Delivery, outcome: Outcome, moment: Moment, chance: float) -
 
 
 def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float) -> Callback:
-    quiet = moment.steady - callback.failed_at > LULL
+    quiet = moment.steady - callback.failed_at > OUTAGE_FORGOTTEN_AFTER
     since = moment.steady if callback.failing_since is None or quiet else callback.failing_since
     failing = replace(
         callback,

@@ -25,7 +25,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
 """Seconds before the next refresh after one failure, and at most; doubled with each failure in a row."""
 
 
-Succeeding = Callable[[StoredCatalog | None, Reading, float], tuple[Item, ...]]
+ItemsToStore = Callable[[StoredCatalog | None, Reading, float], tuple[Item, ...]]
 
 
 def _items(_before: StoredCatalog | None, reading: Reading, _wall: float) -> tuple[Item, ...]:
@@ -39,12 +39,12 @@ class CachedCatalog(Signals):
     """
 
     def __init__(
-        self, name: str, source: CatalogSource, store: CatalogStore, clock: Clock, succeeding: Succeeding = _items
+        self, name: str, source: CatalogSource, store: CatalogStore, clock: Clock, items_to_store: ItemsToStore = _items
     ) -> None:
-        """`succeeding` returns the items to store, from the catalog before, what was fetched, and the wall time."""
+        """`items_to_store` returns the items to store, from the catalog before, what was fetched, and the wall time."""
         super().__init__()
         self.name = name
-        self._succeeding = succeeding
+        self._items_to_store = items_to_store
         self.attempts = self.failures = self.skipped = 0
         self._source = source
         self._store = store
@@ -110,7 +110,7 @@ class CachedCatalog(Signals):
         if fetched is None:
             self._use(stored)
         else:  # while the store could not be read, so it lacks the history
-            items = self._succeeding(stored, Reading(fetched.items, self.skipped), fetched.fetch_time)
+            items = self._items_to_store(stored, Reading(fetched.items, self.skipped), fetched.fetch_time)
             self._use(replace(fetched, items=items))
 
     async def _refresh(self) -> None:
@@ -133,7 +133,7 @@ class CachedCatalog(Signals):
         self.skipped = reading.skipped
         await self._load()  # again, if the store was not available before
         moment = self._clock.moment()
-        items = self._succeeding(self._catalog, reading, moment.wall)
+        items = self._items_to_store(self._catalog, reading, moment.wall)
         catalog = StoredCatalog(items, moment.steady, moment.wall)
         if self._loaded:  # otherwise it would replace the history of the stored catalog, which could not be read
             try:

@@ -25,7 +25,7 @@ def changes_after(items: Iterable[Item], revision: int) -> list[tuple[Model, Lis
     return sorted((pair for pair in found if pair[1].revision > revision), key=lambda pair: pair[1].revision)
 
 
-def succeeding(
+def with_listings(
     before: Sequence[Model] | None, fetched: Sequence[Model], wall: float, *, complete: bool
 ) -> tuple[Model, ...]:
     """Return the fetched models with their listings, followed by those that are gone.

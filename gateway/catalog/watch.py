@@ -4,7 +4,7 @@ import logging
 from collections.abc import AsyncGenerator, Callable
 
 from gateway.catalog.cached import CachedCatalog
-from gateway.catalog.changes import changes_after, revision_of, succeeding
+from gateway.catalog.changes import changes_after, revision_of, with_listings
 from gateway.catalog.model import Change, Item, Model, Reading, StoredCatalog
 from gateway.generations.clock import WaitTimer
 from gateway.generations.ports import Clock
@@ -65,7 +65,7 @@ def next_models(before: StoredCatalog | None, reading: Reading, wall: float) -> 
     """Return the models to store after a fetch, and log what has changed."""
     known = None if before is None else [one for one in before.items if isinstance(one, Model)]
     fetched = [one for one in reading.items if isinstance(one, Model)]
-    models = succeeding(known, fetched, wall, complete=not reading.skipped)
+    models = with_listings(known, fetched, wall, complete=not reading.skipped)
     changed = changes_after(models, revision_of(known or ()))
     if changed:
         by_change = {

@@ -82,7 +82,7 @@ class Creator:
         """Create a character, or find the one of a known key; return it and whether the key was known.
 
         The order must have no violations. Raises IDEMPOTENCY_KEY_REUSED, SUBMISSION_UNRESOLVED, UPSTREAM_UNAVAILABLE,
-        GATEWAY_UNAVAILABLE, or a refusal of `errors.CALLERS`.
+        GATEWAY_UNAVAILABLE, or a refusal of `errors.PASSED_ON`.
         """
         if self.draining:
             raise gateway_unavailable("the gateway is shutting down")
@@ -124,7 +124,7 @@ class Creator:
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
                 return
-            character = await errors.else_unavailable(self._upstream(creation.account).find(wanted))
+            character = await errors.or_unavailable(self._upstream(creation.account).find(wanted))
             if character is None or not same_name(character.name, creation.name):
                 raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
             if character.id in self._registry.taken or character.id in creation.known:
@@ -141,7 +141,7 @@ class Creator:
         character_id = creation.character_id
         if self._registry.is_deleted(character_id):
             raise errors.key_reused(deleted=character_id)
-        character = await errors.else_unavailable(
+        character = await errors.or_unavailable(
             self._upstream(creation.account).find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
         )
         if character is None and self._registry.may_not_show_yet(character_id):
@@ -156,7 +156,7 @@ class Creator:
         account = self._accounts.first(tenant)
         async with self._name_lock(order.name):
             upstream = self._upstream(account)
-            listing = await errors.else_unavailable(upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            listing = await errors.or_unavailable(upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
             await self._resolve_others(order.name, account, listing)
             if self.draining:
                 raise gateway_unavailable("the gateway is shutting down; nothing was sent")

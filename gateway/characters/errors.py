@@ -7,7 +7,7 @@ from gateway.errors import Failure, GatewayError, Reason, not_found, upstream_un
 
 T = TypeVar("T")
 
-CALLERS = frozenset({Reason.INPUT_REFUSED, Reason.INSUFFICIENT_CREDITS, Reason.UPSTREAM_CREDENTIALS_REFUSED})
+PASSED_ON = frozenset({Reason.INPUT_REFUSED, Reason.INSUFFICIENT_CREDITS, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 """The refusals of training that callers get unchanged (see CreateCharacter); others become UPSTREAM_UNAVAILABLE."""
 LOOK_AGAIN = 5.0
 """Seconds after which a caller should look up an open creation again."""
@@ -55,7 +55,7 @@ def name_not_free() -> GatewayError:
 
 def not_trained(failure: Failure) -> GatewayError:
     """Return the error for an order that Higgsfield certainly did not accept."""
-    if failure.reason in CALLERS:
+    if failure.reason in PASSED_ON:
         return GatewayError(failure)
     return upstream_unavailable(
         "Higgsfield accepts no training now; nothing was sent",
@@ -69,8 +69,8 @@ def not_shown_yet() -> GatewayError:
     return upstream_unavailable("Higgsfield does not show the character yet; try again", retry_after=1.0)
 
 
-async def else_unavailable(call: Awaitable[T], *passed: Reason) -> T:
-    """Return the result of a call; turn its errors into UPSTREAM_UNAVAILABLE, except those in `passed`."""
+async def or_unavailable(call: Awaitable[T], *passed: Reason) -> T:
+    """Return the result of a call. Its errors become UPSTREAM_UNAVAILABLE, unless their reason is in `passed`."""
     try:
         return await call
     except GatewayError as error:

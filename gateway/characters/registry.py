@@ -15,14 +15,14 @@ from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input, ModelInput, SoulInput, SoulVersion
 from gateway.generations.ports import Clock
 
-BELIEVED = 15.0
+TRAINING_IS_CURRENT_FOR = 15.0
 """Seconds for which a state "in training" is taken as current; training takes minutes."""
 SHOWN_AFTER = 15.0
 """Seconds after an order during which Higgsfield may return 404 for its character; an assumption."""
 NO_SUCH = "no such character"
 ID_LENGTHS = range(32, 46)
 """The lengths of a UUID in any of its forms: 32 digits, up to `urn:uuid:` with hyphens."""
-NAMED = ".custom_reference_id"
+CHARACTER_PARAMETER = ".custom_reference_id"
 """The end of the path of the parameter in which models take a character."""
 VERSIONS = {SoulVersion.V1: "Soul 1", SoulVersion.V2: "Soul 2", SoulVersion.CINEMA: "Soul Cinema"}
 
@@ -129,7 +129,7 @@ class Registry:
             named = (
                 text
                 for at, text in _ids(given.parameters, "")
-                if at.endswith(NAMED) or plain_id(text) in self._by_character
+                if at.endswith(CHARACTER_PARAMETER) or plain_id(text) in self._by_character
             )
         used = next(iter(named), None)
         return None if used is None else self.account_of(tenant, plain_id(used))
@@ -179,7 +179,7 @@ class Registry:
             ids = list(_ids(given.parameters, "input.model.parameters"))
             if foreign := [at for at, text in ids if self._is_foreign(tenant, text)]:
                 return [Violation(at, NO_SUCH) for at in foreign]
-            named = [(at, text) for at, text in ids if at.endswith(NAMED)]
+            named = [(at, text) for at, text in ids if at.endswith(CHARACTER_PARAMETER)]
         else:
             return []
         reasons = ((at, self._refusal(tenant, plain_id(name) or name, version)) for at, name in named if name)
@@ -213,8 +213,8 @@ class Registry:
         if character.state is CharacterState.FAILED:
             return "the character's training has failed"
         in_training = not character.done and character.state is not CharacterState.UNSPECIFIED
-        believed = self._clock.moment().steady - at < BELIEVED
-        return "the character's training has not ended yet" if in_training and believed else ""
+        is_current = self._clock.moment().steady - at < TRAINING_IS_CURRENT_FOR
+        return "the character's training has not ended yet" if in_training and is_current else ""
 
     def _trained_for(self, character_id: str) -> SoulVersion | None:
         if (creation := self._creation_of(character_id)) is not None:
@@ -234,5 +234,5 @@ def _ids(values: Mapping[str, Any] | list[Any], at: str) -> Iterator[tuple[str, 
         inner = f"{at}[{name}]" if isinstance(name, int) else f"{at}.{name}"
         if isinstance(value, (dict, list)):
             yield from _ids(value, inner)
-        elif isinstance(value, str) and (len(value) in ID_LENGTHS or inner.endswith(NAMED)):
+        elif isinstance(value, str) and (len(value) in ID_LENGTHS or inner.endswith(CHARACTER_PARAMETER)):
             yield inner, value

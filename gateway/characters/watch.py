@@ -142,7 +142,7 @@ class CharacterWatches:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await errors.else_unavailable(self._upstream(account).find(character_id))
+                character = await errors.or_unavailable(self._upstream(account).find(character_id))
                 if character is None and self._registry.may_not_show_yet(character_id):
                     raise errors.not_shown_yet()
             except GatewayError as error:

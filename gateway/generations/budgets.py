@@ -13,10 +13,10 @@ from gateway.concurrency import OwnedTasks
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable
 from gateway.generations.limits import (
     TENANT,
-    Demand,
     Exceeded,
     Limited,
     Limits,
+    SubmissionTime,
     day_at,
     first_of_month,
     refusal,
@@ -81,11 +81,11 @@ class Budgets:
         """Learn Higgsfield's time, by which days begin, unless this process knows it or has tried."""
         await self._trusted_time.learn()
 
-    def demand(self, moment: Moment) -> Demand:
+    def submission_time(self, moment: Moment) -> SubmissionTime:
         """Return when a submission is made. Until Higgsfield's time is known, it belongs to the last known day."""
         known = self._trusted_time.known_now()
         now = moment.steady if known is None else known
-        return Demand("" if known is None else day_at(known), int(now // 60))
+        return SubmissionTime("" if known is None else day_at(known), int(now // 60))
 
     def refusal(self, exceeded: Exceeded) -> GatewayError:
         """Return the error for a limit that a submission exceeds."""
@@ -131,7 +131,7 @@ class Budgets:
             raise gateway_unavailable("the store is not available") from error
 
     def _at_present(self, stored: Sequence[Limited]) -> Sequence[Limited]:
-        now = self.demand(self._clock.moment())
+        now = self.submission_time(self._clock.moment())
         return [Limited(one.tenant, one.subject, one.limits, one.use.at(now.day, now.minute)) for one in stored]
 
     async def drained(self) -> None:
@@ -144,7 +144,7 @@ class Budgets:
             stored = self._of(await self._read(tenant), tenant, subject).limits
             changed = replace(stored, **{name: getattr(limits, name) for name in fields})
             try:
-                await self._store.set_limits(tenant, subject, changed, self.demand(self._clock.moment()).day)
+                await self._store.set_limits(tenant, subject, changed, self.submission_time(self._clock.moment()).day)
             except UnconfirmedError as error:
                 raise gateway_unavailable("the store did not confirm the limits: set them again") from error
             return self._of(self._at_present(await self.refresh(tenant)), tenant, subject)

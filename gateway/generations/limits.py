@@ -131,8 +131,8 @@ class Limited:
 
 
 @frozen
-class Demand:
-    """When a submission is made: the UTC date, "" if it is not known, and the number of the minute since the epoch."""
+class SubmissionTime:
+    """The UTC date of a submission, "" if it is not known, and the number of its minute since the epoch."""
 
     day: str
     minute: int
@@ -196,15 +196,15 @@ def parts(subject: str) -> tuple[str, str, str]:
     return kind, name, value
 
 
-def exceeded(limited: Iterable[Limited], price: int | None, demand: Demand) -> Exceeded | None:
+def exceeded(limited: Iterable[Limited], price: int | None, submission_time: SubmissionTime) -> Exceeded | None:
     """Return the first limit that a submission would exceed; None if it fits. Raises UnpricedError.
 
     It belongs to one day, the last known one, although its subjects may have had their last submissions on other days.
     """
     limited = [*limited]
-    day = max([demand.day, *(one.use.day for one in limited)])
+    day = max([submission_time.day, *(one.use.day for one in limited)])
     for one in limited:
-        limits, use = one.limits, one.use.at(day, demand.minute)
+        limits, use = one.limits, one.use.at(day, submission_time.minute)
         if limits.counts_credits and price is None:
             raise UnpricedError
         today, this_month = use.day_reserved + use.day_spent, use.month_reserved + use.month_spent

@@ -411,7 +411,7 @@ class Generations(Reads):
         request = prepared.request
         if submission.headers:
             request = replace(request, headers={**submission.headers, **request.headers})
-        return Claim(generation, request, asked_for, self._budgets.demand(moment))
+        return Claim(generation, request, asked_for, self._budgets.submission_time(moment))
 
     async def _may_wait(self, claim: Claim, submission: Submission) -> None:
         """Raise if a submission would have to wait and may not, because of its caller or of the tenant's limits.

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from gateway.frozen import frozen
 from gateway.generations.accounts import Pool
-from gateway.generations.limits import Demand, Limited, Limits
+from gateway.generations.limits import Limited, Limits, SubmissionTime
 from gateway.generations.model import (
     Change,
     Event,
@@ -42,13 +42,13 @@ class Claim:
     """What step 1 of a submission stores in one commit. `generation` may already have the marker of its first POST.
 
     `request` is None if the generation must never be sent, because its request at Higgsfield exists already.
-    `demand` None: no limit refuses it, although it counts as in flight until it ends.
+    `submission_time` None: no limit refuses it, although it counts as in flight until it ends.
     """
 
     generation: Generation
     request: PreparedRequest | None
     fingerprint: bytes
-    demand: Demand | None = None
+    submission_time: SubmissionTime | None = None
 
 
 @frozen

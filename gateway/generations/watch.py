@@ -36,7 +36,7 @@ class Position:
 
 
 @frozen
-class Seen:
+class WatchMessage:
     """A message of a watch of many generations."""
 
     at: Position
@@ -131,7 +131,7 @@ class Watches:
 
     async def many(
         self, tenant: str, wanted: Filter, resume: Position | None, tick: float, check: Callable[[], None]
-    ) -> AsyncIterator[Seen]:
+    ) -> AsyncIterator[WatchMessage]:
         """Yield the present state of all matching generations, and then every change.
 
         With a position to resume from, the watch sends the changes since then and the rest of the present state, if
@@ -153,16 +153,16 @@ class Watches:
         names = wanted.ids or [generation.id for generation in live]
         rest = set() if presented is None else {name for name in names if name > presented}
         if lost or missing:
-            yield Seen(start, reset=lost, missing=missing)
+            yield WatchMessage(start, reset=lost, missing=missing)
         async for change in self._until(tenant, position, target, stream):
             position = change.position
             generation = change.generation
             if generation is not None and generation.id not in rest and wanted.matches(generation):
-                yield Seen(self._at(position, presented), generation)
+                yield WatchMessage(self._at(position, presented), generation)
         position = max(position, target)
         async for generation in self._present(tenant, wanted, live, rest):
-            yield Seen(self._at(position, generation.id), generation)
-        yield Seen(self._at(position), caught_up=True)
+            yield WatchMessage(self._at(position, generation.id), generation)
+        yield WatchMessage(self._at(position), caught_up=True)
         async for seen in self._follow(tenant, wanted, position, stream, tick):
             yield seen
 
@@ -176,20 +176,20 @@ class Watches:
 
     async def _follow(
         self, tenant: str, wanted: Filter, position: int, stream: Stream, tick: float
-    ) -> AsyncIterator[Seen]:
+    ) -> AsyncIterator[WatchMessage]:
         said = self._clock.moment().steady
         while True:
             target = self._feed.position
             async for change in self._until(tenant, position, target, stream):
                 position = change.position
                 if change.generation is not None and wanted.matches(change.generation):
-                    yield Seen(self._at(position), change.generation)
+                    yield WatchMessage(self._at(position), change.generation)
                     said = self._clock.moment().steady
             position = max(position, target)
             now = self._clock.moment().steady
             if now - said >= tick:
                 # Changes of generations that do not match are no messages to this watcher.
-                yield Seen(self._at(position))
+                yield WatchMessage(self._at(position))
                 said = now
             behind = self._feed.position > position
             if not behind and wanted.ids is not None and not self._any_live(tenant, wanted):

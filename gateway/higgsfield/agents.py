@@ -27,7 +27,7 @@ from gateway.agents.model import (
 from gateway.errors import GatewayError, Reason, Violation, invalid_field, upstream_unavailable
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
-from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
+from gateway.higgsfield.client import HiggsfieldClient, unsent_before_check
 from gateway.higgsfield.errors import (
     AGENT_REASONS,
     Response,
@@ -51,7 +51,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SESSION_STATES = {state.name.lower(): state for state in SessionState if state}
 _MESSAGE_STATES = {state.name.lower(): state for state in MessageState if state}
 _ROLES = {role.name.lower(): role for role in Role if role}
-_TOLD = frozenset({Reason.INSUFFICIENT_CREDITS, Reason.FEATURE_NOT_ENABLED, Reason.UPSTREAM_CREDENTIALS_REFUSED})
+_PASSED_ON = frozenset({Reason.INSUFFICIENT_CREDITS, Reason.FEATURE_NOT_ENABLED, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 """The reasons that are reported as they are. Any other refusal of a call without input is a fault of Higgsfield."""
 
 
@@ -106,7 +106,7 @@ class HiggsfieldAgents:
         """Create a session with the default configuration. Raises GatewayError."""
         response = await self._client.ask("POST", f"{BASE}/sessions", _json({"config": {}}), name="agent session call")
         if not 200 <= response.status < 300:
-            raise self._refused(response, _TOLD)
+            raise self._refused(response, _PASSED_ON)
         content = _parsed(response)
         read = _read(_SessionResponse, content)
         return self._session(_checked(read.session_id), read.status, content)
@@ -123,7 +123,7 @@ class HiggsfieldAgents:
         if response.status != 200:
             if after and response.status in {400, 422} and documented(response) is not None:
                 raise invalid_field("after_message_id", "is not a message of this session")
-            raise self._refused(response, _TOLD, not_found=session_not_found(session_id, after))
+            raise self._refused(response, _PASSED_ON, not_found=session_not_found(session_id, after))
         # Parse in a thread, because the body may have megabytes: a leader that blocks for 2 s counts as dead.
         return await asyncio.to_thread(self._transcript, session_id, response)
 
@@ -131,7 +131,7 @@ class HiggsfieldAgents:
         """POST a message once, and return its outcome."""
         path = f"{BASE}/sessions/{session_id}/messages"
         try:
-            with certain_until_asked(may_send):
+            with unsent_before_check(may_send):
                 response = await self._client.call("POST", path, _json({"content": text}), name="agent message call")
         except httpx.TransportError as error:
             judged = judge_submission_error(error)
@@ -159,14 +159,14 @@ class HiggsfieldAgents:
         )
         nothing_to_stop = response.status in {400, 409, 422} and documented(response) is not None
         if not 200 <= response.status < 300 and not nothing_to_stop:
-            raise self._refused(response, _TOLD, not_found=session_not_found(session_id))
+            raise self._refused(response, _PASSED_ON, not_found=session_not_found(session_id))
 
     async def create_media(self, extension: str, kind: MediaKind) -> Slot:
         """Return an upload slot for a file. Raises GatewayError."""
         wanted = _json({"extension": extension, "type": kind.name.lower()})
         response = await self._client.ask("POST", f"{BASE}/media", wanted, name="agent media call")
         if not 200 <= response.status < 300:
-            raise self._refused(response, _TOLD | {Reason.INPUT_REFUSED})
+            raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED})
         read = _read(_SlotResponse, _parsed(response))
         if not all(fit_for_files(url, local=self._client.local) for url in (read.upload_url, read.url)):
             raise upstream_unavailable("Higgsfield's upload URL for media is not allowed")
@@ -179,7 +179,7 @@ class HiggsfieldAgents:
         wanted = _json({"type": kind.name.lower()})
         response = await self._client.ask("POST", f"{BASE}/media/{media_id}/confirm", wanted, name="agent confirm call")
         if not 200 <= response.status < 300:
-            raise self._refused(response, _TOLD | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
+            raise self._refused(response, _PASSED_ON | {Reason.INPUT_REFUSED}, not_found=media_not_found(media_id))
         return _read(_ConfirmResponse, _parsed(response)).status == "uploaded"
 
     def _refused(

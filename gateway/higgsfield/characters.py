@@ -16,7 +16,7 @@ from gateway.generations.inputs import SoulVersion
 from gateway.generations.model import InputKind
 from gateway.generations.ports import MaybeTaken, NotTaken
 from gateway.headers import moment
-from gateway.higgsfield.client import HiggsfieldClient, certain_until_asked
+from gateway.higgsfield.client import HiggsfieldClient, unsent_before_check
 from gateway.higgsfield.errors import (
     Response,
     is_not_found,
@@ -33,7 +33,7 @@ BASE = "/v1/custom-references"
 VERSIONS = {"v1": SoulVersion.V1, "v2": SoulVersion.V2, "cinema": SoulVersion.CINEMA}
 _WORDS = {version: word for word, version in VERSIONS.items()}
 _STATES = {state.name.lower(): state for state in CharacterState if state is not CharacterState.UNSPECIFIED}
-_OWN_NAMES = {"input_images": "image_urls", "model_version": "version"}
+_REQUEST_NAMES = {"input_images": "image_urls", "model_version": "version"}
 PAGE = 20
 """Items on a page. No other size is documented."""
 MOST_PAGES = 500
@@ -73,7 +73,7 @@ class HiggsfieldCharacters:
         images = [{"type": "image_url", "image_url": url} for url in order.image_urls]
         wanted = {"name": order.name, "input_images": images, "model_version": _WORDS[order.version]}
         try:
-            with certain_until_asked(may_send):
+            with unsent_before_check(may_send):
                 response = await self._client.call("POST", BASE, json.dumps(wanted).encode(), name="train call")
         except httpx.TransportError as error:
             return judge_submission_error(error)
@@ -83,7 +83,7 @@ class HiggsfieldCharacters:
                 return MaybeTaken(unresolved(response, self._secrets), whole=False)
             return Trained(character)
         judged = judge_submission(response, InputKind.CHARACTER, self._secrets)
-        return replace(judged, failure=_in_our_names(judged.failure)) if isinstance(judged, NotTaken) else judged
+        return replace(judged, failure=_with_request_paths(judged.failure)) if isinstance(judged, NotTaken) else judged
 
     async def find(self, character_id: str) -> Character | None:
         """Return a character, or None if Higgsfield does not know it. Raises GatewayError."""
@@ -194,13 +194,15 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _in_our_names(failure: Failure) -> Failure:
+def _with_request_paths(failure: Failure) -> Failure:
     """Return the failure with the field paths of CreateCharacterRequest."""
-    return replace(failure, violations=tuple(Violation(_own(one.field), one.description) for one in failure.violations))
+    return replace(
+        failure, violations=tuple(Violation(_request_path(one.field), one.description) for one in failure.violations)
+    )
 
 
-def _own(path: str) -> str:
+def _request_path(path: str) -> str:
     """Map a path, for example `input.character.input_images[2].image_url` to `image_urls[2]`."""
     path = path.removeprefix("input.character").removeprefix(".").removesuffix(".image_url")
     name, bracket, rest = path.partition("[")
-    return _OWN_NAMES.get(name, name) + bracket + rest
+    return _REQUEST_NAMES.get(name, name) + bracket + rest

@@ -152,7 +152,7 @@ class HiggsfieldClient:
     async def submit(self, request: PreparedRequest, may_send: Callable[[], bool]) -> Outcome:
         """POST a prepared request once. `may_send` is called right before the first byte."""
         try:
-            with certain_until_asked(may_send):
+            with unsent_before_check(may_send):
                 response = await self.call(
                     "POST",
                     request.path,
@@ -437,8 +437,8 @@ class HiggsfieldClient:
 
 
 @contextlib.contextmanager
-def certain_until_asked(may_send: SendCheck) -> Iterator[None]:
-    """Call `may_send` before the first byte. A failure before that counts as a connection failure: nothing was sent.
+def unsent_before_check(may_send: SendCheck) -> Iterator[None]:
+    """Call `may_send` right before the first byte. A failure before that call becomes ConnectTimeout: nothing was sent.
 
     Raises httpx.TransportError, as the call within does.
     """

@@ -74,9 +74,9 @@ class AioTransport(httpx.AsyncBaseTransport):
                 if len(received) > most:
                     raise httpx.RemoteProtocolError("the answer is too long")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise certain_or_not(error) from error
+            raise transport_error(error) from error
         finally:
-            _let_go(response)
+            _release(response)
         return Reply(response.status, response.headers, received)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -110,7 +110,7 @@ class AioTransport(httpx.AsyncBaseTransport):
                 method, url, headers=headers, data=body or None, allow_redirects=False, timeout=timeout
             )
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise certain_or_not(error) from error
+            raise transport_error(error) from error
         except RuntimeError as error:
             if not session.closed:
                 raise
@@ -143,7 +143,7 @@ def _timeout(connect: float | None, read: float | None) -> aiohttp.ClientTimeout
     return aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=read)
 
 
-def _let_go(response: aiohttp.ClientResponse) -> None:
+def _release(response: aiohttp.ClientResponse) -> None:
     """Release the connection, or close it if the response was not read to its end."""
     if response.content.at_eof():
         response.release()
@@ -151,7 +151,7 @@ def _let_go(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
-def certain_or_not(error: Exception) -> httpx.TransportError:
+def transport_error(error: Exception) -> httpx.TransportError:
     """Return the httpx error for a failure. It is a connect error only if no byte of the request can have been sent."""
     if isinstance(error, aiohttp.ConnectionTimeoutError | _SendRefusedError):
         return httpx.ConnectTimeout("no connection in time")
@@ -232,7 +232,7 @@ class _Body(httpx.AsyncByteStream):
             async for chunk in self._response.content.iter_chunked(65_536):
                 yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise certain_or_not(error) from error
+            raise transport_error(error) from error
 
     async def aclose(self) -> None:
-        _let_go(self._response)
+        _release(self._response)

@@ -129,7 +129,7 @@ _CONNECT_HEADERS = {
 """The headers that the library would refuse itself, without details, and for a stream with an HTTP status."""
 
 
-class _Entrance(MetadataInterceptor[Guard]):
+class _GuardInterceptor(MetadataInterceptor[Guard]):
     """The interceptor of each call: identifies the caller and takes a place before the request is read.
 
     It converts every error, including those that the library finds in a request.
@@ -203,7 +203,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         super().__init__(
             service=handlers,
             endpoints=lambda bound: _endpoints(service, bound),
-            interceptors=[_Entrance(service, chain)],
+            interceptors=[_GuardInterceptor(service, chain)],
             codecs=CODECS,
             compressions=COMPRESSIONS,
             read_max_bytes=_largest(service),

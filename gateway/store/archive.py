@@ -22,7 +22,7 @@ class SqliteCopies(StorePart, CopyReads):
             "archive planned", *(("insert_copy", copy_row(copy) | {"not_before": now}) for copy in copies)
         )
 
-    async def adopt_copies(self, archive: str) -> None:
+    async def reassign_copies(self, archive: str) -> None:
         await self._write("archive planned", ("assign_copies", {"archive": archive}))
 
     async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:

@@ -47,7 +47,7 @@ class SqliteClaims(StorePart):
                 if execute(connection, sql["read_key"], named).fetchone():
                     return None, None  # a repeat is never refused
                 try:
-                    over = exceeded(limited, spec.price, claim.demand) if claim.demand else None
+                    over = exceeded(limited, spec.price, claim.submission_time) if claim.submission_time else None
                 except UnpricedError as unpriced:
                     return unpriced, None
                 if over is not None:

@@ -21,4 +21,4 @@ class SqliteHealth(StorePart):
         """Commit as many bytes as a submission may need, then remove them. Raises StoreError if either fails."""
         for size in (PROBE_SIZE, 0):
             await self._write(None, ("write_probe", {"bytes": size}))
-        self._writer.mended()
+        self._writer.recovered()

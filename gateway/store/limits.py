@@ -69,14 +69,14 @@ def begin(connection: sqlite3.Connection, sql: Sql, tenant: str, day: str) -> No
 
 def reserve(connection: sqlite3.Connection, sql: Sql, claim: Claim, limited: Sequence[Limited]) -> str | None:
     """Count a new generation in the limits that apply to it. Return the day for which its price is counted."""
-    demand, price = claim.demand, claim.generation.spec.price
-    if demand is None:
+    submission_time, price = claim.submission_time, claim.generation.spec.price
+    if submission_time is None:
         in_flight = 0 if claim.generation.done else 1
         for one in limited:
             _store(connection, sql, one, replace(one.use, running=one.use.running + in_flight))
         return None
-    uses = [one.use.at(demand.day, demand.minute) for one in limited]
-    day = max((use.day for use in uses), default=demand.day)
+    uses = [one.use.at(submission_time.day, submission_time.minute) for one in limited]
+    day = max((use.day for use in uses), default=submission_time.day)
     if any(not one.use.day for one in limited):
         begin(connection, sql, claim.generation.spec.tenant, day)
     for one, use in zip(limited, uses, strict=True):

@@ -127,7 +127,7 @@ class Writer:
 
     @property
     def trouble(self) -> str:
-        """Why the last refused write was refused, until `mended` or until the disk responds; empty otherwise."""
+        """Why the last refused write was refused, until `recovered` or until the disk responds; empty otherwise."""
         return HUNG if self._hung else self._trouble
 
     def count_in(self, mark: Mark, commits: int) -> None:
@@ -152,7 +152,7 @@ class Writer:
             self._next()
         return future
 
-    def mended(self) -> None:
+    def recovered(self) -> None:
         """Clear `trouble`, after a write that needed space on the disk was committed."""
         if self._trouble:
             self._trouble = ""

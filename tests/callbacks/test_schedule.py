@@ -54,7 +54,7 @@ def test_any_sequence_of_outcomes_keeps_the_retry_policy(history: list[tuple[Out
         if waits.state is not DeliveryState.PENDING or one.paused:
             return
         at += pause
-        before, quiet = one, at - last > schedule.LULL
+        before, quiet = one, at - last > schedule.OUTAGE_FORGOTTEN_AFTER
         last = at
         result = schedule.after(one, waits, outcome, moment(at), chance)
         one, waits = result.callback, result.delivery

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.changes import MOST_GONE, changes_after, revision_of, succeeding
+from gateway.catalog.changes import MOST_GONE, changes_after, revision_of, with_listings
 from gateway.catalog.differences import LONGEST, MOST, differences
 from gateway.catalog.merged import Models
 from gateway.catalog.model import Change, Listing, Model, Reading, StoredCatalog
@@ -27,7 +27,7 @@ def after(*lists: tuple[Model, ...], complete: bool = True) -> tuple[Model, ...]
     """Return the stored models after these lists were fetched at the times 0, 1, 2, …"""
     stored: tuple[Model, ...] | None = None
     for wall, fetched in enumerate(lists):
-        stored = succeeding(stored, fetched, float(wall), complete=complete)
+        stored = with_listings(stored, fetched, float(wall), complete=complete)
     assert stored is not None
     return stored
 

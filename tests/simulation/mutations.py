@@ -238,14 +238,14 @@ def hanging_lookup_counts_as_sent() -> Iterator[None]:
     """A submission whose DNS lookup hung becomes UNCERTAIN, although its send check was never called."""
 
     @contextlib.contextmanager
-    def certain_until_asked(may_send: Any) -> Iterator[None]:
+    def unsent_before_check(may_send: Any) -> Iterator[None]:
         token = send_check.set(may_send)
         try:
             yield
         finally:
             send_check.reset(token)
 
-    with replaced(client, "certain_until_asked", certain_until_asked):
+    with replaced(client, "unsent_before_check", unsent_before_check):
         yield
 
 

@@ -24,7 +24,7 @@ from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, GenerationId
 from gateway.generations.service import Submission
 from gateway.generations.stores import Filter, UnconfirmedError
-from gateway.generations.watch import Position, Seen
+from gateway.generations.watch import Position, WatchMessage
 from gateway.replica import Replica
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import WEBHOOKS, WebhookLimit
@@ -270,7 +270,9 @@ class Ports:
         self.check()
         return self._serving.watches.one(tenant, name, seen, tick, self.check)
 
-    def many(self, tenant: str, wanted: Filter, at: Position | None, tick: float, _: object) -> AsyncIterator[Seen]:
+    def many(
+        self, tenant: str, wanted: Filter, at: Position | None, tick: float, _: object
+    ) -> AsyncIterator[WatchMessage]:
         self.check()
         return self._serving.watches.many(tenant, wanted, at, tick, self.check)
 

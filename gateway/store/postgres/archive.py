@@ -20,7 +20,7 @@ class PostgresCopies(StorePart, CopyReads):
             rows = arrays([copy_row(copy) for copy in copies])
             await self._write("archive planned", "insert_copies", rows | {"not_before": now})
 
-    async def adopt_copies(self, archive: str) -> None:
+    async def reassign_copies(self, archive: str) -> None:
         await self._write("archive planned", "assign_copies", {"archive": archive})
 
     async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:

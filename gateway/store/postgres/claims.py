@@ -30,12 +30,12 @@ class PostgresClaims(StorePart):
         generation, spec = claim.generation, claim.generation.spec
         request = NO_REQUEST if claim.request is None else request_row(spec.id, claim.request)
         row = spec_row(spec) | progress_row(generation, shown(generation))
-        demand = claim.demand
+        submission_time = claim.submission_time
         row |= {
             "subjects": json.dumps(subjects_of(spec)),
-            "limited": demand is not None,
-            "day": "" if demand is None else demand.day,
-            "minute": 0 if demand is None else demand.minute,
+            "limited": submission_time is not None,
+            "day": "" if submission_time is None else submission_time.day,
+            "minute": 0 if submission_time is None else submission_time.minute,
         }
         row |= {"audit": self._auditor.claim(claim)}
         row |= {"fingerprint": claim.fingerprint, "update_time": generation.update_time}
@@ -60,12 +60,12 @@ class PostgresClaims(StorePart):
 
     async def _refuse(self, claim: Claim, result: Stored) -> None:
         """Raise the error of a claim that limits refused, if they still do."""
-        spec, demand = claim.generation.spec, claim.demand
+        spec, submission_time = claim.generation.spec, claim.submission_time
         if result.over == UNPRICED:
             raise UnpricedError
-        if result.over and demand is not None:
+        if result.over and submission_time is not None:
             rows = await self._rows("read_limits_of", tenant=spec.tenant, subjects=list(subjects_of(spec)))
-            over = exceeded(map(limited_of, rows), spec.price, demand)
+            over = exceeded(map(limited_of, rows), spec.price, submission_time)
             if over is not None:
                 raise LimitExceededError(over)
 

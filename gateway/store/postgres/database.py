@@ -95,7 +95,7 @@ class Database:
         self.beats = 0
         """The same of the heartbeats of this process."""
         self.trouble = ""
-        """Why the last refused write was refused, until `mended`; empty otherwise."""
+        """Why the last refused write was refused, until `recovered`; empty otherwise."""
         self.refused = 0
         self._password = urlsplit(url).password or ""
         self._pool = _pool(url, connections - RESERVED)
@@ -297,7 +297,7 @@ class Database:
     # -- Health and listeners ------------------------------------------------------------------------------------------
 
     def fails(self, why: str) -> None:
-        """Refuse writes until `mended`."""
+        """Refuse writes until `recovered`."""
         if not self.trouble:
             log.error("the store cannot be written", extra={"error": why})
             self.trouble = why
@@ -321,9 +321,9 @@ class Database:
             except UnknownCommitError:  # the connection may have ended long ago
                 rows = await self.run(self.reserved, "write_probe", about)
             await self.check_fence(rows)
-        self.mended()
+        self.recovered()
 
-    def mended(self) -> None:
+    def recovered(self) -> None:
         """Clear `trouble`, after a write was stored."""
         if self.trouble and self.trouble != LEASE_LOST:
             self.trouble = ""

@@ -167,7 +167,7 @@ class Tail:
         if self.following and 0.0 < self._responded_at < since_boot() - OUTAGE:  # the first read shows no outage
             self._down_at = since_boot()
         self._responded_at = before
-        database.mended()
+        database.recovered()
         self._most = min(MOST, limit + 1) if len(changes) == limit else limit
         if len(changes) < limit:
             self.read_at = before

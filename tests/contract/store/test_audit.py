@@ -16,7 +16,7 @@ from gateway import failpoints
 from gateway.access.keys import ApiKey
 from gateway.audit import GENESIS, BrokenChainError, Entry, Head, chained, line, read_export, verify
 from gateway.generations.journal import Caller, caller
-from gateway.generations.limits import Demand, LimitExceededError, Limits
+from gateway.generations.limits import LimitExceededError, Limits, SubmissionTime
 from gateway.generations.model import Generation, Source, State, Steady, Wall
 from gateway.generations.resolve import BY_OPERATOR
 from gateway.generations.state import Accepted, CancelAsked, Expired, Marked, Observation, OwnerDied, step
@@ -73,8 +73,8 @@ async def test_a_submission_has_an_entry_and_a_repeat_has_none(audited: Store) -
 async def test_a_refused_submission_has_no_entry(audited: Store) -> None:
     tenant = "tenant"
     await audited.limits.set_limits(tenant, "tenant", Limits(in_flight=1), "2026-01-01")
-    demand = Demand("2026-01-01", 1)
-    wanted = [replace(claim(), demand=demand) for number in range(3)]
+    submission_time = SubmissionTime("2026-01-01", 1)
+    wanted = [replace(claim(), submission_time=submission_time) for number in range(3)]
     results = await asyncio.gather(*(audited.claims.claim(one) for one in wanted), return_exceptions=True)
     assert sum(isinstance(result, LimitExceededError) for result in results) == 2
     assert [act for act, _ in acts(await entries(audited))] == ["limits.set", "generation.submit"]

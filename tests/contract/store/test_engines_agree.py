@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.limits import Demand, LimitExceededError, Limits, UnpricedError
+from gateway.generations.limits import LimitExceededError, Limits, SubmissionTime, UnpricedError
 from gateway.generations.model import Generation, GenerationId, Marker, Source, State
 from gateway.generations.state import (
     Accepted,
@@ -106,7 +106,7 @@ class Pair:
         # "" if Higgsfield's time is not known, as after a start.
         day = self.pick.choice(["", DAYS[self.day], DAYS[self.day], DAYS[max(self.day - 1, 0)]])
         claim = examples.claim(generation, fingerprint=self.pick.choice([b"x", b"y"]))
-        await self._claim(replace(claim, demand=Demand(day, int(at.steady // 60))))
+        await self._claim(replace(claim, submission_time=SubmissionTime(day, int(at.steady // 60))))
 
     async def adopt(self) -> None:
         at, request_id = examples.moment(self.now), self.request_id()

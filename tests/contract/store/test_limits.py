@@ -11,10 +11,10 @@ import pytest
 
 from gateway.generations.limits import (
     MILLION,
-    Demand,
     Exceeded,
     LimitExceededError,
     Limits,
+    SubmissionTime,
     UnpricedError,
     Use,
 )
@@ -44,7 +44,7 @@ MINUTE = 29_000_000
 
 
 def priced(price: int | None = MILLION, day: str = DAY, minute: int = MINUTE, **spec: object) -> Claim:
-    return replace(claim(price=price, **spec), demand=Demand(day, minute))
+    return replace(claim(price=price, **spec), submission_time=SubmissionTime(day, minute))
 
 
 async def claimed(store: Store, wanted: Claim) -> Generation:

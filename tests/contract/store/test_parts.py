@@ -134,7 +134,7 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     assert list(await copies.due_copies("s3://a", 30.0, 60.0, 9)) == [
         replace(preview, attempts=1)
     ]  # the clock went back
-    await copies.adopt_copies("s3://b")
+    await copies.reassign_copies("s3://b")
     assert [one.archive for one in await copies.due_copies("s3://b", 100.0, 60.0, 9)] == ["s3://b"]
     assert await copies.copies_waiting() == 1
     await copies.postpone_copy(preview, 200.0, give_up=True)
@@ -158,7 +158,7 @@ async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     assert await copies.keep_copy(first, file)
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
     assert not await copies.keep_copy(second, file)  # it was being copied
-    await copies.adopt_copies("s3://b")  # the files are still in the first archive
+    await copies.reassign_copies("s3://b")  # the files are still in the first archive
     due = await copies.due_copies("s3://a", 0.0, 60.0, 9)
     assert [one.remove for one in due] == [True, True]
     for one in due:
