@@ -258,7 +258,8 @@ class TenantCallbacks:
             raise _quota("too many deliveries of this callback are pending", "deliveries")
         async with queue.changing:
             known = await self._store.delivery(*parts)
-            if known is None or not await self._dispatcher.deliverable(known):
+            deleted = parts[0] not in self._dispatcher.queues  # while the lock was awaited
+            if known is None or deleted or not await self._dispatcher.deliverable(known):
                 raise not_found("no such delivery", delivery_id=delivery_id)
             now = self._clock.moment().steady
             again = replace(
