@@ -58,6 +58,14 @@ def test_a_statement_finds_its_rows_by_an_index(store: sqlite3.Connection, name:
     assert scanned(store, statements.load()[name]) == allowed
 
 
+@pytest.mark.parametrize("name", sorted(statements.load()))
+def test_a_statement_does_not_read_all_generations_of_a_tenant(store: sqlite3.Connection, name: str) -> None:
+    statement = statements.load()[name]
+    values = dict.fromkeys(statements.PARAMETER.findall(statement))
+    plan = [detail for *_, detail in store.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert not [detail for detail in plan if detail.endswith("INDEX generations_tenant (tenant=?)")]
+
+
 def test_a_scan_is_detected(store: sqlite3.Connection) -> None:
     assert scanned(store, "SELECT 1 FROM changes WHERE time < :time") == {"changes"}
     assert scanned(store, "SELECT 1 FROM generations ORDER BY id") == {"generations"}

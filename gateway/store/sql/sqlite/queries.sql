@@ -83,8 +83,9 @@ SELECT * FROM generations WHERE token_hash = :token_hash;
 SELECT * FROM generations WHERE request_id = :request_id;
 
 -- name: read_generations_by_requests
--- Read the generations of a tenant that the requests in a JSON array of ids belong to, newest first.
-SELECT * FROM generations WHERE request_id IN (SELECT value FROM json_each(:request_ids)) AND tenant = :tenant
+-- Read the generations of a tenant that the requests in a JSON array of ids belong to, newest first. With + no index is
+-- used for the tenant: SQLite would read all of its generations.
+SELECT * FROM generations WHERE request_id IN (SELECT value FROM json_each(:request_ids)) AND +tenant = :tenant
 ORDER BY id DESC;
 
 -- name: read_generations_by_ids
@@ -440,8 +441,8 @@ UPDATE limits SET day = :day WHERE tenant = :tenant AND day = '';
 UPDATE generations SET budget_day = :day WHERE tenant = :tenant AND budget_day = '' AND price IS NOT NULL;
 
 -- name: count_running
--- Count the generations of a subject that have not ended.
-SELECT count(*) FROM generations WHERE done = 0 AND tenant = :tenant AND ({of_subject});
+-- Count the generations of a subject that have not ended. The + is explained at `read_generations_by_requests`.
+SELECT count(*) FROM generations WHERE done = 0 AND +tenant = :tenant AND ({of_subject});
 
 -- name: sum_prices
 -- Sum the prices of a subject's generations that were submitted on a day or later, by day and state. `again` is the sum
@@ -460,9 +461,10 @@ SELECT max(budget_day) FROM generations WHERE tenant = :tenant AND price IS NOT 
 SELECT budget_day FROM generations WHERE id = :id;
 
 -- name: sum_uncertain
--- Sum the prices of a subject's UNCERTAIN generations that were submitted on a day or later.
+-- Sum the prices of a subject's UNCERTAIN generations that were submitted on a day or later. The + is explained at
+-- `read_generations_by_requests`.
 SELECT coalesce(sum(price), 0) AS credits FROM generations
-WHERE done = 0 AND state = 2 AND tenant = :tenant AND budget_day >= :since AND ({of_subject});
+WHERE done = 0 AND state = 2 AND +tenant = :tenant AND budget_day >= :since AND ({of_subject});
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.
