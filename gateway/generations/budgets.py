@@ -18,7 +18,6 @@ from gateway.generations.limits import (
     Limits,
     SubmissionTime,
     day_at,
-    first_of_month,
     refusal,
     subjects,
 )
@@ -103,13 +102,10 @@ class Budgets:
         """Return limits as `LimitStore.limits` does, with their use at present. Raises GATEWAY_UNAVAILABLE."""
         return self._at_present(await self._read(tenant, after, limit))
 
-    async def uncertain(self, one: Limited) -> int:
-        """Return how much of what a subject reserved this month belongs to UNCERTAIN generations, in millionths.
-
-        Raises GATEWAY_UNAVAILABLE.
-        """
+    async def uncertain(self, limited: Sequence[Limited]) -> Sequence[int]:
+        """Return the uncertain credits as `LimitStore.uncertain_credits` does. Raises GATEWAY_UNAVAILABLE."""
         try:
-            return await self._store.uncertain_credits(one.tenant, one.subject, first_of_month(one.use.day))
+            return await self._store.uncertain_credits(limited)
         except UnconfirmedError as error:
             raise gateway_unavailable("the store is not available") from error
 

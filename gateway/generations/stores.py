@@ -400,8 +400,11 @@ class LimitStore(Protocol):
         `after`: only those behind this tenant and subject. `limit`: at most as many.
         """
 
-    async def uncertain_credits(self, tenant: str, subject: str, since: str) -> int:
-        """Return how much of what was reserved on a day or later belongs to UNCERTAIN generations, in millionths."""
+    async def uncertain_credits(self, limited: Sequence[Limited]) -> Sequence[int]:
+        """Return how much of what each subject has reserved this month belongs to UNCERTAIN generations.
+
+        Credits are millionths. The month is that of the use.
+        """
 
 
 class UsageStore(Protocol):

@@ -136,17 +136,16 @@ class AdminHandlers:
         if key_id != subject and limits != Limits() and not self.access.has_key(tenant, key_id):
             raise_if_invalid([NO_KEY])
         now = await self.budgets.set(tenant, subject, limits, fields)
-        return pb.SetLimitsResponse(limits=limits_message(now, await self.budgets.uncertain(now)))
+        (uncertain,) = await self.budgets.uncertain([now])
+        return pb.SetLimitsResponse(limits=limits_message(now, uncertain))
 
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
         page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
         limits = await self.budgets.listed(request.tenant, page.behind(("", "")), page.most)
-        uncertain = {(one.tenant, one.subject): await self.budgets.uncertain(one) for one in page.of(limits)}
+        uncertain = dict(zip(limits, await self.budgets.uncertain(limits), strict=True))
         response = pb.ListLimitsResponse()
-        response.next_page_token = page.fill(
-            response.limits, limits, lambda one: limits_message(one, uncertain[one.tenant, one.subject])
-        )
+        response.next_page_token = page.fill(response.limits, limits, lambda one: limits_message(one, uncertain[one]))
         return response
 
     async def query_usage(self, request: pb.QueryUsageRequest, _: Call) -> pb.QueryUsageResponse:

@@ -6,6 +6,7 @@ The methods are described where the ports are.
 import asyncio
 import json
 from abc import ABC, abstractmethod
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from gateway.callbacks.model import Callback, Delivery, Secret
 from gateway.catalog.model import StoredCatalog
 from gateway.characters import model as characters
 from gateway.generations.accounts import Pool
-from gateway.generations.limits import Limited, parts
+from gateway.generations.limits import Limited, first_of_month, parts, subjects
 from gateway.generations.model import (
     Change,
     Event,
@@ -341,9 +342,16 @@ class LimitReads(StoreReads):
             await asyncio.sleep(0)
         return found[:limit]
 
-    async def uncertain_credits(self, tenant: str, subject: str, since: str) -> int:
-        (row,) = await self._rows("sum_uncertain", since=since, **matching(tenant, subject))
-        return int(row["credits"])
+    async def uncertain_credits(self, limited: Sequence[Limited]) -> Sequence[int]:
+        tenants = {one.tenant for one in limited}
+        by_day: defaultdict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for row in await self._rows("read_uncertain_prices", tenant=tenants.pop() if len(tenants) == 1 else ""):
+            for subject in subjects(row["key_id"], json.loads(row["labels"])):
+                by_day[row["tenant"], subject][row["budget_day"]] += row["price"]
+        return [
+            sum(price for day, price in by_day[one.tenant, one.subject].items() if day >= first_of_month(one.use.day))
+            for one in limited
+        ]
 
 
 class TimeReads(StoreReads):

@@ -212,6 +212,16 @@ async def test_uncertain_credits_stay_reserved_and_lost_ones_are_spent(start: St
     assert (usage.groups[0].credits_spent, usage.groups[0].unpriced) == ("0.05", 1)
 
 
+async def test_a_list_of_limits_reads_the_uncertain_generations_once(running: Running) -> None:
+    for number in range(5):
+        await set_limits(running, subject=f"label:team=t{number}", credits_per_day="1")
+    executed: list[str] = []
+    running.database._reader.set_trace_callback(executed.append)
+    found = await ask(running, "ListLimits", admin_pb.ListLimitsRequest())
+    assert len(found.limits) == 5
+    assert sum("FROM generations" in statement for statement in executed) == 1
+
+
 async def test_a_slow_estimate_does_not_change_the_order_of_times(running: Running) -> None:
     """Lists are sorted by id. A caller that pages by created_before would miss generations."""
     await set_limits(running, credits_per_day="100")

@@ -12,6 +12,7 @@ import pytest
 from gateway.generations.limits import (
     MILLION,
     Exceeded,
+    Limited,
     LimitExceededError,
     Limits,
     SubmissionTime,
@@ -130,9 +131,8 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     assert sent[3].marker is not None
     uncertain = [await save(store, one, after(one, Ambiguous(one.marker, REFUSAL, 0.0))) for one in sent[3:]]
     assert await use(store) == Use(MINUTE, 5, 2, DAY, 2 * MILLION, MILLION, 2 * MILLION, MILLION)
-    assert await store.limits.uncertain_credits("tenant", "tenant", "") == 2 * MILLION
-    assert await store.limits.uncertain_credits("tenant", "tenant", DAY) == 2 * MILLION
-    assert await store.limits.uncertain_credits("tenant", "tenant", "9999-12-01") == 0
+    days = [Limited("tenant", "tenant", Limits(), Use(day=day)) for day in ("", DAY, "9999-12-01")]
+    assert await store.limits.uncertain_credits(days) == [2 * MILLION, 2 * MILLION, 0]
     lost = await save(store, uncertain[0], after(uncertain[0], Expired(REFUSAL)))
     late = after(lost, Accepted(report("late", State.QUEUED)))
     await save(store, lost, late)  # the request of the lost one, which is spent already

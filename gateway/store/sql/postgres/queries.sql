@@ -922,10 +922,10 @@ ORDER BY tenant, subject LIMIT :limit;
 -- Read the limits that apply to some subjects of a tenant, and their use.
 SELECT * FROM limits WHERE tenant = :tenant AND subject = ANY(:subjects::text[]) ORDER BY subject;
 
--- name: sum_uncertain
--- Sum the prices of a subject's UNCERTAIN generations that were submitted on a day or later.
-SELECT coalesce(sum(price), 0)::bigint AS credits FROM generations
-WHERE NOT done AND state = 2 AND tenant = :tenant AND budget_day >= :since AND ({of_subject});
+-- name: read_uncertain_prices
+-- Read the prices of UNCERTAIN generations, with their subjects and days. An empty tenant selects those of all.
+SELECT tenant, key_id, labels, budget_day, price FROM generations
+WHERE NOT done AND state = 2 AND budget_day IS NOT NULL AND (:tenant = '' OR tenant = :tenant);
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.

@@ -460,11 +460,10 @@ SELECT max(budget_day) FROM generations WHERE tenant = :tenant AND price IS NOT 
 -- Read the day for which the price of a generation was counted.
 SELECT budget_day FROM generations WHERE id = :id;
 
--- name: sum_uncertain
--- Sum the prices of a subject's UNCERTAIN generations that were submitted on a day or later. The + is explained at
--- `read_generations_by_requests`.
-SELECT coalesce(sum(price), 0) AS credits FROM generations
-WHERE done = 0 AND state = 2 AND +tenant = :tenant AND budget_day >= :since AND ({of_subject});
+-- name: read_uncertain_prices
+-- Read the prices of UNCERTAIN generations, with their subjects and days. An empty tenant selects those of all.
+SELECT tenant, key_id, labels, budget_day, price FROM generations
+WHERE done = 0 AND state = 2 AND budget_day IS NOT NULL AND (:tenant = '' OR tenant = :tenant);
 
 -- name: read_usage
 -- Count generations by group and state, and sum their prices, waits and run times.
