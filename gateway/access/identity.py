@@ -116,6 +116,8 @@ class Access:
         self._store = store
         self._clock = clock
         self._keys = {key.id: key for key in stored}
+        self._several: bool | None = None
+        """Whether the valid keys belong to several tenants; None if a key has changed since that was found out."""
         self._token_secret = token_secret
         self.replica_secret = hmac.digest(token_secret, b"replicas", "sha256").hex()
         """The secret that replicas of this gateway send with the calls that they forward."""
@@ -126,9 +128,9 @@ class Access:
 
     def several_tenants(self) -> bool:
         """Return whether keys of more than one tenant are accepted."""
-        tenants = (key.tenant for key in self._keys.values() if key.revoke_time is None)
-        first = next(tenants, None)
-        return self._required and (self._issuer is not None or any(tenant != first for tenant in tenants))
+        if self._several is None:
+            self._several = len({key.tenant for key in self._keys.values() if key.revoke_time is None}) > 1
+        return self._required and (self._issuer is not None or self._several)
 
     def on_revoke(self, *wakes: Callable[[], None]) -> None:
         """Call these after each revocation, so that open streams check their keys again."""
@@ -230,12 +232,16 @@ class Access:
         await self._add(key)
         ends = now + overlap if old.expire_time is None else min(now + overlap, old.expire_time)
         await self._store.expire_api_key(key_id, ends)
-        self._keys[key_id] = replace(self._known(key_id), expire_time=ends)
+        self._keep(replace(self._known(key_id), expire_time=ends))
         return key, secret
 
     async def _add(self, key: ApiKey) -> None:
         await self._store.add_api_key(key)
-        self._keys[key.id] = key
+        self._keep(key)
+
+    def _keep(self, *changed: ApiKey) -> None:
+        self._keys.update((key.id, key) for key in changed)
+        self._several = None
 
     @uninterrupted
     async def revoke_key(self, key_id: str) -> ApiKey:
@@ -244,7 +250,8 @@ class Access:
         if key.revoke_time is None:
             now = self._clock.moment().wall
             await self._store.revoke_api_key(key_id, now)
-            self._keys[key_id] = key = replace(key, revoke_time=now)
+            key = replace(key, revoke_time=now)
+            self._keep(key)
             for wake in self._on_revoke:
                 wake()
         return key
@@ -264,7 +271,7 @@ class Access:
 
     def update(self, changed: Iterable[ApiKey]) -> None:
         """Add or replace keys, after another gateway has changed them."""
-        self._keys.update((key.id, key) for key in changed)
+        self._keep(*changed)
         for wake in self._on_revoke:
             wake()
 

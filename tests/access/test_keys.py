@@ -261,6 +261,26 @@ def test_there_are_several_tenants_with_their_keys_or_with_an_issuer() -> None:
     assert not access_of(red, blue, required=False).several_tenants()
 
 
+def test_the_keys_are_searched_for_several_tenants_only_after_they_change() -> None:
+    """Each submission asks several times, and a tenant may have thousands of keys."""
+
+    class Keys(dict[str, keys.ApiKey]):
+        searched = 0
+
+        def values(self) -> Any:
+            self.searched += 1
+            return super().values()
+
+    red, other, blue = (keys.new_key(name, "", 0.0)[0] for name in ("red", "red", "blue"))
+    access = access_of(red, other)
+    access._keys = searches = Keys(access._keys)
+    for changed, several in ((), False), ((blue,), True), ((replace(blue, revoke_time=1.0),), False):
+        access.update(changed)
+        before = searches.searched
+        assert [access.several_tenants() for _ in range(3)] == [several] * 3
+        assert searches.searched <= before + 1
+
+
 def test_a_gateway_that_does_not_know_the_present_keys_judges_no_caller() -> None:
     access = access_of(required=False, current=lambda: False)
     calls = (lambda: access.identify("", "GetGeneration"), lambda: access.identify_admin("Bearer hfg_new_key"))
