@@ -297,20 +297,22 @@ class Dispatcher:
             self._wake_at(queue, self._clock.moment().steady + schedule.LONGEST_HOLD)
 
     async def _fill_some(self, queue: CallbackQueue) -> None:
-        """Create deliveries from one page of the log. The next page waits for the next round, after other callbacks."""
+        """Create deliveries from one page of the log, with as many changes as there is room for deliveries.
+
+        The next page waits for the next round, after other callbacks.
+        """
         callback, target = queue.callback, self._feed.position
-        changes = await self._next_changes(queue)
-        created: list[Delivery] = []
-        position, moment = callback.position, self._clock.moment()
-        for change in changes:
-            if queue.waiting + len(created) >= MOST_WAITING:
-                break
-            position, generation = change.position, change.generation
-            if generation is not None and callback.wants(generation):
-                created.append(Delivery(callback.id, generation.id, generation.revision, moment.wall, moment.steady))
-        else:
-            if len(changes) < READ_AT_ONCE:
-                position = max(position, target)
+        most = min(READ_AT_ONCE, MOST_WAITING - queue.waiting)
+        changes = await self._next_changes(queue, most)
+        moment = self._clock.moment()
+        created = [
+            Delivery(callback.id, one.id, one.revision, moment.wall, moment.steady)
+            for one in (change.generation for change in changes)
+            if one is not None and callback.wants(one)
+        ]
+        position = changes[-1].position if changes else callback.position
+        if len(changes) < most:
+            position = max(position, target)
         callback = replace(callback, position=position)
         # Changes that the callback does not want can be read again, so their position is not stored each time.
         old = moment.steady - queue.stored_at >= POSITION_AFTER
@@ -320,15 +322,15 @@ class Dispatcher:
         queue.callback = callback
         for delivery in created:
             queue.add(delivery)
-        if len(changes) == READ_AT_ONCE:
+        if len(changes) == most:
             self._woken[callback.id] = None
 
-    async def _next_changes(self, queue: CallbackQueue) -> Sequence[Change]:
+    async def _next_changes(self, queue: CallbackQueue, most: int) -> Sequence[Change]:
         callback = queue.callback
-        recent = self._feed.recent(callback.tenant, callback.position, READ_AT_ONCE)
+        recent = self._feed.recent(callback.tenant, callback.position, most)
         if recent is not None:
             return recent
-        changes = await self._change_log.changes(callback.tenant, callback.position, READ_AT_ONCE)
+        changes = await self._change_log.changes(callback.tenant, callback.position, most)
         missed = await self._change_log.horizon(callback.tenant) > callback.position
         if missed and not queue.missed:
             self.skipped += 1

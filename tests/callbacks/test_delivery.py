@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from google.protobuf.message import Message
@@ -202,6 +203,33 @@ async def test_a_backlog_is_bounded_without_losing_deliveries(
     receiver.usual = 200
     await change(timed, made.callback.id, paused=False)
     assert {one.generation_id for one in await settles(timed, made.callback.id, 8)} == {one.id for one in stored}
+
+
+async def test_each_change_of_a_backlog_is_read_once(
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "MOST_WAITING", 3)
+    made = await create(timed, receiver.url, every_change=True)
+    await change(timed, made.callback.id, paused=True)
+    for number in range(8):
+        await timed.submit(soul(f"fox {number}"))
+    await timed.advance(600.0, until=lambda: not timed.live())
+    await timed.stop_gateway()
+    await timed.start_gateway()  # its changes are no longer in memory
+    read: list[int] = []
+    log = timed.gateway._core.dispatcher._change_log
+    stored = log.changes
+
+    async def changes(tenant: str, after: int, limit: int) -> Any:
+        found = await stored(tenant, after, limit)
+        read.extend(one.position for one in found)
+        return found
+
+    monkeypatch.setattr(log, "changes", changes)
+    await change(timed, made.callback.id, paused=False)
+    position = timed.gateway._core.feed.position
+    await settles(timed, made.callback.id, position)
+    assert read == [*range(1, position + 1)]
 
 
 async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: Running, receiver: Receiver) -> None:
