@@ -57,6 +57,8 @@ def mcp(*, connection: Connection, folders: tuple[Path, ...]) -> None:
 
 
 async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
+    import asyncio
+
     from mcp.server.stdio import stdio_server
 
     from gateway.mcp.files import Files
@@ -69,7 +71,11 @@ async def _serve(connection: Connection, folders: tuple[Path, ...]) -> None:
         port = ClientPort(client)
         server = mcp_server(all_tools(Files(folders) if folders else None), lambda _: port)
         async with stdio_server() as (reading, writing):
-            await server.run(reading, writing, server.create_initialization_options())
+            try:
+                await server.run(reading, writing, server.create_initialization_options())
+            except asyncio.CancelledError:
+                # The output cannot be written. Its error is raised only when the thread has read a line.
+                os._exit(exits.OUTPUT_LOST)
 
 
 class ClientPort:

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from gateway.cli.exits import INTERRUPTED
+from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST
 from gateway.cli.mcp import MISSING, ClientPort
 from gateway.extras import missing
 from gateway.mcp.tools import all_tools
 from hfgateway_client import AsyncClient, RetryPolicy
 from tests.app.command import environment
+from tests.cli.test_lost_output import CLOSED, broken
 from tests.docs.markdown import blocks, read
 from tests.durability.process import ROOT
 from tests.mcp.conftest import Start, content_of, soul
@@ -90,6 +91,24 @@ async def test_ctrl_c_ends_the_command_while_it_waits_for_input(tmp_path: Path) 
             assert b"hfgateway" in await process.stdout.readline()
             process.send_signal(signal.SIGINT)
             assert await process.wait() == INTERRUPTED
+    finally:
+        if process.returncode is None:
+            process.kill()
+
+
+async def test_a_client_that_reads_no_more_ends_the_command_although_it_could_still_write(tmp_path: Path) -> None:
+    with broken(CLOSED) as out:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "gateway", "mcp", cwd=ROOT, env=environment(tmp_path, {}),
+            stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    try:
+        assert process.stdin is not None
+        assert process.stderr is not None
+        async with asyncio.timeout(60):
+            process.stdin.write(initialize() + b"\n")
+            assert await process.stderr.read() == b""
+            assert await process.wait() == OUTPUT_LOST
     finally:
         if process.returncode is None:
             process.kill()
