@@ -58,6 +58,8 @@ def usage(
     as_json: bool,
 ) -> int:
     """Sum up generations, credits, waits and run times of a gateway."""
+    if as_csv and as_json:
+        raise click.UsageError("use one of --csv and --json")
     request = pb.QueryUsageRequest(tenant=tenant, group_by=groups or ("day", "tenant"))
     if since is not None:
         request.start_time.FromMicroseconds(round(since * 1e6))
