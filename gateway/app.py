@@ -113,8 +113,8 @@ class Gateway:
         self.grpc_address = await self._ports.open_grpc()
         if isinstance(joined, Core):
             await self._ports.reachable()
-        self.http_address = await self._ports.open_http(listening)
         self.admin_address = await self._ports.open_admin()
+        self.http_address = await self._ports.open_http(listening)  # the last one, because it says when all are open
         self._opened.set()
 
     def _listen_http(self) -> list[socket.socket]:

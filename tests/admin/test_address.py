@@ -14,8 +14,10 @@ import pytest
 
 from gateway.access.scopes import Scope
 from gateway.cli import exits
+from gateway.private_sockets import socket_in_use
 from gateway.rpc import call_limits
 from gateway.rpc.requests import LARGEST_REQUEST
+from gateway.web.server import WebServer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -63,6 +65,22 @@ async def operate(running: Running, secret: str, *arguments: str, **variables: s
         "HFGATEWAY_STORE_URL": "sqlite:////nowhere/store.db",
     }
     return await run_command(*arguments, environment=environment(running.store_path.parent, given | variables))
+
+
+async def test_the_operator_is_served_before_the_gateway_says_that_it_is_ready(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A script that waits for `/readyz` creates its first key then."""
+    open_http, seen = WebServer.start, []
+
+    async def start(server: WebServer) -> None:
+        seen.append(socket_in_use(tmp_path / "store.db"))
+        await open_http(server)
+
+    monkeypatch.setattr(WebServer, "start", start)
+    async with run(tmp_path) as started:
+        assert started.store_path == tmp_path / "store.db"
+    assert seen == [True]
 
 
 async def test_only_the_scope_admin_is_served(running: Running) -> None:
