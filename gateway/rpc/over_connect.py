@@ -33,6 +33,7 @@ from gateway.rpc.requests import (
     DEEPEST,
     LARGEST_UPLOAD_REQUEST,
     BadRequestError,
+    check_spellings,
     json_object,
     largest,
     message_of,
@@ -90,7 +91,9 @@ class _JsonCodec:
             chunk = content.get("chunk")  # of an upload: the only bytes in requests
             if isinstance(chunk, str) and chunk.rstrip("=\r\n").encode().translate(None, _BASE64):
                 raise BadRequestError(Bad.ENCODING, "is not base64", "chunk")
-            return json_format.ParseDict(content, message_class(), max_recursion_depth=DEEPEST)
+            message = json_format.ParseDict(content, message_class(), max_recursion_depth=DEEPEST)
+            check_spellings(content, message_class.DESCRIPTOR)
+            return message
         # The parser does not always raise its own error for a value of the wrong type.
         except (json_format.ParseError, ValueError, TypeError, AttributeError) as error:
             why = printable(str(error), 300) if isinstance(error, json_format.ParseError) else "is not a JSON object"

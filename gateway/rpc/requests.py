@@ -81,6 +81,20 @@ def _distinct(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return content
 
 
+def check_spellings(content: dict[str, Any], message: Any) -> None:  # a descriptor: one of two stub classes
+    """Raise BadRequestError if JSON has a field in both of its spellings. The parser takes the last one."""
+    for field in message.fields:
+        name, other = field.json_name, field.name
+        if name != other and name in content and other in content:
+            raise BadRequestError(Bad.ENCODING, f"{name} (also {other}) is given twice in one object")
+        inner, value = field.message_type, content.get(name, content.get(other))
+        if inner is None or inner.file.package == "google.protobuf":
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                check_spellings(one, inner)
+
+
 def _check_shape(structure: str) -> None:
     """Refuse JSON with too many values or levels. `structure` is the JSON without its strings."""
     if structure.count(",") + structure.count("{") + structure.count("[") > MOST_VALUES:

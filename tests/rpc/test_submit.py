@@ -167,6 +167,30 @@ async def test_a_json_field_that_is_given_twice_is_refused(running: Running) -> 
     assert running.ledger.submissions == []
 
 
+@pytest.mark.parametrize(
+    "both",
+    [
+        {"idempotencyKey": "one", "idempotency_key": "other"},
+        {"input": {"soul": {"prompt": "a fox", "batchSize": 1, "batch_size": 4}}},
+        {"input": {"dop": {"imageUrls": ["https://a.test/1.png"], "motions": [{"motionId": "a", "motion_id": "b"}]}}},
+    ],
+)
+async def test_a_json_field_that_is_given_in_both_spellings_is_refused(running: Running, both: dict[str, Any]) -> None:
+    request = {"idempotencyKey": "k", "input": {"soul": {"prompt": "a fox"}}} | both
+    with pytest.raises(RpcFailure, match=r"(idempotencyKey|batchSize|motionId) .*is given twice") as raised:
+        await submit(running.transports["connect-json"], json.dumps(request).encode())
+    assert raised.value.reason == "INVALID_INPUT"
+    assert running.ledger.submissions == []
+
+
+async def test_parameters_of_a_model_may_differ_in_their_spelling(running: Running) -> None:
+    parameters = {"batch_size": 1, "batchSize": 4, "fields": {"value": {"nullValue": 1, "null_value": 2}}}
+    request = {"idempotencyKey": "k", "input": {"model": {"modelId": "example/any", "parameters": parameters}}}
+    with pytest.raises(RpcFailure) as raised:
+        await submit(running.transports["connect-json"], json.dumps(request).encode())
+    assert raised.value.reason == "MODEL_UNKNOWN"  # the sandbox knows no models with such parameters
+
+
 async def test_json_may_have_both_names_of_a_field_and_null(running: Running) -> None:
     motion = {"motion_id": str(UUID(int=7))}
     dop = {"prompt": "a fox", "image_urls": ["https://files.example/a.png"], "motions": [motion]}
