@@ -126,7 +126,12 @@ class OidcIssuer:
             name = str(jwt.get_unverified_header(token).get("kid", ""))
             if len(name) > LONGEST_KEY_ID:  # it is kept, although anyone can send it
                 raise invalid_credentials("the id of the token's key is too long")
-            key = None if self._keys is None else self._keys.get(name)
+            keys = self._keys or {}
+            key = keys.get(name)
+            if key is None and not name and keys:  # OpenID Connect demands the name if there are several
+                if len(keys) > 1:
+                    raise invalid_credentials("the token does not name its key (kid), although its issuer has several")
+                (key,) = keys.values()
             if key is None:
                 self._request_fetch(name)
                 if name in self._absent:

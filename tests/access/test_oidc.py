@@ -97,7 +97,7 @@ class Issuer:
         return web.json_response({"keys": found, "padding": self.padding})
 
     def token(
-        self, *, key: str | bytes | None = RSA, name: str = "one", algorithm: str = "RS256", **claims: Any
+        self, *, key: str | bytes | None = RSA, name: str | None = "one", algorithm: str = "RS256", **claims: Any
     ) -> str:
         """Return a token. `key` is the name of a key, or a shared secret. A claim that is None is left out."""
         content = {
@@ -110,7 +110,7 @@ class Issuer:
         } | claims
         content = {claim: value for claim, value in content.items() if value is not None}
         signing = private_key(key) if isinstance(key, str) else key
-        return jwt.encode(content, signing, algorithm, headers={"kid": name})
+        return jwt.encode(content, signing, algorithm, headers={} if name is None else {"kid": name})
 
 
 @pytest.fixture
@@ -185,6 +185,22 @@ async def test_another_token_is_refused(running: Running, issuer: Issuer, claims
     with pytest.raises(RpcFailure) as refused:
         await client.call("ListGenerations", LIST)
     assert refused.value.message == message
+
+
+async def test_a_token_that_names_no_key_is_valid_while_its_issuer_has_one_key_only(
+    running: Running, issuer: Issuer
+) -> None:
+    """OpenID Connect demands the name if the issuer has several."""
+    assert await code(running.caller("grpc", issuer.token(name=None)), "ListGenerations", LIST) == "OK"
+    forged = running.caller("grpc", issuer.token(key=OTHER_RSA, name=None))
+    assert await code(forged, "ListGenerations", LIST) == "UNAUTHENTICATED"
+
+    issuer.keys["two"] = EC
+    second = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
+    assert await code(second, "ListGenerations", LIST) == "OK"
+    with pytest.raises(RpcFailure) as refused:
+        await running.caller("grpc", issuer.token(name=None)).call("ListGenerations", LIST)
+    assert refused.value.message == "the token does not name its key (kid), although its issuer has several"
 
 
 async def test_a_token_without_scopes_may_do_nothing(running: Running, issuer: Issuer) -> None:
