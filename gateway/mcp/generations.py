@@ -156,11 +156,11 @@ async def _followed(
     wait = arguments.get("wait_seconds", DEFAULT_WAIT)
     generation, refused = await _follow(gateway, generation, wait, report)
     interrupted = ""
+    content = {"generation": render.as_json(generation)}
     if refused is not None:
         if not refused.repeatable:
-            return refusal(refused, f"The generation {generation.id} continues.")
+            return refusal(refused, f"The generation {generation.id} continues.", **content)
         interrupted = f"Watching was interrupted: {render.failure_line(refused.failure)}"
-    content = {"generation": render.as_json(generation)}
     if generation.done and generation.state != generation_pb2.GENERATION_STATE_COMPLETED:
         return _ended(generation, content)
     advice = ""

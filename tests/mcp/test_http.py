@@ -84,7 +84,10 @@ async def test_a_key_may_call_the_tools_that_its_scopes_allow(start: Start) -> N
     async with over_http(running, secret) as client:
         made = content_of(await client.call_tool("generate", soul("fox") | {"wait_seconds": 0}))["generation"]
         refused = await client.call_tool("get_generation", {"id": made["id"]})
-    assert (error(refused)["reason"], error(refused)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
+        started = await client.call_tool("generate", soul("owl"))
+    for one in (refused, started):
+        assert (error(one)["reason"], error(one)["code"]) == ("NOT_ALLOWED", "PERMISSION_DENIED")
+    assert state(started) == "PENDING"  # it continues, and may be charged, although this key cannot follow it
 
 
 async def test_credentials_that_cannot_be_checked_now_are_not_called_wrong(
