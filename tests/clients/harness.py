@@ -33,7 +33,7 @@ from gateway.store.sqlite import SqliteStore
 from gateway.store.store import Store
 from harness.proxy import Proxy
 from hfgateway_client import AsyncClient, WebhookError, verify_webhook
-from tests.app.certificates import Authority
+from tests.app.certificates import Authority, Pair
 from tests.clients.replicas import Replicas
 from tests.support import new_stores
 from tests.support.elsewhere import request_elsewhere
@@ -272,11 +272,14 @@ async def serve(folder: Path, database: str = "") -> AsyncIterator[Harness]:
         running = Running(folder, SandboxOptions(**DEFAULT_OPTIONS), settings)
         stack.push_async_callback(running.stop)
         await running.start()
-        authority = Authority.made(folder)
+        # In threads, because the programs of other clients use the same event loop.
+        authority = await asyncio.to_thread(Authority.made, folder)
+        served = await asyncio.to_thread(authority.signed, "gateway")
+        names = await asyncio.to_thread(Names, folder)
         keys = [await running.key(tenant) for tenant in ("first", "second")]
         made = running.gateway.access.listed()
         await _copy_keys(made, SqliteStore(folder / "secured.db", _broken))
-        secured = await _start_secured(folder, running.sandbox.url, authority)
+        secured = await _start_secured(folder, running.sandbox.url, served)
         stack.push_async_callback(secured.stop)
         proxies = Proxies(*[await stack.enter_async_context(Proxy()) for _ in range(3)])
         gateways: Gateways = OneGateway(running)
@@ -284,7 +287,7 @@ async def serve(folder: Path, database: str = "") -> AsyncIterator[Harness]:
             await _copy_keys(made, await PostgresStore.open(database, database, _broken, connections=5))
             replicas = Replicas(folder, running.sandbox.url, STORE_URL=database, **settings)
             gateways = await stack.enter_async_context(replicas)
-        harness = Harness(running, gateways, secured, authority.cert, keys=keys, proxies=proxies, names=Names(folder))
+        harness = Harness(running, gateways, secured, authority.cert, keys=keys, proxies=proxies, names=names)
         await harness.serve_control(stack)
         yield harness
 
@@ -300,8 +303,7 @@ async def _copy_keys(keys: Iterable[ApiKey], store: Store) -> None:
     await store.close()
 
 
-async def _start_secured(folder: Path, upstream: str, authority: Authority) -> Gateway:
-    served = authority.signed("gateway")
+async def _start_secured(folder: Path, upstream: str, served: Pair) -> Gateway:
     settings = {
         "GRPC_ADDRESS": "127.0.0.1:0",
         "HTTP_ADDRESS": "127.0.0.1:0",

@@ -127,7 +127,14 @@ async def start(
     out, err = context.Pipe(duplex=False), context.Pipe(duplex=False)
     command = _Command(arguments, dict(environment), folder, log, mistake, os.environ.get(LEAKS))
     process = context.Process(target=_run, args=(command, out[1], err[1]))
-    process.start()
+    # In a thread, because the first one waits until the server process has imported all modules, which takes seconds.
+    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        await starting
+        process.kill()
+        raise
     for _, writing in (out, err):
         writing.close()
     return ForkedProcess(process, await _reader(out[0]), await _reader(err[0]))

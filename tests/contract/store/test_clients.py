@@ -6,6 +6,7 @@ connections break. Some calls arrive while no replica leads. The programs check 
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,12 +31,14 @@ CLIENTS = [one for one in LANGUAGES if one.name != "python-sync"]  # its program
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest, postgres: Server) -> dict[str, Results]:
     """The results of all selected languages by name. Each has its own database."""
+    chosen = languages.selected(CLIENTS, request)
+    with ExitStack() as stack:
+        databases = {one.name: stack.enter_context(postgres.database()) for one in chosen}
 
-    async def run(language: Language) -> Results:
-        with postgres.database() as name:
-            return await perform(language, NAMES, postgres.url(name))
+        async def run(language: Language) -> Results:
+            return await perform(language, NAMES, postgres.url(databases[language.name]))
 
-    return languages.run_all(languages.selected(CLIENTS, request), run)
+        return languages.run_all(chosen, run)
 
 
 @languages.for_each(CLIENTS)
