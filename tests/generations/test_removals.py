@@ -10,7 +10,7 @@ from typing import Any
 from gateway.errors import upstream_unavailable
 from gateway.generations.model import GenerationId, RequestId
 from gateway.generations.removals import FIRST_PAUSE, LONGEST_PAUSE, Removals
-from gateway.generations.stores import Removal
+from gateway.generations.stores import Removal, StoreError
 from tests.generations.test_trusted_time import FixedClock
 
 
@@ -21,7 +21,7 @@ def removal(name: str, account: str = "red") -> Removal:
 class Higgsfield(FixedClock):
     """A store, an API that refuses the removals in `refused`, and a clock that records the rests of each round.
 
-    The removals in `broken` raise an unexpected error.
+    The removals in `broken` raise an unexpected error. The first `unreadable` readings of the store fail.
     """
 
     def __init__(self, *recorded: Removal, refused: Sequence[str] = (), broken: Sequence[str] = ()) -> None:
@@ -29,10 +29,14 @@ class Higgsfield(FixedClock):
         self.recorded = list(recorded)
         self.refused = refused
         self.broken = broken
+        self.unreadable = 0
         self.rounds: list[list[str]] = [[]]
         self.rests: list[float | None] = []
 
     async def removals(self) -> Sequence[Removal]:
+        if self.unreadable:
+            self.unreadable -= 1
+            raise StoreError("the store cannot be read")
         return list(self.recorded)
 
     async def removed(self, removal: Removal) -> None:
@@ -55,7 +59,8 @@ class Higgsfield(FixedClock):
 
     async def run_until(self, done: Any) -> None:
         ports: Any = self
-        running = asyncio.create_task(Removals(ports, ports, ports).run())
+        self.service = Removals(ports, ports, ports)
+        running = asyncio.create_task(self.service.run())
         with contextlib.suppress(asyncio.CancelledError):
             async with asyncio.timeout(10):
                 while not done():
@@ -66,7 +71,26 @@ class Higgsfield(FixedClock):
 
 async def test_a_removal_that_always_fails_keeps_no_other_one_back() -> None:
     higgsfield = Higgsfield(*map(removal, "abc"), refused="a")
+    higgsfield.unreadable = 2
     await higgsfield.run_until(lambda: higgsfield.recorded == [removal("a")])
+
+
+async def test_a_removal_that_is_recorded_while_the_store_is_read_is_repeated() -> None:
+    class Busy(Higgsfield):
+        async def removals(self) -> Sequence[Removal]:
+            before = await super().removals()
+            if not self.rests:
+                self.recorded.append(removal("a"))
+                self.service.wake()
+            return before
+
+        async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
+            if seconds is None:
+                await signal
+            await super().wait(signal, seconds)
+
+    higgsfield = Busy()
+    await higgsfield.run_until(lambda: ["a"] in higgsfield.rounds and not higgsfield.recorded)
 
 
 async def test_an_unexpected_error_ends_no_other_removal() -> None:

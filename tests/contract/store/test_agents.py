@@ -60,14 +60,22 @@ async def test_the_newest_message_is_the_last_one_sent(agents: Any) -> None:
         await agents.mark_agent_message(kept)
         if key != "c":
             assert await agents.bind_agent_message(kept, f"m{number}")
+    elsewhere = replace(MESSAGE, session_id="t", used_at=9.0)
+    await agents.mark_agent_message(elsewhere)
+    await agents.bind_agent_message(elsewhere, "m9")
     assert await agents.newest_agent_message("s") == "m1"
+    assert await agents.bound_agent_messages("s") == {"m0", "m1"}
 
 
 async def test_a_refused_message_leaves_no_trace(agents: Any) -> None:
-    await agents.mark_agent_message(MESSAGE)
+    others = [replace(MESSAGE, tenant="blue"), replace(MESSAGE, key="l")]
+    for one in (MESSAGE, *others):
+        await agents.mark_agent_message(one)
     await agents.free_agent_key(MESSAGE)
     assert await agents.agent_key("red", "k") is None
-    assert await agents.mark_agent_message(replace(MESSAGE, used_at=2.0))
+    assert await agents.mark_agent_message(MESSAGE)
+    await agents.bind_agent_message(MESSAGE, "m2")
+    assert [await agents.agent_key(one.tenant, one.key) for one in others] == others
 
 
 async def test_an_earlier_record_of_a_key_changes_nothing_in_a_later_one(agents: Any) -> None:

@@ -55,8 +55,8 @@ async def claimed(store: Store, wanted: Claim) -> Generation:
     return result.generation
 
 
-async def use(store: Store, subject: str = "tenant") -> Use:
-    (found,) = [one.use for one in await store.limits.limits() if one.subject == subject]
+async def use(store: Store, subject: str = "tenant", tenant: str = "tenant") -> Use:
+    (found,) = [one.use for one in await store.limits.limits(tenant) if one.subject == subject]
     return found
 
 
@@ -129,10 +129,13 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     await save(store, queued[1], reported(queued[1], State.NSFW))
     await save(store, sent[2], refused(sent[2]))
     assert sent[3].marker is not None
+    theirs = priced(tenant="other")
+    sent.append(await claimed(store, replace(theirs, generation=marked(theirs.generation))))
     uncertain = [await save(store, one, after(one, Ambiguous(one.marker, REFUSAL, 0.0))) for one in sent[3:]]
     assert await use(store) == Use(MINUTE, 5, 2, DAY, 2 * MILLION, MILLION, 2 * MILLION, MILLION)
     days = [Limited("tenant", "tenant", Limits(), Use(day=day)) for day in ("", DAY, "9999-12-01")]
-    assert await store.limits.uncertain_credits(days) == [2 * MILLION, 2 * MILLION, 0]
+    of_key = Limited("tenant", "key:k", Limits(), Use(day=""))
+    assert await store.limits.uncertain_credits([*days, of_key]) == [2 * MILLION, 2 * MILLION, 0, 0]
     lost = await save(store, uncertain[0], after(uncertain[0], Expired(REFUSAL)))
     late = after(lost, Accepted(report("late", State.QUEUED)))
     await save(store, lost, late)  # the request of the lost one, which is spent already
@@ -205,6 +208,8 @@ async def test_a_day_ahead_of_one_tenant_is_not_that_of_others(store: Store) -> 
 async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store) -> None:
     await set_limits(store, day="", credits_per_day=9 * MILLION, credits_per_month=20 * MILLION)
     await set_limits(store, "label:team=a", day="", credits_per_day=9 * MILLION)
+    await store.limits.set_limits("other", "tenant", Limits(credits_per_day=9 * MILLION), "")
+    theirs = await claimed(store, priced(day="", tenant="other"))
     labels = {"team": "a"}
     early = [await claimed(store, priced(day="", labels=labels)) for _ in range(4)]
     await save(store, early[0], after(early[0], CancelAsked()))
@@ -222,6 +227,9 @@ async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store)
     await claimed(store, priced(day=NEXT_DAY))
     await save(store, early[3], after(early[3], CancelAsked()))  # of the day before, and of this month
     assert await use(store) == Use(MINUTE, 6, 2, NEXT_DAY, MILLION, 0, 7 * MILLION, MILLION)
+    assert await use(store, tenant="other") == Use(MINUTE, 1, 1, "", MILLION, 0, MILLION, 0)
+    await save(store, theirs, after(theirs, CancelAsked()))
+    assert await use(store, tenant="other") == Use(MINUTE, 1)
 
 
 @pytest.mark.parametrize("day", ["", DAY])
@@ -254,8 +262,13 @@ async def test_counts_limit_the_minute_and_what_is_in_flight(store: Store) -> No
 
 
 async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(store: Store) -> None:
-    await set_limits(store, credits_per_day=9 * MILLION)
     labels = {"team/x.y": "b=c"}
+    theirs = Limits(credits_per_day=9 * MILLION, models=("example/",))
+    for subject in ("tenant", "label:team/x.y=b=c"):
+        await store.limits.set_limits("other", subject, theirs, DAY)
+    await claimed(store, priced(labels=labels, key_id="a", tenant="other"))
+    before = await store.limits.limits("other")
+    await set_limits(store, credits_per_day=9 * MILLION)
     done = await claimed(store, priced(labels=labels, key_id="a"))
     queued = await save(store, done, accepted(done, "request"))
     await save(store, queued, reported(queued, State.COMPLETED))
@@ -269,7 +282,8 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
     await claimed(store, priced(MILLION, labels=labels))
     await set_limits(store, "label:team/x.y=b=c")
     await claimed(store, priced(MILLION, labels=labels))
-    assert [one.subject for one in await store.limits.limits()] == ["key:a", "tenant"]
+    assert [one.subject for one in await store.limits.limits("tenant")] == ["key:a", "tenant"]
+    assert await store.limits.limits("other") == before
 
 
 async def test_a_new_budget_counts_second_requests_as_a_running_one_does(store: Store) -> None:

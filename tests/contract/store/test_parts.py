@@ -42,11 +42,15 @@ async def test_a_callback_is_stored_once_with_its_secrets(store: Store) -> None:
 async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(store: Store) -> None:
     callbacks = store.callbacks
     await callbacks.add_callback(CALLBACK)
-    second = replace(FIRST, generation_id="g2", create_time=NOW + 1)
+    second, third = replace(FIRST, generation_id="g2", create_time=NOW + 1), replace(FIRST, revision=2)
     further = replace(CALLBACK, position=9)
-    await callbacks.take_deliveries(further, [FIRST, second])
+    await callbacks.take_deliveries(further, [FIRST, second, third])
     await callbacks.take_deliveries(further, [replace(FIRST, next_at=99.0)])
-    assert list(await callbacks.pending_deliveries("c1")) == [FIRST, second]
+    assert list(await callbacks.pending_deliveries("c1")) == [FIRST, third, second]
+    other = replace(CALLBACK, id="c2", tenant="blue", secrets=())
+    theirs = replace(FIRST, callback_id="c2", problem=Problem.STATUS, http_status=522, next_at=60.0)
+    await callbacks.add_callback(other)
+    await callbacks.take_deliveries(other, [theirs, replace(theirs, generation_id="g2", state=DeliveryState.FAILED)])
 
     missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=522, next_at=50.0, last_attempt_time=NOW)
     unhealthy = replace(further, failing_since=1.0, problem=Problem.STATUS)
@@ -55,21 +59,25 @@ async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(st
     await callbacks.delivery_attempted(done, further, unhealthy, 20.0)
     assert await callbacks.delivery("c1", "g1", 1) == replace(missed, next_at=20.0)
     assert await callbacks.delivery("c1", "g2", 1) == done
-    assert list(await callbacks.callbacks()) == [further]
+    assert await callbacks.delivery("c1", "g1", 2) == third
+    assert list(await callbacks.callbacks()) == [further, other]
 
     async def page(generation_id: str = "", *, failed_only: bool = False, limit: int = 9) -> list[str]:
         found = await callbacks.deliveries("c1", generation_id, failed_only=failed_only, before=NEWEST, limit=limit)
         return [delivery.generation_id for delivery in found]
 
-    assert await page() == ["g2", "g1"]
+    assert await page() == ["g2", "g1", "g1"]
     assert await page(limit=1) == ["g2"]
-    assert await page("g1") == await page(failed_only=True) == ["g1"]
+    assert await page("g1") == ["g1", "g1"]
+    assert await page(failed_only=True) == ["g1"]
 
     await callbacks.change_callback(further, 5.0)
-    assert [one.next_at for one in await callbacks.pending_deliveries("c1")] == [5.0]
+    assert [one.next_at for one in await callbacks.pending_deliveries("c1")] == [5.0, 5.0]
     await callbacks.redeliver(replace(done, state=DeliveryState.PENDING))
     await callbacks.drop_delivery(missed)
-    assert [one.generation_id for one in await callbacks.pending_deliveries("c1")] == ["g2"]
+    assert [one.id for one in await callbacks.pending_deliveries("c1")] == [third.id, second.id]
+    assert list(await callbacks.pending_deliveries("c2")) == [theirs]
+    await callbacks.drop_delivery(third)
     await callbacks.redeliver(done)
     await callbacks.prune_deliveries(NOW)
     assert await page() == ["g2"]
@@ -152,58 +160,72 @@ async def test_a_retry_is_due_before_copies_that_were_planned_later(store: Store
 
 async def test_copies_of_a_deleted_generation_are_removed(store: Store) -> None:
     copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
-    ended = await completed(store, "request")
-    first, second = copy(ended), copy(ended, 1)
-    await copies.plan_copies([first, second], 0.0)
-    assert await copies.keep_copy(first, file)
+    ended, other = await completed(store, "request"), await completed(store, "other")
+    first, second, kept, waiting = copy(ended), copy(ended, 1), copy(other), copy(other, 1)
+    await copies.plan_copies([first, second, copy(ended, preview=True), kept, waiting], 0.0)
+    for one in (first, kept):
+        assert await copies.keep_copy(one, file)
+    await copies.postpone_copy(second, 0.0, give_up=False)
     await store.deletions.delete(ended, at_upstream=False, steady=Steady(NOW))
     assert not await copies.keep_copy(second, file)  # it was being copied
     await copies.reassign_copies("s3://b")  # the files are still in the first archive
     due = await copies.due_copies("s3://a", 0.0, 60.0, 9)
-    assert [one.remove for one in due] == [True, True]
-    for one in due:
+    assert [one.remove for one in due] == [True, True, True]
+    for number, one in enumerate(due, 1):
         await copies.forget_copy(one)
-    assert await copies.copies_waiting() == 0
+        assert await copies.copies_waiting() == 4 - number
+    assert await copies.due_copies("s3://b", 0.0, 60.0, 9) == [replace(waiting, archive="s3://b")]
+    assert await copies.archived([ended.id, other.id]) == {other.id: {Part(0): file}}
 
 
 async def test_a_pruned_generation_leaves_copies_only_that_are_not_finished(store: Store) -> None:
     copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
     ended = await completed(store, "request", at=1.0)
+    young = await completed(store, "young", at=90.0)
     kept, pending = copy(ended), copy(ended, 1)
-    await copies.plan_copies([kept, pending], 0.0)
-    assert await copies.keep_copy(kept, file)
+    await copies.plan_copies([kept, pending, copy(young)], 0.0)
+    for one in (kept, copy(young)):
+        assert await copies.keep_copy(one, file)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
-    assert await copies.archived([ended.id]) == {}
+    assert await copies.archived([ended.id, young.id]) == {young.id: {Part(0): file}}
     assert [*await copies.due_copies("s3://a", 0.0, 60.0, 9)] == [pending]
 
 
 async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: Store) -> None:
     copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
     ended = await completed(store, "request", at=1.0)
-    kept, given_up = copy(ended), copy(ended, 1)
-    await copies.plan_copies([kept, given_up], 0.0)
+    young = await completed(store, "young", at=90.0)
+    kept, given_up, others = copy(ended), copy(ended, 1), [copy(young), copy(young, 1)]
+    await copies.plan_copies([kept, given_up, *others], 0.0)
+    for one in others:
+        assert await copies.keep_copy(one, file)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
     assert await copies.keep_copy(kept, file)
     await copies.postpone_copy(given_up, 1.0, give_up=True)
-    assert await copies.archived([ended.id]) == {}
+    assert await copies.archived([ended.id, young.id]) == {young.id: {Part(0): file, Part(1): file}}
     assert await copies.copies_waiting() == 0
 
 
 async def test_a_key_is_revoked_once(store: Store) -> None:
     key = ApiKey("k1", "red", "the shop's", b"\x00" * 32, NOW)
-    await store.keys.add_api_key(key)
+    other = replace(key, id="k2", hash=b"\x01" * 32)
+    for one in (key, other):
+        await store.keys.add_api_key(one)
     await store.keys.revoke_api_key("k1", NOW + 1)
     await store.keys.revoke_api_key("k1", NOW + 2)
-    assert list(await store.keys.api_keys()) == [replace(key, revoke_time=NOW + 1)]
+    found = sorted(await store.keys.api_keys(), key=lambda one: one.id)
+    assert found == [replace(key, revoke_time=NOW + 1), other]
     assert len(await store.keys.token_secret()) == 32
 
 
 async def test_a_key_keeps_its_scopes_and_its_expiry(store: Store) -> None:
     key = ApiKey("k1", "red", "", b"\x00" * 32, NOW, None, frozenset({Scope.READ, Scope.CANCEL}), NOW + 2)
-    await store.keys.add_api_key(key)
-    assert list(await store.keys.api_keys()) == [key]
+    other = replace(key, id="k2", hash=b"\x01" * 32)
+    for one in (key, other):
+        await store.keys.add_api_key(one)
     await store.keys.expire_api_key("k1", NOW + 1)
-    assert list(await store.keys.api_keys()) == [replace(key, expire_time=NOW + 1)]
+    found = sorted(await store.keys.api_keys(), key=lambda one: one.id)
+    assert found == [replace(key, expire_time=NOW + 1), other]
 
 
 async def test_a_catalog_is_replaced(store: Store) -> None:

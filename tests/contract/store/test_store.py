@@ -84,6 +84,7 @@ async def all_changes(store: Store, tenant: str = "tenant", after: int = 0) -> S
 
 async def test_a_claim_stores_the_generation_and_its_prepared_request(store: Store) -> None:
     claim = examples.claim(labels={"for": "a friend"}, start_by=NOW + 60, weight=4, fail_when_saturated=True)
+    await stored(store)
     claimed = await store.claims.claim(claim)
 
     assert claimed == Claimed(claim.generation, new=True, generation_id=claim.generation.id)
@@ -222,6 +223,8 @@ async def test_a_late_claim_is_not_stored_after_its_repeat_was_refused(store: St
         await store.claims.claim(late)
     assert await store.generations.any(late.generation.id) is None
     assert await store.change_log.position() == position
+    await stored(store, idempotency_key="another key", created_at=created_at)
+    await stored(store, idempotency_key="key", created_at=created_at, tenant="another")
     again = await stored(store, idempotency_key="key", created_at=created_at + 2.0)
     both, _ = await store.generations.page("tenant", Filter(idempotency_key="key"), None, 10)
     assert {generation.id for generation in both} == {again.id, refused.id}
@@ -307,6 +310,7 @@ async def test_a_failed_write_does_not_fail_other_writes(store: Store) -> None:
 
 
 async def test_history_returns_every_later_revision(store: Store) -> None:
+    await queued(store, "another")
     ended = await completed(store, "request")
     revisions = await store.change_log.history(ended.id, 0, 100)
     assert [(g.revision, g.state) for g in revisions] == [(1, State.PENDING), (2, State.QUEUED), (3, State.COMPLETED)]
@@ -400,6 +404,15 @@ async def test_a_generation_is_visible_to_its_tenant_only(store: Store) -> None:
     assert await store.generations.get("another", generation.id) is None
 
 
+async def test_a_generation_is_found_by_its_token_and_by_its_request(store: Store) -> None:
+    for name in ("first", "second"):
+        generation = await queued(store, name, token_hash=name.encode())
+        assert await store.generations.by_token(name.encode()) == generation
+        assert await store.generations.by_request(name) == generation
+    assert await store.generations.by_token(b"none") is None
+    assert await store.generations.by_request("none") is None
+
+
 async def test_an_id_that_is_no_text_of_the_database_finds_nothing(store: Store) -> None:
     generation = await stored(store)
     for strange in ("", "\0", "ä\0", "~", "'"):
@@ -449,8 +462,10 @@ async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
     red = await stored(store, labels={"colour": "red", "size": "s"}, create_time=NOW)
     blue = await stored(store, labels={"colour": "blue", "size": "s"}, create_time=NOW + 10, model_id="another/model")
     done = await completed(store, "request", create_time=NOW + 20, idempotency_key="done")
+    await failed(store, tenant="another", idempotency_key="done")
+    theirs = await completed(store, "theirs", tenant="another", idempotency_key="done")
     for wanted, found in [
-        (Filter(ids=frozenset({red.id, done.id, "none"})), [done, red]),
+        (Filter(ids=frozenset({red.id, done.id, theirs.id, "none"})), [done, red]),
         (Filter(ids=frozenset()), []),
         (Filter(states=frozenset({State.PENDING})), [blue, red]),
         (Filter(model_ids=frozenset({"another/model"})), [blue]),
@@ -458,7 +473,7 @@ async def test_all_fields_of_a_filter_must_match(store: Store) -> None:
         (Filter(labels={"size": "s", "colour": "red"}), [red]),
         (Filter(idempotency_key="done"), [done]),
         (Filter(idempotency_key="done", states=frozenset({State.PENDING})), []),
-        (Filter(request_ids=frozenset({"request", "none"})), [done]),
+        (Filter(request_ids=frozenset({"request", "theirs", "none"})), [done]),
         (Filter(request_ids=frozenset({"request"}), ids=frozenset({red.id})), []),
         (Filter(created_after=NOW + 10), [done, blue]),
         (Filter(created_before=NOW + 10), [red]),
@@ -487,6 +502,7 @@ async def test_a_delete_leaves_a_change_and_a_used_key(store: Store) -> None:
     assert announced == [Saved(ended.id, None, change)]
     assert await store.deletions.deleted("tenant", ended.id) is False
     assert await store.deletions.deleted("another", ended.id) is None
+    assert await store.deletions.deleted("tenant", examples.generation().id) is None
     assert await store.deletions.removals() == []
     again = await store.claims.claim(examples.claim(idempotency_key="key"))
     assert again == Claimed(None, new=False, generation_id=ended.id, deleted=True)
@@ -502,19 +518,20 @@ async def test_a_second_delete_changes_nothing(store: Store) -> None:
 
 
 async def test_a_removal_is_stored_until_it_is_confirmed(store: Store, engine: Engine) -> None:
-    ended = await completed(store, "request")
-    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    ended, other = await completed(store, "request"), await completed(store, "other")
+    for one in (ended, other):
+        await store.deletions.delete(one, at_upstream=True, steady=NOW)
     await engine.close()
 
     store = await engine.open()
-    removal = Removal(ended.id, "request", ended.spec.account, ended.spec.origin)
-    assert await store.deletions.removals() == [removal]
+    removal, waiting = [Removal(one.id, one.request_id, one.spec.account, one.spec.origin) for one in (ended, other)]
+    assert await store.deletions.removals() == [removal, waiting]
     assert await store.deletions.removal(ended.id) == removal
     assert await store.deletions.deleted("tenant", ended.id) is False
     await store.deletions.removed(removal)
-    assert await store.deletions.removals() == []
+    assert await store.deletions.removals() == [waiting]
     assert await store.deletions.removal(ended.id) is None
-    assert await store.deletions.deleted("tenant", ended.id) is True
+    assert [await store.deletions.deleted("tenant", one.id) for one in (ended, other)] == [True, False]
 
 
 @pytest.mark.parametrize("is_adopted", [False, True])
@@ -524,6 +541,10 @@ async def test_a_stray_request_is_removed_with_its_generation_unless_it_was_adop
     stray = examples.report("stray", State.QUEUED)
     ended = await completed(store, "request")
     ended = await saved(store, ended, examples.after(ended, Accepted(stray)))
+    await completed(store, "without a stray request")
+    running = await queued(store, "running")
+    await saved(store, running, examples.after(running, Accepted(examples.report("another stray", State.QUEUED))))
+    assert await store.generations.ended_with_stray() == [ended]
     adoption = Claim(adopted(examples.generation(adopted=True).spec, stray, examples.moment()), None, b"")
     if is_adopted:
         await store.claims.claim(adoption)
@@ -555,7 +576,13 @@ async def test_the_delete_of_a_generation_without_its_key_is_recorded(store: Sto
     refused = await failed(store, idempotency_key="key")
     await store.deletions.delete(refused, at_upstream=False, steady=NOW)
     assert await store.deletions.deleted("tenant", refused.id) is False
-    assert (await store.claims.claim(examples.claim(idempotency_key="key"))).new
+    assert await store.deletions.deleted("another", refused.id) is None
+    refused = await failed(store, idempotency_key="key")
+    again = await stored(store, idempotency_key="key")
+    await store.deletions.delete(refused, at_upstream=False, steady=NOW)  # leaves the key to the one that has it now
+    await store.deletions.prune(ended_before=NOW + DAY, keys_before=NOW + DAY)
+    known = await store.claims.known("tenant", "key", b"input")
+    assert known == Claimed(again, new=False, generation_id=again.id)
 
 
 async def test_a_request_of_a_deleted_generation_may_be_bound_again(store: Store) -> None:
@@ -702,7 +729,8 @@ async def test_prune_keeps_the_newest_run_times_of_each_model(store: Store) -> N
 
 async def test_a_key_is_kept_as_long_as_its_generation(store: Store) -> None:
     running = await queued(store, "request", idempotency_key="key")
-    await store.deletions.prune(ended_before=NOW + DAY, keys_before=NOW + DAY)
+    await completed(store, "old")
+    assert await store.deletions.prune(ended_before=NOW + DAY, keys_before=NOW + DAY) == 1
     assert (await store.claims.claim(examples.claim(idempotency_key="key"))).generation_id == running.id
 
 
