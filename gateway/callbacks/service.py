@@ -166,7 +166,7 @@ class TenantCallbacks:
                 due = self._clock.moment().steady
                 callback = schedule.resumed(callback)
             await self._change(callback, due)
-            queue.callback, queue.stored_position = callback, callback.position
+            queue.callback = callback
             if due is not None:
                 queue.make_due(due, everything=True)
         self._dispatcher.wake(callback_id)
@@ -200,7 +200,7 @@ class TenantCallbacks:
             new = Secret(signing.new_secret())
             callback = replace(queue.callback, secrets=(new, *old))
             await self._change(callback)
-            queue.callback, queue.stored_position = callback, callback.position
+            queue.callback = callback
         return callback, new.text
 
     async def test(self, tenant: str, callback_id: str) -> Tested:

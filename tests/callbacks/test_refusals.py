@@ -149,12 +149,16 @@ async def test_410_pauses_the_callback_until_its_owner_resumes_it(timed: Timed, 
 
 
 async def test_a_resumption_makes_refused_deliveries_due_at_once(timed: Timed, receiver: Receiver) -> None:
-    receiver.plan.extend([400, 400])
+    receiver.plan.extend([400, 400, HOLD])
     made = await create(timed, receiver.url)
     await ended(timed)
     await timed.advance(5.6)
     assert len(receiver.got) == 2  # the next retry is in five minutes
     await change(timed, made.callback.id, paused=False)
+    await receiver.gets(3)
+    (due,) = await deliveries(timed, made.callback.id)
+    assert due.next_attempt_time.ToSeconds() <= timed.time.wall()  # also after a restart
+    receiver.let_go.set()
     await timed.wait_until_idle()
     assert len(receiver.taken) == 1
 
@@ -397,7 +401,10 @@ async def test_a_clock_that_was_ahead_delays_no_retry_by_more_than_a_day(timed: 
     assert len(receiver.got) == attempts + 1
 
 
-async def test_concurrent_test_deliveries_are_limited_for_each_tenant(start: Start, receiver: Receiver) -> None:
+async def test_callbacks_and_concurrent_test_deliveries_are_limited_for_each_tenant(
+    start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "MOST_CALLBACKS", 1)
     running = await start(AUTH="keys")
     busy, other = [running.caller("grpc", await running.key(name)) for name in ("busy", "other")]
     hers = await create(running, receiver.url, client=other)
