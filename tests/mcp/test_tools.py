@@ -105,8 +105,13 @@ async def test_each_idempotency_key_is_one_generation(start: Start, port: Connec
 async def test_a_generation_continues_after_wait_seconds(start: Start, port: Connect) -> None:
     running = await start()
     async with port(running) as client:
-        early = await client.call_tool("generate", soul("fox") | {"wait_seconds": 0.2})
+        arguments = {"wait_seconds": 0.2, "start_timeout_seconds": 90.5}
+        early = await client.call_tool("generate", soul("fox") | arguments)
         generation_id = content_of(early)["generation"]["id"]
+        stored = await running.gateway._core.store.generations.any(generation_id)
+        assert stored is not None
+        assert stored.spec.start_by is not None
+        assert round(stored.spec.start_by - stored.spec.created_at, 3) == 90.5
         assert not content_of(early)["generation"].get("done")
         assert f"wait_generation with id {generation_id}" in text(early)
 
@@ -212,6 +217,18 @@ async def test_estimates_are_free_and_lists_are_limited(start: Start, port: Conn
         last = content_of(newest)["generations"][-1]
         matching = {"labels": {"of": "three"}, "created_before": last["create_time"]}
         older = await client.call_tool("list_generations", {"filter": matching})
+        for nothing in (
+            {"ids": ["another"]},
+            {"states": ["GENERATION_STATE_FAILED"]},
+            {"model_ids": ["another/model"]},
+            {"labels": {"of": "two"}},
+            {"idempotency_key": "another"},
+            {"upstream_request_ids": ["00000000-0000-4000-8000-000000000000"]},
+            {"created_after": "2999-01-01T00:00:00Z"},
+            {"created_before": "2001-01-01T00:00:00Z"},
+        ):
+            found = content_of(await client.call_tool("list_generations", {"filter": nothing}))
+            assert found == {"generations": []}, nothing
 
     assert re.search(r"cost [\d.]+ credits", text(estimate))
     assert float(content_of(estimate)["cost"]["credits"]) > 0
@@ -255,12 +272,15 @@ async def test_models_motions_styles_and_characters_can_be_found_and_used(start:
     running = await start()
     async with port(running) as client:
         models = await client.call_tool("list_models", {"query": "SEEDANCE", "output_kind": "MEDIA_KIND_VIDEO"})
+        images = await client.call_tool("list_models", {"query": "SEEDANCE", "output_kind": "MEDIA_KIND_IMAGE"})
         model = await client.call_tool("get_model", {"id": SEEDANCE})
         unknown = await client.call_tool("get_model", {"id": "no/such-model"})
         motions = await client.call_tool("list_motions", {"query": "zoom", "limit": 2})
         styles = await client.call_tool("list_soul_styles", {"query": "noir"})
         newer = await client.call_tool("list_soul_styles", {"version": "SOUL_VERSION_V2", "limit": 3})
+        older = await client.call_tool("list_soul_styles", {"limit": 3})
         presets = await client.call_tool("list_presets", {"model_id": "marketing-studio/image"})
+        no_presets = await client.call_tool("list_presets", {"model_id": "marketing-studio/image", "query": "no such"})
         wrong = await client.call_tool("list_soul_styles", {"version": "SOUL_VERSION_CINEMA"})
         (style,) = content_of(styles)["soul_styles"]
         none = await client.call_tool("list_characters", {})
@@ -270,7 +290,10 @@ async def test_models_motions_styles_and_characters_can_be_found_and_used(start:
         characters = await client.call_tool("list_characters", {})
         used = await client.call_tool("generate", soul("fox", style_id=style["id"]) | {"wait_seconds": 0})
 
-    assert SEEDANCE in [one["id"] for one in content_of(models)["models"]]
+    found = [one["id"] for one in content_of(models)["models"]]
+    assert SEEDANCE in found
+    assert all("seedance" in one for one in found)
+    assert content_of(images)["models"] == content_of(no_presets)["presets"] == []
     assert "prompt" in content_of(model)["model"]["parameters_schema"]["properties"]
     assert "prompt" in text(model)
     assert error(unknown)["reason"] == "MODEL_UNKNOWN"
@@ -280,6 +303,7 @@ async def test_models_motions_styles_and_characters_can_be_found_and_used(start:
     ]
     assert "There may be more" in text(motions)
     assert (style["name"], len(content_of(newer)["soul_styles"])) == ("Film Noir", 3)
+    assert content_of(newer)["soul_styles"] != content_of(older)["soul_styles"]
     assert len(content_of(presets)["presets"]) == 50
     assert [violation["field"] for violation in error(wrong)["field_violations"]] == ["version"]
     assert state(used) == "PENDING"
