@@ -25,7 +25,7 @@ class SqliteDeletions(StorePart, DeletionReads):
             if removed.rowcount == 0:
                 return None, None
             change_log.raise_horizon(connection, sql, spec.tenant, spec.id)
-            for name in ("delete_request", "delete_changes", "delete_webhooks", "delete_events", "remove_copies"):
+            for name in ("delete_changes", "delete_webhooks", "delete_events", "remove_copies"):
                 connection.execute(sql[name], of)
             key = {"tenant": spec.tenant, "key": spec.idempotency_key, "used_at": steady}
             connection.execute(sql["mark_key_deleted"], of | key)

@@ -521,7 +521,6 @@ raised AS (
     SELECT tenant, coalesce((SELECT max(position) FROM changes WHERE generation_id = :generation_id), 0) FROM removed
     ON CONFLICT (tenant) DO UPDATE SET horizon = greatest(tenants.horizon, excluded.horizon)
 ),
-forgotten_request AS (DELETE FROM requests USING removed WHERE generation_id = removed.id),
 forgotten_changes AS (DELETE FROM changes USING removed WHERE generation_id = removed.id),
 forgotten_webhooks AS (DELETE FROM deliveries USING removed WHERE generation_id = removed.id),
 forgotten_events AS (DELETE FROM events USING removed WHERE generation_id = removed.id),
@@ -616,7 +615,6 @@ raised AS (
 forgotten_changes AS (DELETE FROM changes USING removed WHERE generation_id = removed.id),
 forgotten_webhooks AS (DELETE FROM deliveries USING removed WHERE generation_id = removed.id),
 forgotten_events AS (DELETE FROM events USING removed WHERE generation_id = removed.id),
-forgotten_requests AS (DELETE FROM requests USING removed WHERE generation_id = removed.id),
 finished_copies AS (DELETE FROM archive_files USING removed WHERE generation_id = removed.id AND state IN (1, 2)),
 orphaned_keys AS (UPDATE keys SET orphaned = true FROM removed WHERE generation_id = removed.id)
 SELECT (SELECT count(*) FROM fenced) AS fenced, count(*) AS written FROM removed;
