@@ -234,8 +234,11 @@ async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store)
 
 @pytest.mark.parametrize("day", ["", DAY])
 async def test_a_new_budget_counts_what_was_submitted_before_the_first_day(store: Store, day: str) -> None:
-    await set_limits(store, day="", credits_per_day=9 * MILLION)
+    for tenant in ("tenant", "other"):
+        await store.limits.set_limits(tenant, "tenant", Limits(credits_per_day=9 * MILLION), "")
     waiting = await claimed(store, priced(day="", labels={"team": "a"}))
+    theirs = await claimed(store, priced(day="", tenant="other"))
+    await claimed(store, priced(day=NEXT_DAY, tenant="third"))
     await set_limits(store, "label:team=a", day=day, credits_per_day=9 * MILLION)
     assert await use(store, "label:team=a") == Use(0, 0, 1, day, MILLION, 0, MILLION, 0)
     assert await use(store) == Use(MINUTE, 1, 1, day, MILLION, 0, MILLION, 0)
@@ -243,6 +246,9 @@ async def test_a_new_budget_counts_what_was_submitted_before_the_first_day(store
     await save(store, waiting, after(waiting, CancelAsked()))
     assert await use(store, "label:team=a") == Use(MINUTE, 1, 1, DAY, MILLION, 0, MILLION, 0)
     assert await use(store) == Use(MINUTE, 2, 1, DAY, MILLION, 0, MILLION, 0)
+    assert await use(store, tenant="other") == Use(MINUTE, 1, 1, "", MILLION, 0, MILLION, 0)
+    await save(store, theirs, after(theirs, CancelAsked()))
+    assert await use(store, tenant="other") == Use(MINUTE, 1)
 
 
 async def test_counts_limit_the_minute_and_what_is_in_flight(store: Store) -> None:
@@ -272,7 +278,7 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
     done = await claimed(store, priced(labels=labels, key_id="a"))
     queued = await save(store, done, accepted(done, "request"))
     await save(store, queued, reported(queued, State.COMPLETED))
-    await claimed(store, priced(2 * MILLION, labels=labels))
+    waiting = await claimed(store, priced(2 * MILLION, labels=labels))
     await set_limits(store, "label:team/x.y=b=c", credits_per_day=3 * MILLION)
     await set_limits(store, "key:a", credits_per_day=MILLION)
     assert await use(store, "label:team/x.y=b=c") == Use(0, 0, 1, DAY, 2 * MILLION, MILLION, 2 * MILLION, MILLION)
@@ -283,6 +289,11 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
     await set_limits(store, "label:team/x.y=b=c")
     await claimed(store, priced(MILLION, labels=labels))
     assert [one.subject for one in await store.limits.limits("tenant")] == ["key:a", "tenant"]
+    reserved = (await use(store)).day_reserved
+    await set_limits(store, "key:b", day=NEXT_DAY, credits_per_day=MILLION)  # begins no day of the others
+    await save(store, waiting, after(waiting, CancelAsked()))
+    now = await use(store)
+    assert (now.day, now.day_reserved) == (DAY, reserved - 2 * MILLION)
     assert await store.limits.limits("other") == before
 
 

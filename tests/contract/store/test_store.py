@@ -762,6 +762,7 @@ def webhook(of: Generation, name: str) -> Webhook:
 
 async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engine: Engine) -> None:
     delivery = webhook(await queued(store, "request"), "request:completed")
+    others = [webhook(await queued(store, "another"), delivery.name), replace(delivery, name="request:failed")]
     assert [await store.webhooks.store_webhook(delivery, NOW), await store.webhooks.store_webhook(delivery, NOW)] == [
         WebhookReceipt.KEPT,
         WebhookReceipt.KNOWN,
@@ -769,7 +770,13 @@ async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engi
     await engine.close()
     store = await engine.open()
     assert list(await store.webhooks.unprocessed_webhooks()) == [delivery]
+    for number, other in enumerate(others, 1):
+        assert await store.webhooks.store_webhook(other, NOW + number) is WebhookReceipt.KEPT
     await store.webhooks.finish_webhook(delivery)
+    assert list(await store.webhooks.unprocessed_webhooks()) == others
+    assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.KNOWN
+    for other in others:
+        await store.webhooks.finish_webhook(other, again=True)
     assert list(await store.webhooks.unprocessed_webhooks()) == []
     assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.KNOWN
 
