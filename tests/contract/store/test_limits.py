@@ -273,6 +273,7 @@ async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(s
     for subject in ("tenant", "label:team/x.y=b=c"):
         await store.limits.set_limits("other", subject, theirs, DAY)
     await claimed(store, priced(labels=labels, key_id="a", tenant="other"))
+    await claimed(store, priced(0, labels={"team/x.y": "c", "team": "b=c"}))
     before = await store.limits.limits("other")
     await set_limits(store, credits_per_day=9 * MILLION)
     done = await claimed(store, priced(labels=labels, key_id="a"))

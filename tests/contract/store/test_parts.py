@@ -9,7 +9,7 @@ from gateway.access.keys import ApiKey
 from gateway.access.scopes import Scope
 from gateway.archive.model import ArchivedFile, Copy, Part
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Problem, Secret
-from gateway.catalog.model import MOTIONS, Motion, StoredCatalog
+from gateway.catalog.model import MOTIONS, SOUL_STYLES_V1, Motion, StoredCatalog
 from gateway.generations.model import Event, Generation, Source, State, Steady, UpstreamCall
 from gateway.generations.stores import Correction, Filter
 from gateway.store.store import Store
@@ -234,6 +234,10 @@ async def test_a_catalog_is_replaced(store: Store) -> None:
         await store.catalogs.save_catalog("account", "https://origin", MOTIONS, catalog)
     assert await store.catalogs.load_catalog("account", "https://origin", MOTIONS) == catalog
     assert await store.catalogs.load_catalog("other", "https://origin", MOTIONS) is None
+    assert await store.catalogs.load_catalog("account", "https://other", MOTIONS) is None
+    assert await store.catalogs.load_catalog("account", "https://origin", SOUL_STYLES_V1) is None
+    older = replace(catalog, fetched_at=NOW - 1)
+    await store.catalogs.save_catalog("other", "https://origin", MOTIONS, older)
     assert await store.times.newest_steady() == NOW
 
 

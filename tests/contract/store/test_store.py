@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 
-from gateway.generations.model import Change, Event, Generation, RunTime, Source, State
-from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, adopted
+from gateway.generations.model import Change, Event, Generation, RunTime, Source, State, Steady
+from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Marked, adopted
 from gateway.generations.stores import (
     MOST_WEBHOOKS,
     Claim,
     Claimed,
+    Correction,
     Filter,
     Removal,
     RequestIdTakenError,
@@ -791,6 +792,20 @@ async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_l
     assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.TOO_MANY
     other = webhook(await queued(store, "another"), "request:completed")
     assert await store.webhooks.store_webhook(other, NOW) is WebhookReceipt.KEPT
+
+
+async def test_the_clock_continues_from_the_latest_of_all_times(store: Store) -> None:
+    for after in (1.0, 3.0, 2.0):
+        waiting = await stored(store, created_at=NOW + after)
+    assert await store.times.newest_steady() == NOW + 3.0
+    for after in (5.0, 4.0):
+        await completed(store, f"request {after}", at=after)
+    assert await store.times.newest_steady() == NOW + 5.0
+    await saved(store, waiting, examples.after(waiting, Marked("owner"), 6.0))
+    assert await store.times.newest_steady() == NOW + 6.0
+    for since in (8.0, 7.0):
+        await store.times.correct(Correction(Steady(NOW + since), 0.0, placed=False))
+    assert await store.times.newest_steady() == NOW + 8.0
 
 
 async def test_the_content_survives_a_restart(store: Store, engine: Engine) -> None:
