@@ -51,9 +51,9 @@ class Gateway:
         self._exit = contextlib.AsyncExitStack()
         self._core: Core
         self._replica: Replica | None = None
-        """What this gateway is while another one leads."""
+        """The parts of this gateway while another one leads; None from then on when it leads itself."""
         self._former: Replica | None = None
-        """The same, but kept when this gateway leads: its calls may still wait."""
+        """The replica that this gateway was before it led. Calls of that time may still wait: `stop` ends them."""
         self._following: asyncio.Task[None] | None = None
         self._ports: Ports
         self._opened = asyncio.Event()
@@ -112,7 +112,7 @@ class Gateway:
             self._following = asyncio.create_task(self._follow(joined))
         self.grpc_address = await self._ports.open_grpc()
         if isinstance(joined, Core):
-            await self._ports.reachable()
+            await self._ports.publish_address()
         self.admin_address = await self._ports.open_admin()
         self.http_address = await self._ports.open_http(listening)  # the last one, because it says when all are open
         self._opened.set()

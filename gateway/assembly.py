@@ -354,6 +354,7 @@ async def _replan(credentials: Collection[str], lifecycle: _Lifecycle) -> None:
 async def _lifecycle(
     base: _Base, feed: Feed, catalogs: Catalogs, access: Access, *, refuses: Refuses, bound_to: BoundTo
 ) -> _Lifecycle:
+    """Build the parts of `_Lifecycle`. `refuses` and `bound_to` are those of `Generations`."""
     store, settings, clock, accounts, upstream, *_ = base
     reliability = WebhookReliability()
     intervals, run_times = await _learned(base)

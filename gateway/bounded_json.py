@@ -1,12 +1,12 @@
-"""Bounds the JSON that is kept of Higgsfield's answers, and names what is left out: docs/translation.md."""
+"""Bounds the JSON that is kept of Higgsfield's responses, and names what is left out: docs/translation.md."""
 
 import json
 from typing import Any
 
 LARGEST = 64 * 1024
-"""The most bytes of JSON that are kept of an answer."""
+"""The most bytes of JSON that are kept of a response."""
 LARGEST_ERROR = 16 * 1024
-"""The most bytes of JSON that are kept of an answer with an error status."""
+"""The most bytes of JSON that are kept of a response with an error status."""
 LEFT_OUT = "[left out]"
 LONGEST_NAME = 100
 """The most characters of the name of a member that was left out."""

@@ -72,7 +72,7 @@ class Signals:
             self._waiting.pop(signal, None)
 
     def wake(self) -> None:
-        """Give all signals, in the order in which they were made. If they are many, other tasks get turns meanwhile."""
+        """Give all signals, in the order in which they were made. Between many, other tasks get turns."""
         waiting, self._waiting = self._waiting, None
         if waiting:
             _give_some(iter(waiting), len(waiting))

@@ -196,13 +196,13 @@ class Ports:
             from gateway.web.webhook import forwarded
 
             self._webhooks = forwarded(self._webhook_route(core))
-        await self.reachable()
+        await self.publish_address()
         try:
             self._sockets.point()
         except OSError as error:  # the store of replicas does not need the disk, and `keep_pointing` tries again
             log.warning("the file with the address of the operator's socket cannot be written: %s", error)
 
-    async def reachable(self) -> None:
+    async def publish_address(self) -> None:
         """Publish the address of the gRPC port, if this gateway leads others. Raises UnconfirmedError."""
         if isinstance(self._serving.store, SharedStore):
             await self._serving.store.reachable_at(self._peer)
@@ -236,7 +236,7 @@ class Ports:
         probing = asyncio.create_task(measure(backlog, self._sockets.probes, SUBMIT))
         self._exit.callback(probing.cancel)
         self._peer = str(settings.replica_address or reachable_at(own.host, port))
-        self._show()
+        self._register_limit_metrics()
         self._health.set(serving=True)
         following = asyncio.create_task(self._follow_health())
         self._exit.callback(following.cancel)
@@ -351,7 +351,7 @@ class Ports:
             await rest(clock, HEALTH_EVERY)
             self._health.set(serving=not self._serving.not_ready)
 
-    def _show(self) -> None:
+    def _register_limit_metrics(self) -> None:
         """Register the metrics of the limits."""
         self._telemetry.watch("hfgateway_follower_behind_seconds", "Delay of status polls", self._behind)
         for name, pool in self.limits.pools().items():

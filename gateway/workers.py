@@ -52,7 +52,10 @@ class Worker:
 
 
 def connect_supervisor(stop: Callable[[], None]) -> Callable[[], None]:
-    """Call `stop` when the supervisor stops this worker, or has died. Return what tells it that the worker serves."""
+    """Call `stop` when the supervisor stops this worker, or has died.
+
+    Returns a function that reports to the supervisor that this worker serves.
+    """
     connection = socket.socket(fileno=os.dup(sys.stdin.fileno()))
     connection.setblocking(False)
     loop = asyncio.get_running_loop()

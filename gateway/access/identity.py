@@ -139,8 +139,8 @@ class Access:
     def identify(self, authorization: str, rpc: str) -> Identity:
         """Return the identity for an `authorization` header ("" if absent) and the name of the called RPC.
 
-        Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, or NOT_ALLOWED if a watch token calls an RPC other than
-        WATCHING, or a key one that its scopes do not have.
+        Raises INVALID_CREDENTIALS, GATEWAY_UNAVAILABLE, or NOT_ALLOWED if the RPC is not one of WATCHING for
+        a watch token, or is outside of the scopes of a key.
         """
         self._check_current()
         secret = _secret_of(authorization)

@@ -131,7 +131,7 @@ class Dispatcher:
     because they were pruned.
 
     `may_send` returns whether no other gateway can be sending the same deliveries. It is called right before each
-    request: a leader that is paused meanwhile has a successor, which may have sent later revisions when it wakes.
+    request: a leader that was paused may have a successor, which has sent later revisions.
     """
 
     def __init__(

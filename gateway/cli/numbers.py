@@ -13,7 +13,7 @@ class Whole(click.IntRange):
     """A whole number of at most 64 bits."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Return the number."""
+        """Return the number. Raises click.BadParameter if it has more than 64 bits."""
         number: int = super().convert(value, param, ctx)
         if number > sys.maxsize:
             self.fail(f"{number} is too large.", param, ctx)
@@ -27,7 +27,7 @@ class Seconds(click.FloatRange):
         super().__init__(min=0)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds."""
+        """Return the seconds. Raises click.BadParameter for nan."""
         seconds: float = super().convert(value, param, ctx)
         if math.isnan(seconds):
             self.fail(f"{value!r} is not a valid number.", param, ctx)

@@ -67,10 +67,10 @@ def follow(
             raise
         code = exits.of_generation(generation)
         if code == exits.UNRESOLVED:
-            told = f"After {timeout:g} s it is still unknown whether Higgsfield accepted it (exit code {code})."
+            text = f"After {timeout:g} s it is still unknown whether Higgsfield accepted it (exit code {code})."
         else:
-            told = f"Still running after {timeout:g} s (exit code {code})."
-        echo(told, err=True)
+            text = f"Still running after {timeout:g} s (exit code {code})."
+        echo(text, err=True)
         advice.show()
     return generation
 

@@ -98,7 +98,7 @@ def _save(client: httpx.Client, url: str, stem: Path) -> Path:
 
 
 class _Partial:
-    """A partial download, with the ETag of its version. Without an ETag the download starts anew."""
+    """A partial download, with the ETag of its version. Without an ETag the download starts again."""
 
     def __init__(self, stem: Path) -> None:
         self._file = Path(f"{stem}.part")

@@ -204,7 +204,7 @@ class Feed:
         """Replace all live generations with the stored ones. Entries with watchers are kept.
 
         The stored versions are those of the newest changes, but what callers cannot see may be newer. Nothing may be
-        published meanwhile.
+        published before this returns.
         """
         stored = {generation.id for generation in unfinished}
         for name in [name for name in self.entries if name not in stored]:

@@ -108,7 +108,7 @@ class Follower:
         self.stopped_sending = False
 
     async def resume(self, unfinished: Sequence[Generation]) -> None:
-        """Plan the generations that an earlier process left unfinished. Nothing else may change them meanwhile."""
+        """Plan the generations that an earlier process left unfinished. Nothing else may change them during that."""
         now = self._clock.moment().steady
         for account in {generation.spec.account for generation in unfinished if generation.waiting}:
             self._admissions.of(account).limit_rate(now)
@@ -240,6 +240,7 @@ class Follower:
         return self._admissions.of(generation.spec.account)
 
     def _plan(self, generation: Generation) -> None:
+        """Set the time at which the next step of a generation is due, or remove it from the plan if it has none."""
         due = self._next_due(generation)
         name = generation.id
         if due is None:
@@ -288,7 +289,7 @@ class Follower:
             self._start(name, self._mark_and_send(entry.generation))
 
     async def _start_all(self) -> None:
-        """Start what is due. Other tasks get turns meanwhile."""
+        """Start what is due, and give other tasks turns in between."""
         for start in (self._start_due, self._start_polls):
             while start():  # noqa: ASYNC110 - it waits for no event
                 await asyncio.sleep(0)
@@ -469,7 +470,7 @@ class Follower:
             self._put_off[generation.id] = MARK_AGAIN
 
     def _release(self, generation: Generation) -> None:
-        """Release the slot of a generation that was not sent, unless a webhook has shown meanwhile that it was."""
+        """Release the slot of a generation that was not sent, unless a webhook has shown that it was."""
         self._admission(generation).release(generation.id)
         entry = self._feed.entries.get(generation.id)
         if entry is not None and not entry.generation.waiting:

@@ -2,8 +2,8 @@
 
 The write is repeated. A read alone proves nothing, because the first commit may still be under way. The repeat is
 conditional on the same key or version, so only one of the two is stored, whichever comes first: if the repeat is
-stored, the first one never will be, and if it is refused, what is stored shows by whom. It is repeated once. If the
-repeat is not confirmed either, the outcome remains unknown.
+stored, the first one never will be. If it is refused, the stored row shows which write came first. It is repeated
+once. If the repeat is not confirmed either, the outcome remains unknown.
 """
 
 from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ async def claim(claims: ClaimStore, wanted: Claim) -> Claimed:
 async def save(generations: GenerationStore, before: Generation, after: Generation, step: str) -> bool:
     """Replace a version of a generation; see `GenerationStore.save`.
 
-    False also if another write has followed, so that it cannot be seen any more by whom `after` was stored.
+    False also if another write has followed, because the row then no longer shows which write stored `after`.
     """
 
     async def again() -> bool:

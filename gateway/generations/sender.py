@@ -115,7 +115,7 @@ class Sender:
         except BaseException:
             self._end_attempt(generation)
             raise
-        self._go_on(generation, claim.request, marked=claimed.generation_id == generation.id)
+        self._send_if_marked(generation, claim.request, marked=claimed.generation_id == generation.id)
         return claimed
 
     async def mark_and_send(self, generation: Generation) -> Generation | None:
@@ -146,10 +146,10 @@ class Sender:
         except BaseException:
             self._end_attempt(after)
             raise
-        self._go_on(after, request, marked=marked)
+        self._send_if_marked(after, request, marked=marked)
         return after if marked else None
 
-    def _go_on(self, generation: Generation, request: PreparedRequest, *, marked: bool) -> None:
+    def _send_if_marked(self, generation: Generation, request: PreparedRequest, *, marked: bool) -> None:
         """Send a marked generation in a new task, or end the attempt if it was not marked."""
         if marked:
             self.tasks.start(self._send(generation, request))
@@ -199,6 +199,7 @@ class Sender:
         await self.tasks.drained()
 
     async def _send(self, generation: Generation, request: PreparedRequest) -> None:
+        """POST the request of a marked generation (step 2), and store the outcome (step 3)."""
         may_send = _SendCheck(self._clock, generation.send_by or 0.0)
         try:
             outcome = await self._upstream.submit(request, may_send)

@@ -190,6 +190,10 @@ class Generations(Reads):
         return found, last
 
     async def _submit(self, tenant: str, submission: Submission, attempts: int = 1) -> tuple[Generation, bool]:
+        """Validate, price and claim a submission; see `submit`.
+
+        `attempts` is 2 in the second attempt, which follows if the store has a budget that this process did not know.
+        """
         given = submission.given
         refused = [*await self._refused(given, submission.warn), *self._refuses(tenant, given, submission.callback_url)]
         if refused:

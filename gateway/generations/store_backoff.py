@@ -19,9 +19,10 @@ FIRST_REST, LONGEST_REST = 1.0, 5.0
 
 
 async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]], **named: str) -> T:
-    """Call `write` until it succeeds, because what happened must not be lost.
+    """Call `write` until it succeeds, and return its result.
 
-    `what` and `named` describe it in the log. Any error but UnconfirmedError is raised.
+    After an UnconfirmedError it pauses and tries again; any other error is raised. The log line about it has `what` as
+    the subject and `named` as fields.
     """
     pause = FIRST_PAUSE
     while True:

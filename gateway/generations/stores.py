@@ -185,8 +185,8 @@ class ClaimStore(Protocol):
         """Insert a generation, or return the one that its key was used for (step 1 of a submission).
 
         `Claimed.new` is also True for a repeat of the claim that stored it. Raises StoreError if a later generation had
-        the key, and was refused: the caller has repeated the call, and knows that. Raises RequestIdTakenError if the
-        generation has a request id that any generation has, or that is being removed at Higgsfield with a deleted one.
+        the key and was refused: the caller has repeated the call and got that refusal. Raises RequestIdTakenError if a
+        stored generation has the request id of this one, or its data is being removed at Higgsfield.
         The same commit reserves the price of a new generation. Raises LimitExceededError or UnpricedError if a limit
         refuses it; a repeat of a stored claim is never refused.
         """

@@ -143,8 +143,8 @@ def _describe_change(before: Generation | None, after: Generation) -> str:
         parts.append(after.delay.message)
     if after.failure is not None and before.failure is None:
         parts.append(f"{after.failure.reason.name}: {after.failure.message}")
-    if _there(after) != _there(before):
-        parts.append(f"{_there(after)} outputs")
+    if _available_outputs(after) != _available_outputs(before):
+        parts.append(f"{_available_outputs(after)} outputs")
     if after.upstream_status != before.upstream_status and after.state is before.state:
         parts.append(f"Higgsfield says {after.upstream_status!r}")
     if after.state is State.LOST:
@@ -154,7 +154,7 @@ def _describe_change(before: Generation | None, after: Generation) -> str:
     return "; ".join(parts) or "changed"
 
 
-def _there(generation: Generation) -> int:
+def _available_outputs(generation: Generation) -> int:
     """Return how many of its outputs are available."""
     return sum(output.state is State.COMPLETED for output in generation.outputs)
 

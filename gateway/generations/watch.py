@@ -37,7 +37,7 @@ class Position:
 
 @frozen
 class WatchMessage:
-    """A message of a watch of many generations."""
+    """A message of a watch of many generations: a change, the end of the snapshot, a reset, or a heartbeat."""
 
     at: Position
     generation: Generation | None = None
@@ -167,7 +167,7 @@ class Watches:
             yield seen
 
     async def present(self, tenant: str, wanted: Filter) -> AsyncIterator[Generation]:
-        """Yield the present state of the matching generations that have not ended. Other tasks get turns meanwhile."""
+        """Yield the present state of the matching generations that have not ended. Other tasks get turns in between."""
         for number, generation in enumerate(self._live(tenant, wanted), 1):
             if wanted.matches(generation):
                 yield generation

@@ -182,12 +182,13 @@ class WebhookInbox:
             return "gone", False
         if generation.request_id == webhook.request_id:
             return await self._own(generation, webhook)
-        may_be_sent = generation.sends or generation.held  # held: maybe after the backup, which has no attempt then
+        may_be_sent = generation.sends or generation.held  # held: the POST may have followed the backup
         if not may_be_sent or generation.stray_request_id == webhook.request_id:
             return "ignored", False
         return await self._bind(generation, webhook, last_try=last_try)
 
     async def _own(self, generation: Generation, webhook: Webhook) -> _Effect:
+        """Apply a webhook that names the request of its generation. Raises GatewayError, UnconfirmedError."""
         report = webhook.report
         if generation.done:
             self._arrived(generation)

@@ -366,6 +366,7 @@ class HiggsfieldClient:
     async def _exchange(
         self, method: str, path: str, body: bytes, headers: Mapping[str, str], query: str, *, most: int
     ) -> Response:
+        """Make one request; note the date of its response, and whether it accepts the credentials."""
         reply = await self._transport.real.exchange(
             method,
             self._base,

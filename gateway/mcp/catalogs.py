@@ -16,6 +16,7 @@ _LIMIT = limit_of(DEFAULT_LIMIT, LARGEST_LIMIT)
 
 
 def catalog_tools() -> tuple[Tool, ...]:
+    """Return the tools of this module, with their texts and schemas for the language model."""
     kinds = schema.names(generation_pb2.MediaKind.DESCRIPTOR)
     return (
         Tool(

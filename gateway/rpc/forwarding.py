@@ -75,17 +75,17 @@ class ToLeader:
     async def unary(self, method: str, request: bytes, call: Call) -> bytes:
         """Forward a call with one response."""
         with self._counted():
-            return await _answer(self._open(call).unary_unary(method)(request, **self._about(call)))
+            return await _answer(self._open(call).unary_unary(method)(request, **self._call_options(call)))
 
     async def client_stream(self, method: str, requests: AsyncIterator[bytes], call: Call) -> bytes:
         """Forward a call with a stream of requests."""
         with self._counted():
-            return await _answer(self._open(call).stream_unary(method)(requests, **self._about(call)))
+            return await _answer(self._open(call).stream_unary(method)(requests, **self._call_options(call)))
 
     async def stream(self, method: str, request: bytes, call: Call) -> AsyncIterator[bytes]:
         """Forward a call with a stream of responses."""
         with self._counted():
-            forwarded = self._open(call).unary_stream(method)(request, **self._about(call))
+            forwarded = self._open(call).unary_stream(method)(request, **self._call_options(call))
             try:
                 while (response := await _answer(forwarded.read())) is not grpc.aio.EOF:
                     yield response
@@ -97,15 +97,17 @@ class ToLeader:
         call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_WITHIN)
         metadata = [(PATH, token), *((HEADER + name, text) for name, text in headers.items())]
         with self._counted():
-            response = await _answer(self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._about(call, metadata)))
+            response = await _answer(
+                self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._call_options(call, metadata))
+            )
         status, _, text = response.partition(b" ")
         return int(status), text
 
     async def check_leader(self) -> None:
         """End the calls to a gateway that no longer leads, which may never respond to them.
 
-        If the certificate was renewed, also connect anew once the connection has ended: the channel would not trust the
-        new one. Calls on an open connection continue.
+        If the certificate was renewed, also replace the channel once its connection has ended: it would not trust the
+        new certificate. Calls on an open connection continue.
         """
         if self._channel is None:
             return
@@ -155,8 +157,8 @@ class ToLeader:
             self._channel = self._connect(peer)
         return self._channel
 
-    def _about(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        metadata = [(FORWARDED, self._secret), *more, *_passed_on(call)]
+    def _call_options(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
+        metadata = [(FORWARDED, self._secret), *more, *_forwarded_headers(call)]
         if call.authorization:
             metadata.append(("authorization", call.authorization))
         if traced := tracing.traceparent():
@@ -288,7 +290,7 @@ async def _answer(response: Awaitable[T]) -> T:
     try:
         return await response
     except grpc.aio.AioRpcError as error:
-        raise passed(error) from None
+        raise error_from_leader(error) from None
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
@@ -296,8 +298,8 @@ async def _answer(response: Awaitable[T]) -> T:
         raise _lost() from None  # the connection was closed, not the call
 
 
-def passed(error: grpc.aio.AioRpcError) -> Exception:
-    """Return the error of the leader for the caller."""
+def error_from_leader(error: grpc.aio.AioRpcError) -> Exception:
+    """Return the leader's error for the caller; GATEWAY_UNAVAILABLE if the call was cut off."""
     code = Code(error.code().value[0])
     details = (error.trailing_metadata() or {}).get(STATUS_DETAILS)
     if isinstance(details, bytes):
@@ -307,8 +309,8 @@ def passed(error: grpc.aio.AioRpcError) -> Exception:
     return RpcError(code, error.details() or "", ())
 
 
-def _passed_on(call: Call) -> Iterator[tuple[str, str]]:
-    """Yield the caller's headers that gRPC can send. Only a submission uses them: it is refused, as by the leader."""
+def _forwarded_headers(call: Call) -> Iterator[tuple[str, str]]:
+    """Yield the caller's headers that gRPC can send. A submission with other headers is refused, as by the leader."""
     for name, text in call.forwarded.items():
         if text.isascii() and text.isprintable():
             yield name, text

@@ -123,7 +123,7 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
     found = examine(path, None if large else "quick_check")
     if found.doubt is not None and not declared and not (moving and found.doubt.advice in mark.MOVES):
         raise StoreFileError(f"{path}: {found.doubt.text}; {found.doubt.advice}")
-    _tighten(path)
+    _make_private(path)
     try:
         if not declared and mark.read(path) is None:
             mark.create(path, "", 0)
@@ -193,7 +193,7 @@ def _create_private(path: Path) -> None:
         path.touch(mode=0o600, exist_ok=False)
 
 
-def _tighten(path: Path) -> None:
+def _make_private(path: Path) -> None:
     """Set the mode to 0600, because a copy may have been readable for other users."""
     for file in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
         with contextlib.suppress(FileNotFoundError):

@@ -103,7 +103,7 @@ class Connection(HttpToolsProtocol):
             self._refuse_head()
 
     def on_message_begin(self) -> None:
-        """Count anew: the same bytes may contain several heads. Refuse a request behind MOST_QUEUED others."""
+        """Begin to count the size of another head. Refuse a request behind MOST_QUEUED others."""
         if len(self.pipeline) >= MOST_QUEUED:
             raise ValueError("too many requests are queued")
         super().on_message_begin()

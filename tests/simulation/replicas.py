@@ -155,7 +155,7 @@ class Ports:
         instance.accepting = True
         return self._node.name
 
-    async def reachable(self) -> None:
+    async def publish_address(self) -> None:
         """Publish the name of the node."""
         await cast(SharedStore, self._serving.store).reachable_at(self._node.name)
 
@@ -171,7 +171,7 @@ class Ports:
         """Serve a core in place of the replica that has become it."""
         self._serving = core
         self._take_webhooks(core)
-        await self.reachable()
+        await self.publish_address()
 
     def _take_webhooks(self, core: Core) -> Callable[..., Any]:
         route = received_webhooks(core)

@@ -170,7 +170,7 @@ class PostgresStore(SharedStore):
     async def _report_staleness(self) -> None:
         """Act also while a statement waits for a server that does not respond.
 
-        A state that became too old between two looks counts, too: calls may have begun meanwhile.
+        A state that became too old between two looks counts, too: calls may have begun in between.
         """
         reported = 0.0  # `_known_at` before the first read
         while True:

@@ -67,7 +67,7 @@ class Tail:
         self._turns = 0
         """The reads that have begun."""
         self._waiting: list[tuple[int, asyncio.Future[None]]] = []
-        """Who waits for a read with at least this number."""
+        """The callers of `caught_up`, each with the number of the read that it waits for."""
         self._pause: asyncio.Future[None] | None = None
         self.leader = Leader()
         self.following = False
