@@ -1,4 +1,4 @@
-"""Translation: the answers of Higgsfield of which a caller cannot read every value. No clock, no baseline."""
+"""Translation: counts the responses of Higgsfield that have a value which no caller can read. Measures no time."""
 
 from bench.figures import Figure, promised, value
 from bench.load import FULL, Effort

@@ -2,7 +2,7 @@
 
 `OutsideWorldGuard` fails tests that connect to another machine, `Watchdog` ends a stuck process, and `Toolchains`
 reports missing toolchains. With pytest-xdist (`-n`), whole files run in parallel, the longest first. See
-docs/decisions/0022-tests-run-side-by-side.md.
+docs/decisions/0022-tests-run-in-parallel.md.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Recorded answers of Higgsfield, mutations of them, and a search for their values in what callers read."""
+"""Recorded responses of Higgsfield, mutations of them, and a search for their values in what callers read."""

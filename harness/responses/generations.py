@@ -1,6 +1,6 @@
-"""Recorded answers about generations, and whether a caller can read all of their values: docs/translation.md.
+"""Recorded responses about generations, and whether a caller can read all of their values: docs/translation.md.
 
-An answer passes through the parsers, the table of states, a row of the store and the wire, as a poll or a webhook does.
+A response passes through the parsers, the table of states, a row and the wire, as a poll or a webhook does.
 """
 
 import re
@@ -183,7 +183,7 @@ V1 = (
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of answers. `typed` says where its values are; `names` are those that it must have, the id first."""
+    """A kind of responses. `typed` says where its values are; `names` are those that it must have, the id first."""
 
     read: Callable[[bytes], StatusReport | None]
     recorded: list[tuple[int, Any]]
@@ -210,7 +210,7 @@ def message_after(before: Generation, observation: Reported | Accepted) -> gener
 
 
 def _kept(message: generation_pb2.Generation) -> dict[str, Any]:
-    """Return the struct of a generation, with the input that was used in its place in the answer."""
+    """Return the struct of a generation, with the input that was used in its place in the response."""
     found = MessageToDict(message.upstream.other_results)
     if message.HasField("used_input"):
         found["input_params"] = MessageToDict(message.used_input)
@@ -218,7 +218,7 @@ def _kept(message: generation_pb2.Generation) -> dict[str, Any]:
 
 
 def _waiting(request_id: str, api: Api) -> list[Generation]:
-    """Return generations that wait for an answer about this request: queued, running, and being sent."""
+    """Return generations that wait for a response about this request: queued, running, and being sent."""
     now = Moment(Steady(1_700_000_000.0), Wall(1_700_000_000.0))
     spec = Spec(
         GenerationId("00000000-0000-7000-8000-000000000001"), "tenant", "example/model", api, "account",
@@ -237,7 +237,7 @@ def _after(before: Generation, observation: Observation, now: Moment) -> Generat
 
 
 def lost_values(kind: Kind, body: bytes, number: int) -> list[tuple[str, Any]] | None:
-    """Return the pointers and values of an answer that no caller can read; None if it is no readable answer.
+    """Return the pointers and values of a response that no caller can read; None if it is no readable response.
 
     `number` chooses the state of the generation that receives it.
     """

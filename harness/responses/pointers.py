@@ -1,6 +1,6 @@
-"""Finds values of a JSON answer in the message that was made from it; independent of the code that makes it.
+"""Finds values of a JSON response in the message that was made from it; independent of the code that makes it.
 
-A value is named by its JSON pointer, here a tuple of names and indexes. `lost` lists the pointers of an answer whose
+A value is named by its JSON pointer, here a tuple of names and indexes. `lost` lists the pointers of a response whose
 values are neither at the same pointer of the message's struct nor in a typed field.
 """
 
@@ -33,7 +33,7 @@ class Typed:
 
 @dataclass(frozen=True)
 class Case:
-    """A value of an answer that is not in the message, and what is at its pointer instead."""
+    """A value of a response that is not in the message, and what is at its pointer instead."""
 
     answer: Any
     message: Any
@@ -93,7 +93,7 @@ def leaves(content: Any) -> Iterator[tuple[Pointer, Any]]:
 def lost(
     answer: Any, message: Any, kept: Any, typed: Sequence[Typed], exceptions: Sequence[Allowed] = ()
 ) -> list[tuple[str, Any]]:
-    """Return the pointers and values of an answer that are neither in `kept`, nor in a typed field, nor allowed."""
+    """Return the pointers and values of a response that are neither in `kept`, nor in a typed field, nor allowed."""
     gone = []
     for pointer, value in leaves(answer):
         found = _in(kept, pointer)
@@ -129,7 +129,7 @@ def _in(kept: Any, pointer: Pointer) -> Any:
 
 
 def same(value: Any, found: Any) -> bool:
-    """Return whether a found value is the value of the answer."""
+    """Return whether a found value is the value of the response."""
     if isinstance(value, Number):
         return _same_number(value, found)
     if isinstance(value, str):

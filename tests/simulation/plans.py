@@ -119,7 +119,7 @@ ADOPTED_IN, ADOPTED_AT = 16, 11
 BUDGETS_IN, BUDGETS_AT = 16, (6, 13)
 """Budgets are set in two of sixteen seeds, for the same reason."""
 LOST_IN, LOST_AT = 16, (3, 5, 9)
-"""Answers to writes are lost in three of sixteen seeds, for the same reason."""
+"""Responses to writes are lost in three of sixteen seeds, for the same reason."""
 
 ACCOUNTS_IN, ACCOUNTS_AT = 16, (1, 10)
 """There are two accounts in two of sixteen seeds, for the same reason."""

@@ -2,7 +2,7 @@
 
 An exception raised in the test would not end every test: a task or a callback may swallow it, and a fixture may wait
 indefinitely during its teardown. The watchdog ends the process instead. pytest-xdist reports its test as failed and
-starts another worker. See docs/decisions/0022-tests-run-side-by-side.md."""
+starts another worker. See docs/decisions/0022-tests-run-in-parallel.md."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_many_long_violations_are_a_message_of_limited_length() -> None:
 
 
 def assert_survived(answered: Case, generations: Sequence[Generation] = BEFORE) -> None:
-    """Fail if a reader raises on this answer, or if one of these generations changes as it must not."""
+    """Fail if a reader raises on this response, or if one of these generations changes as it must not."""
     whole = Response(answered.status, answered.content_type, None, "", answered.body)
     judged = judge_submission(whole, InputKind.SOUL, SECRETS)
     assert isinstance(judged, NotTaken | MaybeTaken)

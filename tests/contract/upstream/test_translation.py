@@ -1,6 +1,6 @@
-"""Nothing of Higgsfield's answers is lost: each JSON value is found again in what gRPC returns (docs/translation.md).
+"""Nothing of Higgsfield's responses is lost: each JSON value is found again in what gRPC returns (docs/translation.md).
 
-Ten thousand mutations of recorded answers pass through the parsers, the table of states, a row of the store and the
+Ten thousand mutations of recorded responses pass through the parsers, the table of states, a row of the store and the
 wire, as a poll or a webhook does. A pointer whose value is not found fails the test, unless an exception below names
 it with a reason.
 """
