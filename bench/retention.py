@@ -1,4 +1,4 @@
-"""Retention of many rows at once, as some time after an hour at full rate: what submissions wait for meanwhile."""
+"""Retention of many rows at once, as some time after an hour at full rate: how long submissions wait for it."""
 
 import asyncio
 import contextlib

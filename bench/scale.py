@@ -71,7 +71,7 @@ class Costs:
     idle: float  # of the leader, in each second
     generation: float  # at the leader, with one status call, beside its statements
     statement: float  # at the leader, for a statement of the log
-    read: float  # at each replica, for a read of the log, with all that a quiet replica does meanwhile
+    read: float  # at each replica, for a read of the log, with all that a quiet replica does beside it
     change: float  # at each replica that reads it
     message: float  # at a replica, for a change that it sends to a watch
     other_transactions: float  # number for a generation, beside those of the log

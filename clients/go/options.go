@@ -51,7 +51,7 @@ func WithAPIKey(key string) Option {
 	return func(s *settings) { s.key = key }
 }
 
-// WithInsecure allows to send the API key in plaintext to an address that is not a loopback address.
+// WithInsecure allows sending the API key in plaintext to an address that is not a loopback address.
 func WithInsecure() Option {
 	return func(s *settings) { s.exposed = true }
 }

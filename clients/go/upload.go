@@ -20,7 +20,7 @@ const uploadChunk = 256 << 10
 //
 // A failed upload is not retried, because media may not be readable twice: open it again, or seek to its start, and
 // call Upload again. Only the context limits an upload; the client's timeout does not apply. An error of media is
-// returned wrapped. If media cannot seek, as a pipe, a Read may go on after the end of the upload.
+// returned wrapped. If media cannot seek (a pipe), a Read may go on after the end of the upload.
 func (c *Client) Upload(ctx context.Context, media io.Reader, contentType string) (*pb.UploadMediaResponse, error) {
 	// If the stream is canceled before its end, the gateway discards the upload as incomplete.
 	ctx, leave := context.WithCancel(ctx)

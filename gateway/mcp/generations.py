@@ -24,6 +24,7 @@ DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
 
 
 def generation_tools() -> tuple[Tool, ...]:
+    """Return the tools that submit, estimate, read, wait for and cancel generations."""
     given = schema.fields_schema(GenerationInput.DESCRIPTOR)
     return (
         _generate_tool(given),

@@ -7,7 +7,7 @@ from typing import Any
 
 from gateway.core import Core
 from gateway.higgsfield.credentials import Credentials
-from tests.simulation.gateway import CREDENTIALS, Endpoint, told
+from tests.simulation.gateway import CREDENTIALS, Endpoint, confirmed
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import World
 
@@ -85,4 +85,4 @@ class Operator:
         return f"{NAME}-{self._number}:secret-of-{NAME}"
 
     async def _tell(self, what: str, act: Callable[[Core], Awaitable[Any]]) -> bool:
-        return await told(self.world, self._server, what, act)
+        return await confirmed(self.world, self._server, what, act)

@@ -67,7 +67,7 @@ class Endpoint(Protocol):
         """Open a stream; see `Server.stream`."""
 
 
-async def told(world: World, server: Endpoint, what: str, act: Callable[[Core], Awaitable[Any]]) -> bool:
+async def confirmed(world: World, server: Endpoint, what: str, act: Callable[[Core], Awaitable[Any]]) -> bool:
     """Make a call once, for an operator, and record its outcome. Return whether the gateway has confirmed it."""
     try:
         await server.call(act)

@@ -12,7 +12,7 @@ from gateway.generations.model import Generation, RequestId, State
 from gateway.generations.stores import Filter
 from tests.simulation.accounts import TENANTS
 from tests.simulation.checker import Evidence
-from tests.simulation.gateway import Endpoint, NotConnectedError, told
+from tests.simulation.gateway import Endpoint, NotConnectedError, confirmed
 from tests.simulation.higgsfield import Request
 from tests.simulation.world import World
 
@@ -112,4 +112,4 @@ class ResolvingOperator:
         )
 
     async def _tell(self, what: str, act: Callable[[Core], Awaitable[Any]]) -> None:
-        await told(self.world, self._server, what, act)
+        await confirmed(self.world, self._server, what, act)

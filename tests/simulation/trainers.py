@@ -9,7 +9,7 @@ from gateway.characters.model import Character, Order
 from gateway.core import Core
 from gateway.errors import GatewayError, Reason
 from gateway.generations.inputs import SoulVersion
-from tests.simulation.gateway import Endpoint, NotConnectedError, told
+from tests.simulation.gateway import Endpoint, NotConnectedError, confirmed
 from tests.simulation.higgsfield import Higgsfield
 from tests.simulation.world import HOUR, MINUTE, World
 
@@ -81,7 +81,7 @@ class Trainer:
         training = self.training
         if self._higgsfield.ledger.characters_of(training.key):
             return
-        await told(
+        await confirmed(
             self.world,
             self._server,
             f"free {training.key}",

@@ -1,4 +1,4 @@
-"""Blocks or fails commits in the thread of the store's writer, or loses the answers to writes."""
+"""Blocks or fails commits in the thread of the store's writer, or loses the responses to writes."""
 
 from __future__ import annotations
 

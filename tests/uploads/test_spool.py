@@ -1,4 +1,4 @@
-"""Uploads of unknown size: temporary files that leave space on the disk, and slots that expire meanwhile."""
+"""Uploads of unknown size: temporary files that leave space on the disk, and slots that expire during an upload."""
 
 from __future__ import annotations
 

@@ -143,7 +143,7 @@ export interface WatchManyOptions extends Filter, CallOptions, InputOptions {
   forecastIntervalMs?: number | undefined;
 }
 
-/** Options of `createWatchToken`. The token allows to read the generations with these ids, or with these labels. */
+/** Options of `createWatchToken`. The token allows reading the generations with these ids, or with these labels. */
 export interface WatchTokenOptions extends CallOptions, InputOptions, Pick<Filter, "ids" | "labels"> {
   /** How long the token is valid, in milliseconds, from 1 s to 1 hour. Default: 15 minutes. */
   ttlMs?: number | undefined;

@@ -168,7 +168,7 @@ async function blobOf(bytes: Media["bytes"], interrupt: AbortSignal): Promise<Bl
   const interrupted = new Promise<never>((_, reject) => {
     interrupt.addEventListener("abort", () => reject(interrupt.reason), { once: true });
   });
-  interrupted.catch(() => {}); // if nobody waits any more
+  interrupted.catch(() => {}); // without it, an abort after the end would be an unhandled rejection
   const pieces: BlobPart[] = [];
   const source = piecesOf(bytes, interrupt);
   try {

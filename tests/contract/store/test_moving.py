@@ -331,7 +331,7 @@ async def test_a_restored_database_has_the_last_change_and_all_held_generations(
 
 
 async def test_generations_are_held_in_few_commits(url: str) -> None:
-    """The gateways are stopped meanwhile, and there may be 100,000."""
+    """The gateways are stopped until its end, and there may be 100,000."""
     async with _opened(url) as store:
         for _ in range(20):
             await store.claims.claim(examples.claim())

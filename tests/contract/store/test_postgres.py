@@ -693,7 +693,7 @@ async def test_a_gateway_that_was_replaced_changes_nothing(emptied: str, monkeyp
 async def test_gateways_whose_machine_was_suspended_do_not_trust_what_they_knew(
     emptied: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """CLOCK_MONOTONIC stops during a suspension, and another gateway may have taken the lease meanwhile."""
+    """CLOCK_MONOTONIC stops during a suspension, and another gateway may have taken the lease during it."""
     from gateway.store.postgres import lease, tail
     from gateway.store.postgres.store import PostgresStore
 
@@ -806,7 +806,7 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
 
 
 async def test_a_replica_reads_few_keys_after_a_change_of_one(emptied: str) -> None:
-    """Reading 100,000 keys takes so long that it would refuse all calls meanwhile."""
+    """Reading 100,000 keys takes so long that it would refuse all calls until its end."""
     from gateway.store.postgres.store import PostgresStore
 
     async with opened(emptied) as leader:

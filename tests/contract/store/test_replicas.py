@@ -898,7 +898,7 @@ async def line_of(started: forked.ForkedProcess, form: re.Pattern[str]) -> re.Ma
 async def test_clients_of_the_others_see_no_error_when_the_leader_ends(
     end: str, tmp_path: Path, sandbox: Sandbox, settings: dict[str, str]
 ) -> None:
-    """They watch and submit meanwhile. A leader that was paused changes nothing when it wakes up, and ends."""
+    """They watch and submit during its end. A leader that was paused changes nothing when it wakes up, and ends."""
     import signal
 
     with Recorder(tmp_path / "history.jsonl") as recorder:

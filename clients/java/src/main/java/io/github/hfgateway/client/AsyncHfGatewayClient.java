@@ -221,7 +221,7 @@ public final class AsyncHfGatewayClient extends GenerationRpcs implements AutoCl
     Runnable work = () -> {
       try {
         upload.send(connection, sent);
-      } catch (Throwable error) { // an Error of the source, too: nobody else learns of it
+      } catch (Throwable error) { // an Error of the source, too: nothing else reports it
         sent.completeExceptionally(error);
       }
     };

@@ -39,7 +39,7 @@ final class Blocking {
     throw (T) error;
   }
 
-  /** Waits for a result, and calls {@code onProgress} on this thread meanwhile. */
+  /** Waits for a result. Until then it calls {@code onProgress} on this thread. */
   static <T, R> R await(Consumer<? super T> onProgress, Function<Consumer<T>, CompletableFuture<R>> start) {
     BlockingQueue<Optional<T>> progress = new LinkedBlockingQueue<>();
     CompletableFuture<R> operation = start.apply(item -> progress.add(Optional.of(item)));
