@@ -192,7 +192,7 @@ class Run:
             await wait_until_none_in(client)
             if not await self._sandbox.pending_webhooks():
                 charges = (await self._sandbox.ledger())["charges"]
-                if (await self._doubts(client)).isdisjoint(charge["prompt"] for charge in charges):
+                if (await self._uncertain_prompts(client)).isdisjoint(charge["prompt"] for charge in charges):
                     return
             await asyncio.sleep(LOOK_EVERY)
 
@@ -206,12 +206,12 @@ class Run:
         prompts = {charge["prompt"] for charge in ledger["charges"] if charge["request_id"] in accepted}
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PROCESSED_WITHIN):
-                while not (await self._doubts(client)).isdisjoint(prompts):  # noqa: ASYNC110 - waits for another process
+                while not (await self._uncertain_prompts(client)).isdisjoint(prompts):  # noqa: ASYNC110 - waits for another process
                     await asyncio.sleep(LOOK_EVERY)
         deliveries: list[dict[str, Any]] = ledger["webhooks"]
         return deliveries
 
-    async def _doubts(self, client: AsyncClient) -> set[str]:
+    async def _uncertain_prompts(self, client: AsyncClient) -> set[str]:
         """Return the prompts of the UNCERTAIN generations."""
         return {self._prompts[one.idempotency_key] async for one in client.list(states=("UNCERTAIN",))}
 

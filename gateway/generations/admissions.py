@@ -28,7 +28,7 @@ class Admissions:
         self.by_name = {name: one for name, one in self.by_name.items() if name in self.accounts.by_name}
 
     def next(self, now: Steady) -> tuple[Admission, GenerationId] | None:
-        """Return the id to send next, and the admission that lets it go; see `Admission.next`."""
+        """Return the id to send next, and the admission that has a slot for it; see `Admission.next`."""
         for admission in self.by_name.values():
             generation_id = admission.next(now)
             if generation_id is not None:
@@ -49,7 +49,7 @@ class Admissions:
         return sum(one.waiting_of(tenant) for one in self)
 
     def bytes_of(self, tenant: str) -> int:
-        """Return the size of their inputs in bytes."""
+        """Return the size in bytes of the inputs of a tenant's waiting generations."""
         return sum(one.bytes_of(tenant) for one in self)
 
     def __iter__(self) -> Iterator[Admission]:

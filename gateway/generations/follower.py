@@ -40,8 +40,8 @@ log = logging.getLogger(__name__)
 
 STEPS_AT_ONCE = 64
 """The number of steps that run at once."""
-SLOW_ANSWERS = 1.0
-"""Seconds. If status calls take longer, delays are Higgsfield's."""
+SLOW_RESPONSE = 1.0
+"""Seconds. If status calls take longer on average, Higgsfield causes the delays, and the gateway is not behind."""
 PLANNED_AT_ONCE = 200
 """Generations that are planned before other tasks get their turn. The lease would expire while many are planned."""
 MARK_AGAIN = 1.0
@@ -58,7 +58,7 @@ class _Polls:
 
     due: OrderedDict[GenerationId, float] = field(default_factory=OrderedDict)
     """A dict would search for its first item among all the removed ones before it, again and again."""
-    go_on: float = 0.0
+    allowed_at: float = 0.0
     """When the poll limit allows the next one."""
 
 
@@ -101,7 +101,8 @@ class Follower:
         """By the id of the credentials, so that no account waits for another one."""
         self._refreshing: dict[GenerationId, Signals] = {}
         """The callers that wait for a poll, by id."""
-        self._answers_take = 0.0
+        self._response_time = 0.0
+        """Seconds that status calls take: a moving average."""
         self._tasks = OwnedTasks()
         self._wakeup = Wakeup()
         self._sleeps_until = 0.0
@@ -217,7 +218,7 @@ class Follower:
 
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
-        if len(self._tasks) < STEPS_AT_ONCE or self._answers_take > SLOW_ANSWERS:
+        if len(self._tasks) < STEPS_AT_ONCE or self._response_time > SLOW_RESPONSE:
             return 0.0
         now = self._clock.moment().steady
         waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]
@@ -262,7 +263,7 @@ class Follower:
         self._put(name, at)
 
     def _left_to_wait(self, generation: Generation) -> float:
-        """Return the seconds until its wait is over, by the best knowledge of the time."""
+        """Return the seconds until its wait is over, by the best estimate of the time."""
         return due_steps.wait_ends(generation) - self._trusted_time.seen_from(generation.spec.created_at).steady
 
     def _starts_late(self, generation: Generation) -> bool:
@@ -274,15 +275,15 @@ class Follower:
             self._wakeup.wake()
 
     def _admit(self) -> None:
-        """Send the generations that the admission lets go."""
+        """Send the waiting generations for which the admissions have a slot."""
         while not self.stopped_sending and not self._store_rests():
-            going = self._admissions.next(self._clock.moment().steady)
-            if going is None:
+            admitted = self._admissions.next(self._clock.moment().steady)
+            if admitted is None:
                 return
-            admission, name = going
+            admission, name = admitted
             entry = self._feed.entries.get(name)
             due = None if entry is None else self._next_due(entry.generation)
-            busy = name in self._busy or self._sender.attempts(name)  # the end of that lets it wait again
+            busy = name in self._busy or self._sender.attempts(name)  # it waits again when that has ended
             if entry is None or due is None or due.step is not Step.SEND or busy:
                 admission.release(name)
                 continue
@@ -341,7 +342,7 @@ class Follower:
         elif entry is not None and name not in self._busy:
             pause = self._poll_limits[account].acquire(now)
             if pause:
-                polls.go_on = now + pause
+                polls.allowed_at = now + pause
                 return False
             # Poll without another check: the poll limit has counted the call, and it may be the probe.
             self._start(name, self._poll(entry))
@@ -401,7 +402,7 @@ class Follower:
             return
         now = self._clock.moment().steady
         match due.step:
-            # It may have been put off to an earlier time than that of its last attempt: an operator has sent it since.
+            # `now >= due.at` may be false: an operator has sent it since this step was planned, so it is due later.
             case Step.SEND if generation.state is State.UNCERTAIN and now >= due.at:
                 await self._repeat(generation)
             case Step.TAKE_BACK if generation.marker is not None:
@@ -412,7 +413,7 @@ class Follower:
             case Step.GIVE_UP if now >= due.at:
                 periods = due_steps.resolvable_periods(generation, self._rules)
                 over = [await self._trusted_time.is_over(*period) for period in periods]
-                # A webhook may still prove that Higgsfield has the request. It was answered, so it does not come again.
+                # A stored webhook may still prove that Higgsfield has the request, and it is not delivered twice.
                 certain = all(over) and not self._has_webhook(generation.id)
                 await self._end(generation, Expired(GAVE_UP, sends=generation.sends), certain=certain)
             case Step.END_WAIT if now >= due.at:
@@ -499,7 +500,7 @@ class Follower:
             poll_limit.failed(self._clock.moment().steady)
             raise
         finally:
-            self._answers_take += (self._clock.moment().steady - began.steady - self._answers_take) / STEPS_AT_ONCE
+            self._response_time += (self._clock.moment().steady - began.steady - self._response_time) / STEPS_AT_ONCE
         poll_limit.answered(self._clock.moment().steady)
         self._schedule.responded(entry, report, began, cancel_failed=cancel_failed)
         if report is None:
@@ -549,7 +550,7 @@ class Follower:
         wanted = (
             self._due.first(),
             None if self.stopped_sending else self._admissions.wakes_at(now),
-            *(polls.go_on for polls in self._polls.values() if polls.due),
+            *(polls.allowed_at for polls in self._polls.values() if polls.due),
         )
         rests = self._backoff.ends(now)
         if rests is not None:

@@ -18,6 +18,7 @@ from gateway.generations.stores import EventStore, Saved, UnconfirmedError
 log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.25
+"""Seconds."""
 MOST_WAITING = 20_000
 """Records buffered while the store is unavailable; beyond that, new ones are dropped."""
 
@@ -60,7 +61,7 @@ class Recorder:
         self._write(generation_id, row)
 
     def write_out(self, generation_id: GenerationId) -> None:
-        """Write the count of its last calls with the next flush."""
+        """Write the count of a generation's last calls with the next flush."""
         last = self._last.get(generation_id)
         if last is not None:
             self._write(generation_id, last)

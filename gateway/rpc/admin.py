@@ -142,7 +142,7 @@ class AdminHandlers:
     async def list_limits(self, request: pb.ListLimitsRequest, _: Call) -> pb.ListLimitsResponse:
         """Return a page of limits and what is used of them."""
         page: Page[Limited] = Page(request, lambda one: (one.tenant, one.subject))
-        limits = await self.budgets.listed(request.tenant, page.behind(("", "")), page.most)
+        limits = await self.budgets.listed(request.tenant, page.start_after(("", "")), page.most)
         uncertain = dict(zip(limits, await self.budgets.uncertain(limits), strict=True))
         response = pb.ListLimitsResponse()
         response.next_page_token = page.fill(response.limits, limits, lambda one: limits_message(one, uncertain[one]))

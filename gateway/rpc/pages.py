@@ -34,12 +34,12 @@ class Page(Generic[T]):
         self.most = self._size + 1
         """The number of items that `of` returns at most."""
         self._place = place
-        self._binding = _others(request)
+        self._binding = _hash_of_other_fields(request)
         after = page_tokens.read_page_token(request.page_token, self._binding)
         self._after = None if after is None else _read_place(after)
 
-    def behind(self, first: Texts) -> Texts:
-        """Return the place behind which the page begins, which is `first` for the first page. Raises INVALID_INPUT."""
+    def start_after(self, first: Texts) -> Texts:
+        """Return the place of the last item before the page: `first` for the first page. Raises INVALID_INPUT."""
         after = self._after
         if after is None:
             return first
@@ -76,7 +76,7 @@ def _read_place(text: str) -> tuple[str | float, ...]:
         raise invalid_field("page_token", "was not issued by this gateway") from None
 
 
-def _others(request: Any) -> bytes:
+def _hash_of_other_fields(request: Any) -> bytes:
     """Return a hash of all fields of a request except its page token."""
     plain = type(request)()
     plain.CopyFrom(request)

@@ -79,7 +79,7 @@ async def test_the_follower_sleeps_while_the_limits_of_many_accounts_pause_their
         await turns_during(follower._start_all())
         paused = [polls for polls in follower._polls.values() if polls.due]
         assert len(paused) == COUNT
-        assert all(polls.go_on > now for polls in paused)
+        assert all(polls.allowed_at > now for polls in paused)
         assert running.ledger.status_calls.total() == 0
 
 

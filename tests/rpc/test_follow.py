@@ -29,5 +29,5 @@ async def test_lateness_excludes_the_time_of_slow_responses(start: Start, monkey
     for number in range(3):
         await running.submit(soul(f"one of three, {number}"))
     await eventually(lambda: busy.behind() > 0.1)
-    monkeypatch.setattr(follower, "SLOW_ANSWERS", 0.1)
+    monkeypatch.setattr(follower, "SLOW_RESPONSE", 0.1)
     await eventually(lambda: busy.behind() == 0.0 and len(busy._tasks) == 1)
