@@ -8,6 +8,7 @@ crash therefore loses nothing: a change is still in the log, or its delivery is 
 import asyncio
 import logging
 import random
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -154,6 +155,9 @@ class Dispatcher:
         self._may_send = may_send
         self._tasks = OwnedTasks()
         self._woken: dict[str, None] = {}
+        """The callbacks to examine in the next round."""
+        self._turns: OrderedDict[str, None] = OrderedDict()
+        """Those that may have a due attempt, in the order of their turns."""
         self._alarms: DueTimes[str] = DueTimes()
         """When to examine each callback again, by its id."""
         self._wakeup = Wakeup()
@@ -221,7 +225,7 @@ class Dispatcher:
         while True:
             signal = self._wakeup.signal()
             await self._round()
-            if not self._woken or len(self._tasks) >= MOST_AT_ONCE:
+            if not self._woken:
                 now = self._clock.moment().steady
                 first = self._alarms.first()
                 await self._clock.wait(signal, None if first is None else first - now)
@@ -243,17 +247,21 @@ class Dispatcher:
         now = self._clock.moment().steady
         while (due := self._alarms.take(now)) is not None:
             self._woken[due[1]] = None
-        names, self._woken = list(self._woken), {}
-        active = [queue for name in names if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
+        woken, self._woken = self._woken, {}
+        active = [queue for name in woken if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
         await asyncio.gather(*(self._fill(queue) for queue in active))
+        self._turns.update(woken)
         # Start one attempt of each in turn, so that a long queue does not delay the others.
-        while active:
-            active = [queue for queue in active if self._start_one(queue)]
+        while self._turns and len(self._tasks) < MOST_AT_ONCE:
+            name, _ = self._turns.popitem(last=False)
+            queue = self.queues.get(name)
+            if queue is not None and self._start_one(queue):
+                self._turns[name] = None
 
     def _start_one(self, queue: CallbackQueue) -> bool:
         """Start the next due attempt of a queue; return False if there is none now."""
         callback, now = queue.callback, self._clock.moment().steady
-        if callback.paused or callback.id not in self.queues:
+        if callback.paused:
             return False
         if len(queue.in_flight) >= (1 if callback.streak else AT_ONCE):
             return False  # the end of an attempt wakes the queue
@@ -263,9 +271,6 @@ class Dispatcher:
         due = max(due, callback.held_until)
         if due > now:
             self._wake_at(queue, due)
-            return False
-        if len(self._tasks) >= MOST_AT_ONCE:
-            self._woken[callback.id] = None
             return False
         delivery = queue.take(now)
         assert delivery is not None

@@ -263,6 +263,31 @@ async def test_the_attempts_of_all_callbacks_are_limited_together(
     assert receiver.most_open == 3
 
 
+async def test_the_end_of_an_attempt_examines_no_callback_that_only_waits_for_a_place(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each attempt would cost more, the more receivers are slow."""
+    monkeypatch.setattr(dispatcher, "MOST_AT_ONCE", 1)
+    receiver.usual = HOLD
+    made = [await create(running, receiver.url, key=str(number)) for number in range(10)]
+    await finished(running, "a fox")
+    core = running.gateway._core
+    await eventually(lambda: core.dispatcher.waiting() == 10)
+    await receiver.gets(1)
+    filled: list[str] = []
+    fill = core.dispatcher._fill
+
+    async def counted(queue: dispatcher.CallbackQueue) -> None:
+        filled.append(queue.callback.id)
+        await fill(queue)
+
+    monkeypatch.setattr(core.dispatcher, "_fill", counted)
+    receiver.let_go.set()
+    for one in made:
+        await settles(running, one.callback.id, 1)
+    assert sorted(filled) == sorted(one.callback.id for one in made)
+
+
 async def test_a_generation_deleted_before_its_delivery_is_skipped(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
