@@ -172,16 +172,19 @@ class CallbackReads(StoreReads):
     async def deliveries(
         self, callback_id: str, generation_id: str, *, failed_only: bool, before: tuple[float, str, int], limit: int
     ) -> Sequence[Delivery]:
+        name, given = "read_failed_callback_deliveries" if failed_only else "read_callback_deliveries", {}
+        if generation_id:
+            name = "read_callback_deliveries_of_generation"
+            given = {"generation_id": generation_id, "failed_only": failed_only}
         time, generation, revision = before
         rows = await self._rows(
-            "read_callback_deliveries",
+            name,
             callback_id=callback_id,
-            generation_id=generation_id,
-            failed_only=failed_only,
             before_time=time,
             before_generation=generation,
             before_revision=revision,
             limit=limit,
+            **given,
         )
         return [delivery_of(row) for row in rows]
 

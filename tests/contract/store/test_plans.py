@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from gateway.callbacks.model import Callback, Delivery
+from gateway.callbacks.service import BEGINNING
+from gateway.generations.model import GenerationId
+from gateway.generations.stores import Filter
 from gateway.store import files, migrations, statements
+from gateway.store.sqlite import SqliteStore
 
 SCANNED = {
     "assign_copies": "archive_files",
@@ -31,6 +36,9 @@ SCANNED = {
 }
 """Statements that may scan a table: they run once, at the start, or the table stays small. The newest change is found
 behind the newest removals."""
+
+
+CALLBACK = Callback("c", "t", "https://shop.example", Filter(), False, "key", b"fingerprint", 0.0, 0)
 
 
 @pytest.fixture
@@ -58,17 +66,49 @@ def test_a_statement_finds_its_rows_by_an_index(store: sqlite3.Connection, name:
     assert scanned(store, statements.load()[name]) == allowed
 
 
-@pytest.mark.parametrize("name", sorted(statements.load()))
-def test_a_statement_does_not_read_all_generations_of_a_tenant(store: sqlite3.Connection, name: str) -> None:
+def planned(store: sqlite3.Connection, name: str) -> list[str]:
     statement = statements.load()[name]
     values = dict.fromkeys(statements.PARAMETER.findall(statement))
-    plan = [detail for *_, detail in store.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
-    assert not [detail for detail in plan if detail.endswith("INDEX generations_tenant (tenant=?)")]
+    return [detail for *_, detail in store.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+
+
+@pytest.mark.parametrize("name", sorted(statements.load()))
+def test_a_statement_does_not_read_all_generations_of_a_tenant(store: sqlite3.Connection, name: str) -> None:
+    assert not [one for one in planned(store, name) if one.endswith("INDEX generations_tenant (tenant=?)")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "advance_callback_deliveries",
+        "advance_failed_callback_deliveries",
+        "delete_pending_callback_deliveries",
+        "read_pending_callback_deliveries",
+    ],
+)
+def test_a_statement_for_pending_deliveries_reads_no_others(store: sqlite3.Connection, name: str) -> None:
+    (found,) = planned(store, name)
+    assert found == "SEARCH callback_deliveries USING INDEX callback_deliveries_waiting (callback_id=?)"
 
 
 def test_a_scan_is_detected(store: sqlite3.Connection) -> None:
     assert scanned(store, "SELECT 1 FROM changes WHERE time < :time") == {"changes"}
     assert scanned(store, "SELECT 1 FROM generations ORDER BY id") == {"generations"}
+
+
+async def test_a_list_of_deliveries_reads_few_of_those_that_it_does_not_show(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "store.db", lambda _: None)
+    sent = [Delivery("c", GenerationId(f"g{number:04}"), 1, float(number), 0.0) for number in range(2_000)]
+    await store.callbacks.take_deliveries(CALLBACK, sent)
+    steps: list[None] = []
+    store.database._reader.set_progress_handler(lambda: steps.append(None), 100)
+    for generation_id, failed_only in (("", True), ("g0005", False), ("no such", False)):
+        found = await store.callbacks.deliveries(
+            "c", generation_id, failed_only=failed_only, before=BEGINNING, limit=50
+        )
+        assert [one.generation_id for one in found] == (["g0005"] if generation_id == "g0005" else [])
+    await store.close()
+    assert len(steps) < 10  # a row takes several of the hundred instructions
 
 
 def test_orphaned_keys_of_older_stores_can_be_pruned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1188,13 +1188,26 @@ SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1
 SELECT * FROM callback_deliveries
 WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
--- name: read_callback_deliveries
--- Read a page of a callback's deliveries, newest first. An empty generation_id selects those of all generations.
-SELECT * FROM callback_deliveries
-WHERE callback_id = :callback_id AND (:generation_id::text = '' OR generation_id = :generation_id)
-    AND (NOT :failed_only OR problem IS NOT NULL)
-    AND (create_time, generation_id, revision) < (:before_time, :before_generation, :before_revision)
+-- fragment: page_of_deliveries
+-- The condition for the deliveries of a page, and their order: newest first.
+(create_time, generation_id, revision) < (:before_time, :before_generation, :before_revision)
 ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
+
+-- name: read_callback_deliveries
+-- Read a page of a callback's deliveries.
+SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND {page_of_deliveries};
+
+-- name: read_failed_callback_deliveries
+-- Read a page of those whose last attempt failed.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND problem IS NOT NULL AND {page_of_deliveries};
+
+-- name: read_callback_deliveries_of_generation
+-- Read a page of those of one generation.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND generation_id = :generation_id AND (NOT :failed_only OR problem IS NOT NULL)
+    AND (create_time, revision) < (:before_time, :before_revision)
+ORDER BY create_time DESC, revision DESC LIMIT :limit;
 
 -- Copies of outputs in an archive. state: 0 pending, 1 archived, 2 given up, 3 to be removed --------------------------
 

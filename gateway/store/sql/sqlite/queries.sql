@@ -597,12 +597,14 @@ UPDATE callback_deliveries SET
 WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
 -- name: advance_callback_deliveries
--- Make a callback's pending deliveries due at a steady time at the latest.
-UPDATE callback_deliveries SET next_at = min(next_at, :due) WHERE callback_id = :callback_id AND state = 1;
+-- Make a callback's pending deliveries due at a steady time at the latest. Without INDEXED BY, SQLite would read all of the
+-- callback's deliveries here and in the statements below.
+UPDATE callback_deliveries INDEXED BY callback_deliveries_waiting SET next_at = min(next_at, :due)
+WHERE callback_id = :callback_id AND state = 1;
 
 -- name: advance_failed_callback_deliveries
 -- Make the pending deliveries that an unavailable receiver missed due at a steady time at the latest.
-UPDATE callback_deliveries SET next_at = min(next_at, :due)
+UPDATE callback_deliveries INDEXED BY callback_deliveries_waiting SET next_at = min(next_at, :due)
 WHERE callback_id = :callback_id AND state = 1 AND problem IS NOT NULL
     AND (http_status IN (0, 429, 502, 503, 504) OR http_status >= 520);
 
@@ -613,7 +615,7 @@ WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision
 
 -- name: delete_pending_callback_deliveries
 -- Delete the pending deliveries of a callback.
-DELETE FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1;
+DELETE FROM callback_deliveries INDEXED BY callback_deliveries_waiting WHERE callback_id = :callback_id AND state = 1;
 
 -- name: prune_callback_deliveries
 -- Delete deliveries that were settled before a wall time. The callbacks that have any are found by steps through the
@@ -635,20 +637,34 @@ DELETE FROM callback_deliveries WHERE (callback_id, generation_id, revision) IN 
 
 -- name: read_pending_callback_deliveries
 -- Read the pending deliveries of a callback in the order of their revisions.
-SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND state = 1 ORDER BY generation_id, revision;
+SELECT * FROM callback_deliveries INDEXED BY callback_deliveries_waiting
+WHERE callback_id = :callback_id AND state = 1 ORDER BY generation_id, revision;
 
 -- name: read_callback_delivery
 -- Read one delivery of a callback.
 SELECT * FROM callback_deliveries
 WHERE callback_id = :callback_id AND generation_id = :generation_id AND revision = :revision;
 
--- name: read_callback_deliveries
--- Read a page of a callback's deliveries, newest first. An empty generation_id selects those of all generations.
-SELECT * FROM callback_deliveries
-WHERE callback_id = :callback_id AND (:generation_id = '' OR generation_id = :generation_id)
-    AND (NOT :failed_only OR problem IS NOT NULL)
-    AND (create_time, generation_id, revision) < (:before_time, :before_generation, :before_revision)
+-- fragment: page_of_deliveries
+-- The condition for the deliveries of a page, and their order: newest first.
+(create_time, generation_id, revision) < (:before_time, :before_generation, :before_revision)
 ORDER BY create_time DESC, generation_id DESC, revision DESC LIMIT :limit;
+
+-- name: read_callback_deliveries
+-- Read a page of a callback's deliveries.
+SELECT * FROM callback_deliveries WHERE callback_id = :callback_id AND {page_of_deliveries};
+
+-- name: read_failed_callback_deliveries
+-- Read a page of those whose last attempt failed.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND problem IS NOT NULL AND {page_of_deliveries};
+
+-- name: read_callback_deliveries_of_generation
+-- Read a page of those of one generation. With + no index is used for the order: SQLite would read all of the callback's.
+SELECT * FROM callback_deliveries
+WHERE callback_id = :callback_id AND generation_id = :generation_id AND (NOT :failed_only OR problem IS NOT NULL)
+    AND (+create_time, revision) < (:before_time, :before_revision)
+ORDER BY +create_time DESC, revision DESC LIMIT :limit;
 
 -- Copies of outputs in an archive. state: 0 pending, 1 archived, 2 given up, 3 to be removed --------------------------
 
