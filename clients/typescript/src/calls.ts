@@ -392,15 +392,23 @@ function timeIsOver(): GatewayError {
   return new DeadlineExceeded("the call timed out", { code: "DEADLINE_EXCEEDED" });
 }
 
-/** Creates a message and checks that it can be encoded. A value of the wrong type is a TypeError, not an outage. */
+/** Creates a message and checks that it can be encoded. A value that cannot be is a TypeError, not an outage. */
 function encodable<Schema extends DescMessage>(schema: Schema, init: MessageInitShape<Schema>): MessageShape<Schema> {
   const message = create(schema, init);
+  if (isCut(message)) throw new TypeError("a text has a surrogate without its pair: a character was cut in half");
   try {
     toBinary(schema, message);
   } catch (cause) {
     throw new TypeError(cause instanceof Error ? cause.message : String(cause), { cause });
   }
   return message;
+}
+
+/** Whether a text in a value has a lone surrogate. The encoding would replace it, and the text would be another one. */
+function isCut(value: unknown): boolean {
+  if (typeof value === "string") return /\p{Surrogate}/u.test(value);
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return false;
+  return Object.entries(value).some(([name, inner]) => isCut(name) || isCut(inner));
 }
 
 async function* one<Message>(message: Message): AsyncGenerator<Message, void, undefined> {

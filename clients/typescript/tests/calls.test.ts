@@ -13,6 +13,7 @@ import {
   GatewayUnavailable,
   InvalidInput,
   KeyReused,
+  model,
   soul,
   Unavailable,
   UpstreamSaturated,
@@ -323,7 +324,14 @@ for (const transport of TRANSPORTS) {
         },
       });
       await assert.rejects(client.submit(soul("a", { width: 1.5 })), TypeError);
+      const cut = "a 🦊".slice(0, -1);
+      const mistake = { name: "TypeError", message: /surrogate/ };
+      await assert.rejects(client.submit(soul(cut)), mistake);
+      await assert.rejects(client.submit(model("some/model", { texts: [cut] })), mistake);
+      await assert.rejects(client.submit(soul("a"), { labels: { team: cut } }), mistake);
       assert.equal(attempts, 0);
+      await client.submit(soul("a 🦊"), { labels: { team: "🦊" } });
+      assert.equal(attempts, 1);
       assert.deepEqual(timers.slept, []);
     });
   });
