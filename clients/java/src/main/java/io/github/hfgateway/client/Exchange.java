@@ -1,7 +1,10 @@
 package io.github.hfgateway.client;
 
+import static java.nio.charset.StandardCharsets.UTF_8;
+
 import com.google.protobuf.Descriptors.FieldDescriptor;
 import com.google.protobuf.Message;
+import com.google.protobuf.TextFormat;
 import io.github.hfgateway.v1.*;
 import io.grpc.MethodDescriptor;
 import java.util.List;
@@ -40,6 +43,9 @@ final class Exchange<Q extends Message, M, E> {
   /** Creates a call of the method that takes this request. {@code last} is null if it is not known, or not needed. */
   @SuppressWarnings("unchecked") // the caller names the response of its request
   Exchange(Q request, E last, Reader<Q, M, E> reader) {
+    // The encoding would have a question mark in place of a surrogate without its pair.
+    String texts = TextFormat.printer().escapingNonAscii(false).printToString(request);
+    if (!UTF_8.newEncoder().canEncode(texts)) throw new IllegalArgumentException("a text has half of a surrogate pair");
     this.method = (MethodDescriptor<Q, M>) METHODS.get(request.getClass());
     this.reader = reader;
     this.request = request;

@@ -108,9 +108,7 @@ public final class Submit {
   WatchGenerationRequest watchRequest(Generation known) {
     WatchGenerationRequest.Builder watch =
         WatchGenerationRequest.newBuilder().setId(known.getId()).setAfterRevision(known.getRevision());
-    if (!forecastInterval.isZero()) {
-      watch.setForecastInterval(Durations.of(forecastInterval));
-    }
+    if (!forecastInterval.isZero()) watch.setForecastInterval(Durations.of(forecastInterval));
     return watch.build();
   }
 

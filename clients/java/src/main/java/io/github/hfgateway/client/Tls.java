@@ -15,6 +15,11 @@ import java.nio.file.Path;
  */
 public record Tls(Path ca, Path cert, Path key) {
 
+  /** Refuses a certificate without its key, and a key without its certificate. */
+  public Tls {
+    if ((cert == null) != (key == null)) throw new IllegalArgumentException("a certificate and its key are both needed");
+  }
+
   /** Trusts the certificate authorities of the Java runtime. */
   public static Tls system() {
     return new Tls(null, null, null);
@@ -34,12 +39,8 @@ public record Tls(Path ca, Path cert, Path key) {
   ChannelCredentials credentials() {
     TlsChannelCredentials.Builder credentials = TlsChannelCredentials.newBuilder();
     try {
-      if (ca != null) {
-        credentials.trustManager(ca.toFile());
-      }
-      if (cert != null) {
-        credentials.keyManager(cert.toFile(), key.toFile());
-      }
+      if (ca != null) credentials.trustManager(ca.toFile());
+      if (cert != null) credentials.keyManager(cert.toFile(), key.toFile());
     } catch (IOException error) {
       throw new UncheckedIOException(error);
     }

@@ -61,6 +61,7 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Executor;
@@ -186,6 +187,22 @@ class ClientTest {
     try (Watch<Generation> changes = client.watch(request, null)) {
       assertEquals(List.of("2 0.2", "2 0.3"), changes.stream().map(ClientTest::progress).toList());
     }
+  }
+
+  @Test
+  void textThatIsCutInsideACharacterIsNotSent() {
+    String cut = "a \ud83e";
+    for (Submit submit :
+        List.of(
+            Submit.of(Inputs.soul(cut)),
+            Submit.of(Inputs.model("some/model", Map.of("texts", List.of(cut)))),
+            Submit.of(Inputs.soul("a")).label("team", cut))) {
+      assertThrows(IllegalArgumentException.class, () -> client.submit(submit));
+      assertThrows(IllegalArgumentException.class, () -> client.generate(submit, changed -> {}));
+    }
+    assertEquals(List.of(), gateway.requests);
+    gateway.answers(submitted(QUEUED));
+    assertEquals(QUEUED, client.submit(Submit.of(Inputs.soul("a \ud83e\udd8a"))).generation());
   }
 
   @Test

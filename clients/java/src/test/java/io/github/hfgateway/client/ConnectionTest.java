@@ -23,6 +23,7 @@ import java.net.InetAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.UnknownHostException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
@@ -196,6 +197,13 @@ class ConnectionTest {
       String error = assertThrows(IllegalArgumentException.class, keyed(address)::build).getMessage();
       assertTrue(error.contains(address) && error.contains("insecure"), error);
     }
+  }
+
+  @Test
+  void certificateWithoutItsKeyIsRefused() {
+    Path file = Path.of("client.pem");
+    assertThrows(IllegalArgumentException.class, () -> new Tls(file, file, null));
+    assertThrows(IllegalArgumentException.class, () -> Tls.system().identity(null, file));
   }
 
   @Test
