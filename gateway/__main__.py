@@ -12,7 +12,7 @@ import click
 
 from gateway.cli import cli
 from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST, USAGE
-from gateway.cli.output import OutputLostError, echo, flush
+from gateway.cli.output import OutputLostError, echo, flush, show
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
 # variable when it is imported, which is later. To see the lines, set it to ERROR or INFO.
@@ -37,7 +37,7 @@ def main() -> None:
             echo(f"hfgateway: {lost}", err=True)
         code = OUTPUT_LOST
     except click.ClickException as error:
-        error.show()
+        show(error)
         code = error.exit_code
     except click.Abort:
         code = INTERRUPTED

@@ -65,6 +65,12 @@ def fail(message: object, code: int) -> NoReturn:
     raise click.exceptions.Exit(code) from None
 
 
+def show(error: click.ClickException) -> None:
+    """Print an error of click to standard error."""
+    with _writing(err=True):
+        error.show()
+
+
 def flush() -> None:
     """Write what `print` has left in the buffers. Raises OutputLostError."""
     for stream, err in ((sys.stdout, False), (sys.stderr, True)):

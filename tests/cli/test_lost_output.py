@@ -12,6 +12,7 @@ import pytest
 from clients.python.tests.scripted_gateway import ScriptedGateway, change, generation
 from clients.python.tests.test_characters import change as trained
 from clients.python.tests.test_characters import character, created
+from gateway.cli.exits import USAGE
 from gateway.cli.output import OutputLostError, flush
 from hfgateway.v1 import character_service_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -244,6 +245,18 @@ async def test_progress_that_cannot_be_written_does_not_end_a_command(
         )
     ended = await finish(process)
     assert (ended.code, ended.out) == (0, f"{URL}\n")
+
+
+async def test_wrong_usage_that_cannot_be_explained_keeps_its_exit_code(hfgateway: Command, kind: str) -> None:
+    """With 1, a script would take it for a generation that has failed."""
+    with broken(kind) as err:
+        process = await asyncio.create_subprocess_exec(
+            *hfgateway.arguments("generate", "a fox", "--unknown"),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=err,
+            env=hfgateway.environment,
+        )
+    assert (await finish(process)).code == USAGE
 
 
 async def test_without_any_output_the_exit_code_still_says_that_the_generation_has_not_ended(
