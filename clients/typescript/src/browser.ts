@@ -20,11 +20,22 @@ export * from "./common.js";
 /** Creates the transport to a URL. */
 export type Protocol = (baseUrl: string) => Transport;
 
+/**
+ * Fetches, and ends the body with the signal. Node's fetch forgets its signal when garbage is collected: a watch that is
+ * left would keep its connection.
+ */
+const fetchAborted: typeof fetch = async (url, init) => {
+  const response = await fetch(url, init);
+  if (!response.body || !init?.signal) return response;
+  return new Response(response.body.pipeThrough(new TransformStream(), { signal: init.signal }), response);
+};
+
 /** The Connect protocol with binary messages. */
-export const connect: Protocol = (baseUrl) => createConnectTransport({ baseUrl, useBinaryFormat: true });
+export const connect: Protocol = (baseUrl) =>
+  createConnectTransport({ baseUrl, useBinaryFormat: true, fetch: fetchAborted });
 
 /** gRPC-Web, for proxies that do not support Connect. */
-export const grpcWeb: Protocol = (baseUrl) => createGrpcWebTransport({ baseUrl });
+export const grpcWeb: Protocol = (baseUrl) => createGrpcWebTransport({ baseUrl, fetch: fetchAborted });
 
 /** Options of `createClient`. */
 export interface ClientOptions extends CommonOptions {

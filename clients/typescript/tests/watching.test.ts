@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";
 import { DeadlineExceeded, type GatewayClient, GatewayUnavailable, type Generation, NotFound } from "@hfgateway/client";
@@ -14,6 +16,9 @@ import {
   serve,
   TRANSPORTS,
 } from "./support.js";
+
+setFlagsFromString("--expose-gc");
+const collectGarbage: () => void = runInNewContext("gc");
 
 for (const transport of TRANSPORTS) {
   describe(`watches over ${transport}`, { timeout: 100_000 }, () => {
@@ -43,6 +48,30 @@ for (const transport of TRANSPORTS) {
       assert.deepEqual(seen, [1, 2, 3]);
       assert.deepEqual(asked, [0, 2]);
       assert.deepEqual(timers.slept, [200]);
+    });
+
+    test("a watch that is left ends at the gateway, although garbage was collected", async (t) => {
+      let noticed = () => {};
+      const ended = new Promise<void>((resolve) => {
+        noticed = resolve;
+      });
+      const { client } = await serve(t, transport, {
+        generations: {
+          async *watchGeneration(_, context) {
+            context.signal.addEventListener("abort", () => noticed());
+            yield { generation: generation({ revision: 1 }) };
+            await hang(context);
+          },
+        },
+      });
+      const watch = client.watch("g");
+      await watch.next();
+      for (let number = 0; number < 5; number++) {
+        await new Promise(setImmediate); // what was awaited before may still be held
+        collectGarbage();
+      }
+      await watch.return();
+      await ended;
     });
 
     test("an ended watch leaves no timer of its deadline, which would keep Node alive", async (t) => {
