@@ -306,8 +306,7 @@ class Generations(Reads):
     async def _delete(self, generation: Generation) -> bool:
         """Delete a generation in the gateway first: data that may be gone at Higgsfield must not be shown."""
         spec = generation.spec
-        removable = bool(generation.request_id or generation.stray_request_id) and spec.api == "v2"
-        at_upstream = removable and self._upstream.can_delete(spec.account, spec.origin)
+        at_upstream = spec.api == "v2" and self._upstream.can_delete(spec.account, spec.origin)
         steady = self._clock.moment().steady
         try:
             await self._read(self._deletions.delete(generation, at_upstream=at_upstream, steady=steady))

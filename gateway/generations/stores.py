@@ -269,7 +269,8 @@ class DeletionStore(Protocol):
     async def delete(self, generation: Generation, *, at_upstream: bool, steady: Steady) -> None:
         """Remove a generation with its content at a steady time. Its key stays used; its removal is a change.
 
-        With `at_upstream`, the same commit records that its data has to be removed at Higgsfield: see `removals`.
+        With `at_upstream`, the same commit records that the data of its requests has to be removed at Higgsfield: see
+        `removals`. That includes a request that was stored after this version of the generation was read.
         The horizon rises to its last change, so that watches that have not sent all of its changes start again.
         """
 

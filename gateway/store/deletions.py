@@ -21,18 +21,18 @@ class SqliteDeletions(StorePart, DeletionReads):
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql
-            removed = connection.execute(sql["delete_generation"], {"id": spec.id})
-            if removed.rowcount == 0:
+            removed = connection.execute(sql["delete_generation"], {"id": spec.id}).fetchone()
+            if removed is None:
                 return None, None
+            request_id, stray = removed
             change_log.raise_horizon(connection, sql, spec.tenant, spec.id)
             for name in ("delete_changes", "delete_webhooks", "delete_events", "remove_copies"):
                 connection.execute(sql[name], of)
             key = {"tenant": spec.tenant, "key": spec.idempotency_key, "used_at": steady}
             connection.execute(sql["mark_key_deleted"], of | key)
             if at_upstream:
-                stray = generation.stray_request_id
                 adopted = has_request(connection, sql, stray, spec.id)
-                requests = {"request_id": generation.request_id, "stray_request_id": "" if adopted else stray}
+                requests = {"request_id": request_id, "stray_request_id": "" if adopted else stray}
                 at = {"account": spec.account, "origin": spec.origin}
                 if any(requests.values()):
                     connection.execute(sql["insert_removal"], of | requests | at)
@@ -59,7 +59,7 @@ class SqliteDeletions(StorePart, DeletionReads):
                     "delete_changes", "delete_webhooks", "delete_events", "prune_copies", "mark_key_orphaned",
                 ):  # fmt: skip
                     connection.execute(sql[name], of)
-                connection.execute(sql["delete_generation"], {"id": generation_id})
+                connection.execute(sql["delete_generation"], {"id": generation_id}).fetchone()
             return len(rows), None
 
         def write_removals(connection: sqlite3.Connection) -> Effect:

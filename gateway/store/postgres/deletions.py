@@ -24,8 +24,6 @@ class PostgresDeletions(StorePart, DeletionReads):
             "key": spec.idempotency_key,
             "steady": steady,
             "at_upstream": at_upstream,
-            "request_id": generation.request_id,
-            "stray_request_id": generation.stray_request_id,
             "account": spec.account,
             "origin": spec.origin,
             "time": generation.ended_at or spec.created_at,

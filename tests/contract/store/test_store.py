@@ -540,8 +540,8 @@ async def test_a_stray_request_is_removed_with_its_generation_unless_it_was_adop
     store: Store, is_adopted: bool
 ) -> None:
     stray = examples.report("stray", State.QUEUED)
-    ended = await completed(store, "request")
-    ended = await saved(store, ended, examples.after(ended, Accepted(stray)))
+    read = await completed(store, "request")
+    ended = await saved(store, read, examples.after(read, Accepted(stray)))
     await completed(store, "without a stray request")
     running = await queued(store, "running")
     await saved(store, running, examples.after(running, Accepted(examples.report("another stray", State.QUEUED))))
@@ -549,7 +549,7 @@ async def test_a_stray_request_is_removed_with_its_generation_unless_it_was_adop
     adoption = Claim(adopted(examples.generation(adopted=True).spec, stray, examples.moment()), None, b"")
     if is_adopted:
         await store.claims.claim(adoption)
-    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    await store.deletions.delete(read, at_upstream=True, steady=NOW)  # the stray request came after it was read
     removal = await store.deletions.removal(ended.id)
     assert removal is not None
     assert (removal.request_id, removal.stray_request_id) == ("request", "" if is_adopted else "stray")
@@ -563,12 +563,12 @@ async def test_the_only_request_of_a_generation_is_removed_unless_it_was_adopted
     store: Store, is_adopted: bool
 ) -> None:
     stray = examples.report("stray", State.QUEUED)
-    ended = await failed(store, idempotency_key="key")
-    ended = await saved(store, ended, examples.after(ended, Accepted(stray)))
+    read = await failed(store, idempotency_key="key")
+    ended = await saved(store, read, examples.after(read, Accepted(stray)))
     if is_adopted:
         adoption = Claim(adopted(examples.generation(adopted=True).spec, stray, examples.moment()), None, b"")
         await store.claims.claim(adoption)
-    await store.deletions.delete(ended, at_upstream=True, steady=NOW)
+    await store.deletions.delete(read, at_upstream=True, steady=NOW)
     removal = Removal(ended.id, "", ended.spec.account, ended.spec.origin, "stray")
     assert await store.deletions.removals() == ([] if is_adopted else [removal])
 

@@ -515,7 +515,10 @@ SELECT time FROM changes WHERE revision > 0 ORDER BY position DESC LIMIT 1;
 -- name: delete
 -- Remove a generation with its content, and append its removal to the log.
 WITH {fenced},
-removed AS (DELETE FROM generations USING fenced WHERE id = :generation_id RETURNING id, tenant),
+removed AS (
+    DELETE FROM generations USING fenced WHERE id = :generation_id
+    RETURNING id, tenant, coalesce(request_id, '') AS request_id, stray_request_id
+),
 raised AS (
     INSERT INTO tenants (tenant, horizon)
     SELECT tenant, coalesce((SELECT max(position) FROM changes WHERE generation_id = :generation_id), 0) FROM removed
@@ -534,15 +537,15 @@ used_key AS (
 ),
 unconfirmed AS (
     INSERT INTO removals (generation_id, request_id, account, origin, stray_request_id)
-    SELECT id, :request_id::text, :account::text, :origin::text, stray FROM removed, LATERAL (
+    SELECT id, request_id, :account::text, :origin::text, stray FROM removed, LATERAL (
         -- A stray request that another generation adopted is not removed, or is removed with that.
         SELECT CASE
-            WHEN EXISTS (SELECT FROM generations AS adopted WHERE adopted.request_id = :stray_request_id::text) OR EXISTS (
-                SELECT FROM removals AS other WHERE :stray_request_id::text IN (other.request_id, other.stray_request_id)
+            WHEN EXISTS (SELECT FROM generations AS adopted WHERE adopted.request_id = removed.stray_request_id) OR EXISTS (
+                SELECT FROM removals AS other WHERE removed.stray_request_id IN (other.request_id, other.stray_request_id)
             )
-            THEN '' ELSE :stray_request_id::text
+            THEN '' ELSE removed.stray_request_id
         END AS stray
-    ) AS theirs WHERE :at_upstream AND (:request_id::text <> '' OR stray <> '')
+    ) AS theirs WHERE :at_upstream AND (request_id <> '' OR stray <> '')
 ),
 counter AS (
     UPDATE log SET position = position + 1, writes = writes + 1,

@@ -63,8 +63,8 @@ UPDATE generations SET
 WHERE id = :id AND version = :version_before;
 
 -- name: delete_generation
--- Delete the row of a generation.
-DELETE FROM generations WHERE id = :id;
+-- Delete the row of a generation, and return its requests at Higgsfield.
+DELETE FROM generations WHERE id = :id RETURNING coalesce(request_id, '') AS request_id, stray_request_id;
 
 -- name: read_generation
 -- Read a generation of a tenant by its id.
