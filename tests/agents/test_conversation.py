@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 from google.protobuf.json_format import MessageToDict
 
+from gateway.agents.model import SESSION, KeyRecord
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
 from tests.support.running import PATIENCE, Running, run
@@ -304,6 +305,10 @@ async def test_without_keys_sessions_created_elsewhere_can_be_used(talk: Talk) -
     assert await talk.state(elsewhere) == "IDLE"
     await talk.send(elsewhere, "a fox")
     assert talk.charges == 1
+    other, _ = talk.running.sandbox.state.accounts["sandbox:sandbox"].agents.create()
+    store = talk.running.gateway._core.store.agents  # as while keys were required
+    await store.keep_agent_session(KeyRecord("red", "key", SESSION, other, used_at=1.0))
+    assert (await talk.refused(other, "a fox")).reason == "NOT_FOUND"
 
 
 async def test_with_keys_sessions_created_elsewhere_are_not_found(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 
 from gateway.agents import messages
-from gateway.agents.model import KeyRecord
+from gateway.agents.model import KeyRecord, message_fingerprint
 from gateway.generations.clock import SystemClock, since_boot
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import StoreError, UnknownCommitError
@@ -110,6 +111,25 @@ async def test_a_message_is_sent_if_its_record_was_stored_with_a_lost_response(
     assert not (await talk.send(session_id, "a fox", "k")).replayed
     assert (await talk.send(session_id, "a fox", "k")).replayed
     assert (lost, talk.said, talk.charges) == ([], [("a fox", "202")], 1)
+
+
+async def test_a_message_is_not_sent_if_its_key_has_the_record_of_another_session(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome of its own record is unknown."""
+    store = talk.running.gateway._core.agents._store
+    mark, (one, other) = store.mark_agent_message, [await talk.create(key) for key in ("one", "other")]
+    lost = [UnknownCommitError("the connection was lost")]
+
+    async def mark_too_late(record: KeyRecord) -> bool:
+        if lost:
+            await mark(replace(record, session_id=other, fingerprint=message_fingerprint(other, "a fox")))
+            raise lost.pop()
+        return await mark(record)
+
+    monkeypatch.setattr(store, "mark_agent_message", mark_too_late)
+    assert (await talk.refused(one, "a fox", "k")).reason == "IDEMPOTENCY_KEY_REUSED"
+    assert talk.said == []
 
 
 async def test_a_late_clean_up_leaves_the_record_of_a_repeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,16 +239,23 @@ async def test_an_earlier_message_with_the_same_text_is_not_bound(talk: Talk) ->
     assert (await talk.refused(session_id, "yes", "two")).reason == "SUBMISSION_UNRESOLVED"
     assert (await talk.send(session_id, "yes", "one")).message.id == first.id
     assert talk.charges == 1
+    talk.running.plan(on="agent_send", kind="", patch={"message_id": first.id})  # even if Higgsfield says so
+    assert (await talk.refused(session_id, "no", "three")).reason == "SUBMISSION_UNRESOLVED"
 
 
 async def test_an_earlier_message_sent_elsewhere_is_not_bound(talk: Talk) -> None:
     account = talk.running.sandbox.state.accounts["sandbox:sandbox"]
     session_id, _ = account.agents.create()
-    account.send_agent_message(session_id, "yes")
-    talk.running.clock.advance(TURN)
+    for text in ("no", "yes"):
+        account.send_agent_message(session_id, text)
+        talk.running.clock.advance(TURN)
     talk.running.plan(on="agent_send", kind="503")
-
     assert (await talk.refused(session_id, "yes")).reason == "SUBMISSION_UNRESOLVED"
+
+    await talk.send(session_id, "a fox")  # and nothing is newer than that
+    await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+    talk.running.plan(on="agent_send", kind="503")
+    assert (await talk.refused(session_id, "yes", "again")).reason == "SUBMISSION_UNRESOLVED"
 
 
 async def test_a_message_of_another_key_is_not_bound(talk: Talk) -> None:
@@ -384,6 +411,20 @@ async def test_an_outcome_that_cannot_be_stored_is_stored_later(talk: Talk) -> N
 
     assert (await talk.send(session_id, "a fox", "k")).message.id == answer.message.id
     assert talk.charges == 1
+
+
+async def test_a_refusal_that_cannot_be_stored_frees_the_key_later(talk: Talk) -> None:
+    session_id = await talk.create()
+    talk.running.plan(on="agent_send", kind="429")
+    with commits("agent message refused") as said:
+        said.fail_from(1)
+        sending = asyncio.create_task(talk.refused(session_id, "a fox", "k"))
+        await said.reached(2)
+        assert not sending.done()
+        said.fail_from(0)
+        assert (await sending).reason == "UPSTREAM_SATURATED"
+
+    assert not (await talk.send(session_id, "an owl", "k")).replayed
 
 
 async def test_a_session_with_a_lost_response_is_created_again(talk: Talk) -> None:
