@@ -28,6 +28,7 @@ from tests.contract.store.conftest import Engine, PostgresEngine, SqliteEngine
 from tests.contract.store.examples import NOW, after, claim, generation, marked, report
 
 CALLER = Caller("the shop's", "peer", "key:k1")
+COUNTS = ("credits_per_day", "credits_per_month", "submissions_per_minute", "in_flight", "concurrency_share")
 
 
 @pytest.fixture(autouse=True)
@@ -121,13 +122,18 @@ async def test_keys_and_limits(audited: Store) -> None:
         await audited.keys.expire_api_key("k2", NOW + 60)
         await audited.keys.revoke_api_key("k2", NOW + 1)
         await audited.limits.set_limits("red", "tenant", Limits(in_flight=3, models=("acme/",)), "")
-    await audited.limits.set_limits("red", "tenant", Limits(in_flight=4), "")
+    changed = Limits(in_flight=4)
+    for name, value in (*((name, 5) for name in COUNTS), ("models", ("b/",))):
+        changed = replace(changed, **{name: value})
+        for tenant in ("blue", "red"):
+            await audited.limits.set_limits(tenant, "tenant", changed, "")
+            assert [one.limits for one in await audited.limits.limits(tenant)] == [changed]
     for _ in range(2):
         await audited.limits.set_limits("red", "tenant", Limits(), "")
     found = await entries(audited)
     assert acts(found) == [
         ("key.create", "k2"), ("key.expire", "k2"), ("key.revoke", "k2"),
-        ("limits.set", "tenant"), ("limits.set", "tenant"), ("limits.clear", "tenant"),
+        ("limits.set", "tenant"), *[("limits.set", "tenant")] * 2 * (len(COUNTS) + 1), ("limits.clear", "tenant"),
     ]  # fmt: skip
     assert found[0]["details"] == {"name": "the shop's", "scopes": ["cancel", "read", "submit"]}
     assert found[3]["details"] == {"in_flight": 3, "models": ["acme/"]}

@@ -144,6 +144,7 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     twice = after(found, Accepted(report("second", State.QUEUED)))
     await save(store, found, twice)  # a stray request may be charged as well
     assert (await use(store)).day_spent == 3 * MILLION
+    assert await store.limits.uncertain_credits("tenant", "tenant", "") == 0  # it runs
 
 
 async def test_an_end_settles_each_limit_that_applies_once_and_no_other(store: Store) -> None:
@@ -190,6 +191,8 @@ async def test_a_claim_without_a_day_belongs_to_the_last_known_day_of_all_that_a
     assert await use(store, "key:k") == Use(MINUTE, 2, 2, NEXT_DAY, MILLION, 0, 2 * MILLION, 0)
     over = await refusal(store, priced(day="", key_id="k"))
     assert (over.subject, over.used, over.resets_at) == ("key:k", MILLION, datetime(2026, 12, 1, tzinfo=UTC))
+    await set_limits(store, "key:another", day="", credits_per_day=MILLION)
+    assert await use(store, "key:another") == Use(0, 0, 1, NEXT_DAY, MILLION, 0, MILLION, 0)
 
 
 async def test_a_day_ahead_of_one_tenant_is_not_that_of_others(store: Store) -> None:
@@ -228,14 +231,23 @@ async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store)
     await save(store, early[3], after(early[3], CancelAsked()))  # of the day before, and of this month
     assert await use(store) == Use(MINUTE, 6, 2, NEXT_DAY, MILLION, 0, 7 * MILLION, MILLION)
     assert await use(store, tenant="other") == Use(MINUTE, 1, 1, "", MILLION, 0, MILLION, 0)
+    await claimed(store, priced(0, day=NEXT_MONTH, tenant="other"))
     await save(store, theirs, after(theirs, CancelAsked()))
-    assert await use(store, tenant="other") == Use(MINUTE, 1)
+    assert await use(store, tenant="other") == Use(MINUTE, 2, 1, NEXT_MONTH)
+
+
+async def test_the_first_day_of_a_limit_changes_no_day_that_was_known(store: Store) -> None:
+    await set_limits(store, "key:a", day="", credits_per_day=9 * MILLION)
+    await claimed(store, priced(key_id="b"))
+    await claimed(store, priced(day=NEXT_DAY, key_id="a"))
+    await set_limits(store, "key:b", day=NEXT_DAY, credits_per_day=9 * MILLION)
+    assert await use(store, "key:b") == Use(0, 0, 1, NEXT_DAY, 0, 0, MILLION, 0)
 
 
 @pytest.mark.parametrize("day", ["", DAY])
 async def test_a_new_budget_counts_what_was_submitted_before_the_first_day(store: Store, day: str) -> None:
-    for tenant in ("tenant", "other"):
-        await store.limits.set_limits(tenant, "tenant", Limits(credits_per_day=9 * MILLION), "")
+    for tenant, subject in (("tenant", "tenant"), ("other", "tenant"), ("other", "label:team=a")):
+        await store.limits.set_limits(tenant, subject, Limits(credits_per_day=9 * MILLION), "")
     waiting = await claimed(store, priced(day="", labels={"team": "a"}))
     theirs = await claimed(store, priced(day="", tenant="other"))
     await claimed(store, priced(day=NEXT_DAY, tenant="third"))
@@ -247,8 +259,9 @@ async def test_a_new_budget_counts_what_was_submitted_before_the_first_day(store
     assert await use(store, "label:team=a") == Use(MINUTE, 1, 1, DAY, MILLION, 0, MILLION, 0)
     assert await use(store) == Use(MINUTE, 2, 1, DAY, MILLION, 0, MILLION, 0)
     assert await use(store, tenant="other") == Use(MINUTE, 1, 1, "", MILLION, 0, MILLION, 0)
+    await claimed(store, priced(0, day=NEXT_DAY, tenant="other"))
     await save(store, theirs, after(theirs, CancelAsked()))
-    assert await use(store, tenant="other") == Use(MINUTE, 1)
+    assert await use(store, tenant="other") == Use(MINUTE, 2, 1, NEXT_DAY)
 
 
 async def test_counts_limit_the_minute_and_what_is_in_flight(store: Store) -> None:
@@ -339,7 +352,7 @@ async def test_an_adopted_request_that_has_ended_is_not_in_flight(store: Store) 
     for number, state in enumerate((State.COMPLETED, State.IN_PROGRESS, State.CANCELED)):
         found = adopted(generation(adopted=True).spec, report(f"elsewhere {number}", state), moment())
         await claimed(store, Claim(found, None, b"request"))
-    assert (await use(store)).running == 1
+    assert await use(store) == Use(running=1, day=DAY)
 
 
 async def test_sums_survive_deletion_and_retention(store: Store) -> None:

@@ -42,7 +42,8 @@ async def test_a_callback_is_stored_once_with_its_secrets(store: Store) -> None:
 async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(store: Store) -> None:
     callbacks = store.callbacks
     await callbacks.add_callback(CALLBACK)
-    second, third = replace(FIRST, generation_id="g2", create_time=NOW + 1), replace(FIRST, revision=2)
+    second = replace(FIRST, generation_id="g2", create_time=NOW + 1)
+    third = replace(FIRST, revision=2, problem=Problem.STATUS, http_status=400, next_at=50.0)  # refused for its content
     further = replace(CALLBACK, position=9)
     await callbacks.take_deliveries(further, [FIRST, second, third])
     await callbacks.take_deliveries(further, [replace(FIRST, next_at=99.0)])
@@ -52,7 +53,7 @@ async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(st
     await callbacks.add_callback(other)
     await callbacks.take_deliveries(other, [theirs, replace(theirs, generation_id="g2", state=DeliveryState.FAILED)])
 
-    missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=522, next_at=50.0, last_attempt_time=NOW)
+    missed = replace(FIRST, attempts=1, problem=Problem.STATUS, http_status=520, next_at=50.0, last_attempt_time=NOW)
     unhealthy = replace(further, failing_since=1.0, problem=Problem.STATUS)
     await callbacks.delivery_attempted(missed, unhealthy, further, None)
     done = replace(second, attempts=1, state=DeliveryState.DELIVERED, http_status=200, last_attempt_time=NOW)
@@ -69,7 +70,7 @@ async def test_deliveries_are_taken_once_and_attempted_until_they_are_settled(st
     assert await page() == ["g2", "g1", "g1"]
     assert await page(limit=1) == ["g2"]
     assert await page("g1") == ["g1", "g1"]
-    assert await page(failed_only=True) == ["g1"]
+    assert await page(failed_only=True) == ["g1", "g1"]
 
     await callbacks.change_callback(further, 5.0)
     assert [one.next_at for one in await callbacks.pending_deliveries("c1")] == [5.0, 5.0]
@@ -195,13 +196,16 @@ async def test_a_copy_of_a_pruned_generation_is_finished_and_forgotten(store: St
     copies, file = store.copies, ArchivedFile("https://files.example.invalid/1", 3, "ab")
     ended = await completed(store, "request", at=1.0)
     young = await completed(store, "young", at=90.0)
-    kept, given_up, others = copy(ended), copy(ended, 1), [copy(young), copy(young, 1)]
-    await copies.plan_copies([kept, given_up, *others], 0.0)
+    kept, others = copy(ended), [copy(young), copy(young, 1)]
+    pending = [copy(ended, 1), copy(ended, preview=True)]
+    await copies.plan_copies([kept, *pending, *others], 0.0)
     for one in others:
         assert await copies.keep_copy(one, file)
     await store.deletions.prune(Steady(NOW + 60), Steady(NOW))
     assert await copies.keep_copy(kept, file)
-    await copies.postpone_copy(given_up, 1.0, give_up=True)
+    for number, given_up in enumerate(pending):
+        assert await copies.copies_waiting() == 2 - number
+        await copies.postpone_copy(given_up, 1.0, give_up=True)
     assert await copies.archived([ended.id, young.id]) == {young.id: {Part(0): file, Part(1): file}}
     assert await copies.copies_waiting() == 0
 
