@@ -1,4 +1,4 @@
-"""The same submissions through the gateway, with the Python client, while the gateway is killed again and again.
+"""The submissions of `charges` through the gateway, with the Python client, while the gateway is killed repeatedly.
 
 All requests and responses are recorded in a history, which the checker of storms reads.
 """

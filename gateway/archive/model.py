@@ -46,7 +46,7 @@ class Copy:
 
     @property
     def fields(self) -> dict[str, object]:
-        """The same as the fields of a row or of a log line."""
+        """The values of `name` by the names that rows and log lines use."""
         return {"generation_id": self.generation_id, **self.part._asdict()}
 
 

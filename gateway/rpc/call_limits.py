@@ -45,7 +45,7 @@ LATE = 5.0
 RETRY = (1.0, 3.0)
 """The range of retry delays in seconds for callers that are over their own limits; delays are spread over it."""
 RETRY_OVERLOADED = (5.0, 15.0)
-"""The same if the gateway is overloaded. A refusal takes 0.3 ms, so thousands of callers must not repeat every 2 s."""
+"""Such a range for an overloaded gateway. A refusal takes 0.3 ms, so thousands of callers must not repeat every 2 s."""
 _SPREAD = 32
 
 
@@ -61,7 +61,7 @@ class Bounds:
 WORKING = Bounds(token=16, tenant=128, total=256)
 """Places in each pool except `waits`."""
 QUEUED = Bounds(token=100, tenant=1_000, total=2_000)
-"""Calls that may queue for such a place. A longer queue would only delay each of them."""
+"""Calls that may queue for a place of WORKING. A longer queue would only delay each of them."""
 WAITING = Bounds(token=1_000, tenant=12_000, total=24_000)
 """Places in `waits`, and calls that may queue in `opens`, because watches arrive in bursts."""
 

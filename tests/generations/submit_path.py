@@ -422,7 +422,7 @@ def _owner(index: int, process: Process) -> str:
 
 _LIVES = range(ROUNDS["crashes"] + 1)
 _OTHER = {f"p{index}-{life}": f"p{1 - index}-{life}" for index in range(2) for life in _LIVES}
-"""The same life of the other process, for each life of the two."""
+"""The owner of the other process in the same life, by owner."""
 
 
 def _with(world: World, index: int, process: Process) -> World:

@@ -57,7 +57,7 @@ class DatabaseBehaviour:
     answer_lost: float = 0.0
     """The connection breaks after the statement has run."""
     take_lost: float = 0.0
-    """The same for the statement that takes the lease, in addition."""
+    """Added to `answer_lost` for the statement that takes the lease."""
     late: float = 0.0
     """The connection breaks, and the statement arrives up to half a minute later."""
     conflict: float = 0.0

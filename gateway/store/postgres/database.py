@@ -93,7 +93,7 @@ class Database:
         self.writes = 0
         """The number of writes of the log that the server has acknowledged. It has lost commits if it knows fewer."""
         self.beats = 0
-        """The same of the heartbeats of this process."""
+        """The number of heartbeats of this process that the server has acknowledged."""
         self.trouble = ""
         """Why the last refused write was refused, until `recovered`; empty otherwise."""
         self.refused = 0

@@ -169,12 +169,12 @@ class _Source:
 
     @property
     def moving_to(self) -> str:
-        """The URL, without secrets, of the database to which the file is moved; empty before that begins."""
+        """The URL, without secrets, of the database to which the file is moved; empty before the move begins."""
         return self._meta("moving_to")
 
     @property
     def moved_to(self) -> str:
-        """The same after the move is complete."""
+        """The URL, without secrets, of the database to which the file was moved; empty until the move is complete."""
         return self._meta("moved_to")
 
     def begin(self, target: str) -> None:
