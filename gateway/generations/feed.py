@@ -16,6 +16,8 @@ from gateway.generations.stores import Saved
 
 RECENT = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
+RECENT_BYTES = 64 * 1024 * 1024
+"""The most bytes that the inputs of their generations have; one with several changes counts for each."""
 REPLACED_AT_ONCE = 1_000
 """Live generations that are replaced in one turn of the event loop. 100,000 would block it for half a second."""
 LONG_AGO = -math.inf
@@ -194,7 +196,8 @@ class Feed:
     def __init__(self, unfinished: Iterable[Generation] = (), position: int = 0) -> None:
         self.entries = Entries(unfinished)
         self.position = position
-        self._recent: deque[Change] = deque(maxlen=RECENT)
+        self._recent: deque[Change] = deque()
+        self._bytes = 0
         self._since = position
         self._tenants: dict[str, Signals] = {}
         self.others: Callable[[], int] = lambda: 0
@@ -284,9 +287,12 @@ class Feed:
             if not known.done:
                 self._miss_end(one.change)
         if one.change is not None:
-            if len(self._recent) == RECENT:
-                self._since = self._recent[0].position
             self._recent.append(one.change)
+            self._bytes += _size(one.change)
+            while len(self._recent) > RECENT or self._bytes > RECENT_BYTES:
+                oldest = self._recent.popleft()
+                self._bytes -= _size(oldest)
+                self._since = oldest.position
             self.position = one.change.position
 
     def _miss_end(self, removal: Change | None) -> None:
@@ -302,4 +308,9 @@ class Feed:
         for index, change in enumerate(self._recent):
             if change.generation is not None and change.generation_id in removed:
                 self._recent[index] = replace(change, generation=None)
+                self._bytes -= _size(change)
                 self._since = max(self._since, change.position)
+
+
+def _size(change: Change) -> int:
+    return 0 if change.generation is None else len(change.generation.spec.input)

@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.concurrency import WOKEN_AT_ONCE, give
+from gateway.generations import feed as feed_module
 from gateway.generations.feed import RECENT, REPLACED_AT_ONCE, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.stores import Saved
@@ -77,6 +78,19 @@ def test_recent_is_exact_if_positions_have_gaps() -> None:
         found = positions(feed, after)
         assert found is not None
         assert (found[0], len(found)) == (6, RECENT)
+
+
+def test_recent_holds_no_more_than_a_number_of_bytes_of_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ended generations with the largest inputs would fill the gateway's memory."""
+    monkeypatch.setattr(feed_module, "RECENT_BYTES", 1_000)
+    feed = Feed(position=START)
+    large = replace(live(), spec=replace(live().spec, input=b"x" * 300))
+    feed.publish([saved(replace(large, spec=replace(large.spec, id=str(n))), START + n) for n in range(1, 8)])
+    assert positions(feed, START + 3) is None
+    assert positions(feed, START + 4) == [START + 5, START + 6, START + 7]
+    feed.publish([removal("6", START + 8), removal("7", START + 9)])  # their inputs are forgotten
+    feed.publish([saved(large, START + 10), saved(large, START + 11)])
+    assert [change.position for change in feed._recent] == [START + number for number in range(5, 12)]
 
 
 def test_recent_returns_the_tenants_changes_oldest_first_up_to_a_limit() -> None:
