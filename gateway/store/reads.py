@@ -287,8 +287,9 @@ class GenerationReads(StoreReads):
             return page, page[-1].id if len(matching) > limit else None
         found: list[Generation] = []
         last = before or "~"  # sorts behind every id
+        most = min(limit, ROWS_AT_ONCE)  # enough if all match: inputs may be large
         for _ in range(ROWS_FOR_A_PAGE // ROWS_AT_ONCE):
-            rows = await self._rows("read_generations_page", tenant=tenant, before=last, limit=ROWS_AT_ONCE)
+            rows = await self._rows("read_generations_page", tenant=tenant, before=last, limit=most)
             for row in rows:
                 last = row["id"]
                 generation = generation_of(row)
@@ -296,8 +297,9 @@ class GenerationReads(StoreReads):
                     found.append(generation)
                     if len(found) == limit:
                         return found, last
-            if len(rows) < ROWS_AT_ONCE:
+            if len(rows) < most:
                 return found, None
+            most = ROWS_AT_ONCE
             await asyncio.sleep(0)
         return found, last
 

@@ -450,6 +450,25 @@ async def test_pages_are_newest_first_and_complete(size: int, store: Store) -> N
     assert await pages(store, Filter(), size) == [claim.generation.id for claim in reversed(made)]
 
 
+async def test_a_page_without_a_filter_reads_no_more_rows_than_it_shows(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A row may have an input of 256 KiB, and on SQLite all other calls wait for the read."""
+    for _ in range(4):
+        await stored(store)
+    rows, read = 0, store.generations._rows  # type: ignore[attr-defined]
+
+    async def counted(name: str, /, **values: object) -> Any:
+        nonlocal rows
+        found = await read(name, **values)
+        rows += len(found)
+        return found
+
+    monkeypatch.setattr(store.generations, "_rows", counted)
+    page, _ = await store.generations.page("tenant", Filter(), None, 2)
+    assert (len(page), rows) == (2, 2)
+
+
 async def test_pages_are_stable_while_generations_are_added(store: Store) -> None:
     first, second = await stored(store), await stored(store)
     page, before = await store.generations.page("tenant", Filter(), None, 1)
