@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import NoReturn, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -63,6 +63,24 @@ def fail(message: object, code: int) -> NoReturn:
     """End the command with an error and this exit code."""
     echo(f"hfgateway: {message}", err=True)
     raise click.exceptions.Exit(code) from None
+
+
+class ErrorStream:
+    """Standard error, as a file that can always be written: what a terminal that went away does not take is dropped."""
+
+    def __init__(self) -> None:
+        self._stream = sys.stderr
+
+    def write(self, text: str) -> None:
+        with _writing(err=True):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with _writing(err=True):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def show(error: click.ClickException) -> None:

@@ -10,12 +10,12 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 import click
 
 from gateway.cli.numbers import Seconds
-from gateway.cli.output import echo, plain
+from gateway.cli.output import ErrorStream, echo, plain
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -47,7 +47,7 @@ def showing(*, as_json: bool) -> Iterator[Show]:
         return
     from rich.console import Console
 
-    console = Console(stderr=True)
+    console = Console(file=cast("TextIO", ErrorStream()))
     if not console.is_terminal:
         yield Lines()
         return

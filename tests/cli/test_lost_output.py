@@ -247,6 +247,33 @@ async def test_progress_that_cannot_be_written_does_not_end_a_command(
     assert (ended.code, ended.out) == (0, f"{URL}\n")
 
 
+async def test_a_terminal_that_goes_away_does_not_end_a_command(gateway: ScriptedGateway, hfgateway: Command) -> None:
+    """As when a command that runs in the background outlives its window."""
+    closed = asyncio.Event()
+
+    async def wait(_request: object) -> pb.WatchGenerationResponse:
+        await closed.wait()
+        return change("COMPLETED", 3, outputs=OUTPUTS)
+
+    gateway.on("SubmitGeneration", submitted())
+    gateway.on("WatchGeneration", [wait])
+    ours, its = os.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *hfgateway.arguments("generate", "a fox"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=its,
+        env=hfgateway.environment | {"TERM": "xterm-256color"},
+    )
+    os.close(its)
+    shown = b""
+    while b"g1" not in shown:
+        shown += await asyncio.wait_for(asyncio.to_thread(os.read, ours, 65536), 60)
+    os.close(ours)
+    closed.set()
+    ended = await finish(process)
+    assert (ended.code, ended.out) == (0, f"{URL}\n")
+
+
 async def test_wrong_usage_that_cannot_be_explained_keeps_its_exit_code(hfgateway: Command, kind: str) -> None:
     """With 1, a script would take it for a generation that has failed."""
     with broken(kind) as err:
