@@ -11,7 +11,7 @@ from contextlib import suppress
 import click
 
 from gateway.cli import cli
-from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST, USAGE
+from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST, UNRESOLVED, USAGE
 from gateway.cli.output import OutputLostError, echo, flush, show
 
 # gRPC's core writes lines in another format to stderr, mostly about connections of others that failed. gRPC reads the
@@ -30,34 +30,47 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):  # a locale without these characters must not end a command
             stream.reconfigure(errors="backslashreplace")
     try:
-        code = cli.main(prog_name="hfgateway", standalone_mode=False)
-        flush()
-    except OutputLostError as lost:
-        if not lost.closed:  # a reader that has left wants no more, as `head`
-            echo(f"hfgateway: {lost}", err=True)
-        code = OUTPUT_LOST
-    except click.ClickException as error:
-        show(error)
-        code = error.exit_code
-    except click.Abort:
-        code = INTERRUPTED
-    except PermissionError as error:  # of a folder that may not be entered: Path.exists() raises it
-        if error.filename is None:
-            raise
-        echo(f"hfgateway: {error.filename}: {error.strerror}", err=True)
-        code = USAGE
-    except UnicodeEncodeError as error:
-        # No message can hold the argument, so nothing was sent with it. The names of files may be any bytes.
-        if not any(error.object in given for given in sys.argv[1:]):
-            raise
-        echo(f"hfgateway: {error.object} is not text in UTF-8", err=True)
-        code = USAGE
+        code = _run()
+    except Exception:  # a bug does not say what was done before it
+        from traceback import format_exc
+
+        for line in format_exc().splitlines():
+            echo(line, err=True)
+        code = UNRESOLVED
     if code == INTERRUPTED:
         # Skip the interpreter's clean-up: it could wait for gRPC work that Ctrl-C has interrupted.
         with suppress(OutputLostError):
             flush()
         os._exit(code)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _run() -> object:
+    """Run a command, and return its exit code. Its own errors are printed."""
+    try:
+        code = cli.main(prog_name="hfgateway", standalone_mode=False)
+        flush()
+        return code
+    except OutputLostError as lost:
+        if not lost.closed:  # a reader that has left wants no more, as `head`
+            echo(f"hfgateway: {lost}", err=True)
+        return OUTPUT_LOST
+    except click.ClickException as error:
+        show(error)
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
+    except PermissionError as error:  # of a folder that may not be entered: Path.exists() raises it
+        if error.filename is None:
+            raise
+        echo(f"hfgateway: {error.filename}: {error.strerror}", err=True)
+        return USAGE
+    except UnicodeEncodeError as error:
+        # No message can hold the argument, so nothing was sent with it. The names of files may be any bytes.
+        if not any(error.object in given for given in sys.argv[1:]):
+            raise
+        echo(f"hfgateway: {error.object} is not text in UTF-8", err=True)
+        return USAGE
 
 
 if __name__ == "__main__":

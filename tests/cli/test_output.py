@@ -81,3 +81,20 @@ def test_a_file_that_may_not_be_read_is_named(
         main()
     assert ended.value.code == exits.USAGE
     assert capsys.readouterr().err == "hfgateway: /private/hfgateway.db: Permission denied\n"
+
+
+def test_a_bug_of_a_command_is_not_reported_as_a_failed_generation(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code 1 of an interpreter says so. A script would submit again, and pay again."""
+
+    def fail(**_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("gateway.__main__.cli.main", fail)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == exits.UNRESOLVED
+    errors = capsys.readouterr().err
+    assert errors.startswith("Traceback ")
+    assert errors.endswith("RuntimeError: can't start new thread\n")
