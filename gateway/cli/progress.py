@@ -48,7 +48,7 @@ def showing(*, as_json: bool) -> Iterator[Show]:
     from rich.console import Console
 
     console = Console(file=cast("TextIO", ErrorStream()))
-    if not console.is_terminal:
+    if not console.is_terminal or console.is_dumb_terminal:  # rich would draw only the end
         yield Lines()
         return
     from rich.live import Live

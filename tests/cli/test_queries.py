@@ -339,12 +339,26 @@ async def test_a_terminal_of_80_columns_shows_queue_place_progress_and_time_left
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x1b]*\x1b\\\\")
 
 
+async def test_a_terminal_that_cannot_redraw_shows_a_line_for_each_change(
+    gateway: ScriptedGateway, hfgateway: Command
+) -> None:
+    """As the one in which Emacs runs commands."""
+    queued = generation("QUEUED", 1, ID, forecast={"progress": 0.45})
+    gateway.on("SubmitGeneration", pb.SubmitGenerationResponse(generation=queued))
+    gateway.on("WatchGeneration", [change("IN_PROGRESS", 2, ID), change("COMPLETED", 3, ID)])
+    shown = await on_terminal(hfgateway, "generate", "x", terminal="dumb")
+    assert [line.split()[1:] for line in shown.splitlines()[:3]] == [
+        ["QUEUED", ID, "45%"], ["IN_PROGRESS", ID], ["COMPLETED", ID],
+    ]  # fmt: skip
+
+
 async def on_terminal(
     hfgateway: Command,
     *arguments: str,
     until: tuple[str, asyncio.Event] | None = None,
     typed: str = "",
     code: int = 0,
+    terminal: str = "xterm-256color",
 ) -> str:
     """Return the output of the command on a terminal of 80 columns, without its control sequences.
 
@@ -359,7 +373,7 @@ async def on_terminal(
         stdin=its,
         stdout=its,
         stderr=its,
-        env=hfgateway.environment | {"TERM": "xterm-256color"},
+        env=hfgateway.environment | {"TERM": terminal},
     )
     os.close(its)
     shown = b""
