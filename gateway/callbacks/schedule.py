@@ -101,9 +101,12 @@ def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float
     )
     if not is_outage(outcome.problem, outcome.http_status):
         return replace(failing, streak=0)
-    hold = _jittered(min(FIRST_HOLD * 2 ** min(callback.streak, 9), LONGEST_HOLD), chance)
-    until = moment.steady + max(hold, _retry_after(outcome))
-    return replace(failing, streak=callback.streak + 1, held_until=max(callback.held_until, until))
+    if moment.steady < callback.held_until:  # it began before the failure that holds the others back: the same outage
+        streak, hold = callback.streak, FIRST_HOLD
+    else:
+        streak, hold = callback.streak + 1, min(FIRST_HOLD * 2 ** min(callback.streak, 9), LONGEST_HOLD)
+    until = moment.steady + max(_jittered(hold, chance), _retry_after(outcome))
+    return replace(failing, streak=streak, held_until=max(callback.held_until, until))
 
 
 def _retry_after(outcome: Outcome) -> float:

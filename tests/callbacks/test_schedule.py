@@ -100,15 +100,27 @@ def test_an_outage_goes_on_after_a_resumption() -> None:
 
 
 def test_holds_grow_to_a_limit_and_end_with_a_success() -> None:
-    one, waits, holds = callback(), delivery(), []
+    one, waits, holds, at = callback(), delivery(), [], 0.0
     for _ in range(12):
-        one = schedule.after(one, waits, AWAY, moment(), 0.5).callback
-        holds.append(one.held_until - NOW)
+        one = schedule.after(one, waits, AWAY, moment(at), 0.5).callback
+        holds.append(one.held_until - NOW - at)
+        at += holds[-1]
     assert holds[:4] == [5.0, 10.0, 20.0, 40.0]
     assert holds[-1] == schedule.LONGEST_HOLD
     endless = schedule.after(callback(streak=10_000), waits, AWAY, moment(), 0.5).callback
     assert endless.held_until == NOW + schedule.LONGEST_HOLD
     assert schedule.after(one, waits, TAKEN, moment(), 0.5).callback.held_until == 0.0
+
+
+def test_attempts_that_fail_together_are_one_failure() -> None:
+    """Four are made at once: each short outage would hold everything for 40 s."""
+    one = callback()
+    for number in range(4):
+        result = schedule.after(one, delivery(str(number)), AWAY, moment(0.1 * number), 0.5)
+        one = result.callback
+        assert (one.streak, result.delivery.refusals) == (1, 1)
+        assert one.held_until == result.delivery.next_at == NOW + 0.1 * number + schedule.FIRST_HOLD
+    assert schedule.after(one, delivery(), AWAY, moment(10.0), 0.5).callback.streak == 2
 
 
 def test_another_failure_does_not_shorten_a_longer_hold() -> None:
