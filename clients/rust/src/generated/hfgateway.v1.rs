@@ -731,8 +731,8 @@ pub enum GenerationState {
     Nsfw = 7,
     /// Final. The generation was canceled. Higgsfield does not charge for it.
     Canceled = 8,
-    /// Final. The generation was UNCERTAIN and nothing resolved it in time, or Higgsfield no longer knows it. Higgsfield
-    /// may have charged for it.
+    /// Final. The outcome of the generation is not known: it was UNCERTAIN and nothing resolved it in time, Higgsfield no
+    /// longer knows it, or an operator declared it lost. Higgsfield may have charged for it.
     Lost = 9,
 }
 impl GenerationState {

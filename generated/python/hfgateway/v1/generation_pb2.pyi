@@ -57,8 +57,8 @@ class _GenerationStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gener
     GENERATION_STATE_CANCELED: _GenerationState.ValueType  # 8
     """Final. The generation was canceled. Higgsfield does not charge for it."""
     GENERATION_STATE_LOST: _GenerationState.ValueType  # 9
-    """Final. The generation was UNCERTAIN and nothing resolved it in time, or Higgsfield no longer knows it. Higgsfield
-    may have charged for it.
+    """Final. The outcome of the generation is not known: it was UNCERTAIN and nothing resolved it in time, Higgsfield no
+    longer knows it, or an operator declared it lost. Higgsfield may have charged for it.
     """
 
 class GenerationState(_GenerationState, metaclass=_GenerationStateEnumTypeWrapper):
@@ -91,8 +91,8 @@ GENERATION_STATE_NSFW: GenerationState.ValueType  # 7
 GENERATION_STATE_CANCELED: GenerationState.ValueType  # 8
 """Final. The generation was canceled. Higgsfield does not charge for it."""
 GENERATION_STATE_LOST: GenerationState.ValueType  # 9
-"""Final. The generation was UNCERTAIN and nothing resolved it in time, or Higgsfield no longer knows it. Higgsfield
-may have charged for it.
+"""Final. The outcome of the generation is not known: it was UNCERTAIN and nothing resolved it in time, Higgsfield no
+longer knows it, or an operator declared it lost. Higgsfield may have charged for it.
 """
 Global___GenerationState: _TypeAlias = GenerationState  # noqa: Y015
 

@@ -542,8 +542,8 @@ export enum GenerationState {
   CANCELED = 8,
 
   /**
-   * Final. The generation was UNCERTAIN and nothing resolved it in time, or Higgsfield no longer knows it. Higgsfield
-   * may have charged for it.
+   * Final. The outcome of the generation is not known: it was UNCERTAIN and nothing resolved it in time, Higgsfield no
+   * longer knows it, or an operator declared it lost. Higgsfield may have charged for it.
    *
    * @generated from enum value: GENERATION_STATE_LOST = 9;
    */
