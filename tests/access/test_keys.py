@@ -17,6 +17,7 @@ from gateway.access.identity import Access, KeyStore
 from gateway.cli import exits
 from gateway.errors import GatewayError, Reason
 from gateway.generations.clock import SystemClock
+from gateway.generations.stores import StoreError
 from gateway.rpc import page_tokens, pages
 from gateway.store.sqlite import SqliteStore
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
@@ -26,7 +27,7 @@ from tests.app.command import Finished, environment, run
 from tests.durability.process import GatewayProcess
 from tests.support.commits import commits
 from tests.support.operator import ask, refused
-from tests.support.running import Running, soul
+from tests.support.running import Running, eventually, soul
 from tests.support.transports import RpcFailure
 
 
@@ -314,3 +315,38 @@ async def test_a_canceled_revocation_still_takes_effect(running: Running) -> Non
     with pytest.raises(RpcFailure) as raised:
         await running.caller("grpc", secret).call("ListGenerations", pb.ListGenerationsRequest())
     assert raised.value.reason == "INVALID_CREDENTIALS"
+
+
+async def test_a_key_is_as_it_was_after_a_change_that_was_not_stored(running: Running) -> None:
+    access, stored = running.gateway.access, running.gateway._core.store.keys
+    key, secret = await access.create_key("red", "shop")
+    before = [*await stored.api_keys()]
+    for step, change in (
+        ("revocation", access.revoke_key(key.id)),
+        ("api key", access.rotate_key(key.id, 0.0)),  # in the reverse order, no key would be valid
+    ):
+        with commits(step) as failing:
+            failing.fail_from(1)
+            with pytest.raises(StoreError):
+                await change
+        assert access.identify(f"Bearer {secret}", "GetGeneration").key_id == key.id
+        assert [*await stored.api_keys()] == before
+
+
+async def test_a_key_that_is_revoked_during_its_rotation_stays_revoked(running: Running) -> None:
+    access = running.gateway.access
+    key, secret = await access.create_key("red", "shop")
+    with commits("api key") as held:
+        held.hold()
+        rotating = asyncio.create_task(access.rotate_key(key.id, 60.0))
+        await held.reached()
+        revoking = asyncio.create_task(access.revoke_key(key.id))
+        await eventually(lambda: len(access._tasks) == 2)
+        held.release()
+        await asyncio.gather(rotating, revoking)
+    with pytest.raises(GatewayError) as error:
+        access.identify(f"Bearer {secret}", "GetGeneration")
+    assert error.value.failure.reason is Reason.INVALID_CREDENTIALS
+    with pytest.raises(GatewayError) as error:
+        await access.rotate_key(key.id, 60.0)
+    assert error.value.failure.reason is Reason.INVALID_INPUT

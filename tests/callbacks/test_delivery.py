@@ -419,6 +419,12 @@ async def test_a_pending_delivery_of_a_deleted_generation_is_dropped(running: Ru
 async def test_a_deleted_callback_gets_no_deliveries(running: Running, receiver: Receiver) -> None:
     made = await create(running, receiver.url)
     other = await create(running, receiver.url + "&other", key="two")
+    with commits("callback changed") as failing:
+        failing.fail_from(1)
+        with pytest.raises(RpcFailure) as refused:
+            await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
+    assert refused.value.code == "UNAVAILABLE"
+    assert not (await state_of(running, made.callback.id)).paused  # it is served as before
     await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
     await running.grpc.call("DeleteCallback", pb.DeleteCallbackRequest(id=made.callback.id))
     await finished(running, "a fox")

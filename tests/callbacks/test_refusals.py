@@ -223,7 +223,9 @@ async def test_a_redelivery_during_the_last_attempt_starts_the_retries_again(
     await receiver.gets(2)
     (last,) = await deliveries(running, made.callback.id)
     again = await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=last.id))
-    assert (again.delivery.state, again.delivery.attempts) == (pb.DELIVERY_STATE_PENDING, 0)
+    for shown in (again.delivery, *await deliveries(running, made.callback.id)):
+        assert (shown.state, shown.attempts) == (pb.DELIVERY_STATE_PENDING, 0)
+        assert (shown.problem, shown.http_status) == (pb.DELIVERY_PROBLEM_UNSPECIFIED, 0)
     receiver.let_go.set()
     (taken,) = await until(running, made.callback.id, lambda found: found[0].state != pb.DELIVERY_STATE_PENDING)
     assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
