@@ -231,6 +231,23 @@ async def test_a_redelivery_during_the_last_attempt_starts_the_retries_again(
     assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["taken", "refused"])
+async def test_a_redelivery_of_an_earlier_revision_follows_the_attempt_of_a_later_one(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    monkeypatch.setattr(schedule, "PAUSES", (0.0,))
+    receiver.plan.extend([200, (HOLD, 400) if fails else HOLD])
+    made = await create(running, receiver.url, every_change=True)
+    done = await running.finish((await running.submit(soul("a fox"))).id)
+    await receiver.gets(2)
+    *_, first = await deliveries(running, made.callback.id)
+    await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=first.id))
+    receiver.let_go.set()
+    await settles(running, made.callback.id, done.revision)
+    revisions = [got.generation.revision for got in receiver.got]
+    assert revisions == [1, 2, 1, *([2] if fails else []), *range(3, done.revision + 1)]
+
+
 async def test_a_refused_delivery_fails_after_three_days_and_delays_no_other(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     receiver.usual = 400

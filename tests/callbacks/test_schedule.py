@@ -21,7 +21,7 @@ TAKEN = Outcome(http_status=204)
 REFUSED = Outcome(Problem.STATUS, 400)
 GONE = Outcome(Problem.GONE, 410)
 AWAY = Outcome(Problem.TIMEOUT)
-BEHIND_A_PROXY = Outcome(Problem.STATUS, 522)
+BEHIND_A_PROXY = Outcome(Problem.STATUS, 520)
 BUSY = Outcome(Problem.STATUS, 503, retry_after=7_200.0)
 OUTCOMES = st.sampled_from(
     [
