@@ -52,9 +52,13 @@ async def test_the_end_is_delivered_to_the_url_of_the_submission(running: Runnin
 
 async def test_every_change_is_delivered_if_the_callback_says_so(running: Running, receiver: Receiver) -> None:
     made = await create(running, "", every_change=True)
-    done = await finished(running, "a fox", callback_url=receiver.url)
-    await settles(running, made.callback.id, done.revision)
+    async with Receiver() as other:
+        ends = await create(running, other.url, key="ends")
+        done = await finished(running, "a fox", callback_url=receiver.url)
+        await settles(running, made.callback.id, done.revision)
+        await settles(running, ends.callback.id, 1)
     assert [got.generation.revision for got in receiver.got] == list(range(1, done.revision + 1))
+    assert [got.generation.revision for got in other.got] == [done.revision]  # a callback's own URL is not replaced
 
 
 @pytest.mark.parametrize(

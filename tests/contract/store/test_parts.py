@@ -27,14 +27,16 @@ NEWEST = (math.inf, "", 0)
 async def test_a_callback_is_stored_once_with_its_secrets(store: Store) -> None:
     assert await store.callbacks.add_callback(CALLBACK)
     assert not await store.callbacks.add_callback(replace(CALLBACK, id="c2"))
-    assert await store.callbacks.add_callback(replace(CALLBACK, id="c3", tenant="blue", secrets=()))
+    other = replace(CALLBACK, id="c3", tenant="blue", secrets=(Secret("whsec_3"), Secret("whsec_4", 9.0)))
+    assert await store.callbacks.add_callback(other)
     changed = replace(
         CALLBACK, paused=True, problem=Problem.STATUS, problem_status=503, failing_since=5.0, streak=2,
         secrets=(Secret("whsec_2"), Secret("whsec_1", 99.0)),
     )  # fmt: skip
     await store.callbacks.change_callback(changed)
-    assert list(await store.callbacks.callbacks()) == [changed, replace(CALLBACK, id="c3", tenant="blue", secrets=())]
+    assert list(await store.callbacks.callbacks()) == [changed, other]
     await store.callbacks.change_callback(CALLBACK)
+    assert list(await store.callbacks.callbacks()) == [CALLBACK, other]
     await store.callbacks.delete_callback("c3")
     assert list(await store.callbacks.callbacks()) == [CALLBACK]
 
@@ -147,6 +149,7 @@ async def test_a_copy_is_planned_once_and_kept(store: Store) -> None:
     assert [one.archive for one in await copies.due_copies("s3://b", 100.0, 60.0, 9)] == ["s3://b"]
     assert await copies.copies_waiting() == 1
     await copies.postpone_copy(preview, 200.0, give_up=True)
+    await copies.plan_copies([preview], 0.0)  # it stays given up
     assert await copies.copies_waiting() == 0
 
 
