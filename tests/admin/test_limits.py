@@ -13,7 +13,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from gateway.cli import exits
 from gateway.generations import prices
-from gateway.generations.limits import Demand, Limits
+from gateway.generations.limits import Limits, SubmissionTime
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.admin.conftest import Start, resolve
@@ -56,7 +56,7 @@ async def test_the_use_of_an_earlier_day_is_not_listed_as_todays(
     await set_limits(running, credits_per_day="100")
     await running.submit(soul("a fox"))
     assert (await used(running)).reserved_today != "0"
-    monkeypatch.setattr(running.gateway._core.budgets, "demand", lambda _: Demand("2999-01-01", 1))
+    monkeypatch.setattr(running.gateway._core.budgets, "submission_time", lambda _: SubmissionTime("2999-01-01", 1))
     later = await used(running)
     assert (later.day, later.reserved_today, later.reserved_this_month, later.in_flight) == ("2999-01-01", "0", "0", 1)
 
