@@ -299,7 +299,7 @@ async def test_a_workers_own_port_that_another_setting_names_is_refused(
 
 
 async def test_a_workers_own_port_in_use_is_refused_and_stops_all(tmp_path: Path, emptied: str) -> None:
-    address = parse_address(free_address())
+    address = parse_address(free_address(followed_by=COUNT))
     with listen("", Address(address.host, address.port + COUNT)) as other:
         end = await refused(tmp_path, emptied, launcher=FRESH, HFGATEWAY_GRPC_ADDRESS=str(address))
         used = f"127.0.0.1:{other.getsockname()[1]}"

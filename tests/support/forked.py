@@ -15,10 +15,12 @@ import os
 import pkgutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -46,6 +48,8 @@ AHEAD = "TEST_CLOCK_AHEAD"
 """An environment variable: the seconds by which the wall clock of the process is ahead."""
 LATE = "TEST_LATE_CONNECTIONS"
 """An environment variable. If it is set, connections to Higgsfield are always established after `send_by`."""
+
+_FIRST_START, _SERVER_READY = threading.Lock(), threading.Event()
 
 new_stores.install()
 
@@ -127,17 +131,25 @@ async def start(
     out, err = context.Pipe(duplex=False), context.Pipe(duplex=False)
     command = _Command(arguments, dict(environment), folder, log, mistake, os.environ.get(LEAKS))
     process = context.Process(target=_run, args=(command, out[1], err[1]))
-    # In a thread, because the first one waits until the server process has imported all modules, which takes seconds.
-    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
-    try:
-        await asyncio.shield(starting)
-    except asyncio.CancelledError:
-        await starting
-        process.kill()
-        raise
+    await asyncio.to_thread(_await_server, context)
+    process.start()
     for _, writing in (out, err):
         writing.close()
     return ForkedProcess(process, await _reader(out[0]), await _reader(err[0]))
+
+
+def _await_server(context: ForkServerContext) -> None:
+    """Wait until the server process has imported all modules, which takes seconds: the first process starts then.
+
+    Processes of tests start in the thread of the event loop. A start looks for processes that have ended, and if two
+    threads look at one, the second finds no exit code.
+    """
+    with _FIRST_START:
+        if not _SERVER_READY.is_set():
+            first = context.Process(target=os.getpid)
+            first.start()
+            first.join()
+            _SERVER_READY.set()
 
 
 async def serve(environment: Mapping[str, str], log: Path, *, mistake: str = "") -> ForkedProcess:
