@@ -292,7 +292,7 @@ class Feed:
             while len(self._recent) > RECENT or self._bytes > RECENT_BYTES:
                 oldest = self._recent.popleft()
                 self._bytes -= _size(oldest)
-                self._since = oldest.position
+                self._since = max(self._since, oldest.position)
             self.position = one.change.position
 
     def _miss_end(self, removal: Change | None) -> None:

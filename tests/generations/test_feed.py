@@ -312,6 +312,18 @@ def test_removed_generations_are_forgotten_even_if_they_were_announced_with_thei
     assert [(change.position, change.generation) for change in found] == [(START + 4, None), (START + 5, None)]
 
 
+def test_watchers_behind_a_removed_change_read_from_the_store_also_when_memory_is_full(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Otherwise they would not notice that they have missed the end of a generation."""
+    monkeypatch.setattr(feed_module, "RECENT", 5)
+    feed = filled(4)
+    feed.publish([saved(changed(live("removed"), state=State.COMPLETED), START + 5), removal("removed", START + 6)])
+    feed.publish([saved(live(), START + number) for number in range(7, 10)])
+    assert positions(feed, START + 4) is None
+    assert positions(feed, START + 5) == [START + number for number in range(6, 10)]
+
+
 def test_many_removals_at_once_cost_one_pass_over_the_recent_changes() -> None:
     """A replica reads many changes at once, and a tenant may delete as fast as it can."""
 
