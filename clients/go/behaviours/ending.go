@@ -114,7 +114,7 @@ func explain(t *trial) {
 func deadline(t *trial) {
 	prompt := unique("a fox")
 	t.plan(prompt, fault{"on": "estimate", "delay": 60})
-	client := t.another(t.address, t.apiKey, hfgateway.WithTimeout(2*time.Second))
+	client := t.another(t.address, t.apiKey, hfgateway.WithTimeout(5*time.Second)) // enough for the second call
 	defer client.Close()
 	_, err := client.Generations.EstimateGeneration(t.ctx, priced(prompt))
 	t.refused(err, hfgateway.ErrDeadlineExceeded, "")

@@ -101,7 +101,7 @@ async def explain(stage: Stage) -> None:
 async def deadline(stage: Stage) -> None:
     prompt = unique("a fox")
     await stage.plan(prompt, on="estimate", delay=60)
-    async with stage.another(timeout=1.5) as client:
+    async with stage.another(timeout=5.0) as client:  # enough for the second call
         with raises(errors.DeadlineExceeded, ""):
             await client.estimate(soul(prompt))
         assert float((await client.estimate(soul(unique("a hare")))).cost.credits) > 0

@@ -118,7 +118,7 @@ def generate(stage: SyncStage) -> None:
 def deadline(stage: SyncStage) -> None:
     prompt = unique("a fox")
     stage.control_sync("plan", faults=[{"on": "estimate", "delay": 60, "prompt": prompt}])
-    with Client(stage.address, api_key=stage.api_key, timeout=1.5) as client:
+    with Client(stage.address, api_key=stage.api_key, timeout=5.0) as client:  # enough for the second call
         with raises(errors.DeadlineExceeded, ""):
             client.estimate(soul(prompt))
         assert float(client.estimate(soul(unique("a hare"))).cost.credits) > 0

@@ -144,6 +144,6 @@ final class Ending {
     stage.plan(input, Map.of("on", "estimate", "delay", 60));
     HfGatewayClient client = stage.client.withTimeout(Duration.ofMillis(1500));
     fails(GatewayException.DeadlineExceeded.class, "", () -> client.estimate(input));
-    costsSomething(client.estimate(fox()));
+    costsSomething(stage.client.estimate(fox())); // over the same connection
   }
 }
