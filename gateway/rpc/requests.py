@@ -83,11 +83,15 @@ def _distinct(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def check_spellings(content: dict[str, Any], message: Any) -> None:  # a descriptor: one of two stub classes
     """Raise BadRequestError if JSON has a field in both of its spellings. The parser takes the last one."""
-    for field in message.fields:
-        name, other = field.json_name, field.name
-        if name != other and name in content and other in content:
-            raise BadRequestError(Bad.ENCODING, f"{name} (also {other}) is given twice in one object")
-        inner, value = field.message_type, content.get(name, content.get(other))
+    given = set()
+    for name, value in content.items():
+        field = message.fields_by_camelcase_name.get(name) or message.fields_by_name.get(name)
+        if field is None:  # the key of a map
+            continue
+        if field.number in given:
+            raise BadRequestError(Bad.ENCODING, f"{field.json_name} (also {field.name}) is given twice in one object")
+        given.add(field.number)
+        inner = field.message_type
         if inner is None or inner.file.package == "google.protobuf":
             continue
         for one in value if isinstance(value, list) else [value]:
