@@ -256,10 +256,9 @@ class TenantCallbacks:
             raise not_found("no such delivery", delivery_id=delivery_id)
         if queue.waiting >= 2 * MOST_WAITING:
             raise _quota("too many deliveries of this callback are pending", "deliveries")
-        async with queue.changing:
+        async with self._changing(tenant, parts[0]) as queue:
             known = await self._store.delivery(*parts)
-            deleted = parts[0] not in self._dispatcher.queues  # while the lock was awaited
-            if known is None or deleted or not await self._dispatcher.deliverable(known):
+            if known is None or not await self._dispatcher.deliverable(known):
                 raise not_found("no such delivery", delivery_id=delivery_id)
             now = self._clock.moment().steady
             again = replace(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import unicodedata
+from collections.abc import Coroutine
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from google.protobuf.json_format import MessageToDict
@@ -24,6 +25,7 @@ from tests.support.running import CREDENTIALS, PATIENCE, Running, eventually, ru
 from tests.support.timeline import run_timed
 from tests.support.transports import RpcFailure
 
+T = TypeVar("T")
 DAY = 86_400.0
 LOST = ("502", "504", "lost", "half_reset", "html", "bad_chunk")
 
@@ -399,16 +401,20 @@ async def test_a_failing_store_sends_nothing(talk: Talk) -> None:
     assert talk.charges == 1
 
 
+async def stored_later(step: str, call: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a call. The commits of a step fail until it has been tried twice, and the call waits."""
+    with commits(step) as said:
+        said.fail_from(1)
+        calling = asyncio.create_task(call)
+        await said.reached(2)
+        assert not calling.done()
+        said.fail_from(0)
+        return await calling
+
+
 async def test_an_outcome_that_cannot_be_stored_is_stored_later(talk: Talk) -> None:
     session_id = await talk.create()
-    with commits("agent message bound") as said:
-        said.fail_from(1)
-        sending = asyncio.create_task(talk.send(session_id, "a fox", "k"))
-        await said.reached(2)
-        assert not sending.done()
-        said.fail_from(0)
-        answer = await sending
-
+    answer = await stored_later("agent message bound", talk.send(session_id, "a fox", "k"))
     assert (await talk.send(session_id, "a fox", "k")).message.id == answer.message.id
     assert talk.charges == 1
 
@@ -416,14 +422,8 @@ async def test_an_outcome_that_cannot_be_stored_is_stored_later(talk: Talk) -> N
 async def test_a_refusal_that_cannot_be_stored_frees_the_key_later(talk: Talk) -> None:
     session_id = await talk.create()
     talk.running.plan(on="agent_send", kind="429")
-    with commits("agent message refused") as said:
-        said.fail_from(1)
-        sending = asyncio.create_task(talk.refused(session_id, "a fox", "k"))
-        await said.reached(2)
-        assert not sending.done()
-        said.fail_from(0)
-        assert (await sending).reason == "UPSTREAM_SATURATED"
-
+    refused = await stored_later("agent message refused", talk.refused(session_id, "a fox", "k"))
+    assert refused.reason == "UPSTREAM_SATURATED"
     assert not (await talk.send(session_id, "an owl", "k")).replayed
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import subprocess
 import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from gateway.cli.exits import INTERRUPTED, OUTPUT_LOST
@@ -78,40 +81,37 @@ def test_the_mcp_library_is_imported_only_by_mcp() -> None:
     assert imported(imports, of={"mcp", "mcp_types", "jsonschema"}) == []
 
 
-async def test_ctrl_c_ends_the_command_while_it_waits_for_input(tmp_path: Path) -> None:
+@contextlib.asynccontextmanager
+async def started(folder: Path, stdout: int) -> AsyncIterator[Process]:
+    """Start the command, and send it the first message. The body must end within 60 s."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "gateway", "mcp", cwd=ROOT, env=environment(tmp_path, {}),
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        sys.executable, "-m", "gateway", "mcp", cwd=ROOT, env=environment(folder, {}),
+        stdin=subprocess.PIPE, stdout=stdout, stderr=subprocess.PIPE,
     )  # fmt: skip
     try:
         assert process.stdin is not None
-        assert process.stdout is not None
+        process.stdin.write(initialize() + b"\n")
         async with asyncio.timeout(60):
-            process.stdin.write(initialize() + b"\n")
-            assert b"hfgateway" in await process.stdout.readline()
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == INTERRUPTED
+            yield process
     finally:
         if process.returncode is None:
             process.kill()
+
+
+async def test_ctrl_c_ends_the_command_while_it_waits_for_input(tmp_path: Path) -> None:
+    async with started(tmp_path, subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert b"hfgateway" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert await process.wait() == INTERRUPTED
 
 
 async def test_a_client_that_reads_no_more_ends_the_command_although_it_could_still_write(tmp_path: Path) -> None:
     with broken(CLOSED) as out:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway", "mcp", cwd=ROOT, env=environment(tmp_path, {}),
-            stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE,
-        )  # fmt: skip
-    try:
-        assert process.stdin is not None
-        assert process.stderr is not None
-        async with asyncio.timeout(60):
-            process.stdin.write(initialize() + b"\n")
+        async with started(tmp_path, out) as process:
+            assert process.stderr is not None
             assert await process.stderr.read() == b""
             assert await process.wait() == OUTPUT_LOST
-    finally:
-        if process.returncode is None:
-            process.kill()
 
 
 async def test_an_unreachable_gateway_is_reported_with_the_key() -> None:
