@@ -56,7 +56,7 @@ SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
 
 class IssuerError(ValueError):
-    """What the issuer sent cannot be used. The message says why, for the log."""
+    """The issuer's keys cannot be fetched. The message says why, for the operator."""
 
 
 class OidcIssuer:
@@ -103,20 +103,29 @@ class OidcIssuer:
             self._verified[token] = identity
         return identity
 
+    async def fetch(self) -> dict[str, jwt.PyJWK]:
+        """Return the issuer's keys by their ids. Raises IssuerError, whatever the issuer has sent."""
+        try:
+            async with asyncio.timeout(FETCH_WITHIN):
+                return await self._fetch()
+        except IssuerError:
+            raise
+        except Exception as error:
+            raise IssuerError(type(error).__name__) from error
+
     async def run(self) -> None:
         """Fetch the issuer's keys: at the start, regularly, and when a token names an unknown one."""
         while True:
             wanted, self._wanted = self._wanted, set()
             try:
-                async with asyncio.timeout(FETCH_WITHIN):
-                    self._keys = await self._fetch()
+                self._keys = await self.fetch()
+            except IssuerError as error:
+                log.warning("the keys of the issuer could not be fetched", extra={"error": str(error)})
+                fetched = False
+            else:
                 self._absent = wanted - self._keys.keys()
                 self._verified.clear()
                 fetched = True
-            except Exception as error:  # of any kind: a later fetch may succeed, whatever the issuer has sent
-                why = str(error) if isinstance(error, IssuerError) else type(error).__name__
-                log.warning("the keys of the issuer could not be fetched", extra={"error": why})
-                fetched = False
             await rest(self._clock, FETCH_AGAIN)
             if fetched and not self._wanted:
                 await self._clock.wait(self._wakeup.signal(), FETCH_EVERY)

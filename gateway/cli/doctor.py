@@ -58,7 +58,7 @@ class Finding:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--production", is_flag=True, help="Report settings that `serve --production` refuses.")
 def doctor(config: Path | None, as_json: bool, production: bool) -> int:
-    """Check settings, credentials, store, archive, accounts, clock, TLS and addresses. Costs nothing.
+    """Check settings, credentials, store, archive, issuer, accounts, clock, TLS and addresses. Costs nothing.
 
     It writes a test file to the store's folder and to the archive, and removes it.
 
@@ -100,6 +100,7 @@ def examine(config: Path | None, *, production: bool = False) -> list[Finding]:
     if settings is not None:
         findings += _store(settings.store) if isinstance(settings.store, Path) else asyncio.run(_database(settings))
         findings += asyncio.run(_archive(settings))
+        findings += asyncio.run(_issuer(settings))
         if production and credentials is not None:
             refused = unsafe(settings, credentials, os.environ, config)
             findings += [Finding("production", PROBLEM, text) for text in refused]
@@ -199,6 +200,31 @@ async def _archive(settings: Settings) -> list[Finding]:
     except TimeoutError:
         return [Finding("archive", PROBLEM, f"{url} does not answer", "check AWS_ENDPOINT_URL and the firewall")]
     return [Finding("archive", OK, f"{url} can be written and read")]
+
+
+async def _issuer(settings: Settings) -> list[Finding]:
+    """Fetch the keys of the OpenID Connect issuer, as a gateway does."""
+    from gateway.config import SettingError
+    from gateway.generations.clock import SystemClock
+    from gateway.opening import open_issuer
+
+    url = settings.oidc_issuer
+    try:
+        issuer = open_issuer(settings, SystemClock())
+    except SettingError as error:
+        return [Finding("issuer", PROBLEM, str(error), "see docs/settings.md")]
+    if issuer is None:
+        return []
+    from gateway.oidc import IssuerError  # needs the extra, as the issuer does
+
+    try:
+        keys = await issuer.fetch()
+    except IssuerError as error:
+        advice = "check HFGATEWAY_OIDC_ISSUER and the firewall: calls with its tokens fail"
+        return [Finding("issuer", PROBLEM, f"the keys of {url} cannot be fetched: {error}", advice)]
+    if not keys:
+        return [Finding("issuer", WARNING, f"{url} has no keys", "its tokens are refused until it has one")]
+    return [Finding("issuer", OK, f"{url} sends its keys")]
 
 
 # -- Accounts ----------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ import pytest
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from gateway.store import migrations
+from tests.access.test_oidc import Issuer
 from tests.app.certificates import Authority
 from tests.app.command import CONFINED, environment, run
 from tests.app.test_start import filled, flipped
@@ -219,6 +220,24 @@ async def test_the_credentials_of_each_account_are_checked(doctor: Doctor, tmp_p
         "problem",
         "HFGATEWAY_ACCOUNTS_KEY: is required: the store has encrypted credentials of accounts",
     )
+
+
+async def test_the_keys_of_the_issuer_are_fetched(doctor: Doctor) -> None:
+    async with Issuer() as issuer:
+        given = {
+            "HFGATEWAY_AUTH": "keys",
+            "HFGATEWAY_OIDC_ISSUER": issuer.url,
+            "HFGATEWAY_OIDC_AUDIENCE": "hfgateway",
+        }
+        assert (await doctor(given))["issuer"] == [("ok", f"{issuer.url} sends its keys")]
+        issuer.keys = {}
+        assert (await doctor(given))["issuer"] == [("warning", f"{issuer.url} has no keys")]
+        issuer.named = f"{issuer.url}/"
+        why = f"its configuration names the issuer '{issuer.url}/'"
+        expected = ("problem", f"the keys of {issuer.url} cannot be fetched: {why}")
+        assert (await doctor(given))["issuer"] == [expected]
+    refused = ("problem", f"the keys of {issuer.url} cannot be fetched: ClientConnectorError")
+    assert (await doctor(given))["issuer"] == [refused]
 
 
 @pytest.mark.parametrize("about", ["grpc", "http", "webhook", "admin"])
