@@ -2,9 +2,16 @@
 
 import contextlib
 import socket
+import sys
 
 from gateway.config import PREFIX, SettingError
 from gateway.setting_values import Address
+
+GONE_AFTER = 60
+"""Seconds after which a client is gone that acknowledges nothing of what was sent, or no probe on a silent connection.
+The system itself waits for a quarter of an hour, or for ever."""
+PROBE_EVERY = 15
+"""Seconds between such probes."""
 
 
 def listen(name: str, address: Address, *, shared: bool = False) -> socket.socket:
@@ -14,6 +21,7 @@ def listen(name: str, address: Address, *, shared: bool = False) -> socket.socke
     distributes the connections over them.
     """
     listening = _bind(name, address, shared=shared)
+    _notice_the_gone(listening)
     listening.listen(1024)
     listening.setblocking(False)
     return listening
@@ -43,6 +51,19 @@ def reachable_at(host: str, port: int) -> Address:
         with contextlib.suppress(OSError):
             host = str(socket.getaddrinfo(socket.gethostname(), port, every[host])[0][4][0])
     return Address(host, port)
+
+
+def _notice_the_gone(listening: socket.socket) -> None:
+    """Let the system end the accepted connections of clients that are gone. They have the options of their listener."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        # With the timeout in ms, the number of probes does not matter.
+        for option, value in (
+            (socket.TCP_USER_TIMEOUT, GONE_AFTER * 1000),
+            (socket.TCP_KEEPIDLE, GONE_AFTER),
+            (socket.TCP_KEEPINTVL, PROBE_EVERY),
+        ):
+            listening.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def _bind(name: str, address: Address, *, shared: bool) -> socket.socket:

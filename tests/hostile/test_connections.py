@@ -22,6 +22,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from gateway import listening
 from gateway.certificates import Certificates
 from gateway.listening import listen
 from gateway.setting_values import Address
@@ -34,6 +35,7 @@ from tests.app.certificates import Authority
 from tests.durability.process import GatewayProcess, stub
 from tests.hostile.conftest import connected
 from tests.support.running import PATIENCE, eventually
+from tests.support.silence import fall_silent
 
 LIMIT = 256
 """Open files of the gateway under attack; a quarter of them is reserved for other uses than connections."""
@@ -260,6 +262,36 @@ async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
         assert counted == [Bad.SLOW]
         async with asyncio.timeout(PATIENCE):
             await streamed.readexactly(64 << 20)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+@pytest.mark.parametrize("path", [b"silent", b"stream"])
+async def test_a_client_that_has_gone_without_a_word_is_disconnected(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "GONE_AFTER", 1)
+    monkeypatch.setattr(listening, "PROBE_EVERY", 1)
+    gone = asyncio.Event()
+
+    async def wait(request: Request) -> Response:
+        async def parts() -> AsyncIterator[bytes]:
+            yield b"begun"
+            if request.url.path == "/stream":
+                await gone.wait()
+                yield b"news"
+            await asyncio.Event().wait()
+
+        return StreamingResponse(parts())
+
+    async with (
+        server(more=[Route("/silent", wait), Route("/stream", wait)]) as (web, address, _),
+        connected(address) as (reader, writer),
+    ):
+        writer.write(GET % path)
+        await reader.readuntil(b"begun")
+        fall_silent(writer.get_extra_info("socket"))
+        gone.set()
+        await eventually(lambda: web.connections == 0)
 
 
 @asynccontextmanager
