@@ -17,12 +17,13 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
+from grpc._cython import cygrpc
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from gateway import listening
+from gateway import listening, serving
 from gateway.certificates import Certificates
 from gateway.listening import listen
 from gateway.setting_values import Address
@@ -33,7 +34,7 @@ from gateway.web.server import WebServer
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.certificates import Authority
 from tests.durability.process import GatewayProcess, stub
-from tests.hostile.conftest import connected
+from tests.hostile.conftest import Start, connected
 from tests.support.running import PATIENCE, eventually
 from tests.support.silence import fall_silent
 
@@ -262,6 +263,38 @@ async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
         assert counted == [Bad.SLOW]
         async with asyncio.timeout(PATIENCE):
             await streamed.readexactly(64 << 20)
+
+
+SETTINGS, PING, GOAWAY = 4, 6, 7
+"""Types of frames of HTTP/2."""
+
+
+def http2_frame(kind: int, payload: bytes = b"") -> bytes:
+    """Return a frame of HTTP/2 that belongs to no stream."""
+    return len(payload).to_bytes(3, "big") + bytes([kind]) + bytes(5) + payload
+
+
+@pytest.mark.parametrize("options", [serving.GRPC_OPTIONS, serving.TO_LEADER])
+def test_grpc_knows_all_options_of_a_connection(options: Sequence[tuple[str, int]]) -> None:
+    """It ignores those that it does not know."""
+    library = Path(cygrpc.__file__).read_bytes()
+    assert [name for name, _ in options if name.encode() + b"\0" not in library] == []
+
+
+async def test_a_client_may_ping_as_often_as_the_options_say(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    often = [(name, 0 if "ping_interval" in name else value) for name, value in serving.GRPC_OPTIONS]
+    monkeypatch.setattr(serving, "GRPC_OPTIONS", often)
+    running = await start()
+    async with connected(running.gateway.grpc_address) as (reader, writer), asyncio.timeout(PATIENCE):
+        writer.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + http2_frame(SETTINGS))
+        for _ in range(10):
+            writer.write(http2_frame(PING, bytes(8)))
+            received = None
+            while received != PING:
+                head = await reader.readexactly(9)
+                received = head[3]
+                assert received != GOAWAY
+                await reader.readexactly(int.from_bytes(head[:3], "big"))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
