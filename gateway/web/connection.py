@@ -204,6 +204,8 @@ class Connection(HttpToolsProtocol):
         send: Callable[[_Message], Awaitable[None]],
     ) -> None:
         """Run the app, and read the rest of the request before the response starts."""
+        # As it was sent: a proxy that refuses a path may not know its other forms, such as /%6detrics for /metrics.
+        scope["path"] = scope["raw_path"].decode()
 
         async def send_after_request(message: _Message) -> None:
             if message["type"] == "http.response.start":
