@@ -334,7 +334,7 @@ class Ports:
         return str(served)
 
     async def _open_mcp(self) -> list[Any]:
-        """Start the MCP endpoint; return its route. Raises SettingError if its library is not installed."""
+        """Start the MCP endpoint; return its routes. Raises SettingError if its library is not installed."""
         with needed_by("MCP", "mcp", "mcp", "mcp_types"):
             await asyncio.to_thread(importlib.import_module, "gateway.web.mcp")
         from gateway.web.mcp import McpEndpoint
@@ -342,7 +342,7 @@ class Ports:
         endpoint = McpEndpoint(self._served, self._chain, self._serving.access, self._settings.allowed_origins)
         await endpoint.start()
         self._exit.push_async_callback(endpoint.stop)
-        return [endpoint.route]
+        return endpoint.routes
 
     async def _follow_health(self) -> None:
         """Report the same health over gRPC as /readyz: NOT_SERVING while the gateway is not ready."""

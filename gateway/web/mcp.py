@@ -42,8 +42,9 @@ class McpEndpoint:
         self._ready = asyncio.Event()
 
     @property
-    def route(self) -> Route:
-        return Route(PATH, self)
+    def routes(self) -> list[Route]:
+        """The routes: the path, and with a slash, which users often add to the URL."""
+        return [Route(PATH, self), Route(f"{PATH}/", self)]
 
     async def start(self) -> None:
         """Return when requests can be served."""

@@ -95,14 +95,21 @@ def web_app(
                 max_age=7200,
             )
         )
-    guarded = Starlette(routes=routes, middleware=middleware)
+    guarded = _app(routes, middleware)
     # Webhooks name the public host and prove themselves, so the middleware for callers does not apply to them.
-    return Starlette(routes=[*webhooks, Mount("/", app=guarded)]) if webhooks else guarded
+    return _app([*webhooks, Mount("/", app=guarded)]) if webhooks else guarded
 
 
 def webhook_app(webhooks: Sequence[BaseRoute]) -> Starlette:
     """Return the app of a port that serves only webhooks."""
-    return Starlette(routes=list(webhooks))
+    return _app(webhooks)
+
+
+def _app(routes: Sequence[BaseRoute], middleware: Sequence[Middleware] = ()) -> Starlette:
+    app = Starlette(routes=routes, middleware=middleware)
+    # Behind a proxy, a redirect would lead to http, and a client could send its API key there in plaintext.
+    app.router.redirect_slashes = False
+    return app
 
 
 def with_failpoints(app: Any) -> Any:

@@ -39,6 +39,17 @@ async def post(running: Running, body: bytes | None = None, method: str = "POST"
         return answer.status, await answer.text()
 
 
+async def test_a_slash_after_the_path_needs_no_redirect(start: Start) -> None:
+    running = await start()
+    url = f"{running.gateway.http_address}/mcp/"
+    headers = ACCEPT | {"content-type": "application/json"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, data=initialize(), headers=headers, allow_redirects=False) as answer,
+    ):
+        assert answer.status == 200
+
+
 async def test_mcp_is_off_by_default(start: Start) -> None:
     assert (await post(await start(MCP="off")))[0] == 404
 
