@@ -270,6 +270,7 @@ class WebServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # callers could choose the address that the log shows
         )
         config.load()
         self._limit = ConnectionLimit(most, bad)

@@ -1,6 +1,8 @@
-"""What a proxy in front of the HTTP port relies on: paths that it refuses, redirects."""
+"""What a proxy in front of the HTTP port relies on: paths that it refuses, redirects, and addresses of callers."""
 
 from __future__ import annotations
+
+import logging
 
 import aiohttp
 import pytest
@@ -30,3 +32,19 @@ async def test_no_redirect_leaves_the_scheme_or_the_host_of_the_proxy(start: Sta
     ):
         assert "location" not in answer.headers
         assert answer.status == 404
+
+
+async def test_a_caller_cannot_choose_its_address_in_the_log(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    caplog.set_level(logging.INFO)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(
+            running.gateway.http_address + "/hfgateway.v1.GenerationService/SubmitGeneration",
+            json={"idempotencyKey": "key", "input": {"soul": {"prompt": "a fox"}}},
+            headers={"x-forwarded-for": "192.0.2.1"},
+        ) as answer,
+    ):
+        assert answer.status == 200
+    (peer,) = {vars(record)["peer"] for record in caplog.records if record.message == "generation stored"}
+    assert peer.startswith("127.0.0.1:")
