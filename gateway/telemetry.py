@@ -1,5 +1,7 @@
 """Logs and metrics. Log lines contain ids, but no inputs, no credentials and no query strings of URLs."""
 
+import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -30,6 +32,8 @@ MOST_LINES, LINES_WITHIN = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
 SLOW_READER = 0.05
 """Seconds for which a warning waits for the reader of the log. Lines below warning do not wait."""
+READ_WITHIN = 2.0
+"""Seconds for which a scrape waits for a value that is not in memory. Prometheus gives a scrape up after 10 s."""
 RATE_LIMITED = (
     "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
     "gateway.mcp.server",
@@ -137,13 +141,15 @@ class Telemetry:
         self._counts.rows.append((name, help_text, read))
 
     def before_scrape(self, read: Callable[[], Awaitable[None]]) -> None:
-        """Await `read` before each scrape. It reads a value that is not in memory."""
+        """Await `read` before each scrape, for at most READ_WITHIN seconds. It reads a value that is not in memory."""
         self._before_scrape.append(read)
 
     async def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         for read in self._before_scrape:
-            await read()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(READ_WITHIN):
+                    await read()
         return generate_latest(self.registry)
 
 

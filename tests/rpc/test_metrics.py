@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.telemetry import BOUNDS, MOST_LABELS, Telemetry
 
 METHOD = "/a.Service/Method"
+PATIENCE = 30.0
+"""Seconds after which the test of a scrape that does not end fails."""
 
 
 def samples(telemetry: Telemetry) -> dict[tuple[str, str], float]:
@@ -76,3 +78,20 @@ def test_a_call_counts_in_every_bucket_above_its_duration() -> None:
     assert buckets == {bound: sum(seconds < bound for seconds in took) for bound in BOUNDS}
     assert found["hfgateway_rpc_seconds_bucket", "+Inf"] == found["hfgateway_rpc_seconds_count", ""] == len(took)
     assert sum(took) <= found["hfgateway_rpc_seconds_sum", ""] < sum(took) + 60
+
+
+def test_a_value_that_cannot_be_read_delays_no_scrape() -> None:
+    """The store may not respond: then the other metrics show it, and are needed most."""
+    telemetry = Telemetry()
+
+    async def scrape() -> None:
+        never = asyncio.Event()
+
+        async def read() -> None:
+            await never.wait()
+
+        telemetry.before_scrape(read)
+        async with asyncio.timeout(PATIENCE):
+            assert b"hfgateway_build_info" in await telemetry.exposition()
+
+    asyncio.run(scrape())
