@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,11 @@ RANGE = 1 << 20
 """Bytes of one request when an object is read back."""
 ABORT_WITHIN = 5.0
 """Seconds for aborting an interrupted upload at the store."""
+_CAUSES = re.compile(
+    r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused|dns error"
+    r"|timed out|certificate"
+)
+"""What an error may show of its message, which also has the request and the response."""
 
 
 class Bucket:
@@ -150,10 +156,10 @@ async def _until(stopped: "asyncio.Future[None]", content: AsyncIterator[bytes])
 
 @contextmanager
 def _as_archive_errors() -> Iterator[None]:
-    # Report only the type of an error: its message contains the request and the response.
     from obstore.exceptions import BaseError
 
     try:
         yield
     except (BaseError, OSError) as error:
-        raise ArchiveError(f"the object store: {type(error).__name__}") from error
+        causes = ", ".join(dict.fromkeys(_CAUSES.findall(str(error))))
+        raise ArchiveError(f"the object store: {type(error).__name__}{f' ({causes})' if causes else ''}") from error

@@ -1,0 +1,56 @@
+"""What an error of an S3-compatible store says in the log: its cause, and none of the request or the response."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+
+from gateway.archive.ports import ArchiveError
+from gateway.object_storage.s3 import Bucket
+from tests.support.addresses import free_port
+
+SECRET = "AKIASWORDFISHSWORDFISH"
+ERROR = f"<Error><Code>InvalidAccessKeyId</Code><Message>The Access Key Id {SECRET} does not exist</Message></Error>"
+
+
+async def refusal(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the error of a removal at an endpoint."""
+    environment = {"AWS_ENDPOINT_URL": endpoint, "AWS_ACCESS_KEY_ID": SECRET, "AWS_SECRET_ACCESS_KEY": SECRET}
+    for name, text in environment.items():
+        monkeypatch.setenv(name, text)
+    with pytest.raises(ArchiveError) as raised:
+        await Bucket("outputs", "prefix", environment).remove("shop/a.png")
+    assert SECRET not in str(raised.value)
+    assert "a.png" not in str(raised.value)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "cause"),
+    [
+        (403, ERROR, "403, InvalidAccessKeyId"),
+        (400, ERROR.replace("InvalidAccessKeyId", "ExpiredToken"), "400, ExpiredToken"),
+        (404, "no bucket", "404"),
+        (301, "", "incorrectly configured region"),
+    ],
+)
+async def test_a_refusal_has_the_status_and_the_code(
+    status: int, body: str, cause: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=body)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", refuse)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port := free_port())
+        await site.start()
+        assert (await refusal(f"http://127.0.0.1:{port}", monkeypatch)).endswith(f" ({cause})")
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "Connection refused" in await refusal(f"http://127.0.0.1:{free_port()}", monkeypatch)
