@@ -339,7 +339,7 @@ class Dispatcher:
         missed = await self._change_log.horizon(callback.tenant) > callback.position
         if missed and not queue.missed:
             self.skipped += 1
-            log.warning("changes were pruned before their delivery to a callback", extra={"callback": callback.id})
+            log.warning("changes were pruned before their delivery to a callback", extra=_log_fields(callback))
         queue.missed = missed
         await asyncio.sleep(0)
         return changes
@@ -389,7 +389,7 @@ class Dispatcher:
             if result.recovered:
                 queue.make_due(moment.steady, everything=False)
         if result.callback.paused and not before.paused:
-            log.warning("a callback was paused after failures of its receiver", extra={"callback": before.id})
+            log.warning("a callback was paused after failures of its receiver", extra=_log_fields(before))
 
     async def _version(self, delivery: Delivery) -> Generation | None:
         """Return the version to deliver; None if the generation was deleted or the revision pruned."""
@@ -397,3 +397,7 @@ class Dispatcher:
         if not versions or versions[0].revision != delivery.revision:
             return None
         return versions[0]
+
+
+def _log_fields(callback: Callback) -> dict[str, str]:
+    return {"callback": callback.id, "tenant": callback.tenant}

@@ -130,13 +130,18 @@ async def test_any_2xx_response_counts_as_delivered(running: Running, receiver: 
     assert (tested.delivery.state, tested.delivery.http_status) == (pb.DELIVERY_STATE_DELIVERED, status)
 
 
-async def test_410_pauses_the_callback_until_its_owner_resumes_it(timed: Timed, receiver: Receiver) -> None:
+async def test_410_pauses_the_callback_until_its_owner_resumes_it(
+    timed: Timed, receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
     receiver.plan.append(410)
     made = await create(timed, receiver.url)
     first = await ended(timed)
     await timed.wait_until_idle()
     gone = await state_of(timed, made.callback.id)
     assert (gone.paused, gone.problem, gone.problem_http_status) == (True, pb.DELIVERY_PROBLEM_GONE, 410)
+    (line,) = [one for one in caplog.records if one.getMessage().startswith("a callback was paused")]
+    # The operator can list callbacks only with a key of their tenant.
+    assert (vars(line)["callback"], vars(line)["tenant"]) == (made.callback.id, "default")
     second = await ended(timed, "an owl")
     await timed.advance(DAY, step=COARSE)
     assert len(receiver.got) == 1
