@@ -8,8 +8,8 @@ from gateway.config import PREFIX, SettingError
 from gateway.setting_values import Address
 
 GONE_AFTER = 60
-"""Seconds after which a client is gone that acknowledges nothing of what was sent, or no probe on a silent connection.
-The system itself waits for a quarter of an hour, or for ever."""
+"""Seconds after which a client is gone that acknowledges or reads nothing of what was sent, or does not respond to a
+probe on a silent connection. By default, the system waits for a quarter of an hour, or for ever."""
 PROBE_EVERY = 15
 """Seconds between such probes."""
 
@@ -54,7 +54,7 @@ def reachable_at(host: str, port: int) -> Address:
 
 
 def _notice_the_gone(listening: socket.socket) -> None:
-    """Let the system end the accepted connections of clients that are gone. They have the options of their listener."""
+    """Let the system end the accepted connections of clients that are gone: a connection has its listener's options."""
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sys.platform == "linux":
         # With the timeout in ms, the number of probes does not matter.

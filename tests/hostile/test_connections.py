@@ -298,32 +298,37 @@ async def test_a_client_may_ping_as_often_as_the_options_say(start: Start, monke
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
-@pytest.mark.parametrize("path", [b"silent", b"stream"])
+@pytest.mark.parametrize(
+    ("path", "gone"),
+    [("silent", True), ("stream", True), ("endless", False)],
+    ids=["gone from a silent call", "gone from a stream", "reads nothing"],
+)
 async def test_a_client_that_has_gone_without_a_word_is_disconnected(
-    path: bytes, monkeypatch: pytest.MonkeyPatch
+    path: str, gone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listening, "GONE_AFTER", 1)
     monkeypatch.setattr(listening, "PROBE_EVERY", 1)
-    gone = asyncio.Event()
+    silent = asyncio.Event()
 
-    async def wait(request: Request) -> Response:
+    async def respond(_: Request) -> Response:
         async def parts() -> AsyncIterator[bytes]:
             yield b"begun"
-            if request.url.path == "/stream":
-                await gone.wait()
+            await silent.wait()
+            if path == "stream":
                 yield b"news"
+            while path == "endless":
+                yield bytes(1 << 16)
+                await asyncio.sleep(0)
             await asyncio.Event().wait()
 
         return StreamingResponse(parts())
 
-    async with (
-        server(more=[Route("/silent", wait), Route("/stream", wait)]) as (web, address, _),
-        connected(address) as (reader, writer),
-    ):
-        writer.write(GET % path)
+    async with server(more=[Route("/", respond)]) as (web, address, _), connected(address) as (reader, writer):
+        writer.write(GET % b"")
         await reader.readuntil(b"begun")
-        fall_silent(writer.get_extra_info("socket"))
-        gone.set()
+        if gone:
+            fall_silent(writer.get_extra_info("socket"))
+        silent.set()
         await eventually(lambda: web.connections == 0)
 
 
