@@ -69,6 +69,11 @@ GRPC_OPTIONS = (
     # Close connections without a handshake or without calls, because each port has a limited number.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
+    # Notice a client that is gone although nothing is sent to it. Its call would keep its place to its end, and its
+    # watch of the health for two hours.
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.http2.ping_timeout_ms", 20_000),
     # Clients ping at most every 11 s. With the default of 5 min, a silent call of a minute would end their connection.
     ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),

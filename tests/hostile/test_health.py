@@ -13,11 +13,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway import serving
 from gateway.rpc import health
 from gateway.rpc.services import GENERATION_SERVICE
+from harness.proxy import Proxy
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from tests.hostile.conftest import Start, bad_requests
-from tests.support.running import PATIENCE, Running
+from tests.support.running import PATIENCE, Running, eventually
 
 MOST = 100
 Response = health_pb2.HealthCheckResponse
@@ -83,6 +84,23 @@ async def test_a_health_watch_receives_every_change(running: Running) -> None:
         assert await next_status(unknown) == Response.SERVICE_UNKNOWN
         running.gateway._ports.not_serving()
         assert [await next_status(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
+
+
+async def test_the_watches_of_a_client_that_has_gone_without_a_word_end(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = {"grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"}
+    quick = [(name, value // 100 if name in times else value) for name, value in serving.GRPC_OPTIONS]
+    monkeypatch.setattr(serving, "GRPC_OPTIONS", quick)
+    running = await start()
+    async with Proxy() as proxy:
+        proxy.target = running.gateway.grpc_address
+        async with grpc.aio.insecure_channel(proxy.address) as channel:
+            call = watch(channel)
+            assert await next_status(call) == Response.SERVING
+            assert proxy.swallow() == 1
+            await eventually(lambda: not running.gateway._ports._health._watches.open)
+            call.cancel()
 
 
 async def test_a_long_service_name_is_refused(running: Running) -> None:
