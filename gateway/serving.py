@@ -256,6 +256,10 @@ class Ports:
             bound = str(address)
             port: int = server.add_secure_port(bound, tls) if tls else server.add_insecure_port(bound)
         except RuntimeError as error:
+            listen(name, address, shared=shared).close()
+            if self._certificates is not None:  # its library knows fewer kinds of keys than Python's
+                why = "gRPC cannot use this key: choose RSA or ECDSA with the curve P-256"
+                raise SettingError(PREFIX + "TLS_KEY", why) from error
             raise SettingError(PREFIX + name, f"{address} cannot be used: in use?") from error
         return port
 

@@ -380,6 +380,9 @@ def _tls(settings: Settings) -> list[Finding]:
         left = _valid_until(settings.tls_cert, settings.tls_key) - time.time()
     except ssl.SSLCertVerificationError as error:
         return [Finding("tls", PROBLEM, f"clients reject the certificate: {error.verify_message}", "renew it")]
+    except ssl.SSLError as error:
+        advice = "use one with an RSA key, or an ECDSA key with the curve P-256"
+        return [Finding("tls", PROBLEM, f"clients cannot use the certificate ({error.reason})", advice)]
     days = f"the certificate is valid for {left / 86_400:.0f} days"
     if left < RENEW_WITHIN:
         return [Finding("tls", WARNING, days, "renew it")]
@@ -389,7 +392,8 @@ def _tls(settings: Settings) -> list[Finding]:
 def _valid_until(cert: Path, key: Path) -> float:
     """Return when the certificate expires: the wall time that a client sees in a handshake in memory.
 
-    Raises ssl.SSLCertVerificationError if a client that trusts only this certificate rejects it.
+    Raises ssl.SSLError if no connection is possible, and ssl.SSLCertVerificationError if a client that trusts only this
+    certificate rejects it.
     """
     server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server_context.load_cert_chain(cert, key)

@@ -260,6 +260,18 @@ async def test_a_certificate_is_reported_with_its_remaining_days(doctor: Doctor,
 
 
 @pytest.mark.toolchain("openssl")
+async def test_a_key_that_no_client_or_grpc_can_use_is_named(doctor: Doctor, tmp_path: Path) -> None:
+    pair = Authority.made(tmp_path).signed("gateway", curve="secp256k1")
+    given = {"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)}
+    found = await doctor(given)
+    assert found["tls"][0][0] == "problem"
+    refused = await run("serve", environment=environment(tmp_path, given))
+    assert refused.code == 2
+    assert "HFGATEWAY_TLS_KEY: gRPC cannot use this key" in refused.err
+    assert "in use" not in refused.err
+
+
+@pytest.mark.toolchain("openssl")
 async def test_a_running_gateway_with_tls_is_recognised_by_its_certificate(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
     pair, other = authority.signed("gateway"), authority.signed("other")
