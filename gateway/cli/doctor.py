@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -442,7 +443,9 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
                 text = f"{address} is served by a gateway with another store"
                 findings.append(Finding(about, PROBLEM, text, "stop that gateway, or choose another address"))
             else:
-                findings.append(Finding(about, PROBLEM, str(error), await _advice(address, settings)))
+                used = getattr(error.__cause__, "errno", None) == errno.EADDRINUSE
+                advice = await _advice(address, settings) if used else "choose an address that this user can listen on"
+                findings.append(Finding(about, PROBLEM, str(error), advice))
         else:
             findings.append(Finding(about, OK, f"{address} is free"))
     return findings

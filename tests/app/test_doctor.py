@@ -271,6 +271,16 @@ async def test_a_key_that_no_client_or_grpc_can_use_is_named(doctor: Doctor, tmp
     assert "in use" not in refused.err
 
 
+async def test_an_address_that_this_machine_does_not_have_is_not_called_used(doctor: Doctor, tmp_path: Path) -> None:
+    given = {"HFGATEWAY_GRPC_ADDRESS": "192.0.2.1:50051", "HFGATEWAY_AUTH": "keys"}
+    found = await doctor(given)
+    assert found["grpc"][0][0] == "problem"
+    ended = await run("doctor", environment=environment(tmp_path, given))
+    assert "192.0.2.1:50051 cannot be used" in ended.out
+    assert "other program" not in ended.out
+    assert "it speaks TLS" not in ended.out
+
+
 @pytest.mark.toolchain("openssl")
 async def test_a_running_gateway_with_tls_is_recognised_by_its_certificate(doctor: Doctor, tmp_path: Path) -> None:
     authority = Authority.made(tmp_path)
