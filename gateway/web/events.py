@@ -84,7 +84,9 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
             return _refused(chain.wire_form(error, request.url.path))
         answer = Response(status_code=204, headers=_HEADERS)
         seconds = int(access.seconds_left(identity) or 0)
-        answer.set_cookie(COOKIE, secret, max_age=seconds, path="/v1/", httponly=True, samesite="strict", secure=secure)
+        # A proxy in front of the gateway may terminate TLS. Browsers send the origin of the page.
+        tls = secure or request.headers.get("origin", "").startswith("https:")
+        answer.set_cookie(COOKIE, secret, max_age=seconds, path="/v1/", httponly=True, samesite="strict", secure=tls)
         return answer
 
     watch = Route("/v1/generations/{id}/events", events, methods=["GET"])

@@ -186,6 +186,22 @@ async def test_a_session_cookie_carries_a_watch_token(tmp_path: Path) -> None:
             assert answer.status == 401
 
 
+@pytest.mark.parametrize(("scheme", "secure"), [("https", True), ("http", False)])
+async def test_a_page_behind_a_proxy_with_tls_gets_a_secure_cookie(tmp_path: Path, scheme: str, secure: bool) -> None:
+    async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
+        backend = running.caller("grpc", await running.key("red"))
+        request = token_pb.CreateWatchTokenRequest(filter=pb.GenerationFilter(labels={"of": "red"}))
+        token = (await backend.call("CreateWatchToken", request)).token
+        headers = {
+            "authorization": f"Bearer {token}",
+            "host": "gateway.example",
+            "origin": f"{scheme}://gateway.example",
+        }
+        async with browser.session.post(running.gateway.http_address + "/v1/session", headers=headers) as answer:
+            assert answer.status == 204
+            assert ("secure" in answer.headers["set-cookie"].lower().split("; ")) is secure
+
+
 async def test_a_token_that_is_too_large_for_a_cookie_is_refused(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running, browser_at(running) as browser:
         backend = running.caller("grpc", await running.key("red"))
