@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -123,6 +124,36 @@ def test_the_deployment_agrees_with_the_gateway(tls: Pair, pod_ip: str) -> None:
     assert str(pod["securityContext"]["runAsUser"]) in CONTAINERFILE
     (service,) = read_yaml(DEPLOY / "kubernetes" / "services.yaml")
     assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]} == ports
+
+
+@pytest.mark.parametrize(
+    ("address", "ports"),
+    [
+        ("93.184.215.14", {443, 8443}),
+        ("2606:4700::1111", {443, 8443}),
+        ("10.0.0.7", {5432}),
+        ("fd00::7", {5432}),
+        ("169.254.169.254", set()),
+        ("100.100.100.200", set()),
+        ("fe80::1", set()),
+        ("fd00:ec2::254", {5432}),
+    ],
+)
+def test_the_network_policy_allows_public_https_and_private_databases(address: str, ports: set[int]) -> None:
+    (policy,) = read_yaml(DEPLOY / "kubernetes" / "network-policy.yaml")
+    allowed = {
+        port["port"]
+        for rule in policy["spec"]["egress"]
+        for peer in rule["to"]
+        if (block := peer.get("ipBlock")) and _contains(block["cidr"], address)
+        if not any(_contains(network, address) for network in block.get("except", ()))
+        for port in rule["ports"]
+    }
+    assert allowed == ports
+
+
+def _contains(network: str, address: str) -> bool:
+    return ipaddress.ip_address(address) in ipaddress.ip_network(network)
 
 
 def test_the_container_file_passes_its_linter_and_has_the_ports() -> None:
