@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
+from grpc import aio, ssl_channel_credentials
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from hfgateway.v1 import generation_service_pb2 as pb
+from hfgateway.v1.generation_service_pb2_grpc import GenerationServiceStub
 from hfgateway_client import AsyncClient, RetryPolicy, TlsConfig, soul
 from tests.app.certificates import Authority
 from tests.app.command import environment
 from tests.durability.process import PATIENCE, READY
 from tests.support import forked
 from tests.support.addresses import free_address
+from tests.support.running import run
+from tests.support.running import soul as submission
 
-pytestmark = [pytest.mark.toolchain("postgres"), pytest.mark.toolchain("haproxy")]
+pytestmark = pytest.mark.toolchain("haproxy")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "compose" / "haproxy.cfg"
 SERVER = re.compile(r"server (gateway-\d) \S+:(50051|8080) ")
 GENERATIONS = 24
@@ -65,8 +70,13 @@ async def replicas(folder: Path, upstream: str, store: str) -> AsyncIterator[lis
             await replica.process.wait()
 
 
-def configuration(folder: Path, gateways: list[Replica], grpc: str, https: str) -> tuple[Path, Path]:
-    """Write the shipped configuration with the addresses and the certificate of the test; return it and the CA."""
+def configuration(
+    folder: Path, gateways: Sequence[tuple[str, str]], grpc: str, https: str, client: str = "65s"
+) -> tuple[Path, Path]:
+    """Write the shipped configuration with the addresses and the certificate of the test; return it and the CA.
+
+    `gateways` are the addresses of gRPC and HTTP of the three gateways, and `client` is the timeout for clients.
+    """
     authority = Authority.made(folder)
     pair = authority.signed("balancer")
     pem = folder / "tls.pem"
@@ -75,11 +85,13 @@ def configuration(folder: Path, gateways: list[Replica], grpc: str, https: str) 
 
     def here(server: re.Match[str]) -> str:
         gateway = addresses[server[1]]
-        return f"server {server[1]} {gateway.grpc if server[2] == '50051' else gateway.http} "
+        return f"server {server[1]} {gateway[0 if server[2] == '50051' else 1]} "
 
     text, servers = SERVER.subn(here, SHIPPED.read_text())
     assert servers == 6
     text = text.replace("bind :50051", f"bind {grpc}").replace("bind :8443", f"bind {https}")
+    assert "timeout client 65s" in text
+    text = text.replace("timeout client 65s", f"timeout client {client}")
     written = folder / "haproxy.cfg"
     written.write_text(text.replace("/etc/haproxy/tls.pem", str(pem)))
     return written, authority.cert
@@ -108,13 +120,14 @@ async def balancer(written: Path, https: str) -> AsyncIterator[None]:
         await process.wait()
 
 
+@pytest.mark.toolchain("postgres")
 async def test_clients_see_no_error_when_a_gateway_is_killed_under_load(tmp_path: Path, emptied: str) -> None:
     grpc, https = free_address(), free_address()
     async with AsyncExitStack() as stack:
         options = SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.2)
         sandbox = await stack.enter_async_context(Sandbox(options))
         gateways = await stack.enter_async_context(replicas(tmp_path, sandbox.url, emptied))
-        written, ca = configuration(tmp_path, gateways, grpc, https)
+        written, ca = configuration(tmp_path, [(one.grpc, one.http) for one in gateways], grpc, https)
         await stack.enter_async_context(balancer(written, https))
         client = await stack.enter_async_context(AsyncClient(grpc, tls=TlsConfig(ca=ca), retry=RetryPolicy(0.05, 0.25)))
         async with aiohttp.ClientSession() as session, session.get(f"https://{https}/metrics", ssl=False) as answer:
@@ -141,3 +154,35 @@ async def test_clients_see_no_error_when_a_gateway_is_killed_under_load(tmp_path
         assert len({call.result() for call in calls}) == GENERATIONS
         assert sandbox.ledger.double_charged_prompts == {}
         assert len(sandbox.ledger.charges) == GENERATIONS
+
+
+async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: Path) -> None:
+    grpc, https = free_address(), free_address()
+    async with run(tmp_path) as running:
+        addresses = (running.gateway.grpc_address, running.gateway.http_address.removeprefix("http://"))
+        written, ca = configuration(tmp_path, [addresses] * 3, grpc, https, client="1s")
+        generation = await running.submit(submission("a fox"))
+        body = {"id": generation.id, "timeout": "600s"}
+        async with (
+            asyncio.timeout(PATIENCE),
+            balancer(written, https),
+            aio.secure_channel(grpc, ssl_channel_credentials(ca.read_bytes())) as channel,
+            aiohttp.ClientSession() as session,
+            asyncio.TaskGroup() as tasks,
+        ):
+            stub = GenerationServiceStub(channel)
+            request = pb.WaitGenerationRequest(id=generation.id, timeout={"seconds": 600})
+            over_grpc = stub.WaitGeneration(request)
+            url = f"https://{https}/hfgateway.v1.GenerationService/WaitGeneration"
+            over_http = tasks.create_task(session.post(url, json=body, ssl=False).__aenter__())
+            await running.calls_open("WaitGeneration", 2)
+            for address in (grpc, https):
+                host, _, port = address.partition(":")
+                silent, writer = await asyncio.open_connection(host, int(port))
+                assert await silent.read() == b""
+                writer.close()
+            assert not over_grpc.done()
+            assert not over_http.done()
+            running.clock.advance(60)
+            assert (await over_grpc).generation.done
+            assert (await (await over_http).json())["generation"]["done"]
