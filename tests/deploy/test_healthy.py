@@ -51,3 +51,25 @@ async def test_a_gateway_that_requires_client_certificates_is_healthy(tmp_path: 
         more["https_proxy"] = f"http://{proxy.address}"
         assert await exit_code(gateway.http_address.removeprefix("https://"), more) == 0
         assert proxy.asked == []
+
+
+@pytest.mark.toolchain("openssl")
+async def test_a_gateway_whose_clients_have_another_authority_is_healthy(tmp_path: Path) -> None:
+    served, clients = Authority.made(tmp_path).signed("gateway"), Authority.made(tmp_path, "clients")
+    tls = {"tls_cert": str(served.cert), "tls_key": str(served.key), "tls_client_ca": str(clients.cert)}
+    async with GatewayProcess(tmp_path, f"http://{free_address()}", **tls) as gateway:
+        address = gateway.http_address.removeprefix("https://")
+        more = {f"HFGATEWAY_{name.upper()}": value for name, value in tls.items()}
+        assert await exit_code(address, more) == 0
+        await gateway.kill()
+        assert await exit_code(address, more) == 1
+
+
+@pytest.mark.toolchain("openssl")
+async def test_settings_in_a_file_are_read(tmp_path: Path) -> None:
+    served = Authority.made(tmp_path).signed("gateway")
+    config = tmp_path / "settings.toml"
+    config.write_text(f'HFGATEWAY_TLS_CERT = "{served.cert}"\nHFGATEWAY_TLS_KEY = "{served.key}"\n')
+    async with GatewayProcess(tmp_path, f"http://{free_address()}", config=str(config)) as gateway:
+        address = gateway.http_address.removeprefix("https://")
+        assert await exit_code(address, {"HFGATEWAY_CONFIG": str(config)}) == 0
