@@ -79,7 +79,7 @@ export function createClient(options: ClientOptions = {}): GatewayClient<NodeUpl
   return new GatewayClient(connection, { ...options, apiKey });
 }
 
-/** Corrects two faults of Node's streams and connect's manager. */
+/** Corrects three faults of Node's streams and of connect. */
 class Sessions extends Http2SessionManager {
   readonly #guarded = new WeakSet<Http2Session>();
 
@@ -88,6 +88,15 @@ class Sessions extends Http2SessionManager {
     // Node ends a stream before it resets it. The gateway might take an upload that the caller aborts for complete.
     const end = stream._final.bind(stream);
     stream._final = (done) => (stream.aborted ? done() : end(done));
+    // Connect waits forever for the response of a stream that was reset without an error, as some proxies do.
+    let answered = false;
+    stream.once("response", () => {
+      answered = true;
+    });
+    stream.once("close", () => {
+      const reset = new ConnectError("the stream was reset without a response", Code.Unavailable);
+      if (!answered && !stream.rstCode) stream.emit("error", reset);
+    });
     // The manager stops listening to a broken session when the next call begins. An error that the session reports
     // later would end the process.
     const { session } = stream;

@@ -75,6 +75,18 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
     });
   }
 
+  test("may reset a call without a response or an error, which ends it", async (t) => {
+    const server = http2.createServer((_, response) => response.stream.close(http2.constants.NGHTTP2_NO_ERROR));
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const client = createClient({ address: `127.0.0.1:${port}`, retry: { repeatCallsForMs: 0 } });
+    t.after(() => client.close());
+    await assert.rejects(client.get("g"), { code: "UNAVAILABLE", retryable: true });
+    await assert.rejects(client.upload(new Uint8Array(9), { contentType: "image/png" }), Unavailable);
+  });
+
   test("is replaced if it was silently dropped, and the call is retried", async (t) => {
     const arrived = event();
     let calls = 0;
