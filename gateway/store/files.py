@@ -49,6 +49,7 @@ def lock(path: Path) -> contextlib.ExitStack:
     process.
     """
     with contextlib.ExitStack() as held:
+        _create_private(Path(f"{path}.lock"))  # who can read it can hold the lock
         try:
             side = held.enter_context(open(f"{path}.lock", "ab"))
         except OSError as error:
@@ -188,8 +189,8 @@ def _complete_mark(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _create_private(path: Path) -> None:
-    """Create the file with mode 0600 if there is none, because it will contain callers' secrets in plain text."""
-    with contextlib.suppress(OSError):  # SQLite is next to open the file, and reports the error
+    """Create the file with mode 0600 if there is none. The store will contain callers' secrets in plain text."""
+    with contextlib.suppress(OSError):  # the file is opened next, and that reports the error
         path.touch(mode=0o600, exist_ok=False)
 
 

@@ -6,6 +6,8 @@ Each gateway is a separate process, as an operator would start it.
 from __future__ import annotations
 
 import os
+import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -109,3 +111,16 @@ async def test_the_store_of_an_ended_gateway_can_be_opened_by_a_link(tmp_path: P
     assert ended.out.count("hfgateway: gRPC on ") == 1
     assert f"store {tmp_path / 'store.db'}" in ended.out
     assert not Path(f"{link}.lock").exists()
+
+
+async def test_no_file_beside_the_store_can_be_opened_by_other_users(tmp_path: Path) -> None:
+    """Another user who can read the lock can hold it; the operator's commands trust the address that they find."""
+    umask = os.umask(0)
+    try:
+        async with GatewayProcess(tmp_path, "http://127.0.0.1:9", launcher=(sys.executable,)) as gateway:
+            modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.glob("store.db*")}
+            assert await gateway.terminate() == 0
+    finally:
+        os.umask(umask)
+    assert {"store.db", "store.db.lock", "store.db.admin", "store.db.mark"} <= modes.keys()
+    assert [name for name, mode in modes.items() if mode & 0o077] == []
