@@ -21,7 +21,7 @@ from gateway.listening import listen
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
 from gateway.opening import open_traces
-from gateway.replica import Replica
+from gateway.replica import CHECK_AGAIN, Replica
 from gateway.serving import Ports
 from gateway.store.mounts import WHY, network_filesystem
 from gateway.store.store import StoreOpenError
@@ -162,11 +162,17 @@ class Gateway:
         return self._replica is None and self._core.hangs
 
     async def check_credentials(self) -> None:
-        """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials."""
-        if self._replica is None:
-            await self._core.upstream.check_credentials()
-        else:
+        """Ask Higgsfield for the status of no request, which is free and shows whether it accepts the credentials.
+
+        Ask again while none were ever accepted: this gateway is not ready, so no caller's call would show a change.
+        """
+        if self._replica is not None:
             await self._replica.check_credentials()
+            return
+        await self._core.upstream.check_credentials()
+        while self._core.upstream.none_was_accepted:
+            await asyncio.sleep(CHECK_AGAIN)
+            await self._core.upstream.check_credentials()
 
     async def stop(self) -> None:
         """Report not serving, drain, then close everything."""

@@ -21,6 +21,7 @@ from gateway.sandbox.server import Sandbox, SandboxOptions
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.app.command import ROOT, environment, run
 from tests.durability.process import GatewayProcess, stub
+from tests.support.running import run as running_gateway
 from tests.support.running import soul
 
 PROMPT = "a lighthouse at dusk"
@@ -189,3 +190,21 @@ async def test_a_stalled_reader_of_the_log_does_not_stop_the_gateway(tmp_path: P
         if process.returncode is None:
             process.kill()
         os.close(reader)
+
+
+async def test_a_gateway_whose_first_call_was_refused_becomes_ready_once_its_credentials_are_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It gets no traffic from a load balancer until then, so no other call would show it."""
+    monkeypatch.setattr("gateway.app.CHECK_AGAIN", 0.05)
+    async with running_gateway(tmp_path) as running, asyncio.timeout(PATIENCE):
+        running.plan(on="time", kind="401", times=10_000)
+        asking = asyncio.create_task(running.gateway.check_credentials())
+        async with httpx.AsyncClient(trust_env=False) as client:
+            readyz = f"{running.gateway.http_address}/readyz"
+            while (await client.get(readyz)).status_code == 200:
+                await asyncio.sleep(0.01)
+            running.sandbox.state.plan.clear()
+            while (await client.get(readyz)).status_code != 200:
+                await asyncio.sleep(0.01)
+        await asking
