@@ -70,10 +70,12 @@ class HiggsfieldAccounts:
         return None if client is None else client.credentials_accepted
 
     def disconnect(self, credentials: str) -> None:
-        """Make no more calls with credentials. Those in progress still get their responses.
+        """Make no more calls with credentials, unless those of the environment are the same.
 
-        Otherwise it would be unknown whether a submission among them is charged.
+        Calls in progress still get their responses: otherwise it would be unknown whether a submission is charged.
         """
+        if credentials == self.default.account:
+            return
         client = self._clients.pop(credentials, None)
         if client is not None:
             self._closing.start(client.close_when_idle())

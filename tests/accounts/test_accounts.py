@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from gateway.accounts import AccountState
 from gateway.config import SettingError
 from gateway.errors import GatewayError
 from gateway.generations import removals
+from gateway.higgsfield.credentials import parse_credentials
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 from hfgateway.v1 import generation_service_pb2 as generations
 from tests.accounts.conftest import (
@@ -180,6 +182,22 @@ async def test_a_submission_in_flight_gets_its_answer_though_its_credentials_are
     assert name_of(fox) == "QUEUED"
     assert await finish(running, shop, fox.id) == "COMPLETED"
     assert len(running.ledger.submissions) == 1
+
+
+async def test_an_account_with_the_credentials_of_the_environment_can_be_removed(running: Running) -> None:
+    """For example one that an operator has added before a change of HF_KEY that was then taken back."""
+    await running.stop_gateway()
+    running.credentials = parse_credentials(FILMS)
+    await running.start_gateway()
+    shop = await caller(running, "shop")
+    fox = await accepted(shop, "a fox")
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", force=True))
+    await accepted(shop, "an owl")
+    assert sent(running, FILMS) == ["a fox", "an owl"]
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+    async with aiohttp.ClientSession(raise_for_status=True) as session:
+        for path in ("readyz", "metrics"):
+            await session.get(f"{running.gateway.http_address}/{path}")
 
 
 async def test_a_restart_follows_the_generations_of_all_credentials(running: Running) -> None:
