@@ -21,6 +21,9 @@ class PostgresWebhooks(StorePart, WebhookReads):
             # If the first attempt stored it, it has not been processed, so it counts as new.
             row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
             known = WebhookReceipt.KEPT
+        if not row["written"] and not row["known"]:
+            # A statement does not see a row that another one was storing: Higgsfield sends duplicates at the same time.
+            row = await self._write("delivery", "insert_webhook", name | content, repeat=False)
         if row["written"]:
             return WebhookReceipt.KEPT
         return known if row["known"] else WebhookReceipt.TOO_MANY

@@ -282,6 +282,32 @@ async def test_a_webhook_whose_answer_is_lost_counts_as_new(behind: Opened, prox
     assert list(await store.webhooks.unprocessed_webhooks()) == [webhook]
 
 
+async def test_a_webhook_that_is_being_stored_is_known(emptied: str) -> None:
+    """Higgsfield sends duplicates at the same time. Such a statement does not see the row for which it has waited."""
+    import psycopg
+
+    async with (
+        opened(f"{emptied}?options=-c%20lock_timeout%3D0%20-c%20statement_timeout%3D0") as one,
+        await psycopg.AsyncConnection.connect(emptied) as other,
+        await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
+    ):
+        webhook = Webhook((await queued(one.store, "request")).id, "name", "request", "completed")
+        await other.execute("SET idle_in_transaction_session_timeout = 0")
+        await other.execute(
+            "INSERT INTO deliveries (generation_id, name, request_id, status, time) VALUES (%s, %s, %s, %s, %s)",
+            [webhook.generation_id, webhook.name, webhook.request_id, webhook.status, NOW],
+        )
+        storing = asyncio.ensure_future(one.store.webhooks.store_webhook(webhook, NOW))
+
+        async def waits() -> bool:
+            rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
+            return await rows.fetchone() is not None
+
+        await until(waits)
+        await other.commit()
+        assert await storing is WebhookReceipt.KNOWN
+
+
 # -- A server that dies or refuses -------------------------------------------------------------------------------------
 
 
