@@ -47,7 +47,9 @@ def test_the_rules_are_valid_and_fire() -> None:
 async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Path) -> None:
     async with (
         Sandbox(SandboxOptions(port=0, queue_seconds=0.05, image_seconds=0.05)) as sandbox,
-        GatewayProcess(tmp_path, sandbox.url, upstream_concurrency="8") as gateway,
+        GatewayProcess(
+            tmp_path, sandbox.url, upstream_concurrency="8", archive_url=(tmp_path / "archive").as_uri()
+        ) as gateway,
         AsyncClient(gateway.address) as client,
     ):
         await client.generate(soul("a fox"))
