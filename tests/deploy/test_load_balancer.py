@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
+import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 from grpc import aio, ssl_channel_credentials
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -23,6 +26,7 @@ from tests.support import forked
 from tests.support.addresses import free_address
 from tests.support.running import run
 from tests.support.running import soul as submission
+from tests.support.silence import fall_silent
 
 pytestmark = pytest.mark.toolchain("haproxy")
 SHIPPED = Path(__file__).parents[2] / "deploy" / "compose" / "haproxy.cfg"
@@ -186,3 +190,46 @@ async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: P
             running.clock.advance(60)
             assert (await over_grpc).generation.done
             assert (await (await over_http).json())["generation"]["done"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+async def test_a_client_that_has_gone_without_a_word_leaves_its_gateway(tmp_path: Path) -> None:
+    gone, left = asyncio.Event(), asyncio.Event()
+
+    async def watch(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"begun")
+        await gone.wait()
+        try:
+            while True:  # the heartbeats of a watch
+                await response.write(b"news")
+                await asyncio.sleep(0.1)
+        finally:
+            left.set()
+
+    async def ready(_: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application()
+    app.add_routes([web.get("/readyz", ready), web.get("/watch", watch)])
+    gateway, grpc, https = free_address(), free_address(), free_address()
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    try:
+        host, port = gateway.split(":")
+        await web.TCPSite(runner, host, int(port)).start()
+        written, _ = configuration(tmp_path, [(gateway, gateway)] * 3, grpc, https)
+        written.write_text(written.read_text().replace("tcp-ut 60s", "tcp-ut 1s"))
+        async with balancer(written, https), asyncio.timeout(PATIENCE):
+            tls = ssl.create_default_context()
+            tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+            reader, writer = await asyncio.open_connection(*https.split(":"), ssl=tls)
+            writer.write(b"GET /watch HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            await reader.readuntil(b"begun")
+            fall_silent(writer.get_extra_info("socket"))
+            gone.set()
+            await left.wait()
+            writer.transport.abort()
+    finally:
+        await runner.cleanup()
