@@ -15,6 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
@@ -38,6 +39,10 @@ LOCK_LIMIT = 2.0
 """Seconds after which the server ends a statement that waits for a lock."""
 PATIENCE = 8.0
 """Seconds after which the gateway gives up a connection that no longer responds. Longer than STATEMENT_LIMIT."""
+PROBE_IDLE_AFTER = 60
+"""Seconds after which the system probes an idle connection. Firewalls forget one within minutes, without a word."""
+PROBE_AGAIN_AFTER = 5
+"""Seconds until the next probe if there is no response. After three, the connection is dead."""
 CONNECT_LIMIT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
 TIMED_OUT = "57014"
@@ -386,6 +391,17 @@ def _placeholders(sql: str) -> str:
     return statements.PARAMETER.sub(r"%(\1)b", sql.replace("%", "%%"))
 
 
+def _keepalives(url: str) -> dict[str, int]:
+    """Return libpq's parameters by which the system finds dead connections, unless the URL has them."""
+    wanted = {
+        "keepalives_idle": PROBE_IDLE_AFTER,
+        "keepalives_interval": PROBE_AGAIN_AFTER,
+        "keepalives_count": 3,
+    }
+    given = conninfo_to_dict(url)
+    return {name: value for name, value in wanted.items() if name not in given}
+
+
 def _pool(url: str, size: int) -> Pool:
     return AsyncConnectionPool(
         url,
@@ -401,6 +417,7 @@ def _pool(url: str, size: int) -> Pool:
             "row_factory": dict_row,
             "connect_timeout": int(CONNECT_LIMIT),
             "application_name": "hfgateway",
+            **_keepalives(url),
         },
     )
 
