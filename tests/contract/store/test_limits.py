@@ -120,6 +120,27 @@ async def test_parallel_claims_never_exceed_a_budget(store: Store) -> None:
     assert (await use(store)).running == 50
 
 
+@pytest.mark.parametrize("limit", ["in_flight", "submissions_per_minute"])
+async def test_parallel_claims_never_exceed_a_count(store: Store, limit: str) -> None:
+    await set_limits(store, **{limit: 5})
+    wanted = [priced() for _ in range(20)]
+    results = await asyncio.gather(*map(store.claims.claim, wanted), return_exceptions=True)
+    assert len([one for one in results if isinstance(one, Claimed) and one.new]) == 5
+    assert len([one for one in results if isinstance(one, LimitExceededError)]) == 15
+
+
+@pytest.mark.parametrize("limit", ["credits_per_day", "credits_per_month"])
+async def test_a_budget_counts_what_is_reserved_and_what_is_spent(store: Store, limit: str) -> None:
+    await set_limits(store, **{limit: 3 * MILLION})
+    first = priced()
+    sent = await claimed(store, replace(first, generation=marked(first.generation)))
+    queued = await save(store, sent, accepted(sent, "request"))
+    await save(store, queued, reported(queued, State.COMPLETED))
+    await claimed(store, priced())
+    over = await refusal(store, priced(2 * MILLION))
+    assert (over.limit, over.used) == (limit, 2 * MILLION)
+
+
 async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     await set_limits(store, credits_per_month=100 * MILLION)
     sent = [await claimed(store, replace(one, generation=marked(one.generation))) for one in map(priced, [MILLION] * 5)]
@@ -206,6 +227,9 @@ async def test_a_day_ahead_of_one_tenant_is_not_that_of_others(store: Store) -> 
     assert isinstance(over, LimitExceededError)
     days = {one.tenant: (one.use.day, one.use.day_reserved) for one in await store.limits.limits()}
     assert days == {"tenant": (NEXT_MONTH, 2 * MILLION), "other": (DAY, 2 * MILLION)}
+    wanted = [priced(tenant="third"), priced(0), priced(0, tenant="other")]
+    await asyncio.gather(*map(store.claims.claim, wanted))
+    assert days == {one.tenant: (one.use.day, one.use.day_reserved) for one in await store.limits.limits()}
 
 
 async def test_what_was_counted_before_the_first_day_belongs_to_it(store: Store) -> None:
@@ -277,7 +301,7 @@ async def test_counts_limit_the_minute_and_what_is_in_flight(store: Store) -> No
     await claimed(store, priced(None, minute=MINUTE + 1, key_id="a"))
     far = MINUTE - 60  # the clock of the process before was wrong
     await claimed(store, priced(None, minute=far))
-    assert (await use(store)).submissions == 1
+    assert await use(store) == Use(far, 1, 3, DAY)
 
 
 async def test_new_limits_count_what_is_stored_and_removed_ones_refuse_nothing(store: Store) -> None:
