@@ -151,7 +151,7 @@ class TrustedTime:
         if since >= self._born:
             return moment
         if not self._correction_at(since).placed:
-            return moment._replace(steady=Steady(min(moment.steady, since + moment.steady - self._born)))
+            return moment._replace(steady=Steady(since + moment.steady - self._born))
         reading = self._reading
         if reading is None or reading.ahead is None:
             return moment

@@ -18,12 +18,13 @@ class FixedClock:
 
     def __init__(self, now: float) -> None:
         self.now = now
+        self.right = True
 
     def moment(self) -> Moment:
         return Moment(Steady(self.now), Wall(self.now))
 
     def agrees(self) -> bool:
-        return True
+        return self.right
 
     async def wait(self, _signal: "asyncio.Future[None]", _seconds: float | None) -> None:
         await asyncio.sleep(0)
@@ -72,6 +73,8 @@ async def test_a_process_first_stores_that_its_clock_is_not_known() -> None:
     async with asyncio.timeout(10):
         await trusted(FixedClock(1000.0), store).begin()
     assert store.stored == [Correction(Steady(1000.0), 0.0, placed=False)]
+    await trusted(FixedClock(2000.0), store, known=store.stored).begin()
+    assert len(store.stored) == 1  # it covers the times of both processes
 
 
 async def test_the_first_submission_waits_until_the_time_is_stored() -> None:
@@ -95,16 +98,18 @@ async def test_a_submission_goes_out_without_the_time_if_higgsfield_does_not_ans
     upstream = Higgsfield(1000.0, reachable=False)
     time = trusted(FixedClock(1000.0), Corrections(), upstream)
     async with asyncio.timeout(10):
-        await time.learn()
+        await asyncio.gather(time.learn(), time.learn())
         await time.learn()
     assert upstream.asked <= 1
 
 
 async def test_no_window_since_a_time_of_unknown_age_is_open() -> None:
-    known = [Correction(Steady(100.0), 0.0), Correction(Steady(500.0), 0.0, placed=False)]
+    known = [Correction(Steady(at), 0.0, placed=at != 500.0) for at in (100.0, 500.0, 800.0)]
     time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(1000.0), known)
+    await time.begin()
     assert await time.is_open(Steady(400.0), 3600.0)
     assert await time.is_open(Steady(600.0), 3600.0) is False
+    assert await time.is_open(Steady(900.0), 3600.0)
 
 
 async def test_no_window_since_a_time_in_higgsfields_future_is_open() -> None:
@@ -121,6 +126,25 @@ def test_only_the_present_process_counts_for_a_time_of_unknown_age() -> None:
     time = trusted(clock, Corrections(), Higgsfield(1000.0), known)
     clock.now += 50.0
     assert [time.seen_from(Steady(since)).steady for since in (400.0, 600.0, 1020.0)] == [1050.0, 650.0, 1050.0]
+
+
+@pytest.mark.parametrize(("ahead", "seen"), [(-500.0, 500.0), (500.0, 1000.0)])
+async def test_a_wait_that_another_clock_began_is_as_long_as_both_clocks_say(ahead: float, seen: float) -> None:
+    time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(1000.0), [Correction(Steady(100.0), ahead)])
+    await time.learn()
+    assert time.seen_from(Steady(400.0)).steady == seen
+
+
+async def test_no_window_is_open_by_a_clock_that_may_have_stood_still() -> None:
+    clock, upstream = FixedClock(1_000.0), Higgsfield(1_000.0)
+    time = trusted(clock, Corrections(), upstream)
+    await time.begin()
+    await time.learn()
+    since = Steady(clock.now)
+    clock.now += 100.0
+    clock.right = False
+    upstream.now += 108_000.0
+    assert await time.is_open(since, 3_600.0) is False
 
 
 async def test_a_call_without_a_response_does_not_confirm_the_clock() -> None:
@@ -173,6 +197,7 @@ async def test_a_window_is_over_after_a_pause_of_the_machine_that_only_higgsfiel
     clock.now += 100.0
     upstream.now += 100.0
     assert await time.is_open(since, 3_600.0)
+    assert await time.is_open(since, 99.0) is False
     clock.now += 100.0
     upstream.now += 108_000.0
     await time.before(10.0)  # asks for the time
