@@ -151,7 +151,7 @@ class Archiver:
             self._busy.add(copy.name)
             self._tasks.start(self._work(copy), ended=partial(self._finished, copy.name))
         at = await self._copies.next_copy(self._storage.name, now)
-        return None if at is None else max(at - now, 0.0)
+        return None if at is None else at - now
 
     def _finished(self, name: tuple[str, Part]) -> None:
         self._busy.discard(name)

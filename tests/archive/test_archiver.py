@@ -93,6 +93,25 @@ async def test_outputs_from_before_the_archive_was_set_up_are_copied(stage: Stag
 
 
 @FOLDER_ONLY
+async def test_outputs_from_before_are_copied_while_higgsfield_may_have_them(stage: Stage) -> None:
+    file = stage.media.add("/a.png", CONTENT)
+    await stage.completed(stage.url("/a.png"))
+    stage.clock.advance(OUTPUTS_KEPT + 60)
+    stage.start()
+    await stage.becomes_archived(await stage.completed(stage.url("/a.png")))
+    assert len(stage.rows()) == len(file.requests) == 1
+
+
+@FOLDER_ONLY
+async def test_outputs_from_before_are_copied_although_higgsfield_does_not_tell_the_time(stage: Stage) -> None:
+    stage.time = _no_answer  # type: ignore[method-assign]
+    stage.media.add("/a.png", CONTENT)
+    generation = await stage.completed(stage.url("/a.png"))
+    stage.start()
+    await stage.becomes_archived(generation)
+
+
+@FOLDER_ONLY
 async def test_outputs_from_before_are_looked_for_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """The search reads all ended generations."""
     searches, search = [], stage.store.copies.without_copies
