@@ -114,8 +114,6 @@ class Creator:
         wanted = None if character_id is None else plain_id(character_id)
         if wanted == "":
             raise invalid_field("character_id", "is not the id of a character")
-        if wanted is not None:
-            self._require_account(known)
         async with self._name_lock(known.name):  # wait until calls with this name have ended
             creation = self._registry.by_key(tenant, key)
             if creation is None or not creation.open:
@@ -137,7 +135,6 @@ class Creator:
 
     async def _current(self, creation: Creation) -> Character:
         """Return the current state of a creation's character."""
-        self._require_account(creation)
         character_id = creation.character_id
         if self._registry.is_deleted(character_id):
             raise errors.key_reused(deleted=character_id)
@@ -210,7 +207,8 @@ class Creator:
 
     async def _resume(self, creation: Creation) -> Character:
         """Look up the result of an open creation again."""
-        self._require_account(creation)
+        if self._accounts.name_of(creation.account) is None:
+            raise upstream_unavailable("the character belongs to a Higgsfield account that is not configured")
         async with self._name_lock(creation.name):
             current = self._registry.by_key(creation.tenant, creation.key)
             if current is None:
@@ -260,10 +258,6 @@ class Creator:
     def _may_still_appear(self, creation: Creation, now: float) -> bool:
         """Return whether the character of an open creation may still appear and be confused with another one."""
         return creation.open and (now - creation.sent_at < WINDOW or not self._clock.agrees())
-
-    def _require_account(self, creation: Creation) -> None:
-        if self._accounts.name_of(creation.account) is None:
-            raise upstream_unavailable("the character belongs to a Higgsfield account that is not configured")
 
     def _name_lock(self, name: str) -> asyncio.Lock:
         return self._names.setdefault(plain_name(name), asyncio.Lock())

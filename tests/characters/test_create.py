@@ -321,6 +321,13 @@ async def test_the_next_creation_with_its_name_resolves_an_unresolved_one(studio
     assert second.id == studio.paid[-1] != late
 
 
+async def test_a_known_character_is_not_replaced_by_a_later_one_from_elsewhere(studio: Studio) -> None:
+    created = await studio.create("Anna", "one")
+    await studio.create_directly("Anna")
+    await studio.create("Anna", "two")
+    assert (await studio.create("Anna", "one")).character.id == created.character.id
+
+
 async def test_a_response_with_the_id_of_another_character_is_not_trusted(studio: Studio) -> None:
     first = (await studio.create("Anna", "one")).character
     studio.plan(on="train", patch={"id": first.id}, processed=True)
@@ -328,13 +335,16 @@ async def test_a_response_with_the_id_of_another_character_is_not_trusted(studio
     assert (await studio.create("Bo", "two")).character.id == studio.paid[-1]
 
 
-async def test_canceling_a_create_call_does_not_cancel_the_training(studio: Studio) -> None:
+@pytest.mark.parametrize("canceled", [0, 1], ids=["the first call", "a repeat"])
+async def test_canceling_a_create_call_does_not_cancel_the_training(studio: Studio, canceled: int) -> None:
     with studio.held(on="train", processed=True):
-        call = asyncio.create_task(studio.create())
+        calls = [asyncio.create_task(studio.create())]
         await studio.until_paid(1)
-        call.cancel()
-        await studio.calls_open("CreateCharacter", 0, "CharacterService")
-    assert (await studio.create()).character.id == studio.paid[0]
+        calls.append(asyncio.create_task(studio.create()))
+        await studio.calls_open("CreateCharacter", 2, "CharacterService")
+        calls[canceled].cancel()
+        await studio.calls_open("CreateCharacter", 1, "CharacterService")
+    assert (await calls[1 - canceled]).character.id == studio.paid[0]
     assert studio.sent == ["Anna"]
 
 
@@ -421,12 +431,15 @@ async def test_a_failed_store_write_sends_nothing(studio: Studio) -> None:
 async def test_a_repeat_with_another_account_is_unavailable(start: Any) -> None:
     studio = await start(credentials="sandbox:sandbox other:pair")
     character = (await studio.create()).character
+    studio.plan(on="train", kind="502")
+    assert (await studio.refused("CreateCharacter", order("Bo"))).reason == "SUBMISSION_UNRESOLVED"
     await studio.stop_gateway()
     studio.credentials = Credentials("other", "pair")
     await studio.start_gateway()
-    refused = await studio.refused("CreateCharacter", order())
-    assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
-    assert studio.sent == ["Anna"]
+    for name in ("Anna", "Bo"):
+        refused = await studio.refused("CreateCharacter", order(name))
+        assert (refused.code, refused.reason) == ("UNAVAILABLE", "UPSTREAM_UNAVAILABLE")
+    assert studio.sent == ["Anna", "Bo"]
     # The credentials may be new ones of the same account. Then they show all its characters.
     accounts = studio.sandbox.state.accounts
     accounts["other:pair"] = accounts["sandbox:sandbox"]
