@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from google.protobuf.duration_pb2 import Duration
 
-from gateway.access.identity import ANONYMOUS, WATCHING, Access, KeyStore
+from gateway.access.identity import ANONYMOUS, DEFAULT_TENANT, WATCHING, Access, Identity, KeyStore
 from gateway.access.tokens import decoded, encoded
 from gateway.errors import GatewayError
 from gateway.generations.clock import SystemClock
@@ -224,6 +224,14 @@ def test_a_watch_token_created_without_a_key_is_invalid_once_keys_are_required()
     assert access(required=False).identify(f"Bearer {token}", "GetGeneration").within == within
     with pytest.raises(GatewayError, match="without an API key"):
         access(required=True).identify(f"Bearer {token}", "GetGeneration")
+
+
+@pytest.mark.parametrize(("left", "lives"), [(30.0, 30.0), (90.0, 60.0)])
+def test_a_watch_token_lives_no_longer_than_asked_and_than_its_creator(left: float, lives: float) -> None:
+    access = Access(cast(KeyStore, None), SystemClock(wall=lambda: 1000.0), [], b"a secret", required=False)
+    creator = Identity(DEFAULT_TENANT, expire_time=1000.0 + left)
+    _, expire_time = access.watch_token(creator, Filter(), ttl=60.0, include_input=False)
+    assert expire_time == 1000.0 + lives
 
 
 async def test_a_modified_watch_token_is_invalid(site: Site) -> None:

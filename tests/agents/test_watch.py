@@ -11,7 +11,10 @@ from typing import Any
 import pytest
 
 from gateway.access.identity import DEFAULT_TENANT
+from gateway.agents.conversation import Conversation, Pace
+from gateway.agents.model import Message, MessageState, Role, Session, SessionState, Transcript
 from gateway.agents.service import BUSY_FOR
+from gateway.generations.clock import SystemClock
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 from tests.agents.conftest import TURN, Talk, rows, state_name
 from tests.support.faulty_clock import FaultyClock
@@ -492,3 +495,20 @@ async def test_revoking_a_key_ends_its_session_watches(tmp_path: Path) -> None:
             with pytest.raises(RpcFailure) as raised:
                 await watcher.task
         assert raised.value.code == "UNAUTHENTICATED"
+
+
+async def test_a_message_without_a_change_is_not_repeated() -> None:
+    class Api:
+        async def messages(self, _session_id: str, _after: str) -> Transcript:
+            return Transcript(Session("one", SessionState.PROCESSING, "processing"), list(known))
+
+    known: list[Message] = []
+    api: Any = Api()
+    conversation = Conversation("one", lambda: api, SystemClock(), Pace(), lambda _, read: read.session)
+    await conversation.open("")
+    for name in "abc":
+        seen = conversation.changes
+        known.append(Message(name, Role.ASSISTANT, MessageState.PROCESSING, "text"))
+        await conversation.refresh()
+        assert conversation.changes_since(seen, "") == known[-1:]
+    conversation.stop()

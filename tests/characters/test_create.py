@@ -13,7 +13,7 @@ from gateway.characters.creator import SEND_WITHIN
 from gateway.characters.lookup import WINDOW
 from gateway.characters.model import Creation
 from gateway.characters.registry import SHOWN_AFTER
-from gateway.generations.stores import UnknownCommitError
+from gateway.generations.stores import StoreError, UnknownCommitError
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.credentials import Credentials
 from hfgateway.v1 import character_service_pb2 as pb
@@ -419,6 +419,19 @@ async def test_a_record_whose_commit_is_unknown_is_deleted(studio: Studio, monke
     await studio.start_gateway()
     assert not (await studio.create()).replayed
     assert studio.sent == ["Anna"]
+
+
+async def test_a_store_that_fails_loses_no_response(studio: Studio, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = studio.gateway._core.characters._creator._store
+    bind, errors = store.bind, [StoreError(), StoreError()]
+
+    async def bind_at_last(creation_id: str, character_id: str) -> None:
+        if errors:
+            raise errors.pop()
+        await bind(creation_id, character_id)
+
+    monkeypatch.setattr(store, "bind", bind_at_last)
+    assert [(await studio.create()).character.id] == studio.paid
 
 
 async def test_a_failed_store_write_sends_nothing(studio: Studio) -> None:
