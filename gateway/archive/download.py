@@ -40,18 +40,15 @@ class Download:
             self._response = await self._open.enter_async_context(self._source.open(self._url, after))
             changed = after is not None and self._response.offset > 0 and self._response.etag != after.etag
         except RangeError:  # for example because the checkpoint is at the end of the file
-            if after is None:
-                raise
             changed = True
         if changed:
             # Also if the host ignored the condition of the request, and the file is not that of the checkpoint.
             await self._open.aclose()
-            after = None
             self._response = await self._open.enter_async_context(self._source.open(self._url, None))
         if not is_archived(self._response.content_type, self._planned):
             raise SourceError("its Content-Type is not one that is archived")
         self._check_size(self._response.size or 0)
-        self.after = after if self._response.offset else None
+        self.after = after if self._response.offset else None  # 0 without a checkpoint in the request
         self._received = self._response.offset
         self._size = self._response.size
         self.etag = self._response.etag
