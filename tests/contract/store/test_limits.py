@@ -268,6 +268,15 @@ async def test_the_first_day_of_a_limit_changes_no_day_that_was_known(store: Sto
     assert await use(store, "key:b") == Use(0, 0, 1, NEXT_DAY, 0, 0, MILLION, 0)
 
 
+async def test_the_first_day_of_a_limit_is_not_that_of_a_limit_with_an_earlier_one(store: Store) -> None:
+    await set_limits(store, "key:b", credits_per_day=9 * MILLION)
+    await set_limits(store, "key:a", day="", credits_per_day=9 * MILLION)
+    await claimed(store, priced(key_id="b"))
+    await claimed(store, priced(day=NEXT_DAY, key_id="a"))
+    assert (await use(store, "key:a")).day == NEXT_DAY
+    assert await use(store, "key:b") == Use(MINUTE, 1, 1, DAY, MILLION, 0, MILLION, 0)
+
+
 @pytest.mark.parametrize("day", ["", DAY])
 async def test_a_new_budget_counts_what_was_submitted_before_the_first_day(store: Store, day: str) -> None:
     for tenant, subject in (("tenant", "tenant"), ("other", "tenant"), ("other", "label:team=a")):
