@@ -159,14 +159,24 @@ async def test_a_price_is_that_of_its_model(running: Running) -> None:
     assert (await used(running)).reserved_today == "0.3"
 
 
-async def test_the_oldest_cached_price_is_dropped(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prices, "MOST_PRICES", 1)
+async def test_submissions_at_the_same_time_ask_for_a_price_once(running: Running) -> None:
     await set_limits(running, credits_per_day="9")
-    await running.submit(soul("a fox", key="first"))
-    await running.submit(soul("an owl"))
-    assert len(running.gateway._core.budgets.prices._cached) == 1
+    with running.held(on="estimate"):
+        running.plan(on="estimate", kind="500")
+        calls = [asyncio.create_task(running.submit(soul("a fox", key=key))) for key in ("first", "second")]
+        await running.calls_open("SubmitGeneration", 2)
+    await asyncio.gather(*calls)
+
+
+async def test_the_price_not_used_for_longest_is_dropped(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prices, "MOST_PRICES", 2)
+    await set_limits(running, credits_per_day="9")
+    for key, prompt in enumerate(("a fox", "an owl", "a fox", "a wolf")):
+        await running.submit(soul(prompt, key=f"key-{key}"))
+    assert len(running.gateway._core.budgets.prices._cached) == 2
     running.plan(on="estimate", kind="500")
-    assert (await refusal(running.grpc, soul("a fox", key="second"))).reason == "UPSTREAM_UNAVAILABLE"
+    await running.submit(soul("a fox", key="again"))
+    assert (await refusal(running.grpc, soul("an owl"))).reason == "UPSTREAM_UNAVAILABLE"
 
 
 async def test_a_repeat_is_never_refused(running: Running) -> None:
