@@ -353,6 +353,7 @@ async def test_a_drain_waits_for_a_create_call_in_flight(studio: Studio) -> None
         call = asyncio.create_task(studio.create())
         await studio.until_paid(1)
         await studio.begin_drain()
+        assert (await studio.refused("CreateCharacter", order())).reason == "GATEWAY_UNAVAILABLE"
     await studio.stop_gateway()
     created = (await call).character.id
     await studio.start_gateway()
