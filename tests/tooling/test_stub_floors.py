@@ -1,4 +1,5 @@
-"""The stubs and the client load with the oldest and the newest libraries that their manifests allow."""
+"""The stubs, the client and the server load with the oldest libraries that their manifests allow; stubs and client also
+with the newest."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from tools import generate
 
 STUBS = generate.GENERATED / "python"
 CLIENT = generate.ROOT / "clients" / "python"
+SERVER = generate.ROOT
 UV = Path(sys.executable).parent / "uv"
 
 PROGRAM = """
@@ -35,20 +37,31 @@ for name in ("grpcio", "protobuf", "googleapis-common-protos"):
     print(f"{name}=={importlib.metadata.version(name)}")
 """
 
+IMPORTS = """
+import importlib, pkgutil
+import gateway
 
-def dependencies() -> list[str]:
-    """Return the dependencies of the stubs and the client on libraries."""
+names = [module.name for module in pkgutil.walk_packages(gateway.__path__, "gateway.")]
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+
+def dependencies(*packages: Path) -> list[str]:
+    """Return the dependencies of our packages on libraries, also those of extras."""
     found: set[str] = set()
-    for package in (STUBS, CLIENT):
+    for package in packages:
         with (package / "pyproject.toml").open("rb") as file:
-            found.update(tomllib.load(file)["project"]["dependencies"])
-    return sorted(dependency for dependency in found if not dependency.startswith("hfgateway-stubs"))
+            project = tomllib.load(file)["project"]
+        found.update(project["dependencies"], *project.get("optional-dependencies", {}).values())
+    return sorted(dependency for dependency in found if not dependency.startswith("hfgateway-"))
 
 
-def environment(resolution: str) -> Path:
-    """Return the Python of a venv with only the dependencies of the client, created once for each set of pins."""
-    required = dependencies()
-    directory = generate.CACHE / f"floor-{resolution}"
+def environment(name: str, resolution: str, *packages: Path) -> Path:
+    """Return the Python of a venv with only the dependencies of the packages, created once for each set of pins."""
+    required = dependencies(*packages)
+    directory = generate.CACHE / f"floor-{name}-{resolution}"
     pins = (*required, sys.version)
     with generate.install_once(directory, hashlib.sha256("\n".join(pins).encode()).digest()) as stale:
         if stale:
@@ -58,11 +71,12 @@ def environment(resolution: str) -> Path:
     return directory / "bin" / "python"
 
 
-def run(python: Path, program: str) -> str:
-    # -P excludes the current directory: only the files of the two distributions may be found.
+def run(python: Path, program: str, *sources: Path) -> str:
+    # -P excludes the current directory: only the files of the two distributions, and of the given ones, may be found.
+    paths = os.pathsep.join(map(str, (CLIENT, STUBS, *sources)))
     done = subprocess.run(
         [python, "-P", "-W", "error", "-c", program],
-        env={**os.environ, "PYTHONPATH": f"{CLIENT}{os.pathsep}{STUBS}", "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, "PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         check=False,
@@ -75,8 +89,8 @@ def run(python: Path, program: str) -> str:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
 def test_stubs_load_and_carry_a_message(resolution: str) -> None:
-    printed = run(environment(resolution), PROGRAM).split()
-    floors = [requirement.split(",")[0].replace(">=", "==") for requirement in dependencies()]
+    printed = run(environment("client", resolution, STUBS, CLIENT), PROGRAM).split()
+    floors = [requirement.split(",")[0].replace(">=", "==") for requirement in dependencies(STUBS, CLIENT)]
     if resolution == "lowest-direct":
         # The declared floors were installed; 1.72 and 1.72.0 are the same version.
         assert [pin for pin in printed if not any(same(pin, floor) for floor in floors)] == []
@@ -92,6 +106,18 @@ def same(pin: str, floor: str) -> bool:
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
 def test_client_loads(resolution: str) -> None:
     assert (
-        run(environment(resolution), "import hfgateway_client; print(hfgateway_client.__name__)")
+        run(
+            environment("client", resolution, STUBS, CLIENT),
+            "import hfgateway_client; print(hfgateway_client.__name__)",
+        )
         == "hfgateway_client\n"
     )
+
+
+@pytest.mark.timeout(600)
+def test_the_server_loads_with_its_oldest_libraries(tmp_path: Path) -> None:
+    python = environment("server", "lowest-direct", STUBS, CLIENT, SERVER)
+    metadata = tmp_path / "hfgateway-0.0.dist-info" / "METADATA"  # it asks for its version
+    metadata.parent.mkdir()
+    metadata.write_text("Metadata-Version: 2.4\nName: hfgateway\nVersion: 0.0\n")
+    assert int(run(python, IMPORTS, SERVER, tmp_path)) > 200
