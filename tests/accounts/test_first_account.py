@@ -48,7 +48,7 @@ async def test_generations_follow_their_character(running: Running) -> None:
     assert [one.id for one in listed.characters] == [anna.id]
     # The order of the pool does not matter for a character that exists; without its account it is not found.
     await assign(running, "shop", ads=1, films=1)
-    await portrait(shop, anna.id, "after")
+    await portrait(shop, anna.id.upper(), "after")
     assert len(sent(running, FILMS)) == 7
     await assign(running, "shop", ads=1)
     try:
