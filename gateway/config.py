@@ -490,6 +490,7 @@ def _check_tls(settings: Settings) -> None:
         try:
             context.load_cert_chain(settings.tls_cert, settings.tls_key, password="")
         except OSError as error:
-            raise SettingError(
-                PREFIX + "TLS_KEY", "is not the private key of TLS_CERT in PEM without a password"
-            ) from error
+            why = "is not the private key of TLS_CERT in PEM without a password"
+            if isinstance(error, ssl.SSLError) and error.reason not in {None, "KEY_VALUES_MISMATCH"}:
+                why = f"cannot be used with TLS_CERT: {error.reason}"  # such as EE_KEY_TOO_SMALL
+            raise SettingError(PREFIX + "TLS_KEY", why) from error

@@ -38,13 +38,16 @@ class Authority:
         return self.pair.cert
 
     def signed(
-        self, name: str, days: int = 90, hosts: str = "DNS:localhost,IP:127.0.0.1", curve: str = "prime256v1"
+        self, name: str, days: int = 90, hosts: str = "DNS:localhost,IP:127.0.0.1", kind: str = "prime256v1"
     ) -> Pair:
-        """Sign a certificate for the loopback names, or for other `hosts`, that expires in `days` days."""
+        """Sign a certificate for the loopback names, or for other `hosts`, that expires in `days` days.
+
+        `kind` is that of its key: a curve, or rsa with its length, such as rsa:2048.
+        """
         pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
         extensions.write_text(f"subjectAltName={hosts}\n")
-        _openssl("req", *_key(pair.key, curve), "-out", request, "-subj", f"/CN={name}")
+        _openssl("req", *_key(pair.key, kind), "-out", request, "-subj", f"/CN={name}")
         _openssl(
             "x509", "-req", "-in", request, "-CA", self.cert, "-CAkey", self.pair.key, "-CAcreateserial",
             "-out", pair.cert, "-days", str(days), "-extfile", extensions,
@@ -52,8 +55,9 @@ class Authority:
         return pair
 
 
-def _key(path: Path, curve: str = "prime256v1") -> tuple[str | Path, ...]:
-    return ("-newkey", "ec", "-pkeyopt", f"ec_paramgen_curve:{curve}", "-nodes", "-keyout", path)
+def _key(path: Path, kind: str = "prime256v1") -> tuple[str | Path, ...]:
+    new = (kind,) if kind.startswith("rsa:") else ("ec", "-pkeyopt", f"ec_paramgen_curve:{kind}")
+    return ("-newkey", *new, "-nodes", "-keyout", path)
 
 
 def _openssl(*arguments: str | Path) -> None:

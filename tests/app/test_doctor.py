@@ -261,7 +261,7 @@ async def test_a_certificate_is_reported_with_its_remaining_days(doctor: Doctor,
 
 @pytest.mark.toolchain("openssl")
 async def test_a_key_that_no_client_or_grpc_can_use_is_named(doctor: Doctor, tmp_path: Path) -> None:
-    pair = Authority.made(tmp_path).signed("gateway", curve="secp256k1")
+    pair = Authority.made(tmp_path).signed("gateway", kind="secp256k1")
     given = {"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)}
     found = await doctor(given)
     assert found["tls"][0][0] == "problem"

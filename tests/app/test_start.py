@@ -393,6 +393,13 @@ async def test_unusable_tls_files_refuse_the_start(tmp_path: Path) -> None:
         assert names_of(await refusal(tmp_path, good | changed, launcher=launcher)) == name, changed
 
 
+@pytest.mark.toolchain("openssl")
+async def test_a_key_that_is_too_short_is_called_so(tmp_path: Path) -> None:
+    pair = Authority.made(tmp_path).signed("short", kind="rsa:1024")
+    line = await refusal(tmp_path, {"HFGATEWAY_TLS_CERT": str(pair.cert), "HFGATEWAY_TLS_KEY": str(pair.key)})
+    assert line.endswith("HFGATEWAY_TLS_KEY: cannot be used with TLS_CERT: EE_KEY_TOO_SMALL")
+
+
 @contextmanager
 def unchanged(file: Path) -> Iterator[None]:
     """Fail if the block changes the file, or creates a file that SQLite would read as a part of it."""
