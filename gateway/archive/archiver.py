@@ -132,7 +132,8 @@ class Archiver:
         copies: list[Copy] = []
         for one in generations:
             try:
-                copies += copies_of(one, self._storage.name)
+                end = None if one.ended_at is None else self._trusted_time.by_higgsfield(one.ended_at)
+                copies += copies_of(one, self._storage.name, end)
             except Exception:
                 # An exception would stop the archiver for all generations, at every start again.
                 log.exception("outputs cannot be archived because of a bug", extra={"generation_id": one.id})

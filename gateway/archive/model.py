@@ -59,13 +59,18 @@ class ArchivedFile:
     sha256: str
 
 
-def copies_of(generation: Generation, archive: str) -> list[Copy]:
-    """Return the copies to plan for a generation: the files and previews of its outputs; none before its completion."""
+def copies_of(generation: Generation, archive: str, end: float | None) -> list[Copy]:
+    """Return the copies to plan for a generation: the files and previews of its outputs; none before its completion.
+
+    `end` is the time of its end by Higgsfield's clock, by which Higgsfield names the end of the outputs; None if that
+    is not known.
+    """
     if generation.state is not State.COMPLETED:
         return []
     lifetime = OUTPUTS_KEPT
-    if generation.outputs_expire_time is not None and generation.end_time is not None:
-        lifetime = generation.outputs_expire_time - generation.end_time
+    kept_until = generation.outputs_expire_time
+    if end is not None and kept_until is not None and kept_until < (generation.end_time or 0.0) + OUTPUTS_KEPT:
+        lifetime = min(kept_until - end, OUTPUTS_KEPT)
     folder = f"{_safe(generation.tenant)}/{_safe(generation.id)}"
     expires = (generation.ended_at or generation.end_time or 0.0) + lifetime
     return [

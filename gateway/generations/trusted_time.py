@@ -165,6 +165,10 @@ class TrustedTime:
         """
         return self._clock.moment().steady - self._ahead_now() if self._placed else None
 
+    def by_higgsfield(self, at: Steady) -> float | None:
+        """Return a stored steady time by Higgsfield's clock; None if the clock of its process is not known."""
+        return self._true(at) if self._correction_at(at).placed else None
+
     def note_date(self, theirs: Wall | None) -> None:
         """Note the Date of a response; None if a call got no response.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,9 +17,10 @@ from gateway.archive.archiver import Archiver
 from gateway.archive.model import ArchivedFile, Part
 from gateway.archive.ports import Checkpoint, ObjectStorage, SourceResponse
 from gateway.generations.clock import SystemClock
-from gateway.generations.model import Generation, MediaKind, Output, Source, State
+from gateway.generations.model import Generation, MediaKind, Output, Source, State, Wall
 from gateway.generations.ports import Upstream
 from gateway.generations.state import Reported
+from gateway.generations.stores import Correction
 from gateway.generations.trusted_time import TrustedTime
 from gateway.higgsfield.media import MediaSource
 from gateway.object_storage.from_url import object_storage
@@ -101,11 +102,11 @@ class Stage:
         self._task: asyncio.Task[None] | None = None
         self._read = 0
 
-    def start(self, **settings: Any) -> Archiver:
+    def start(self, corrections: Sequence[Correction] = (), **settings: Any) -> Archiver:
         """Start the archiver, as a new process would."""
         self.archiver = Archiver(
             copies=self.store.copies, storage=self.storage, source=self.source, clock=self.clock,
-            trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store.times, []),
+            trusted_time=TrustedTime(self.clock, cast(Upstream, self), self.store.times, corrections),
             **self.settings | settings,
         )  # fmt: skip
         self.store.change_log.listen(self.archiver.on_commit)
@@ -129,8 +130,11 @@ class Stage:
         await self.source.aclose()
         await self.store.close()
 
-    async def completed(self, *urls: str, **output: Any) -> Generation:
-        """Store a completed generation with an output for each URL, and return it. An empty URL is an NSFW output."""
+    async def completed(self, *urls: str, kept: float | None = None, **output: Any) -> Generation:
+        """Store a completed generation with an output for each URL, and return it. An empty URL is an NSFW output.
+
+        Higgsfield says that it keeps the outputs for `kept` seconds.
+        """
         claim = examples.claim()
         assert (await self.store.claims.claim(claim)).new
         before = claim.generation
@@ -144,7 +148,8 @@ class Stage:
             else Output(State.NSFW, MediaKind.IMAGE)
             for url in urls
         )
-        report = replace(examples.report(before.request_id, State.COMPLETED), outputs=outputs)
+        expires = None if kept is None else Wall(await self.time() + kept)
+        report = replace(examples.report(before.request_id, State.COMPLETED), outputs=outputs, expire_time=expires)
         done = examples.after(before, Reported(report, Source.POLL))
         assert await self.store.generations.save(before, done)
         return done

@@ -16,8 +16,9 @@ from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE, STORE_PAUSE
 from gateway.archive.download import MOST_BREAKS
 from gateway.archive.model import Copy, Part, copies_of
 from gateway.errors import upstream_unavailable
-from gateway.generations.model import Generation
+from gateway.generations.model import Generation, Steady
 from gateway.generations.state import OUTPUTS_KEPT
+from gateway.generations.stores import Correction
 from gateway.higgsfield.media import CHUNK
 from gateway.object_storage.s3 import Bucket
 from tests.archive.conftest import Place, Stage, sha256
@@ -542,7 +543,7 @@ async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
     file = stage.media.add("/a.png", CONTENT, faults=[{"status": 503}])
     generation = await stage.completed(stage.url("/a.png"))
     never_planned = await stage.completed(stage.url("/a.png"))
-    await stage.store.copies.plan_copies(copies_of(generation, stage.storage.name), 0.0)
+    await stage.store.copies.plan_copies(copies_of(generation, stage.storage.name, None), 0.0)
     stage.ahead = 2 * OUTPUTS_KEPT
     stage.clock.advance(stage.ahead)
 
@@ -552,6 +553,20 @@ async def test_a_clock_set_forward_abandons_no_copy(stage: Stage) -> None:
 
     assert (stage.archiver.failures, stage.archiver.given_up) == (1, 0)
     assert len(file.requests) == 3
+
+
+async def test_a_clock_that_is_ahead_abandons_no_copy_of_a_file_with_a_short_life(stage: Stage) -> None:
+    """Higgsfield names the end of the file's life by its own clock."""
+    file = stage.media.add("/a.png", CONTENT, faults=[{"status": 503}])
+    stage.ahead = 5 * 3600.0
+    ahead = Correction(Steady(examples.NOW - OUTPUTS_KEPT - 3600.0), stage.ahead)
+    stage.start(corrections=[ahead])
+
+    await stage.completed(stage.url("/a.png"), kept=3600.0)
+
+    await stage.becomes(lambda: stage.archiver.archived + stage.archiver.given_up == 1)
+    assert (stage.archiver.failures, stage.archiver.given_up) == (1, 0)
+    assert len(file.requests) == 2
 
 
 async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> None:
@@ -798,10 +813,10 @@ async def test_a_bug_stops_neither_the_archiver_nor_other_copies(stage: Stage, m
     stage.media.add("/b.png", CONTENT)
     broken = await stage.completed(stage.url("/a.png"))
 
-    def planned(generation: Generation, archive: str) -> list[Copy]:
+    def planned(generation: Generation, archive: str, end: float | None) -> list[Copy]:
         if generation.id == broken.id:
             raise ZeroDivisionError
-        return copies_of(generation, archive)
+        return copies_of(generation, archive, end)
 
     async def publish(key: str) -> None:
         raise ZeroDivisionError

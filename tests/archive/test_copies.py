@@ -25,7 +25,7 @@ async def due(stage: Stage, now: float = 1.0, limit: int = 10) -> list[Copy]:
 
 async def planned(stage: Stage, *urls: str) -> tuple[Generation, list[Copy]]:
     generation = await stage.completed(*(urls or ("http://a.test/1.png",)))
-    copies = copies_of(generation, ARCHIVE)
+    copies = copies_of(generation, ARCHIVE, generation.end_time)
     await stage.store.copies.plan_copies(copies, 0.0)
     return generation, copies
 
@@ -44,13 +44,13 @@ async def test_a_copy_expires_with_its_file(stage: Stage) -> None:
     assert generation.ended_at is not None
     assert generation.end_time is not None
     early = replace(generation, outputs_expire_time=generation.end_time + HOUR)
-    assert [copy.expire_time for copy in copies_of(early, ARCHIVE)] == [generation.ended_at + HOUR]
+    assert [copy.expire_time for copy in copies_of(early, ARCHIVE, generation.end_time)] == [generation.ended_at + HOUR]
 
 
 async def test_copies_of_a_deleted_generation_are_not_planned(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
     await stage.store.deletions.delete(generation, at_upstream=False, steady=examples.NOW)
-    await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE), 0.0)
+    await stage.store.copies.plan_copies(copies_of(generation, ARCHIVE, None), 0.0)
     assert await due(stage) == []
 
 
