@@ -110,7 +110,10 @@ class Connection(HttpToolsProtocol):
         self._parsed = 0
 
     def on_url(self, url: bytes) -> None:
+        """Count the URL, and refuse a fragment: a proxy that refuses /metrics may not know it as /metrics#x."""
         self._count(len(url))
+        if b"#" in url:
+            raise ValueError("the URL has a fragment")
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:

@@ -8,7 +8,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from tests.hostile.conftest import Start
+from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
 
 OTHER_FORMS = ("/%6detrics", "/metric%73", "/metrics/", "/%2fmetrics")
 
@@ -20,6 +20,15 @@ async def test_metrics_have_one_path_which_a_proxy_can_refuse(start: Start, path
     async with aiohttp.ClientSession() as session, session.get(url, allow_redirects=False) as answer:
         assert answer.status == 404
         assert b"hfgateway_" not in await answer.read()
+
+
+@pytest.mark.parametrize("target", [b"/metrics#", b"/metrics#/../page", b"http://localhost/metrics#x"])
+async def test_a_fragment_does_not_hide_a_path_from_a_proxy(start: Start, target: bytes) -> None:
+    running = await start()
+    async with connected(running.gateway.http_address) as (reader, writer):
+        writer.write(b"GET %s HTTP/1.1\r\nhost: localhost\r\n\r\n" % target)
+        assert (await read_response_head(reader)).startswith(b"HTTP/1.1 400 ")
+    assert await bad_requests(running, "encoding") == 1
 
 
 @pytest.mark.parametrize("path", ["/v1/session/", "/hfgateway.v1.GenerationService"])
