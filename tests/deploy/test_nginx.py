@@ -54,7 +54,7 @@ def configuration(folder: Path, running: Running, grpc_address: str, http_addres
         ("listen 443", f"listen {grpc_address}", 1),
         ("listen 443", f"listen {http_address}", 1),
         ("grpc://10.0.0.7:50051", f"grpc://{running.gateway.grpc_address}", 1),
-        ("http://10.0.0.7:8080", running.gateway.http_address, 1),
+        ("http://10.0.0.7:8080", running.gateway.http_address, 2),
         ("/etc/nginx/gateway.crt", str(pair.cert), 2),
         ("/etc/nginx/gateway.key", str(pair.key), 2),
     ):
@@ -157,3 +157,13 @@ async def test_neither_metrics_nor_tokens_of_webhooks_are_shown(proxied: Proxied
         assert (await session.get("/metrics")).status == 403
     log = proxied.folder / "access.log"
     assert "a-token" not in (log.read_text() if log.exists() else "")
+
+
+async def test_tokens_of_webhooks_are_in_no_error_log_while_the_gateway_is_down(proxied: Proxied) -> None:
+    await proxied.running.stop_gateway()
+    async with asyncio.timeout(PATIENCE), proxied.session() as session:
+        assert (await session.post("/webhooks/higgsfield/a-token", data=b"{}")).status == 502
+        assert (await session.get("/readyz")).status == 502
+    errors = (proxied.folder / "error.log").read_text()
+    assert "/readyz" in errors
+    assert "a-token" not in errors
