@@ -214,6 +214,8 @@ class ConnectApp(ConnectASGIApplication[object]):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve a call. Plain gRPC gets 415, because it needs HTTP/2 and has its own port."""
+        # The library strips the root path, and would serve each RPC at a second path that a proxy does not know.
+        scope = {**scope, "root_path": ""}
         headers = dict(scope["headers"])
         content_type = headers.get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):

@@ -31,6 +31,15 @@ async def test_a_fragment_does_not_hide_a_path_from_a_proxy(start: Start, target
     assert await bad_requests(running, "encoding") == 1
 
 
+async def test_an_rpc_has_one_path_which_a_proxy_can_refuse(start: Start) -> None:
+    running = await start()
+    service = "/hfgateway.v1.GenerationService"
+    async with aiohttp.ClientSession(running.gateway.http_address) as session:
+        for path, served in ((f"{service}/ListGenerations", True), (f"{service}{service}/ListGenerations", False)):
+            async with session.post(path, json={}) as answer:
+                assert answer.status == (200 if served else 404)
+
+
 @pytest.mark.parametrize("path", ["/v1/session/", "/hfgateway.v1.GenerationService"])
 async def test_no_redirect_leaves_the_scheme_or_the_host_of_the_proxy(start: Start, path: str) -> None:
     running = await start(AUTH="keys")
