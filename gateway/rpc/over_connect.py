@@ -216,7 +216,7 @@ class ConnectApp(ConnectASGIApplication[object]):
         """Serve a call. Plain gRPC gets 415, because it needs HTTP/2 and has its own port."""
         # The library strips the root path, and would serve each RPC at a second path that a proxy does not know.
         scope = {**scope, "root_path": ""}
-        headers = dict(scope["headers"])
+        headers = dict(reversed(scope["headers"]))  # the first value of each, as for the library
         content_type = headers.get(b"content-type", b"")
         if content_type == b"application/grpc" or content_type.startswith(b"application/grpc+"):
             self._bad(Bad.ENCODING)

@@ -74,6 +74,30 @@ async def test_a_malformed_header_is_not_an_internal_error(
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@pytest.mark.parametrize(
+    ("name", "values", "status"),
+    [
+        ("content-type", ("application/grpc", "application/json"), 415),
+        ("content-type", ("application/json", "application/grpc"), 404),
+        ("connect-timeout-ms", ("soon", "5000"), 400),
+        ("connect-timeout-ms", ("5000", "soon"), 404),
+    ],
+)
+async def test_the_first_of_two_values_of_a_header_counts(
+    start: Start, caplog: pytest.LogCaptureFixture, name: str, values: tuple[str, str], status: int
+) -> None:
+    running = await start()
+    async with connected(running.gateway.http_address) as (reader, writer):
+        head = f"POST {UNARY} HTTP/1.1\r\nhost: localhost\r\n" + "".join(f"{name}: {one}\r\n" for one in values)
+        head += "content-type: application/json\r\nconnection: close\r\ncontent-length: 10\r\n\r\n"
+        writer.write(head.encode() + b'{"id":"x"}')
+        async with asyncio.timeout(PATIENCE):
+            answer = await reader.read()
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+    assert (b"hfgateway.v1.Failure" in answer) == (status != 415)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 @pytest.mark.parametrize("token", ["own", "unknown"])
 async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
     start: Start, monkeypatch: pytest.MonkeyPatch, token: str
