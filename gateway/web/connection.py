@@ -6,6 +6,7 @@ body. Some clients stop writing and close the connection when a response starts,
 
 import asyncio
 import contextlib
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -55,6 +56,8 @@ class Connection(HttpToolsProtocol):
         """Bytes received since the last part of the body, while one is being read: sizes of chunks, and trailers."""
         self._of_part = 0
         """Bytes received of the current part of a body."""
+        self._received = b""
+        """The bytes that are being parsed."""
         self._refused = ""
         """Why the request is refused; "" if it is not valid HTTP."""
         self._finite = False
@@ -94,13 +97,24 @@ class Connection(HttpToolsProtocol):
                 self._start_timer(HEAD_WITHIN)
         else:
             self._without_body += len(data)
+        self._received = data
         super().data_received(data)
+        self._received = b""
         if self._head is None and self._without_body > LARGEST_HEAD:
             self._bad(Bad.SIZE)
             self.transport.abort()  # the response may have started
         if self._head is not None and self._head > LARGEST_HEAD and not self.transport.is_closing():
             # A header that is still incomplete has not been counted by the parser's callbacks.
             self._refuse_head()
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """Parse what has arrived behind a request for an upgrade, which the parser leaves to the other protocol."""
+        upgrade = sys.exception()
+        assert upgrade is not None
+        (end,) = upgrade.args
+        if rest := self._received[end:]:
+            self._received = rest
+            super().data_received(rest)
 
     def on_message_begin(self) -> None:
         """Begin to count the size of another head. Refuse a request behind MOST_QUEUED others."""

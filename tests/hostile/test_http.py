@@ -241,6 +241,18 @@ async def test_a_request_for_an_upgrade_without_a_body_is_served(start: Start) -
         assert (await read_response_head(reader)).startswith(b"HTTP/1.1 200 ")
 
 
+async def test_requests_behind_one_for_an_upgrade_are_served(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    running = await start()
+    upgrade = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: Upgrade\r\nupgrade: h2c\r\n\r\n"
+    async with connected(running.gateway.http_address) as (reader, writer):
+        writer.write(upgrade * 3 + b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        async with asyncio.timeout(PATIENCE):
+            answers = await reader.read()
+    assert answers.count(b"HTTP/1.1 200 ") == 4
+    assert answers.endswith(b"ready\n")
+    assert "WebSocket" not in caplog.text  # advice to install a library that would change nothing
+
+
 async def test_a_head_of_a_stream_of_events_opens_no_watch(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
