@@ -296,11 +296,18 @@ def parse_optional_file(text: str) -> Path | None:
     return path
 
 
+_ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://[a-z0-9._\[\]:-]+")
+"""An origin in the form that browsers send. Another form would equal no Origin header."""
+
+
 def parse_origins(text: str) -> tuple[str, ...]:
     origins = tuple(part.rstrip("/") for part in text.replace(",", " ").split())
     for origin in origins:
-        if not re.fullmatch(r"https?://[^/\s*]+", origin):
-            raise ValueError("must be origins such as https://app.example.com, separated by commas or spaces")
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                "must be origins such as https://app.example.com, separated by commas or spaces, as browsers send "
+                "them: in lower case, without the port 443 of https or 80 of http, and international names as xn--…"
+            )
     return origins
 
 

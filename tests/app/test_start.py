@@ -92,7 +92,11 @@ WRONG = {
     ],
     "TLS_CLIENT_CA": ["no-such-file.pem"],
     "DRAIN": ["-5", "1y"],
-    "ALLOWED_ORIGINS": ["*", "https://*.example.com", "app.example.com", "https://app.example.com/page"],
+    "ALLOWED_ORIGINS": [
+        "*", "https://*.example.com", "app.example.com", "https://app.example.com/page", "https://App.example.com",
+        "https://app.example.com:443", "http://app.example.com:80", "https://bücher.example", "https://a@b.example",
+        "https://app.example.com?", "https://app.example.com#",
+    ],
     "MCP": ["yes", "On"],
     "ARCHIVE_URL": [
         "ftp://files", "file://relative/folder", "file:///a/../b", "file:///a?b", "s3://", "s3://B", "s3://bucket/../up",
