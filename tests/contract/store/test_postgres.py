@@ -15,7 +15,7 @@ from gateway.access.keys import ApiKey
 from gateway.agents.model import SESSION, KeyRecord
 from gateway.generations import service
 from gateway.generations.clock import since_boot
-from gateway.generations.limits import TENANT, Limits
+from gateway.generations.limits import MILLION, TENANT, LimitExceededError, Limits
 from gateway.generations.model import Steady
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import (
@@ -31,12 +31,15 @@ from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
+from tests.contract.store.test_limits import priced, set_limits, use
 from tests.contract.store.test_store import all_changes, completed, queued, stored
 from tests.support.running import PATIENCE, Generation, run, soul
 from tests.support.transports import RpcFailure
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
+
+    import psycopg
 
     from gateway.store.postgres.store import PostgresStore
     from tests.support.postgres import Server
@@ -85,6 +88,16 @@ async def until(holds: Callable[[], Awaitable[bool]]) -> None:
     """Return when a condition holds. The watchdog bounds the wait."""
     while not await holds():
         await asyncio.sleep(0.01)
+
+
+async def until_one_waits(connection: psycopg.AsyncConnection) -> None:
+    """Return when a statement waits for a lock."""
+
+    async def waits() -> bool:
+        rows = await connection.execute("SELECT FROM pg_locks WHERE NOT granted")
+        return await rows.fetchone() is not None
+
+    await until(waits)
 
 
 async def working(store: PostgresStore) -> bool:
@@ -209,10 +222,6 @@ async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_
         await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
     ):
 
-        async def waits() -> bool:
-            rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
-            return await rows.fetchone() is not None
-
         async def found() -> Sequence[Generation]:
             while True:
                 with contextlib.suppress(RpcFailure):
@@ -222,7 +231,7 @@ async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_
         await other.execute("SET idle_in_transaction_session_timeout = 0")
         await other.execute("SELECT FROM log FOR UPDATE")  # until the end of this transaction, nothing is committed
         submitting = asyncio.ensure_future(running.submit(soul("a fox", "order-1")))
-        await until(waits)
+        await until_one_waits(beside)
         proxy.cut()
         with pytest.raises(RpcFailure, match="UNAVAILABLE"):
             await submitting
@@ -299,13 +308,29 @@ async def test_a_webhook_that_is_being_stored_is_known(emptied: str) -> None:
         )
         storing = asyncio.ensure_future(one.store.webhooks.store_webhook(webhook, NOW))
 
-        async def waits() -> bool:
-            rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
-            return await rows.fetchone() is not None
-
-        await until(waits)
+        await until_one_waits(beside)
         await other.commit()
         assert await storing is WebhookReceipt.KNOWN
+
+
+async def test_a_claim_counts_what_a_statement_reserves_for_which_it_waits(emptied: str) -> None:
+    """If the connection of a statement is lost, the server still runs it while the gateway writes on another one."""
+    import psycopg
+
+    async with (
+        opened(f"{emptied}?options=-c%20lock_timeout%3D0%20-c%20statement_timeout%3D0") as one,
+        await psycopg.AsyncConnection.connect(emptied) as other,
+        await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
+    ):
+        await set_limits(one.store, credits_per_day=MILLION)
+        await other.execute("SET idle_in_transaction_session_timeout = 0")
+        await other.execute("UPDATE limits SET day_reserved = credits_per_day")
+        claiming = asyncio.ensure_future(one.store.claims.claim(priced()))
+        await until_one_waits(beside)
+        await other.commit()
+        with pytest.raises(LimitExceededError):
+            await claiming
+        assert (await use(one.store)).day_reserved == MILLION
 
 
 # -- A server that dies or refuses -------------------------------------------------------------------------------------
@@ -644,11 +669,7 @@ async def test_a_statement_that_loses_to_another_one_is_repeated(
             await other.execute("UPDATE log SET position = position")
             claiming = asyncio.ensure_future(one.store.claims.claim(examples.claim()))
 
-            async def waits() -> bool:
-                rows = await beside.execute("SELECT FROM pg_locks WHERE NOT granted")
-                return await rows.fetchone() is not None
-
-            await until(waits)
+            await until_one_waits(beside)
             if kind == "deadlock":
                 await other.execute("UPDATE lease SET released = released")
             await other.commit()
@@ -1049,11 +1070,7 @@ async def test_a_limit_that_another_gateway_sets_at_the_same_time_does_not_refus
             await other.execute(f"ALTER ROLE CURRENT_USER IN DATABASE {fresh} SET statement_timeout = '5s'")
             starting = asyncio.create_task(store._prepare(url, "the store"))
 
-            async def waits() -> bool:
-                cursor = await other.execute("SELECT FROM pg_locks WHERE NOT granted")
-                return await cursor.fetchone() is not None
-
-            await until(waits)
+            await until_one_waits(other)
             await other.commit()
         assert await starting
 
