@@ -208,6 +208,7 @@ async def test_limits_apply_although_the_call_that_sets_them_is_canceled(running
             await call
         stored.release()
         await running.gateway._core.budgets.drained()
+        assert running.gateway._core.budgets.limited("default")
     assert (await refusal(running.grpc, soul("a fox"))).reason == "NOT_ALLOWED"
 
 
@@ -403,6 +404,22 @@ async def test_a_mask_sets_some_limits_and_leaves_the_others_also_when_two_are_s
     )
     (found,) = (await ask(running, "ListLimits", admin_pb.ListLimitsRequest())).limits
     assert found.limits == admin_pb.Limits(in_flight=3, model_id_prefixes=["acme/"], credits_per_month="5")
+
+
+async def test_limits_are_set_for_one_subject_and_answered_with_its_present_use(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await set_limits(running, subject="label:team=a", credits_per_day="9")
+    await set_limits(running, credits_per_month="9")
+    await running.submit(soul("a fox"))
+    monkeypatch.setattr(running.gateway._core.budgets, "submission_time", lambda _: SubmissionTime("2999-01-01", 1))
+    request = admin_pb.SetLimitsRequest(
+        tenant="default", limits=admin_pb.Limits(in_flight=3), update_mask=FieldMask(paths=["in_flight"])
+    )
+    answer: admin_pb.SetLimitsResponse = await ask(running, "SetLimits", request)
+    assert answer.limits.subject == "tenant"
+    assert answer.limits.limits == admin_pb.Limits(credits_per_month="9", in_flight=3)
+    assert (answer.limits.use.in_flight, answer.limits.use.reserved_today) == (1, "0")
 
 
 async def test_the_command_sets_shows_lists_and_clears_limits(running: Running) -> None:

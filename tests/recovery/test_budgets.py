@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
+
+import pytest
 
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -12,6 +14,7 @@ from tests.recovery.conftest import Start
 from tests.support.operator import ask
 from tests.support.running import soul
 from tests.support.timeline import Timed
+from tests.support.transports import RpcFailure
 
 HOUR, DAY = 3_600.0, 86_400.0
 
@@ -45,6 +48,19 @@ async def test_the_first_limits_begin_with_the_day_of_higgsfield(start: Start) -
     await set_limits(running, credits_per_day="9")
     today = parsedate_to_datetime(running.time.true_date()).astimezone(UTC)
     assert (await used(running)).day == today.strftime("%Y-%m-%d")
+
+
+async def test_a_minute_and_the_time_of_a_retry_are_those_of_higgsfield(start: Start) -> None:
+    running = await start(wall_is_ahead=40 * DAY)
+    await set_limits(running, submissions_per_minute=1)
+    await running.submit(soul("a fox", wait_for=pb.WAIT_FOR_STORED))
+    with pytest.raises(RpcFailure) as raised:
+        await running.submit(soul("an owl"))
+    failure = raised.value.failure
+    now = parsedate_to_datetime(running.time.true_date())
+    left = datetime.fromisoformat(failure.metadata["resets_at"]) - now
+    assert abs(left) < timedelta(minutes=2)
+    assert abs(failure.retry_delay.ToTimedelta() - left) < timedelta(seconds=3)  # dates have whole seconds
 
 
 async def test_the_use_of_a_day_and_cached_prices_end(start: Start) -> None:
