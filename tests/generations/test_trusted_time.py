@@ -103,6 +103,40 @@ async def test_a_submission_goes_out_without_the_time_if_higgsfield_does_not_ans
     assert upstream.asked <= 1
 
 
+async def test_the_first_correction_holds_since_the_start_and_later_ones_from_then_on() -> None:
+    clock, store, upstream = FixedClock(1000.0), Corrections(), Higgsfield(600.0)
+    time = trusted(clock, store, upstream)
+    clock.now = 1100.0
+    await time.learn()
+    clock.now = 2000.0
+    await time.before(10.0)
+    assert store.stored == [Correction(Steady(1000.0), 500.0), Correction(Steady(2000.0), 1400.0)]
+
+
+async def test_higgsfields_time_is_not_known_before_it_is_stored() -> None:
+    """The next process would measure the times of this one by another clock."""
+    clock, store = FixedClock(1000.0), Corrections(refusals=1)
+    time = trusted(clock, store, Higgsfield(600.0))
+    await time.learn()
+    assert time.known_now() is None
+    clock.now = 1100.0
+    await time.before(10.0)
+    assert time.known_now() == 600.0
+    assert store.stored == [Correction(Steady(1000.0), 500.0)]
+
+
+async def test_no_wait_since_a_time_of_unknown_age_is_over() -> None:
+    known = [Correction(Steady(at), 0.0, placed=at != 500.0) for at in (100.0, 500.0)]
+    time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(1000.0), known)
+    await time.begin()
+    assert [await time.is_over(Steady(at), 10.0) for at in (499.0, 500.0, 600.0)] == [True, False, False]
+
+
+async def test_a_wait_that_began_before_corrections_were_stored_is_as_long_as_higgsfield_says() -> None:
+    time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(500.0))
+    assert [await time.is_over(Steady(at), 10.0) for at in (490.0, 600.0)] == [True, False]
+
+
 async def test_no_window_since_a_time_of_unknown_age_is_open() -> None:
     known = [Correction(Steady(at), 0.0, placed=at != 500.0) for at in (100.0, 500.0, 800.0)]
     time = trusted(FixedClock(1000.0), Corrections(), Higgsfield(1000.0), known)
