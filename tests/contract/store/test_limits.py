@@ -184,6 +184,19 @@ async def test_an_end_settles_each_limit_that_applies_once_and_no_other(store: S
     assert await use(store, "label:team=b") == Use(MINUTE, 1, 1, DAY, MILLION, 0, MILLION, 0)
 
 
+async def test_ends_at_the_same_time_are_settled_by_tenant_and_day(store: Store) -> None:
+    for tenant in ("tenant", "other"):
+        await store.limits.set_limits(tenant, "tenant", Limits(credits_per_day=9 * MILLION), DAY)
+    ends = []
+    for day, tenant in ((DAY, "other"), (DAY, "tenant"), (NEXT_DAY, "tenant"), (NEXT_MONTH, "tenant")):
+        waiting, sent, _ = [await claimed(store, priced(day=day, tenant=tenant)) for _ in range(3)]
+        queued = await save(store, sent, accepted(sent, f"request {tenant} {day}"))
+        ends += [(waiting, after(waiting, CancelAsked())), (queued, reported(queued, State.COMPLETED))]
+    await asyncio.gather(*(save(store, *end) for end in ends))  # PostgreSQL stores them in one statement or two
+    assert await use(store) == Use(MINUTE, 9, 3, NEXT_MONTH, MILLION, MILLION, MILLION, MILLION)
+    assert await use(store, tenant="other") == Use(MINUTE, 3, 1, DAY, MILLION, MILLION, MILLION, MILLION)
+
+
 async def test_days_and_months_begin_and_never_go_back(store: Store) -> None:
     await set_limits(store, credits_per_day=2 * MILLION, credits_per_month=3 * MILLION)
     waiting = await claimed(store, priced(2 * MILLION))

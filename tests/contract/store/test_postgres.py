@@ -7,7 +7,7 @@ import contextlib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import pytest
 
@@ -16,7 +16,7 @@ from gateway.agents.model import SESSION, KeyRecord
 from gateway.generations import service
 from gateway.generations.clock import since_boot
 from gateway.generations.limits import MILLION, TENANT, LimitExceededError, Limits
-from gateway.generations.model import Steady
+from gateway.generations.model import State, Steady
 from gateway.generations.state import SEND_WITHIN
 from gateway.generations.stores import (
     Saved,
@@ -31,8 +31,8 @@ from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
-from tests.contract.store.test_limits import priced, set_limits, use
-from tests.contract.store.test_store import all_changes, completed, queued, stored
+from tests.contract.store.test_limits import DAY, NEXT_MONTH, priced, set_limits, use
+from tests.contract.store.test_store import all_changes, completed, queued, saved, stored
 from tests.support.running import PATIENCE, Generation, run, soul
 from tests.support.transports import RpcFailure
 
@@ -331,6 +331,36 @@ async def test_a_claim_counts_what_a_statement_reserves_for_which_it_waits(empti
         with pytest.raises(LimitExceededError):
             await claiming
         assert (await use(one.store)).day_reserved == MILLION
+
+
+@pytest.mark.parametrize(
+    ("day", "begins", "spent"),
+    [(DAY, f"'{NEXT_MONTH}', day_reserved = 0, month_reserved = 0", 0), ("", f"'{DAY}'", MILLION)],
+)
+async def test_an_end_counts_in_the_day_that_a_statement_begins_for_which_it_waits_only_if_it_is_the_first(
+    day: str, begins: LiteralString, spent: int, emptied: str
+) -> None:
+    import psycopg
+
+    async with (
+        opened(f"{emptied}?options=-c%20lock_timeout%3D0%20-c%20statement_timeout%3D0") as one,
+        await psycopg.AsyncConnection.connect(emptied) as other,
+        await psycopg.AsyncConnection.connect(emptied, autocommit=True) as beside,
+    ):
+        await set_limits(one.store, day=day, credits_per_day=MILLION)
+        waiting = (await one.store.claims.claim(priced(day=day))).generation
+        assert waiting
+        sent = await saved(one.store, waiting, examples.marked(waiting))
+        running = await saved(one.store, sent, examples.accepted(sent, "request"))
+        await other.execute("SET idle_in_transaction_session_timeout = 0")
+        await other.execute(f"UPDATE limits SET day = {begins}")
+        ending = asyncio.ensure_future(saved(one.store, running, examples.reported(running, State.COMPLETED)))
+        await until_one_waits(beside)
+        await other.commit()
+        await ending
+        now = await use(one.store)
+        assert (now.running, now.day_reserved, now.month_reserved) == (0, 0, 0)
+        assert (now.day_spent, now.month_spent) == (spent, spent)
 
 
 # -- A server that dies or refuses -------------------------------------------------------------------------------------
