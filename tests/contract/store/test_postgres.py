@@ -354,6 +354,7 @@ async def test_an_end_counts_in_the_day_that_a_statement_begins_for_which_it_wai
         running = await saved(one.store, sent, examples.accepted(sent, "request"))
         await other.execute("SET idle_in_transaction_session_timeout = 0")
         await other.execute(f"UPDATE limits SET day = {begins}")
+        await other.execute("UPDATE generations SET budget_day = %s WHERE budget_day = ''", [DAY])
         ending = asyncio.ensure_future(saved(one.store, running, examples.reported(running, State.COMPLETED)))
         await until_one_waits(beside)
         await other.commit()
