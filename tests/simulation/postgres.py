@@ -293,7 +293,7 @@ class _Pool:
     async def close(self) -> None:
         """Do nothing: nothing is left open."""
 
-    async def check(self) -> None:
+    async def drain(self) -> None:
         """Do nothing: a connection that ended is not used again."""
 
     async def execute(self, sql: str, values: Mapping[str, object], lock: str) -> Sequence[Any]:

@@ -241,7 +241,7 @@ class Database:
             try:
                 more = LONG_LIMIT if name in LONG else 0.0
                 before = f"SET LOCAL statement_timeout = '{more:.0f}s'" if more else self.sql[lock] if lock else ""
-                return await self._within_patience(self._once(pool, self.sql[name], values, before), more)
+                return await self._within_patience(pool, self._once(pool, self.sql[name], values, before), more)
             except psycopg.IntegrityError:
                 raise
             except PoolTimeout as error:
@@ -251,7 +251,7 @@ class Database:
             except psycopg.Error as error:
                 found = outcome(error)
                 if found is Outcome.UNKNOWN:
-                    await self._discard_dead(pool)
+                    await pool.drain()  # the server may have been restarted
                     raise UnknownCommitError("the connection to the store was lost") from error
                 if found is Outcome.NOT_STORED:
                     slow = reads and error.sqlstate == TIMED_OUT
@@ -271,7 +271,7 @@ class Database:
             cursor = await connection.execute(sql, values, binary=True)
             return await cursor.fetchall() if cursor.description else ()
 
-    async def _within_patience(self, statement: Any, more: float) -> Sequence[DictRow]:
+    async def _within_patience(self, pool: Pool, statement: Any, more: float) -> Sequence[DictRow]:
         """Await a statement. If the server does not respond, leave it to end by itself: psycopg waits for a while.
 
         `more` is in seconds, for a statement that may take longer.
@@ -284,15 +284,10 @@ class Database:
             raise
         if not done:
             _abandon(task)
+            await pool.drain()  # a firewall may have forgotten all of them
             raise UnknownCommitError("the store's server does not respond")
         rows: Sequence[DictRow] = task.result()
         return rows
-
-    async def _discard_dead(self, pool: Pool) -> None:
-        """Replace the connections of a pool that have ended, because one has: the server may have been restarted."""
-        with contextlib.suppress(Exception):  # the next statement finds out
-            async with asyncio.timeout(CONNECT_LIMIT):
-                await pool.check()
 
     def _plain(self, error: Exception) -> str:
         """Return the first line of an error without values of rows or the password."""

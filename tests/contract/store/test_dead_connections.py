@@ -5,11 +5,17 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.running import PATIENCE, eventually
 from tests.support.silence import fall_silent
+
+if TYPE_CHECKING:
+    from gateway.store.postgres.database import Database
 
 pytestmark = [
     pytest.mark.toolchain("postgres"),
@@ -27,23 +33,61 @@ async def test_idle_connections_that_are_dead_are_found_before_they_delay_a_read
 
     monkeypatch.setattr(module, "PROBE_IDLE_AFTER", 1)
     monkeypatch.setattr(module, "PROBE_AGAIN_AFTER", 1)
-    database = module.Database(emptied, CONNECTIONS, lambda _: None)
+    async with opened(emptied) as database, all_connections(database) as sockets:
+        for one in sockets:
+            fall_silent(one)
+        await eventually(lambda: all(map(is_closed, sockets)))
+        assert await database.one("read_writes") is not None
+
+
+async def test_one_statement_without_a_response_discards_all_idle_connections(
+    emptied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gateway.store.postgres import database as module
+
+    monkeypatch.setattr(module, "PATIENCE", -2.0)  # and the time for a connection, 5 s
+    async with opened(emptied) as database, all_connections(database) as sockets:
+        for one in sockets:
+            fall_silent(one)
+        assert await database.one("read_writes") is not None
+
+
+async def test_one_connection_that_has_ended_discards_all_idle_connections(emptied: str) -> None:
+    async with opened(emptied) as database, all_connections(database) as sockets:
+        first, *others = sockets
+        first.shutdown(socket.SHUT_RDWR)
+        for one in others:
+            fall_silent(one)
+        reading = asyncio.create_task(database.one("read_writes"))
+        await asyncio.wait({reading}, timeout=PATIENCE)  # psycopg may not end when it is canceled
+        assert reading.done()
+        assert reading.result() is not None
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    from gateway.store.postgres.database import Database
+
+    database = Database(url, CONNECTIONS, lambda _: None)
     await database.open()
-    sockets: list[socket.socket] = []
     try:
         async with asyncio.timeout(PATIENCE):
-            pool = database._pool
-            held = [await pool.getconn() for _ in range(pool.max_size)]
-            for connection in held:
-                sockets.append(socket.socket(fileno=socket.dup(connection.pgconn.socket)))
-                fall_silent(sockets[-1])
-                await pool.putconn(connection)
-            await eventually(lambda: all(map(is_closed, sockets)))
-            assert await database.one("read_writes") is not None
+            yield database
     finally:
         await database.close()
-        for one in sockets:
-            one.close()
+
+
+@asynccontextmanager
+async def all_connections(database: Database) -> AsyncIterator[list[socket.socket]]:
+    """Let the pool for reads have all its connections, idle, and give their sockets in the order of their use."""
+    pool = database._pool
+    held = [await pool.getconn() for _ in range(pool.max_size)]
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket(fileno=socket.dup(one.pgconn.socket))) for one in held]
+        for connection in held:
+            await pool.putconn(connection)
+        await eventually(lambda: pool.get_stats()["pool_available"] == len(held))
+        yield sockets
 
 
 def is_closed(connection: socket.socket) -> bool:
