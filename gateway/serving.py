@@ -97,7 +97,12 @@ TO_LEADER = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
+    # End the calls on a connection that was forgotten on the way, before their clients' timeout of 30 s: new ones after
+    # 5 s, and those that are silent after 20 s.
     ("grpc.keepalive_time_ms", 15_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the world outside
 )
 """Options of the connection to the leader."""

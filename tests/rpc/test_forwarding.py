@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc.status_pb2 import Status
 
-from gateway import tracing
+from gateway import serving, tracing
 from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
 from gateway.rpc.errors import Code, RpcError
@@ -21,6 +22,7 @@ from gateway.rpc.forwarding import WEBHOOK_WITHIN, ToLeader
 from gateway.rpc.over_grpc import STATUS_DETAILS
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE
+from tests.support.silence import fall_silent_to
 
 METHOD = "/hfgateway.v1.GenerationService/SubmitGeneration"
 
@@ -111,6 +113,35 @@ async def test_a_call_that_was_cut_off_on_its_way_to_the_leader_can_be_repeated(
     failure = raised.value.failure
     assert (failure.reason.name, failure.retryable) == ("GATEWAY_UNAVAILABLE", True)
     assert ended == ["UNAVAILABLE"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+@pytest.mark.parametrize(("begun", "within"), [(False, 15.0), (True, 30.0)], ids=["new call", "silent call"])
+async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_timeout(begun: bool, within: float) -> None:
+    received = asyncio.Event()
+
+    async def respond(request: bytes, _: grpc.aio.ServicerContext) -> bytes:
+        if request:
+            received.set()
+            await asyncio.Event().wait()
+        return b""
+
+    async with leading(respond) as peer, asyncio.timeout(PATIENCE):
+        to_leader = ToLeader(
+            lambda: peer, lambda peer: grpc.aio.insecure_channel(peer, serving.TO_LEADER), "secret", lambda _: None
+        )
+        try:
+            await to_leader.unary(METHOD, b"", Call(METHOD, None))
+            call = to_leader.unary(METHOD, b"wait" if begun else b"", Call(METHOD, time.monotonic() + within))
+            waiting = asyncio.create_task(call)
+            if begun:
+                await received.wait()
+            assert fall_silent_to(peer) == 1  # before the task starts if it has not begun
+            with pytest.raises(GatewayError) as raised:
+                await waiting
+            assert raised.value.failure.retryable
+        finally:
+            await to_leader.close()
 
 
 async def test_a_call_is_forwarded_with_its_deadline() -> None:

@@ -1,10 +1,13 @@
-"""A client whose machine has lost power, or whose network drops its packets."""
+"""A peer whose machine has lost power, or whose network drops its packets."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 import socket
 import struct
+from contextlib import suppress
+from pathlib import Path
 
 SO_ATTACH_FILTER = 26
 """An option of Linux, with a program in the kernel's classic form of BPF."""
@@ -18,3 +21,14 @@ def fall_silent(connected: socket.socket) -> None:
     """
     program = ctypes.create_string_buffer(RETURN_NOTHING)
     connected.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", 1, ctypes.addressof(program)))
+
+
+def fall_silent_to(address: str) -> int:
+    """Let all connections of this process to a server on 127.0.0.1 fall silent, and return their number."""
+    port, found = int(address.rpartition(":")[2]), 0
+    for name in [path.name for path in Path("/proc/self/fd").iterdir()]:
+        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as one:  # not all files are connected sockets
+            if one.family in {socket.AF_INET, socket.AF_INET6} and one.getpeername()[1] == port:
+                fall_silent(one)
+                found += 1
+    return found
