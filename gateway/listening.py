@@ -7,11 +7,13 @@ import sys
 from gateway.config import PREFIX, SettingError
 from gateway.setting_values import Address
 
-GONE_AFTER = 60
-"""Seconds after which a client is gone that acknowledges or reads nothing of what was sent, or does not respond to a
-probe on a silent connection. By default, the system waits for a quarter of an hour, or for ever."""
-PROBE_EVERY = 15
-"""Seconds between such probes."""
+USER_TIMEOUT = 60
+"""Seconds after which a connection fails if its client acknowledges or reads nothing of what was sent. The system's
+default is a quarter of an hour."""
+KEEPALIVE_IDLE = 60
+"""Seconds of silence after which the system probes a connection. By default it never does."""
+KEEPALIVE_INTERVAL = 15
+"""Seconds between the probes."""
 
 
 def listen(name: str, address: Address, *, shared: bool = False) -> socket.socket:
@@ -21,7 +23,7 @@ def listen(name: str, address: Address, *, shared: bool = False) -> socket.socke
     distributes the connections over them.
     """
     listening = _bind(name, address, shared=shared)
-    _notice_the_gone(listening)
+    _detect_dead_clients(listening)
     listening.listen(1024)
     listening.setblocking(False)
     return listening
@@ -53,15 +55,15 @@ def reachable_at(host: str, port: int) -> Address:
     return Address(host, port)
 
 
-def _notice_the_gone(listening: socket.socket) -> None:
-    """Let the system end the accepted connections of clients that are gone: a connection has its listener's options."""
+def _detect_dead_clients(listening: socket.socket) -> None:
+    """Let the system close connections whose clients are gone. Accepted connections inherit the listener's options."""
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if sys.platform == "linux":
-        # With the timeout in ms, the number of probes does not matter.
+        # TCP_USER_TIMEOUT, in ms, overrides the number of probes.
         for option, value in (
-            (socket.TCP_USER_TIMEOUT, GONE_AFTER * 1000),
-            (socket.TCP_KEEPIDLE, GONE_AFTER),
-            (socket.TCP_KEEPINTVL, PROBE_EVERY),
+            (socket.TCP_USER_TIMEOUT, USER_TIMEOUT * 1000),
+            (socket.TCP_KEEPIDLE, KEEPALIVE_IDLE),
+            (socket.TCP_KEEPINTVL, KEEPALIVE_INTERVAL),
         ):
             listening.setsockopt(socket.IPPROTO_TCP, option, value)
 

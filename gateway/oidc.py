@@ -104,7 +104,7 @@ class OidcIssuer:
         return identity
 
     async def fetch(self) -> dict[str, jwt.PyJWK]:
-        """Return the issuer's keys by their ids. Raises IssuerError, whatever the issuer has sent."""
+        """Return the issuer's keys by their ids. Every failure raises IssuerError."""
         try:
             async with asyncio.timeout(FETCH_WITHIN):
                 return await self._fetch()

@@ -37,7 +37,7 @@ class PrivateSockets:
         if not socket_in_use(self._store):
             _remove_left_sockets(pointer)
         part = pointer.with_name(f"{pointer.name}.{os.getpid()}.part")  # replicas may write at the same time
-        part.touch(mode=0o600)  # who can write it can have the operator's secrets sent elsewhere
+        part.touch(mode=0o600)  # another user who can write it can redirect the operator's calls, and their secrets
         part.write_text(self.admin)
         # Replace atomically, so that a reader finds the complete address or no file.
         part.replace(pointer)

@@ -69,8 +69,8 @@ GRPC_OPTIONS = (
     # Close connections without a handshake or without calls, because each port has a limited number.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
-    # Notice a client that is gone although nothing is sent to it. Its call would keep its place to its end, and its
-    # watch of the health for two hours.
+    # Close the connection of a client that is gone, also if nothing is sent to it. Otherwise its silent call would keep
+    # its place until its end, and its health watch for two hours.
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.ping_timeout_ms", 20_000),
@@ -261,8 +261,8 @@ class Ports:
             bound = str(address)
             port: int = server.add_secure_port(bound, tls) if tls else server.add_insecure_port(bound)
         except RuntimeError as error:
-            listen(name, address, shared=shared).close()
-            if self._certificates is not None:  # its library knows fewer kinds of keys than Python's
+            listen(name, address, shared=shared).close()  # raises the reason if it is the address
+            if self._certificates is not None:  # gRPC's TLS library accepts fewer kinds of keys than Python's
                 why = "gRPC cannot use this key: choose RSA or ECDSA with the curve P-256"
                 raise SettingError(PREFIX + "TLS_KEY", why) from error
             raise SettingError(PREFIX + name, f"{address} cannot be used: in use?") from error

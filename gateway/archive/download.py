@@ -48,7 +48,7 @@ class Download:
         if not is_archived(self._response.content_type, self._planned):
             raise SourceError("its Content-Type is not one that is archived")
         self._check_size(self._response.size or 0)
-        self.after = after if self._response.offset else None  # 0 without a checkpoint in the request
+        self.after = after if self._response.offset else None  # the offset is 0 if the whole file was requested
         self._received = self._response.offset
         self._size = self._response.size
         self.etag = self._response.etag

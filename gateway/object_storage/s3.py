@@ -23,7 +23,7 @@ _CAUSES = re.compile(
     r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused|dns error"
     r"|timed out|certificate"
 )
-"""What an error may show of its message, which also has the request and the response."""
+"""The parts of an error's message that may be shown. The rest contains the request and the response."""
 
 
 class Bucket:

@@ -49,7 +49,7 @@ def lock(path: Path) -> contextlib.ExitStack:
     process.
     """
     with contextlib.ExitStack() as held:
-        _create_private(Path(f"{path}.lock"))  # who can read it can hold the lock
+        _create_private(Path(f"{path}.lock"))  # another user who can read it can hold the lock
         try:
             side = held.enter_context(open(f"{path}.lock", "ab"))
         except OSError as error:

@@ -193,7 +193,7 @@ async def test_only_connections_without_a_handshake_are_closed_early(tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
-async def test_a_client_that_has_gone_without_a_word_leaves_its_gateway(tmp_path: Path) -> None:
+async def test_a_client_that_is_gone_leaves_its_gateway(tmp_path: Path) -> None:
     gone, left = asyncio.Event(), asyncio.Event()
 
     async def watch(request: web.Request) -> web.StreamResponse:

@@ -303,11 +303,11 @@ async def test_a_client_may_ping_as_often_as_the_options_say(start: Start, monke
     [("silent", True), ("stream", True), ("endless", False)],
     ids=["gone from a silent call", "gone from a stream", "reads nothing"],
 )
-async def test_a_client_that_has_gone_without_a_word_is_disconnected(
+async def test_a_client_that_is_gone_or_reads_nothing_is_disconnected(
     path: str, gone: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "GONE_AFTER", 1)
-    monkeypatch.setattr(listening, "PROBE_EVERY", 1)
+    for name in ("USER_TIMEOUT", "KEEPALIVE_IDLE", "KEEPALIVE_INTERVAL"):
+        monkeypatch.setattr(listening, name, 1)
     silent = asyncio.Event()
 
     async def respond(_: Request) -> Response:

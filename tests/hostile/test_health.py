@@ -86,9 +86,7 @@ async def test_a_health_watch_receives_every_change(running: Running) -> None:
         assert [await next_status(call) for call in calls] == [Response.NOT_SERVING, Response.NOT_SERVING]
 
 
-async def test_the_watches_of_a_client_that_has_gone_without_a_word_end(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_watches_of_a_client_that_is_gone_end(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     times = {"grpc.keepalive_time_ms", "grpc.keepalive_timeout_ms", "grpc.http2.ping_timeout_ms"}
     quick = [(name, value // 100 if name in times else value) for name, value in serving.GRPC_OPTIONS]
     monkeypatch.setattr(serving, "GRPC_OPTIONS", quick)

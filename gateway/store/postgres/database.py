@@ -39,10 +39,10 @@ LOCK_LIMIT = 2.0
 """Seconds after which the server ends a statement that waits for a lock."""
 PATIENCE = 8.0
 """Seconds after which the gateway gives up a connection that no longer responds. Longer than STATEMENT_LIMIT."""
-PROBE_IDLE_AFTER = 60
-"""Seconds after which the system probes an idle connection. Firewalls forget one within minutes, without a word."""
-PROBE_AGAIN_AFTER = 5
-"""Seconds until the next probe if there is no response. After three, the connection is dead."""
+KEEPALIVE_IDLE = 60
+"""Seconds after which the system probes an idle connection. Firewalls drop one within minutes, without a reset."""
+KEEPALIVE_INTERVAL = 5
+"""Seconds until the next probe if there is no response. After three, the connection has failed."""
 CONNECT_LIMIT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
 TIMED_OUT = "57014"
@@ -389,8 +389,8 @@ def _placeholders(sql: str) -> str:
 def _keepalives(url: str) -> dict[str, int]:
     """Return libpq's parameters by which the system finds dead connections, unless the URL has them."""
     wanted = {
-        "keepalives_idle": PROBE_IDLE_AFTER,
-        "keepalives_interval": PROBE_AGAIN_AFTER,
+        "keepalives_idle": KEEPALIVE_IDLE,
+        "keepalives_interval": KEEPALIVE_INTERVAL,
         "keepalives_count": 3,
     }
     given = conninfo_to_dict(url)

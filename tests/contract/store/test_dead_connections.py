@@ -31,8 +31,8 @@ async def test_idle_connections_that_are_dead_are_found_before_they_delay_a_read
 ) -> None:
     from gateway.store.postgres import database as module
 
-    monkeypatch.setattr(module, "PROBE_IDLE_AFTER", 1)
-    monkeypatch.setattr(module, "PROBE_AGAIN_AFTER", 1)
+    monkeypatch.setattr(module, "KEEPALIVE_IDLE", 1)
+    monkeypatch.setattr(module, "KEEPALIVE_INTERVAL", 1)
     async with opened(emptied) as database, all_connections(database) as sockets:
         for one in sockets:
             fall_silent(one)
