@@ -17,19 +17,11 @@ async def compared(
     model = model_submission()
     scenes = dict((ours, baseline))
     rates: dict[tuple[str, str], list[float]] = {}
-    loads = {
-        (name, what): callers
-        for name, scene in scenes.items()
-        for what, callers in (
-            ("Submit", scene.submitting(model, IN_FLIGHT)),
-            (
-                "Get",
-                scene.to_gateway.callers(
-                    GET, [await _get_request(scene, key) for key in scene.to_gateway.keys], IN_FLIGHT
-                ),
-            ),
-        )
-    }
+    loads = {}
+    for name, scene in scenes.items():
+        loads[name, "Submit"] = scene.submitting(model, IN_FLIGHT)
+        requests = [await _get_request(scene, key) for key in scene.to_gateway.keys]
+        loads[name, "Get"] = scene.to_gateway.callers(GET, requests, IN_FLIGHT)
     for (name, _), callers in loads.items():
         await drive(callers, effort.seconds / 4, scenes[name].gateway)
     for _ in range(effort.rounds):

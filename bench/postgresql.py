@@ -8,7 +8,6 @@ import contextlib
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from bench import beside, processes, replicas, submit, workers
@@ -43,8 +42,9 @@ async def run(effort: Effort) -> list[Figure]:
 
 async def _failover(url: str, under_way: int) -> float:
     """Return the seconds from the kill of the leader to the response of a submission to a replica."""
-    async with _upstream_and_folder() as (settings, stack):
-        settings |= {"HFGATEWAY_STORE_URL": url}
+    async with processes.running(processes.UPSTREAM) as higgsfield, contextlib.AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        settings = processes.gateway_settings(higgsfield.address, folder) | {"HFGATEWAY_STORE_URL": url}
         leader = await stack.enter_async_context(processes.running(processes.GATEWAY, settings))
         async with AsyncClient(leader.address) as client:
             turns = asyncio.Semaphore(TOGETHER)
@@ -60,10 +60,3 @@ async def _failover(url: str, under_way: int) -> float:
         async with AsyncClient(replica.address, retry=RetryPolicy(0.02, 0.05)) as client:
             await client.submit(soul("one more"))
         return time.perf_counter() - began
-
-
-@contextlib.asynccontextmanager
-async def _upstream_and_folder() -> AsyncIterator[tuple[dict[str, str], contextlib.AsyncExitStack]]:
-    async with processes.running(processes.UPSTREAM) as higgsfield, contextlib.AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        yield processes.gateway_settings(higgsfield.address, Path(folder)), stack

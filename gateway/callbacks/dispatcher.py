@@ -33,6 +33,7 @@ AT_ONCE = 4
 MOST_AT_ONCE = 200
 """Concurrent attempts in total."""
 READ_AT_ONCE = 200
+"""Changes of the log that are read for one callback before it is the turn of the others."""
 POSITION_EVERY, POSITION_AFTER = 5_000, 3600.0
 """Without new deliveries, the position of a callback is stored after this number of log positions, or of seconds."""
 STORE_PAUSE = 1.0
@@ -60,19 +61,20 @@ class CallbackQueue:
         """When the first delivery of each generation is due that is not being attempted."""
 
     def add(self, delivery: Delivery) -> None:
-        """Add a pending delivery. Deliveries of one generation are sent in the order of their revisions.
+        """Add a pending delivery, or replace the one with its revision.
 
-        If it is being attempted, it takes the place of the one before, so that this attempt is its first one.
+        Deliveries of one generation are sent in the order of their revisions. If the delivery is being attempted, the
+        outcome of that attempt applies to the new one.
         """
-        queue = self._queues.get(delivery.generation_id, [])
-        attempted = queue[:1] if delivery.generation_id in self.in_flight else []
+        before = self._queues.get(delivery.generation_id, [])
+        attempted = before[:1] if delivery.generation_id in self.in_flight else []
         if attempted and attempted[0].revision == delivery.revision:
-            queue[0] = delivery
+            before[0] = delivery
             return
-        others = [one for one in queue[len(attempted) :] if one.revision != delivery.revision]
-        self.waiting += 1 + len(attempted) + len(others) - len(queue)
-        behind = sorted([*others, delivery], key=_revision)
-        self._queues[delivery.generation_id] = [*attempted, *behind]
+        others = [one for one in before[len(attempted) :] if one.revision != delivery.revision]
+        queue = [*attempted, *sorted([*others, delivery], key=_revision)]
+        self._queues[delivery.generation_id] = queue
+        self.waiting += len(queue) - len(before)
         self._schedule(delivery.generation_id)
 
     def take(self, now: float) -> Delivery | None:
@@ -233,8 +235,8 @@ class Dispatcher:
     async def drained(self) -> None:
         """Wait up to DRAIN_TIMEOUT seconds for the attempts to end, then cancel them. Store all positions.
 
-        The next process would take changes that a callback did not want, and whose generations were deleted, for missed
-        ones.
+        From an older position, the next process would count changes as missed that the callback did not want, if their
+        generations have been deleted since.
         """
         if self._tasks:
             await asyncio.wait([*self._tasks], timeout=DRAIN_TIMEOUT)

@@ -36,10 +36,9 @@ class Entry:
 
     def lifecycle(self, wall: float) -> Lifecycle:
         """Return the state of the model at a wall time. Higgsfield's list is better evidence than the built-in one."""
-        listed = Lifecycle.ACTIVE if self.built_in is None else self.built_in.lifecycle(wall)
         listing = self.model.listing
         if listing is None:
-            return listed
+            return Lifecycle.ACTIVE if self.built_in is None else self.built_in.lifecycle(wall)
         if listing.gone:
             return Lifecycle.GONE
         ends = self.built_in is not None and self.built_in.ends is not None

@@ -240,8 +240,8 @@ class Creator:
 
     def _result_of(self, creation: Creation, listing: Listing) -> Character | None:
         # Compare steady times, not ids: ids follow the wall clock, which may have been set back between two processes.
-        same_name = self._registry.by_name(creation.name, creation.account)
-        later = [one for one in same_name if one.sent_at > creation.sent_at]
+        others = self._registry.by_name(creation.name, creation.account)
+        later = [one for one in others if one.sent_at > creation.sent_at]
         return result_of(creation, listing, self._registry.taken, later)
 
     async def _bind(self, creation: Creation, character: Character) -> Character:

@@ -283,7 +283,7 @@ class Follower:
             admission, name = admitted
             entry = self._feed.entries.get(name)
             due = None if entry is None else self._next_due(entry.generation)
-            busy = name in self._busy or self._sender.attempts(name)  # it waits again when that has ended
+            busy = name in self._busy or self._sender.is_attempting(name)  # it waits again when that has ended
             if entry is None or due is None or due.step is not Step.SEND or busy:
                 admission.release(name)
                 continue
@@ -454,7 +454,7 @@ class Follower:
             moment,
             reachable=self._upstream.reaches(spec.account, spec.origin),
             repeats_off=self._sender.repeats_off(spec.account),
-            attempting=self._sender.attempts(spec.id),
+            attempting=self._sender.is_attempting(spec.id),
         )
 
     async def _mark_and_send(self, generation: Generation) -> None:

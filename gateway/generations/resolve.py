@@ -99,21 +99,21 @@ class Resolver:
             raise invalid_field("request_id", "belongs to another generation") from None
 
     async def lost(self, generation_id: GenerationId) -> Generation:
-        """Declare a generation LOST that is UNCERTAIN, or whose status Higgsfield does not tell.
+        """Declare a generation LOST that is UNCERTAIN, or for which Higgsfield returns no status.
 
-        The second means that its account is gone and Higgsfield does not know it with others, or that it was sent at
-        least GIVE_UP_MISSING ago and Higgsfield, asked now, sends no status of it.
+        The second needs one of these: its credentials are gone and Higgsfield does not know it with others, or it was
+        sent at least GIVE_UP_MISSING ago and a status call now fails or finds nothing.
         """
         generation = await self._generation(generation_id)
         if generation.state is State.LOST:
             return generation
         at_rest = generation.state is State.UNCERTAIN and generation.marker is None
-        if not at_rest and not (generation.state in FOLLOWED and await self._is_untold(generation)):
+        if not at_rest and not (generation.state in FOLLOWED and await self._has_no_status(generation)):
             why = "only what is UNCERTAIN, or was sent a day ago and has no status at Higgsfield, can be lost"
             raise invalid_field("id", f"is {generation.state.name}: {why}")
         return await self._service.observe(generation, Expired(BY_OPERATOR, Source.OPERATOR))
 
-    async def _is_untold(self, generation: Generation) -> bool:
+    async def _has_no_status(self, generation: Generation) -> bool:
         """Return whether an accepted generation may be declared LOST."""
         spec = generation.spec
         if generation.missing_since is not None and not self._upstream.reaches(spec.account, spec.origin):

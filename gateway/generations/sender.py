@@ -91,7 +91,7 @@ class Sender:
         """Return whether ambiguous submissions with the account's keys must not be repeated; see `handle_stray`."""
         return any(self._admissions.accounts.same(one, account) for one in self._repeats_off)
 
-    def attempts(self, generation_id: GenerationId) -> bool:
+    def is_attempting(self, generation_id: GenerationId) -> bool:
         """Return whether this process is making an attempt. A marker of this process without one led to no POST."""
         return generation_id in self._attempts
 
@@ -135,7 +135,7 @@ class Sender:
         await self._trusted_time.learn()
         mark = Marked(self.owner)
         after = advance(generation, mark, self._clock.moment())
-        if after is None or self.attempts(generation.id):
+        if after is None or self.is_attempting(generation.id):
             return None
         self._attempts.add(generation.id)
         try:

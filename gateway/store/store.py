@@ -110,8 +110,8 @@ class SharedStore(Store, Protocol):
     async def follow(self) -> None:
         """Announce the changes of other gateways until this one leads. Call `begin` before.
 
-        All changes of others have been announced when this returns,
-        and no listener is called any more. Raises StoreOpenError if this gateway cannot lead.
+        When this returns, all changes of others have been announced, and no listener is called any more. Raises
+        StoreOpenError if this gateway cannot lead.
         """
 
     async def reachable_at(self, peer: str) -> None:

@@ -355,7 +355,7 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
     await asked.wait()
     running.plan(on="submit", kind="500")
     await resolve(running, uncertain.id, **RESUBMIT)
-    await eventually(lambda: not core.sender.attempts(uncertain.id))
+    await eventually(lambda: not core.sender.is_attempting(uncertain.id))
     assert len(running.ledger.submissions) == 2
     take, taken = core.follower._take, asyncio.Event()
 
@@ -367,7 +367,7 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
     go_on.set()
     async with asyncio.timeout(PATIENCE):
         await taken.wait()  # after MARK_AGAIN
-    await eventually(lambda: not core.sender.attempts(uncertain.id))
+    await eventually(lambda: not core.sender.is_attempting(uncertain.id))
     assert len(running.ledger.submissions) == 2
 
 

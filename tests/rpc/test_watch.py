@@ -54,6 +54,17 @@ async def test_a_watch_sends_every_revision_once_and_in_order(running: Running, 
     assert seen[-1].start_time == seen[2].update_time
 
 
+async def test_a_resumed_watch_without_a_new_change_begins_with_an_empty_message(
+    running: Running, client: Transport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch_module, "HEARTBEAT", 1000.0)
+    stored = await running.submit(soul("a fox"))
+    async with asyncio.timeout(PATIENCE), contextlib.aclosing(watching(client, stored.id, stored.revision)) as messages:
+        first = await anext(messages)
+    assert not first.HasField("generation")
+    assert not first.HasField("forecast")
+
+
 async def test_a_watch_of_an_ended_generation_replays_its_changes_and_ends(running: Running, client: Transport) -> None:
     ended = await completed_generation(running)
     whole = await watched(client, ended.id)
