@@ -8,8 +8,8 @@ tenant that comes later goes before a tenant that has just sent several.
 The gate closes when Higgsfield refuses more work or does not respond. After a pause one generation is sent as a probe;
 the gate opens when the probe gets a usable response. For a minute after that, submissions are sent at a limited rate.
 
-The limit is configured or learned. A refusal of Higgsfield teaches it: the number in the response, or else the number
-of generations that were running. It then grows by one for each minute without a refusal.
+The limit is configured or learned. A refusal of Higgsfield sets a learned limit to the number in the response, or else
+to the number of outputs that were running. It then grows by one for each minute without a refusal.
 
 If Higgsfield queues submissions itself, it never refuses, and the first tenant would fill its queue before a second
 one submits. Therefore, while the gateway has several tenants and no limit is known, few outputs of each tenant are sent
@@ -139,7 +139,7 @@ class Admission:
             self._opens_at = 0.0
 
     def forget(self, generation: Generation) -> None:
-        """Stop to count a generation, because its credentials were removed."""
+        """Stop counting a generation, because its credentials were removed."""
         name = generation.id
         self._running.pop(name)
         self._has_started(generation.tenant, name)

@@ -337,7 +337,7 @@ class Follower:
         polls = self._polls[account]
         name = self._first_poll(account)
         entry = self._feed.entries.get(name)
-        if entry is not None and not self._starts_late(entry.generation) and self._schedule.postpones(entry, now):
+        if entry is not None and not self._starts_late(entry.generation) and self._schedule.postpone(entry, now):
             self._plan(entry.generation)
         elif entry is not None and name not in self._busy:
             pause = self._poll_limits[account].acquire(now)
@@ -521,7 +521,7 @@ class Follower:
         if not cancel and self._starts_late(after):
             # Its start_timeout has passed during this poll, or it is not certain yet that it has passed.
             self._schedule.hasten(entry, ASK_EVERY if late else 0.0)
-        if after.source is Source.POLL and self._schedule.webhook_missed(after):
+        if after.source is Source.POLL and self._schedule.note_missed_webhook(after):
             await self._poll_all_early()
 
     async def _cancel(self, generation: Generation) -> bool:

@@ -239,34 +239,33 @@ def refusal(exceeded: Exceeded, now: float) -> GatewayError:
 
     Only the limit per minute has a time to retry: a budget comes back in hours, and a place when a generation ends.
     """
-    one = exceeded
-    shown = amount if one.is_budget else str
-    left = max(one.allowed - one.used, 0)
+    shown = amount if exceeded.is_budget else str
+    left = max(exceeded.allowed - exceeded.used, 0)
     metadata = {
-        "limit": one.limit,
-        "subject": one.subject,
-        "allowed": shown(one.allowed),
-        "used": shown(one.used),
+        "limit": exceeded.limit,
+        "subject": exceeded.subject,
+        "allowed": shown(exceeded.allowed),
+        "used": shown(exceeded.used),
         "left": shown(left),
-        "needed": shown(one.needed),
+        "needed": shown(exceeded.needed),
     }
     again = ""
-    if one.resets_at is not None:
-        metadata["resets_at"] = one.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if exceeded.resets_at is not None:
+        metadata["resets_at"] = exceeded.resets_at.strftime("%Y-%m-%dT%H:%M:%SZ")
         again = f"; resets at {metadata['resets_at']}"
-    whose = one.subject.replace(":", " ", 1)
-    what = one.limit.replace("_", " ")
+    whose = exceeded.subject.replace(":", " ", 1)
+    what = exceeded.limit.replace("_", " ")
     message = (
-        f"{what} of the {whose}: limit {shown(one.allowed)}, used {shown(one.used)}, "
-        f"this submission needs {shown(one.needed)}{again}"
+        f"{what} of the {whose}: limit {shown(exceeded.allowed)}, used {shown(exceeded.used)}, "
+        f"this submission needs {shown(exceeded.needed)}{again}"
     )
-    soon = one.limit == "submissions_per_minute" and one.resets_at is not None
+    soon = exceeded.limit == "submissions_per_minute" and exceeded.resets_at is not None
     return GatewayError(
         Failure(
-            Reason.BUDGET_EXCEEDED if one.is_budget else Reason.QUOTA_EXCEEDED,
+            Reason.BUDGET_EXCEEDED if exceeded.is_budget else Reason.QUOTA_EXCEEDED,
             message,
-            retryable=not one.is_budget,
-            retry_after=max(one.resets_at.timestamp() - now, 0.1) if soon and one.resets_at else None,
+            retryable=not exceeded.is_budget,
+            retry_after=max(exceeded.resets_at.timestamp() - now, 0.1) if soon and exceeded.resets_at else None,
             metadata=metadata,
         )
     )

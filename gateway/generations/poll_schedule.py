@@ -76,9 +76,9 @@ class PollSchedule:
         """Plan the first poll after a restart, at a random time of one interval, so that not all are polled at once."""
         entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
 
-    def postpones(self, entry: Entry, now: float) -> bool:
+    def postpone(self, entry: Entry, now: float) -> bool:
         """Put off the poll that is due if nothing needs it; return whether it was put off."""
-        return self._postpones_start_check(entry, now) or self._postpones_poll(entry)
+        return self._postpone_start_check(entry, now) or self._postpone_poll(entry)
 
     def begins(self, entry: Entry, now: Moment) -> float | None:
         """Record the start of a poll. Return an estimate of the run time for the case that it finds the end."""
@@ -125,7 +125,7 @@ class PollSchedule:
             self._unpolled.discard(generation.id)
             self._intervals.spare_start_checks += 1
 
-    def webhook_missed(self, generation: Generation) -> bool:
+    def note_missed_webhook(self, generation: Generation) -> bool:
         """Stop relying on webhooks if one should have reported this end. Return whether they were not tested before."""
         if generation.state not in WEBHOOK_ENDS or not self._expects_webhook(generation):
             return False
@@ -141,7 +141,7 @@ class PollSchedule:
         return True
 
     def _plan_start_check(self, entry: Entry) -> None:
-        """Plan a poll for its start, which no webhook reports. `_postpones_start_check` delays it if not needed."""
+        """Plan a poll for its start, which no webhook reports. `_postpone_start_check` delays it if not needed."""
         generation = entry.generation
         entry.start_check_at = math.inf
         may_check = not entry.start_checks or (
@@ -153,7 +153,7 @@ class PollSchedule:
             left = self._intervals.starts_after(generation.spec.model_id) - running_for(generation, wall)
             entry.start_check_at = now + max(left, self._intervals.shortest)
 
-    def _postpones_start_check(self, entry: Entry, now: float) -> bool:
+    def _postpone_start_check(self, entry: Entry, now: float) -> bool:
         """Put off the poll for its start while it is not needed, unless another poll is due.
 
         It is needed while a caller watches a generation whose end only a webhook reports, and while the admission may
@@ -171,7 +171,7 @@ class PollSchedule:
         entry.start_check_at = now + START_CHECK_EVERY
         return True
 
-    def _postpones_poll(self, entry: Entry) -> bool:
+    def _postpone_poll(self, entry: Entry) -> bool:
         """Put off a poll that was planned before webhooks arrived, unless something else depends on it."""
         generation = entry.generation
         needed = entry.errors or generation.missing_since is not None or due_steps.wants_cancel(generation)

@@ -245,8 +245,8 @@ class Generations(Reads):
 
         It only reads: an input that is refused must not claim a key.
         """
-        asked = fingerprint(submission.given, submission.outputs_ttl)
-        claimed = await self._known(tenant, submission.key, asked)
+        wanted = fingerprint(submission.given, submission.outputs_ttl)
+        claimed = await self._known(tenant, submission.key, wanted)
         if claimed is None:
             raise refusal
         return self._claimed(claimed, submission)

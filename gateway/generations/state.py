@@ -1,9 +1,11 @@
 """The state machine of a generation: pure functions from a generation and an observation to the next version.
 
-Every change is made by `advance(generation, observation, moment)`, which returns None if nothing changes. No state is
-left backwards, and a final state never changes. The rules of submissions (`docs/submit-path.md`) are here: a refusal is
-only conclusive if no earlier attempt had an unknown outcome; an outcome only counts while the marker is that of its own
-attempt; an acceptance always counts, however late.
+Every change is made by `advance(generation, observation, moment)`, which returns None if nothing changes. A state never
+goes back, and a final state never changes. The rules of submissions (`docs/submit-path.md`) are here:
+
+- A refusal is only conclusive if no earlier attempt had an unknown outcome.
+- An outcome only counts while the generation has the marker of the attempt that produced it.
+- An acceptance always counts, however late it arrives.
 """
 
 import re

@@ -225,7 +225,7 @@ def _of_v1(request: Request, body: bytes, generation: Generation, proofs: Proofs
         generation_id=generation.id,
         name=hashlib.sha256(body).hexdigest(),
         request_id=RequestId(name),
-        status=report.status if report is not None else "news",
+        status=report.status if report is not None else "unknown",
     )
 
 
