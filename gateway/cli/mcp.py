@@ -104,10 +104,10 @@ class ClientPort:
         from gateway.mcp.port import FORECAST_EVERY
         from hfgateway_client import ForecastsChanged, GenerationChanged
 
-        news = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_EVERY)
+        events = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_EVERY)
         with _refusals():
-            async with aclosing(news):
-                async for event in news:
+            async with aclosing(events):
+                async for event in events:
                     if isinstance(event, GenerationChanged) and event.generation.revision > generation.revision:
                         yield event.generation
                     elif isinstance(event, ForecastsChanged) and generation.id in event.forecasts:

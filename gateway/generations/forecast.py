@@ -25,7 +25,7 @@ FEW = 5
 """Run times from which a group is used. The median of five is closer than that of a less similar group."""
 REMEMBERED = 300
 """Run times that are kept of each group."""
-NEWS_SHARE = 0.05
+RECOMPUTE_SHARE = 0.05
 """The share of new run times in a group after which its history is computed again, which takes 0.1 ms."""
 LATE = 0.95
 """The share of run times after which a generation is overdue."""
@@ -74,7 +74,7 @@ class RunTimes:
     def __init__(self) -> None:
         self._seconds: dict[_Group, deque[float]] = {}
         self._histories: dict[_Group, History] = {}
-        self._news: dict[_Group, int] = {}
+        self._not_in_history: dict[_Group, int] = {}
         """The run times that are not in the history yet."""
 
     def learn(self, one: RunTime) -> None:
@@ -84,8 +84,8 @@ class RunTimes:
         for group, _ in _groups(one.model_id, one.traits):
             seconds = self._seconds.setdefault(group, deque(maxlen=REMEMBERED))
             seconds.append(one.seconds)
-            self._news[group] = self._news.get(group, 0) + 1
-            if self._news[group] >= NEWS_SHARE * len(seconds):
+            self._not_in_history[group] = self._not_in_history.get(group, 0) + 1
+            if self._not_in_history[group] >= RECOMPUTE_SHARE * len(seconds):
                 self._histories.pop(group, None)
 
     def learn_all(self, stored: Iterable[RunTime]) -> None:
@@ -99,7 +99,7 @@ class RunTimes:
             if len(self._seconds.get(group, ())) >= FEW:
                 if group not in self._histories:
                     self._histories[group] = History(self._seconds[group])
-                    self._news[group] = 0
+                    self._not_in_history[group] = 0
                 return self._histories[group], basis
         return _BUILT_IN.get(_kind(traits), _BUILT_IN["image"]), Basis.BUILT_IN
 

@@ -102,7 +102,8 @@ class PollIntervals:
         self.spare_start_checks = SPARE_START_CHECKS
         self._history: dict[str, deque[float]] = {}
         self._schedules: dict[str, Schedule] = {}
-        self._news: dict[str, int] = {}
+        self._since_schedule: dict[str, int] = {}
+        """The durations that were added since the schedule of a model was computed."""
         self._queued_for: dict[str, float] = {}
 
     def learn(self, model_id: str, duration: float) -> None:
@@ -111,9 +112,11 @@ class PollIntervals:
             return
         history = self._history.setdefault(model_id, deque(maxlen=REMEMBERED))
         history.append(duration)
-        self._news[model_id] = self._news.get(model_id, 0) + 1
-        if len(history) >= ENOUGH and (model_id not in self._schedules or self._news[model_id] >= LEARN_EVERY):
-            self._news[model_id] = 0
+        self._since_schedule[model_id] = self._since_schedule.get(model_id, 0) + 1
+        if len(history) >= ENOUGH and (
+            model_id not in self._schedules or self._since_schedule[model_id] >= LEARN_EVERY
+        ):
+            self._since_schedule[model_id] = 0
             self._schedules[model_id] = schedule(sorted(history), self.longest)
 
     def learn_all(self, stored: Iterable[RunTime]) -> None:

@@ -230,8 +230,8 @@ async def _follow(
     if generation.done or not seconds:
         return generation, None
     try:
-        async with asyncio.timeout(seconds) as limit, aclosing(gateway.watch(generation)) as news:
-            async for seen in news:
+        async with asyncio.timeout(seconds) as limit, aclosing(gateway.watch(generation)) as events:
+            async for seen in events:
                 forecast: generation_pb2.Forecast | None
                 if isinstance(seen, generation_pb2.Forecast):
                     forecast = seen
