@@ -1,8 +1,8 @@
 """The health check of the container: exits with 0 if the gateway's HTTP port answers /healthz, and with 1 otherwise.
 
-A gateway that stands by is healthy. The certificate is not verified, because it names the public host. If the gateway
-requires client certificates, only the TLS 1.3 handshake is checked. It succeeds with any client certificate: the
-gateway verifies that afterwards.
+A replica that does not lead is healthy. The certificate is not verified, because it names the public host. If the
+gateway requires client certificates, only the TLS 1.3 handshake is checked. It succeeds with any client certificate:
+the gateway verifies that afterwards.
 """
 
 import os

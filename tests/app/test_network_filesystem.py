@@ -59,7 +59,7 @@ def test_the_kernels_own_table_can_be_read(monkeypatch: pytest.MonkeyPatch) -> N
     assert network_filesystem(Path("/proc/store.db")) == "proc"
 
 
-def test_production_refuses_it(tmp_path: Path, mount: Callable[[str], None]) -> None:
+def test_production_refuses_a_store_on_a_network_file_system(tmp_path: Path, mount: Callable[[str], None]) -> None:
     tmp_path.chmod(0o700)
     variables = SAFE | {"HFGATEWAY_STORE_URL": f"sqlite:///{tmp_path / 'store.db'}"}
     mount("nfs4")
@@ -67,7 +67,7 @@ def test_production_refuses_it(tmp_path: Path, mount: Callable[[str], None]) -> 
     assert line.startswith("HFGATEWAY_STORE_URL: is on a network file system (nfs4): ")
 
 
-def test_the_doctor_and_a_start_report_it(
+def test_the_doctor_and_a_start_report_a_store_on_a_network_file_system(
     tmp_path: Path, mount: Callable[[str], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     store = tmp_path / "store.db"

@@ -169,7 +169,7 @@ async def test_a_negative_revision_is_refused(running: Running) -> None:
 # -- Provenance --------------------------------------------------------------------------------------------------------
 
 
-async def test_each_model_tells_its_source_and_when_it_was_seen(running: Running, clock_offset: Any) -> None:
+async def test_each_model_has_its_source_and_when_it_was_seen(running: Running, clock_offset: Any) -> None:
     listed = [row("a/live"), row("b/goes"), row("sora-2/text-to-video")]
     await lists(running, clock_offset, *listed)
     await lists(running, clock_offset, listed[0], listed[2])

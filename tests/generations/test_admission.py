@@ -549,7 +549,7 @@ def test_a_batch_larger_than_what_is_sent_ahead_is_sent_alone() -> None:
     assert room.send_due() == []
 
 
-def test_a_refusal_teaches_the_limit_that_replaces_it() -> None:
+def test_a_refusal_sets_the_limit_that_replaces_it() -> None:
     room = shared(*map(waiting, range(1, 10)))
     assert room.send_due() == [1, 2]
     room.take(1)

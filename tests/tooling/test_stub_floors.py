@@ -104,7 +104,7 @@ def same(pin: str, floor: str) -> bool:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
-def test_client_loads(resolution: str) -> None:
+def test_the_client_loads_with_its_oldest_and_newest_libraries(resolution: str) -> None:
     assert (
         run(
             environment("client", resolution, STUBS, CLIENT),

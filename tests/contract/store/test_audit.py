@@ -114,7 +114,7 @@ def test_the_steps_of_callers_exist() -> None:
     assert {f"before {one}" for one in ACTS} <= failpoints.PLACES
 
 
-async def test_keys_and_limits(audited: Store) -> None:
+async def test_changes_of_keys_and_limits_have_entries(audited: Store) -> None:
     """What changes nothing has no entry, for example a repeat after a lost answer."""
     key = ApiKey("k2", "red", "the shop's", b"\x00" * 32, NOW)
     await audited.keys.add_api_key(key)
@@ -139,7 +139,7 @@ async def test_keys_and_limits(audited: Store) -> None:
     assert found[3]["details"] == {"in_flight": 3, "models": ["acme/"]}
 
 
-async def test_accounts(audited: Store) -> None:
+async def test_changes_of_accounts_have_entries(audited: Store) -> None:
     one = StoredCredentials("id-1", "films", "red", b"sealed", Wall(NOW))
     for _ in range(2):
         await audited.accounts.keep_credentials(one)
@@ -168,7 +168,7 @@ async def test_a_deletion_has_an_entry(audited: Store) -> None:
     assert acts(await entries(audited)) == [("generation.submit", one.id), ("generation.delete", one.id)]
 
 
-async def test_the_log_goes_on_after_a_restart_and_shows_when_it_was_off(engine: Engine) -> None:
+async def test_the_log_continues_after_a_restart_and_shows_when_it_was_off(engine: Engine) -> None:
     caller.set(None)
     for mode in ("off", "on", "off", "on"):
         store = await engine.open()

@@ -201,7 +201,7 @@ async def test_a_replica_reaches_the_leader_without_the_proxy_of_the_environment
         assert proxy.asked == []
 
 
-async def test_a_client_is_asked_for_new_connections_and_its_calls_go_on(
+async def test_a_client_is_asked_for_new_connections_and_its_calls_continue(
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "CONNECTION_AGE", 0.1)
