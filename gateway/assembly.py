@@ -235,7 +235,7 @@ async def _core_of(
 
 async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
     """Build a core, which takes over the feed and the keys of a replica."""
-    store, settings, clock, _, upstream, recorder, calls, _ = base
+    store, settings, clock, upstream = base.store, base.settings, base.clock, base.upstream
     unfinished = await store.generations.unfinished()
     feed, access, issuer = await _readers(base, unfinished, replica)
     catalogs = Catalogs(HiggsfieldCatalogs(upstream.default), store.catalogs, clock)
@@ -262,8 +262,8 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         clock=clock,
         upstream=upstream,
         accounts=manager,
-        recorder=recorder,
-        calls=calls,
+        recorder=base.recorder,
+        calls=base.calls,
         feed=feed,
         admissions=lifecycle.admissions,
         trusted_time=lifecycle.trusted_time,
@@ -277,7 +277,7 @@ async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | N
         webhook_inbox=lifecycle.webhook_inbox,
         watches=Watches(store.change_log, store.generations, feed, clock, lifecycle.service),
         forecasts=Forecaster(clock, lifecycle.admissions, lifecycle.run_times, feed),
-        timelines=Timelines(store.events, lifecycle.service, recorder),
+        timelines=Timelines(store.events, lifecycle.service, base.recorder),
         resolver=_resolver(base, lifecycle),
         access=access,
         issuer=issuer,
@@ -355,11 +355,11 @@ async def _lifecycle(
     base: _Base, feed: Feed, catalogs: Catalogs, access: Access, *, refuses: Refuses, bound_to: BoundTo
 ) -> _Lifecycle:
     """Build the parts of `_Lifecycle`. `refuses` and `bound_to` are those of `Generations`."""
-    store, settings, clock, accounts, upstream, *_ = base
+    store, clock, upstream = base.store, base.clock, base.upstream
     reliability = WebhookReliability()
     intervals, run_times = await _learned(base)
     trusted_time, budgets, admissions = await _admitting(base, access, intervals)
-    rules = _rules(settings, clock, store.others_send_for)
+    rules = _rules(base.settings, clock, store.others_send_for)
     sender = _sender(base, admissions, trusted_time)
     webhook_addresses = _webhook_addresses(base)
     removals = Removals(store.deletions, upstream, clock)
@@ -369,7 +369,7 @@ async def _lifecycle(
         change_log=store.change_log,
         deletions=store.deletions,
         upstream=upstream,
-        accounts=accounts,
+        accounts=base.accounts,
         clock=clock,
         feed=feed,
         admissions=admissions,
@@ -519,9 +519,9 @@ async def _trusted_time(base: _Base) -> TrustedTime:
 
 
 async def _budgets(base: _Base, trusted_time: TrustedTime) -> Budgets:
-    store, settings, clock, _, upstream, *_ = base
+    store, settings, clock = base.store, base.settings, base.clock
     prices = Prices(
-        upstream,
+        base.upstream,
         clock,
         table={prefix: millionths(str(credits)) for prefix, credits in settings.prices.items()},
         ttl=settings.price_cache,
@@ -550,7 +550,7 @@ def _resolver(base: _Base, lifecycle: _Lifecycle) -> Resolver:
 
 
 async def _callbacks(base: _Base, feed: Feed) -> tuple[HttpReceivers, Dispatcher, TenantCallbacks]:
-    store, settings, clock, *_ = base
+    store, settings, clock = base.store, base.settings, base.clock
     receivers = HttpReceivers(
         settings.callback_networks + (LOOPBACK if settings.upstream_is_local else ()),
         lambda: clock.moment().wall,
