@@ -205,7 +205,16 @@ async def _base(store: Store, settings: Settings, credentials: Credentials, mach
     calls = UpstreamCalls(recorder)
     accounts = Accounts(credentials.account)
     upstream = HiggsfieldAccounts(accounts, credentials, _open_client(settings, machine, calls.record))
-    return _Base(store, settings, clock, accounts, upstream, recorder, calls, await store.keys.token_secret())
+    return _Base(
+        store=store,
+        settings=settings,
+        clock=clock,
+        accounts=accounts,
+        upstream=upstream,
+        recorder=recorder,
+        calls=calls,
+        token_secret=await store.keys.token_secret(),
+    )
 
 
 def _open_client(
@@ -397,18 +406,18 @@ async def _lifecycle(
         has_webhook=webhook_inbox.has,
     )
     return _Lifecycle(
-        admissions,
-        run_times,
-        rules,
-        trusted_time,
-        budgets,
-        webhook_addresses,
-        sender,
-        removals,
-        service,
-        _adopter(base, service, sender, poll_limits),
-        follower,
-        webhook_inbox,
+        admissions=admissions,
+        run_times=run_times,
+        rules=rules,
+        trusted_time=trusted_time,
+        budgets=budgets,
+        webhook_addresses=webhook_addresses,
+        sender=sender,
+        removals=removals,
+        service=service,
+        adopter=_adopter(base, service, sender, poll_limits),
+        follower=follower,
+        webhook_inbox=webhook_inbox,
     )
 
 
