@@ -219,7 +219,7 @@ class TrustedTime:
             if self._placed:
                 return
             ahead = self._ahead_now()
-        else:
+        elif ahead:
             log.warning("the clock differs from Higgsfield's; check it", extra={"seconds_ahead": round(ahead)})
         correction = Correction(now if self._placed else self._born, ahead)
         try:

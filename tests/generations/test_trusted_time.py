@@ -237,3 +237,13 @@ async def test_a_window_is_over_after_a_pause_of_the_machine_that_only_higgsfiel
     await time.before(10.0)  # asks for the time
     assert await time.is_open(since, 3_600.0) is False
     assert await time.is_open(Steady(clock.now), 3_600.0)
+
+
+@pytest.mark.parametrize("ahead", [0.0, 86_400.0])
+async def test_the_log_asks_to_check_the_clock_only_if_it_differs(
+    ahead: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock, upstream, before = FixedClock(200_000.0), Higgsfield(200_000.0 - ahead), 86_400.0 - ahead
+    time = trusted(clock, Corrections(), upstream, [Correction(Steady(0.0), before)])
+    await time.learn()
+    assert [record.__dict__["seconds_ahead"] for record in caplog.records] == ([86_400] if ahead else [])
