@@ -12,7 +12,7 @@ import pytest
 
 from gateway.access.identity import DEFAULT_TENANT
 from gateway.agents.conversation import Conversation, Pace
-from gateway.agents.model import Message, MessageState, Role, Session, SessionState, Transcript
+from gateway.agents.model import Message, MessageState, Role, Session, SessionState, Transcript, session_not_found
 from gateway.agents.service import BUSY_FOR
 from gateway.generations.clock import SystemClock
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
@@ -221,8 +221,11 @@ async def test_a_watch_until_idle_ends_with_the_turn(running: Running, transport
     assert {one.role for one in watcher.messages} == {pb.ROLE_ASSISTANT}
 
 
-async def test_an_outdated_read_does_not_end_a_turn(running: Running, talk: Talk) -> None:
+@pytest.mark.parametrize("lost", [False, True])
+async def test_an_outdated_read_does_not_end_a_turn(running: Running, talk: Talk, lost: bool) -> None:
     session_id = await talk.create()
+    if lost:
+        running.plan(on="agent_send", kind="502", processed=True)
     message = (await talk.send(session_id, "a fox")).message
     running.plan(on="agent_messages", patch={"status": "idle", "messages": []}, times=3)
 
@@ -511,4 +514,26 @@ async def test_a_message_without_a_change_is_not_repeated() -> None:
         known.append(Message(name, Role.ASSISTANT, MessageState.PROCESSING, "text"))
         await conversation.refresh()
         assert conversation.changes_since(seen, "") == known[-1:]
+    conversation.stop()
+
+
+async def test_a_poll_that_fails_wakes_the_watchers() -> None:
+    """Else they would wait for a heartbeat."""
+    transcripts = [Transcript(Session("one", SessionState.PROCESSING, "processing"), [])]
+
+    class Api:
+        async def messages(self, session_id: str, _after: str) -> Transcript:
+            if transcripts:
+                return transcripts.pop()
+            raise session_not_found(session_id)
+
+    api: Any = Api()
+    conversation = Conversation("one", lambda: api, SystemClock(), Pace(), lambda _, read: read.session)
+    await conversation.open("")
+    watcher = asyncio.create_task(conversation.wait(3600.0))
+    await asyncio.sleep(0)
+    conversation.poll_soon()
+    async with asyncio.timeout(PATIENCE):
+        await watcher
+    assert conversation.failure is not None
     conversation.stop()

@@ -357,6 +357,7 @@ async def test_an_end_counts_in_the_day_that_a_statement_begins_for_which_it_wai
         await other.execute("UPDATE generations SET budget_day = %s WHERE budget_day = ''", [DAY])
         ending = asyncio.ensure_future(saved(one.store, running, examples.reported(running, State.COMPLETED)))
         await until_one_waits(beside)
+        await beside.execute("SELECT FROM log FOR UPDATE NOWAIT")  # it is locked after the limits, as in a claim
         await other.commit()
         await ending
         now = await use(one.store)
