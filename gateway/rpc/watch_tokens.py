@@ -1,6 +1,6 @@
 """The handlers of TokenService: backends create watch tokens for browsers."""
 
-from gateway.access.identity import Access, not_allowed
+from gateway.access.identity import Access
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.rpc import convert, wire
 from gateway.rpc.call import Call
@@ -20,8 +20,6 @@ class TokenHandlers:
 
     async def create_watch_token(self, request: pb.CreateWatchTokenRequest, call: Call) -> pb.CreateWatchTokenResponse:
         """Create a token that allows watching the generations that match the filter."""
-        if call.within is not None:
-            raise not_allowed("a watch token cannot create watch tokens")
         wrong: list[Violation] = []
         ttl = convert.seconds(request, "ttl", wrong, least=1.0, most=LONGEST_TTL)
         for field, _ in request.filter.ListFields():
