@@ -358,7 +358,7 @@ given AS (
     )
     RETURNING given.place, generations.budget_day
 ), saved AS (
-    SELECT given.*, stored.budget_day, CASE WHEN changes THEN count(*) FILTER (WHERE changes) OVER (ORDER BY place) END AS turn
+    SELECT given.*, stored.budget_day, count(*) FILTER (WHERE changes) OVER (ORDER BY place) AS turn
     FROM given JOIN stored USING (place)
 ), settled AS (
     DELETE FROM requests USING saved WHERE requests.generation_id = saved.id AND settles
