@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import ssl
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tests.app.certificates import Authority
 from tests.docs.markdown import blocks
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE, Running, run, soul
+from tests.support.silence import fall_silent_to
 
 pytestmark = [pytest.mark.toolchain("nginx"), pytest.mark.toolchain("openssl")]
 (SHOWN,) = (block.text for block in blocks("docs/production.md") if "grpc_pass" in block.text)
@@ -49,7 +51,7 @@ class Proxied:
 def configuration(folder: Path, running: Running, grpc_address: str, http_address: str, certificates: Authority) -> str:
     """Return the documented servers with the addresses and the certificate of the test, and what is around them."""
     pair = certificates.signed("nginx")
-    servers = SHOWN
+    servers = SHOWN.replace("so_keepalive=60s:15s:4", "so_keepalive=1s:1s:1")
     for old, new, times in (
         ("listen 443", f"listen {grpc_address}", 1),
         ("listen 443", f"listen {http_address}", 1),
@@ -101,6 +103,17 @@ async def test_a_call_needs_no_room_among_many_watches_of_a_connection(proxied: 
         await stub.ListGenerations(pb.ListGenerationsRequest())
         for watch in watches:
             watch.cancel()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux drops the packets of a socket on request")
+async def test_a_client_that_has_gone_without_a_word_leaves_its_gateway(proxied: Proxied) -> None:
+    async with asyncio.timeout(PATIENCE), proxied.channel() as channel:
+        stub = generation_service_pb2_grpc.GenerationServiceStub(channel)
+        watch = stub.WatchGenerations(pb.WatchGenerationsRequest())
+        await watch.read()
+        await proxied.running.calls_open("WatchGenerations", 1)
+        assert fall_silent_to(proxied.grpc_address) == 1
+        await proxied.running.calls_open("WatchGenerations", 0)
 
 
 async def test_a_refusal_with_many_details_is_not_taken_for_an_unavailable_gateway(proxied: Proxied) -> None:
