@@ -170,6 +170,13 @@ async def test_the_second_save_of_a_version_fails(store: Store) -> None:
     assert len(await all_changes(store)) == 1  # callers do not see the marker
 
 
+async def test_a_save_stores_that_repeats_are_over_and_since_when_a_request_is_missing(store: Store) -> None:
+    before = await queued(store, "request")
+    now = replace(before, version=before.version + 1, repeats_over=True, missing_since=Steady(NOW))
+    assert await store.generations.save(before, now)
+    assert await store.generations.get("tenant", before.id) == now
+
+
 async def test_a_deleted_generation_cannot_be_saved(store: Store) -> None:
     ended = await completed(store, "request")
     await store.deletions.delete(ended, at_upstream=False, steady=NOW)
