@@ -7,11 +7,11 @@ import psycopg
 
 from gateway.generations.limits import LimitExceededError, UnpricedError, exceeded, subjects_of
 from gateway.generations.model import IdempotencyKey
-from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError
+from gateway.generations.stores import Claim, Claimed, RequestIdTakenError, StoreError, UnknownCommitError
 from gateway.store.codec import generation_of, progress_row, request_row, shown, spec_row
 from gateway.store.postgres import change_log
 from gateway.store.postgres.database import Database, StorePart
-from gateway.store.postgres.log_writer import CLAIM, UNPRICED, Job, LogWriter, Stored
+from gateway.store.postgres.log_writer import CLAIM, MAY_BE_STORED, RESPONSE_LOST, UNPRICED, Job, LogWriter, Stored
 from gateway.store.rows import limited_of
 
 NO_REQUEST = dict.fromkeys(
@@ -61,6 +61,8 @@ class PostgresClaims(StorePart):
     async def _refuse(self, claim: Claim, result: Stored) -> None:
         """Raise the error of a claim that limits refused, if they still do."""
         spec, submission_time = claim.generation.spec, claim.submission_time
+        if result.over == MAY_BE_STORED:
+            raise UnknownCommitError(RESPONSE_LOST)
         if result.over == UNPRICED:
             raise UnpricedError
         if result.over and submission_time is not None:

@@ -14,7 +14,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import psycopg
@@ -34,8 +34,9 @@ KNOWN_WITHIN = 3.0
 """Seconds after which the callers of such a statement get an UnknownCommitError. The repeats continue, and the writes
 that wait behind it are refused."""
 RESPONSE_LOST = "the response to the commit was lost"
-OVER_TOGETHER, UNPRICED = 2, 3
-"""Values of `Stored.over`. All others but 0 are a refusal."""
+OVER_TOGETHER, UNPRICED, MAY_BE_STORED = 2, 3, 4
+"""Values of `Stored.over`. With the last one, limits refused the repeat of a statement whose response was lost: the
+lost one may still be executed, once there is room. All others but 0 are a refusal."""
 CLAIM, SAVE, DELETE = "claim", "save", "delete"
 """The kinds of jobs: the names of their statements."""
 BOOLEANS = frozenset(
@@ -242,7 +243,9 @@ class LogWriter:
         about = {"id": [job.row["id"] for job in jobs], "write_id": write_id}
         written = {row["id"]: row for row in await database.run(database.reserved, "read_written", about)}
         return [
-            Stored(True, written[job.row["id"]]["position"]) if job.row["id"] in written else result
+            Stored(True, written[job.row["id"]]["position"])
+            if job.row["id"] in written
+            else replace(result, over=MAY_BE_STORED if result.over else 0)
             for job, result in zip(jobs, results, strict=True)
         ]
 

@@ -281,6 +281,18 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
             assert await second.store.generations.get("tenant", claim.generation.id) == claim.generation
 
 
+async def test_a_limit_refuses_no_claim_that_may_still_be_stored(behind: Opened, proxy: Proxy) -> None:
+    """The lost statement may still be on its way to the server, and be stored once the limit has room again."""
+    claims = behind.store.claims
+    await set_limits(behind.store, in_flight=1)
+    await claims.claim(priced())
+    proxy.cut()
+    with pytest.raises(UnknownCommitError):
+        await claims.claim(priced())
+    with pytest.raises(LimitExceededError):
+        await claims.claim(priced())
+
+
 async def test_a_webhook_whose_answer_is_lost_counts_as_new(behind: Opened, proxy: Proxy) -> None:
     store = behind.store
     webhook = Webhook((await queued(store, "request")).id, "name", "request", "completed")
