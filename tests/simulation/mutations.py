@@ -163,7 +163,7 @@ def marker_without_submission_stays() -> Iterator[None]:
     """A caller leaves while its claim commits, and the marker is never removed."""
     with (
         replaced(OwnedTasks, "finish", _run_in_the_call),
-        replaced(Sender, "attempts", lambda self, generation_id: True),
+        replaced(Sender, "is_attempting", lambda self, generation_id: True),
     ):
         yield
 

@@ -26,8 +26,10 @@ def fall_silent(connected: socket.socket) -> None:
 def fall_silent_to(address: str) -> int:
     """Let all connections of this process to a server on 127.0.0.1 fall silent, and return their number."""
     port, found = int(address.rpartition(":")[2]), 0
-    for name in [path.name for path in Path("/proc/self/fd").iterdir()]:
-        with suppress(OSError), socket.socket(fileno=os.dup(int(name))) as one:  # not all files are connected sockets
+    for path in [*Path("/proc/self/fd").iterdir()]:
+        if not path.is_socket():
+            continue
+        with suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as one:  # not all are connected
             if one.family in {socket.AF_INET, socket.AF_INET6} and one.getpeername()[1] == port:
                 fall_silent(one)
                 found += 1
