@@ -69,6 +69,7 @@ def copies_of(generation: Generation, archive: str, end: float | None) -> list[C
         return []
     lifetime = OUTPUTS_KEPT
     kept_until = generation.outputs_expire_time
+    # Without an earlier end from Higgsfield, it is OUTPUTS_KEPT after the end by this machine's clock.
     if end is not None and kept_until is not None and kept_until < (generation.end_time or 0.0) + OUTPUTS_KEPT:
         lifetime = min(kept_until - end, OUTPUTS_KEPT)
     folder = f"{_safe(generation.tenant)}/{_safe(generation.id)}"

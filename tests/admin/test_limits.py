@@ -165,7 +165,8 @@ async def test_submissions_at_the_same_time_ask_for_a_price_once(running: Runnin
         running.plan(on="estimate", kind="500")
         calls = [asyncio.create_task(running.submit(soul("a fox", key=key))) for key in ("first", "second")]
         await running.calls_open("SubmitGeneration", 2)
-    await asyncio.gather(*calls)
+    first, second = await asyncio.gather(*calls)
+    assert first.id != second.id  # both have the price, although a second estimate would have failed
 
 
 async def test_the_price_not_used_for_longest_is_dropped(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

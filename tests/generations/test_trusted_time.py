@@ -169,11 +169,17 @@ async def test_a_wait_that_another_clock_began_is_as_long_as_both_clocks_say(ahe
     assert time.seen_from(Steady(400.0)).steady == seen
 
 
-async def test_no_window_is_open_by_a_clock_that_may_have_stood_still() -> None:
+async def learned() -> tuple[FixedClock, Higgsfield, TrustedTime]:
+    """Return a clock and a Higgsfield that agree, and a trusted time that knows it."""
     clock, upstream = FixedClock(1_000.0), Higgsfield(1_000.0)
     time = trusted(clock, Corrections(), upstream)
     await time.begin()
     await time.learn()
+    return clock, upstream, time
+
+
+async def test_no_window_is_open_by_a_clock_that_may_have_stood_still() -> None:
+    clock, upstream, time = await learned()
     since = Steady(clock.now)
     clock.now += 100.0
     clock.right = False
@@ -223,10 +229,7 @@ async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:
 
 async def test_a_window_is_over_after_a_pause_of_the_machine_that_only_higgsfield_saw() -> None:
     """The gateway's clocks stood still together, and its wall clock was put right long ago, so they agree."""
-    clock, upstream = FixedClock(1_000.0), Higgsfield(1_000.0)
-    time = trusted(clock, Corrections(), upstream)
-    await time.begin()
-    await time.learn()
+    clock, upstream, time = await learned()
     since = Steady(clock.now)
     clock.now += 100.0
     upstream.now += 100.0

@@ -7,12 +7,23 @@ import type { AddressInfo, Socket } from "node:net";
 import * as net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, test } from "node:test";
+import { describe, type TestContext, test } from "node:test";
 import type { Interceptor } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { type ClientOptions, createClient, GatewayError, soul, Unavailable } from "@hfgateway/client";
 import { GenerationService } from "@hfgateway/client/stubs";
 import { event, FakeTimers, generation, hang, serve } from "./support.js";
+
+/** Start a server, and return a client of it that retries nothing. Both are closed at the end of the test. */
+async function clientOf(t: TestContext, server: http2.Http2Server) {
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const client = createClient({ address: `127.0.0.1:${port}`, retry: { repeatCallsForMs: 0 } });
+  t.after(() => client.close());
+  return client;
+}
 
 describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
   test("is pinged after 11 s of silence, only while a call is open", async (t) => {
@@ -63,12 +74,7 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
         response.addTrailers({ "grpc-status": "0" });
         response.end(part);
       });
-      server.listen(0, "127.0.0.1");
-      await once(server, "listening");
-      t.after(() => server.close());
-      const { port } = server.address() as AddressInfo;
-      const client = createClient({ address: `127.0.0.1:${port}`, retry: { repeatCallsForMs: 0 } });
-      t.after(() => client.close());
+      const client = await clientOf(t, server);
       const error = await client.submit(soul("a fox")).catch((thrown: unknown) => thrown);
       assert(error instanceof Unavailable);
       assert.equal(error.retryable, true);
@@ -77,12 +83,7 @@ describe("the HTTP/2 connection", { timeout: 100_000 }, () => {
 
   test("may reset a call without a response or an error, which ends it", async (t) => {
     const server = http2.createServer((_, response) => response.stream.close(http2.constants.NGHTTP2_NO_ERROR));
-    server.listen(0, "127.0.0.1");
-    await once(server, "listening");
-    t.after(() => server.close());
-    const { port } = server.address() as AddressInfo;
-    const client = createClient({ address: `127.0.0.1:${port}`, retry: { repeatCallsForMs: 0 } });
-    t.after(() => client.close());
+    const client = await clientOf(t, server);
     await assert.rejects(client.get("g"), { code: "UNAVAILABLE", retryable: true });
     await assert.rejects(client.upload(new Uint8Array(9), { contentType: "image/png" }), Unavailable);
   });
