@@ -95,8 +95,8 @@ TO_LEADER = (
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.absolute_max_metadata_size", 64 * 1024),
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.min_reconnect_backoff_ms", 5_000),  # the time that a connection may take to be accepted, despite its name
     # End the calls on a connection that was forgotten on the way, before their clients' timeout of 30 s: new ones after
     # 5 s, and those that are silent after 20 s.
     ("grpc.keepalive_time_ms", 15_000),

@@ -144,6 +144,44 @@ async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_time
             await to_leader.close()
 
 
+async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call() -> None:
+    """The latency of a TLS handshake between two sites, or of a machine whose processors are busy."""
+    opened = 0
+
+    async def answer(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
+        return b"answered"
+
+    async with leading(answer) as peer, asyncio.timeout(PATIENCE):
+
+        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while part := await reader.read(65536):
+                writer.write(part)
+            writer.close()
+
+        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal opened
+            opened += 1
+            from_leader, to_leader = await asyncio.open_connection(*peer.split(":"))
+            sending = asyncio.create_task(pass_on(reader, to_leader))
+            await asyncio.sleep(1.0)  # the latency of the link
+            await pass_on(from_leader, writer)
+            await sending
+
+        async with await asyncio.start_server(relay, "127.0.0.1", 0) as link:
+            port = link.sockets[0].getsockname()[1]
+            to_leader = ToLeader(
+                lambda: f"127.0.0.1:{port}",
+                lambda peer: grpc.aio.insecure_channel(peer, serving.TO_LEADER),
+                "secret",
+                lambda _: None,
+            )
+            try:
+                assert await to_leader.unary(METHOD, b"", Call(METHOD, None)) == b"answered"
+            finally:
+                await to_leader.close()
+    assert opened == 1
+
+
 async def test_a_call_is_forwarded_with_its_deadline() -> None:
     remaining: list[float | None] = []
 
