@@ -46,9 +46,9 @@ def is_foreign(origin: str, host: str, allowed: Collection[str]) -> bool:
 
     The scheme is not compared: a proxy in front of the gateway may terminate TLS.
     """
-    return bool(origin) and origin not in allowed and origin.partition("://")[2] != host
+    return bool(origin) and origin not in allowed and origin.partition("://")[2] != host.lower()
 
 
 def _is_local(host: str) -> bool:
-    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    name = (host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]).lower()
     return name.endswith(".localhost") or Address(name, 0).loopback

@@ -148,7 +148,9 @@ async def test_the_webhooks_of_all_generations_that_are_read_at_once_are_limited
     assert (await post(other, body)).status == 200
 
 
-@pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "app.localhost"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LocalHost:80", "127.0.0.1", "127.0.0.1:8080", "[::1]", "[::1]:8080", "app.localhost"]
+)
 async def test_any_loopback_host_name_is_accepted_without_keys(start: Start, host: str) -> None:
     running = await start()
     url = running.gateway.http_address + "/healthz"
