@@ -36,7 +36,7 @@ SEED = 20_261_122
 POLL = 1 / 3992
 """Seconds of processor time for a status call: `python -m bench follow`, in docs/performance.md."""
 LOG_WRITE = 1 / (3 * 1262)
-"""Seconds of a write of the log among others in a statement: `python -m bench.trials.stores`, in docs/postgresql.md."""
+"""Seconds of one of many writes of the log in a statement: `python -m bench.trials.stores`, in docs/performance.md."""
 MESSAGE = 52e-6
 """Seconds of processor time for a message to a watch among many: `python -m bench watch`, in docs/performance.md."""
 WATCH_BYTES = 25_200
