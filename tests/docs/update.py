@@ -89,7 +89,7 @@ def times() -> str:
         (
             _told(missing.GIVE_UP_MISSING),
             "`GIVE_UP_MISSING`",
-            "of 404 responses for an accepted generation, before it can become `LOST` ([conditions](#design-choices))",
+            "of 404 responses for an accepted generation, until it can become `LOST` ([conditions](#missing-requests))",
         ),
         (
             _told(clock.DISAGREEMENT),
