@@ -7,7 +7,7 @@ from typing import Protocol
 
 from gateway.access import keys, tokens
 from gateway.access.keys import ApiKey
-from gateway.access.scopes import ALL, Scope, scope_of
+from gateway.access.scopes import ALL, REQUIRED_SCOPES, Scope
 from gateway.access.tokens import WatchToken
 from gateway.concurrency import OwnedTasks, uninterrupted
 from gateway.errors import Failure, GatewayError, Reason, gateway_unavailable, invalid_field, not_found
@@ -151,7 +151,7 @@ class Access:
             return identity
         if not self._required:
             return ANONYMOUS
-        return self._identify_caller(secret, scope_of(rpc))
+        return self._identify_caller(secret, REQUIRED_SCOPES[rpc])
 
     def identify_admin(self, authorization: str) -> Identity:
         """Return the identity of a caller of AdminService, who needs the scope ADMIN even if others need no key.

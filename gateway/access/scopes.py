@@ -15,20 +15,20 @@ class Scope(StrEnum):
 
 ALL = frozenset({Scope.READ, Scope.SUBMIT, Scope.CANCEL})
 """All that a tenant may do: the scopes of a key that is created without any. ADMIN is only given by name."""
-CANCEL = frozenset({"CancelGeneration", "DeleteGeneration", "DeleteCharacter", "InterruptSession"})
-"""The RPCs that end or remove something."""
-SUBMIT = frozenset(
-    {
+_RPCS = {
+    Scope.READ: (
+        "GetGeneration", "ListGenerations", "WaitGeneration", "WatchGeneration", "WatchGenerations",
+        "EstimateGeneration", "ExplainGeneration", "CreateWatchToken", "GetCallback", "ListCallbacks",
+        "ListDeliveries", "ListModels", "GetModel", "WatchModels", "ListMotions", "ListSoulStyles", "ListPresets",
+        "GetCharacter", "ListCharacters", "WatchCharacter", "GetSession", "ListMessages", "WatchSession",
+        "ServerReflectionInfo",
+    ),
+    Scope.SUBMIT: (
         "SubmitGeneration", "AdoptGeneration", "CreateUpload", "UploadMedia", "CreateCharacter", "CreateSession",
         "SendMessage", "CreateMedia", "ConfirmMedia", "CreateCallback", "UpdateCallback", "DeleteCallback",
         "RotateCallbackSecret", "TestCallback", "RedeliverDelivery",
-    }
-)  # fmt: skip
-"""The RPCs that create or change something."""
-
-
-def scope_of(rpc: str) -> Scope:
-    """Return the scope that an RPC needs."""
-    if rpc in SUBMIT:
-        return Scope.SUBMIT
-    return Scope.CANCEL if rpc in CANCEL else Scope.READ
+    ),
+    Scope.CANCEL: ("CancelGeneration", "DeleteGeneration", "DeleteCharacter", "InterruptSession"),
+}  # fmt: skip
+REQUIRED_SCOPES = {rpc: scope for scope, rpcs in _RPCS.items() for rpc in rpcs}
+"""The scope that each RPC needs. One that is missing here is refused to callers with a key."""

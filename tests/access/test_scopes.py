@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 from google.protobuf.descriptor_pb2 import MethodOptions
 
-from gateway.access.scopes import CANCEL, SUBMIT, Scope
+from gateway.access.scopes import REQUIRED_SCOPES, Scope
 from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -29,8 +29,9 @@ def test_every_call_with_side_effects_needs_more_than_reading() -> None:
     # These have no option, but change nothing. A watch token only permits reading.
     reading |= {name for name in methods if name.startswith(("Watch", "Wait"))}
     reading |= {"EstimateGeneration", "CreateWatchToken"}
-    assert methods.keys() - reading == SUBMIT | CANCEL
-    assert not SUBMIT & CANCEL
+    reflection = {"ServerReflectionInfo"}
+    assert REQUIRED_SCOPES.keys() == methods.keys() | reflection
+    assert {name for name, scope in REQUIRED_SCOPES.items() if scope is Scope.READ} == reading | reflection
 
 
 async def code(client: Transport, method: str, request: object) -> str:
