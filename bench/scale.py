@@ -29,7 +29,7 @@ from bench.load import Channels, Effort, channels
 from bench.trials import servers
 from gateway.store.postgres.lease import HEARTBEAT_INTERVAL, LEASE_TIMEOUT
 from gateway.store.postgres.log_writer import MOST_IN_A_STATEMENT
-from gateway.store.postgres.tail import AGAIN, IDLE, MOST
+from gateway.store.postgres.tail import BUSY_PAUSE, IDLE_PAUSE, MOST_CHANGES
 from hfgateway.v1 import generation_service_pb2 as pb
 
 SEED = 20_261_122
@@ -107,7 +107,7 @@ class Model:
         self._now = 0.0
         self._jobs: dict[str, deque[Callable[[], None]]] = {"claim": deque(), "save": deque()}
         self._writing = False
-        self._unread, self._pause = 0, IDLE
+        self._unread, self._pause = 0, IDLE_PAUSE
         self.log = max(CHANGES * size.rate * (LOG_WRITE + costs.commit / MOST_IN_A_STATEMENT), 1.0)
         """How many logs the load needs. More than one is a wall, which the model passes to show the other ones."""
         self.busy = 0.0
@@ -193,15 +193,15 @@ class Model:
 
     def _read(self) -> None:
         self.reads += 1
-        found = min(self._unread, MOST)
+        found = min(self._unread, MOST_CHANGES)
         self._unread -= found
-        self._pause = AGAIN if found else min(2 * self._pause, IDLE)
+        self._pause = BUSY_PAUSE if found else min(2 * self._pause, IDLE_PAUSE)
         self._at(self._pause + self._costs.reading, self._read)
 
 
 def takeover(costs: Costs, in_flight: float) -> float:
     """Return the mean seconds from the death of the leader to a submission at another gateway."""
-    return LEASE_TIMEOUT - HEARTBEAT_INTERVAL / 2 + IDLE / 2 + costs.takeover + RECOVER * in_flight
+    return LEASE_TIMEOUT - HEARTBEAT_INTERVAL / 2 + IDLE_PAUSE / 2 + costs.takeover + RECOVER * in_flight
 
 
 COUNTERS = """
@@ -329,7 +329,7 @@ async def measure(effort: Effort) -> tuple[Costs, list[Figure]]:
     read = 2 * quiet.replica_cpu / quiet.reads
     costs = Costs(
         commit=0.0,
-        reading=AGAIN,
+        reading=BUSY_PAUSE,
         idle=quiet.leader_cpu,
         generation=own - statements * statement,
         statement=statement,

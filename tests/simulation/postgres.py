@@ -27,7 +27,7 @@ from gateway.store import statements
 from gateway.store.postgres import database as gateway_database
 from gateway.store.postgres import migrations
 from gateway.store.postgres import store as gateway_store
-from gateway.store.postgres.database import CONNECT_LIMIT, Database
+from gateway.store.postgres.database import CONNECT_TIMEOUT, Database
 from gateway.store.postgres.errors import ServerError
 from tests.simulation.checker import Takeover
 from tests.simulation.loop import CURRENT_PROCESS
@@ -299,7 +299,7 @@ class _Pool:
     async def execute(self, sql: str, values: Mapping[str, object], lock: str) -> Sequence[Any]:
         """Execute a statement on a free connection. Raises PoolTimeout, or an error of psycopg."""
         try:
-            async with asyncio.timeout(CONNECT_LIMIT):
+            async with asyncio.timeout(CONNECT_TIMEOUT):
                 await self._free.acquire()
                 try:
                     while not self._server.usable(self._link):
@@ -331,7 +331,7 @@ def simulated_connections(server: DatabaseServer) -> Iterator[None]:
         link = server.links[process.number]
         await server.world.sleep(server.behaviour.latency * 10)
         if SILENT in (server.state, link.cut):
-            await server.world.sleep(CONNECT_LIMIT)
+            await server.world.sleep(CONNECT_TIMEOUT)
         if server.state in (SILENT, REFUSES) or link.cut:
             raise ServerError("cannot be connected to")
         return True

@@ -42,14 +42,14 @@ MAX_STEPS = 2_000_000
 CLOCKS = (lease, tail, store, replica, auditor, audit)
 """The modules that read clocks, and of which a gateway on SQLite uses none."""
 INTERVALS = (
-    (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE"),
-    (tail, "LEASE_TIMEOUT"), (tail, "STALE"),
+    (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE_PAUSE"),
+    (tail, "LEASE_TIMEOUT"), (tail, "STALE_AFTER"),
     (replica, "REPORT_SERVING_EVERY"), (replica, "OLDEST_KEYS"), (serving, "CHECK_LEADER_EVERY"),
     (timeline, "FLUSH_EVERY"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""
 IDLE = 0.25
-"""The value of `tail.IDLE`, which is 0.1: most steps of a run are reads of the log that find nothing."""
+"""The value of `tail.IDLE_PAUSE`, which is 0.1: most steps of a run are reads of the log that find nothing."""
 QUIET = 300.0
 """The factor of these intervals after the last fault, when hours pass until everything has ended."""
 
@@ -186,7 +186,7 @@ def simulate(seed: int, planned: ReplicaPlan | None = None, *, keep_trace: bool 
             simulated_environment(world, core.HEAL_EVERY, CLOCKS),
             simulated_connections(database),
             simulated_ports(nodes),
-            mock.patch.object(tail, "IDLE", IDLE),
+            mock.patch.object(tail, "IDLE_PAUSE", IDLE),
         ):
             yield
 
@@ -203,7 +203,7 @@ class _Replicas(Simulation):
         balancer = self.balancer = Balancer(world, nodes)
         higgsfield = Higgsfield(world, planned.upstream, balancer.deliver_webhook)
         super().__init__(world, planned, balancer, higgsfield)
-        self.evidence.takeovers, self.evidence.staleness = database.takeovers, tail.STALE
+        self.evidence.takeovers, self.evidence.staleness = database.takeovers, tail.STALE_AFTER
         numbers = itertools.count(1)
         for number in range(planned.nodes):
             node = Node(world, planned.settings, numbers, f"node-{number}", database)

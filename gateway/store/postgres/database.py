@@ -29,37 +29,37 @@ from gateway.store.reads import StoreReads
 
 log = logging.getLogger(__name__)
 
-STATEMENT_LIMIT = 5.0
+STATEMENT_TIMEOUT = 5.0
 """Seconds after which the server ends a statement."""
-LONG = frozenset({"read_usage"})
+LONG_STATEMENTS = frozenset({"read_usage"})
 """Statements that an operator may let read a whole table."""
-LONG_LIMIT = 300.0
+LONG_STATEMENT_TIMEOUT = 300.0
 """Seconds after which the server ends one of them."""
-LOCK_LIMIT = 2.0
+LOCK_TIMEOUT = 2.0
 """Seconds after which the server ends a statement that waits for a lock."""
-PATIENCE = 8.0
-"""Seconds after which the gateway gives up a connection that no longer responds. Longer than STATEMENT_LIMIT."""
+RESPONSE_TIMEOUT = 8.0
+"""Seconds after which the gateway gives up a connection that no longer responds. Longer than STATEMENT_TIMEOUT."""
 KEEPALIVE_IDLE = 60
 """Seconds after which the system probes an idle connection. Firewalls drop one within minutes, without a reset."""
 KEEPALIVE_INTERVAL = 5
 """Seconds until the next probe if there is no response. After three, the connection has failed."""
-CONNECT_LIMIT = 5.0
+CONNECT_TIMEOUT = 5.0
 """Seconds for a new connection, or for one of the pool to become free."""
-TIMED_OUT = "57014"
+QUERY_CANCELED = "57014"
 """The SQLSTATE of a statement that took longer than its limit."""
-RESERVED = 2
+RESERVED_CONNECTIONS = 2
 """Connections of the pool that only the log and the heartbeat use, so that no number of reads can keep them waiting."""
 PROBE_SIZE = 64 * 1024
 """Bytes that `probe` writes: as many as a submission may need."""
 PROBE_EVERY = 1.0
 """Seconds between probes of a server that refuses writes."""
-ASK_AGAIN = 0.25
+CHECK_LOSS_EVERY = 0.25
 """Seconds until the server is asked again whether it has lost commits."""
 PRUNED_AT_ONCE = 10_000
 """Rows without content, such as keys, that one statement of retention deletes."""
-REPEATS = 10
+MOST_REPEATS = 10
 """Repeats of a statement after a serialization failure or a deadlock."""
-NO_FAULT_OF_THE_STATEMENT = frozenset({"25", "42", "53", "55", "57", "58", "XX"})
+SERVER_ERROR_CLASSES = frozenset({"25", "42", "53", "55", "57", "58", "XX"})
 """Classes of SQLSTATE that other statements get, too: a standby, no rights, no space, a limit of time, a defect."""
 NUL = "\0"
 """No text of PostgreSQL has this character, so nothing is found by a text with it."""
@@ -103,8 +103,8 @@ class Database:
         """Why the last refused write was refused, until `recovered`; empty otherwise."""
         self.refused = 0
         self._password = urlsplit(url).password or ""
-        self._pool = _pool(url, connections - RESERVED)
-        self.reserved = _pool(url, RESERVED)
+        self._pool = _pool(url, connections - RESERVED_CONNECTIONS)
+        self.reserved = _pool(url, RESERVED_CONNECTIONS)
         self._broken: Callable[[Exception], None] | None = broken
         self._listeners: list[Listener] = []
         self._writes = OwnedTasks()
@@ -221,7 +221,7 @@ class Database:
             try:
                 (row,) = await self.run(self.reserved, "note_loss", about)
             except UnconfirmedError:
-                await asyncio.sleep(ASK_AGAIN)
+                await asyncio.sleep(CHECK_LOSS_EVERY)
                 continue
             if row["lost"] or row["epoch"] == NO_EPOCH:
                 return COMMITS_LOST
@@ -237,11 +237,11 @@ class Database:
 
         Raises StoreError if it was not stored, UnknownCommitError if its response was lost, or IntegrityError.
         """
-        for _ in range(REPEATS):
+        for _ in range(MOST_REPEATS):
             try:
-                more = LONG_LIMIT if name in LONG else 0.0
+                more = LONG_STATEMENT_TIMEOUT if name in LONG_STATEMENTS else 0.0
                 before = f"SET LOCAL statement_timeout = '{more:.0f}s'" if more else self.sql[lock] if lock else ""
-                return await self._within_patience(pool, self._once(pool, self.sql[name], values, before), more)
+                return await self._within_timeout(pool, self._once(pool, self.sql[name], values, before), more)
             except psycopg.IntegrityError:
                 raise
             except PoolTimeout as error:
@@ -254,15 +254,15 @@ class Database:
                     await pool.drain()  # the server may have been restarted
                     raise UnknownCommitError("the connection to the store was lost") from error
                 if found is Outcome.NOT_STORED:
-                    slow = reads and error.sqlstate == TIMED_OUT
-                    if not slow and (error.sqlstate or "")[:2] in NO_FAULT_OF_THE_STATEMENT:
+                    slow = reads and error.sqlstate == QUERY_CANCELED
+                    if not slow and (error.sqlstate or "")[:2] in SERVER_ERROR_CLASSES:
                         self.fails(f"the store's server refuses statements: {self._plain(error)}")
                     raise StoreError("the store refuses the statement") from error
             await asyncio.sleep(random.uniform(0.001, 0.02))
         raise StoreError("the store's server let other statements go first too often")
 
     async def _once(self, pool: Pool, sql: str, values: Values, before: str) -> Sequence[DictRow]:
-        async with pool.connection(timeout=CONNECT_LIMIT) as connection:
+        async with pool.connection(timeout=CONNECT_TIMEOUT) as connection:
             if before:
                 async with connection.transaction():
                     await connection.execute(before)
@@ -271,14 +271,14 @@ class Database:
             cursor = await connection.execute(sql, values, binary=True)
             return await cursor.fetchall() if cursor.description else ()
 
-    async def _within_patience(self, pool: Pool, statement: Any, more: float) -> Sequence[DictRow]:
+    async def _within_timeout(self, pool: Pool, statement: Any, more: float) -> Sequence[DictRow]:
         """Await a statement. If the server does not respond, leave it to end by itself: psycopg waits for a while.
 
         `more` is in seconds, for a statement that may take longer.
         """
         task = asyncio.ensure_future(statement)
         try:
-            done, _ = await asyncio.wait({task}, timeout=CONNECT_LIMIT + PATIENCE + more)
+            done, _ = await asyncio.wait({task}, timeout=CONNECT_TIMEOUT + RESPONSE_TIMEOUT + more)
         except asyncio.CancelledError:
             _abandon(task)
             raise
@@ -403,14 +403,14 @@ def _pool(url: str, size: int) -> Pool:
         min_size=1,
         max_size=size,
         open=False,
-        timeout=CONNECT_LIMIT,
+        timeout=CONNECT_TIMEOUT,
         # After this, the next statement that needs a connection tries again at once.
-        reconnect_timeout=CONNECT_LIMIT / 2,
+        reconnect_timeout=CONNECT_TIMEOUT / 2,
         kwargs={
             "autocommit": True,
             "prepare_threshold": None,
             "row_factory": dict_row,
-            "connect_timeout": int(CONNECT_LIMIT),
+            "connect_timeout": int(CONNECT_TIMEOUT),
             "application_name": "hfgateway",
             **_keepalives(url),
         },

@@ -21,7 +21,7 @@ import psycopg
 from psycopg.rows import TupleRow
 
 from gateway import failpoints
-from gateway.store.postgres.database import LOCK_LIMIT
+from gateway.store.postgres.database import LOCK_TIMEOUT
 from gateway.store.postgres.errors import ServerError
 from gateway.store.postgres.lease import LEASE_TIMEOUT
 
@@ -59,7 +59,7 @@ async def apply(connection: Connection, store: str, fence: int | None) -> bool:
             return await _apply(connection, store, fence)
         except psycopg.errors.LockNotAvailable:
             log.info("a migration waits for a table that is in use; others go first")
-            await asyncio.sleep(LOCK_LIMIT)
+            await asyncio.sleep(LOCK_TIMEOUT)
 
 
 async def _apply(connection: Connection, store: str, fence: int | None) -> bool:
@@ -67,7 +67,7 @@ async def _apply(connection: Connection, store: str, fence: int | None) -> bool:
         # A large table may take longer than the limit of the role.
         await connection.execute("SET LOCAL statement_timeout = 0")
         # The statements of a running gateway wait behind a migration that waits for a table, and have a longer limit.
-        await connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_LIMIT / 2:g}s"])
+        await connection.execute("SELECT set_config('lock_timeout', %s, true)", [f"{LOCK_TIMEOUT / 2:g}s"])
         new = await _create(connection, store)
         await connection.execute("SELECT FROM migrations WHERE name = %s FOR UPDATE", [LOCK])
         files = await missing(connection, store)

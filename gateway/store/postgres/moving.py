@@ -35,15 +35,15 @@ from gateway.store.files import StoreFileError
 from gateway.store.postgres.errors import ServerError, unreachable
 from gateway.store.postgres.store import PostgresStore
 
-CHUNK = 2000
+ROWS_AT_ONCE = 2000
 """Rows that are copied in one transaction."""
 CONNECTIONS = 4
 """Connections of the store, which only keeps the lease."""
-OWN = frozenset({"meta", "migrations", "replicas", "lease", "log"})
+NOT_COPIED_TABLES = frozenset({"meta", "migrations", "replicas", "lease", "log"})
 """Tables of the database that are not copied from a file."""
-WANTED = {"accounts": "repeats_off = 1"}
+COPIED_ROWS = {"accounts": "repeats_off = 1"}
 """Conditions for the rows of the file, where the database has a row for fewer of them."""
-WRITTEN_BY = "write_id"
+WRITE_COLUMN = "write_id"
 """The column of the database that the file does not have: the statement that stored a row."""
 
 Connection = psycopg.AsyncConnection[TupleRow]
@@ -62,7 +62,7 @@ class Table:
     @property
     def condition(self) -> str:
         """The condition for the rows of the file."""
-        return WANTED.get(self.name, "true")
+        return COPIED_ROWS.get(self.name, "true")
 
     def converted(self, row: Sequence[Any]) -> tuple[Any, ...]:
         """Return a row of the file as it is in the database."""
@@ -205,7 +205,7 @@ class _Source:
     def tables(self) -> dict[str, tuple[str, ...]]:
         """Return the primary key of each table that is copied."""
         names = self._connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
-        copied = sorted(name for (name,) in names if name not in OWN and not name.startswith("sqlite_"))
+        copied = sorted(name for (name,) in names if name not in NOT_COPIED_TABLES and not name.startswith("sqlite_"))
         keys = "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk"
         return {name: tuple(column for (column,) in self._connection.execute(keys, [name])) for name in copied}
 
@@ -214,7 +214,7 @@ class _Source:
         columns, key = ", ".join(table.columns + table.key), ", ".join(table.key)
         behind = f"({key}) > ({', '.join('?' * len(after))})" if after else "true"
         found = f"{table.name} WHERE {table.condition} AND {behind}"
-        statement = f"SELECT {columns} FROM {found} ORDER BY {key} LIMIT {CHUNK}"  # noqa: S608 - names of the schema
+        statement = f"SELECT {columns} FROM {found} ORDER BY {key} LIMIT {ROWS_AT_ONCE}"  # noqa: S608 - names of the schema
         return self._connection.execute(statement, [*after]).fetchall()
 
     def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:
@@ -288,7 +288,7 @@ class _Target:
         )
         columns: dict[str, list[tuple[str, str]]] = {}
         for table, column, kind in await cursor.fetchall():
-            if table not in OWN and column != WRITTEN_BY:
+            if table not in NOT_COPIED_TABLES and column != WRITE_COLUMN:
                 columns.setdefault(table, []).append((column, kind))
         keys = source.tables()
         if keys.keys() != columns.keys():
@@ -302,9 +302,9 @@ class _Target:
         """Copy the rows of a table that are not copied yet, and return the number of all."""
         place = json.loads(await self._meta(f"moving {table.name}") or '{"rows": 0, "after": []}')
         rows, after = place["rows"], place["after"]
-        written_by = [WRITTEN_BY] if table.name == "generations" else []
+        write_column = [WRITE_COLUMN] if table.name == "generations" else []
         into = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, [*table.columns, *written_by]))
+            sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, [*table.columns, *write_column]))
         )
         while chunk := source.chunk(table, after):
             rows, after = rows + len(chunk), list(chunk[-1][len(table.columns) :])
@@ -312,7 +312,7 @@ class _Target:
                 async with self._connection.cursor() as cursor, cursor.copy(into) as copy:
                     for row in chunk:
                         values = table.converted(row[: len(table.columns)])
-                        await copy.write_row((*values, self._move) if written_by else values)
+                        await copy.write_row((*values, self._move) if write_column else values)
                 await self._write(f"moving {table.name}", json.dumps({"rows": rows, "after": after}))
         return int(rows)
 

@@ -24,7 +24,14 @@ from gateway.store.postgres.catalogs import PostgresCatalogs
 from gateway.store.postgres.change_log import PostgresChangeLog
 from gateway.store.postgres.characters import PostgresCharacters
 from gateway.store.postgres.claims import PostgresClaims
-from gateway.store.postgres.database import COMMITS_LOST, CONNECT_LIMIT, LOCK_LIMIT, NO_EPOCH, STATEMENT_LIMIT, Database
+from gateway.store.postgres.database import (
+    COMMITS_LOST,
+    CONNECT_TIMEOUT,
+    LOCK_TIMEOUT,
+    NO_EPOCH,
+    STATEMENT_TIMEOUT,
+    Database,
+)
 from gateway.store.postgres.deletions import PostgresDeletions
 from gateway.store.postgres.errors import ConnectionLostError, ServerError, refused, unreachable
 from gateway.store.postgres.events import PostgresEvents
@@ -48,12 +55,12 @@ MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgr
 LOWEST_VERSION = 14
 RECONNECTIONS = 2
 """New connections for migrations after a lost one."""
-LOOK_EVERY = 0.25
+CHECK_STALENESS_EVERY = 0.25
 """Seconds between looks whether what is known of the store is new enough to be shown."""
-LIMITS = {
-    "statement_timeout": STATEMENT_LIMIT,
-    "lock_timeout": LOCK_LIMIT,
-    "idle_in_transaction_session_timeout": LOCK_LIMIT,
+ROLE_TIMEOUTS = {
+    "statement_timeout": STATEMENT_TIMEOUT,
+    "lock_timeout": LOCK_TIMEOUT,
+    "idle_in_transaction_session_timeout": LOCK_TIMEOUT,
 }
 """Seconds. They are set for the role in this database, because a pooler refuses them as parameters of a connection."""
 
@@ -178,7 +185,7 @@ class PostgresStore(SharedStore):
                 reported = self._known_at
                 log.warning("the store's server does not respond; refusing calls until it does")
                 self._on_stale()
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_STALENESS_EVERY)
 
     async def follow(self) -> None:
         orderly = await self.tail.run()
@@ -326,7 +333,7 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
             url,
             autocommit=True,
             prepare_threshold=None,
-            connect_timeout=int(CONNECT_LIMIT),
+            connect_timeout=int(CONNECT_TIMEOUT),
             application_name="hfgateway",
         )
     except psycopg.Error as error:
@@ -384,11 +391,11 @@ async def _check_create(connection: psycopg.AsyncConnection[TupleRow], shown: st
 async def _limit(connection: psycopg.AsyncConnection[TupleRow]) -> None:
     """Set the limits of the role that are not set. They apply to new connections."""
     cursor = await connection.execute(
-        "SELECT name FROM pg_settings WHERE setting = '0' AND name = ANY(%s)", [[*LIMITS]]
+        "SELECT name FROM pg_settings WHERE setting = '0' AND name = ANY(%s)", [[*ROLE_TIMEOUTS]]
     )
     for (name,) in await cursor.fetchall():
         statement = sql.SQL("ALTER ROLE CURRENT_USER IN DATABASE {} SET {} = {}").format(
-            sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(f"{LIMITS[name]:g}s")
+            sql.Identifier(connection.info.dbname), sql.Identifier(name), sql.Literal(f"{ROLE_TIMEOUTS[name]:g}s")
         )
         # Another gateway may do it at the same time.
         with contextlib.suppress(psycopg.errors.InternalError_, psycopg.errors.UniqueViolation):

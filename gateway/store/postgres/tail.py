@@ -26,22 +26,22 @@ from gateway.store.postgres.database import Database, LeaseLostError
 from gateway.store.postgres.lease import LEASE_TIMEOUT, Lease
 from gateway.store.store import Leader
 
-AGAIN = 0.004
+BUSY_PAUSE = 0.004
 """Seconds until the next read after one that found changes: more will come, and several make one read cheaper."""
-IDLE = 0.1
+IDLE_PAUSE = 0.1
 """The most seconds until the next read. The pause doubles with each read that finds no change."""
-AFTER_AN_ERROR = 0.25
-MOST = 100
+ERROR_PAUSE = 0.25
+MOST_CHANGES = 100
 """Changes that one statement reads. After an error the next one reads half as many, and later ones each time one more,
 because a link may be too slow for the inputs of so many. The same read would fail again and again."""
-STALE = 2.0
+STALE_AFTER = 2.0
 """Seconds after which what was read is too old to be shown."""
-LEADER_FIRST = 5.0
+LEADER_RETURNS_WITHIN = 5.0
 """Seconds after an outage in which a replica does not take the lease of a silent leader.
 
 A leader that lives returns first, and finds what the server has lost: it knows the last commits.
 """
-OUTAGE = 1.0
+OUTAGE_AFTER = 1.0
 """Seconds without a read that are an outage."""
 
 
@@ -60,7 +60,7 @@ class Tail:
         """The time before the last read was sent that found no more than it returned."""
         self._responded_at = 0.0
         """The time before the last successful read was sent."""
-        self._most = MOST
+        self._most = MOST_CHANGES
         """The changes that the next read asks for."""
         self._down_at = -math.inf
         """The time of the last failed or late read."""
@@ -76,7 +76,7 @@ class Tail:
     @property
     def fresh(self) -> bool:
         """Whether what was read is not too old to be shown."""
-        return since_boot() < self.read_at + STALE
+        return since_boot() < self.read_at + STALE_AFTER
 
     async def begin(self, position: int, spec_of: SpecOf) -> None:
         """Read all changes after a position. Raises UnconfirmedError.
@@ -98,19 +98,19 @@ class Tail:
 
         All changes of earlier holders have been read by then.
         """
-        pause = AGAIN
+        pause = BUSY_PAUSE
         while True:
             await self._rest(pause)
             try:
                 vacant, found = await self._read()
-                pause = AGAIN if found else min(2 * pause, IDLE)
+                pause = BUSY_PAUSE if found else min(2 * pause, IDLE_PAUSE)
                 if vacant and (orderly := await self._lease.take_now()) is not None:
                     break
             except LeaseLostError:
                 raise
             except UnconfirmedError:
                 self._down_at = since_boot()
-                await asyncio.sleep(AFTER_AN_ERROR)
+                await asyncio.sleep(ERROR_PAUSE)
         await self._finish()
         return orderly
 
@@ -121,7 +121,7 @@ class Tail:
         if self._pause is not None:
             give(self._pause)
         try:
-            async with asyncio.timeout(STALE):
+            async with asyncio.timeout(STALE_AFTER):
                 await done
         except TimeoutError:
             raise StoreError("the changes of other replicas cannot be read") from None
@@ -133,7 +133,7 @@ class Tail:
                 if not (await self._read())[1]:
                     break
             except UnconfirmedError:
-                await asyncio.sleep(AFTER_AN_ERROR)
+                await asyncio.sleep(ERROR_PAUSE)
         self.following = False
         self._give(math.inf)  # also those that began to wait during the last read
 
@@ -164,18 +164,18 @@ class Tail:
             database.notify(self._saved(changes))
             self._position = changes[-1]["change_position"]
         self.leader = Leader() if state["vacant"] else Leader(state["holder"], state["peer"])
-        if self.following and 0.0 < self._responded_at < since_boot() - OUTAGE:  # the first read shows no outage
+        if self.following and 0.0 < self._responded_at < since_boot() - OUTAGE_AFTER:  # the first read shows no outage
             self._down_at = since_boot()
         self._responded_at = before
         database.recovered()
-        self._most = min(MOST, limit + 1) if len(changes) == limit else limit
+        self._most = min(MOST_CHANGES, limit + 1) if len(changes) == limit else limit
         if len(changes) < limit:
             self.read_at = before
             self._give(turn)
         # If the response to `take` was lost, this replica has the lease without knowing it. The lease does not look
         # vacant then, because `report_serving` renews its heartbeat.
         own = self._lease.unnoticed = state["own"]
-        silent_leader = state["holder"] and since_boot() < self._down_at + LEADER_FIRST
+        silent_leader = state["holder"] and since_boot() < self._down_at + LEADER_RETURNS_WITHIN
         return bool(own) or (state["vacant"] and not silent_leader), bool(changes)
 
     def _saved(self, rows: Sequence[DictRow]) -> list[Saved]:

@@ -45,7 +45,7 @@ async def test_one_statement_without_a_response_discards_all_idle_connections(
 ) -> None:
     from gateway.store.postgres import database as module
 
-    monkeypatch.setattr(module, "PATIENCE", -2.0)  # and the time for a connection, 5 s
+    monkeypatch.setattr(module, "RESPONSE_TIMEOUT", -2.0)  # and the time for a connection, 5 s
     async with opened(emptied) as database, all_connections(database) as sockets:
         for one in sockets:
             fall_silent(one)

@@ -92,7 +92,7 @@ async def _columns(url: str) -> dict[str, dict[str, str]]:
         "SELECT table_name, column_name, data_type FROM information_schema.columns"
         " WHERE table_schema = 'public' ORDER BY 1, 2",
     ):
-        if table not in moving.OWN and column != moving.WRITTEN_BY:
+        if table not in moving.NOT_COPIED_TABLES and column != moving.WRITE_COLUMN:
             found.setdefault(table, {})[column] = kind
     return found
 
@@ -189,7 +189,7 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = await _expected(path, url)
-    monkeypatch.setattr(moving, "CHUNK", 2)
+    monkeypatch.setattr(moving, "ROWS_AT_ONCE", 2)
     chunks: list[str] = []
     read = moving._Source.chunk
 

@@ -171,7 +171,7 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     from gateway.store.postgres import database, log_writer
 
     monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
-    monkeypatch.setattr(database, "CONNECT_LIMIT", 0.5)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
     store, claim = behind.store, examples.claim()
     proxy.mute()
     task = asyncio.ensure_future(store.claims.claim(claim))
@@ -211,7 +211,7 @@ async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_
 
     from gateway.store.postgres import database, log_writer
 
-    monkeypatch.setattr(database, "PATIENCE", 1.0)
+    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 1.0)
     monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
     monkeypatch.setattr(service, "COMMITS_KNOWN_WITHIN", 0.1)
     url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
@@ -260,7 +260,7 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
     monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)  # as if the first one was paused
     monkeypatch.setattr(lease, "LEASE_TIMEOUT", 0.2)
     monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 300.0)
-    monkeypatch.setattr(database, "CONNECT_LIMIT", 0.5)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
     claim = examples.claim()
     async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as first:
         proxy.mute()
@@ -390,7 +390,7 @@ async def test_a_killed_server_loses_nothing_and_the_gateway_keeps_its_lease(
     claim = examples.claim()
     with monkeypatch.context() as impatient:
         impatient.setattr(log_writer, "KNOWN_WITHIN", 0.2)
-        impatient.setattr(database, "CONNECT_LIMIT", 0.5)
+        impatient.setattr(database, "CONNECT_TIMEOUT", 0.5)
         await asyncio.to_thread(postgres.kill)
         with pytest.raises(UnconfirmedError):
             await store.claims.claim(claim)
@@ -442,7 +442,7 @@ async def test_busy_connections_refuse_a_read_but_not_a_claim(emptied: str, monk
         async with contextlib.AsyncExitStack() as stack:
             for _ in range(shared_pool.max_size):
                 await stack.enter_async_context(shared_pool.connection())
-            monkeypatch.setattr(shared, "CONNECT_LIMIT", 0.1)
+            monkeypatch.setattr(shared, "CONNECT_TIMEOUT", 0.1)
             claim = examples.claim()
             assert (await store.claims.claim(claim)).new
             with pytest.raises(StoreError):
@@ -475,7 +475,7 @@ async def test_unfinished_generations_are_read_in_smaller_parts_after_an_error(
 
 async def test_a_state_that_became_too_old_between_two_looks_ends_the_calls_that_began_with_it(emptied: str) -> None:
     from gateway.store.postgres.store import PostgresStore
-    from gateway.store.postgres.tail import STALE
+    from gateway.store.postgres.tail import STALE_AFTER
 
     async with opened(emptied):
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
@@ -483,7 +483,7 @@ async def test_a_state_that_became_too_old_between_two_looks_ends_the_calls_that
             for _ in range(2):
                 acted = asyncio.Event()
                 replica.on_stale(acted.set)
-                replica.tail.read_at = since_boot() - STALE
+                replica.tail.read_at = since_boot() - STALE_AFTER
                 async with asyncio.timeout(60.0):
                     await acted.wait()
         finally:
@@ -578,7 +578,7 @@ async def test_a_replica_that_reads_a_backlog_is_not_current(emptied: str, monke
     from gateway.store.postgres import tail
     from gateway.store.postgres.store import PostgresStore
 
-    monkeypatch.setattr(tail, "MOST", 5)
+    monkeypatch.setattr(tail, "MOST_CHANGES", 5)
     async with opened(emptied) as leader:
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         current = list[bool]()
@@ -698,7 +698,7 @@ async def test_a_statement_that_loses_to_another_one_is_repeated(
     from gateway.store.postgres import database as shared
 
     database = emptied.rpartition("/")[2]
-    monkeypatch.setattr(shared, "REPEATS", repeats)
+    monkeypatch.setattr(shared, "MOST_REPEATS", repeats)
     postgres.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = serializable")
     try:
         async with (
@@ -796,7 +796,7 @@ async def test_gateways_whose_machine_was_suspended_do_not_trust_what_they_knew(
         try:
             await replica.begin(0, lambda _: None)
             monkeypatch.setattr(lease, "LEASE_TIMEOUT", 600.0)
-            monkeypatch.setattr(tail, "STALE", 600.0)
+            monkeypatch.setattr(tail, "STALE_AFTER", 600.0)
             assert (leader.store.current, replica.current) == (True, True)
             suspended_for = 601.0
             assert (leader.store.current, replica.current) == (False, False)
@@ -843,7 +843,7 @@ async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
     from gateway.store.postgres import tail
     from gateway.store.postgres.store import PostgresStore
 
-    monkeypatch.setattr(tail, "LEADER_FIRST", 3600.0)
+    monkeypatch.setattr(tail, "LEADER_RETURNS_WITHIN", 3600.0)
     async with opened(emptied) as dead:
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         try:
@@ -866,11 +866,11 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
     from gateway.store.postgres import tail
     from gateway.store.postgres.store import PostgresStore
 
-    monkeypatch.setattr(tail, "LEADER_FIRST", 3600.0)
+    monkeypatch.setattr(tail, "LEADER_RETURNS_WITHIN", 3600.0)
     url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
     async with opened(emptied) as silent, asyncio.timeout(60.0):
         replica = await PostgresStore.join(url, url, _unexpected, 5)
-        monkeypatch.setattr(shared, "CONNECT_LIMIT", 0.5)
+        monkeypatch.setattr(shared, "CONNECT_TIMEOUT", 0.5)
         await replica.begin(0, lambda _: None)
         following = asyncio.create_task(replica.follow())
         try:
@@ -887,7 +887,7 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
             for _ in range(2):  # a read that finds the leader silent, and what follows it
                 await replica.change_log.announced()
             assert not replica.leads
-            monkeypatch.setattr(tail, "LEADER_FIRST", 0.0)
+            monkeypatch.setattr(tail, "LEADER_RETURNS_WITHIN", 0.0)
             await following
             assert replica.leads
         finally:

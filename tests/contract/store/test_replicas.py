@@ -102,7 +102,7 @@ def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let replicas serve what they have read, however slow the machine is. Real clients repeat a refused call."""
-    monkeypatch.setattr(tail, "STALE", PATIENCE)
+    monkeypatch.setattr(tail, "STALE_AFTER", PATIENCE)
     monkeypatch.setattr("gateway.replica.OLDEST_KEYS", PATIENCE)
 
 
@@ -686,7 +686,7 @@ async def test_a_replica_that_cannot_read_the_log_refuses_calls(
     """It cannot know what is true. It serves again when it has read what it has missed."""
     from gateway.store.postgres import tail
 
-    monkeypatch.setattr(tail, "STALE", 0.5)
+    monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
     async with Proxy() as proxy:
         proxy.target = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
@@ -715,8 +715,8 @@ async def test_a_gateway_whose_connection_to_the_server_is_silent_is_not_ready_a
     settings: dict[str, str], postgres: Server, monkeypatch: pytest.MonkeyPatch, *, leads: bool
 ) -> None:
     """At once, and not when its statements are given up."""
-    monkeypatch.setattr(tail, "STALE", 0.5)
-    monkeypatch.setattr(database, "PATIENCE", 2 * PATIENCE)
+    monkeypatch.setattr(tail, "STALE_AFTER", 0.5)
+    monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 2 * PATIENCE)
     async with Proxy() as proxy:
         proxy.target = f"127.0.0.1:{postgres.port}"
         behind = settings["HFGATEWAY_STORE_URL"].replace(str(postgres.port), proxy.address.rpartition(":")[2])
