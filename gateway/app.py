@@ -23,7 +23,7 @@ from gateway.open_files import raise_limit
 from gateway.opening import open_traces
 from gateway.replica import CHECK_AGAIN, Replica
 from gateway.serving import Ports
-from gateway.store.mounts import WHY, network_filesystem
+from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
 from gateway.store.store import StoreOpenError
 from gateway.telemetry import Telemetry, announce
 from gateway.workers import Worker, connect_supervisor
@@ -246,7 +246,7 @@ def _warn(settings: Settings) -> None:
     if settings.tls_cert is None and not all(address is None or address.loopback for address in addresses):
         log.warning("API keys are sent in plaintext: set HFGATEWAY_TLS_CERT, or terminate TLS in a proxy")
     if isinstance(settings.store, Path) and (kind := network_filesystem(settings.store)):
-        log.warning(f"the store is on a network file system: {WHY}", extra={"type": kind})
+        log.warning(f"the store is on a network file system: {NETWORK_ADVICE}", extra={"type": kind})
 
 
 async def _started(gateway: Gateway, stop: asyncio.Event) -> bool:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 from gateway.config import PREFIX, STORE_URL, Settings
 from gateway.higgsfield.credentials import Credentials
 from gateway.setting_values import Address, PostgresUrl
-from gateway.store.mounts import WHY, network_filesystem
+from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
 
 _SANDBOX = "sandbox"
 """The key id of the sandbox, which its documentation shows."""
@@ -98,7 +98,7 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
     if _others_can(settings.store.parent, stat.S_IWOTH):
         yield f"{STORE_URL}: other users can replace the store: chmod o-w {settings.store.parent}"
     if kind := network_filesystem(settings.store):
-        yield f"{STORE_URL}: is on a network file system ({kind}): {WHY}"
+        yield f"{STORE_URL}: is on a network file system ({kind}): {NETWORK_ADVICE}"
 
 
 def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]:

@@ -138,14 +138,14 @@ def _store(path: Path) -> Iterator[Finding]:
     """Check the file as the next start would. The file of a running gateway is not opened."""
     from gateway.config import default_store
     from gateway.store.files import StoreFileError, examine, in_use
-    from gateway.store.mounts import WHY, network_filesystem
+    from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
 
     folder = path.parent
     while path == default_store(os.environ) and not folder.exists():
         folder = folder.parent  # the first start creates it
     yield _folder(folder)
     if kind := network_filesystem(path):
-        yield Finding("store", WARNING, f"{path} is on a network file system ({kind})", WHY)
+        yield Finding("store", WARNING, f"{path} is on a network file system ({kind})", NETWORK_ADVICE)
     if in_use(path):
         yield Finding("store", OK, f"{path} is in use by a running gateway, and was not opened")
     elif not path.exists():

@@ -21,10 +21,10 @@ from typing import NamedTuple
 
 from gateway import failpoints
 
-FORM = struct.Struct("=8s8sQQ")
+LAYOUT = struct.Struct("=8s8sQQ")
 """The layout of the file: MAGIC, the epoch, the inode of the store's file, the number of commits."""
 MAGIC = b"hfgwmark"
-COUNT = slice(24, 32)
+COMMITS_BYTES = slice(24, 32)
 """The bytes of the number of commits: eight aligned ones, so that they are written atomically."""
 
 
@@ -67,13 +67,13 @@ class Mark:
     def __init__(self, store: Path) -> None:
         """Open the mark. Raises OSError, or ValueError if the file is too short."""
         with open(path_of(store), "r+b") as file:
-            self._page = mmap.mmap(file.fileno(), FORM.size)
-        (self.commits,) = struct.unpack("=Q", self._page[COUNT])
+            self._page = mmap.mmap(file.fileno(), LAYOUT.size)
+        (self.commits,) = struct.unpack("=Q", self._page[COMMITS_BYTES])
 
     def write(self, commits: int) -> None:
         """Store the number of commits, which survives a crash of this process from now on."""
         failpoints.before("mark")
-        self._page[COUNT] = struct.pack("=Q", commits)
+        self._page[COMMITS_BYTES] = struct.pack("=Q", commits)
         self.commits = commits
         failpoints.after("mark")
 
@@ -95,7 +95,7 @@ def path_of(store: Path) -> Path:
 def read(store: Path) -> Content | None:
     """Return the content of a store's mark; None if it cannot be read."""
     try:
-        magic, epoch, inode, commits = FORM.unpack(path_of(store).read_bytes())
+        magic, epoch, inode, commits = LAYOUT.unpack(path_of(store).read_bytes())
         return Content(epoch.rstrip(b"\0").decode("ascii"), inode, commits) if magic == MAGIC else None
     except (OSError, struct.error, UnicodeDecodeError):
         return None
@@ -106,7 +106,7 @@ def create(store: Path, epoch: str, commits: int) -> None:
     path = path_of(store)
     part = path.with_name(path.name + ".part")
     with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(FORM.pack(MAGIC, epoch.encode(), store.stat().st_ino, commits))
+        file.write(LAYOUT.pack(MAGIC, epoch.encode(), store.stat().st_ino, commits))
         file.flush()
         fsync(file.fileno())
     part.replace(path)

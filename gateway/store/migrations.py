@@ -10,7 +10,7 @@ from importlib.resources.abc import Traversable
 from gateway import failpoints
 
 APPLICATION_ID = 0x68666777  # "hfgw"
-COUNTED = (
+COUNTED_MIGRATIONS = (
     "0001_pre_first.sql", "0002_pre_catalogs.sql", "0003_pre_characters.sql", "0004_pre_agents.sql",
     "0005_pre_archive.sql", "0007_callbacks.sql", "0008_nothing_scanned.sql",
 )  # fmt: skip
@@ -18,9 +18,9 @@ COUNTED = (
 
 Those stored no names, only the number of applied migrations, as `user_version`.
 """
-OPTIONAL = 6
+UNUSED_NUMBER = 6
 """The number that no migration has. A file that gets it later is applied to existing stores, too."""
-NAME = re.compile(r"(\d{4})_\w+\.sql")
+FILE_NAME = re.compile(r"(\d{4})_\w+\.sql")
 
 
 class MigrationError(Exception):
@@ -38,7 +38,7 @@ def check(connection: sqlite3.Connection) -> tuple[int, Sequence[Traversable]]:
     if unknown:
         raise MigrationError(f"was written by a newer gateway: its migration {unknown[0]} is not known here")
     missing = [file for name, file in known.items() if name not in applied]
-    left_out = [file.name for file in missing if applied and file.name < applied[-1] and _number(file) != OPTIONAL]
+    left_out = [file.name for file in missing if applied and file.name < applied[-1] and _number(file) != UNUSED_NUMBER]
     if left_out:
         raise MigrationError(f"does not add up: its migration {left_out[0]} was left out, but {applied[-1]} applied")
     (count,) = connection.execute("PRAGMA user_version").fetchone()
@@ -81,7 +81,7 @@ def _applied(connection: sqlite3.Connection) -> list[str]:
     if _has_names(connection):
         return [str(name) for (name,) in connection.execute("SELECT name FROM migrations ORDER BY name")]
     (count,) = connection.execute("PRAGMA user_version").fetchone()
-    return list(COUNTED[:count])
+    return list(COUNTED_MIGRATIONS[:count])
 
 
 def _has_names(connection: sqlite3.Connection) -> bool:
@@ -93,14 +93,14 @@ def _has_names(connection: sqlite3.Connection) -> bool:
 def _files() -> list[Traversable]:
     """Return all files in the order of their numbers. Raises MigrationError for a wrong name or number."""
     files = sorted((file for file in folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    wrong = [file.name for file in files if not NAME.fullmatch(file.name)]
+    wrong = [file.name for file in files if not FILE_NAME.fullmatch(file.name)]
     if wrong:
         raise MigrationError(f"{wrong[0]} is not the name of a migration")
     numbers = [_number(file) for file in files]
     for number in range(1, max(numbers, default=0) + 1):
         if numbers.count(number) > 1:
             raise MigrationError(f"two migrations have the number {number:04}")
-        if number not in numbers and number != OPTIONAL:
+        if number not in numbers and number != UNUSED_NUMBER:
             raise MigrationError(f"there is no migration {number:04}")
     return files
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 MOUNTS = Path("/proc/self/mountinfo")
 """The kernel's table of mounts; only on Linux."""
-NETWORK = frozenset({
+NETWORK_FILE_SYSTEMS = frozenset({
     "9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "nfs", "nfs4", "ocfs2", "orangefs",
     "smb3", "smbfs", "virtiofs",
 })  # fmt: skip
 """Types of file systems that several machines can mount. Also all `fuse.…`, such as sshfs, s3fs and GlusterFS."""
 LOCAL_FUSE = "fuse.fuse-overlayfs"
 """The files of a container without root."""
-WHY = "several machines can mount it, and locks of SQLite may not work there: use a local disk or PostgreSQL"
+NETWORK_ADVICE = "several machines can mount it, and locks of SQLite may not work there: use a local disk or PostgreSQL"
 
 
 def network_filesystem(file: Path) -> str:
@@ -36,4 +36,4 @@ def network_filesystem(file: Path) -> str:
 
 
 def _on_network(kind: str) -> bool:
-    return kind in NETWORK or kind == "fuse" or (kind.startswith("fuse.") and kind != LOCAL_FUSE)
+    return kind in NETWORK_FILE_SYSTEMS or kind == "fuse" or (kind.startswith("fuse.") and kind != LOCAL_FUSE)

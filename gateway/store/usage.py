@@ -12,7 +12,7 @@ from gateway.store import files
 from gateway.store.codec import Row
 from gateway.store.database import StorePart
 
-ID_BEFORE = 3600.0
+ID_MARGIN = 3600.0
 """Seconds by which an id may be older than the submission, which waits for its price in between.
 
 An id begins with the milliseconds of its creation, so the statement skips older generations.
@@ -38,7 +38,7 @@ def usage_values(query: UsageQuery) -> dict[str, object]:
     """Return the parameters of the statement."""
     by = set(query.by)
     return {
-        "first_id": _first_id(query.since - ID_BEFORE),
+        "first_id": _first_id(query.since - ID_MARGIN),
         "since": query.since,
         "until": query.until,
         "of_tenant": query.tenant,

@@ -29,17 +29,17 @@ Result = tuple["asyncio.Future[Any]", Effect, Exception | None]
 
 MOST_IN_A_GROUP = 128
 """Writes in a group at most, so that it does not block the event loop for long."""
-GATHERING = 0.01
+GATHER_FOR = 0.01
 """Seconds that a group waits for more writes, once several arrived together."""
 SYNC_AFTER = 1.0
 """Seconds from a commit to the sync of the mark, which a power cut in between can leave behind."""
-COUNT = "UPDATE meta SET value = :commits WHERE name = 'commits'"
-LATE = 10.0
-"""Seconds for which the disk may be busy with a group until it counts as hung. Longer than PATIENCE."""
+SET_COMMITS = "UPDATE meta SET value = :commits WHERE name = 'commits'"
+HUNG_AFTER = 10.0
+"""Seconds for which the disk may be busy with a group until it counts as hung. Longer than BUSY_TIMEOUT_MS."""
 CLOSED = "the store is closed"
 HUNG = "the store's disk does not respond"
-PATIENCE = 5_000
-"""Milliseconds that the thread waits for a file that another program has locked."""
+BUSY_TIMEOUT_MS = 5_000
+"""Milliseconds for which the thread waits for a file that another program has locked."""
 
 
 class Job(NamedTuple):
@@ -87,7 +87,7 @@ class Writer:
     `notify` is called on the event loop with each committed group, before its futures are resolved. `broken` is called
     with the error if the disk fails, because memory may no longer match the store.
 
-    If the disk does not respond to a group for LATE seconds, all queued writes are refused, and new ones until it
+    If the disk does not respond to a group for HUNG_AFTER seconds, all queued writes are refused, and new ones until it
     responds, because their callers would have timed out before they are executed. `refused` counts refused writes.
     """
 
@@ -109,7 +109,7 @@ class Writer:
         self._since = 0.0
         """The time of the event loop at which that group began."""
         self._hung = False
-        """Whether that was more than LATE seconds ago."""
+        """Whether that was more than HUNG_AFTER seconds ago."""
         self._watching: asyncio.TimerHandle | None = None
         self._crowded = False
         """Whether the last group had several writes, or others arrived before it was committed."""
@@ -171,7 +171,7 @@ class Writer:
     def _next(self) -> None:
         """Begin the next group, at once or after it has waited for more writes."""
         if self._crowded and not self._closing:
-            self._gathering = self._loop.call_later(GATHERING, self._begin)
+            self._gathering = self._loop.call_later(GATHER_FOR, self._begin)
         else:
             self._begin()
 
@@ -191,7 +191,7 @@ class Writer:
             return
         self._busy, self._since = True, self._loop.time()
         if self._watching is None:
-            self._watching = self._loop.call_later(LATE, self._watch)
+            self._watching = self._loop.call_later(HUNG_AFTER, self._watch)
         effects: list[Effect] | None = None
         if all(job.brief for job in group):
             try:
@@ -220,7 +220,7 @@ class Writer:
         self._watching = None
         if not self._busy or self._hung:
             return
-        left = self._since + LATE - self._loop.time()
+        left = self._since + HUNG_AFTER - self._loop.time()
         if left > 0:
             self._watching = self._loop.call_later(left, self._watch)
             return
@@ -264,7 +264,7 @@ class Writer:
         self._changes = self._connection.total_changes
         effects = [job.write(self._connection) for job in group]
         if self._counts():
-            self._connection.execute(COUNT, {"commits": str(self._commits + 1)})
+            self._connection.execute(SET_COMMITS, {"commits": str(self._commits + 1)})
         return effects
 
     def _counts(self) -> bool:
@@ -286,7 +286,7 @@ class Writer:
     def _transact(self, group: list[Job]) -> list[Result]:
         try:
             self._roll_back()  # the transaction that the event loop began
-            self._begin_with_patience()
+            self._begin_with_timeout()
         except sqlite3.Error as error:
             # No write is at fault. Another program may have locked the file, and each write would wait for it again.
             return self._refused(group, error)
@@ -296,8 +296,8 @@ class Writer:
             return self._failed(group, error)
         return self._end(group, effects)
 
-    def _begin_with_patience(self) -> None:
-        self._connection.execute(f"PRAGMA busy_timeout={PATIENCE}")
+    def _begin_with_timeout(self) -> None:
+        self._connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         finally:

@@ -55,7 +55,7 @@ def test_without_a_table_of_mounts_nothing_is_known(tmp_path: Path, monkeypatch:
 
 def test_the_kernels_own_table_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert network_filesystem(Path("/proc/store.db")) == ""
-    monkeypatch.setattr(mounts, "NETWORK", {"proc"})
+    monkeypatch.setattr(mounts, "NETWORK_FILE_SYSTEMS", {"proc"})
     assert network_filesystem(Path("/proc/store.db")) == "proc"
 
 

@@ -39,7 +39,7 @@ async def on_the_writer(running: Running, statement: str) -> None:
 async def held(running: Running) -> AsyncIterator[None]:
     """Another program locks the file for longer than the gateway waits."""
     connected = closing(sqlite3.connect(running.store_path, isolation_level=None))
-    with connected as other, patch("gateway.store.writer.PATIENCE", 100):
+    with connected as other, patch("gateway.store.writer.BUSY_TIMEOUT_MS", 100):
         other.execute("BEGIN EXCLUSIVE")
         yield
         other.execute("ROLLBACK")
@@ -190,7 +190,7 @@ def hung() -> Iterator[None]:
         if threading.current_thread().name == "store-writer":
             answers.wait(60)
 
-    with patch("gateway.failpoints.before", before), patch("gateway.store.writer.LATE", 0.2):
+    with patch("gateway.failpoints.before", before), patch("gateway.store.writer.HUNG_AFTER", 0.2):
         try:
             yield
         finally:

@@ -27,7 +27,7 @@ from gateway.store.postgres.lease import LEASE_TIMEOUT
 
 log = logging.getLogger(__name__)
 
-NAME = re.compile(r"(\d{4})_(pre|post)_\w+\.sql")
+FILE_NAME = re.compile(r"(\d{4})_(pre|post)_\w+\.sql")
 LOCK = "lock"
 """The row that is locked while migrations are applied. No file has this name."""
 
@@ -108,7 +108,7 @@ async def _is_alone(connection: Connection, name: str, fence: int | None) -> boo
 def known() -> Sequence[Traversable]:
     """Return the files in their order."""
     files = sorted((file for file in folder().iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
-    assert all(NAME.fullmatch(file.name) for file in files)
+    assert all(FILE_NAME.fullmatch(file.name) for file in files)
     return files
 
 
@@ -123,7 +123,7 @@ def folder() -> Traversable:
 
 
 def _is_pre(name: str) -> bool:
-    form = NAME.fullmatch(name)
+    form = FILE_NAME.fullmatch(name)
     return form is not None and form[2] == "pre"
 
 

@@ -15,7 +15,7 @@ import pytest
 from gateway.generations.model import GenerationId
 from gateway.generations.stores import Saved, StoreError, UnknownCommitError
 from gateway.store import files, writer
-from gateway.store.writer import GATHERING, MOST_IN_A_GROUP, Effect, Write, Writer
+from gateway.store.writer import GATHER_FOR, MOST_IN_A_GROUP, Effect, Write, Writer
 from tests.contract.store.test_faults import held
 from tests.support.running import PATIENCE
 
@@ -107,7 +107,7 @@ async def test_single_writes_are_committed_at_once(watched: Watched, monkeypatch
     for name in "abc":
         assert await watched.add(name) == name
     assert watched.groups == [["a"], ["b"], ["c"]]
-    assert GATHERING not in timers.asked
+    assert GATHER_FOR not in timers.asked
 
 
 async def test_writes_behind_a_first_one_are_committed_as_a_group(watched: Watched) -> None:
@@ -118,7 +118,7 @@ async def test_writes_behind_a_first_one_are_committed_as_a_group(watched: Watch
 
 
 async def test_writes_join_a_group_that_has_not_begun(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "GATHERING", 1.0)
+    monkeypatch.setattr(writer, "GATHER_FOR", 1.0)
     await asyncio.gather(*map(watched.add, "abc"))
 
     async def later(name: str) -> None:
@@ -198,7 +198,7 @@ async def test_only_the_thread_waits_for_a_locked_file(
         """Return how long a statement on the event loop would wait, in milliseconds."""
         return int(watched.connection.execute("PRAGMA busy_timeout").fetchone()[0])
 
-    monkeypatch.setattr("gateway.store.writer.PATIENCE", 1)
+    monkeypatch.setattr("gateway.store.writer.BUSY_TIMEOUT_MS", 1)
     assert patience() == 0
     async with held(tmp_path / "names.db"):
         with pytest.raises(StoreError):
@@ -221,7 +221,7 @@ async def test_the_disk_is_late_with_a_group_only_by_the_time_of_that_group(watc
 async def test_a_caller_that_left_does_not_keep_others_waiting_for_a_hung_disk(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(writer, "LATE", 0.0)
+    monkeypatch.setattr(writer, "HUNG_AFTER", 0.0)
     disk = SlowDisk()
     first, left, stays = watched.writer.write(None, disk.inserting("a")), watched.add("b"), watched.add("c")
     left.cancel()
