@@ -18,7 +18,7 @@ from bench.figures import Figure, Judged, at_most, ratio, value
 from bench.load import Effort
 from gateway.generations.forecast import RunTimes
 from gateway.generations.model import RunTime
-from gateway.generations.pace import REMEMBERED, PollIntervals
+from gateway.generations.pace import REMEMBERED_DURATIONS, PollIntervals
 
 SEED = 20_261_120
 MEASURED = 4000
@@ -45,7 +45,7 @@ async def run(effort: Effort) -> list[Figure]:
     figures = []
     for name, (median, sigma, calls_goal, delay_goal) in TRACES.items():
         trace = _trace(median, sigma)
-        learned, measured = trace[:REMEMBERED], trace[REMEMBERED:]
+        learned, measured = trace[:REMEMBERED_DURATIONS], trace[REMEMBERED_DURATIONS:]
         calls, delay = _calls_and_delay(measured, _gateway(learned, webhooks=False))
         python_calls, python_delay = _calls_and_delay(measured, lambda _: PYTHON_SDK)
         js_calls, js_delay = _calls_and_delay(measured, lambda _: JS_SDK)
@@ -85,7 +85,7 @@ def _errors(medians: dict[str, float], sigma: float) -> tuple[float, float, floa
     """Return the median error of forecasts, that of the true medians, and the share of overdue generations."""
     source = random.Random(SEED)
     ended = []
-    for _ in range(REMEMBERED + MEASURED):
+    for _ in range(REMEMBERED_DURATIONS + MEASURED):
         traits = source.choice(list(medians))
         ended.append(RunTime("model", traits, medians[traits] * source.lognormvariate(0.0, sigma)))
     errors, unavoidable, overdue = [], [], 0
@@ -102,7 +102,7 @@ def _errors(medians: dict[str, float], sigma: float) -> tuple[float, float, floa
 
 def _trace(median: float, sigma: float) -> list[float]:
     source = random.Random(SEED)
-    return [source.lognormvariate(math.log(median), sigma) for _ in range(REMEMBERED + MEASURED)]
+    return [source.lognormvariate(math.log(median), sigma) for _ in range(REMEMBERED_DURATIONS + MEASURED)]
 
 
 def _gateway(learned: Sequence[float], *, webhooks: bool) -> Gap:

@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
-LARGEST = 64 * 1024
+LARGEST_KEPT = 64 * 1024
 """The most bytes of JSON that are kept of a response."""
-LARGEST_ERROR = 16 * 1024
+LARGEST_KEPT_ERROR = 16 * 1024
 """The most bytes of JSON that are kept of a response with an error status."""
 LEFT_OUT = "[left out]"
 LONGEST_NAME = 100
 """The most characters of the name of a member that was left out."""
 
 
-def bounded(content: dict[str, Any] | None, most: int = LARGEST) -> dict[str, Any] | None:
+def bounded(content: dict[str, Any] | None, most: int = LARGEST_KEPT) -> dict[str, Any] | None:
     """Return an object of at most so many bytes of JSON, without its largest members if it is larger.
 
     Their names and sizes are in the member LEFT_OUT.

@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-EVERY = 5.0
+CHECK_EVERY = 5.0
 """Seconds between checks."""
-WORTHWHILE = 0.05
+WORTHWHILE_SHARE = 0.05
 """Trim for this share of the resident memory, because returned memory must be requested again."""
 
 
@@ -29,7 +29,7 @@ class Memory:
         """Trim if enough was freed since the last trim, and no more is being freed. Call it regularly."""
         before, self._before = self._before, self._free()
         self._trimmed = min(self._trimmed, self._before)
-        enough = WORTHWHILE * self._resident()
+        enough = WORTHWHILE_SHARE * self._resident()
         if self._before - self._trimmed > enough and self._before - before <= enough:
             self._trim()
             self._trimmed = self._before = self._free()
@@ -48,7 +48,7 @@ async def trim_after_bursts() -> None:
     """Return memory after bursts until canceled, if the C library can."""
     memory = of_this_process()
     while memory is not None:
-        await asyncio.sleep(EVERY)
+        await asyncio.sleep(CHECK_EVERY)
         await asyncio.to_thread(memory.check)
 
 

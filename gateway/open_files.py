@@ -8,7 +8,7 @@ import resource
 
 from gateway.frozen import frozen
 
-ENOUGH = 65_536
+WANTED_LIMIT = 65_536
 """The soft limit that is set if the hard limit allows it."""
 
 
@@ -22,9 +22,9 @@ class Connections:
 
 
 def raise_limit() -> None:
-    """Raise the soft limit of open files to ENOUGH, or to the hard limit if that is lower."""
+    """Raise the soft limit of open files to WANTED_LIMIT, or to the hard limit if that is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = ENOUGH if hard == resource.RLIM_INFINITY else min(ENOUGH, hard)
+    wanted = WANTED_LIMIT if hard == resource.RLIM_INFINITY else min(WANTED_LIMIT, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -32,5 +32,5 @@ def raise_limit() -> None:
 def connections() -> Connections:
     """Return the share of each port in the current soft limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    eighth = (ENOUGH if soft == resource.RLIM_INFINITY else min(soft, ENOUGH)) // 8
+    eighth = (WANTED_LIMIT if soft == resource.RLIM_INFINITY else min(soft, WANTED_LIMIT)) // 8
     return Connections(grpc=3 * eighth, http=2 * eighth, webhooks=eighth)

@@ -19,7 +19,7 @@ from gateway.store.store import STORE_AWAY, SharedStore
 
 REPORT_SERVING_EVERY = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
-CHECK_AGAIN = 60.0
+CHECK_CREDENTIALS_EVERY = 60.0
 """Seconds between calls that show whether Higgsfield still refuses the credentials."""
 OLDEST_KEYS = 2.0
 """Seconds after which the known API keys are too old to accept a caller by them."""
@@ -88,7 +88,7 @@ class Replica:
         """
         while not self.store.leads and (refused := await self.all_refused()):
             self._refused = refused
-            await asyncio.sleep(CHECK_AGAIN)
+            await asyncio.sleep(CHECK_CREDENTIALS_EVERY)
         self._refused = False
 
     def drain(self) -> None:

@@ -17,8 +17,8 @@ from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 10.0
-BACKOFF = 1.5
-PASSING = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_SATURATED})
+PAUSE_GROWTH = 1.5
+TRANSIENT_REASONS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_SATURATED})
 """The errors of a poll that do not end the watches."""
 
 
@@ -141,12 +141,12 @@ class Conversation(Signals):
         while True:
             signal = self._wakeup.signal()
             pause = max(jittered(self._delay), self._not_before - self._clock.moment().steady)
-            self._delay = min(self._delay * BACKOFF, self._pace.longest)
+            self._delay = min(self._delay * PAUSE_GROWTH, self._pace.longest)
             await self._clock.wait(signal, pause)
             try:
                 await self.refresh()
             except Exception as error:
-                if not isinstance(error, GatewayError) or error.failure.reason not in PASSING:
+                if not isinstance(error, GatewayError) or error.failure.reason not in TRANSIENT_REASONS:
                     self.failure = error  # also a bug: without the error, watchers would wait indefinitely
                     self.wake()
                     return

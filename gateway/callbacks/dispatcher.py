@@ -28,9 +28,9 @@ log = logging.getLogger(__name__)
 
 MOST_WAITING = 1_000
 """Pending deliveries of one callback. Later changes stay in the log until there is room."""
-AT_ONCE = 4
+CALLBACK_ATTEMPTS_AT_ONCE = 4
 """Concurrent attempts of one callback; one during an outage."""
-MOST_AT_ONCE = 200
+ATTEMPTS_AT_ONCE = 200
 """Concurrent attempts in total."""
 READ_AT_ONCE = 200
 """Changes of the log that are read for one callback before it is the turn of the others."""
@@ -254,7 +254,7 @@ class Dispatcher:
         await asyncio.gather(*(self._fill(queue) for queue in active))
         self._turns.update(woken)
         # Start one attempt of each in turn, so that a long queue does not delay the others.
-        while self._turns and len(self._tasks) < MOST_AT_ONCE:
+        while self._turns and len(self._tasks) < ATTEMPTS_AT_ONCE:
             name, _ = self._turns.popitem(last=False)
             queue = self.queues.get(name)
             if queue is not None and self._start_one(queue):
@@ -265,7 +265,7 @@ class Dispatcher:
         callback, now = queue.callback, self._clock.moment().steady
         if callback.paused:
             return False
-        if len(queue.in_flight) >= (1 if callback.streak else AT_ONCE):
+        if len(queue.in_flight) >= (1 if callback.streak else CALLBACK_ATTEMPTS_AT_ONCE):
             return False  # the end of an attempt wakes the queue
         due = queue.next_due()
         if due is None:

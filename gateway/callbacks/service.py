@@ -25,7 +25,7 @@ from gateway.generations.stores import Filter
 
 MOST_CALLBACKS = 20
 """Callbacks of one tenant."""
-ROTATION = 86_400.0
+OLD_SECRETS_SIGN_FOR = 86_400.0
 """Seconds for which a secret still signs after a newer one was created."""
 MOST_SECRETS = 4
 """Secrets of a callback that sign at the same time."""
@@ -184,14 +184,14 @@ class TenantCallbacks:
 
     @uninterrupted
     async def rotate(self, tenant: str, callback_id: str) -> tuple[Callback, str]:
-        """Create a new secret; return the callback and the secret. Older secrets still sign for ROTATION seconds.
+        """Create a secret; return the callback and the secret. Older ones still sign for OLD_SECRETS_SIGN_FOR seconds.
 
         Raises NOT_FOUND, or QUOTA_EXCEEDED if too many secrets sign.
         """
         async with self._changing(tenant, callback_id) as queue:
             now = self._clock.moment().steady
             old = [
-                replace(secret, until=now + ROTATION) if secret.until is None else secret
+                replace(secret, until=now + OLD_SECRETS_SIGN_FOR) if secret.until is None else secret
                 for secret in queue.callback.signing(now)
             ]
             if len(old) >= MOST_SECRETS:

@@ -19,11 +19,11 @@ from gateway.callbacks_http.response import CertificateError, ResponseHead
 from gateway.callbacks_http.urls import InvalidUrlError, Target
 from gateway.headers import retry_after
 
-LIMIT = 15.0
+ATTEMPT_TIMEOUT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
-LOOKUPS = 8
+LOOKUPS_AT_ONCE = 8
 """Concurrent lookups of one tenant. One that hangs counts until its thread ends, which may be after its attempt."""
-LOOKUP_THREADS = 16 * LOOKUPS
+LOOKUP_THREADS = 16 * LOOKUPS_AT_ONCE
 """Threads for lookups, which are started when they are needed."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """Resolves a name to addresses. Raises OSError."""
@@ -71,7 +71,7 @@ class HttpReceivers:
         `may_send` is called right before the first byte. If it returns False, nothing is sent. Raises NotSentError.
         """
         try:
-            async with asyncio.timeout(LIMIT):
+            async with asyncio.timeout(ATTEMPT_TIMEOUT):
                 target = urls.parse(url, self._networks, self._ports)
                 checked = await self._checked_addresses(tenant, target)
                 if not checked:
@@ -106,7 +106,7 @@ class HttpReceivers:
     async def _resolve(self, tenant: str, host: str) -> Sequence[str]:
         if self._lookup is not None:
             return list(await self._lookup(host))
-        turn = self._turns.setdefault(tenant, asyncio.Semaphore(LOOKUPS))
+        turn = self._turns.setdefault(tenant, asyncio.Semaphore(LOOKUPS_AT_ONCE))
         await turn.acquire()
         looking = asyncio.get_running_loop().run_in_executor(self._threads, addresses.resolve, host)
         looking.add_done_callback(lambda _: turn.release())

@@ -26,7 +26,7 @@ from gateway.generations.inputs import Input, ModelInput
 from gateway.generations.model import MediaKind
 from gateway.generations.ports import Checked, Clock
 
-REFUSES_FOR = 86_400.0
+SCHEMA_REFUSES_FOR = 86_400.0
 """Seconds after its fetch during which Higgsfield's schema refuses inputs; an older or built-in one only warns."""
 MODEL_FIELD = "input.model.model_id"
 NO_VIOLATIONS = Checked()
@@ -99,7 +99,7 @@ class Catalogs:
             return NO_VIOLATIONS
         violations, moment = entry.violations(given.parameters), self._clock.moment()
         end = _end(entry, moment.wall)
-        fresh = fetched is not None and moment.steady - fetched.fetched_at <= REFUSES_FOR
+        fresh = fetched is not None and moment.steady - fetched.fetched_at <= SCHEMA_REFUSES_FOR
         if entry.schema_from_upstream and fresh:
             return Checked(refused=violations, doubted=end)
         return Checked(doubted=end + violations)

@@ -11,7 +11,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 from gateway.characters import errors
-from gateway.characters.lookup import WINDOW, result_of
+from gateway.characters.lookup import CREATED_WITHIN, result_of
 from gateway.characters.model import Character, Creation, Order, plain_id, plain_name, same_name
 from gateway.characters.ports import (
     CharacterStore,
@@ -257,7 +257,7 @@ class Creator:
 
     def _may_still_appear(self, creation: Creation, now: float) -> bool:
         """Return whether the character of an open creation may still appear and be confused with another one."""
-        return creation.open and (now - creation.sent_at < WINDOW or not self._clock.agrees())
+        return creation.open and (now - creation.sent_at < CREATED_WITHIN or not self._clock.agrees())
 
     def _name_lock(self, name: str) -> asyncio.Lock:
         return self._names.setdefault(plain_name(name), asyncio.Lock())

@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 PASSED_ON = frozenset({Reason.INPUT_REFUSED, Reason.INSUFFICIENT_CREDITS, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 """The refusals of training that callers get unchanged (see CreateCharacter); others become UPSTREAM_UNAVAILABLE."""
-LOOK_AGAIN = 5.0
+RETRY_LOOKUP_AFTER = 5.0
 """Seconds after which a caller should look up an open creation again."""
-NAME_FREE = 30.0
+RETRY_NAME_AFTER = 30.0
 """Seconds after which a caller should try again to use a name."""
 
 
@@ -38,7 +38,9 @@ def unresolved(response: Any = None) -> GatewayError:
         "Repeat the call with the same idempotency_key to look it up again; it is never sent again"
     )
     return GatewayError(
-        Failure(Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=LOOK_AGAIN, response=response)
+        Failure(
+            Reason.SUBMISSION_UNRESOLVED, message, retryable=True, retry_after=RETRY_LOOKUP_AFTER, response=response
+        )
     )
 
 
@@ -49,7 +51,7 @@ def name_not_free() -> GatewayError:
     """
     return upstream_unavailable(
         "nothing was sent, because the outcome of an earlier creation with this name is still unknown; try again later",
-        retry_after=NAME_FREE,
+        retry_after=RETRY_NAME_AFTER,
     )
 
 

@@ -10,12 +10,12 @@ from collections.abc import Collection, Iterable
 from gateway.characters.model import Character, Creation, same_name
 from gateway.characters.ports import Listing
 
-WINDOW = 900.0
+CREATED_WITHIN = 900.0
 """Seconds after sending within which the character must have been created.
 
 No proxy holds a request longer. During this time no other order with the name is sent.
 """
-TOLERANCE = 120.0
+CLOCK_TOLERANCE = 120.0
 """Seconds by which `created_at` may precede the sending, because Higgsfield's clocks may differ."""
 
 
@@ -46,4 +46,4 @@ def result_of(
 
 
 def _in_time(create_time: float, creation: Creation) -> bool:
-    return creation.sent_date - TOLERANCE <= create_time <= creation.sent_date + WINDOW
+    return creation.sent_date - CLOCK_TOLERANCE <= create_time <= creation.sent_date + CREATED_WITHIN

@@ -16,9 +16,9 @@ from gateway.generations.watch import HEARTBEAT, Stream
 
 log = logging.getLogger(__name__)
 
-LONGER = 1.5
+PAUSE_GROWTH = 1.5
 """The factor by which the pause between polls grows while nothing changes."""
-LONGEST = 10.0
+LONGEST_PAUSE = 10.0
 """The most seconds between polls. A longer HFGATEWAY_POLL_MAX does not apply, because a caller is waiting."""
 LONGEST_SILENCE = 60.0
 """The most seconds between polls while Higgsfield does not respond."""
@@ -55,7 +55,7 @@ class CharacterWatches:
         self._clock = clock
         self._registry = registry
         self._first = first
-        self._longest = max(min(longest, LONGEST), first)
+        self._longest = max(min(longest, LONGEST_PAUSE), first)
         self._watched: dict[str, WatchedCharacter] = {}
         self.draining = False
 
@@ -157,7 +157,7 @@ class CharacterWatches:
                 self._finish(character_id, watched, errors.character_not_found(character_id))
                 return
             self._registry.record_seen(character)
-            pause = self._first if watched.update(character) else min(pause * LONGER, self._longest)
+            pause = self._first if watched.update(character) else min(pause * PAUSE_GROWTH, self._longest)
             silence = self._first
             if character.done:
                 return

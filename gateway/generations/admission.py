@@ -34,9 +34,9 @@ LEAST_PAUSE = 1.0
 """Seconds until the next probe at least. A Retry-After can be 0, also because the clocks differ."""
 CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
-QUIET = 60.0
+LIMIT_GROWS_EVERY = 60.0
 """Seconds without a refusal after which a learned limit grows by one."""
-AT_FIRST = 2
+OUTPUTS_AT_FIRST = 2
 """The outputs of a tenant that are sent before any was seen to run: a new account may run 2."""
 UNSTARTED_COUNTS_FOR = 30.0
 """Seconds for which an output that has not started keeps the next ones of its tenant back."""
@@ -240,7 +240,7 @@ class Admission:
         pause = self._pause(now)
         if pause:
             return now + pause
-        grows_at = math.inf if self._learned is None else max(self._learned_at + QUIET, now + 1.0)
+        grows_at = math.inf if self._learned is None else max(self._learned_at + LIMIT_GROWS_EVERY, now + 1.0)
         starts_at = math.inf
         if self._takes_turns:
             first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
@@ -282,10 +282,10 @@ class Admission:
             return self._fixed
         if self._learned is None:
             return None
-        quiet = int((now - self._learned_at) / QUIET)
+        quiet = int((now - self._learned_at) / LIMIT_GROWS_EVERY)
         if quiet > 0:
             self._learned += quiet
-            self._learned_at += quiet * QUIET
+            self._learned_at += quiet * LIMIT_GROWS_EVERY
         return self._learned
 
     @property
@@ -359,7 +359,7 @@ class Admission:
         """Return whether more of the tenant's outputs have to start before one of that weight is sent."""
         self._forget_late_starts(tenant, now)
         ahead = sum(one for one, _ in self._unstarted.get(tenant, {}).values())
-        most = max(AT_FIRST - self._most_started, self._most_started // 2, 1)
+        most = max(OUTPUTS_AT_FIRST - self._most_started, self._most_started // 2, 1)
         # A generation that is larger is sent when no other waits for its start.
         return ahead > 0 and ahead + weight > most
 

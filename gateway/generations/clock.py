@@ -12,9 +12,11 @@ from gateway.concurrency import Signal, give
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock
 
-AFTER = 0.001
+LEAST_ADVANCE = 0.001
+"""Seconds from the latest stored time to the steady time at the start of a process."""
 DISAGREEMENT = 60.0
-SETTLED = 900.0
+"""Seconds of difference from which two clocks disagree."""
+SETTLED_AFTER = 900.0
 """Seconds after a jump of the wall clock after which the two clocks count as agreeing again."""
 
 since_boot: Callable[[], float] = partial(time.clock_gettime, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
@@ -38,7 +40,7 @@ class SystemClock:
         self._wall = wall
         self._monotonic = monotonic
         # Later than every stored time, so that times of this process can be distinguished from earlier ones.
-        self._offset = max(wall(), not_before + AFTER) - monotonic()
+        self._offset = max(wall(), not_before + LEAST_ADVANCE) - monotonic()
         self._apart, self._apart_since = 0.0, 0.0
 
     def moment(self) -> Moment:
@@ -46,7 +48,7 @@ class SystemClock:
         return Moment(Steady(self._monotonic() + self._offset), Wall(self._wall()))
 
     def agrees(self) -> bool:
-        """Return whether wall and steady time differ by less than a minute, or by the same amount for SETTLED seconds.
+        """Return whether wall and steady time differ by less than a minute, or by the same for SETTLED_AFTER seconds.
 
         In the second case the wall clock was corrected, or is permanently wrong; ages by steady time remain valid.
         """
@@ -54,7 +56,7 @@ class SystemClock:
         apart = now.wall - now.steady
         if abs(apart - self._apart) >= DISAGREEMENT:
             self._apart, self._apart_since = apart, now.steady
-        return abs(self._apart) < DISAGREEMENT or now.steady - self._apart_since >= SETTLED
+        return abs(self._apart) < DISAGREEMENT or now.steady - self._apart_since >= SETTLED_AFTER
 
     async def wait(self, signal: Signal, seconds: float | None) -> None:
         """Return when the signal is given, or after `seconds`; None waits for the signal only."""

@@ -5,7 +5,7 @@ from enum import Enum
 from gateway.frozen import frozen
 from gateway.generations.model import Generation, Moment, Source, State, Steady
 
-WAIT_AT_MOST = 86_400.0
+LONGEST_WAIT = 86_400.0
 """Seconds that a generation may wait unsent if its caller set no start_timeout."""
 MOST_REPEATS = 3
 AT_ONCE = Steady(0.0)
@@ -14,7 +14,7 @@ PAUSE_AFTER_WHOLE_ERROR = 2.0
 PAUSE_AFTER_SILENCE = 15.0
 """Seconds before the first repeat after a timeout, a reset, a 504 or a truncated response: Higgsfield may still be
 working on the request."""
-WEBHOOKS_RETRIED = 7_200.0
+WEBHOOKS_RETRIED_FOR = 7_200.0
 """Seconds for which Higgsfield retries a webhook (its documentation). Its absence proves nothing before."""
 LATER_PAUSES = {2: 60.0, 3: 300.0}
 """Seconds before the second and the third repeat."""
@@ -120,7 +120,7 @@ def pause_before_repeat(sends: int, first_pause: float) -> float:
 def wait_ends(generation: Generation) -> Steady:
     """Return the steady time until which an unsent generation may wait."""
     start_by = generation.spec.start_by
-    return Steady(generation.spec.created_at + WAIT_AT_MOST) if start_by is None else start_by
+    return Steady(generation.spec.created_at + LONGEST_WAIT) if start_by is None else start_by
 
 
 def longest_wait(generation: Generation) -> float:
@@ -133,7 +133,7 @@ def resolvable_periods(generation: Generation, rules: Rules) -> list[tuple[Stead
     sent_at = generation.sent_at or generation.spec.created_at
     periods = [(sent_at, rules.uncertain_timeout)]
     if rules.webhooks_since is not None:
-        periods.append((max(sent_at, rules.webhooks_since), WEBHOOKS_RETRIED))
+        periods.append((max(sent_at, rules.webhooks_since), WEBHOOKS_RETRIED_FOR))
     return periods
 
 

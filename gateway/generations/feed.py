@@ -14,7 +14,7 @@ from gateway.concurrency import Signal, Signals
 from gateway.generations.model import Change, Generation, GenerationId, Spec
 from gateway.generations.stores import Saved
 
-RECENT = 10_000
+RECENT_CHANGES = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
 RECENT_BYTES = 64 * 1024 * 1024
 """The most bytes that the inputs of their generations have; one with several changes counts for each."""
@@ -289,7 +289,7 @@ class Feed:
         if one.change is not None:
             self._recent.append(one.change)
             self._bytes += _size(one.change)
-            while len(self._recent) > RECENT or self._bytes > RECENT_BYTES:
+            while len(self._recent) > RECENT_CHANGES or self._bytes > RECENT_BYTES:
                 oldest = self._recent.popleft()
                 self._bytes -= _size(oldest)
                 self._since = max(self._since, oldest.position)

@@ -1,11 +1,12 @@
 """Forecasts of progress and remaining time, computed on read from the queue and from run times of ended generations.
 
 A generation is compared with ended ones that are as similar as possible: of the same model, duration and resolution; of
-the same model; of the same kind of output. The first of these groups with at least FEW run times is used. Without any,
-a built-in distribution of the kind is used, which says nothing about the model. Each forecast names its basis.
+the same model; of the same kind of output. The first of these groups with at least ENOUGH_RUN_TIMES run times is used.
+Without any, a built-in distribution of the kind is used, which says nothing about the model. Each forecast names its
+basis.
 
-The expected run time of a generation that has run for a while is the median of those that ran longer. After LATE of the
-run times the generation is overdue: the few that remain do not predict how long it still takes.
+The expected run time of a generation that has run for a while is the median of those that ran longer. After
+OVERDUE_SHARE of the run times the generation is overdue: the few that remain do not predict how long it still takes.
 """
 
 import functools
@@ -21,20 +22,23 @@ from gateway.generations.feed import Feed
 from gateway.generations.model import FOLLOWED, Basis, Forecast, Generation, RunTime
 from gateway.generations.ports import Clock
 
-FEW = 5
+ENOUGH_RUN_TIMES = 5
 """Run times from which a group is used. The median of five is closer than that of a less similar group."""
-REMEMBERED = 300
+REMEMBERED_RUN_TIMES = 300
 """Run times that are kept of each group."""
 RECOMPUTE_SHARE = 0.05
 """The share of new run times in a group after which its history is computed again, which takes 0.1 ms."""
-LATE = 0.95
+OVERDUE_SHARE = 0.95
 """The share of run times after which a generation is overdue."""
-PER_SECOND = 10
+TIMES_PER_SECOND = 10
 """Forecasts are computed for times of this precision, so that those of many calls are equal and encoded once."""
 MOST_PROGRESS = 0.99
 """The most progress that is shown before the end."""
 GUESSES = {"image": (12.0, 0.5), "video": (90.0, 0.6)}
-"""Median in seconds and sigma of log-normal run times by kind, until FEW real ones are known. Others are as images."""
+"""Median in seconds and sigma of log-normal run times by kind, until ENOUGH_RUN_TIMES real ones are known.
+
+Other kinds are as images.
+"""
 
 _Group = tuple[str, str]
 """A model id and traits, either of which may be empty."""
@@ -51,7 +55,7 @@ class History:
         shown = (end / self._seconds[index + (count - index) // 2] for index, end in enumerate(self._seconds))
         self._peaks = tuple(min(peak, MOST_PROGRESS) for peak in accumulate(shown, max))
         """For each run time, the most progress that can have been shown before."""
-        self._late = min(int(count * LATE), count - 1)
+        self._late = min(int(count * OVERDUE_SHARE), count - 1)
 
     def total(self, elapsed: float) -> float | None:
         """Return the expected run time of a generation that has run for `elapsed` seconds; None if it is overdue."""
@@ -82,7 +86,7 @@ class RunTimes:
         if one.seconds <= 0:
             return
         for group, _ in _groups(one.model_id, one.traits):
-            seconds = self._seconds.setdefault(group, deque(maxlen=REMEMBERED))
+            seconds = self._seconds.setdefault(group, deque(maxlen=REMEMBERED_RUN_TIMES))
             seconds.append(one.seconds)
             self._not_in_history[group] = self._not_in_history.get(group, 0) + 1
             if self._not_in_history[group] >= RECOMPUTE_SHARE * len(seconds):
@@ -96,7 +100,7 @@ class RunTimes:
     def similar(self, model_id: str, traits: str) -> tuple[History, Basis]:
         """Return the run times of the most similar generations, and what they have in common."""
         for group, basis in _groups(model_id, traits):
-            if len(self._seconds.get(group, ())) >= FEW:
+            if len(self._seconds.get(group, ())) >= ENOUGH_RUN_TIMES:
                 if group not in self._histories:
                     self._histories[group] = History(self._seconds[group])
                     self._not_in_history[group] = 0
@@ -121,7 +125,8 @@ class Forecaster:
         if generation.accept_time is None or spec.adopted:
             return None
         similar, basis = self._run_times.similar(spec.model_id, spec.traits)
-        elapsed = max(int(PER_SECOND * (self._clock.moment().wall - generation.accept_time)), 0) / PER_SECOND
+        running = self._clock.moment().wall - generation.accept_time
+        elapsed = max(int(TIMES_PER_SECOND * running), 0) / TIMES_PER_SECOND
         total = similar.total(elapsed)
         progress = similar.progress(elapsed, total)
         entry = self._feed.entries.get(spec.id)

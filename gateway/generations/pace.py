@@ -18,9 +18,9 @@ from gateway.generations.model import GenerationId, RunTime
 POLL_EVERY = 3.0
 """The least seconds between polls of a model without history. The gap grows with a tenth of the time since acceptance,
 up to the longest interval."""
-ENOUGH = 20
+ENOUGH_DURATIONS = 20
 """Number of durations from which a schedule is made."""
-REMEMBERED = 300
+REMEMBERED_DURATIONS = 300
 POLL_COST = 0.2
 """Seconds of delay that one status call is worth."""
 BINS = 20
@@ -33,12 +33,12 @@ MOST_START_CHECKS = 2
 """The most start checks of a generation: status calls to notice its start, because a webhook reports only its end."""
 SPARE_START_CHECKS = 5
 """Second start checks that a new process may make before any was saved; see `PollIntervals.spare_start_checks`."""
-SOONER, LATER = 0.99, 1.4
+SOONER_FACTOR, LATER_FACTOR = 0.99, 1.4
 """Factors of the expected queue time after a generation was found started or queued at that time. With these, 97 of 100
 are found started."""
-ON_TIME = 0.1
+ON_TIME_SHARE = 0.1
 """A poll that is later than the expected queue time by this share of it says nothing about shorter queue times."""
-FRESH, FRESH_SHARE = 1.0, 0.5
+FRESH_FOR, FRESH_SHARE = 1.0, 0.5
 """Seconds for which the state of a queued generation is not read again for a caller that asks, and the same as a share
 of the time since its acceptance, so that callers that ask often cause few calls."""
 LEARN_EVERY = 10
@@ -110,10 +110,10 @@ class PollIntervals:
         """Add the duration of a generation that ended. One that is not positive was measured across a clock jump."""
         if duration <= 0:
             return
-        history = self._history.setdefault(model_id, deque(maxlen=REMEMBERED))
+        history = self._history.setdefault(model_id, deque(maxlen=REMEMBERED_DURATIONS))
         history.append(duration)
         self._since_schedule[model_id] = self._since_schedule.get(model_id, 0) + 1
-        if len(history) >= ENOUGH and (
+        if len(history) >= ENOUGH_DURATIONS and (
             model_id not in self._schedules or self._since_schedule[model_id] >= LEARN_EVERY
         ):
             self._since_schedule[model_id] = 0
@@ -123,9 +123,9 @@ class PollIntervals:
         """Add the stored durations of earlier processes, oldest first."""
         for one in stored:
             if one.seconds > 0:
-                self._history.setdefault(one.model_id, deque(maxlen=REMEMBERED)).append(one.seconds)
+                self._history.setdefault(one.model_id, deque(maxlen=REMEMBERED_DURATIONS)).append(one.seconds)
         for model_id, history in self._history.items():
-            if len(history) >= ENOUGH:
+            if len(history) >= ENOUGH_DURATIONS:
                 self._schedules[model_id] = schedule(sorted(history), self.longest)
 
     def starts_after(self, model_id: str) -> float:
@@ -135,10 +135,10 @@ class PollIntervals:
     def learn_start(self, model_id: str, elapsed: float, *, started: bool) -> None:
         """Adjust `starts_after` by what a poll found `elapsed` seconds after the acceptance."""
         expected = self.starts_after(model_id)
-        if not started and elapsed >= expected * (1 - ON_TIME):
-            expected = elapsed * LATER
-        elif started and elapsed <= expected * (1 + ON_TIME):
-            expected *= SOONER
+        if not started and elapsed >= expected * (1 - ON_TIME_SHARE):
+            expected = elapsed * LATER_FACTOR
+        elif started and elapsed <= expected * (1 + ON_TIME_SHARE):
+            expected *= SOONER_FACTOR
         else:
             return
         self._queued_for[model_id] = min(max(expected, self.shortest), LATEST_BACKSTOP)
@@ -179,7 +179,7 @@ def is_stale(elapsed: float, age: float) -> bool:
 
     `elapsed` is the time since its acceptance in seconds, `age` that since its state was read.
     """
-    return age > max(FRESH, FRESH_SHARE * elapsed)
+    return age > max(FRESH_FOR, FRESH_SHARE * elapsed)
 
 
 def schedule(durations: Sequence[float], longest: float) -> Schedule:

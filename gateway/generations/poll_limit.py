@@ -16,7 +16,7 @@ FIRST_BREAK, LONGEST_BREAK = 2.0, 10.0
 """Seconds between probes. The longest adds to the delay with which an end is noticed after an outage."""
 GROWS_EVERY, GROWTH = 10.0, 1.1
 LEAST_RATE, MOST_RATE = 1.0, 10_000.0
-AFTER_A_BREAK = 100.0
+RATE_AFTER_BREAK = 100.0
 """Calls per second after an outage, unless a lower rate was learned. 5,000 generations in flight are then polled within
 a minute."""
 
@@ -67,7 +67,7 @@ class PollLimit:
     def answered(self, now: Steady) -> None:
         """Record a call that got a usable response, of any content."""
         if self.broken:
-            self._limit(AFTER_A_BREAK if self.rate is None else min(self.rate, AFTER_A_BREAK), now)
+            self._limit(RATE_AFTER_BREAK if self.rate is None else min(self.rate, RATE_AFTER_BREAK), now)
         self._failures = 0
         self._probing = False
         self._pause = FIRST_BREAK

@@ -24,7 +24,7 @@ WEBHOOK_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
 """The ends for which Higgsfield promises a webhook."""
 START_CHECK_EVERY = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
-GRACE = 2.0
+WEBHOOK_GRACE = 2.0
 """Seconds after a poll has found an end in which its webhook may still arrive."""
 
 
@@ -137,7 +137,7 @@ class PollSchedule:
         if self._reliability.arrive or not entry.relies_on_webhook or not entry.poll_at:
             return False
         # If the webhook was only late, it is put off again.
-        self.plan(entry, GRACE + random.uniform(0.0, POLL_EVERY))
+        self.plan(entry, WEBHOOK_GRACE + random.uniform(0.0, POLL_EVERY))
         return True
 
     def _plan_start_check(self, entry: Entry) -> None:

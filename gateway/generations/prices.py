@@ -37,7 +37,7 @@ class Price:
     usd: str = ""
 
 
-UNKNOWN = Price(0)
+UNKNOWN_PRICE = Price(0)
 
 
 class Prices:
@@ -107,7 +107,7 @@ class Prices:
                     raise _unknown(prepared, f"more than {MOST_CREDITS} credits are not counted")
                 return Price(total, amount(total))
         if self._unknown_allowed:
-            return UNKNOWN
+            return UNKNOWN_PRICE
         raise _unknown(prepared, "the operator of the gateway can set it in HFGATEWAY_PRICES")
 
 

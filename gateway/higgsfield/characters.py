@@ -34,10 +34,10 @@ VERSIONS = {"v1": SoulVersion.V1, "v2": SoulVersion.V2, "cinema": SoulVersion.CI
 _WORDS = {version: word for word, version in VERSIONS.items()}
 _STATES = {state.name.lower(): state for state in CharacterState if state is not CharacterState.UNSPECIFIED}
 _REQUEST_NAMES = {"input_images": "image_urls", "model_version": "version"}
-PAGE = 20
+PAGE_SIZE = 20
 """Items on a page. No other size is documented."""
 MOST_PAGES = 500
-READINGS = 3
+MOST_READINGS = 3
 """How many times the list is read again because it changed while it was read."""
 
 
@@ -99,7 +99,7 @@ class HiggsfieldCharacters:
 
     async def listing(self) -> Listing:
         """Return all characters. Read the list again if their number changed. Raises GatewayError."""
-        for _ in range(READINGS):
+        for _ in range(MOST_READINGS):
             listing = await self._listing()
             if listing is not None:
                 return listing
@@ -119,7 +119,7 @@ class HiggsfieldCharacters:
         date: float | None = None
         count = 0
         for number in range(1, MOST_PAGES + 1):
-            query = urlencode({"page": number, "page_size": PAGE})
+            query = urlencode({"page": number, "page_size": PAGE_SIZE})
             response = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
             if response.status != 200:
                 raise self._refused(response)
@@ -133,7 +133,7 @@ class HiggsfieldCharacters:
                 count += character is None or character.id not in found
                 if character is not None:
                     found[character.id] = character
-            last = number >= page.total_pages if page.total_pages is not None else len(page.items) < PAGE
+            last = number >= page.total_pages if page.total_pages is not None else len(page.items) < PAGE_SIZE
             if last or not page.items:
                 return Listing(tuple(found.values()), date) if page.total in {count, None} else None
         raise upstream_unavailable("the account has more characters than can be listed")

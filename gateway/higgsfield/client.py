@@ -62,7 +62,7 @@ OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 NOT_SERVED = (404, 405)
 """The statuses of a path or an id that Higgsfield does not serve."""
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
-LAST_LOOK = 0.05
+LAST_READ_WITHIN = 0.05
 """Seconds for a last read of the socket after the timeout: a response may be there if the event loop stalled."""
 
 
@@ -343,7 +343,7 @@ class HiggsfieldClient:
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(None)
         # The timeout has two steps. The loop reads the socket between them, even after a long stall.
-        timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_LOOK))
+        timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_READ_WITHIN))
         try:
             async with limit:
                 response = await self._exchange(method, path, body, headers, query, most=most)

@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.bounded_json import LARGEST, LARGEST_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
+from gateway.bounded_json import LARGEST_KEPT, LARGEST_KEPT_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
 from gateway.higgsfield.redact import REMOVED, without_queries, without_secrets, without_tokens
 
 Path = tuple[str | int, ...]
@@ -87,7 +87,7 @@ def kept(content: Mapping[str, Any] | None, size: int, secrets: tuple[str, ...])
     if content is None:
         return None
     whole: dict[str, Any] = cleaned(content, secrets)
-    return whole if size <= LARGEST else bounded(whole)
+    return whole if size <= LARGEST_KEPT else bounded(whole)
 
 
 def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str, ...]) -> dict[str, Any] | None:
@@ -107,7 +107,7 @@ def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
     Errors reach the logs of clients, so URL queries and the refused input, which Higgsfield repeats, are removed.
     """
     try:
-        return _fit_for_logs(bounded_value(cleaned(parse(body), secrets), LARGEST_ERROR))
+        return _fit_for_logs(bounded_value(cleaned(parse(body), secrets), LARGEST_KEPT_ERROR))
     except ValueError:
         return None
 

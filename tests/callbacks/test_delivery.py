@@ -241,14 +241,14 @@ async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: 
         for one in stored:
             await running.finish(one.id)
         await settles(running, other.callback.id, 12)
-        assert receiver.most_open == dispatcher.AT_ONCE
-        assert quick.most_open <= dispatcher.AT_ONCE
+        assert receiver.most_open == dispatcher.CALLBACK_ATTEMPTS_AT_ONCE
+        assert quick.most_open <= dispatcher.CALLBACK_ATTEMPTS_AT_ONCE
 
 
 async def test_the_attempts_of_all_callbacks_are_limited_together(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "MOST_AT_ONCE", 3)
+    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 3)
     receiver.usual = HOLD
     made = [await create(running, receiver.url, key=key) for key in ("one", "two")]
     for number in range(4):
@@ -267,7 +267,7 @@ async def test_the_end_of_an_attempt_examines_no_callback_that_only_waits_for_a_
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise each attempt would cost more, the more receivers are slow."""
-    monkeypatch.setattr(dispatcher, "MOST_AT_ONCE", 1)
+    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 1)
     receiver.usual = HOLD
     made = [await create(running, receiver.url, key=str(number)) for number in range(10)]
     await finished(running, "a fox")

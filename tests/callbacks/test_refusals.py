@@ -76,7 +76,7 @@ async def test_any_response_but_2xx_fails_and_redirects_are_not_followed(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, case: tuple[object, str, int]
 ) -> None:
     answer, problem, status = case
-    monkeypatch.setattr(client, "LIMIT", 0.3 if problem == "TIMEOUT" else client.LIMIT)
+    monkeypatch.setattr(client, "ATTEMPT_TIMEOUT", 0.3 if problem == "TIMEOUT" else client.ATTEMPT_TIMEOUT)
     async with Receiver() as second:
         if isinstance(answer, tuple):
             answer = (answer[0], {"Location": second.url})

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.access.identity import DEFAULT_TENANT
 from gateway.callbacks.model import Callback
-from gateway.callbacks.service import MOST_CALLBACKS, MOST_SECRETS, ROTATION
+from gateway.callbacks.service import MOST_CALLBACKS, MOST_SECRETS, OLD_SECRETS_SIGN_FOR
 from gateway.generations.stores import UnknownCommitError
 from gateway.rpc import page_tokens
 from gateway.store.callbacks import SqliteCallbacks
@@ -43,13 +43,13 @@ async def test_both_secrets_sign_for_a_day_and_then_only_the_new_one(timed: Time
     new = rotated.secret
     assert new != old
     until = rotated.callback.old_secrets_expire_time.ToMicroseconds() / 1e6
-    assert until == pytest.approx(timed.time.wall() + ROTATION, abs=1.0)
+    assert until == pytest.approx(timed.time.wall() + OLD_SECRETS_SIGN_FOR, abs=1.0)
 
     await end_one(timed, "a fox")
     await timed.stop_gateway()
     await timed.start_gateway()
     await end_one(timed, "an owl")
-    await timed.advance(ROTATION, step=600.0)
+    await timed.advance(OLD_SECRETS_SIGN_FOR, step=600.0)
     await end_one(timed, "a hare")
     signed = [(got.signed_by(old), got.signed_by(new)) for got in receiver.got]
     assert signed == [(True, True), (True, True), (False, True)]
@@ -73,8 +73,8 @@ async def test_the_number_of_signing_secrets_is_limited(timed: Timed, receiver: 
     with pytest.raises(RpcFailure) as refused:
         await rotate(timed, made.callback.id)
     assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
-    assert 0 < refused.value.failure.retry_delay.seconds <= ROTATION - (MOST_SECRETS - 1) * 3_600.0
-    await timed.advance(ROTATION, step=600.0)
+    assert 0 < refused.value.failure.retry_delay.seconds <= OLD_SECRETS_SIGN_FOR - (MOST_SECRETS - 1) * 3_600.0
+    await timed.advance(OLD_SECRETS_SIGN_FOR, step=600.0)
     assert (await rotate(timed, made.callback.id)).secret
 
 

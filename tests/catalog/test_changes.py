@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from gateway.catalog.changes import MOST_GONE, changes_after, revision_of, with_listings
-from gateway.catalog.differences import LONGEST, MOST, differences
+from gateway.catalog.differences import LONGEST_DIFFERENCE, MOST_DIFFERENCES, differences
 from gateway.catalog.merged import Models
 from gateway.catalog.model import Change, Listing, Model, Reading, StoredCatalog
 from gateway.catalog.sanitize import MOST_NODES
@@ -150,8 +150,8 @@ def test_another_form_of_a_schema_is_no_difference(before: Any, after_: Any) -> 
 def test_differences_are_bounded() -> None:
     many = of(**{f"p{number}" * 150: {"enum": ["x" * 500]} for number in range(100)})
     found = differences(of(), many)
-    assert len(found) == MOST
-    assert all(len(one) <= LONGEST + 1 for one in found)
+    assert len(found) == MOST_DIFFERENCES
+    assert all(len(one) <= LONGEST_DIFFERENCE + 1 for one in found)
     wide = of(**{f"p{number}": {} for number in range(MOST_NODES)})
     assert differences(of(), wide) == ("the schema of the parameters has changed",)
     deep: Any = {}

@@ -58,8 +58,8 @@ def times() -> str:
             "after the last send, until `UNCERTAIN` becomes `LOST`",
         ),
         (
-            _told(client.LAST_LOOK),
-            "`LAST_LOOK`",
+            _told(client.LAST_READ_WITHIN),
+            "`LAST_READ_WITHIN`",
             "after the upstream timeout, to read a response that has already arrived",
         ),
         (
@@ -85,7 +85,7 @@ def times() -> str:
             "`CREDENTIALS_PAUSE`",
             "between probes while Higgsfield refuses the credentials",
         ),
-        (_told(due_steps.WAIT_AT_MOST), "`WAIT_AT_MOST`", "the longest wait to be sent, without a `start_timeout`"),
+        (_told(due_steps.LONGEST_WAIT), "`LONGEST_WAIT`", "the longest wait to be sent, without a `start_timeout`"),
         (
             _told(missing.GIVE_UP_MISSING),
             "`GIVE_UP_MISSING`",
@@ -96,7 +96,11 @@ def times() -> str:
             "`DISAGREEMENT`",
             "drift between the wall clock and steady time that suspends irreversible steps",
         ),
-        (_told(clock.SETTLED), "`SETTLED`", "without further drift before irreversible steps are allowed again"),
+        (
+            _told(clock.SETTLED_AFTER),
+            "`SETTLED_AFTER`",
+            "without further drift before irreversible steps are allowed again",
+        ),
         (_told(core.KEYS_KEPT), "`KEYS_KEPT`", "the shortest time that a caller's key is remembered"),
     ]
     return _table(("time", "name", "meaning"), rows)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
     AHEAD,
+    LIMIT_GROWS_EVERY,
     LONGEST_RUN,
     PROBE_PAUSE,
-    QUIET,
     RECOVERY_BURST,
     RECOVERY_FOR,
     RECOVERY_RATE,
@@ -344,7 +344,8 @@ def test_a_gate_ready_for_a_probe_does_not_wake_a_full_account() -> None:
     room.turn_away(2, replace(FULL, metadata={"limit": "2"}), NOW + PROBE_PAUSE)
     later = NOW + PROBE_PAUSE + 1.0
     assert room.send_due(later) == []
-    assert room.admission.wakes_at(later) == NOW + QUIET  # an immediate wake-up would make the follower spin
+    # An immediate wake-up would make the follower spin.
+    assert room.admission.wakes_at(later) == NOW + LIMIT_GROWS_EVERY
     room.end(0)
     assert room.send_due(later) == [2]
 
@@ -395,9 +396,9 @@ def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
     room.take(1)
     room.turn_away(2, FULL, NOW + PROBE_PAUSE)
     assert room.admission.limit(NOW) == 2
-    assert room.admission.limit(NOW + QUIET - 0.1) == 2
-    assert room.admission.limit(NOW + 1.5 * QUIET) == 3
-    assert room.admission.limit(NOW + 2 * QUIET) == 4
+    assert room.admission.limit(NOW + LIMIT_GROWS_EVERY - 0.1) == 2
+    assert room.admission.limit(NOW + 1.5 * LIMIT_GROWS_EVERY) == 3
+    assert room.admission.limit(NOW + 2 * LIMIT_GROWS_EVERY) == 4
 
 
 def test_a_response_that_is_stored_after_a_429_raises_the_learned_limit() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.concurrency import WOKEN_AT_ONCE, give
 from gateway.generations import feed as feed_module
-from gateway.generations.feed import RECENT, REPLACED_AT_ONCE, Feed
+from gateway.generations.feed import RECENT_CHANGES, REPLACED_AT_ONCE, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.stores import Saved
 
@@ -39,7 +39,7 @@ def changed(generation: Generation, **changes: object) -> Generation:
     return replace(generation, **(number | changes))  # type: ignore[arg-type]
 
 
-def positions(feed: Feed, after: int, limit: int = 10 * RECENT, tenant: str = "tenant") -> list[int] | None:
+def positions(feed: Feed, after: int, limit: int = 10 * RECENT_CHANGES, tenant: str = "tenant") -> list[int] | None:
     found = feed.recent(tenant, after, limit)
     return None if found is None else [change.position for change in found]
 
@@ -54,11 +54,13 @@ def filled(count: int) -> Feed:
 # -- recent(): what memory holds, and where it ends --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [0, 1, RECENT - 1, RECENT, RECENT + 1, 2 * RECENT + 7])
+@pytest.mark.parametrize(
+    "count", [0, 1, RECENT_CHANGES - 1, RECENT_CHANGES, RECENT_CHANGES + 1, 2 * RECENT_CHANGES + 7]
+)
 def test_recent_returns_exactly_the_remembered_changes(count: int) -> None:
     feed = filled(count)
     newest = START + count
-    oldest_known = max(START, newest - RECENT)  # the last position that is not in memory
+    oldest_known = max(START, newest - RECENT_CHANGES)  # the last position that is not in memory
 
     assert feed.position == newest
     assert positions(feed, oldest_known) == list(range(oldest_known + 1, newest + 1))
@@ -71,13 +73,13 @@ def test_recent_returns_exactly_the_remembered_changes(count: int) -> None:
 def test_recent_is_exact_if_positions_have_gaps() -> None:
     """Gaps are positions of other tenants or of rolled-back commits: what counts is the last dropped position."""
     feed = Feed(position=0)
-    feed.publish([saved(live(), 3 * number) for number in range(1, RECENT + 2)])
+    feed.publish([saved(live(), 3 * number) for number in range(1, RECENT_CHANGES + 2)])
     dropped = 3
     assert positions(feed, dropped - 1) is None
     for after in (dropped, dropped + 1, dropped + 2):
         found = positions(feed, after)
         assert found is not None
-        assert (found[0], len(found)) == (6, RECENT)
+        assert (found[0], len(found)) == (6, RECENT_CHANGES)
 
 
 def test_recent_holds_no_more_than_a_number_of_bytes_of_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,14 +105,14 @@ def test_recent_returns_the_tenants_changes_oldest_first_up_to_a_limit() -> None
     assert positions(feed, START, tenant="unknown") == []
 
 
-@pytest.mark.parametrize("step", [199, RECENT])
+@pytest.mark.parametrize("step", [199, RECENT_CHANGES])
 def test_reading_in_steps_returns_every_change_once(step: int) -> None:
-    feed = filled(RECENT)
+    feed = filled(RECENT_CHANGES)
     after, seen = START, []
     while found := positions(feed, after, step):
         seen.extend(found)
         after = found[-1]
-    assert seen == list(range(START + 1, START + RECENT + 1))
+    assert seen == list(range(START + 1, START + RECENT_CHANGES + 1))
 
 
 # -- Entries -----------------------------------------------------------------------------------------------------------
@@ -307,7 +309,7 @@ def test_removed_generations_are_forgotten_even_if_they_were_announced_with_thei
     feed.publish([saved(late, START + 3), removal("early", START + 4), removal("late", START + 5)])
 
     assert positions(feed, START + 2) is None  # behind a removed change
-    found = feed.recent("tenant", START + 3, RECENT)
+    found = feed.recent("tenant", START + 3, RECENT_CHANGES)
     assert found is not None
     assert [(change.position, change.generation) for change in found] == [(START + 4, None), (START + 5, None)]
 
@@ -316,7 +318,7 @@ def test_watchers_behind_a_removed_change_read_from_the_store_also_when_memory_i
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Otherwise they would not notice that they have missed the end of a generation."""
-    monkeypatch.setattr(feed_module, "RECENT", 5)
+    monkeypatch.setattr(feed_module, "RECENT_CHANGES", 5)
     feed = filled(4)
     feed.publish([saved(changed(live("removed"), state=State.COMPLETED), START + 5), removal("removed", START + 6)])
     feed.publish([saved(live(), START + number) for number in range(7, 10)])
@@ -334,9 +336,9 @@ def test_many_removals_at_once_cost_one_pass_over_the_recent_changes() -> None:
             self.passes += 1
             return super().__iter__()
 
-    feed = filled(RECENT)
-    feed._recent = counted = Counted(feed._recent, maxlen=RECENT)
-    feed.publish([removal(f"gone-{number}", START + RECENT + number) for number in range(1, 501)])
+    feed = filled(RECENT_CHANGES)
+    feed._recent = counted = Counted(feed._recent, maxlen=RECENT_CHANGES)
+    feed.publish([removal(f"gone-{number}", START + RECENT_CHANGES + number) for number in range(1, 501)])
     assert counted.passes == 1
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.generations.forecast import FEW, GUESSES, REMEMBERED, History, RunTimes
+from gateway.generations.forecast import ENOUGH_RUN_TIMES, GUESSES, REMEMBERED_RUN_TIMES, History, RunTimes
 from gateway.generations.inputs import DopInput, ModelInput, SoulInput, SpeakInput, SpeakQuality, traits
 from gateway.generations.model import Basis, MediaKind, RunTime
 
@@ -54,7 +54,7 @@ def test_an_outlier_does_not_hide_that_a_generation_is_overdue() -> None:
 # -- Groups ------------------------------------------------------------------------------------------------------------
 
 
-def learned(*groups: tuple[str, str, float], ends: int = FEW) -> RunTimes:
+def learned(*groups: tuple[str, str, float], ends: int = ENOUGH_RUN_TIMES) -> RunTimes:
     run_times = RunTimes()
     run_times.learn_all(RunTime(*group) for group in groups for _ in range(ends))
     return run_times
@@ -81,7 +81,7 @@ def test_the_first_generation_of_a_kind_has_a_forecast_that_is_marked_as_a_guess
 
 
 def test_a_few_ends_replace_the_guess() -> None:
-    run_times = learned(("a", "image 720", 30.0), ends=FEW - 1)
+    run_times = learned(("a", "image 720", 30.0), ends=ENOUGH_RUN_TIMES - 1)
     assert expected(run_times, "a", "image 720")[1] is Basis.BUILT_IN
     run_times.learn(RunTime("a", "image 720", 30.0))
     assert expected(run_times, "a", "image 720") == (30.0, Basis.SAME_SETTINGS)
@@ -95,8 +95,8 @@ def test_run_times_from_before_traits_were_stored_count_for_their_model() -> Non
 
 
 def test_a_model_that_became_slower_is_followed() -> None:
-    run_times = learned(("a", "image", 10.0), ends=REMEMBERED)
-    for _ in range(REMEMBERED // 2 + 1):
+    run_times = learned(("a", "image", 10.0), ends=REMEMBERED_RUN_TIMES)
+    for _ in range(REMEMBERED_RUN_TIMES // 2 + 1):
         run_times.learn(RunTime("a", "image", 100.0))
     assert expected(run_times, "a", "image") == (100.0, Basis.SAME_SETTINGS)
 

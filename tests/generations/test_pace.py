@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from gateway.generations.model import RunTime
 from gateway.generations.pace import (
     BACKSTOP_EVERY,
-    ENOUGH,
+    ENOUGH_DURATIONS,
     LEARN_EVERY,
     POLL_EVERY,
-    REMEMBERED,
+    REMEMBERED_DURATIONS,
     PollIntervals,
     schedule,
 )
@@ -29,8 +29,8 @@ LEAST, MOST = 0.9, 1.1
 """The bounds of the jitter, as factors of a gap."""
 
 durations = st.floats(min_value=1e-6, max_value=1e5) | st.integers(min_value=1, max_value=600).map(float)
-histories = st.lists(durations, min_size=ENOUGH, max_size=80) | st.builds(
-    lambda one, count: [one] * count, durations, st.integers(min_value=ENOUGH, max_value=100)
+histories = st.lists(durations, min_size=ENOUGH_DURATIONS, max_size=80) | st.builds(
+    lambda one, count: [one] * count, durations, st.integers(min_value=ENOUGH_DURATIONS, max_value=100)
 )
 elapsed_times = st.floats(min_value=0.0, max_value=2e5)
 
@@ -59,7 +59,7 @@ def test_with_webhooks_gaps_between_polls_are_at_least_a_minute(history: list[fl
 
 
 @given(history=histories, elapsed=elapsed_times)
-@example(history=[5.0] * ENOUGH, elapsed=5.0)
+@example(history=[5.0] * ENOUGH_DURATIONS, elapsed=5.0)
 def test_the_next_poll_is_in_the_future(history: list[float], elapsed: float) -> None:
     following = schedule(sorted(history), LONGEST).next_after(elapsed)
     assert following is None or following > elapsed
@@ -74,7 +74,7 @@ def test_polls_are_ordered_without_long_gaps_to_the_last_known_end(history: list
     assert polls[-1] >= history[-1]
 
 
-@given(history=st.lists(st.just(0.0) | durations, min_size=ENOUGH, max_size=60))
+@given(history=st.lists(st.just(0.0) | durations, min_size=ENOUGH_DURATIONS, max_size=60))
 def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
     for intervals in (learned(history), PollIntervals(SHORTEST, LONGEST)):
         for duration in history:
@@ -87,7 +87,7 @@ def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
 
 
 def test_a_short_history_is_not_used() -> None:
-    intervals = learned([12.0] * (ENOUGH - 1))
+    intervals = learned([12.0] * (ENOUGH_DURATIONS - 1))
     assert intervals.known("model") is None
     assert LEAST * POLL_EVERY <= intervals.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_EVERY
     intervals.learn("model", 12.0)
@@ -96,8 +96,8 @@ def test_a_short_history_is_not_used() -> None:
 
 
 def test_the_schedule_follows_a_model_that_became_slower() -> None:
-    intervals = learned([10.0] * REMEMBERED)
-    for _ in range(REMEMBERED):
+    intervals = learned([10.0] * REMEMBERED_DURATIONS)
+    for _ in range(REMEMBERED_DURATIONS):
         intervals.learn("model", 100.0)
     known = intervals.known("model")
     assert known is not None
@@ -105,7 +105,7 @@ def test_the_schedule_follows_a_model_that_became_slower() -> None:
 
 
 def test_new_run_times_count_after_a_few_ends() -> None:
-    intervals = learned([10.0] * ENOUGH)
+    intervals = learned([10.0] * ENOUGH_DURATIONS)
     for _ in range(LEARN_EVERY):
         intervals.learn("model", 50.0)
     known = intervals.known("model")
@@ -114,7 +114,7 @@ def test_new_run_times_count_after_a_few_ends() -> None:
 
 
 def test_errors_in_a_row_lengthen_the_gaps() -> None:
-    intervals = learned([12.0] * ENOUGH)
+    intervals = learned([12.0] * ENOUGH_DURATIONS)
     gaps = [intervals.gap("model", 11.0, errors, webhooks=False) for errors in (1, 3, 20)]
     assert gaps == sorted(gaps)
     assert gaps[-1] >= LEAST * LONGEST
@@ -123,14 +123,14 @@ def test_errors_in_a_row_lengthen_the_gaps() -> None:
 async def test_learned_run_times_survive_a_restart(tmp_path: Path) -> None:
     secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET}
     async with run(tmp_path, **public_url(), **secret) as running:
-        for number in range(3 * ENOUGH):
+        for number in range(3 * ENOUGH_DURATIONS):
             queued = await running.submit(soul(f"fox {number}"))
             running.clock.advance(60)
             await running.until(queued.id, "COMPLETED")
             if running.gateway._core.follower._schedule._intervals.known(queued.model_id):
                 break
             # On a busy machine a poll may find an end before its webhook arrives. Such an end is not learned.
-        assert number >= ENOUGH - 1
+        assert number >= ENOUGH_DURATIONS - 1
         for _ in range(2):
             queued = await running.submit(soul(f"an owl of {running.gateway.grpc_address}"))
             assert running.gateway._core.follower._schedule._intervals.known(queued.model_id)
@@ -155,7 +155,7 @@ def test_learned_polls_cost_few_calls_and_little_delay(
         return median * trace.lognormvariate(0.0, sigma)
 
     random.seed(2026)  # seed the jitter
-    intervals = learned([draw() for _ in range(REMEMBERED)])
+    intervals = learned([draw() for _ in range(REMEMBERED_DURATIONS)])
     calls, delay, count = 0, 0.0, 4_000
     for _ in range(count):
         duration, at = draw(), 0.0

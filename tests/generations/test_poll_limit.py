@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 
 from gateway.generations.model import InputKind
 from gateway.generations.poll_limit import (
-    AFTER_A_BREAK,
     FAILURES_IN_A_ROW,
     FIRST_BREAK,
     GROWS_EVERY,
     LEAST_RATE,
     LONGEST_BREAK,
+    RATE_AFTER_BREAK,
     PollLimit,
 )
 from gateway.higgsfield.errors import Response, judge_call
@@ -158,7 +158,7 @@ def test_after_a_successful_probe_calls_resume_at_a_limited_rate() -> None:
     assert limit.acquire(NOW + FIRST_BREAK) == 0.0
     limit.answered(NOW + FIRST_BREAK)
     assert not limit.broken
-    assert asks(limit, NOW + FIRST_BREAK, 1.0, every=0.001) <= AFTER_A_BREAK + 1
+    assert asks(limit, NOW + FIRST_BREAK, 1.0, every=0.001) <= RATE_AFTER_BREAK + 1
     assert asks(limit, NOW + FIRST_BREAK + 1.0, 1.0, every=0.001) in range(95, 105)
 
 
@@ -168,7 +168,7 @@ def test_a_learned_rate_is_kept_across_an_outage() -> None:
         limit.limited(NOW + number, retry_after=0.0)
     learned = limit.rate
     assert learned is not None
-    assert learned < AFTER_A_BREAK
+    assert learned < RATE_AFTER_BREAK
     for _ in range(FAILURES_IN_A_ROW):
         limit.failed(NOW + 5.0)
     limit.answered(NOW + 8.0)

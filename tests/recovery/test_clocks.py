@@ -22,7 +22,7 @@ STORED = pb.WAIT_FOR_STORED
 JUMPS = pytest.mark.parametrize("jump", [LEAP, -LEAP], ids=["forward", "back"])
 UNCERTAIN_TIMEOUT = 3 * HOUR
 """The default of HFGATEWAY_UNCERTAIN_TIMEOUT, in seconds."""
-LATE = clock.SETTLED + 2 * 60.0
+LATE = clock.SETTLED_AFTER + 2 * 60.0
 """Seconds by which a clock jump may delay a decision."""
 
 

@@ -215,7 +215,7 @@ async def test_five_thousand_generations_are_polled_once_each_and_spread(start: 
         running.sandbox.state.ledger.peak_calls_per_second = 0
     assert await all_end(running) <= WITHIN
     assert running.ledger.status_calls.total() - before == 5_000
-    assert running.ledger.peak_calls_per_second <= 2 * poll_limit.AFTER_A_BREAK
+    assert running.ledger.peak_calls_per_second <= 2 * poll_limit.RATE_AFTER_BREAK
     assert running.ledger.ignored_retry_after == 0
 
 
@@ -252,7 +252,7 @@ async def test_the_timer_heap_drops_obsolete_entries(start: Start) -> None:
     assert await all_accepted(running) <= WITHIN
     await all_end(running)
     assert busy.following == 0
-    assert len(busy._due._heap) <= due_times.SPARE
+    assert len(busy._due._heap) <= due_times.MOST_OUTDATED
 
 
 async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Start) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.generations import watch
-from gateway.generations.forecast import FEW
+from gateway.generations.forecast import ENOUGH_RUN_TIMES
 from gateway.generations.inputs import SoulInput
 from gateway.generations.service import Submission
 from gateway.higgsfield.credentials import Credentials
@@ -45,7 +45,7 @@ async def experienced(start: Start, **terms: Any) -> Running:
     """Start a gateway that has learned a model's run time by webhooks: an end found by a first poll is not learned."""
     secret = {"webhook_secret": SECRET, "WEBHOOK_SECRET": SECRET, "POLL_MIN": 30, "POLL_MAX": 30}
     running = await start(**(secret | public_url() | terms))
-    for number in range(FEW):
+    for number in range(ENOUGH_RUN_TIMES):
         seen = await running.submit(soul(f"seen before {number}"))
         running.clock.advance(60)
         await running.until(seen.id, "COMPLETED")

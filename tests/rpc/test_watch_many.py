@@ -324,7 +324,7 @@ async def test_changes_that_do_not_match_do_not_suppress_heartbeats(
 async def test_a_backlog_is_complete_from_memory_and_from_the_store(
     start: Start, monkeypatch: pytest.MonkeyPatch, kept: int, restarted: bool
 ) -> None:
-    monkeypatch.setattr(feed, "RECENT", kept)
+    monkeypatch.setattr(feed, "RECENT_CHANGES", kept)
     monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
     running = await start()
     token = (await caught_up(running.grpc))[-1].resume_token

@@ -365,7 +365,7 @@ async def rest(call: Any) -> list[Message]:
 async def test_a_slow_watch_that_misses_removed_changes_ends_and_resets(
     running: Running, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "RECENT", 2)
+    monkeypatch.setattr(feed, "RECENT_CHANGES", 2)
     monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
     await restarted(running)
     narrow = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))

@@ -37,4 +37,4 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
 def no_calls_for_callers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """A slow machine makes states stale, so that a caller causes a status call. Only test_starts.py tests that."""
     if request.module.__name__.rpartition(".")[2] != "test_starts":
-        monkeypatch.setattr(pace, "FRESH", math.inf)
+        monkeypatch.setattr(pace, "FRESH_FOR", math.inf)

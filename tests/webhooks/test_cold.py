@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gateway.generations.pace import POLL_EVERY, WebhookReliability
-from gateway.generations.poll_schedule import GRACE
+from gateway.generations.poll_schedule import WEBHOOK_GRACE
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import eventually, public_url, soul
@@ -42,7 +42,7 @@ async def test_if_no_webhook_arrives_the_others_are_polled_when_the_probe_has_en
         running.plan(on="webhook", kind="lose", times=1000)
         names = [await submit(running, f"fox {number}") for number in range(COUNT)]
         took = await running.advance(300.0, until=lambda: not running.live())
-        assert took <= RUNS_FOR + 2 * POLL_EVERY + GRACE + 3.0
+        assert took <= RUNS_FOR + 2 * POLL_EVERY + WEBHOOK_GRACE + 3.0
         ended = [await running.read(name) for name in names]
         assert {one.upstream.last_change_source for one in ended} == {generation_pb2.CHANGE_SOURCE_POLL}
 

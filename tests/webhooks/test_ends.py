@@ -132,7 +132,9 @@ async def test_run_times_are_not_learned_from_resolved_uncertain_ones(
 ) -> None:
     monkeypatch.setattr(admission, "SILENT_IN_A_ROW", 1_000)
     running = await start(UPSTREAM_IDEMPOTENCY="off")
-    requests = [soul(f"fox {number} [lost]", wait_for=pb.WAIT_FOR_STORED) for number in range(2 * pace.ENOUGH)]
+    requests = [
+        soul(f"fox {number} [lost]", wait_for=pb.WAIT_FOR_STORED) for number in range(2 * pace.ENOUGH_DURATIONS)
+    ]
     stored = await asyncio.gather(*map(running.submit, requests))
     await asyncio.gather(*(running.until(one.id, "UNCERTAIN") for one in stored))
     running.clock.advance(60)

@@ -16,7 +16,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
-from gateway.bounded_json import LARGEST_ERROR
+from gateway.bounded_json import LARGEST_KEPT_ERROR
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import InputKind
@@ -58,7 +58,7 @@ def _is_unfit_for_logs(case: Case) -> bool:
 
 
 def _is_too_large_for_an_error(case: Case) -> bool:
-    return case.kept is None and not isinstance(case.answer, dict) and len(json.dumps(case.answer)) > LARGEST_ERROR
+    return case.kept is None and not isinstance(case.answer, dict) and len(json.dumps(case.answer)) > LARGEST_KEPT_ERROR
 
 
 ALLOWED_IN_ERRORS = (
