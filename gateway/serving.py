@@ -25,7 +25,7 @@ from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
 from gateway.rpc.agents import AgentHandlers
 from gateway.rpc.backlog import Backlog, measure
-from gateway.rpc.call_limits import WEBHOOKS, CallLimits, WebhookLimit
+from gateway.rpc.call_limits import MOST_WEBHOOKS, CallLimits, WebhookLimit
 from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
@@ -390,7 +390,7 @@ class Ports:
         else:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook
-            webhook_limit = WebhookLimit(WEBHOOKS, self._telemetry.refusals("webhook"))
+            webhook_limit = WebhookLimit(MOST_WEBHOOKS, self._telemetry.refusals("webhook"))
             route = forwarding_route(self._serving.store.generations, self._receive_webhook, webhook_limit)
         if settings.webhook_address is None:
             return [route]
@@ -418,7 +418,7 @@ class Ports:
             core.upstream.read_webhook,
             core.upstream.read_job_set,
         )
-        webhook_limit = WebhookLimit(WEBHOOKS, self._telemetry.refusals("webhook"))
+        webhook_limit = WebhookLimit(MOST_WEBHOOKS, self._telemetry.refusals("webhook"))
         inbox, traces = core.webhook_inbox, self._traces
         receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
         return webhook_route(core.store.generations, receive, proofs, webhook_limit, self._telemetry.bad)

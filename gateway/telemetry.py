@@ -23,14 +23,14 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 VERSION = version("hfgateway")
-BOUNDS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
+DURATION_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 """The buckets of the duration of calls, in seconds."""
-LIMITS = [*map(floatToGoString, BOUNDS), "+Inf"]
+BUCKET_LABELS = [*map(floatToGoString, DURATION_BUCKETS), "+Inf"]
 MOST_LABELS = 100
 """Values of a label that callers determine, such as the tenant."""
 MOST_LINES, LINES_WITHIN = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
-SLOW_READER = 0.05
+WRITE_WITHIN = 0.05
 """Seconds for which a warning waits for the reader of the log. Lines below warning do not wait."""
 READ_WITHIN = 2.0
 """Seconds for which a scrape waits for a value that is not in memory. Prometheus gives a scrape up after 10 s."""
@@ -182,7 +182,7 @@ class MethodMetrics:
         self.open = 0
         self.codes: dict[str, int] = {}
         self.seconds = 0.0
-        self.within = [0] * (len(BOUNDS) + 1)
+        self.within = [0] * (len(DURATION_BUCKETS) + 1)
         """Calls by the smallest bound that is not exceeded; the last element counts calls above all bounds."""
 
     def begin(self) -> float:
@@ -198,12 +198,12 @@ class MethodMetrics:
     def record(self, took: float, code: str) -> None:
         """Record a call that took so many seconds."""
         self.seconds += took
-        self.within[bisect_left(BOUNDS, took)] += 1
+        self.within[bisect_left(DURATION_BUCKETS, took)] += 1
         self.codes[code] = self.codes.get(code, 0) + 1
 
     def buckets(self) -> list[tuple[str, float]]:
         """Return the cumulative counts by bound, for a histogram."""
-        return list(zip(LIMITS, accumulate(self.within), strict=True))
+        return list(zip(BUCKET_LABELS, accumulate(self.within), strict=True))
 
 
 class UpstreamMetrics(Collector):
@@ -353,8 +353,8 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
     def _is_writable(self, level: int) -> bool:
         """Return whether PIPE_BUF bytes can be written. A warning waits a moment for a slow reader, but only once."""
-        patience = SLOW_READER if level >= logging.WARNING and not self._stalled else 0.0
-        self._stalled = not self._poll.poll(1000.0 * patience)
+        timeout = WRITE_WITHIN if level >= logging.WARNING and not self._stalled else 0.0
+        self._stalled = not self._poll.poll(1000.0 * timeout)
         return not self._stalled
 
 

@@ -65,10 +65,10 @@ class CachedCatalog(Signals):
             self._refreshing = asyncio.create_task(self._refresh())
         return self._catalog
 
-    async def current_or_wait(self, patience: float) -> StoredCatalog | None:
-        """Return the catalog; if it was never fetched, wait for the first refresh for at most `patience` seconds."""
+    async def current_or_wait(self, timeout: float) -> StoredCatalog | None:
+        """Return the catalog; if it was never fetched, wait for the first refresh for at most `timeout` seconds."""
         catalog = await self.current()
-        until = self._clock.moment().steady + patience
+        until = self._clock.moment().steady + timeout
         while catalog is None and self._refreshing is not None:
             left = until - self._clock.moment().steady
             if left <= 0:

@@ -44,7 +44,7 @@ class Listed(Generic[_T]):
 class Catalogs:
     """All catalogs. They are the same for all tenants.
 
-    `patience` is the number of seconds for which a call waits if the catalog was never fetched; otherwise no call
+    `timeout` is the number of seconds for which a call waits if the catalog was never fetched; otherwise no call
     waits. The methods raise UPSTREAM_UNAVAILABLE if there is no catalog.
     """
 
@@ -71,23 +71,23 @@ class Catalogs:
         """End the watches."""
         self.watches.drain()
 
-    async def models(self, patience: float) -> Models:
+    async def models(self, timeout: float) -> Models:
         """Return all models: Higgsfield's and the built-in ones. Always succeeds."""
-        return self._merged(await self._catalog(MODELS).current_or_wait(patience))
+        return self._merged(await self._catalog(MODELS).current_or_wait(timeout))
 
-    async def motions(self, patience: float) -> Listed[Motion]:
+    async def motions(self, timeout: float) -> Listed[Motion]:
         """Return the motions of the DoP models."""
-        return await self._listed(MOTIONS, Motion, patience)
+        return await self._listed(MOTIONS, Motion, timeout)
 
-    async def soul_styles(self, patience: float, *, second: bool) -> Listed[SoulStyle]:
+    async def soul_styles(self, timeout: float, *, second: bool) -> Listed[SoulStyle]:
         """Return the styles of Soul 1, or with `second` those of Soul 2."""
-        return await self._listed(SOUL_STYLES_V2 if second else SOUL_STYLES_V1, SoulStyle, patience)
+        return await self._listed(SOUL_STYLES_V2 if second else SOUL_STYLES_V1, SoulStyle, timeout)
 
-    async def presets(self, model_id: str, patience: float) -> Listed[Preset]:
+    async def presets(self, model_id: str, timeout: float) -> Listed[Preset]:
         """Return the presets of a model, empty for a model without presets. Raises also MODEL_UNKNOWN."""
-        if not (await self.models(patience)).get(model_id).model.has_presets:
+        if not (await self.models(timeout)).get(model_id).model.has_presets:
             return Listed((), None)
-        return await self._listed(PRESETS + model_id, Preset, patience)
+        return await self._listed(PRESETS + model_id, Preset, timeout)
 
     async def check(self, given: Input) -> Checked:
         """Validate an input against the current schema of its model, without waiting for Higgsfield."""
@@ -118,9 +118,9 @@ class Catalogs:
         for cached in self._cached.values():
             await cached.close()
 
-    async def _listed(self, name: str, kind: type[_T], patience: float) -> Listed[_T]:
+    async def _listed(self, name: str, kind: type[_T], timeout: float) -> Listed[_T]:
         catalog = self._catalog(name)
-        fetched = await catalog.current_or_wait(patience)
+        fetched = await catalog.current_or_wait(timeout)
         if fetched is None:
             raise catalog.unavailable()
         items = [one for one in fetched.items if isinstance(one, kind)]

@@ -21,7 +21,7 @@ from gateway.cli.progress import json_option
 if TYPE_CHECKING:
     from hfgateway_client import Client, GatewayError
 
-PATIENCE = 30.0
+REPEAT_FOR = 30.0
 """Seconds for which one adoption is repeated, because Higgsfield may limit status calls."""
 
 
@@ -87,7 +87,7 @@ def adopt(
     entries = chain((Entry(one, defaults.api_version, labels) for one in request_ids), _read(file or (), defaults))
     counts: Counter[str] = Counter()
     stopped: Result | None = None
-    with connection.client(PATIENCE) as client:
+    with connection.client(REPEAT_FOR) as client:
         for result in _adopt_all(client, entries, concurrency):
             counts[result.outcome] += 1
             stopped = stopped or (result if result.stops else None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "insecure"})
-_PATIENCE = 3.0
+_REPEAT_FOR = 3.0
 """Seconds for which calls are repeated, because a person is waiting. Then the gateway counts as unavailable."""
 _abandoned: list[Client] = []
 """Clients interrupted by Ctrl-C. They are neither closed nor collected: if gRPC was starting a call, either would
@@ -69,14 +69,14 @@ class Connection:
         return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
 
     @contextmanager
-    def client(self, patience: float = _PATIENCE) -> Iterator[Client]:
+    def client(self, repeat_for: float = _REPEAT_FOR) -> Iterator[Client]:
         """Open a client. Its errors are printed and end the command with their exit code.
 
-        `patience` is how long calls are repeated, in seconds.
+        `repeat_for` is how long calls are repeated, in seconds.
         """
         from hfgateway_client import Client, GatewayError, RetryPolicy
 
-        retry = RetryPolicy(repeat_calls_for=patience)
+        retry = RetryPolicy(repeat_calls_for=repeat_for)
         client = Client(self.address, **self.options, retry=retry)
         try:
             yield client
@@ -118,7 +118,7 @@ class Connection:
             return "the address must be HOST:PORT"
         wanted = self.tls or self.tls_ca is not None
         try:
-            found = speaks_tls(host, port, _PATIENCE)
+            found = speaks_tls(host, port, _REPEAT_FOR)
         except OSError as error:
             return error.strerror or str(error)
         if found and not wanted:

@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from gateway.setting_values import Address
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
-PATIENCE = 10.0
+CHECK_TIMEOUT = 10.0
 """Seconds for each check of another server."""
-CLOCK_OFF = 60.0
+MOST_CLOCK_ERROR = 60.0
 """Seconds by which the clock may differ from Higgsfield's without a warning."""
 LITTLE_ROOM, NO_ROOM = 1 << 30, 64 << 20
 """Bytes free on the store's disk: less than the first is a warning, less than the second is a problem."""
@@ -193,7 +193,7 @@ async def _archive(settings: Settings) -> list[Finding]:
     if url is None:
         return []
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(CHECK_TIMEOUT):
             await object_storage(url, os.environ).probe()
     except ArchiveError as error:
         advice = "check HFGATEWAY_ARCHIVE_URL, its permissions, and for S3 the AWS_ variables"
@@ -313,7 +313,7 @@ async def _ask(settings: Settings, credentials: Credentials) -> httpx.Response:
     headers = {"authorization": credentials.header, "accept": "application/json", "accept-encoding": "identity"}
     async with httpx.AsyncClient(
         transport=AioTransport(proxy=settings.proxy_for(settings.upstream_url)),
-        timeout=PATIENCE,
+        timeout=CHECK_TIMEOUT,
         headers=headers,
         follow_redirects=False,
     ) as client:
@@ -364,7 +364,7 @@ def _clock(date: str) -> list[Finding]:
     if theirs is None:
         return [Finding("clock", OK, "not compared: the response has no date")]
     off = time.time() - theirs
-    if abs(off) <= CLOCK_OFF:
+    if abs(off) <= MOST_CLOCK_ERROR:
         return [Finding("clock", OK, "agrees with Higgsfield's")]
     direction = "ahead of" if off > 0 else "behind"
     return [Finding("clock", WARNING, f"is {abs(off):.0f} s {direction} Higgsfield's", "synchronize it with NTP")]
@@ -456,7 +456,7 @@ async def _advice(address: Address, settings: Settings) -> str:
     from gateway.cli.connection import speaks_tls
 
     with contextlib.suppress(OSError):
-        if settings.tls_cert is None and await asyncio.to_thread(speaks_tls, address.host, address.port, PATIENCE):
+        if settings.tls_cert is None and await asyncio.to_thread(speaks_tls, address.host, address.port, CHECK_TIMEOUT):
             return "it speaks TLS: if it is the gateway, run doctor with its settings, else choose another address"
     return "stop the other program, or choose another address"
 
@@ -471,7 +471,7 @@ async def _answers_grpc(address: Address) -> bool:
     async with grpc.aio.insecure_channel(str(address), [("grpc.enable_http_proxy", 0)]) as channel:
         try:
             request = health_pb2.HealthCheckRequest(service=GENERATION_SERVICE.full_name)
-            await health_pb2_grpc.HealthStub(channel).Check(request, timeout=PATIENCE)
+            await health_pb2_grpc.HealthStub(channel).Check(request, timeout=CHECK_TIMEOUT)
         except grpc.aio.AioRpcError:
             return False
     return True
@@ -482,7 +482,7 @@ async def _answers_http(address: Address) -> bool:
     import httpx
 
     try:
-        async with httpx.AsyncClient(timeout=PATIENCE, trust_env=False) as client:
+        async with httpx.AsyncClient(timeout=CHECK_TIMEOUT, trust_env=False) as client:
             metrics = await client.get(f"http://{address}/metrics")
     except httpx.TransportError:
         return False
@@ -492,7 +492,7 @@ async def _answers_http(address: Address) -> bool:
 def _shows_certificate(address: Address, cert: Path) -> bool:
     """Return whether a server presents the gateway's certificate."""
     try:
-        shown = ssl.get_server_certificate((address.host, address.port), timeout=PATIENCE)
+        shown = ssl.get_server_certificate((address.host, address.port), timeout=CHECK_TIMEOUT)
     except OSError:
         return False
     return ssl.PEM_cert_to_DER_cert(shown) in _certificates(cert)

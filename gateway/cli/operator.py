@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
 
 T = TypeVar("T")
-PATIENCE = 90.0
+CALL_TIMEOUT = 90.0
 """Seconds for a call, which may have to wait for Higgsfield."""
-PAGE = 1000
+PAGE_SIZE = 1000
 """Items of a page, the most that AdminService returns."""
 
 
@@ -86,14 +86,14 @@ class Operator:
         to name in an error in place of fields of the request.
         """
         with self._calling(**named) as (admin, metadata):
-            return rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
+            return rpc(admin)(request, timeout=CALL_TIMEOUT, metadata=metadata)
 
     def pages(self, rpc: Callable[[AdminServiceStub], Callable[..., T]], request: Any) -> Iterator[T]:
         """Make a call for each page of a list, and yield the responses; like `ask`."""
-        request.page_size = PAGE
+        request.page_size = PAGE_SIZE
         with self._calling() as (admin, metadata):
             while True:
-                response: Any = rpc(admin)(request, timeout=PATIENCE, metadata=metadata)
+                response: Any = rpc(admin)(request, timeout=CALL_TIMEOUT, metadata=metadata)
                 yield response
                 request.page_token = response.next_page_token
                 if not request.page_token:

@@ -12,10 +12,10 @@ from typing import Any
 from gateway.archive.ports import ArchiveError, Checkpoint
 from gateway.extras import missing
 
-PART = 5 << 20
+PART_SIZE = 5 << 20
 """Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""
 PARTS_AT_ONCE = 2
-RANGE = 1 << 20
+RANGE_SIZE = 1 << 20
 """Bytes of one request when an object is read back."""
 ABORT_WITHIN = 5.0
 """Seconds for aborting an interrupted upload at the store."""
@@ -82,7 +82,7 @@ class Bucket:
                     key,
                     _until(stopped, content),
                     attributes=attributes,
-                    chunk_size=PART,
+                    chunk_size=PART_SIZE,
                     max_concurrency=PARTS_AT_ONCE,
                 )
             )
@@ -105,8 +105,9 @@ class Bucket:
         assert after is None, "there are no checkpoints"
         with _as_archive_errors():
             size = (await obstore.head_async(self._store, key))["size"]
-            for start in range(0, size, RANGE):
-                yield bytes(await obstore.get_range_async(self._store, key, start=start, end=min(start + RANGE, size)))
+            for start in range(0, size, RANGE_SIZE):
+                end = min(start + RANGE_SIZE, size)
+                yield bytes(await obstore.get_range_async(self._store, key, start=start, end=end))
 
     async def publish(self, key: str) -> None:
         """Do nothing: a file is published by its upload."""

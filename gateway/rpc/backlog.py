@@ -1,8 +1,8 @@
 """Limits the submissions that wait in gRPC's own queue, so that an accepted one is not too old to be of use.
 
 gRPC does not report how many calls wait in a queue. The gateway therefore calls itself: the call, a probe, waits in the
-same queue, and the submissions that are accepted before it were ahead of it. If these are more than MOST, the rest of
-them is refused. A slow gateway with few submissions refuses none.
+same queue, and the submissions that are accepted before it were ahead of it. If these are more than MOST_QUEUED, the
+rest of them is refused. A slow gateway with few submissions refuses none.
 """
 
 import asyncio
@@ -10,15 +10,15 @@ import logging
 
 import grpc
 
-MOST = 1_000
+MOST_QUEUED = 1_000
 """Submissions that may wait in gRPC's queue, as many as may queue for a place of one tenant."""
-EVERY = 1.0
+PROBE_EVERY = 1.0
 """Seconds between probes. None is sent if no submission has arrived since the last one."""
-AFTER_FAILURE = 0.1
+REPEAT_PROBE_AFTER = 0.1
 """Seconds until a probe is repeated that gRPC has dropped from its queue."""
-DROPPED = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED})
+DROPPED_CODES = frozenset({grpc.StatusCode.CANCELLED, grpc.StatusCode.RESOURCE_EXHAUSTED})
 """The codes with which gRPC drops a call from its queue: after 30 s, or if the queue is full."""
-LONGEST = 60.0
+PROBE_TIMEOUT = 60.0
 """Seconds after which a probe counts as lost."""
 log = logging.getLogger(__name__)
 
@@ -39,8 +39,8 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        """Whether more than MOST submissions were ahead of the probe that waits."""
-        return self._ahead is not None and self.accepted - self._ahead > MOST
+        """Whether more than MOST_QUEUED submissions were ahead of the probe that waits."""
+        return self._ahead is not None and self.accepted - self._ahead > MOST_QUEUED
 
     def probe_sent(self) -> None:
         """Record that a probe waits. If the last one was dropped, the submissions ahead of that one still count."""
@@ -60,7 +60,7 @@ async def measure(backlog: Backlog, address: str, method: str) -> None:
         seen = backlog.accepted
         try:
             while True:
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(PROBE_EVERY)
                 if backlog.accepted > seen:
                     while await _probe(backlog, call):
                         pass  # the next probe follows at once, because more may have arrived
@@ -74,10 +74,10 @@ async def _probe(backlog: Backlog, call: "grpc.aio.UnaryUnaryMultiCallable[bytes
     while True:
         backlog.probe_sent()
         try:
-            await call(b"", timeout=LONGEST)
+            await call(b"", timeout=PROBE_TIMEOUT)
         except grpc.aio.AioRpcError as error:
-            if error.code() in DROPPED:
-                await asyncio.sleep(AFTER_FAILURE)
+            if error.code() in DROPPED_CODES:
+                await asyncio.sleep(REPEAT_PROBE_AFTER)
                 continue
             # Such as a socket that was deleted.
             log.warning("the queue of submissions could not be measured", extra={"code": error.code().name})

@@ -33,20 +33,21 @@ ASKS = frozenset({
     "InterruptSession", "CreateMedia", "ConfirmMedia",
 })  # fmt: skip
 """The names of RPCs that may cause a call to Higgsfield, without the service."""
-KEPT = 4096
+BYTES_PER_PLACE = 4096
 """Bytes of its request that a call may keep in memory per place in `waits`. For more, it takes several places."""
-WEBHOOKS = 1_000
-WEBHOOKS_OF_ONE_TOKEN = 10
+MOST_WEBHOOKS = 1_000
+MOST_WEBHOOKS_OF_ONE_TOKEN = 10
 """Webhooks that are read concurrently: for all generations, and for one."""
 BODY_WITHIN = 10.0
 """Seconds within which a request, or the next part of an upload, must arrive."""
-LATE = 5.0
+MOST_BEHIND = 5.0
 """If status polls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
-RETRY = (1.0, 3.0)
+RETRY_DELAYS = (1.0, 3.0)
 """The range of retry delays in seconds for callers that are over their own limits; delays are spread over it."""
-RETRY_OVERLOADED = (5.0, 15.0)
+OVERLOADED_RETRY_DELAYS = (5.0, 15.0)
 """Such a range for an overloaded gateway. A refusal takes 0.3 ms, so thousands of callers must not repeat every 2 s."""
-_SPREAD = 32
+_DELAYS = 32
+"""The number of different delays."""
 
 
 @frozen
@@ -260,7 +261,7 @@ class MethodLimit:
 
     def take(self, identity: Identity) -> "Place | None":
         """Take a place for a call if it need not queue; None otherwise. Raises GATEWAY_OVERLOADED."""
-        if self.behind is not None and self.behind() > LATE:
+        if self.behind is not None and self.behind() > MOST_BEHIND:
             raise self.refusal(_LATE)
         holder = self.pool.take(identity)
         return None if holder is None else Place(self, self.pool, holder)
@@ -291,7 +292,7 @@ class Place:
 
     def try_wait(self, identity: Identity, kept: int = 0) -> bool:
         """Exchange the place for one in `waits`, or several if many bytes are `kept`; return False if it is full."""
-        waits, places = self._limit.waits, 1 + kept // KEPT
+        waits, places = self._limit.waits, 1 + kept // BYTES_PER_PLACE
         holder = waits.try_take(identity, places)
         if holder is None:
             return False
@@ -319,7 +320,7 @@ class WebhookLimit:
 
     def enter(self, generation_id: str) -> bool:
         """Take a place. Returns False if there is none."""
-        if self._held >= self._most or self._of[generation_id] >= WEBHOOKS_OF_ONE_TOKEN:
+        if self._held >= self._most or self._of[generation_id] >= MOST_WEBHOOKS_OF_ONE_TOKEN:
             self._refused()
             return False
         self._held += 1
@@ -336,12 +337,12 @@ class WebhookLimit:
 def refusals(message: str, retry: tuple[float, float]) -> list[Failure]:
     """Return failures of refused calls, with retry delays in seconds that are spread over the range `retry`."""
     first, last = retry
-    delays = [first + (last - first) * number / _SPREAD for number in range(_SPREAD)]
+    delays = [first + (last - first) * number / _DELAYS for number in range(_DELAYS)]
     random.shuffle(delays)
     message += ": nothing was done; retry later"
     return [Failure(Reason.GATEWAY_OVERLOADED, message, retryable=True, retry_after=delay) for delay in delays]
 
 
-OVERLOADED = refusals("the gateway is overloaded", RETRY_OVERLOADED)
-_FULL = itertools.cycle(refusals("too many concurrent calls of this caller", RETRY))
+OVERLOADED = refusals("the gateway is overloaded", OVERLOADED_RETRY_DELAYS)
+_FULL = itertools.cycle(refusals("too many concurrent calls of this caller", RETRY_DELAYS))
 _LATE = itertools.cycle(OVERLOADED)

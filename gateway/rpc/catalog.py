@@ -16,9 +16,9 @@ from gateway.rpc.pages import Page
 from hfgateway.v1 import catalog_service_pb2 as pb
 from hfgateway.v1 import generation_input_pb2, generation_pb2
 
-PATIENCE = 5.0
+CATALOG_TIMEOUT = 5.0
 """Seconds for which a call waits for a catalog that was never fetched."""
-AT_ONCE = 10
+SCHEMAS_AT_ONCE = 10
 """Schemas that are converted before other tasks get a turn. Each takes most of a millisecond."""
 T = TypeVar("T", Model, Motion, SoulStyle, Preset)
 
@@ -90,7 +90,7 @@ class CatalogHandlers:
     async def list_motions(self, request: pb.ListMotionsRequest, call: Call) -> pb.ListMotionsResponse:
         """Return a page of motions, sorted by name."""
         page: Page[Motion] = Page(request, _place)
-        listed = await self._catalogs.motions(call.within_deadline(PATIENCE))
+        listed = await self._catalogs.motions(call.within_deadline(CATALOG_TIMEOUT))
         response = pb.ListMotionsResponse(fetch_time=wire.timestamp(listed.fetch_time))
         response.next_page_token = page.fill(response.motions, _matching(listed.items, request.query), _motion_message)
         return response
@@ -103,7 +103,7 @@ class CatalogHandlers:
         if request.version == generation_input_pb2.SOUL_VERSION_CINEMA:
             raise invalid_field("version", "Soul Cinema has one fixed style, and none to choose from")
         second = request.version == generation_input_pb2.SOUL_VERSION_V2
-        listed = await self._catalogs.soul_styles(call.within_deadline(PATIENCE), second=second)
+        listed = await self._catalogs.soul_styles(call.within_deadline(CATALOG_TIMEOUT), second=second)
         response = pb.ListSoulStylesResponse(fetch_time=wire.timestamp(listed.fetch_time))
         response.next_page_token = page.fill(
             response.soul_styles, _matching(listed.items, request.query), _style_message
@@ -113,13 +113,15 @@ class CatalogHandlers:
     async def list_presets(self, request: pb.ListPresetsRequest, call: Call) -> pb.ListPresetsResponse:
         """Return a page of a model's presets, sorted by name."""
         page: Page[Preset] = Page(request, _place)
-        listed = await self._catalogs.presets(required(request.model_id, "model_id"), call.within_deadline(PATIENCE))
+        listed = await self._catalogs.presets(
+            required(request.model_id, "model_id"), call.within_deadline(CATALOG_TIMEOUT)
+        )
         response = pb.ListPresetsResponse(fetch_time=wire.timestamp(listed.fetch_time))
         response.next_page_token = page.fill(response.presets, _matching(listed.items, request.query), _preset_message)
         return response
 
     async def _models(self, call: Call) -> Models:
-        models = await self._catalogs.models(call.within_deadline(PATIENCE))
+        models = await self._catalogs.models(call.within_deadline(CATALOG_TIMEOUT))
         if models is not self._made_of:
             self._made_of, self._messages = models, {}
         return models
@@ -129,7 +131,7 @@ class CatalogHandlers:
         missing = [one for one in models if one.id not in self._messages]
         for number, model in enumerate(missing, 1):
             self._with_schema(model)
-            if number % AT_ONCE == 0:
+            if number % SCHEMAS_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
     def _with_schema(self, model: Model) -> pb.Model:

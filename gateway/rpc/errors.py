@@ -76,10 +76,10 @@ CODES: dict[str, Code] = {
 }
 """The code for each reason with which an RPC can fail. A test compares it with error.proto."""
 
-_WAITS = frozenset(
+_DELAYED_REASONS = frozenset(
     {Reason.UPSTREAM_SATURATED, Reason.GATEWAY_OVERLOADED, Reason.UPSTREAM_UNAVAILABLE, Reason.GATEWAY_UNAVAILABLE}
 )
-WAIT = 1.0
+DEFAULT_RETRY_DELAY = 1.0
 """The default retry delay in seconds for the reasons above."""
 LARGEST_RESPONSE = 2 * 1024
 """The most bytes of JSON of Higgsfield's response in the details of an error."""
@@ -90,7 +90,7 @@ LARGEST_MESSAGE = 1_000
 LARGEST_TRAILERS = 7_500
 """The most bytes of an error in trailers: the message, and the Status with all details in base64. With the other
 trailers they stay below the 8 KiB to which clients limit them."""
-_PLAIN = bytes(range(ord(" "), ord("~") + 1)).replace(b"%", b"")
+_UNESCAPED = bytes(range(ord(" "), ord("~") + 1)).replace(b"%", b"")
 """The bytes that `grpc-message` contains as they are. Each other byte takes three."""
 _RESOURCES = {
     "generation_id": "hfgateway.v1.Generation",
@@ -181,7 +181,7 @@ def _packed(detail: Message) -> Any:
 def _encoded_size(message: str) -> int:
     """Return the bytes of a message in `grpc-message`."""
     data = message.encode()
-    return len(data) + 2 * len(data.translate(None, _PLAIN))
+    return len(data) + 2 * len(data.translate(None, _UNESCAPED))
 
 
 def _size(error: RpcError) -> int:
@@ -212,8 +212,8 @@ def _whole(failure: Failure) -> RpcError:
 
 
 def _details(failure: Failure) -> tuple[Message, ...]:
-    if failure.retry_after is None and failure.reason in _WAITS:
-        failure = replace(failure, retry_after=WAIT)
+    if failure.retry_after is None and failure.reason in _DELAYED_REASONS:
+        failure = replace(failure, retry_after=DEFAULT_RETRY_DELAY)
     if failure.response is not None:
         failure = replace(failure, response=bounded_value(failure.response, LARGEST_RESPONSE))
     shown = failure_message(failure)

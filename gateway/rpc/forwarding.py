@@ -23,7 +23,7 @@ from gateway.rpc.arrivals import Arrivals
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.over_grpc import FORWARDED, STATUS_DETAILS, bound_handlers, method_name
+from gateway.rpc.over_grpc import FORWARDED_METADATA, STATUS_DETAILS, bound_handlers, method_name
 from hfgateway.v1 import generation_service_pb2 as pb
 
 T = TypeVar("T")
@@ -37,9 +37,9 @@ has."""
 WEBHOOK_METHOD = "/hfgateway.Replicas/ReceiveWebhook"
 """Forwards a webhook: the request is its body, metadata has the end of its path and its headers. The response is the
 status and the body for Higgsfield. It is no part of the API: only replicas may call it."""
-HEADER = "webhook-header-"
+HEADER_PREFIX = "webhook-header-"
 """The prefix of the names of these headers in metadata."""
-PATH = "webhook-path"
+PATH_METADATA = "webhook-path"
 WEBHOOK_WITHIN = 10.0
 RETRY_AFTER = 0.25
 """Seconds after which a client retries a call that found no leader."""
@@ -95,7 +95,7 @@ class ToLeader:
     async def webhook(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Forward a webhook. Returns the status and the body of the response. Raises GatewayError or RpcError."""
         call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_WITHIN)
-        metadata = [(PATH, token), *((HEADER + name, text) for name, text in headers.items())]
+        metadata = [(PATH_METADATA, token), *((HEADER_PREFIX + name, text) for name, text in headers.items())]
         with self._counted():
             response = await _answer(
                 self._open(call).unary_unary(WEBHOOK_METHOD)(body, **self._call_options(call, metadata))
@@ -158,7 +158,7 @@ class ToLeader:
         return self._channel
 
     def _call_options(self, call: Call, more: Sequence[tuple[str, str]] = ()) -> dict[str, Any]:
-        metadata = [(FORWARDED, self._secret), *more, *_forwarded_headers(call)]
+        metadata = [(FORWARDED_METADATA, self._secret), *more, *_forwarded_headers(call)]
         if call.authorization:
             metadata.append(("authorization", call.authorization))
         if traced := tracing.traceparent():
@@ -241,12 +241,14 @@ def add_webhooks(server: grpc.aio.Server, receive: ReceiveWebhook, chain: Chain)
 
     async def serve(_: object, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
         metadata = {name: text for name, text in context.invocation_metadata() or () if isinstance(text, str)}
-        if not chain.is_replica(metadata.get(FORWARDED, "")):
+        if not chain.is_replica(metadata.get(FORWARDED_METADATA, "")):
             await context.abort(grpc.StatusCode.UNAUTHENTICATED)
         raw = await arrivals.within(context.read())
         body = b"" if raw is grpc.aio.EOF else raw
-        headers = {name.removeprefix(HEADER): text for name, text in metadata.items() if name.startswith(HEADER)}
-        status, text = await receive(metadata.get(PATH, ""), headers, body)
+        headers = {
+            name.removeprefix(HEADER_PREFIX): text for name, text in metadata.items() if name.startswith(HEADER_PREFIX)
+        }
+        status, text = await receive(metadata.get(PATH_METADATA, ""), headers, body)
         return b"%d %s" % (status, text)
 
     service, _, method = WEBHOOK_METHOD[1:].partition("/")
@@ -265,7 +267,7 @@ class ForReplicas:
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> "grpc.RpcMethodHandler | None":
         """Return the handler of a call; None if it is not implemented."""
         metadata = dict(handler_call_details.invocation_metadata or ())
-        if not self._chain.is_replica(str(metadata.get(FORWARDED, ""))):
+        if not self._chain.is_replica(str(metadata.get(FORWARDED_METADATA, ""))):
             return None
         return self._served.service(handler_call_details)
 

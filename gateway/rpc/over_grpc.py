@@ -25,8 +25,8 @@ from gateway.rpc.chain import BidiStream, Chain, ClientStream, Guard, Response, 
 from gateway.rpc.errors import RpcError, rpc_error
 from gateway.rpc.requests import message_of
 
-OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
-FORWARDED = "hfgateway-forwarded"
+RPCS_WITH_OWN_QUEUE = frozenset({"SubmitGeneration", "WatchGeneration", "WatchGenerations"})
+FORWARDED_METADATA = "hfgateway-forwarded"
 """Metadata of a call that another replica has forwarded: a text that only replicas know."""
 NO_BACKLOGS: Mapping[str, Backlog] = {}
 Trailers = tuple[tuple[str, bytes], ...]
@@ -53,7 +53,7 @@ def add_service(
     bound = bound_handlers(service, handlers, chain, backlogs)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service.full_name, bound),))
     # Calls that arrive in bursts get their own queues in gRPC, so that a status call does not wait behind them.
-    apart = {name: handler for name, handler in bound.items() if name in OWN_QUEUE}
+    apart = {name: handler for name, handler in bound.items() if name in RPCS_WITH_OWN_QUEUE}
     server.add_registered_method_handlers(service.full_name, apart)
 
 
@@ -215,7 +215,7 @@ def _enter(
     for name, value in context.invocation_metadata() or ():
         if name == "authorization" and isinstance(value, str):
             authorization = value
-        elif name == FORWARDED and isinstance(value, str):
+        elif name == FORWARDED_METADATA and isinstance(value, str):
             replica = value
     return entered.call(authorization, _remaining(context), peer, replica=replica)
 

@@ -10,7 +10,7 @@ from gateway.generations.limits import TENANT, Limited, Limits, amount, milliont
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 MOST_MODELS, LONGEST_MODEL = 100, 200
-LARGEST = 10**15
+LARGEST_LIMIT = 10**15
 """The largest number of submissions or generations in a limit."""
 _SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
 _NO_SUBJECT = Violation("subject", "must be tenant, key:ID or label:NAME=VALUE")
@@ -52,8 +52,8 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     for name in _COUNTS:
         if given.HasField(name):  # type: ignore[arg-type]
             found[name] = getattr(given, name)
-            if not 0 <= found[name] <= LARGEST:
-                wrong.append(Violation(f"limits.{name}", f"must be from 0 to {LARGEST}"))
+            if not 0 <= found[name] <= LARGEST_LIMIT:
+                wrong.append(Violation(f"limits.{name}", f"must be from 0 to {LARGEST_LIMIT}"))
     if given.HasField("concurrency_share"):
         found["concurrency_share"] = given.concurrency_share
         if subject != TENANT:

@@ -9,7 +9,7 @@ from gateway.generations.usage import DAY, KEY, LABEL, MODEL, MOST_GROUPS, TENAN
 from gateway.rpc.convert import wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-PERIOD = 30 * 86_400.0
+DEFAULT_PERIOD = 30 * 86_400.0
 """Seconds before the end of a query without a start."""
 _GROUP = re.compile(rf"{DAY}|{TENANT}|{KEY}|{MODEL}|{LABEL}[a-z0-9._/-]{{1,63}}")
 
@@ -20,7 +20,7 @@ def query_of(request: pb.QueryUsageRequest, now: float) -> UsageQuery:
     end = wall_time(request, "end_time", wrong)
     until = now if end is None else end
     start = wall_time(request, "start_time", wrong)
-    since = until - PERIOD if start is None else start
+    since = until - DEFAULT_PERIOD if start is None else start
     if since >= until and not wrong:
         wrong.append(Violation("start_time", "must be before end_time"))
     for index, name in enumerate(request.group_by):

@@ -29,7 +29,7 @@ from gateway.rpc.errors import Code, RpcError
 from hfgateway.v1 import error_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 
-WATCH = "/hfgateway.v1.GenerationService/WatchGeneration"
+WATCH_METHOD = "/hfgateway.v1.GenerationService/WatchGeneration"
 COOKIE = "hfgateway_watch"
 LARGEST_COOKIE = 4096
 """Bytes of the name and the value; browsers ignore larger ones (RFC 6265bis, 5.6)."""
@@ -38,7 +38,7 @@ _STATUS = {
     Code.INVALID_ARGUMENT: 400, Code.UNAUTHENTICATED: 401, Code.PERMISSION_DENIED: 403, Code.NOT_FOUND: 404,
     Code.UNAVAILABLE: 503,
 }  # fmt: skip
-_PASSING = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
+_TRANSIENT_CODES = frozenset({Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE})
 """The errors after which the same stream can be opened a moment later."""
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
@@ -52,7 +52,7 @@ class WatchHandler(Protocol):
 
 def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure: bool) -> list[Route]:
     """Return the routes for events and for the session cookie. `secure`: the port uses TLS, and so does the cookie."""
-    guard = chain.guard(WATCH)
+    guard = chain.guard(WATCH_METHOD)
 
     async def events(request: Request) -> Response:
         try:
@@ -67,7 +67,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
                     return Response(status_code=204, headers=_HEADERS)
                 stream = _stream(first, messages, opening.pop_all())
         except RpcError as error:
-            return _retry_later(error) if error.code in _PASSING else _refused(error)
+            return _retry_later(error) if error.code in _TRANSIENT_CODES else _refused(error)
         return StreamingResponse(stream, media_type="text/event-stream", headers=_HEADERS)
 
     async def session(request: Request) -> Response:

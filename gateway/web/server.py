@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ACCEPT_AGAIN = 0.5
 """Seconds until the next attempt to accept a connection, after there was no file descriptor for one."""
-DRAIN = 2.0
+DRAIN_TIMEOUT = 2.0
 """Seconds for responses that are being sent when the port closes."""
 KEEP_ALIVE = 75
 """Seconds until an idle connection is closed. Many clients and proxies reuse one that was idle for up to 60 s, and lose
@@ -193,7 +193,7 @@ class _Uvicorn(uvicorn.Server):
         for connection in list(open_ones):
             connection.shutdown()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
                 while tasks:
                     await asyncio.wait(tasks)
                 while open_ones:  # noqa: ASYNC110 - uvicorn does not signal that a connection has closed
@@ -203,7 +203,7 @@ class _Uvicorn(uvicorn.Server):
         for task in tasks:
             task.cancel()
         if tasks:
-            await asyncio.wait(tasks, timeout=DRAIN)
+            await asyncio.wait(tasks, timeout=DRAIN_TIMEOUT)
 
     async def _accept(self, listening: socket.socket) -> None:
         """Accept connections until canceled. Without a free file descriptor, try again after ACCEPT_AGAIN seconds."""
@@ -292,7 +292,7 @@ class WebServer:
             await asyncio.sleep(0.001)
 
     async def stop(self) -> None:
-        """Stop accepting connections, and finish open requests within DRAIN seconds."""
+        """Stop accepting connections, and finish open requests within DRAIN_TIMEOUT seconds."""
         self._server.request_stop()
         if self._task is not None:
             await self._task

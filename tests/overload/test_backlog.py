@@ -11,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 
 from gateway.rpc import backlog
 from gateway.rpc.backlog import Backlog
-from gateway.rpc.call_limits import RETRY_OVERLOADED
+from gateway.rpc.call_limits import OVERLOADED_RETRY_DELAYS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import Start
 from tests.support.running import PATIENCE, eventually, soul
@@ -25,8 +25,8 @@ CALLERS = 120
 @pytest.fixture(autouse=True)
 def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow only a few submissions in gRPC's queue, and probe it often."""
-    monkeypatch.setattr(backlog, "MOST", MOST)
-    monkeypatch.setattr(backlog, "EVERY", 0.005)
+    monkeypatch.setattr(backlog, "MOST_QUEUED", MOST)
+    monkeypatch.setattr(backlog, "PROBE_EVERY", 0.005)
 
 
 def accepted(queue: Backlog, count: int) -> list[bool]:
@@ -80,7 +80,7 @@ async def test_a_flood_is_refused_with_a_delay_and_each_repeat_is_charged_once(s
         await asyncio.gather(*map(submit, range(CALLERS)))
     assert refusals
     assert {error.reason for error in refusals} == {"GATEWAY_OVERLOADED"}
-    first, last = RETRY_OVERLOADED
+    first, last = OVERLOADED_RETRY_DELAYS
     delays = []
     for error in refusals:
         (delay,) = [detail.retry_delay for detail in error.details if isinstance(detail, RetryInfo)]

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.generations.follower import Follower
 from gateway.private_sockets import admin_pointer
 from gateway.rpc import call_limits
-from gateway.rpc.call_limits import ASKS, RETRY, Pool
+from gateway.rpc.call_limits import ASKS, RETRY_DELAYS, Pool
 from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -156,13 +156,13 @@ async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, tr
     assert failure.failure.retryable
     delay = failure.detail(RetryInfo).retry_delay
     assert delay == failure.failure.retry_delay
-    assert RETRY[0] <= delay.ToMilliseconds() / 1000 < RETRY[1]
+    assert RETRY_DELAYS[0] <= delay.ToMilliseconds() / 1000 < RETRY_DELAYS[1]
 
 
 async def test_submissions_are_refused_while_the_gateway_is_late(
     start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    late = [call_limits.LATE + 0.1]
+    late = [call_limits.MOST_BEHIND + 0.1]
     monkeypatch.setattr(Follower, "behind", lambda _: late[0])
     running = await start()
     client = running.transports[transport]
@@ -172,7 +172,7 @@ async def test_submissions_are_refused_while_the_gateway_is_late(
     assert refused.value.has(RetryInfo)
     assert (await client.call("ListGenerations", pb.ListGenerationsRequest())).generations == []
     assert running.ledger.submissions == []
-    late[0] = call_limits.LATE
+    late[0] = call_limits.MOST_BEHIND
     assert not (await client.call("SubmitGeneration", soul("a bear", "order-1"))).replayed
     assert [charge.prompt for charge in running.ledger.charges] == ["a bear"]
 
@@ -285,7 +285,7 @@ async def test_an_event_stream_over_the_limit_gets_a_retry_delay(start: Start, s
         assert (response.status, response.content_type) == (200, "text/event-stream")
         name, _, delay = (await response.text()).strip().partition(": ")
     assert name == "retry"
-    assert RETRY[0] <= int(delay) / 1000 < RETRY[1]
+    assert RETRY_DELAYS[0] <= int(delay) / 1000 < RETRY_DELAYS[1]
     for watch in watches:
         await watch.aclose()
 
@@ -324,5 +324,5 @@ async def test_the_python_client_retries_refusals_and_is_charged_once(start: Sta
         submission = await submitting
     assert (name_of(submission.generation), submission.replayed) == ("QUEUED", False)
     assert len(passing.slept) == 2
-    assert all(RETRY[0] <= delay < RETRY[1] for delay in passing.slept)
+    assert all(RETRY_DELAYS[0] <= delay < RETRY_DELAYS[1] for delay in passing.slept)
     assert len(running.ledger.charges) == 1

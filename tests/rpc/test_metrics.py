@@ -7,7 +7,7 @@ import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.telemetry import BOUNDS, MOST_LABELS, Telemetry
+from gateway.telemetry import DURATION_BUCKETS, MOST_LABELS, Telemetry
 
 METHOD = "/a.Service/Method"
 PATIENCE = 30.0
@@ -74,8 +74,8 @@ def test_a_call_counts_in_every_bucket_above_its_duration() -> None:
         metrics.begin()
         metrics.end(time.perf_counter() - seconds, "OK")
     found = samples(telemetry)
-    buckets = {bound: found["hfgateway_rpc_seconds_bucket", str(bound)] for bound in BOUNDS}
-    assert buckets == {bound: sum(seconds < bound for seconds in took) for bound in BOUNDS}
+    buckets = {bound: found["hfgateway_rpc_seconds_bucket", str(bound)] for bound in DURATION_BUCKETS}
+    assert buckets == {bound: sum(seconds < bound for seconds in took) for bound in DURATION_BUCKETS}
     assert found["hfgateway_rpc_seconds_bucket", "+Inf"] == found["hfgateway_rpc_seconds_count", ""] == len(took)
     assert sum(took) <= found["hfgateway_rpc_seconds_sum", ""] < sum(took) + 60
 

@@ -27,8 +27,8 @@ from gateway.generations.stores import Filter, UnconfirmedError
 from gateway.generations.watch import Position, WatchMessage
 from gateway.replica import Replica
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import WEBHOOKS, WebhookLimit
-from gateway.rpc.forwarding import HEADER, PATH, RETRY_AFTER, WEBHOOK_METHOD, ReceiveWebhook, ToLeader
+from gateway.rpc.call_limits import MOST_WEBHOOKS, WebhookLimit
+from gateway.rpc.forwarding import HEADER_PREFIX, PATH_METADATA, RETRY_AFTER, WEBHOOK_METHOD, ReceiveWebhook, ToLeader
 from gateway.serving import _follow_leader
 from gateway.store.store import SharedStore
 from gateway.web.webhook import forwarded, forwarding_route
@@ -148,7 +148,7 @@ class Ports:
             instance.deliver = self._take_webhooks(serving)
         else:
             self._webhooks = self._leader.webhook
-            limit = WebhookLimit(WEBHOOKS, lambda: None)
+            limit = WebhookLimit(MOST_WEBHOOKS, lambda: None)
             instance.deliver = forwarding_route(serving.store.generations, self._receive_webhook, limit).endpoint
         self._exit.push_async_callback(self._node.end_calls, instance)
         instance.core = cast(Core, self)
@@ -325,8 +325,10 @@ class _Channel:
                 answer: Any = await self._leader.call(lambda core: cast(Ports, core).forwarded(request))
             else:
                 assert method == WEBHOOK_METHOD
-                headers = {name.removeprefix(HEADER): text for name, text in metadata if name.startswith(HEADER)}
-                path = dict(metadata)[PATH]
+                headers = {
+                    name.removeprefix(HEADER_PREFIX): text for name, text in metadata if name.startswith(HEADER_PREFIX)
+                }
+                path = dict(metadata)[PATH_METADATA]
                 status, text = await self._leader.call(
                     lambda core: cast(Ports, core).forwarded_webhook(path, headers, request)
                 )

@@ -30,7 +30,7 @@ from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.higgsfield.credentials import Credentials
 from gateway.private_sockets import admin_pointer
 from gateway.rpc.forwarding import READ_HERE, WEBHOOK_METHOD
-from gateway.rpc.over_grpc import FORWARDED
+from gateway.rpc.over_grpc import FORWARDED_METADATA
 from gateway.rpc.services import PUBLIC_SERVICES
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.faults import Fault
@@ -275,7 +275,7 @@ async def test_any_replica_serves_the_operator(
             assert await keys(gateway.admin_address) == "UNAUTHENTICATED"
             assert await keys(gateway._ports._sockets.admin) == ["operators"]
             assert await keys(gateway.grpc_address, with_key) == "UNIMPLEMENTED"
-            assert await keys(gateway.grpc_address, with_key, (FORWARDED, "wrong")) == "UNIMPLEMENTED"
+            assert await keys(gateway.grpc_address, with_key, (FORWARDED_METADATA, "wrong")) == "UNIMPLEMENTED"
         assert admin_pointer(first._settings.store).read_text() == first._ports._sockets.admin
 
         async with grpc.aio.insecure_channel(second._ports._sockets.admin) as channel:
@@ -436,7 +436,7 @@ async def test_an_unknown_webhook_is_refused_at_a_replica_as_by_the_leader(setti
                     async with session.post(url, data=b"{}", headers={"webhook-signature": signature}) as refused:
                         answers[token, signature, gateway is both[0]] = refused.status
         async with grpc.aio.insecure_channel(both[0].grpc_address) as channel:
-            for metadata in ((), ((FORWARDED, "wrong"),)):  # only replicas forward webhooks
+            for metadata in ((), ((FORWARDED_METADATA, "wrong"),)):  # only replicas forward webhooks
                 with pytest.raises(grpc.aio.AioRpcError) as raised:
                     await channel.unary_unary(WEBHOOK_METHOD)(b"{}", metadata=metadata)
                 assert raised.value.code() is grpc.StatusCode.UNAUTHENTICATED
