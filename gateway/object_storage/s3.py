@@ -17,8 +17,8 @@ PART_SIZE = 5 << 20
 PARTS_AT_ONCE = 2
 RANGE_SIZE = 1 << 20
 """Bytes of one request when an object is read back."""
-ABORT_WITHIN = 5.0
-"""Seconds for aborting an interrupted upload at the store."""
+ABORT_WITHIN = 2.0
+"""Seconds for aborting an interrupted upload at the store. Less than a drain waits for the archiver."""
 _CAUSES = re.compile(
     r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused|dns error"
     r"|timed out|certificate"

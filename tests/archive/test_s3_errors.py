@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
+from gateway import core
 from gateway.archive.ports import ArchiveError
+from gateway.object_storage import s3
 from gateway.object_storage.s3 import Bucket
 from tests.support.addresses import free_port
 
@@ -54,3 +56,8 @@ async def test_a_refusal_has_the_status_and_the_code(
 
 async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Connection refused" in await refusal(f"http://127.0.0.1:{free_port()}", monkeypatch)
+
+
+def test_a_drain_waits_longer_than_an_upload_may_take_to_be_aborted() -> None:
+    """Otherwise a stop during an outage of the store is logged as a disk that hangs."""
+    assert s3.ABORT_WITHIN < core.PARTS_END_WITHIN
