@@ -17,11 +17,13 @@ PART_SIZE = 5 << 20
 PARTS_AT_ONCE = 2
 RANGE_SIZE = 1 << 20
 """Bytes of one request when an object is read back."""
+REQUEST_WITHIN = 300.0
+"""Seconds for one request. A part may take that long over a slow line that several uploads share."""
 ABORT_WITHIN = 2.0
 """Seconds for aborting an interrupted upload at the store. Less than a drain waits for the archiver."""
 _CAUSES = re.compile(
-    r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused|dns error"
-    r"|timed out|certificate"
+    r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused"
+    r"|Connection reset|dns error|TimedOut|certificate"
 )
 """The parts of an error's message that may be shown. The rest contains the request and the response."""
 
@@ -49,7 +51,7 @@ class Bucket:
                 client_options={
                     "allow_http": endpoint.startswith("http://"),
                     "connect_timeout": timedelta(seconds=10),
-                    "timeout": timedelta(seconds=300),
+                    "timeout": timedelta(seconds=REQUEST_WITHIN),
                 },
                 retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
             )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import struct
+
 import pytest
 from aiohttp import web
 
@@ -56,6 +60,27 @@ async def test_a_refusal_has_the_status_and_the_code(
 
 async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Connection refused" in await refusal(f"http://127.0.0.1:{free_port()}", monkeypatch)
+
+
+async def test_a_store_that_does_not_respond_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.object_storage.s3.REQUEST_WITHIN", 0.1)
+
+    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(be_silent, "127.0.0.1", port := free_port()):
+        assert "TimedOut" in await refusal(f"http://127.0.0.1:{port}", monkeypatch)
+
+
+async def test_a_reset_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        writer.close()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", port := free_port()):
+        assert "Connection reset" in await refusal(f"http://127.0.0.1:{port}", monkeypatch)
 
 
 def test_a_drain_waits_longer_than_an_upload_may_take_to_be_aborted() -> None:
