@@ -1,5 +1,5 @@
 """The stubs, the client and the server load with the oldest libraries that their manifests allow; stubs and client also
-with the newest."""
+with the newest. With the oldest ones the client has all its behaviours."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clients import languages
 from tools import generate
 
 STUBS = generate.GENERATED / "python"
@@ -112,6 +113,17 @@ def test_the_client_loads_with_its_oldest_and_newest_libraries(resolution: str) 
         )
         == "hfgateway_client\n"
     )
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.toolchain("openssl")
+@pytest.mark.toolchain("cc")
+def test_the_client_has_every_behaviour_with_its_oldest_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    python = environment("client", "lowest-direct", STUBS, CLIENT)
+    monkeypatch.setenv("PYTHONPATH", str(STUBS))
+    oldest = languages.Language("oldest", "Python", "python", "openssl", (str(python), "-m", "behaviours"))
+    results = languages.run_all([oldest], languages.perform)["oldest"]
+    assert not results.faults, f"{results.faults}\n\n{results.stderr}"
 
 
 @pytest.mark.timeout(600)

@@ -70,14 +70,12 @@ class Attempts:
             if self.closed() and not (task and task.cancelling()):
                 raise ClientClosed from None
             raise
-        except grpc.RpcError as cause:
-            if self.closed():
+        except (grpc.RpcError, ValueError) as cause:
+            if self.closed():  # gRPC raises ValueError for a call that starts on a closed channel
                 raise ClientClosed from cause
+            if isinstance(cause, ValueError):
+                raise
             raise self._error(cause) from cause
-        except ValueError as cause:
-            if self.closed():  # gRPC raises it for a call that starts on a closed channel
-                raise ClientClosed from cause
-            raise
 
     def _error(self, cause: grpc.RpcError) -> GatewayError:
         error = error_from_rpc(cause)

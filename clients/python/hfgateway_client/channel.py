@@ -62,9 +62,7 @@ class TlsConfig:
 
 def channel_credentials(tls: bool | TlsConfig | None) -> grpc.ChannelCredentials | None:
     """Return the credentials of a channel, or None for plaintext."""
-    if not tls:
-        return None
-    return (TlsConfig() if tls is True else tls).credentials()
+    return (TlsConfig() if tls is True else tls).credentials() if tls else None
 
 
 def _read(path: str | PathLike[str] | None) -> bytes | None:

@@ -9,6 +9,7 @@ from contextlib import closing
 from copy import deepcopy
 from threading import Lock
 from typing import Any, NoReturn
+from weakref import WeakSet
 
 from google.protobuf.message import Message
 
@@ -39,6 +40,7 @@ class Calls(Attempts):
         self._opening = Lock()
         self._channel: Any = None
         self._rpcs: dict[str, Any] = {}
+        self._streams: WeakSet[Any] = WeakSet()
         self._key = key
         self.timeout = timeout
         self.policy = policy
@@ -61,10 +63,12 @@ class Calls(Attempts):
         return self._rpcs[rpc](requests, timeout=timeout, metadata=metadata)
 
     def close(self) -> Any:
-        """Refuse calls from now on, and return the channel if it was opened."""
+        """Refuse calls from now on, end all streams, and return the channel if it was opened."""
         with self._opening:
             self._closed = True
-            return self._channel
+        for call in [*self._streams]:  # until grpcio 1.83, closing a channel of asyncio does not end them
+            call.cancel()
+        return self._channel
 
     def deadline(self, timeout: float | None) -> Deadline:
         """Return the deadline after a timeout in seconds from now; None is no timeout."""
@@ -129,6 +133,7 @@ class Calls(Attempts):
         """Yield the messages of one stream. Closing the generator cancels the call."""
         with self.attempt():
             call = self.start(request, deadline.left(), rpc=name_of(request))
+            self._streams.add(call)
             try:
                 for message in call:
                     self._reached = True
