@@ -117,7 +117,9 @@ def _one_cold_start(rows: Trace, traits: str, source: random.Random) -> int:
     def relies_on_webhook(number: int) -> bool:
         similar, _ = run_times.similar("model", traits)
         ends_at = accepted[number] + (similar.total(0.0) or 0.0)
-        return reliability.relies_on(GenerationId(str(number)), ends_at, lambda name: reported_at[int(name)] > now)
+        return reliability.decide_reliance(
+            GenerationId(str(number)), ends_at, lambda name: reported_at[int(name)] > now
+        )
 
     due = [(at, number, False) for number, at in enumerate(accepted)]
     heapq.heapify(due)

@@ -333,7 +333,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line in parts that a writable pipe has room for. A line of which a part was dropped ends there."""
-        if not self._is_writable(record.levelno):
+        if not self._wait_writable(record.levelno):
             self._dropped += 1
             return
         if self._dropped:
@@ -343,7 +343,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
             if self._cut_off:
                 line, self._cut_off = b"\n" + line, False
             for start in range(0, len(line), select.PIPE_BUF):
-                if start and not self._is_writable(record.levelno):
+                if start and not self._wait_writable(record.levelno):
                     self._dropped += 1
                     self._cut_off = True
                     return
@@ -351,7 +351,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
         except Exception:
             self.handleError(record)
 
-    def _is_writable(self, level: int) -> bool:
+    def _wait_writable(self, level: int) -> bool:
         """Return whether PIPE_BUF bytes can be written. A warning waits a moment for a slow reader, but only once."""
         timeout = WRITE_WITHIN if level >= logging.WARNING and not self._stalled else 0.0
         self._stalled = not self._poll.poll(1000.0 * timeout)

@@ -95,7 +95,7 @@ class Conversation(Signals):
         """Poll once. Concurrent calls share one request. Raises GatewayError."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read_new())
-            self._reading.add_done_callback(self._has_read)
+            self._reading.add_done_callback(self._reading_ended)
         await asyncio.shield(self._reading)
 
     def poll_soon(self) -> None:
@@ -208,7 +208,7 @@ class Conversation(Signals):
             last = row.message.id
         return last
 
-    def _has_read(self, task: "asyncio.Task[None]") -> None:
+    def _reading_ended(self, task: "asyncio.Task[None]") -> None:
         self._reading = None
         if not task.cancelled():
             task.exception()  # avoids asyncio's warning; the callers of `refresh` get the exception

@@ -127,7 +127,7 @@ class Admission:
             sent = self._unstarted.setdefault(generation.tenant, {})
             sent.setdefault(name, (generation.spec.weight, generation.sent_at or generation.spec.created_at))
         else:
-            self._has_started(generation.tenant, name)
+            self._drop_unstarted(generation.tenant, name)
         if generation.waiting:
             self._queue(generation)
         elif name in self._waits:
@@ -142,7 +142,7 @@ class Admission:
         """Stop counting a generation, because its credentials were removed."""
         name = generation.id
         self._running.pop(name)
-        self._has_started(generation.tenant, name)
+        self._drop_unstarted(generation.tenant, name)
         if name in self._waits:
             self._leave(name)
 
@@ -189,7 +189,7 @@ class Admission:
         """Return the room that `reserve` took, because the generation was not sent."""
         slot = self._running.pop(generation_id)
         if slot is not None:
-            self._has_started(slot.tenant, generation_id)
+            self._drop_unstarted(slot.tenant, generation_id)
         if self._probe == generation_id:
             self._probe = None
 
@@ -366,9 +366,9 @@ class Admission:
     def _forget_late_starts(self, tenant: str, now: Steady) -> None:
         sent = self._unstarted.get(tenant, {})
         for name in [*itertools.takewhile(lambda one: sent[one][1] + UNSTARTED_COUNTS_FOR <= now, sent)]:
-            self._has_started(tenant, name)
+            self._drop_unstarted(tenant, name)
 
-    def _has_started(self, tenant: str, generation_id: GenerationId) -> None:
+    def _drop_unstarted(self, tenant: str, generation_id: GenerationId) -> None:
         sent = self._unstarted.get(tenant, {})
         if sent.pop(generation_id, None) is not None and not sent:
             del self._unstarted[tenant]

@@ -91,7 +91,7 @@ class WaitTimer:
         self._signal = signal
         self._until = self._loop.time() + self._seconds
         if self._timer is None:
-            self._timer = self._loop.call_at(self._until, self._rings)
+            self._timer = self._loop.call_at(self._until, self._timer_fired)
         await signal
 
     def end(self) -> None:
@@ -99,12 +99,12 @@ class WaitTimer:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _rings(self) -> None:
+    def _timer_fired(self) -> None:
         self._timer = None
         if self._signal is None or self._signal.done():
             return
         if self._loop.time() < self._until:
-            self._timer = self._loop.call_at(self._until, self._rings)
+            self._timer = self._loop.call_at(self._until, self._timer_fired)
         else:
             give(self._signal)
 

@@ -127,7 +127,7 @@ class Follower:
 
     def on_commit(self, saved: Sequence[Saved]) -> None:
         """Plan the committed generations again."""
-        self._backoff.worked()
+        self._backoff.succeeded()
         for one in saved:
             generation = one.generation
             if generation is None:
@@ -249,7 +249,7 @@ class Follower:
             return
         at: float = due.at
         if due.step is Step.POLL:
-            at = self._schedule.next_at(generation)
+            at = self._schedule.ensure_planned(generation)
             left = self._left_to_wait(generation) if due_steps.cancels_late_start(generation) else 0.0
             if left > 0:
                 # At its start_timeout it is polled in any case, and canceled.
@@ -363,10 +363,10 @@ class Follower:
         return next(iter(due))
 
     def _store_rests(self) -> bool:
-        return self._backoff.ends(self._clock.moment().steady) is not None
+        return self._backoff.resumes_at(self._clock.moment().steady) is not None
 
     def _start(self, name: GenerationId, work: Coroutine[Any, Any, None]) -> None:
-        self._backoff.begins(self._clock.moment().steady)
+        self._backoff.started(self._clock.moment().steady)
         self._busy.add(name)
         self._tasks.start(self._finish(name, work), ended=self._wakeup.wake)
 
@@ -482,7 +482,7 @@ class Follower:
         generation = entry.generation
         poll_limit = self._poll_limits[generation.spec.account]
         began = self._clock.moment()
-        ran = self._schedule.begins(entry, began)
+        ran = self._schedule.poll_started(entry, began)
         late, cancel_failed = self._starts_late(generation), False
         try:
             cancel = due_steps.wants_cancel(generation) or (late and await self._has_waited(generation))
@@ -552,9 +552,9 @@ class Follower:
             None if self.stopped_sending else self._admissions.wakes_at(now),
             *(polls.allowed_at for polls in self._polls.values() if polls.due),
         )
-        rests = self._backoff.ends(now)
-        if rests is not None:
-            return rests - now
+        resumes_at = self._backoff.resumes_at(now)
+        if resumes_at is not None:
+            return resumes_at - now
         times = [at for at in wanted if at is not None]
         return max(min(times) - now, 0.0) if times else None
 

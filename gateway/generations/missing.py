@@ -48,7 +48,7 @@ class MissingRequests:
             return None
         if not self._others_answered(generation, since):
             log.error("Higgsfield knows none of this account's requests; check the credentials")
-        elif self._is_confirmed(generation, now) and await self._trusted_time.is_over(since, GIVE_UP_MISSING):
+        elif self._count_missing(generation, now) and await self._trusted_time.is_over(since, GIVE_UP_MISSING):
             return Missing(given_up_since=since)
         return None
 
@@ -61,7 +61,7 @@ class MissingRequests:
         reaches = self._reaches(generation.spec.account, generation.spec.origin)
         return reaches and known_at is not None and known_at - since >= GIVE_UP_MISSING / 2
 
-    def _is_confirmed(self, generation: Generation, now: float) -> bool:
+    def _count_missing(self, generation: Generation, now: float) -> bool:
         """Count a 404 of a generation that may be LOST; return whether they have continued for long enough."""
         began, count = self.suspected.get(generation.id, (now, 0))
         self.suspected[generation.id] = (began, count + 1)

@@ -77,10 +77,11 @@ class WebhookReliability:
         self._probe: GenerationId | None = None
         self._ends_at = 0.0
 
-    def relies_on(self, name: GenerationId, ends_at: float, is_live: Callable[[GenerationId], bool]) -> bool:
-        """Return whether a webhook can be relied on to report the end of a generation, which is expected at `ends_at`.
+    def decide_reliance(self, name: GenerationId, ends_at: float, is_live: Callable[[GenerationId], bool]) -> bool:
+        """Return whether a webhook is relied on to report the end of a generation, which is expected at `ends_at`.
 
-        It may become the probe. `is_live` returns whether a generation has not ended.
+        While it is not known whether webhooks arrive, this generation may become the probe. `is_live` returns whether
+        a generation has not ended.
         """
         if self.arrive is not None:
             return self.arrive

@@ -31,7 +31,7 @@ WEBHOOK_GRACE = 2.0
 class PollSchedule:
     """Keeps the times of polls in the entries of the feed.
 
-    Call `begins` when a poll starts, and `responded` or `failed` when it ends: these plan the next one.
+    Call `poll_started` when a poll starts, and `responded` or `failed` when it ends: these plan the next one.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class PollSchedule:
         self._unpolled: set[GenerationId] = set()
         """The accepted generations that were not polled yet."""
 
-    def next_at(self, generation: Generation) -> float:
+    def ensure_planned(self, generation: Generation) -> float:
         """Return when the next poll is due, and plan it if this was not done yet."""
         entry = self._feed.entries.get(generation.id)
         if entry is None:
@@ -70,7 +70,7 @@ class PollSchedule:
     def plan(self, entry: Entry, pause: float) -> None:
         """Plan the next poll in `pause` seconds."""
         entry.poll_at = self._clock.moment().steady + pause
-        entry.relies_on_webhook = self._relies_on_webhook(entry.generation)
+        entry.relies_on_webhook = self._decide_reliance(entry.generation)
 
     def resume(self, entry: Entry, now: float) -> None:
         """Plan the first poll after a restart, at a random time of one interval, so that not all are polled at once."""
@@ -80,7 +80,7 @@ class PollSchedule:
         """Put off the poll that is due if nothing needs it; return whether it was put off."""
         return self._postpone_start_check(entry, now) or self._postpone_poll(entry)
 
-    def begins(self, entry: Entry, now: Moment) -> float | None:
+    def poll_started(self, entry: Entry, now: Moment) -> float | None:
         """Record the start of a poll. Return an estimate of the run time for the case that it finds the end."""
         ran = _ran(entry, running_for(entry.generation, now.wall), late=now.steady - entry.poll_at)
         entry.seen = None
@@ -160,7 +160,7 @@ class PollSchedule:
         send more after a start.
         """
         generation = entry.generation
-        watched = self._relies_on_webhook(generation) and self._feed.watched(entry)
+        watched = self._decide_reliance(generation) and self._feed.watched(entry)
         if (
             now < entry.start_check_at
             or now >= entry.poll_at
@@ -176,7 +176,7 @@ class PollSchedule:
         generation = entry.generation
         needed = entry.errors or generation.missing_since is not None or due_steps.wants_cancel(generation)
         needed = needed or due_steps.is_unverified(generation)
-        if entry.relies_on_webhook or needed or not self._relies_on_webhook(generation):
+        if entry.relies_on_webhook or needed or not self._decide_reliance(generation):
             return False
         self.plan(entry, self._gap(entry))
         return True
@@ -198,16 +198,16 @@ class PollSchedule:
         """Return the seconds until the next poll."""
         generation = entry.generation
         running = running_for(generation, self._clock.moment().wall)
-        webhooks = self._relies_on_webhook(generation)
+        webhooks = self._decide_reliance(generation)
         return self._intervals.gap(generation.spec.model_id, running, entry.errors, webhooks=webhooks)
 
-    def _relies_on_webhook(self, generation: Generation) -> bool:
-        """Return whether a webhook can be relied on to report its end."""
+    def _decide_reliance(self, generation: Generation) -> bool:
+        """Return whether a webhook is relied on to report its end. While that is not known, it may become the probe."""
         if not self._expects_webhook(generation):
             return False
         similar, _ = self._run_times.similar(generation.spec.model_id, generation.spec.traits)
         ends_at = (generation.accept_time or generation.spec.create_time) + (similar.total(0.0) or 0.0)
-        return self._reliability.relies_on(generation.id, ends_at, self._feed.entries.__contains__)
+        return self._reliability.decide_reliance(generation.id, ends_at, self._feed.entries.__contains__)
 
     def _expects_webhook(self, generation: Generation) -> bool:
         return self._rules.webhooks_since is not None and generation.spec.expects_webhook

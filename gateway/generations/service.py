@@ -185,7 +185,7 @@ class Generations(Reads):
                 pass
         found, last = await super().page(tenant, wanted, before, limit)
         if wanted.idempotency_key and not found:
-            await self._commits_known()
+            await self._await_commits()
             found, last = await super().page(tenant, wanted, before, limit)
         return found, last
 
@@ -215,7 +215,7 @@ class Generations(Reads):
                 return await self._taken_before(tenant, submission, error)
         claim = self._claim(tenant, submission, prepared, create_time, token_hash=token_hash, price=price)
         if claim.generation.marker is None:
-            await self._may_wait(claim, submission)
+            await self._check_may_wait(claim, submission)
         try:
             return self._claimed(await self._sender.claim(claim), submission)
         except UnconfirmedError as error:
@@ -255,11 +255,11 @@ class Generations(Reads):
         """Return what a key was used for; None if nothing was submitted with it, and no earlier call will be stored."""
         claimed = await self._read(self._claims.known(tenant, key, fingerprint))
         if claimed is None:
-            await self._commits_known()
+            await self._await_commits()
             claimed = await self._read(self._claims.known(tenant, key, fingerprint))
         return claimed
 
-    async def _commits_known(self) -> None:
+    async def _await_commits(self) -> None:
         """Return when no earlier commit has an unknown outcome any more. Raises GATEWAY_UNAVAILABLE.
 
         An earlier call with a key may have failed because its outcome is unknown, and be stored and charged later.
@@ -416,7 +416,7 @@ class Generations(Reads):
             request = replace(request, headers={**submission.headers, **request.headers})
         return Claim(generation, request, asked_for, self._budgets.submission_time(moment))
 
-    async def _may_wait(self, claim: Claim, submission: Submission) -> None:
+    async def _check_may_wait(self, claim: Claim, submission: Submission) -> None:
         """Raise if a submission would have to wait and may not, because of its caller or of the tenant's limits.
 
         A known key is exempt, because it is no new work.

@@ -53,16 +53,16 @@ class StoreBackoff:
         self._pause = min(2 * self._pause, LONGEST_REST) if self._pause else FIRST_REST
         self._until = now + self._pause
 
-    def worked(self) -> None:
+    def succeeded(self) -> None:
         """Record a committed write."""
         self._pause = self._until = 0.0
 
-    def begins(self, now: Steady) -> None:
+    def started(self, now: Steady) -> None:
         """Record the start of a step. While writes are refused, no other starts before the pause is over."""
         if self._pause:
             self._trying = True
             self._until = now + self._pause
 
-    def ends(self, now: Steady) -> float | None:
+    def resumes_at(self, now: Steady) -> float | None:
         """Return the time at which the next step may start; None if now."""
         return self._until if now < self._until else None

@@ -45,17 +45,17 @@ class Call:
         within = self.identity.within
         return within is None or within.matches(generation)
 
-    def waits(self, kept: int = 0) -> None:
+    def start_waiting(self, kept: int = 0) -> None:
         """Exchange the call's place for one in `waits`, before it waits for an event. Raises GATEWAY_OVERLOADED.
 
         `kept` is the number of bytes of the request that stay in memory while the call waits.
         """
         if self.place is not None:
-            self.place.wait(self.identity, kept)
+            self.place.start_waiting(self.identity, kept)
 
-    def try_wait(self) -> bool:
-        """Exchange the place as `waits` does, but return False if the caller has too many waiting calls."""
-        return self.place is None or self.place.try_wait(self.identity)
+    def try_start_waiting(self) -> bool:
+        """Exchange the place as `start_waiting` does, but return False if the caller has too many waiting calls."""
+        return self.place is None or self.place.try_start_waiting(self.identity)
 
     @property
     def remaining(self) -> float | None:

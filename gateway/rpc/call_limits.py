@@ -290,7 +290,7 @@ class Place:
         self._holder = holder
         self._places = 1
 
-    def try_wait(self, identity: Identity, kept: int = 0) -> bool:
+    def try_start_waiting(self, identity: Identity, kept: int = 0) -> bool:
         """Exchange the place for one in `waits`, or several if many bytes are `kept`; return False if it is full."""
         waits, places = self._limit.waits, 1 + kept // BYTES_PER_PLACE
         holder = waits.try_take(identity, places)
@@ -300,9 +300,9 @@ class Place:
         self._pool, self._holder, self._places = waits, holder, places
         return True
 
-    def wait(self, identity: Identity, kept: int) -> None:
-        """Exchange the place as `try_wait` does, but raise GATEWAY_OVERLOADED if `waits` is full."""
-        if not self.try_wait(identity, kept):
+    def start_waiting(self, identity: Identity, kept: int) -> None:
+        """Exchange the place as `try_start_waiting` does, but raise GATEWAY_OVERLOADED if `waits` is full."""
+        if not self.try_start_waiting(identity, kept):
             raise self._limit.refusal(_FULL)
 
     def leave(self) -> None:

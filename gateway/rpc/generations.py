@@ -116,7 +116,7 @@ class GenerationReads:
         wait = _wait(request, "timeout", DEFAULT_WAIT)
         if call.within is not None:
             await self._entry(call, request.id)
-        call.waits()
+        call.start_waiting()
         self._refresh(call, _id(request.id))
         left = call.within_deadline(wait)
         generation = await self._generations.wait(call.tenant, _id(request.id), _done, left, call.check)
@@ -133,11 +133,11 @@ class GenerationReads:
         self._refresh(call, generation_id)
         async for seen in changes:
             if seen is None:
-                forecast = heartbeats.newer(generation_id, self._forecast_of(generation_id, call))
+                forecast = heartbeats.take_newer(generation_id, self._forecast_of(generation_id, call))
                 if forecast is not None:
                     heartbeats.reset()
                     yield wire.embedded(FORECAST, wire.forecast_message(forecast).SerializeToString())
-                elif heartbeats.is_due():
+                elif heartbeats.count_tick():
                     heartbeats.reset()
                     yield b""
                 continue
@@ -176,14 +176,14 @@ class GenerationReads:
             elif seen.empty:
                 if heartbeats.wants_forecasts:
                     async for generation in self._watches.present(call.tenant, wanted):
-                        forecast = heartbeats.newer(generation.id, self._forecasts.of(generation))
+                        forecast = heartbeats.take_newer(generation.id, self._forecasts.of(generation))
                         if forecast is not None:
                             response.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
                         if len(response.forecasts) == MOST_FORECASTS:
                             heartbeats.reset()
                             yield response
                             response = pb.WatchGenerationsResponse(resume_token=response.resume_token)
-                if not response.forecasts and not heartbeats.is_due():
+                if not response.forecasts and not heartbeats.count_tick():
                     continue
             heartbeats.reset()
             yield response
@@ -255,7 +255,7 @@ class GenerationHandlers(GenerationReads):
         del request, submission  # the call may wait for an hour, so free the request
         if wait_for != pb.WAIT_FOR_STORED:
             enough = _done if wait_for == pb.WAIT_FOR_DONE else _accepted_or_done
-            if not enough(generation) and call.try_wait():
+            if not enough(generation) and call.try_start_waiting():
                 left = call.within_deadline(wait)
                 generation = await self._service.wait(call.tenant, generation.id, enough, left, call.check)
             if generation.state is State.FAILED and generation.accept_time is None and generation.failure:
@@ -329,14 +329,14 @@ class _Heartbeats:
         else:
             self._sent[name] = forecast
 
-    def newer(self, name: str, forecast: Forecast | None) -> Forecast | None:
-        """Return the forecast if the client asked for forecasts and it differs from the last one; otherwise None."""
+    def take_newer(self, name: str, forecast: Forecast | None) -> Forecast | None:
+        """Return the forecast and record it as sent, if the client asked for forecasts and it is new; else None."""
         if self._sent is None or forecast is None or self._sent.get(name) == forecast:
             return None
         self._sent[name] = forecast
         return forecast
 
-    def is_due(self) -> bool:
+    def count_tick(self) -> bool:
         """Count a tick without a message; return whether a heartbeat is due."""
         self._ticks += 1
         return self._ticks >= self._due

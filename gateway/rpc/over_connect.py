@@ -298,7 +298,7 @@ def _answered(handler: Unary | ClientStream, output: type[Message]) -> Callable[
 def _stream(handler: Stream, output: type[Message]) -> Callable[..., Any]:
     async def serve(request: Any, _: "RequestContext[Any, Any]") -> AsyncIterator[Encoded]:
         call = _CALL.get()
-        call.waits(request.ByteSize())
+        call.start_waiting(request.ByteSize())
         async for response in handler(request, call):
             yield Encoded(response, output)
 

@@ -134,7 +134,7 @@ def _stream(method: str, handler: Stream, request_class: type[Message], chain: C
                 call = await _enter(entered, context)
                 raw = await arrivals.within(context.read())
                 responses = handler(_decoded(request_class, raw), call)
-                call.waits(len(raw))
+                call.start_waiting(len(raw))
                 del raw, call, entered
                 async for response in responses:
                     failpoints.before("gRPC message")

@@ -46,7 +46,7 @@ class Methods:
         """Call an RPC with a stream of responses. Raises RefusedError."""
         method = self._methods[name]
         async with method.entered(headers) as call:
-            call.waits()
+            call.start_waiting()
             async with aclosing(method.handler(request, call)) as responses:
                 async for response in responses:
                     yield method.decoded(response)

@@ -70,7 +70,7 @@ def backup(store: Path, target: Path) -> None:
 def update(path: Path) -> int:
     """Apply the migrations that a store lacks, and return the number that it has. Raises StoreFileError."""
     path = path.resolve()
-    _exists(path)
+    _check_exists(path)
     with _lock(path):
         files.prepare(path).close()
         return files.examine(path, None).schema  # `prepare` has checked its pages
@@ -79,7 +79,7 @@ def update(path: Path) -> int:
 def moved(path: Path) -> None:
     """Declare a file the newest state of its store. Raises StoreFileError if its mark proves otherwise."""
     path = path.resolve()
-    _exists(path)
+    _check_exists(path)
     with _lock(path):
         doubt = files.examine(path).doubt
         if doubt is not None and not doubt.newest:
@@ -93,7 +93,7 @@ async def restored(path: Path) -> Declared:
     It gets a new epoch. Submissions that were not accepted are held, because they may have been sent since the backup.
     Raises StoreFileError.
     """
-    _exists(path)
+    _check_exists(path)
     _refuse_empty(path)
     store = SqliteStore(path, lambda _: None, declared=True)
     try:
@@ -123,7 +123,7 @@ def _refuse_empty(path: Path) -> None:
             raise StoreFileError(f"{path}: is empty; {mark.empty(path)}")
 
 
-def _exists(path: Path) -> None:
+def _check_exists(path: Path) -> None:
     if not path.is_file():
         raise StoreFileError(f"{path}: there is no store")
 

@@ -58,7 +58,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
         try:
             with ExitStack() as opening:
                 call = await opening.enter_context(guard()).call(_authorization(request), None)
-                call.waits()
+                call.start_waiting()
                 asked = pb.WatchGenerationRequest(id=request.path_params["id"], after_revision=_last_revision(request))
                 messages = handlers.watch_generation(asked, call)
                 # The first message is read before the response starts, so that a refusal has its own HTTP status.

@@ -10,26 +10,26 @@ def test_only_the_step_that_was_tried_lengthens_the_pause() -> None:
     backoff = StoreBackoff()
     for _ in range(10):
         backoff.failed(Steady(NOW))  # all but the first began before the first refusal
-    assert backoff.ends(Steady(NOW)) == NOW + FIRST_REST
+    assert backoff.resumes_at(Steady(NOW)) == NOW + FIRST_REST
     now = NOW + FIRST_REST
-    assert backoff.ends(Steady(now)) is None
-    backoff.begins(Steady(now))
-    assert backoff.ends(Steady(now)) == now + FIRST_REST, "no other step begins meanwhile"
+    assert backoff.resumes_at(Steady(now)) is None
+    backoff.started(Steady(now))
+    assert backoff.resumes_at(Steady(now)) == now + FIRST_REST, "no other step begins meanwhile"
     backoff.failed(Steady(now))
-    assert backoff.ends(Steady(now)) == now + 2 * FIRST_REST
+    assert backoff.resumes_at(Steady(now)) == now + 2 * FIRST_REST
 
 
 def test_pauses_grow_to_a_limit_and_end_with_a_committed_write() -> None:
     backoff, now = StoreBackoff(), NOW
     for _ in range(10):
-        backoff.begins(Steady(now))
+        backoff.started(Steady(now))
         backoff.failed(Steady(now))
-        now = backoff.ends(Steady(now)) or now
+        now = backoff.resumes_at(Steady(now)) or now
     assert now - NOW >= 5 * LONGEST_REST
-    backoff.begins(Steady(now))
+    backoff.started(Steady(now))
     backoff.failed(Steady(now))
-    assert backoff.ends(Steady(now)) == now + LONGEST_REST
-    backoff.worked()
-    assert backoff.ends(Steady(now)) is None
+    assert backoff.resumes_at(Steady(now)) == now + LONGEST_REST
+    backoff.succeeded()
+    assert backoff.resumes_at(Steady(now)) is None
     backoff.failed(Steady(now))
-    assert backoff.ends(Steady(now)) == now + FIRST_REST
+    assert backoff.resumes_at(Steady(now)) == now + FIRST_REST

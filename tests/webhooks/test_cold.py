@@ -59,13 +59,13 @@ async def test_a_webhook_that_is_slower_than_a_poll_stops_the_polls_that_were_pl
 
 def test_the_probe_is_the_one_that_is_expected_to_end_first() -> None:
     reliability, live = WebhookReliability(), {"video", "image", "later"}
-    assert not reliability.relies_on("video", 90.0, live.__contains__)
-    assert not reliability.relies_on("image", 20.0, live.__contains__)
-    assert reliability.relies_on("video", 90.0, live.__contains__)
-    assert reliability.relies_on("later", 30.0, live.__contains__)
+    assert not reliability.decide_reliance("video", 90.0, live.__contains__)
+    assert not reliability.decide_reliance("image", 20.0, live.__contains__)
+    assert reliability.decide_reliance("video", 90.0, live.__contains__)
+    assert reliability.decide_reliance("later", 30.0, live.__contains__)
     live.discard("image")  # it was canceled, so that no webhook is promised
-    assert not reliability.relies_on("later", 30.0, live.__contains__)
+    assert not reliability.decide_reliance("later", 30.0, live.__contains__)
     reliability.arrive = True
-    assert all(reliability.relies_on(name, 0.0, live.__contains__) for name in live)
+    assert all(reliability.decide_reliance(name, 0.0, live.__contains__) for name in live)
     reliability.arrive = False
-    assert not any(reliability.relies_on(name, 0.0, live.__contains__) for name in live)
+    assert not any(reliability.decide_reliance(name, 0.0, live.__contains__) for name in live)

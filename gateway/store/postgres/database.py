@@ -178,7 +178,7 @@ class Database:
             except StoreError:
                 raise unknown from None  # it says nothing about the first attempt
             except UnknownCommitError:
-                self.fails(UNREACHABLE)
+                self.failed(UNREACHABLE)
                 raise
         await self.check_fence(rows)
         if step is not None:
@@ -246,7 +246,7 @@ class Database:
                 raise
             except PoolTimeout as error:
                 if pool is self.reserved:  # the other one may only be busy; the heartbeat finds out
-                    self.fails(UNREACHABLE)
+                    self.failed(UNREACHABLE)
                 raise StoreError("no connection to the store is free") from error
             except psycopg.Error as error:
                 found = outcome(error)
@@ -256,7 +256,7 @@ class Database:
                 if found is Outcome.NOT_STORED:
                     slow = reads and error.sqlstate == QUERY_CANCELED
                     if not slow and (error.sqlstate or "")[:2] in SERVER_ERROR_CLASSES:
-                        self.fails(f"the store's server refuses statements: {self._plain(error)}")
+                        self.failed(f"the store's server refuses statements: {self._plain(error)}")
                     raise StoreError("the store refuses the statement") from error
             await asyncio.sleep(random.uniform(0.001, 0.02))
         raise StoreError("the store's server let other statements go first too often")
@@ -296,7 +296,7 @@ class Database:
 
     # -- Health and listeners ------------------------------------------------------------------------------------------
 
-    def fails(self, why: str) -> None:
+    def failed(self, why: str) -> None:
         """Refuse writes until `recovered`."""
         if not self.trouble:
             log.error("the store cannot be written", extra={"error": why})

@@ -202,7 +202,7 @@ class LogWriter:
                 if not lost:
                     raise
             if asyncio.get_running_loop().time() > known_until:
-                self._database.fails(UNREACHABLE)
+                self._database.failed(UNREACHABLE)
                 _fail(jobs, UnknownCommitError(RESPONSE_LOST))
                 self._refuse_waiting()
                 if self._closing:
