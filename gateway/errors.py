@@ -4,13 +4,15 @@ A `Failure` describes why an RPC is refused, why a generation failed, or why it 
 details are added by the table in `gateway.rpc.errors`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import field
 from enum import IntEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 from gateway.frozen import frozen
+
+T = TypeVar("T")
 
 
 class Reason(IntEnum):
@@ -148,6 +150,16 @@ def upstream_unavailable(message: str, *, retry_after: float | None = 5.0, respo
     """
     failure = Failure(Reason.UPSTREAM_UNAVAILABLE, message, retryable=True, retry_after=retry_after, response=response)
     return GatewayError(failure)
+
+
+async def or_unavailable(call: Awaitable[T], *passed: Reason) -> T:
+    """Return the result of an upstream call. Its errors become UPSTREAM_UNAVAILABLE, unless their reason is passed."""
+    try:
+        return await call
+    except GatewayError as error:
+        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *passed}:
+            raise
+        raise upstream_unavailable(error.failure.message, response=error.failure.response) from error
 
 
 def printable(text: str, limit: int = 500) -> str:

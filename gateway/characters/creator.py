@@ -30,6 +30,7 @@ from gateway.errors import (
     gateway_unavailable,
     invalid_field,
     not_found,
+    or_unavailable,
     upstream_unavailable,
 )
 from gateway.frozen import frozen
@@ -122,7 +123,7 @@ class Creator:
                 await self._until_stored(lambda: self._store.free(creation.id))
                 self._registry.free(creation)
                 return
-            character = await errors.or_unavailable(self._upstream(creation.account).find(wanted))
+            character = await or_unavailable(self._upstream(creation.account).find(wanted))
             if character is None or not same_name(character.name, creation.name):
                 raise invalid_field("character_id", "is unknown to Higgsfield, or has another name")
             if character.id in self._registry.taken or character.id in creation.known:
@@ -138,7 +139,7 @@ class Creator:
         character_id = creation.character_id
         if self._registry.is_deleted(character_id):
             raise errors.key_reused(deleted=character_id)
-        character = await errors.or_unavailable(
+        character = await or_unavailable(
             self._upstream(creation.account).find(character_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
         )
         if character is None and self._registry.may_not_show_yet(character_id):
@@ -153,7 +154,7 @@ class Creator:
         account = self._accounts.first(tenant)
         async with self._name_lock(order.name):
             upstream = self._upstream(account)
-            listing = await errors.or_unavailable(upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            listing = await or_unavailable(upstream.listing(), Reason.UPSTREAM_CREDENTIALS_REFUSED)
             await self._resolve_others(order.name, account, listing)
             if self.draining:
                 raise gateway_unavailable("the gateway is shutting down; nothing was sent")

@@ -1,11 +1,8 @@
 """The errors of calls for characters."""
 
-from collections.abc import Awaitable
-from typing import Any, TypeVar
+from typing import Any
 
 from gateway.errors import Failure, GatewayError, Reason, not_found, upstream_unavailable
-
-T = TypeVar("T")
 
 PASSED_ON = frozenset({Reason.INPUT_REFUSED, Reason.INSUFFICIENT_CREDITS, Reason.UPSTREAM_CREDENTIALS_REFUSED})
 """The refusals of training that callers get unchanged (see CreateCharacter); others become UPSTREAM_UNAVAILABLE."""
@@ -69,13 +66,3 @@ def not_trained(failure: Failure) -> GatewayError:
 def not_shown_yet() -> GatewayError:
     """Return UPSTREAM_UNAVAILABLE: the character was created moments ago, and Higgsfield does not show it yet."""
     return upstream_unavailable("Higgsfield does not show the character yet; try again", retry_after=1.0)
-
-
-async def or_unavailable(call: Awaitable[T], *passed: Reason) -> T:
-    """Return the result of a call. Its errors become UPSTREAM_UNAVAILABLE, unless their reason is in `passed`."""
-    try:
-        return await call
-    except GatewayError as error:
-        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *passed}:
-            raise
-        raise upstream_unavailable(error.failure.message, response=error.failure.response) from error

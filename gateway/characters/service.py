@@ -9,7 +9,7 @@ from gateway.characters.model import Character, Creation, Order, Removal, plain_
 from gateway.characters.ports import CharacterStore, CharacterUpstream, UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.characters.watch import CharacterWatches
-from gateway.errors import Violation
+from gateway.errors import Violation, or_unavailable
 from gateway.generations.accounts import Accounts
 from gateway.generations.inputs import Input
 from gateway.generations.ports import Clock
@@ -59,7 +59,7 @@ class Characters:
         character_id = self._existing(tenant, given)
         deleted = self._registry.is_deleted(character_id)
         character = (
-            None if deleted else await errors.or_unavailable(self._upstream_of(tenant, character_id).find(character_id))
+            None if deleted else await or_unavailable(self._upstream_of(tenant, character_id).find(character_id))
         )
         if character is None and not deleted and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
@@ -97,7 +97,7 @@ class Characters:
                 await self.get(tenant, given)  # raises NOT_FOUND; else a repeated call would succeed
             removal = Removal(self._registry.account_of(tenant, character_id), character_id, tenant)
             await self._store_removal(removal)
-        removed = await errors.or_unavailable(self._upstream_of(tenant, character_id).remove(character_id))
+        removed = await or_unavailable(self._upstream_of(tenant, character_id).remove(character_id))
         if not removed and self._registry.may_not_show_yet(character_id):
             raise errors.not_shown_yet()
         await self._store_removal(Removal(removal.account, character_id, removal.tenant, gone=True))
@@ -168,7 +168,7 @@ class Characters:
             task = asyncio.create_task(self._read_list(name))
             task.add_done_callback(lambda task: task.cancelled() or task.exception())  # avoids asyncio's warning
             known = self._listings[name] = (task, now)
-        return await errors.or_unavailable(asyncio.shield(known[0]))
+        return await or_unavailable(asyncio.shield(known[0]))
 
     async def _read_list(self, name: str) -> Sequence[Character]:
         listing = await self._upstream(self._accounts.newest(name)).listing()

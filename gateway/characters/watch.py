@@ -9,7 +9,7 @@ from gateway.characters.model import Character
 from gateway.characters.ports import UpstreamOf
 from gateway.characters.registry import Registry
 from gateway.concurrency import Signals
-from gateway.errors import Failure, GatewayError, Reason
+from gateway.errors import Failure, GatewayError, Reason, or_unavailable
 from gateway.generations.clock import WaitTimer, jittered, rest
 from gateway.generations.ports import Clock
 from gateway.generations.watch import HEARTBEAT, Stream
@@ -142,7 +142,7 @@ class CharacterWatches:
         pause, silence = self._first, self._first
         while True:
             try:
-                character = await errors.or_unavailable(self._upstream(account).find(character_id))
+                character = await or_unavailable(self._upstream(account).find(character_id))
                 if character is None and self._registry.may_not_show_yet(character_id):
                     raise errors.not_shown_yet()
             except GatewayError as error:

@@ -9,7 +9,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from uuid import UUID
 
-from gateway.errors import Failure, GatewayError, Reason, Violation, gateway_unavailable, upstream_unavailable
+from gateway.errors import (
+    Failure,
+    GatewayError,
+    Reason,
+    Violation,
+    gateway_unavailable,
+    or_unavailable,
+    upstream_unavailable,
+)
 from gateway.frozen import frozen
 from gateway.generations import read_back
 from gateway.generations.accounts import Accounts
@@ -19,7 +27,7 @@ from gateway.generations.model import Api, Generation, GenerationId, Idempotency
 from gateway.generations.poll_limit import PollLimits
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
-from gateway.generations.service import Generations, asked
+from gateway.generations.service import Generations
 from gateway.generations.state import adopted
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, UnconfirmedError
 
@@ -144,7 +152,7 @@ class Adopter:
             raise upstream_unavailable("Higgsfield limits status calls, or does not respond", retry_after=pause)
         self._looking_up += 1
         try:
-            return await asked(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+            return await or_unavailable(self._look_up(spec, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
         finally:
             self._looking_up -= 1
 

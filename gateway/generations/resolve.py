@@ -11,6 +11,7 @@ from gateway.errors import (
     generation_not_found,
     invalid_field,
     invalid_input,
+    or_unavailable,
 )
 from gateway.generations import due_steps, read_back
 from gateway.generations.adopt import request_id_of
@@ -30,7 +31,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.ports import Clock, Upstream
 from gateway.generations.sender import Sender
-from gateway.generations.service import Generations, asked
+from gateway.generations.service import Generations
 from gateway.generations.state import Accepted, Expired, advance
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError
 from gateway.generations.trusted_time import TrustedTime
@@ -85,7 +86,9 @@ class Resolver:
             if known.spec.idempotency_key != _successor_key(generation):
                 raise invalid_field("request_id", "belongs to another generation")
             return known
-        report = await asked(self._upstream.look_up(generation, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED)
+        report = await or_unavailable(
+            self._upstream.look_up(generation, request_id), Reason.UPSTREAM_CREDENTIALS_REFUSED
+        )
         if report is None:
             raise invalid_field("request_id", "is not known to Higgsfield")
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field, replace
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -19,7 +19,7 @@ from gateway.errors import (
     key_reused,
     not_cancelable,
     not_done,
-    upstream_unavailable,
+    or_unavailable,
 )
 from gateway.frozen import frozen
 from gateway.generations import read_back
@@ -234,7 +234,7 @@ class Generations(Reads):
     async def _price(self, submission: Submission, prepared: Prepared) -> Price:
         """Return the price of a submission. Raises GatewayError."""
         await self._budgets.learn_time()
-        return await asked(
+        return await or_unavailable(
             self._budgets.prices.of(submission.given, prepared), Reason.PRICE_UNKNOWN, *ESTIMATE_REFUSALS
         )
 
@@ -289,7 +289,7 @@ class Generations(Reads):
         if (field := only_v1(given)) is not None:
             raise invalid_field(field, "needs Higgsfield's v1 API, which has no estimates")
         account = self._bound_to(tenant, given) or self._accounts.first(tenant)
-        return await asked(self._upstream.estimate(given, account), *ESTIMATE_REFUSALS)
+        return await or_unavailable(self._upstream.estimate(given, account), *ESTIMATE_REFUSALS)
 
     async def delete(self, tenant: str, generation_id: GenerationId) -> bool:
         """Delete an ended generation, and its data at Higgsfield if possible. Return whether that was possible."""
@@ -318,7 +318,7 @@ class Generations(Reads):
         """Remove the data of a deleted generation at Higgsfield, unless Higgsfield has confirmed that or cannot."""
         removal = await self._read(self._deletions.removal(generation_id))
         if removal is not None:
-            await self._read(asked(self._removals.remove(removal)))
+            await self._read(or_unavailable(self._removals.remove(removal)))
         return bool(await self._read(self._deletions.deleted(tenant, generation_id)))
 
     async def observe(self, generation: Generation, observation: Observation) -> Generation:
@@ -492,22 +492,12 @@ class Generations(Reads):
             await self._upstream.cancel(generation)
         except GatewayError as error:
             silence = error
-        report = await asked(self._upstream.status(generation))
+        report = await or_unavailable(self._upstream.status(generation))
         if report is not None:
             generation = await self._read(self.observe(generation, Reported(report, Source.CANCEL)))
         if silence is not None and generation.state is State.QUEUED:
             raise silence
         return generation
-
-
-async def asked(call: Awaitable[T], *documented: Reason) -> T:
-    """Await an upstream call. A refusal with another reason than the documented ones becomes UPSTREAM_UNAVAILABLE."""
-    try:
-        return await call
-    except GatewayError as error:
-        if error.failure.reason in {Reason.UPSTREAM_UNAVAILABLE, *documented}:
-            raise
-        raise upstream_unavailable(error.failure.message, response=error.failure.response) from error
 
 
 def _why_not(generation: Generation) -> str:
