@@ -83,7 +83,7 @@ class Use:
         # A minute in the future is that of a process whose clock was wrong, unless it is only the next one.
         if minute > self.minute or minute < self.minute - 1:
             use = replace(use, minute=minute, submissions=0)
-        if day and not self.day:
+        if not self.day:
             use = replace(use, day=day)
         elif day > self.day:
             use = replace(use, day=day, day_reserved=0, day_spent=0)
