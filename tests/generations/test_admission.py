@@ -364,7 +364,10 @@ def test_a_closed_gate_without_waiting_generations_has_no_wake_up() -> None:
     assert room.admission.wakes_at(NOW) is None
     # The next submission after the pause is the probe.
     assert room.admission.delay_for("tenant", 1, NOW) == FULL
-    assert room.admission.delay_for("tenant", 1, NOW + PROBE_PAUSE) is None
+    later = NOW + PROBE_PAUSE
+    assert room.admission.delay_for("tenant", 1, later) is None
+    room.admission.reserve("000004", "tenant", 1, later)
+    assert room.admission.delay_for("tenant", 1, later) == FULL, "the one after it is no second probe"
 
 
 # -- The learned limit, and tenants ------------------------------------------------------------------------------------
@@ -386,6 +389,12 @@ def test_the_limit_named_by_higgsfield_is_used() -> None:
     assert room.send_due() == [4]
     room.take(4)
     assert room.admission.delay_for("tenant", 1, NOW) == TURN
+    room.end(1)
+    room.end(2)
+    room.add(waiting(5))
+    assert room.send_due() == [5]
+    room.take(5)
+    assert room.admission.limit(NOW) == 4, "fewer run now, but as many may run"
 
 
 def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
@@ -532,11 +541,15 @@ def test_what_was_not_sent_or_is_not_counted_any_more_holds_back_nothing() -> No
     assert room.send_due() == [2, 3]
     room.admission.forget(room.known["000002"])
     assert room.send_due() == [4]
+    assert (room.admission.running, room.admission.waiting) == (2, 1)
+    room.admission.forget(room.known["000005"])
+    assert room.admission.waiting == 0
 
 
 def test_after_a_restart_what_was_sent_holds_back_the_next() -> None:
-    queued = [replace(running(waiting(number)), state=State.QUEUED, sent_at=NOW) for number in (1, 2)]
-    room = shared(*queued, waiting(3))
+    sent = replace(running(waiting(1)), state=State.QUEUED, sent_at=Steady(NOW))
+    adopted = replace(running(waiting(2)), state=State.QUEUED)  # it was sent by another program
+    room = shared(sent, adopted, waiting(3))
     assert room.send_due() == []
     room.end(1)
     assert room.send_due() == [3]
@@ -545,6 +558,7 @@ def test_after_a_restart_what_was_sent_holds_back_the_next() -> None:
 def test_a_batch_larger_than_what_is_sent_ahead_is_sent_alone() -> None:
     room = shared(waiting(1), waiting(2, weight=4), waiting(3))
     assert room.send_due() == [1]
+    assert room.admission.delay_for("tenant", 1, NOW) == AHEAD, "it would overtake the batch"
     room.take(1)
     assert room.send_due() == [2]
     assert room.send_due() == []
@@ -612,7 +626,9 @@ def test_progress_does_not_raise_a_limit_that_higgsfield_has_lowered() -> None:
 def test_after_a_restart_what_was_sent_late_holds_back_the_next_from_then_on() -> None:
     sent_at = Steady(NOW + 100.0)
     queued = [replace(running(waiting(number)), state=State.QUEUED, sent_at=sent_at) for number in (1, 2)]
-    room = shared(*queued, waiting(3))
+    room = shared(*queued)
+    assert room.admission.delay_for("tenant", 1, sent_at) == AHEAD
+    room.add(waiting(3))
     assert room.send_due(sent_at) == []
     assert room.send_due(sent_at + UNSTARTED_COUNTS_FOR) == [3]
 
