@@ -54,9 +54,10 @@ async def test_a_conversation_with_a_question_completes(running: Running, client
 
 
 async def test_a_repeated_key_returns_the_same_session_and_message(talk: Talk) -> None:
-    session_id = await talk.create("mine")
-    again = await talk.transport.call("CreateSession", pb.CreateSessionRequest(idempotency_key="mine"))
-    assert (again.session.id, again.replayed) == (session_id, True)
+    request = pb.CreateSessionRequest(idempotency_key="mine")
+    created, again = [await talk.transport.call("CreateSession", request) for _ in range(2)]
+    session_id = created.session.id
+    assert (created.replayed, again.replayed, again.session.id) == (False, True, session_id)
 
     first = await talk.send(session_id, "a fox", "k")
     await talk.turn(session_id, first.message.id)
@@ -220,6 +221,9 @@ async def test_invalid_fields_are_named(talk: Talk) -> None:
         with pytest.raises(RpcFailure) as raised:
             await talk.transport.call(method, request)
         assert (raised.value.code, raised.value.fields) == ("INVALID_ARGUMENT", fields)
+    with pytest.raises(RpcFailure) as raised:
+        await anext(talk.watch(session_id, "/"))
+    assert raised.value.fields == ["after_message_id"]
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,18 @@ async def test_the_reader_speeds_up_after_a_message_and_reads_the_open_turn(time
     await watcher.leave()
 
 
+async def test_an_interrupt_is_shown_to_watchers_at_once(timed: Timed) -> None:
+    talk = Talk(timed)
+    session_id = await talk.create()
+    await talk.send(session_id, "a fox [slow=1000]")
+    watcher = Watcher(talk.watch(session_id))
+    await watcher.reaches("PROCESSING")
+    await timed.advance(30.0)  # the reader waits for about 10 s
+    await talk.transport.call("InterruptSession", pb.InterruptSessionRequest(id=session_id))
+    await watcher.reaches("IDLE")
+    await watcher.leave()
+
+
 async def test_an_idle_watch_sends_a_heartbeat_every_15_seconds(timed: Timed) -> None:
     talk = Talk(timed)
     watcher = Watcher(talk.watch(await talk.create()))
