@@ -242,7 +242,7 @@ async def _core_of(
         raise StoreOpenError(f"{settings.store}: {error}") from error
 
 
-async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None = None) -> Core:
+async def _core(base: _Base, archive: ObjectStorage | None, replica: Replica | None) -> Core:
     """Build a core, which takes over the feed and the keys of a replica."""
     store, settings, clock, upstream = base.store, base.settings, base.clock, base.upstream
     unfinished = await store.generations.unfinished()

@@ -101,7 +101,7 @@ def conclude(generation: Generation, *, connection: Connection, save: Path | Non
     return exits.NOT_SAVED if save is not None and completed and None in paths else exits.of_generation(generation)
 
 
-def advise(advice: Advice, generation: Generation, connection: Connection, key: str = "") -> None:
+def advise(advice: Advice, generation: Generation, connection: Connection, key: str) -> None:
     """Set the advice for a generation in this state."""
     state = "has ended. Show" if generation.done else "continues. Watch"
     line = f"The generation {state} it with: {connection.command('watch', generation.id)}"

@@ -137,7 +137,7 @@ _SECONDS = re.compile(r"(\d{1,4}(?:\.\d{1,2})?)s?")
 _SIZE = re.compile(r"([a-z0-9]{1,8}?)p?")
 
 
-def traits(given: Input, kind: MediaKind = MediaKind.UNKNOWN) -> str:
+def traits(given: Input, kind: MediaKind) -> str:
     """Return what the run time of an input depends on besides its model: its kind, duration and resolution.
 
     The first word is the kind of the output. `kind` is that of a hosted model, if it is known. Fields that are not set

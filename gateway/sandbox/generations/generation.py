@@ -134,7 +134,7 @@ def describe(generation: Generation, clock: Clock, origin: str) -> dict[str, Any
     return body
 
 
-def describe_job_set(generation: Generation, clock: Clock, origin: str, *, with_input: bool = True) -> dict[str, Any]:
+def describe_job_set(generation: Generation, clock: Clock, origin: str, *, with_input: bool) -> dict[str, Any]:
     """Return v1's JobSet object. Each job has a status and results; the set has none."""
     input_params = {"input_params": generation.model.with_defaults(generation.parameters)} if with_input else {}
     return {
