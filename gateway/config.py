@@ -126,7 +126,7 @@ class Settings:
         return keys
 
     @property
-    def listens(self) -> Mapping[str, Address]:
+    def listen_addresses(self) -> Mapping[str, Address]:
         """The addresses that the gateway listens on, by the names of their settings."""
         addresses = {
             "GRPC_ADDRESS": self.grpc_address,
@@ -450,7 +450,7 @@ def _check_together(settings: Settings) -> None:
 
 def _check_addresses(settings: Settings) -> None:
     taken: dict[Address, str] = {}
-    for name, address in settings.listens.items():
+    for name, address in settings.listen_addresses.items():
         if address.port and (other := taken.setdefault(address, name)) != name:
             raise SettingError(PREFIX + name, f"is the same as {other}: choose another port")
 

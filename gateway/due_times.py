@@ -30,7 +30,7 @@ class DueTimes(Generic[Name]):
             return False
         self._at[name] = at
         heapq.heappush(self._heap, (at, name))
-        self._shed()
+        self._drop_outdated()
         return True
 
     def put_earlier(self, name: Name, at: float) -> None:
@@ -41,7 +41,7 @@ class DueTimes(Generic[Name]):
     def drop(self, name: Name) -> None:
         """Remove a name, if it has a time."""
         self._at.pop(name, None)
-        self._shed()
+        self._drop_outdated()
 
     def first(self) -> float | None:
         """Return the earliest time; None if there is none."""
@@ -61,7 +61,7 @@ class DueTimes(Generic[Name]):
                 return at, name
         return None
 
-    def _shed(self) -> None:
+    def _drop_outdated(self) -> None:
         """Rebuild the heap once most of its entries are outdated."""
         if len(self._heap) > 2 * len(self._at) + MOST_OUTDATED:
             self._heap = [(at, name) for name, at in self._at.items()]

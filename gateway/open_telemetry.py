@@ -202,11 +202,11 @@ class _Span:
 
     @property
     def context(self) -> Context:
-        return set_span_in_context(self._begun(), _ROOT)
+        return set_span_in_context(self._started_span(), _ROOT)
 
     @property
     def traceparent(self) -> str:
-        context = self._begun().get_span_context()
+        context = self._started_span().get_span_context()
         return f"00-{context.trace_id:032x}-{context.span_id:016x}-{int(context.trace_flags):02x}"
 
     def child(self, name: str) -> "_Span":
@@ -216,14 +216,14 @@ class _Span:
         self._attributes[name] = value
 
     def end(self, error: str = "") -> None:
-        span = self._begun()
+        span = self._started_span()
         if self._attributes:
             span.set_attributes(self._attributes)
         if error:
             _fail(span, error)
         span.end()
 
-    def _begun(self) -> Span:
+    def _started_span(self) -> Span:
         if self._span is None:
             self._span = self._tracer.start_span(
                 self._name, self._parent, self._kind, self._attributes, self._links, self._start

@@ -90,12 +90,12 @@ def _files(settings: Settings, environment: Mapping[str, str], config: Path | No
         else None,
     }
     for name, path in secrets.items():
-        if path is not None and _others_can(path, stat.S_IRWXO):
+        if path is not None and _others_have(path, stat.S_IRWXO):
             yield f"{name}: other users can access the file: chmod o= {path}"
     if isinstance(settings.store, PostgresUrl):
         yield from _server(settings.store, environment)
         return
-    if _others_can(settings.store.parent, stat.S_IWOTH):
+    if _others_have(settings.store.parent, stat.S_IWOTH):
         yield f"{STORE_URL}: other users can replace the store: chmod o-w {settings.store.parent}"
     if kind := network_filesystem(settings.store):
         yield f"{STORE_URL}: is on a network file system ({kind}): {NETWORK_ADVICE}"
@@ -117,7 +117,7 @@ def _server(store: PostgresUrl, environment: Mapping[str, str]) -> Iterator[str]
         yield f"{STORE_URL}: does not verify the server: add sslmode=verify-full (docs/postgresql.md)"
 
 
-def _others_can(path: Path, rights: int) -> bool:
+def _others_have(path: Path, rights: int) -> bool:
     try:
         return bool(os.stat(path).st_mode & rights)
     except OSError:

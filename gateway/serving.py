@@ -414,7 +414,7 @@ class Ports:
         secrets = self._settings.webhook_secrets
         proofs = Proofs(
             Signatures(secrets) if secrets else None,
-            core.webhook_addresses.proven,
+            core.webhook_addresses.is_secret_of,
             core.upstream.read_webhook,
             core.upstream.read_job_set,
         )

@@ -87,7 +87,7 @@ class Uploads:
             raise invalid_field("header.size", f"must be 1 to {LARGEST_MEDIA}")
         slot = await self._slot(tenant, content_type, "header.content_type")
         if size is not None:
-            await self._storage.put(slot, size, _exactly(size, chunks))
+            await self._storage.put(slot, size, _with_size_check(size, chunks))
             return self._stored(slot, size)
         reserved = self._clock.moment().steady
         async with self._spool.file(tenant) as file:
@@ -115,7 +115,7 @@ class Uploads:
             raise _with_field_name(error, field_name) from error
 
 
-async def _exactly(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _with_size_check(size: int, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Yield the chunks; raise INVALID_INPUT before the last one if they do not have `size` bytes in total."""
     received, held = 0, b""
     async for chunk in chunks:

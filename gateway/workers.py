@@ -192,7 +192,7 @@ class _Supervisor:
                 self._running[process] = connection
                 if self._stopping.is_set():
                     connection.shutdown(socket.SHUT_RDWR)
-                if await _serves(connection):
+                if await _wait_until_serving(connection):
                     log.info("a worker serves", extra={"worker": worker.number, "pid": process.pid})
                     if not has_served:
                         has_served = True
@@ -237,7 +237,7 @@ class _Supervisor:
             connection.shutdown(socket.SHUT_RDWR)
 
 
-async def _serves(connection: socket.socket) -> bool:
+async def _wait_until_serving(connection: socket.socket) -> bool:
     """Return whether a worker serves; wait until it does, or has ended."""
     connection.setblocking(False)
     with contextlib.suppress(OSError):

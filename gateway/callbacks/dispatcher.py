@@ -296,14 +296,14 @@ class Dispatcher:
                 callback = queue.callback
                 active = callback.id in self.queues and not callback.paused  # both may have changed before the lock
                 if active and queue.waiting < MOST_WAITING and callback.position < self._feed.position:
-                    await self._fill_some(queue)
+                    await self._fill_page(queue)
         except UnconfirmedError:  # logged by the store
             self._wake_at(queue, self._clock.moment().steady + STORE_PAUSE)
         except Exception:
             log.exception("deliveries could not be created for a callback", extra={"callback": queue.callback.id})
             self._wake_at(queue, self._clock.moment().steady + schedule.LONGEST_HOLD)
 
-    async def _fill_some(self, queue: CallbackQueue) -> None:
+    async def _fill_page(self, queue: CallbackQueue) -> None:
         """Create deliveries from one page of the log, with as many changes as there is room for deliveries.
 
         The next page waits for the next round, after other callbacks.

@@ -11,7 +11,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.advice import Advice
-from gateway.cli.connection import Connection, client_options, reach
+from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Seconds
 from gateway.cli.output import echo, echo_lines
 from gateway.cli.progress import print_json
@@ -91,7 +91,7 @@ class _Talk:
         key = new_idempotency_key() if key is None else key
         shown, advice = _Shown(), Advice()
         with advice.given(), closing(shown), self._connection.client() as client:
-            reach(client)
+            check_reachable(client)
             if not self.session_id:
                 self.session_id = client.agents.create_session().id
                 echo(f"session {self.session_id}", err=True)

@@ -13,7 +13,7 @@ import click
 
 from gateway.cli import exits
 from gateway.cli.advice import Advice, key_advice
-from gateway.cli.connection import Connection, client_options, reach
+from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.numbers import Whole
 from gateway.cli.output import echo, plain
 from gateway.cli.progress import json_option, print_json, timeout_option
@@ -69,7 +69,7 @@ def create(
     with advice.given(), connection.client() as client:
         # All images are checked before the first upload, so that no unused file is uploaded.
         types = [_content_type(image) for image in images]
-        reach(client)
+        check_reachable(client)
         urls = [_url(client, *pair) for pair in zip(images, types, strict=True)]
         again = ["characters", "create", name, *urls, *(["--version", version] if version else []), "--key", key]
         advice.replace(

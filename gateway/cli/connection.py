@@ -50,7 +50,7 @@ class Connection:
         return shlex.join(["hfgateway", *arguments, *self.given])
 
     @property
-    def trust(self) -> bool | TlsConfig:
+    def tls_argument(self) -> bool | TlsConfig:
         """The client's argument `tls`: whether TLS is used, or which authority is trusted."""
         from hfgateway_client import TlsConfig
 
@@ -59,7 +59,7 @@ class Connection:
     @property
     def options(self) -> dict[str, Any]:
         """The client's options for the key and for TLS."""
-        return {"api_key": self.api_key, "tls": self.trust, "insecure": self.insecure}
+        return {"api_key": self.api_key, "tls": self.tls_argument, "insecure": self.insecure}
 
     @property
     def local(self) -> bool:
@@ -128,7 +128,7 @@ class Connection:
         return ""
 
 
-def reach(client: Client) -> None:
+def check_reachable(client: Client) -> None:
     """Make a call without effects. If it fails, it is certain that no later call of the command had an effect."""
     next(client.list(page_size=1), None)
 

@@ -426,7 +426,7 @@ async def _addresses(settings: Settings) -> Sequence[Finding]:
 
     findings = []
     is_served = {"GRPC_ADDRESS": _answers_grpc, "HTTP_ADDRESS": _answers_http}
-    for name, address in settings.listens.items():
+    for name, address in settings.listen_addresses.items():
         about = name.removesuffix("_ADDRESS").lower()
         try:
             check_free(name, address)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gateway.cli.advice import Advice
-from gateway.cli.connection import Connection, client_options, reach
+from gateway.cli.connection import Connection, check_reachable, client_options
 from gateway.cli.inputs import input_options, label_option
 from gateway.cli.outcome import advise, conclude, follow, follow_options, warn
 from gateway.cli.output import echo
@@ -65,7 +65,7 @@ def generate(
     )
     with advice.given():
         with connection.client() as client:
-            reach(client)
+            check_reachable(client)
             message = upload_first(client, input)
             if message is not input:
                 again += ", with the URLs in place of the files"

@@ -115,7 +115,7 @@ class Operator:
         from hfgateway_client.status import error_from_rpc
 
         where = self.connection
-        credentials = channel_credentials(where.trust) if where.address else None
+        credentials = channel_credentials(where.tls_argument) if where.address else None
         address = where.address or _socket()
         metadata = [("authorization", f"Bearer {where.api_key}")] if where.address and where.api_key else []
         options = [

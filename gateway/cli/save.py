@@ -111,16 +111,16 @@ class _Partial:
             with self._file.open("ab") as file:
                 with suppress(OSError):  # some file systems have no locks
                     fcntl.flock(file, fcntl.LOCK_EX)
-                if not self._is(file):
+                if not self._is_current(file):
                     continue  # the other command has completed its download
                 try:
                     yield
                 finally:
-                    if self._is(file) and not self._file.stat().st_size:
+                    if self._is_current(file) and not self._file.stat().st_size:
                         self._file.unlink()
                 return
 
-    def _is(self, file: IO[bytes]) -> bool:
+    def _is_current(self, file: IO[bytes]) -> bool:
         try:
             return os.path.samestat(os.fstat(file.fileno()), self._file.stat())
         except FileNotFoundError:

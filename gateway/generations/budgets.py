@@ -82,13 +82,13 @@ class Budgets:
 
     def submission_time(self, moment: Moment) -> SubmissionTime:
         """Return when a submission is made. Until Higgsfield's time is known, it belongs to the last known day."""
-        known = self._trusted_time.known_now()
+        known = self._trusted_time.higgsfield_now()
         now = moment.steady if known is None else known
         return SubmissionTime("" if known is None else day_at(known), int(now // 60))
 
     def refusal(self, exceeded: Exceeded) -> GatewayError:
         """Return the error for a limit that a submission exceeds."""
-        known = self._trusted_time.known_now()
+        known = self._trusted_time.higgsfield_now()
         return refusal(exceeded, self._clock.moment().steady if known is None else known)
 
     async def set(self, tenant: str, subject: str, limits: Limits, fields: Collection[str]) -> Limited:

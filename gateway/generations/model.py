@@ -450,7 +450,7 @@ class Event:
     times: int = 1
 
 
-def _nothing() -> None:
+def _no_response() -> None:
     return None
 
 
@@ -469,7 +469,7 @@ class StatusReport:
     failure: Failure | None = None
     expire_time: Wall | None = None
     other_results: Mapping[str, Any] | None = field(default=None, hash=False)
-    response: Callable[[], Mapping[str, Any] | None] = field(default=_nothing, compare=False, repr=False)
+    response: Callable[[], Mapping[str, Any] | None] = field(default=_no_response, compare=False, repr=False)
     used_input: Mapping[str, Any] | None = field(default=None, hash=False, repr=False)
     correlation_id: str = ""
 

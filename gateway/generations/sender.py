@@ -141,7 +141,7 @@ class Sender:
         try:
             marked = await read_back.save(self._generations, generation, after, step(mark))
         except UnknownCommitError:
-            self.tasks.start(self._take_marker_back(after, lambda: self._is_marked(generation, after)))
+            self.tasks.start(self._take_marker_back(after, lambda: self._mark_again(generation, after)))
             raise
         except BaseException:
             self._end_attempt(after)
@@ -173,8 +173,8 @@ class Sender:
             await self._settle(generation, Unsent(generation.marker))
         self._end_attempt(generation)
 
-    async def _is_marked(self, generation: Generation, after: Generation) -> bool:
-        """Return whether a marker is stored, after storing it again: then the first write cannot come later."""
+    async def _mark_again(self, generation: Generation, after: Generation) -> bool:
+        """Store a marker again, so that the first write cannot come later; return whether a marker is stored."""
         if await self._generations.save(generation, after, step(Marked(self.owner))):
             return True
         stored = await self._generations.any(after.id)

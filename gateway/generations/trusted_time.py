@@ -158,7 +158,7 @@ class TrustedTime:
         off = reading.ahead - self._ahead_at(since)
         return moment._replace(steady=Steady(min(moment.steady, moment.steady - off)))
 
-    def known_now(self) -> float | None:
+    def higgsfield_now(self) -> float | None:
         """Return Higgsfield's time now, in seconds since the epoch; None if this process has not learned it.
 
         It does not jump with the wall clock. Days and months of budgets begin by it, and by no other clock.
@@ -209,7 +209,7 @@ class TrustedTime:
         ended = self._clock.moment().steady
         if theirs is None:
             return _Reading(ended, answered=True)
-        ahead = _certain_part(began - theirs, ended - theirs)
+        ahead = _certain_difference(began - theirs, ended - theirs)
         await self._keep(ahead, ended)
         return _Reading(ended, answered=True, ahead=ahead)
 
@@ -258,7 +258,7 @@ class TrustedTime:
         return Steady(min(end, now - ahead - seconds))
 
 
-def _certain_part(least: float, most: float) -> float:
+def _certain_difference(least: float, most: float) -> float:
     """Return the least difference of the clocks, given its bounds; 0 if it is less than DISAGREEMENT."""
     if least >= DISAGREEMENT:
         return least

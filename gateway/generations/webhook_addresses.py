@@ -32,7 +32,7 @@ class WebhookAddresses:
         token = secrets.token_urlsafe(TOKEN_BYTES)
         return WebhookAddress(self._base + token, self._secret(token)), token_hash(token)
 
-    def proven(self, token: str, secret: str) -> bool:
+    def is_secret_of(self, token: str, secret: str) -> bool:
         """Return whether the secret belongs to the token. The comparison takes constant time."""
         return hmac.compare_digest(secret.encode(), self._secret(token).encode())
 

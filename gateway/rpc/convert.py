@@ -231,7 +231,7 @@ def _plain(value: Value) -> Any:
     return None
 
 
-def _holds_too_much(struct: Struct) -> bool:
+def _has_too_many_values(struct: Struct) -> bool:
     inside: list[Collection[Value]] = [struct.fields.values()]
     seen = 0
     while inside:
@@ -289,7 +289,7 @@ def _speak(message: generation_input_pb2.SpeakInput) -> SpeakInput:
 
 def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
     # Each value has at least two bytes, so that the values of a short input need not be counted.
-    if message.ByteSize() > 2 * MOST_VALUES and _holds_too_much(message.parameters):
+    if message.ByteSize() > 2 * MOST_VALUES and _has_too_many_values(message.parameters):
         raise too_many_values("input.model.parameters")
     if message.api_version not in _APIS:
         raise invalid_field("input.model.api_version", "is not a value this gateway knows")

@@ -18,25 +18,25 @@ def struct(content: Mapping[str, Any] | None) -> Struct | None:
     if content is None:
         return None
     message = Struct()
-    message.update(_expressible(dict(content), DEEPEST))
+    message.update(_struct_value(dict(content), DEEPEST))
     return message
 
 
 def value(content: Any) -> Value:
     """Return a Value."""
     holder = Struct()
-    holder.update({"it": _expressible(content, DEEPEST)})
+    holder.update({"it": _struct_value(content, DEEPEST)})
     return holder.fields["it"]
 
 
-def _expressible(content: Any, depth: int) -> Any:
+def _struct_value(content: Any, depth: int) -> Any:
     """Convert values that a Struct cannot hold, such as deep nesting, to text."""
     if isinstance(content, dict | list) and depth == 0:
         return json.dumps(content, ensure_ascii=False)
     if isinstance(content, dict):
-        return {str(name): _expressible(item, depth - 1) for name, item in content.items()}
+        return {str(name): _struct_value(item, depth - 1) for name, item in content.items()}
     if isinstance(content, list):
-        return [_expressible(item, depth - 1) for item in content]
+        return [_struct_value(item, depth - 1) for item in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
     return str(content) if isinstance(content, int) and abs(content) > LARGEST_NUMBER else content

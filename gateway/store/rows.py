@@ -46,7 +46,7 @@ _USE = (
 )  # fmt: skip
 
 
-def _wanted_out(wanted: Filter) -> str:
+def _filter_text(wanted: Filter) -> str:
     content = {
         "labels": dict(wanted.labels),
         "models": sorted(wanted.model_ids),
@@ -55,7 +55,7 @@ def _wanted_out(wanted: Filter) -> str:
     return json.dumps(content, ensure_ascii=False)
 
 
-def _wanted_in(text: str) -> Filter:
+def _filter_of(text: str) -> Filter:
     content = json.loads(text)
     return Filter(
         states=frozenset(State(number) for number in content["states"]),
@@ -105,7 +105,7 @@ def callback_row(callback: Callback) -> dict[str, object]:
         "id": c.id,
         "tenant": c.tenant,
         "url": c.url,
-        "wanted": _wanted_out(c.wanted),
+        "wanted": _filter_text(c.wanted),
         "every_change": int(c.every_change),
         "idempotency_key": c.idempotency_key,
         "fingerprint": c.fingerprint,
@@ -127,7 +127,7 @@ def callback_of(row: Row) -> Callback:
         id=row["id"],
         tenant=row["tenant"],
         url=row["url"],
-        wanted=_wanted_in(row["wanted"]),
+        wanted=_filter_of(row["wanted"]),
         every_change=bool(row["every_change"]),
         idempotency_key=row["idempotency_key"],
         fingerprint=bytes(row["fingerprint"]),

@@ -247,7 +247,7 @@ def test_two_ports_at_one_address_are_refused() -> None:
     with pytest.raises(SettingError, match="HFGATEWAY_ADMIN_ADDRESS: is the same as GRPC_ADDRESS"):
         read_settings(same)
     free = {"HFGATEWAY_GRPC_ADDRESS": "127.0.0.1:0", "HFGATEWAY_HTTP_ADDRESS": "127.0.0.1:0"}
-    assert {address.port for address in read_settings(free).listens.values()} == {0}
+    assert {address.port for address in read_settings(free).listen_addresses.values()} == {0}
 
 
 def test_an_audience_without_an_issuer_is_refused() -> None:

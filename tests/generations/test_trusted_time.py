@@ -118,10 +118,10 @@ async def test_higgsfields_time_is_not_known_before_it_is_stored() -> None:
     clock, store = FixedClock(1000.0), Corrections(refusals=1)
     time = trusted(clock, store, Higgsfield(600.0))
     await time.learn()
-    assert time.known_now() is None
+    assert time.higgsfield_now() is None
     clock.now = 1100.0
     await time.before(10.0)
-    assert time.known_now() == 600.0
+    assert time.higgsfield_now() == 600.0
     assert store.stored == [Correction(Steady(1000.0), 500.0)]
 
 
@@ -207,7 +207,7 @@ async def test_a_call_without_a_response_does_not_confirm_the_clock() -> None:
         while not upstream.asked and len(store.stored) == 1:
             await asyncio.sleep(0)
     running.cancel()
-    assert (store.stored, time.known_now()) == ([Correction(Steady(1000.0), 0.0, placed=False)], None)
+    assert (store.stored, time.higgsfield_now()) == ([Correction(Steady(1000.0), 0.0, placed=False)], None)
 
 
 async def test_many_steps_ask_a_silent_higgsfield_for_the_time_once() -> None:

@@ -344,7 +344,9 @@ class SqliteServer(Server):
 def received_webhooks(core: Core) -> Route:
     """Return the route of webhooks of a core."""
     signatures = Signatures((SECRET,)) if core.settings.webhook_secrets else None
-    proofs = Proofs(signatures, core.webhook_addresses.proven, core.upstream.read_webhook, core.upstream.read_job_set)
+    proofs = Proofs(
+        signatures, core.webhook_addresses.is_secret_of, core.upstream.read_webhook, core.upstream.read_job_set
+    )
     limit = WebhookLimit(MOST_WEBHOOKS, lambda: None)
     return webhook_route(core.store.generations, core.webhook_inbox.receive, proofs, limit)
 

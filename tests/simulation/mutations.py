@@ -403,7 +403,7 @@ def a_repeat_uses_the_newest_credentials() -> Iterator[None]:
 @mutation("has begun the day", 1629)
 def days_begin_by_the_wall_clock() -> Iterator[None]:
     """A budget is reset when the wall clock is set forward."""
-    with replaced(TrustedTime, "known_now", lambda self: self._clock.moment().wall):
+    with replaced(TrustedTime, "higgsfield_now", lambda self: self._clock.moment().wall):
         yield
 
 

@@ -103,7 +103,7 @@ class LogWriter:
 
     async def announced(self) -> None:
         """Return when all jobs that were queued before have ended."""
-        job = Job(self._ANNOUNCED, "", {}, object(), _nothing)
+        job = Job(self._ANNOUNCED, "", {}, object(), _never_saved)
         self._jobs.append(job)
         self._wakeup.wake()
         await job.result
@@ -250,7 +250,7 @@ class LogWriter:
         ]
 
 
-def _nothing(position: int | None) -> Saved:
+def _never_saved(position: int | None) -> Saved:
     raise AssertionError
 
 

@@ -87,7 +87,7 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
     ServerError.
     """
     began = time.monotonic()
-    async with _both(path, url, shown) as (source, target):
+    async with _open_both(path, url, shown) as (source, target):
         known = source.move
         if known:
             await _require_same(path, source, target, shown)
@@ -115,7 +115,7 @@ async def move(path: Path, url: str, shown: str, report: Report) -> Moved:
 
 async def abandon(path: Path, url: str, shown: str) -> None:
     """Allow gateways on the file again. Raises StoreFileError, also if the move is complete, or ServerError."""
-    async with _both(path, url, shown) as (source, target):
+    async with _open_both(path, url, shown) as (source, target):
         if not source.move:
             raise StoreFileError(f"{path}: is not being moved")
         if await target.finished(source.move):
@@ -139,7 +139,7 @@ async def _require_same(path: Path, source: "_Source", target: "_Target", shown:
 
 
 @contextlib.asynccontextmanager
-async def _both(path: Path, url: str, shown: str) -> AsyncIterator[tuple["_Source", "_Target"]]:
+async def _open_both(path: Path, url: str, shown: str) -> AsyncIterator[tuple["_Source", "_Target"]]:
     """Open both stores, so that no gateway can start on them. Raises StoreFileError or ServerError."""
     async with contextlib.AsyncExitStack() as stack:
         source = stack.enter_context(_Source.open(path))

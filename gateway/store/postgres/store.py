@@ -127,7 +127,7 @@ class PostgresStore(SharedStore):
             orderly = await lease.take()
             store = cls(database, lease, url, shown)
             undo.push_async_callback(store._writer.close)
-            await store._led(orderly=orderly, moving=moving, declaring=declaring)
+            await store._prepare_to_lead(orderly=orderly, moving=moving, declaring=declaring)
         return store
 
     @classmethod
@@ -143,7 +143,7 @@ class PostgresStore(SharedStore):
             if orderly is None:
                 await store._read_meta()
             else:
-                await store._led(orderly=orderly)
+                await store._prepare_to_lead(orderly=orderly)
             store._watching = asyncio.create_task(store._report_staleness())
         return store
 
@@ -190,9 +190,9 @@ class PostgresStore(SharedStore):
     async def follow(self) -> None:
         orderly = await self.tail.run()
         self.database.unlisten()
-        await self._led(orderly=orderly)
+        await self._prepare_to_lead(orderly=orderly)
 
-    async def _led(self, *, orderly: bool, moving: bool = False, declaring: bool = False) -> None:
+    async def _prepare_to_lead(self, *, orderly: bool, moving: bool = False, declaring: bool = False) -> None:
         """Prepare a store whose lease was taken. Raises ServerError."""
         self.others_send_for = 0.0 if orderly else SEND_WITHIN
         if not orderly:
