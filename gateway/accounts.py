@@ -205,7 +205,7 @@ class AccountManager:
     def _has(self, name: str, tenant: str, text: str) -> bool:
         """Return whether an account has these newest credentials: then an earlier call has stored them."""
         newest = next((one for one in self._stored if one.id == self._accounts.newest(name)), None)
-        if newest is None or self._encryption is None or not newest.sealed:
+        if newest is None or self._encryption is None:
             return False
         return newest.tenant == tenant and self._encryption.decrypt(newest.sealed) == text.strip()
 

@@ -37,6 +37,7 @@ from tests.accounts.conftest import (
     sent,
     submit,
 )
+from tests.support.commits import commits
 from tests.support.elsewhere import request_elsewhere
 from tests.support.operator import ask, refused
 from tests.support.running import PATIENCE, Running, eventually, name_of, soul
@@ -133,8 +134,21 @@ async def test_a_rotation_leaves_generations_with_their_credentials(running: Run
     await ask(running, "RemoveAccount", old)
     films = next(one for one in (await listed(running)).accounts if one.name == "films")
     assert [one.removed for one in films.credentials] == [False, True]
+    stored = [one for one in await running.gateway._core.store.accounts.credentials() if one.account == "films"]
+    assert [bool(one.sealed) for one in stored] == [False, True]  # oldest first
     await accepted(shop, "last")
     assert sent(running, NEWER) == ["after", "last"]
+
+
+async def test_a_rotation_by_a_clock_that_was_set_back_takes_effect(running: Running) -> None:
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path)) as store, store:
+        store.execute("UPDATE credentials SET create_time = create_time + 86400")
+    await running.start_gateway()
+    await assign(running, "shop", films=1)
+    await rotate(running, "films", NEWER)
+    await accepted(await caller(running, "shop"), "a fox")
+    assert sent(running, NEWER) == ["a fox"]
 
 
 async def test_a_list_of_accounts_counts_the_generations_once(
@@ -260,10 +274,11 @@ async def test_an_account_of_a_tenant_is_for_that_tenant_only(running: Running) 
     assert sent(running, NEWER) == ["a fox"]
 
 
-async def test_what_cannot_be_stored_is_refused(running: Running) -> None:
+async def test_what_cannot_be_stored_is_refused(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = (
         ("films", NEWER, ""), ("Films", NEWER, ""), ("", NEWER, ""), ("x", "", ""), ("x", "no colon", ""),
         ("x", FILMS, ""), ("x", MAIN, ""), ("x", NEWER, "No Tenant"), ("x", "newer:wrong-secret", ""),
+        ("default", NEWER, ""),
     )  # fmt: skip
     for name, credentials, tenant in wrong:
         request = pb.AddAccountRequest(name=name, credentials=credentials, tenant=tenant)
@@ -280,6 +295,9 @@ async def test_what_cannot_be_stored_is_refused(running: Running) -> None:
     assert await refused(running, "RotateAccount", default) == "INVALID_ARGUMENT"
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="default")) == "INVALID_ARGUMENT"
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="no")) == "NOT_FOUND"
+    monkeypatch.setattr("gateway.accounts.MOST_CREDENTIALS", 2)
+    another = pb.AddAccountRequest(name="x", credentials=NEWER)
+    assert await refused(running, "AddAccount", another) == "INVALID_ARGUMENT"
     assert [one.name for one in (await listed(running)).accounts] == ["default", "films", "ads"]
 
 
@@ -303,6 +321,7 @@ async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> N
         "INVALID_ARGUMENT"  # the tenant would use the default account without having been asked
     )
     await assign(running, "shop")
+    await assign(running, "agency", ads=1)
     assert await refused(running, "RemoveAccount", remove) == "INVALID_ARGUMENT"
     remove.force = True
     await ask(running, "RemoveAccount", remove)
@@ -311,6 +330,21 @@ async def test_an_account_in_use_is_removed_only_by_force(running: Running) -> N
     assert raised.value.reason == "NOT_CANCELABLE"  # the default account does not know its request
     await add(running, "again", FILMS)
     assert await finish(running, shop, fox.id) == "COMPLETED"
+
+
+async def test_what_waited_for_removed_credentials_is_sent_when_they_are_added_again(start: Start) -> None:
+    running = await start(UPSTREAM_CONCURRENCY=1)
+    await add(running, "films", FILMS)
+    await assign(running, "shop", films=1)
+    shop = await caller(running, "shop")
+    fox = await accepted(shop, "a fox")
+    await submit(shop, soul("an owl", wait_for=STORED))
+    await assign(running, "shop")
+    await ask(running, "RemoveAccount", pb.RemoveAccountRequest(name="films", force=True))
+    assert running.gateway._core.admissions.waiting == 0
+    await add(running, "again", FILMS)
+    assert await finish(running, shop, fox.id) == "COMPLETED"
+    await eventually(lambda: sent(running, FILMS) == ["a fox", "an owl"])
 
 
 async def test_changes_at_once_are_made_one_after_another(start: Start) -> None:
@@ -326,6 +360,14 @@ async def test_changes_at_once_are_made_one_after_another(start: Start) -> None:
     )
     assert removed is None
     assert isinstance(assigned, GatewayError)
+
+
+async def test_a_change_that_the_store_does_not_confirm_is_an_error_and_can_be_repeated(running: Running) -> None:
+    rotation = pb.RotateAccountRequest(name="films", credentials=NEWER)
+    with commits("account") as failing:
+        failing.fail_from(1)
+        assert await refused(running, "RotateAccount", rotation) == "UNAVAILABLE"
+    assert len((await rotate(running, "films", NEWER)).credentials) == 2
 
 
 async def test_an_account_is_not_removed_after_an_assignment_with_an_unknown_outcome(running: Running) -> None:
@@ -351,6 +393,14 @@ async def test_credentials_are_encrypted_and_a_wrong_key_is_an_error_at_the_star
         assert [one.name for one in (await listed(running, check=True)).accounts] == ["default", "films", "ads"]
         await running.stop_gateway()
     await running.start_gateway()
+
+
+async def test_credentials_in_the_place_of_others_are_an_error_at_the_start(running: Running) -> None:
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path)) as store, store:
+        store.execute("UPDATE credentials SET sealed = (SELECT sealed FROM credentials WHERE account = 'ads')")
+    with pytest.raises(SettingError, match="other credentials than those of the account films"):
+        await running.start_gateway()
 
 
 async def test_a_tenant_whose_account_was_deleted_in_the_store_is_refused_until_it_is_added_again(
