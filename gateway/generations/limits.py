@@ -259,7 +259,7 @@ def refusal(exceeded: Exceeded, now: float) -> GatewayError:
         f"{what} of the {whose}: limit {shown(exceeded.allowed)}, used {shown(exceeded.used)}, "
         f"this submission needs {shown(exceeded.needed)}{again}"
     )
-    soon = exceeded.limit == "submissions_per_minute" and exceeded.resets_at is not None
+    soon = exceeded.limit == "submissions_per_minute"
     return GatewayError(
         Failure(
             Reason.BUDGET_EXCEEDED if exceeded.is_budget else Reason.QUOTA_EXCEEDED,
@@ -275,7 +275,7 @@ def millionths(text: str) -> int:
     """Return an amount of credits, a decimal number, in millionths, rounded up. Raises ValueError."""
     try:
         value = Decimal(text)
-        if not value.is_finite() or not 0 <= value <= MOST_CREDITS:
+        if not 0 <= value <= MOST_CREDITS:
             raise ValueError
     except (InvalidOperation, ValueError):
         raise ValueError(f"must be a decimal number of credits from 0 to {MOST_CREDITS}") from None

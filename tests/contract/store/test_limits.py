@@ -148,7 +148,7 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     await save(store, queued[0], reported(queued[0], State.COMPLETED))
     assert await use(store) == Use(MINUTE, 5, 4, DAY, 4 * MILLION, MILLION, 4 * MILLION, MILLION)
     await save(store, queued[1], reported(queued[1], State.NSFW))
-    await save(store, sent[2], refused(sent[2]))
+    failed = await save(store, sent[2], refused(sent[2]))
     assert sent[3].marker is not None
     theirs = priced(tenant="other")
     sent.append(await claimed(store, replace(theirs, generation=marked(theirs.generation))))
@@ -165,6 +165,8 @@ async def test_the_end_settles_what_was_reserved(store: Store) -> None:
     twice = after(found, Accepted(report("second", State.QUEUED)))
     await save(store, found, twice)  # a stray request may be charged as well
     assert (await use(store)).day_spent == 3 * MILLION
+    await save(store, failed, after(failed, Accepted(report("refused and accepted", State.QUEUED))))
+    assert (await use(store)).day_spent == 4 * MILLION
     assert await store.limits.uncertain_credits(days[:1]) == [0]  # it runs
 
 
