@@ -268,7 +268,7 @@ class Admission:
             other = self._next_turn(tenant)
             # Of two tenants with the same turn, the one that was sent less recently is sent first.
             goes_first = other > first or (other == first and before_own)
-            place += min(max(first + index - other + goes_first, 0), len(queue))
+            place += min(first + index - other + goes_first, len(queue))
         return place
 
     @property

@@ -224,6 +224,7 @@ def closed(failure: Failure = FULL, opens_at: float = NOW + PROBE_PAUSE) -> Room
 def test_a_closed_gate_admits_nothing() -> None:
     room = closed(replace(FULL, response={"detail": "of another tenant"}))
     assert room.send_due(NOW + PROBE_PAUSE - 0.1) == []
+    room.admission.answered("000009", NOW + 1.0, usable=True)  # of a submission that was sent before
     assert room.admission.delay_for("tenant", 1, NOW) == FULL
     assert room.admission.wakes_at(NOW) == NOW + PROBE_PAUSE
 
@@ -453,6 +454,9 @@ def test_tenants_take_turns() -> None:
 
 def test_a_tenant_that_comes_later_goes_before_the_next_of_one_that_was_just_sent() -> None:
     room = Room(limit=2)
+    room.add(of_tenant("b", 0))
+    assert room.send_due() == [0]
+    room.end(0)
     for number in (1, 2):  # sent directly, without a wait
         assert room.admission.delay_for("tenant", 1, NOW) is None
         room.admission.reserve(f"{number:06}", "a", 1, NOW)
@@ -610,6 +614,14 @@ def test_a_closed_gate_lets_no_tenant_overtake_the_probe() -> None:
     room.turn_away(1, AWAY, NOW + PROBE_PAUSE)
     assert room.admission.delay_for("b", 1, NOW + PROBE_PAUSE) == AWAY
     assert room.send_due(NOW + PROBE_PAUSE) == [1]
+
+
+def test_a_probe_on_its_way_leaves_nothing_to_wake_up_for() -> None:
+    room = shared(*map(waiting, range(1, 5)))
+    assert room.send_due() == [1, 2]
+    room.turn_away(1, AWAY, NOW + PROBE_PAUSE)
+    assert room.send_due(NOW + PROBE_PAUSE) == [1]
+    assert room.admission.wakes_at(NOW + UNSTARTED_COUNTS_FOR) is None  # else the follower would spin
 
 
 def test_progress_does_not_raise_a_limit_that_higgsfield_has_lowered() -> None:
