@@ -151,6 +151,13 @@ async def test_a_session_is_idle_after_an_interrupt_that_left_no_trace_of_the_tu
     assert len(talk.running.sandbox.state.plan) == 0
 
 
+async def test_a_session_that_was_terminated_after_a_message_is_terminated(talk: Talk) -> None:
+    session_id = await talk.create()
+    await talk.send(session_id, "a fox")
+    talk.running.plan(on="agent_messages", patch={"status": "terminated", "messages": []})
+    assert await talk.state(session_id) == "TERMINATED"
+
+
 async def test_a_busy_session_refuses_a_message_and_frees_its_key(talk: Talk) -> None:
     session_id = await talk.create()
     first = (await talk.send(session_id, "a fox")).message

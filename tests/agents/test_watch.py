@@ -254,6 +254,22 @@ async def test_an_outdated_read_does_not_end_a_turn(running: Running, talk: Talk
     assert [one.text for one in watcher.messages] == ["Done: a fox"]
 
 
+async def test_an_outdated_read_with_the_answer_to_an_earlier_message_does_not_end_a_turn(
+    running: Running, talk: Talk
+) -> None:
+    session_id = await talk.create()
+    await talk.turn(session_id, (await talk.send(session_id, "a fox")).message.id)
+    before = running.sandbox.state.accounts["sandbox:sandbox"].agents.messages(session_id, None)
+    await talk.send(session_id, "an owl")
+    running.plan(on="agent_messages", patch=before, times=2)
+    watcher = Watcher(talk.watch(session_id, until_idle=True))
+    await eventually(lambda: len(running.sandbox.state.plan) == 0)
+    running.clock.advance(TURN)
+    async with asyncio.timeout(PATIENCE):
+        await watcher.task
+    assert watcher.messages[-1].text == "Done: an owl"
+
+
 async def test_a_repeated_idle_read_ends_a_turn(timed: Timed) -> None:
     talk = Talk(timed)
     session_id = await talk.create()

@@ -414,6 +414,8 @@ async def test_a_pending_delivery_of_a_deleted_generation_is_dropped(running: Ru
     await change(running, made.callback.id, paused=False)
     await until(running, made.callback.id, lambda found: not found)
     assert len(receiver.got) == 1
+    queue = running.gateway._core.dispatcher.queues[made.callback.id]
+    await eventually(lambda: (queue.waiting, queue.in_flight) == (0, set()))
 
 
 async def test_a_deleted_callback_gets_no_deliveries(running: Running, receiver: Receiver) -> None:
