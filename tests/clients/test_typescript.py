@@ -155,6 +155,11 @@ def test_the_typescript_snippets_compile(client: Path, project: Path) -> None:
     shutil.copytree(client / "node_modules" / "undici-types", project / "node_modules" / "undici-types")
     for_node = ("--module", "nodenext", "--types", "node")
     run(compiler, *strict, *for_node, *sorted(programs.iterdir()), cwd=project)
+    # As the README says, the types of the dependencies need the DOM library in Node too.
+    without_dom = (*for_node, "--lib", "es2023", programs / "snippet0.ts")
+    run(compiler, *strict, *without_dom, "--skipLibCheck", cwd=project)
+    with pytest.raises(StepFailedError, match="HeadersInit"):
+        run(compiler, *strict, *without_dom, cwd=project)
     wrong = programs / "wrong.ts"
     wrong.write_text(SNIPPETS[0].text.replace("address:", "adress:"))
     with pytest.raises(StepFailedError, match="adress"):
