@@ -8,10 +8,11 @@ crash therefore loses nothing: a change is still in the log, or its delivery is 
 import asyncio
 import logging
 import random
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from gateway.callbacks import schedule, signing
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, NotSentError, Outcome
@@ -31,7 +32,7 @@ MOST_WAITING = 1_000
 CALLBACK_ATTEMPTS_AT_ONCE = 4
 """Concurrent attempts of one callback; one during an outage."""
 ATTEMPTS_AT_ONCE = 200
-"""Concurrent attempts in total."""
+"""Concurrent attempts in total. A tenant may make as many as it leaves free for others."""
 READ_AT_ONCE = 200
 """Changes of the log that are read for one callback before it is the turn of the others."""
 POSITION_EVERY, POSITION_AFTER = 5_000, 3600.0
@@ -160,6 +161,10 @@ class Dispatcher:
         """The callbacks to examine in the next round."""
         self._turns: OrderedDict[str, None] = OrderedDict()
         """Those that may have a due attempt, in the order of their turns."""
+        self._crowded: dict[str, dict[str, None]] = {}
+        """Those with a due attempt for which their tenant has no place now, by tenant."""
+        self._attempts: Counter[str] = Counter()
+        """The attempts of each tenant that are under way."""
         self._alarms: DueTimes[str] = DueTimes()
         """When to examine each callback again, by its id."""
         self._wakeup = Wakeup()
@@ -252,6 +257,8 @@ class Dispatcher:
         woken, self._woken = self._woken, {}
         active = [queue for name in woken if (queue := self.queues.get(name)) is not None and not queue.callback.paused]
         await asyncio.gather(*(self._fill(queue) for queue in active))
+        for tenant in [one for one in self._crowded if self._has_place(one)]:
+            self._turns.update(self._crowded.pop(tenant))
         self._turns.update(woken)
         # Start one attempt of each in turn, so that a long queue does not delay the others.
         while self._turns and len(self._tasks) < ATTEMPTS_AT_ONCE:
@@ -274,11 +281,24 @@ class Dispatcher:
         if due > now:
             self._wake_at(queue, due)
             return False
+        if not self._has_place(callback.tenant):
+            self._crowded.setdefault(callback.tenant, {})[callback.id] = None
+            return False
         delivery = queue.take(now)
         assert delivery is not None
-        task = self._tasks.start(self._attempt(queue, delivery))
-        task.add_done_callback(lambda _: self.wake(callback.id))
+        self._attempts[callback.tenant] += 1
+        self._tasks.start(self._attempt(queue, delivery), ended=partial(self._ended, callback))
         return True
+
+    def _has_place(self, tenant: str) -> bool:
+        """Return whether a tenant may make another attempt, so that slow receivers of some leave places for others."""
+        return len(self._tasks) + self._attempts[tenant] < ATTEMPTS_AT_ONCE
+
+    def _ended(self, callback: Callback) -> None:
+        self._attempts[callback.tenant] -= 1
+        if not self._attempts[callback.tenant]:
+            del self._attempts[callback.tenant]
+        self.wake(callback.id)
 
     async def _store_position(self, queue: CallbackQueue) -> None:
         async with queue.changing:

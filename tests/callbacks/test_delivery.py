@@ -30,7 +30,7 @@ from tests.callbacks.receiver import (
     until,
 )
 from tests.support.commits import commits
-from tests.support.running import PATIENCE, Running, eventually, soul
+from tests.support.running import PATIENCE, Running, Start, eventually, soul
 from tests.support.timeline import Timed
 from tests.support.transports import RpcFailure
 
@@ -248,7 +248,7 @@ async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: 
 async def test_the_attempts_of_all_callbacks_are_limited_together(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 3)
+    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 5)
     receiver.usual = HOLD
     made = [await create(running, receiver.url, key=key) for key in ("one", "two")]
     for number in range(4):
@@ -261,6 +261,31 @@ async def test_the_attempts_of_all_callbacks_are_limited_together(
     for one in made:
         await settles(running, one.callback.id, 4)
     assert receiver.most_open == 3
+
+
+async def test_slow_receivers_of_a_tenant_leave_places_for_other_tenants(
+    start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 4)
+    running = await start(AUTH="keys")
+    slow, other = [running.caller("grpc", await running.key(tenant)) for tenant in ("slow", "other")]
+    receiver.usual = HOLD
+    for number in range(3):
+        await create(running, receiver.url, key=str(number), client=slow)
+    for number in range(2):
+        await slow.call("SubmitGeneration", soul(f"fox {number}"))
+    running.clock.advance(60)
+    core = running.gateway._core
+    await eventually(lambda: core.dispatcher.waiting() == 6)
+    await receiver.gets(2)
+    async with Receiver() as quick:
+        await create(running, quick.url, client=other)
+        await other.call("SubmitGeneration", soul("an owl"))
+        running.clock.advance(60)
+        await quick.gets(1)
+    assert receiver.most_open == 2
+    receiver.let_go.set()
+    await receiver.gets(6)
 
 
 async def test_the_end_of_an_attempt_examines_no_callback_that_only_waits_for_a_place(
