@@ -21,15 +21,16 @@ FIRST_REST, LONGEST_REST = 1.0, 5.0
 async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]], **named: str) -> T:
     """Call `write` until it succeeds, and return its result.
 
-    After an UnconfirmedError it pauses and tries again; any other error is raised. The log line about it has `what` as
-    the subject and `named` as fields.
+    After an UnconfirmedError it pauses and tries again; any other error is raised. The first one is logged, with `what`
+    as the subject and `named` as fields: in an outage, thousands of outcomes may wait.
     """
     pause = FIRST_PAUSE
     while True:
         try:
             return await write()
         except UnconfirmedError:
-            log.error("%s could not be stored; trying again", what, extra=named)
+            if pause == FIRST_PAUSE:
+                log.error("%s could not be stored; trying again until it is", what, extra=named)
         await rest(clock, pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 

@@ -1,7 +1,13 @@
-"""The pauses between steps while the store refuses writes."""
+"""The pauses between steps while the store refuses writes, and what is logged."""
 
+import asyncio
+
+import pytest
+
+from gateway.generations.clock import SystemClock
 from gateway.generations.model import Steady
-from gateway.generations.store_backoff import FIRST_REST, LONGEST_REST, StoreBackoff
+from gateway.generations.store_backoff import FIRST_REST, LONGEST_PAUSE, LONGEST_REST, StoreBackoff, until_stored
+from gateway.generations.stores import StoreError
 
 NOW = 1_000.0
 
@@ -33,3 +39,23 @@ def test_pauses_grow_to_a_limit_and_end_with_a_committed_write() -> None:
     assert backoff.resumes_at(Steady(now)) is None
     backoff.failed(Steady(now))
     assert backoff.resumes_at(Steady(now)) == now + FIRST_REST
+
+
+async def test_an_outcome_that_cannot_be_stored_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """In an outage, hundreds of outcomes are tried again every two seconds."""
+    pauses: list[float | None] = []
+
+    class Clock(SystemClock):
+        async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
+            pauses.append(seconds)
+
+    async def write() -> str:
+        if len(pauses) < 20:
+            raise StoreError("away")
+        return "stored"
+
+    assert await until_stored(Clock(), "the outcome", write, generation_id="g1") == "stored"
+    assert pauses[-1] == LONGEST_PAUSE
+    (line,) = caplog.records
+    assert line.getMessage() == "the outcome could not be stored; trying again until it is"
+    assert line.__dict__["generation_id"] == "g1"
