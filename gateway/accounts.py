@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-KEY = PREFIX + "ACCOUNTS_KEY"
+KEY_SETTING = PREFIX + "ACCOUNTS_KEY"
 LARGEST_WEIGHT = 1000
 MOST_CREDENTIALS = 1000
 """Credentials of all accounts together; each has a client in memory."""
@@ -129,7 +129,9 @@ class AccountManager:
             if text:
                 assert self._encryption is not None
                 if self._connections.identify(text) != one.id:
-                    raise SettingError(KEY, f"decrypts other credentials than those of the account {one.account}")
+                    raise SettingError(
+                        KEY_SETTING, f"decrypts other credentials than those of the account {one.account}"
+                    )
                 self._connections.connect(text)
                 if not self._encryption.is_current(one.sealed):
                     kept = replace(one, sealed=self._encryption.encrypt(text))
@@ -213,7 +215,7 @@ class AccountManager:
         """Check, encrypt and store credentials, and use them."""
         text = text.strip()
         if self._encryption is None:
-            raise invalid_field("credentials", f"cannot be stored without an encryption key: set {KEY}")
+            raise invalid_field("credentials", f"cannot be stored without an encryption key: set {KEY_SETTING}")
         if len(self._stored) >= MOST_CREDENTIALS:
             raise invalid_field("credentials", f"cannot be stored: there are {MOST_CREDENTIALS} already")
         try:
@@ -342,10 +344,10 @@ def decrypted(
         text = ""
         if one.sealed:
             if encryption is None:
-                raise SettingError(KEY, "is required: the store has encrypted credentials of accounts")
+                raise SettingError(KEY_SETTING, "is required: the store has encrypted credentials of accounts")
             opened = encryption.decrypt(one.sealed)
             if opened is None:
-                raise SettingError(KEY, f"does not decrypt the credentials of the account {one.account}")
+                raise SettingError(KEY_SETTING, f"does not decrypt the credentials of the account {one.account}")
             text = opened
         found.append((one, text))
     return found

@@ -90,7 +90,7 @@ Behind a load balancer for connections, a replica that has just started would ot
 """
 HEALTH_EVERY = 0.5
 """Seconds between updates of the reported health."""
-TO_LEADER = (
+LEADER_CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_metadata_size", 64 * 1024),
     ("grpc.absolute_max_metadata_size", 64 * 1024),
@@ -157,8 +157,8 @@ class Ports:
 
         def connect(peer: str) -> grpc.aio.Channel:
             if self._certificates is None:
-                return grpc.aio.insecure_channel(peer, TO_LEADER)
-            return grpc.aio.secure_channel(peer, peer_credentials(self._certificates), TO_LEADER)
+                return grpc.aio.insecure_channel(peer, LEADER_CHANNEL_OPTIONS)
+            return grpc.aio.secure_channel(peer, peer_credentials(self._certificates), LEADER_CHANNEL_OPTIONS)
 
         async def caught_up() -> None:
             with contextlib.suppress(UnconfirmedError):

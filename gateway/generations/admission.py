@@ -56,10 +56,12 @@ RECOVERY_RATE, RECOVERY_FOR, RECOVERY_BURST = 100.0, 60.0, 10
 REFUSED_FOR = 600.0
 """Seconds for which new submissions of a pool avoid an account that has refused its credentials or has no credits."""
 
-SILENT = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answer submissions", retryable=True)
-TURN = Failure(Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True)
-SHARE = Failure(Reason.UPSTREAM_SATURATED, "waiting: the tenant uses its share of the account", retryable=True)
-AHEAD = Failure(Reason.UPSTREAM_SATURATED, "waiting: earlier generations have not started yet", retryable=True)
+SILENCE_DELAY = Failure(Reason.UPSTREAM_UNAVAILABLE, "waiting: Higgsfield does not answer submissions", retryable=True)
+LIMIT_DELAY = Failure(
+    Reason.UPSTREAM_SATURATED, "waiting: the account has reached its concurrency limit", retryable=True
+)
+SHARE_DELAY = Failure(Reason.UPSTREAM_SATURATED, "waiting: the tenant uses its share of the account", retryable=True)
+STARTS_DELAY = Failure(Reason.UPSTREAM_SATURATED, "waiting: earlier generations have not started yet", retryable=True)
 
 
 class Admission:
@@ -151,10 +153,10 @@ class Admission:
         if self._closed_by is not None and (now < self._opens_at or self._probe is not None or self._queues):
             return self._closed_by
         if not self._within_share(tenant, weight, now):
-            return SHARE
+            return SHARE_DELAY
         if self._takes_turns:
-            return AHEAD if tenant in self._queues or self._is_ahead(tenant, weight, now) else None
-        return TURN if self._queues or not self._room(weight, now) else None
+            return STARTS_DELAY if tenant in self._queues or self._is_ahead(tenant, weight, now) else None
+        return LIMIT_DELAY if self._queues or not self._room(weight, now) else None
 
     def next(self, now: Steady) -> GenerationId | None:
         """Return the id to send next, or None. The caller marks and sends it, or calls `release`."""
@@ -221,7 +223,7 @@ class Admission:
             self._closed_by = None
             self.limit_rate(now)
         elif not usable and (self._closed_by is not None or self._silences >= SILENT_IN_A_ROW):
-            self.close(generation_id, SILENT, now, PROBE_PAUSE)
+            self.close(generation_id, SILENCE_DELAY, now, PROBE_PAUSE)
 
     def refuse(self, now: Steady) -> None:
         """Record that the account refuses its credentials, or has no credits."""

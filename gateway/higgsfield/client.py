@@ -56,7 +56,7 @@ LARGEST_CATALOG = 8 << 20
 """The most bytes of a catalog. One response has hundreds of models with their schemas."""
 CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
-JSON = {"content-type": "application/json"}
+JSON_HEADERS = {"content-type": "application/json"}
 OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 """Receives the name of each call, its generation if it has one, and its outcome."""
 NOT_SERVED = (404, 405)
@@ -120,7 +120,7 @@ class HiggsfieldClient:
         if only_v1(given) is not None:
             return self._prepare_v1(given, key, webhook)
         model_id = v2.model_id(given)
-        headers = {**JSON, "idempotency-key": key}
+        headers = {**JSON_HEADERS, "idempotency-key": key}
         if outputs_ttl is not None:
             headers["hf-expires-after"] = str(int(outputs_ttl))
         request = PreparedRequest(
@@ -142,7 +142,7 @@ class HiggsfieldClient:
             origin=self.origin,
             path=f"/{model_id}",
             query="",
-            headers=JSON,
+            headers=JSON_HEADERS,
             body=v1.body(given, webhook),
             key=key,
             kind=v1.kind(given),
@@ -335,7 +335,7 @@ class HiggsfieldClient:
         JSON. Raises httpx.TransportError.
         """
         if headers is None:
-            headers = JSON if body else {}
+            headers = JSON_HEADERS if body else {}
         sending.set(name)
         self._calls += 1
         began, start = Wall(time.time()), time.perf_counter()

@@ -24,7 +24,7 @@ CONCURRENCY_TEXT = "maximum number of concurrent requests"
 """The text of the only 400 that means "retry later" (Higgsfield's documentation)."""
 QUEUE_FULL = "account_queue_full"
 """The code of the 429 for a full queue. Higgsfield documents the code, and not where it is in the response."""
-KEY_TEXT = "idempotency-key"
+KEY_MISMATCH_TEXT = "idempotency-key"
 """The text of the 422 for a key that belongs to other content, as another client recognizes it."""
 CERTAIN_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -99,7 +99,7 @@ def judge_submission(
     failure = refusal(response, content, input_kind, secrets, reasons)
     if failure.reason is Reason.UPSTREAM_SATURATED:
         return NotTaken(failure, again=True, pause=response.retry_after)
-    mismatch = response.status == 422 and KEY_TEXT in str(content.get("detail")).lower()
+    mismatch = response.status == 422 and KEY_MISMATCH_TEXT in str(content.get("detail")).lower()
     return NotTaken(failure, final=mismatch, account=response.status == 401)
 
 

@@ -71,11 +71,11 @@ RAW_KINDS = {
 WEBHOOK_KINDS = ("lose", "duplicate", "delay", "early", "out_of_order", "foreign_id", "replay")
 """The kinds of faults on webhooks."""
 
-_CERTAIN = ("429", "503")
+_NEVER_PROCESSED = ("429", "503")
 """As random faults these statuses are never processed. With other statuses one call in two is processed."""
 
 
-_VALID: Mapping[str, Callable[[Any], bool]] = {
+_CHECKS: Mapping[str, Callable[[Any], bool]] = {
     "on": lambda value: isinstance(value, str),
     "times": lambda value: type(value) is int and value >= 1,
     "processed": lambda value: isinstance(value, bool),
@@ -109,7 +109,7 @@ class Fault:
         unknown = set(data) - {one.name for one in fields(cls)}
         if unknown:
             raise ValueError(f"unknown key {', '.join(sorted(unknown))}")
-        if wrong := [name for name, value in data.items() if name in _VALID and not _VALID[name](value)]:
+        if wrong := [name for name, value in data.items() if name in _CHECKS and not _CHECKS[name](value)]:
             raise ValueError(f"invalid value of {', '.join(wrong)}")
         fault = cls(**{**data, "kind": str(data.get("kind", ""))})
         if fault.on == "webhook":
@@ -233,7 +233,7 @@ def _by_chance(kind: str, operation: str, coin: bool) -> Fault | None:
     # `lost` is a charge whose response is lost. On calls that charge nothing it would be the same as `close`.
     if kind == "lost" and operation not in CHARGED:
         return None
-    processed = RAW_KINDS.get(kind, False) or (coin and kind not in _CERTAIN)
+    processed = RAW_KINDS.get(kind, False) or (coin and kind not in _NEVER_PROCESSED)
     headers = {"Retry-After": "1"} if kind == "429" else {}
     return Fault(on=operation, kind=kind, processed=processed, headers=headers)
 

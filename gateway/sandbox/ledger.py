@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.sandbox.generations.generation import Generation
 
-_EARLY = 0.05
+_EARLY_TOLERANCE = 0.05
 """Seconds by which a client may ignore a Retry-After: clocks and timers are not exact."""
 
 
@@ -178,7 +178,7 @@ class Ledger:
         self._this_second = (int(at), calls + 1 if int(at) == second else 1)
         self.peak_calls_per_second = max(self.peak_calls_per_second, self._this_second[1])
         until = self._not_before.pop(retry_key, None)
-        if until is not None and at < until - _EARLY:
+        if until is not None and at < until - _EARLY_TOLERANCE:
             self.ignored_retry_after += 1
 
     @property

@@ -29,7 +29,7 @@ from gateway.sandbox.webhooks.sender import WebhookSender
 __all__ = ["FAULT_KINDS", "Sandbox", "SandboxOptions", "run", "serve_until_stopped"]
 
 _LARGEST_BODY = 16 * 1024 * 1024
-_GRACE = 0.2
+_STOP_TIMEOUT = 0.2
 """Seconds that open calls get when the server stops. It is short because a `hang` fault never finishes."""
 
 
@@ -64,7 +64,7 @@ class Sandbox:
             _application(self.state, self.webhook_sender),
             handler_cancellation=True,
             access_log=None,
-            shutdown_timeout=_GRACE,
+            shutdown_timeout=_STOP_TIMEOUT,
         )
         await runner.setup()
         try:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
-    AHEAD,
+    LIMIT_DELAY,
     LIMIT_GROWS_EVERY,
     LONGEST_RUN,
     PROBE_PAUSE,
@@ -19,10 +19,10 @@ from gateway.generations.admission import (
     RECOVERY_FOR,
     RECOVERY_RATE,
     REFUSED_FOR,
-    SHARE,
-    SILENT,
+    SHARE_DELAY,
+    SILENCE_DELAY,
     SILENT_IN_A_ROW,
-    TURN,
+    STARTS_DELAY,
     UNSTARTED_COUNTS_FOR,
     Admission,
 )
@@ -141,7 +141,7 @@ def test_a_batch_larger_than_the_limit_is_sent_alone() -> None:
     assert room.send_due() == [1]
     room.end(1)
     assert room.send_due() == [2]
-    assert room.admission.delay_for("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == LIMIT_DELAY
     room.end(2)
     assert room.send_due() == [3]
 
@@ -150,9 +150,9 @@ def test_a_new_submission_never_overtakes_a_waiting_one() -> None:
     room = Room(limit=1)
     assert room.admission.delay_for("tenant", 1, NOW) is None
     room.add(waiting(1))
-    assert room.admission.delay_for("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == LIMIT_DELAY
     assert room.send_due() == [1]
-    assert room.admission.delay_for("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == LIMIT_DELAY
     room.end(1)
     assert room.admission.delay_for("tenant", 1, NOW) is None
 
@@ -270,7 +270,7 @@ def test_an_opened_gate_limits_the_rate_for_a_minute() -> None:
     room.admission.answered("000001", opened, usable=True)
     room.track(running(room.known["000001"]))
     assert len(room.send_due(opened)) == RECOVERY_BURST
-    assert room.admission.delay_for("tenant", 1, opened) == TURN
+    assert room.admission.delay_for("tenant", 1, opened) == LIMIT_DELAY
     wakes_at = room.admission.wakes_at(opened)
     assert wakes_at is not None
     assert opened < wakes_at <= opened + 1 / RECOVERY_RATE
@@ -298,7 +298,7 @@ def test_several_timeouts_in_a_row_close_the_gate() -> None:
     for number in range(1, SILENT_IN_A_ROW + 1):
         assert room.admission.delay_for("tenant", 1, NOW) is None
         room.admission.answered(f"{number:06}", NOW, usable=False)
-    assert room.admission.delay_for("tenant", 1, NOW) == SILENT
+    assert room.admission.delay_for("tenant", 1, NOW) == SILENCE_DELAY
     assert room.admission.delay_for("tenant", 1, NOW + PROBE_PAUSE) is None
 
 
@@ -389,7 +389,7 @@ def test_the_limit_named_by_higgsfield_is_used() -> None:
     room.end(0)
     assert room.send_due() == [4]
     room.take(4)
-    assert room.admission.delay_for("tenant", 1, NOW) == TURN
+    assert room.admission.delay_for("tenant", 1, NOW) == LIMIT_DELAY
     room.end(1)
     room.end(2)
     room.add(waiting(5))
@@ -493,7 +493,7 @@ def test_before_a_limit_is_known_the_first_of_several_tenants_does_not_fill_higg
     room = shared(*(of_tenant("a", number) for number in range(1, 11)))
     assert room.send_due() == [1, 2]
     assert room.admission.wants_starts
-    assert room.admission.delay_for("a", 1, NOW) == AHEAD
+    assert room.admission.delay_for("a", 1, NOW) == STARTS_DELAY
     assert room.admission.delay_for("b", 1, NOW) is None
     room.add(of_tenant("b", 11))
     assert room.send_due() == [11], "another tenant does not wait for it"
@@ -562,7 +562,7 @@ def test_after_a_restart_what_was_sent_holds_back_the_next() -> None:
 def test_a_batch_larger_than_what_is_sent_ahead_is_sent_alone() -> None:
     room = shared(waiting(1), waiting(2, weight=4), waiting(3))
     assert room.send_due() == [1]
-    assert room.admission.delay_for("tenant", 1, NOW) == AHEAD, "it would overtake the batch"
+    assert room.admission.delay_for("tenant", 1, NOW) == STARTS_DELAY, "it would overtake the batch"
     room.take(1)
     assert room.send_due() == [2]
     assert room.send_due() == []
@@ -591,7 +591,7 @@ def test_a_tenant_uses_at_most_its_share_of_the_limit() -> None:
     room.admission = Admission(5, share=lambda tenant: 50 if tenant == "a" else None)
     room.add(*(of_tenant("a", number) for number in (1, 2, 3)))
     assert room.send_due() == [1, 2], "a part of an output is none"
-    assert room.admission.delay_for("a", 1, NOW) == SHARE
+    assert room.admission.delay_for("a", 1, NOW) == SHARE_DELAY
     assert room.admission.wakes_at(NOW) == NOW + 1.0, "no event tells that a share was changed"
     room.add(of_tenant("b", 4), of_tenant("b", 5))
     assert room.send_due() == [4, 5]
@@ -639,7 +639,7 @@ def test_after_a_restart_what_was_sent_late_holds_back_the_next_from_then_on() -
     sent_at = Steady(NOW + 100.0)
     queued = [replace(running(waiting(number)), state=State.QUEUED, sent_at=sent_at) for number in (1, 2)]
     room = shared(*queued)
-    assert room.admission.delay_for("tenant", 1, sent_at) == AHEAD
+    assert room.admission.delay_for("tenant", 1, sent_at) == STARTS_DELAY
     room.add(waiting(3))
     assert room.send_due(sent_at) == []
     assert room.send_due(sent_at + UNSTARTED_COUNTS_FOR) == [3]

@@ -274,7 +274,7 @@ def http2_frame(kind: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes([kind]) + bytes(5) + payload
 
 
-@pytest.mark.parametrize("options", [serving.GRPC_OPTIONS, serving.TO_LEADER])
+@pytest.mark.parametrize("options", [serving.GRPC_OPTIONS, serving.LEADER_CHANNEL_OPTIONS])
 def test_grpc_knows_all_options_of_a_connection(options: Sequence[tuple[str, int]]) -> None:
     """It ignores those that it does not know."""
     library = Path(cygrpc.__file__).read_bytes()

@@ -128,7 +128,10 @@ async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_time
 
     async with leading(respond) as peer, asyncio.timeout(PATIENCE):
         to_leader = ToLeader(
-            lambda: peer, lambda peer: grpc.aio.insecure_channel(peer, serving.TO_LEADER), "secret", lambda _: None
+            lambda: peer,
+            lambda peer: grpc.aio.insecure_channel(peer, serving.LEADER_CHANNEL_OPTIONS),
+            "secret",
+            lambda _: None,
         )
         try:
             await to_leader.unary(METHOD, b"", Call(METHOD, None))
@@ -171,7 +174,7 @@ async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call
             port = link.sockets[0].getsockname()[1]
             to_leader = ToLeader(
                 lambda: f"127.0.0.1:{port}",
-                lambda peer: grpc.aio.insecure_channel(peer, serving.TO_LEADER),
+                lambda peer: grpc.aio.insecure_channel(peer, serving.LEADER_CHANNEL_OPTIONS),
                 "secret",
                 lambda _: None,
             )

@@ -38,7 +38,7 @@ _USUAL_HEADERS = frozenset(
 NIL = str(UUID(int=0))
 """The id of no request: a status call for it is of use only for the Date of the response."""
 
-_TITLES = {"train": "name", "agent_send": "content"}
+_PROMPT_FIELDS = {"train": "name", "agent_send": "content"}
 """The field that is used as the prompt, for operations whose bodies have no prompt."""
 
 
@@ -79,7 +79,7 @@ async def read_call(request: web.Request, state: SandboxState) -> Call:
     model, body = request.match_info.get("model", ""), {} if generation else _object(await request.read())
     of_v1 = model in V1_MODELS
     parameters = body.get("params") if of_v1 else body
-    prompt = generation.prompt if generation else _text(parameters, _TITLES.get(named, "prompt"))
+    prompt = generation.prompt if generation else _text(parameters, _PROMPT_FIELDS.get(named, "prompt"))
     if character_id and account:
         prompt = account.characters.named(character_id.lower())
     return Call(

@@ -16,9 +16,9 @@ from aiohttp.abc import AbstractStreamWriter
 from gateway.sandbox.faults import RAW_KINDS, Fault
 
 _HTML = "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
-_SOME_ANSWER = b'{"status":"queued","request_id":"00000000-0000-4000-8000-000000000000"}'
+_DEFAULT_BODY = b'{"status":"queued","request_id":"00000000-0000-4000-8000-000000000000"}'
 _DRIP_PAUSE = 0.1
-_LINGER_NOT = struct.pack("ii", 1, 0)
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 Ending = Literal["close", "reset", "hang"]
 
@@ -35,7 +35,7 @@ class Script:
 
 def script(fault: Fault, answer: bytes) -> Script:
     """Return the script of a raw fault. `answer` is the body of the real response."""
-    body = answer or _SOME_ANSWER
+    body = answer or _DEFAULT_BODY
     head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode()
     chunked = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
     match fault.kind:
@@ -80,7 +80,7 @@ class RawResponse(web.StreamResponse):
             await asyncio.Event().wait()
         if self._script.ending == "reset":
             connection: socket.socket = transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
             transport.abort()
         transport.close()
         raise ConnectionResetError("closed on purpose")

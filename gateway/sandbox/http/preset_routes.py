@@ -9,7 +9,7 @@ from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOU
 from gateway.sandbox.http.generation_routes import origin_of
 
 _STUDIO = "marketing-studio/image"
-_USUAL_PAGE = 50
+_DEFAULT_PAGE_SIZE = 50
 
 
 class PresetRoutes:
@@ -50,7 +50,7 @@ class PresetRoutes:
         """
         search = request.query.get("search", "").lower()
         found = [one for one in served(PRESETS[_STUDIO], origin_of(request)) if search in one["name"].lower()]
-        size, start = _number(request, "size", _USUAL_PAGE), _number(request, "cursor", 0)
+        size, start = _number(request, "size", _DEFAULT_PAGE_SIZE), _number(request, "cursor", 0)
         end = start + size
         page = {"items": [_studio(one) for one in found[start:end]], "total": len(found)}
         return web.json_response(page | {"cursor": end if end < len(found) else None})
