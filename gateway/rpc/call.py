@@ -46,7 +46,7 @@ class Call:
         return within is None or within.matches(generation)
 
     def start_waiting(self, kept: int = 0) -> None:
-        """Exchange the call's place for one in `waits`, before it waits for an event. Raises GATEWAY_OVERLOADED.
+        """Exchange the call's place for one in `waiting`, before it waits for an event. Raises GATEWAY_OVERLOADED.
 
         `kept` is the number of bytes of the request that stay in memory while the call waits.
         """

@@ -5,13 +5,13 @@ tenant may submit are in `gateway/generations/limits.py`.
 
 A call takes a place in a pool before its request is read, and holds it until it ends:
 
-- `submits` for submissions, `opens` for watches;
-- `asks` for calls that may cause a call to Higgsfield, `answers` for all others;
-- `waits` for calls that only wait for an event: a watch whose request was read, or a submission that is stored.
+- `submitting` for submissions, `opening` for watches;
+- `upstream` for calls that may cause a call to Higgsfield, `local` for all others;
+- `waiting` for calls that only wait for an event: a watch whose request was read, or a submission that is stored.
 
 If no place is free, the call queues. Callers take turns, so a caller with many calls delays only itself. A call is
-refused if the queue or `waits` is full. A submission is also refused while the gateway is behind with its status calls.
-Health checks and the operator's socket are not limited. The address of AdminService has its own pools.
+refused if the queue or `waiting` is full. A submission is also refused while the gateway is behind with its status
+calls. Health checks and the operator's socket are not limited. The address of AdminService has its own pools.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ from gateway.access.identity import Identity
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.frozen import frozen
 
-ASKS = frozenset({
+UPSTREAM_RPCS = frozenset({
     "AdoptGeneration", "CancelGeneration", "DeleteGeneration", "EstimateGeneration", "CreateUpload", "UploadMedia",
     "CreateCharacter", "DeleteCharacter", "GetCharacter", "ListCharacters", "ListModels", "GetModel", "ListMotions",
     "ListSoulStyles", "ListPresets", "TestCallback", "CreateSession", "GetSession", "SendMessage", "ListMessages",
@@ -34,7 +34,7 @@ ASKS = frozenset({
 })  # fmt: skip
 """The names of RPCs that may cause a call to Higgsfield, without the service."""
 BYTES_PER_PLACE = 4096
-"""Bytes of its request that a call may keep in memory per place in `waits`. For more, it takes several places."""
+"""Bytes of its request that a call may keep in memory per place in `waiting`. For more, it takes several places."""
 MOST_WEBHOOKS = 1_000
 MOST_WEBHOOKS_OF_ONE_TOKEN = 10
 """Webhooks that are read concurrently: for all generations, and for one."""
@@ -60,11 +60,11 @@ class Bounds:
 
 
 WORKING = Bounds(token=16, tenant=128, total=256)
-"""Places in each pool except `waits`."""
+"""Places in each pool except `waiting`."""
 QUEUED = Bounds(token=100, tenant=1_000, total=2_000)
 """Calls that may queue for a place of WORKING. A longer queue would only delay each of them."""
 WAITING = Bounds(token=1_000, tenant=12_000, total=24_000)
-"""Places in `waits`, and calls that may queue in `opens`, because watches arrive in bursts."""
+"""Places in `waiting`, and calls that may queue in `opening`, because watches arrive in bursts."""
 
 
 class Holder:
@@ -228,22 +228,22 @@ class CallLimits:
     def __init__(self, behind: Callable[[], float] = lambda: 0.0) -> None:
         """`behind` returns by how many seconds status calls are late."""
         self._behind = behind
-        self.submits = Pool(WORKING, QUEUED)
-        self.opens = Pool(WORKING, WAITING)
-        self.asks = Pool(WORKING, QUEUED)
-        self.answers = Pool(WORKING, QUEUED)
-        self.waits = Pool(WAITING, Bounds(0, 0, 0))
+        self.submitting = Pool(WORKING, QUEUED)
+        self.opening = Pool(WORKING, WAITING)
+        self.upstream = Pool(WORKING, QUEUED)
+        self.local = Pool(WORKING, QUEUED)
+        self.waiting = Pool(WAITING, Bounds(0, 0, 0))
 
     def of_method(self, method: str, refused: Callable[[], None]) -> "MethodLimit":
         """Return the limit for a method, given by its full name. `refused` is called for each refused call."""
         name = method.rpartition("/")[2]
         if name == "SubmitGeneration":
-            pool = self.submits
+            pool = self.submitting
         elif name.startswith("Watch"):
-            pool = self.opens
+            pool = self.opening
         else:
-            pool = self.asks if name in ASKS else self.answers
-        return MethodLimit(pool, self.waits, refused, self._behind if pool is self.submits else None)
+            pool = self.upstream if name in UPSTREAM_RPCS else self.local
+        return MethodLimit(pool, self.waiting, refused, self._behind if pool is self.submitting else None)
 
     def pools(self) -> Mapping[str, Pool]:
         """Return the pools by name."""
@@ -255,7 +255,7 @@ class MethodLimit:
     """Gives places to the calls of one method, or refuses them."""
 
     pool: Pool
-    waits: Pool
+    waiting: Pool
     refused: Callable[[], None]
     behind: Callable[[], float] | None
 
@@ -291,17 +291,17 @@ class Place:
         self._places = 1
 
     def try_start_waiting(self, identity: Identity, kept: int = 0) -> bool:
-        """Exchange the place for one in `waits`, or several if many bytes are `kept`; return False if it is full."""
-        waits, places = self._limit.waits, 1 + kept // BYTES_PER_PLACE
-        holder = waits.try_take(identity, places)
+        """Exchange the place for one in `waiting`, or several if many bytes are `kept`; return False if it is full."""
+        waiting, places = self._limit.waiting, 1 + kept // BYTES_PER_PLACE
+        holder = waiting.try_take(identity, places)
         if holder is None:
             return False
         self._pool.leave(self._holder)
-        self._pool, self._holder, self._places = waits, holder, places
+        self._pool, self._holder, self._places = waiting, holder, places
         return True
 
     def start_waiting(self, identity: Identity, kept: int) -> None:
-        """Exchange the place as `try_start_waiting` does, but raise GATEWAY_OVERLOADED if `waits` is full."""
+        """Exchange the place as `try_start_waiting` does, but raise GATEWAY_OVERLOADED if `waiting` is full."""
         if not self.try_start_waiting(identity, kept):
             raise self._limit.refusal(_FULL)
 

@@ -189,7 +189,7 @@ class Replicated:
         full_name, leader = f"/{service.full_name}/{method.name}", self._leader
 
         async def unary(request: Message, call: Call) -> bytes:
-            call.try_start_waiting()  # if `waits` is full, the call keeps its place
+            call.try_start_waiting()  # if `waiting` is full, the call keeps its place
             response = await leader.unary(full_name, request.SerializeToString(), call)
             await self._caught_up()
             return response

@@ -150,7 +150,7 @@ async def test_calls_are_limited_apart_from_those_of_other_ports(
     large = admin_pb.ListLimitsRequest(tenant="x" * LARGEST_REQUEST)
     assert await call(running, admin, "ListLimits", large) == "INVALID_ARGUMENT"
     full = call_limits.Bounds(0, 0, 0)
-    pool = running.gateway._ports._admin_chain._limits.answers  # type: ignore[union-attr]
+    pool = running.gateway._ports._admin_chain._limits.local  # type: ignore[union-attr]
     monkeypatch.setattr(pool, "_most", full)
     monkeypatch.setattr(pool, "_most_queued", full)
     assert await call(running, admin, "ListApiKeys", LIST) == "RESOURCE_EXHAUSTED"

@@ -159,7 +159,7 @@ async def test_a_call_that_waits_for_a_place_shows_for_how_long(
                 together.create_task(submit(running))
                 await claims.reached()
                 together.create_task(submit(running))
-                await running.metric_becomes("hfgateway_queued_submits", 1)
+                await running.metric_becomes("hfgateway_queued_submitting", 1)
                 claims.release()
         calls = await collector.all_spans(SUBMIT, 2)
     assert sorted("hfgateway.queued_ms" in attributes(call) for call in calls) == [False, True]

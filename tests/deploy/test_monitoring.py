@@ -72,7 +72,7 @@ async def test_every_metric_and_label_is_that_of_a_running_gateway(tmp_path: Pat
     unexplained = []
     for name in re.findall(r"^# TYPE (hfgateway_\w+)(?<!_created) ", text, re.MULTILINE):
         result = re.fullmatch(r"hfgateway_webhooks_(\w+)_total", name)
-        one = re.sub(r"(places|queued)_\w+", r"\1_answers", name)  # the docs name one kind of place
+        one = re.sub(r"(places|queued)_\w+", r"\1_local", name)  # the docs name one kind of place
         if (f"| `{result[1]}` | " if result else f"`{one}`") not in explained:
             unexplained.append(name)
     assert unexplained == []

@@ -193,8 +193,8 @@ async def test_a_watch_ends_with_its_connection_although_a_request_is_queued_beh
         for path in (f"/v1/generations/{queued.id}/events", "/healthz"):
             writer.write(f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode())
         assert (await read_response_head(reader)).startswith(b"HTTP/1.1 200 ")
-        await running.metric_becomes("hfgateway_places_waits", 1)
-    await running.metric_becomes("hfgateway_places_waits", 0)
+        await running.metric_becomes("hfgateway_places_waiting", 1)
+    await running.metric_becomes("hfgateway_places_waiting", 0)
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ async def test_a_head_of_a_stream_of_events_opens_no_watch(start: Start) -> None
     url = f"{running.gateway.http_address}/v1/generations/{queued.id}/events"
     async with aiohttp.ClientSession() as session, session.head(url) as answer:
         assert answer.status == 405
-    assert await running.metric("hfgateway_places_waits") == 0
+    assert await running.metric("hfgateway_places_waiting") == 0
 
 
 async def test_a_stop_ends_an_upload_that_never_arrives_without_an_error(

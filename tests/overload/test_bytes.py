@@ -49,14 +49,14 @@ async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small
         request.filter.ids.append((await running.submit(soul(f"a fox {taken}"))).id)
         watches.append(client.stream("WatchGenerations", request))
         await anext(watches[-1])
-        assert limits_of(running).waits.total.held == taken
+        assert limits_of(running).waiting.total.held == taken
     assert WAITING.tenant - 4 < 2
     with pytest.raises(RpcFailure) as refused:
         await anext(client.stream("WatchGenerations", pb.WatchGenerationsRequest(filter=wanted)))  # type: ignore[call-overload]
     assert refused.value.reason == "GATEWAY_OVERLOADED"
     for watch in watches:
         await watch.aclose()
-    await eventually(lambda: limits_of(running).waits.total.held == 0)
+    await eventually(lambda: limits_of(running).waiting.total.held == 0)
 
 
 async def test_the_bytes_of_pending_inputs_are_limited(

@@ -17,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from gateway.generations.follower import Follower
 from gateway.private_sockets import admin_pointer
 from gateway.rpc import call_limits
-from gateway.rpc.call_limits import ASKS, RETRY_DELAYS, Pool
+from gateway.rpc.call_limits import RETRY_DELAYS, UPSTREAM_RPCS, Pool
 from gateway.rpc.services import PUBLIC_SERVICES
 from hfgateway.admin.v1 import admin_service_pb2
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -53,7 +53,7 @@ def requests() -> dict[str, Message]:
 
 def test_every_rpc_has_a_request_in_this_file() -> None:
     assert set(requests()) == set(SERVICE.methods_by_name)
-    assert {method.name for service in PUBLIC_SERVICES for method in service.methods} >= ASKS
+    assert {method.name for service in PUBLIC_SERVICES for method in service.methods} >= UPSTREAM_RPCS
 
 
 class Withheld:
@@ -106,16 +106,16 @@ async def test_a_token_with_stalled_requests_does_not_block_others(keyed: Runnin
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for _ in range(WORKING.token + 3):
             withheld.call("ListGenerations", token)
-        await holds(limits_of(keyed).answers, WORKING.token, 3)
+        await holds(limits_of(keyed).local, WORKING.token, 3)
         for secret in (mine, other, second):
             assert await keyed.caller(transport, secret).call("ListGenerations", pb.ListGenerationsRequest())
         for _ in range(QUEUED.token - 3):
             withheld.call("GetGeneration", token)
-        await holds(limits_of(keyed).answers, WORKING.token, QUEUED.token)
+        await holds(limits_of(keyed).local, WORKING.token, QUEUED.token)
         with pytest.raises(RpcFailure) as refused:
             await keyed.caller(transport, token).call("ListGenerations", pb.ListGenerationsRequest())
         assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED")
-    await holds(limits_of(keyed).answers, 0, 0)
+    await holds(limits_of(keyed).local, 0, 0)
 
 
 async def test_a_tenant_with_stalled_requests_does_not_block_others(keyed: Running, transport: str) -> None:
@@ -124,7 +124,7 @@ async def test_a_tenant_with_stalled_requests_does_not_block_others(keyed: Runni
         for method in ("SubmitGeneration", "ListGenerations", "WatchGeneration"):
             for _ in range(WORKING.tenant + QUEUED.tenant):
                 withheld.call(method, mine)
-        for pool in (limits_of(keyed).submits, limits_of(keyed).answers, limits_of(keyed).opens):
+        for pool in (limits_of(keyed).submitting, limits_of(keyed).local, limits_of(keyed).opening):
             await holds(pool, WORKING.tenant, QUEUED.tenant)
         caller = keyed.caller(transport, other)
         stored = (await caller.call("SubmitGeneration", soul("a wolf"))).generation
@@ -141,7 +141,7 @@ async def test_waiting_submissions_do_not_block_other_tenants(keyed: Running, tr
         asyncio.ensure_future(keyed.caller("grpc", mine).call("SubmitGeneration", request)).add_done_callback(
             lambda ended: ended.cancelled() or ended.exception()
         )
-    await holds(limits_of(keyed).waits, WAITING.tenant, 0)
+    await holds(limits_of(keyed).waiting, WAITING.tenant, 0)
     for secret in (mine, other):
         request = soul(f"one more by {secret[:8]}")
         request.wait_timeout.FromSeconds(5)
@@ -211,11 +211,11 @@ async def test_places_are_counted_and_returned(running: Running, client: Transpo
     queued = await running.submit(soul("a fox"))
     messages: Any = client.stream("WatchGeneration", pb.WatchGenerationRequest(id=queued.id))
     await anext(messages)
-    await holds(everything.answers, 0, 0)
-    assert everything.waits.total.held == 1
-    assert await running.metric("hfgateway_places_waits") == 1
+    await holds(everything.local, 0, 0)
+    assert everything.waiting.total.held == 1
+    assert await running.metric("hfgateway_places_waiting") == 1
     await messages.aclose()
-    await holds(everything.waits, 0, 0)
+    await holds(everything.waiting, 0, 0)
     for method, request in requests().items():
         try:
             await responses_of(client, method, request)
@@ -228,8 +228,8 @@ async def test_places_are_counted_and_returned(running: Running, client: Transpo
 async def test_a_list_of_characters_that_waits_for_higgsfield_takes_no_place_of_other_reads(running: Running) -> None:
     running.plan(on="characters", delay=PATIENCE)
     listing = asyncio.create_task(running.grpc.call("ListCharacters", character_service_pb2.ListCharactersRequest()))
-    await holds(limits_of(running).asks, 1, 0)
-    assert limits_of(running).answers.total.held == 0
+    await holds(limits_of(running).upstream, 1, 0)
+    assert limits_of(running).local.total.held == 0
     listing.cancel()
     await asyncio.gather(listing, return_exceptions=True)
 
@@ -241,7 +241,7 @@ async def test_overload_refusals_are_counted_and_not_logged(
     async with Withheld(keyed.gateway.grpc_address) as withheld:
         for _ in range(WORKING.tenant + QUEUED.tenant):
             withheld.call("GetGeneration", key)
-        await holds(limits_of(keyed).answers, WORKING.tenant, QUEUED.tenant)
+        await holds(limits_of(keyed).local, WORKING.tenant, QUEUED.tenant)
         with caplog.at_level(logging.DEBUG, "gateway"):
             for _ in range(3):
                 with pytest.raises(RpcFailure):
@@ -259,7 +259,7 @@ async def test_health_metrics_and_the_operator_are_served_at_the_limit(keyed: Ru
             key = await keyed.key(tenant)
             for _ in range(WORKING.total + QUEUED.total):
                 withheld.call("GetGeneration", key)
-        await holds(limits_of(keyed).answers, WORKING.total, QUEUED.total)
+        await holds(limits_of(keyed).local, WORKING.total, QUEUED.total)
         async with grpc.aio.insecure_channel(keyed.gateway.grpc_address) as channel:
             answer = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
@@ -315,11 +315,11 @@ async def test_the_python_client_retries_refusals_and_is_charged_once(start: Sta
         async with Withheld(running.gateway.grpc_address) as withheld:
             for _ in range(WORKING.tenant + QUEUED.tenant):
                 withheld.call("SubmitGeneration")
-            await holds(limits_of(running).submits, WORKING.tenant, QUEUED.tenant)
+            await holds(limits_of(running).submitting, WORKING.tenant, QUEUED.tenant)
             submitting = asyncio.create_task(client.submit(soul("a fox").input, idempotency_key="order-1"))
             async with asyncio.timeout(PATIENCE):
                 await passes.wait()
-        await holds(limits_of(running).submits, 0, 0)
+        await holds(limits_of(running).submitting, 0, 0)
         passes.clear()
         submission = await submitting
     assert (name_of(submission.generation), submission.replayed) == ("QUEUED", False)
