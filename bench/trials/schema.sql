@@ -1,4 +1,5 @@
--- The tables that a submission and its following touch: a part of docs/postgresql-plan.md.
+-- The tables that a submission and its following touch. docs/postgresql-plan.md explains the columns, and lists what the
+-- plan adds.
 
 CREATE TABLE tenants (
     tenant text PRIMARY KEY,
