@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
-from gateway.generations.model import Generation
+from gateway.generations.model import Generation, State, Steady, Wall
+from gateway.generations.state import OUTPUTS_KEPT
 from gateway.store.archive import ROWS_AT_ONCE
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
@@ -16,6 +17,7 @@ from tests.contract.store import examples
 pytestmark = pytest.mark.parametrize("place", ["folder"], indirect=True)
 ARCHIVE = "file:///somewhere"
 HOUR = 3600.0
+END = 1_000_000.0
 FILE = ArchivedFile("file:///somewhere/file", 7, "00ff")
 
 
@@ -41,10 +43,28 @@ async def test_a_planned_copy_is_due_and_planned_once(stage: Stage) -> None:
 
 async def test_a_copy_expires_with_its_file(stage: Stage) -> None:
     generation = await stage.completed("http://a.test/1.png")
-    assert generation.ended_at is not None
-    assert generation.end_time is not None
-    early = replace(generation, outputs_expire_time=generation.end_time + HOUR)
-    assert [copy.expire_time for copy in copies_of(early, ARCHIVE, generation.end_time)] == [generation.ended_at + HOUR]
+    ended = replace(generation, ended_at=Steady(500.0), end_time=Wall(END))
+
+    def expires(kept_until: float | None, end: float | None) -> float:
+        kept = replace(ended, outputs_expire_time=None if kept_until is None else Wall(kept_until))
+        (copy,) = copies_of(kept, ARCHIVE, end)
+        return copy.expire_time
+
+    assert expires(END + HOUR, END) == 500.0 + HOUR
+    assert expires(END + HOUR, None) == 500.0 + OUTPUTS_KEPT  # the two clocks cannot be compared
+    assert expires(None, END) == 500.0 + OUTPUTS_KEPT
+    assert expires(END + OUTPUTS_KEPT, END + HOUR) == 500.0 + OUTPUTS_KEPT  # Higgsfield has named no earlier end
+    assert expires(END + OUTPUTS_KEPT - HOUR, END - 2 * HOUR) == 500.0 + OUTPUTS_KEPT  # this machine's clock is ahead
+
+
+async def test_only_files_of_completed_outputs_of_completed_generations_are_planned(stage: Stage) -> None:
+    generation = await stage.completed("http://a.test/1.png")
+    (output,) = generation.outputs
+    failed = replace(output, state=State.FAILED)
+    preview = replace(output, url="", preview_url="http://a.test/2.webp")
+    several = replace(generation, outputs=(failed, output, preview))
+    assert [copy.part for copy in copies_of(several, ARCHIVE, None)] == [Part(1), Part(2, preview=True)]
+    assert copies_of(replace(several, state=State.IN_PROGRESS), ARCHIVE, None) == []
 
 
 async def test_copies_of_a_deleted_generation_are_not_planned(stage: Stage) -> None:
