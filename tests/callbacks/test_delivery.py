@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from google.protobuf.message import Message
 from standardwebhooks import WebhookVerificationError
 
 from gateway import core as cores
-from gateway.callbacks import dispatcher
+from gateway.callbacks import dispatcher, schedule
 from gateway.callbacks.dispatcher import Dispatcher
 from gateway.callbacks.service import BEGINNING
 from gateway.generations.model import Change
@@ -393,6 +395,28 @@ async def test_a_delivery_is_sent_later_if_its_revision_cannot_be_read(timed: Ti
     assert (delivery.generation_id, delivery.attempts) == (stored.id, 1)
 
 
+@pytest.mark.parametrize("part", ["_fill_page", "_try_once"])
+async def test_a_bug_delays_a_delivery_and_does_not_lose_it(
+    timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    await create(timed, receiver.url)
+    stored = await timed.submit(soul("a fox"))
+    await timed.start_running(stored.id)
+    works, failures = getattr(timed.gateway._core.dispatcher, part), [ZeroDivisionError()]
+
+    async def fails_once(*values: Any) -> None:
+        if failures:
+            raise failures.pop()
+        await works(*values)
+
+    monkeypatch.setattr(timed.gateway._core.dispatcher, part, fails_once)
+    await timed.advance(60.0, until=lambda: stored.id not in timed.live())
+    await timed.wait_until_idle()
+    assert (failures, receiver.got) == ([], [])
+    await timed.advance(schedule.LONGEST_HOLD, step=60.0)
+    assert [got.generation.id for got in await receiver.gets(1)] == [stored.id]
+
+
 async def test_a_delivery_is_listed_for_a_week(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
     for prompt in ("a fox", "an owl"):
@@ -441,6 +465,23 @@ async def test_a_pending_delivery_of_a_deleted_generation_is_dropped(running: Ru
     assert len(receiver.got) == 1
     queue = running.gateway._core.dispatcher.queues[made.callback.id]
     await eventually(lambda: (queue.waiting, queue.in_flight) == (0, set()))
+
+
+async def test_a_delivery_whose_revision_was_pruned_is_dropped_and_shows_no_other(
+    running: Running, receiver: Receiver
+) -> None:
+    receiver.usual = 500
+    made = await create(running, receiver.url, every_change=True)
+    done = await finished(running, "a fox")
+    await receiver.gets(1)
+    await running.stop_gateway()
+    with closing(sqlite3.connect(running.store_path)) as store, store:
+        store.execute("DELETE FROM changes WHERE revision = 1")
+    receiver.usual = 200
+    await running.start_gateway()
+    await change(running, made.callback.id, paused=False)
+    await settles(running, made.callback.id, done.revision - 1)
+    assert [got.generation.revision for got in receiver.got] == [1, *range(2, done.revision + 1)]
 
 
 async def test_a_deleted_callback_gets_no_deliveries(running: Running, receiver: Receiver) -> None:

@@ -52,6 +52,8 @@ async def test_a_failed_delivery_is_repeated_with_the_same_id(timed: Timed, rece
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) >= 4
     (taken,) = await deliveries(timed, made.callback.id)
     assert (taken.state, taken.attempts) == (pb.DELIVERY_STATE_DELIVERED, 2)
+    counts = timed.gateway._core.dispatcher
+    assert (counts.delivered, counts.failed) == (1, 1)
     well = await state_of(timed, made.callback.id)
     assert (well.problem, well.HasField("problem_time")) == (pb.DELIVERY_PROBLEM_UNSPECIFIED, False)
 
