@@ -234,7 +234,7 @@ async def test_invalid_fields_are_named(talk: Talk) -> None:
 
 
 @pytest.mark.parametrize(
-    "session_id", ["unknown", "0e5f9a3e-0000-4000-8000-000000000000", "../../models", "a/b", "x" * 200]
+    "session_id", ["unknown", "0e5f9a3e-0000-4000-8000-000000000000", "../../models", "a/b", "a..b", "x" * 200]
 )
 async def test_an_unknown_session_is_not_found(talk: Talk, session_id: str) -> None:
     for request in (
@@ -345,9 +345,10 @@ async def test_media_is_uploaded_to_storage_without_credentials(running: Running
         await client.call("ConfirmMedia", confirm)
         assert await (await session.get(slot.url)).read() == b"a picture"
     assert running.ledger.credentials_sent_to_storage == 0
-    with pytest.raises(RpcFailure) as raised:
-        await client.call("ConfirmMedia", pb.ConfirmMediaRequest(id="m99.jpeg", kind="AGENT_MEDIA_KIND_IMAGE"))
-    assert raised.value.reason == "NOT_FOUND"
+    for unknown in ("m99.jpeg", "a b", "a..b"):
+        with pytest.raises(RpcFailure) as raised:
+            await client.call("ConfirmMedia", pb.ConfirmMediaRequest(id=unknown, kind="AGENT_MEDIA_KIND_IMAGE"))
+        assert raised.value.reason == "NOT_FOUND"
 
 
 async def test_an_invalid_upload_url_is_not_returned(running: Running) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -15,11 +16,14 @@ from google.protobuf import any_pb2
 from google.rpc.status_pb2 import Status
 
 from gateway import serving, tracing
+from gateway.access.identity import ANONYMOUS
 from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
+from gateway.rpc.call_limits import CallLimits
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.forwarding import WEBHOOK_WITHIN, ToLeader
-from gateway.rpc.over_grpc import STATUS_DETAILS
+from gateway.rpc.forwarding import WEBHOOK_WITHIN, Replicated, ToLeader
+from gateway.rpc.over_grpc import STATUS_DETAILS, method_name
+from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE
 from tests.support.silence import fall_silent_to
@@ -199,6 +203,32 @@ async def test_a_call_is_forwarded_with_its_deadline() -> None:
     assert limited is not None
     assert PATIENCE < limited < 3 * PATIENCE  # gRPC rounds the time up in the header
     assert unlimited is None or unlimited > 1e9  # gRPC's time for none
+
+
+async def test_a_forwarded_call_waits_in_its_place_and_ends_when_its_effect_can_be_read_here() -> None:
+    has_read, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: bytes, context: grpc.aio.ServicerContext) -> bytes:
+        return b""
+
+    async def caught_up() -> None:
+        has_read.set()
+        await may_go_on.wait()
+
+    async with forwarding_to(answer) as to_leader:
+        service = pb.DESCRIPTOR.services_by_name["GenerationService"]
+        here = type("Here", (), {method_name(one): None for one in service.methods})
+        replicated: Any = Replicated(service, here, to_leader, caught_up)
+        limits = CallLimits()
+        place = limits.of_method(METHOD, lambda: None).take(ANONYMOUS)
+        call = asyncio.create_task(
+            replicated.submit_generation(pb.SubmitGenerationRequest(), Call(METHOD, None, place=place))
+        )
+        await has_read.wait()
+        assert not call.done()
+        assert (limits.submitting.total.held, limits.waiting.total.held) == (0, 1)
+        may_go_on.set()
+        assert await call == b""
 
 
 async def test_a_header_that_cannot_be_forwarded_refuses_only_a_submission(leader: str) -> None:
