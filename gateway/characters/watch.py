@@ -127,7 +127,7 @@ class CharacterWatches:
     def _forget(self, character_id: str, watched: WatchedCharacter) -> None:
         if self._watched.get(character_id) is watched:
             del self._watched[character_id]
-        if watched.task is not None and watched.task is not asyncio.current_task():
+        if watched.task is not None:
             watched.task.cancel()
 
     async def _poll(self, character_id: str, account: str, watched: WatchedCharacter) -> None:

@@ -112,18 +112,19 @@ async def test_the_poller_slows_down_without_changes_and_obeys_retry_after(
             return await rests.get()
 
     monkeypatch.setattr(CharacterWatches, "_rest", rest)
-    studio = await start(POLL_MIN="1", POLL_MAX="10")
+    studio = await start(POLL_MIN="1", POLL_MAX="60")
     watch = watched(studio.grpc, (await studio.create()).character.id)
     await anext(watch)
     pauses = [await next_rest()]
     failed = {"kind": "503", "headers": {"Retry-After": "0"}}
     limited = {"kind": "429", "headers": {"Retry-After": "30"}}
     changed = {"patch": {"status": "queued"}}
-    for fault in ({}, {}, failed, failed, limited, {}, failed, changed, {}):
+    for fault in ({}, {}, failed, failed, limited, {}, failed, changed, {}, *[{}] * 6):
         studio.plan(on="character", processed=True, **fault)
         ends.put_nowait(None)
         pauses.append(await next_rest())
-    assert pauses == [1, 1.5, 2.25, 2, 4, 30, 3.375, 2, 1, 1]
+    assert pauses[:10] == [1, 1.5, 2.25, 2, 4, 30, 3.375, 2, 1, 1]
+    assert pauses[10:] == [1.5, 2.25, 3.375, 5.0625, 7.59375, 10]
 
 
 @pytest.mark.parametrize("here", [True, False])
