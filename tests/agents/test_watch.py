@@ -323,6 +323,7 @@ async def test_each_watch_begins_after_its_given_message(running: Running, talk:
         await watcher.reaches("IDLE")
         await eventually(lambda watcher=watcher, place=place: len(watcher.messages) == 4 - place)  # type: ignore[misc]
         seen[place] = [one.text for one in watcher.messages]
+        assert watcher.received[0].HasField("session")
         await watcher.leave()
     await latest.leave()
 

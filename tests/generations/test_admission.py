@@ -606,6 +606,9 @@ def test_a_tenant_with_the_smallest_share_may_run_one() -> None:
     assert room.send_due() == [1]
     room.end(1)
     assert room.send_due() == [2]
+    room.admission = Admission(share=lambda _: 1)  # of a limit that is not known
+    room.add(waiting(3), waiting(4))
+    assert room.send_due() == [3, 4]
 
 
 def test_a_closed_gate_lets_no_tenant_overtake_the_probe() -> None:
