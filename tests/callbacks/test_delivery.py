@@ -247,6 +247,25 @@ async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: 
         assert quick.most_open <= dispatcher.CALLBACK_ATTEMPTS_AT_ONCE
 
 
+async def test_a_receiver_that_is_down_gets_one_attempt_at_a_time(
+    running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedule, "FIRST_HOLD", 10 * PATIENCE)
+    receiver.plan.append(503)
+    receiver.usual = HOLD
+    made = await create(running, receiver.url)
+    for number in range(5):
+        await finished(running, f"fox {number}")
+    queue = running.gateway._core.dispatcher.queues[made.callback.id]
+    await eventually(lambda: (queue.callback.streak, queue.waiting) == (1, 5))
+    await change(running, made.callback.id, paused=True)
+    await change(running, made.callback.id, paused=False)  # so that the next attempt is due at once
+    await receiver.gets(2)
+    assert len(queue.in_flight) == 1
+    receiver.let_go.set()
+    await settles(running, made.callback.id, 5)
+
+
 async def test_the_attempts_of_all_callbacks_are_limited_together(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
