@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 from aiohttp import web
@@ -17,6 +18,20 @@ from tests.support.addresses import free_port
 
 SECRET = "AKIASWORDFISHSWORDFISH"
 ERROR = f"<Error><Code>InvalidAccessKeyId</Code><Message>The Access Key Id {SECRET} does not exist</Message></Error>"
+
+
+@asynccontextmanager
+async def serving(handle: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
+    """Handle every request with a function, and yield the URL."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handle)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", port := free_port()).start()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        await runner.cleanup()
 
 
 async def refusal(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -46,16 +61,8 @@ async def test_a_refusal_has_the_status_and_the_code(
     async def refuse(_: web.Request) -> web.Response:
         return web.Response(status=status, text=body)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", refuse)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        site = web.TCPSite(runner, "127.0.0.1", port := free_port())
-        await site.start()
-        assert (await refusal(f"http://127.0.0.1:{port}", monkeypatch)).endswith(f" ({cause})")
-    finally:
-        await runner.cleanup()
+    async with serving(refuse) as endpoint:
+        assert (await refusal(endpoint, monkeypatch)).endswith(f" ({cause})")
 
 
 async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,22 +72,20 @@ async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) ->
 async def test_a_store_that_does_not_respond_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.object_storage.s3.REQUEST_WITHIN", 0.1)
 
-    async def be_silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
-
-    async with await asyncio.start_server(be_silent, "127.0.0.1", port := free_port()):
+    with socket.create_server(("127.0.0.1", port := free_port())):  # the kernel accepts, and nothing reads
         assert "TimedOut" in await refusal(f"http://127.0.0.1:{port}", monkeypatch)
 
 
 async def test_a_reset_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readline()
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        writer.close()
+    async def reset(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        reset_on_close = struct.pack("ii", 1, 0)
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset_on_close)
+        request.transport.abort()
+        return web.Response()
 
-    async with await asyncio.start_server(reset, "127.0.0.1", port := free_port()):
-        assert "Connection reset" in await refusal(f"http://127.0.0.1:{port}", monkeypatch)
+    async with serving(reset) as endpoint:
+        assert "Connection reset" in await refusal(endpoint, monkeypatch)
 
 
 def test_a_drain_waits_longer_than_an_upload_may_take_to_be_aborted() -> None:

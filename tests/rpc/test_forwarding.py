@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import grpc
@@ -153,7 +153,7 @@ async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_time
 
 async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call() -> None:
     """The latency of a TLS handshake between two sites, or of a machine whose processors are busy."""
-    opened = 0
+    links: list[asyncio.Task[None] | None] = []
 
     async def answer(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
         return b"answered"
@@ -161,13 +161,15 @@ async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call
     async with leading(answer) as peer, asyncio.timeout(PATIENCE):
 
         async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            while part := await reader.read(65536):
-                writer.write(part)
+            with suppress(ConnectionError):
+                while part := await reader.read(65536):
+                    writer.write(part)
             writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
         async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            nonlocal opened
-            opened += 1
+            links.append(asyncio.current_task())
             from_leader, to_leader = await asyncio.open_connection(*peer.split(":"))
             sending = asyncio.create_task(pass_on(reader, to_leader))
             await asyncio.sleep(1.0)  # the latency of the link
@@ -186,7 +188,8 @@ async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call
                 assert await to_leader.unary(METHOD, b"", Call(METHOD, None)) == b"answered"
             finally:
                 await to_leader.close()
-    assert opened == 1
+            assert len(links) == 1
+            await asyncio.gather(*filter(None, links))
 
 
 async def test_a_call_is_forwarded_with_its_deadline() -> None:
