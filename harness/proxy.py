@@ -26,6 +26,9 @@ class Proxy:
         self.address = ""
         self.allowance: int | None = None
         """The bytes that a connection may receive from the target; then it is closed. None: no limit."""
+        self.forwards = asyncio.Event()
+        """While it is cleared, new connections are accepted, and wait."""
+        self.forwards.set()
         self._server: asyncio.Server
         self._left: socket.socket | None = None
         """Keeps the address that the proxy has left, so that no other server gets it while clients still try it."""
@@ -43,6 +46,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stop_accepting()
+        self.forwards.set()
         self.cut()
         if self._left is not None:
             self._left.close()
@@ -117,6 +121,7 @@ class Proxy:
         host, _, port = self.target.rpartition(":")
         if not host:
             return
+        await self.forwards.wait()
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         self._far.add(far_writer)
 

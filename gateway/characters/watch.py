@@ -128,7 +128,7 @@ class CharacterWatches:
         if self._watched.get(character_id) is watched:
             del self._watched[character_id]
         if watched.task is not None:
-            watched.task.cancel()
+            watched.task.cancel()  # may be the current task, which is about to return
 
     async def _poll(self, character_id: str, account: str, watched: WatchedCharacter) -> None:
         try:

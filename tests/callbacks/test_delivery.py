@@ -289,7 +289,7 @@ async def test_slow_receivers_of_a_tenant_leave_places_for_other_tenants(
 ) -> None:
     monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 4)
     running = await start(AUTH="keys")
-    slow, other = [running.caller("grpc", await running.key(tenant)) for tenant in ("slow", "other")]
+    slow, other = await running.callers("slow", "other")
     receiver.usual = HOLD
     for number in range(3):
         await create(running, receiver.url, key=str(number), client=slow)

@@ -432,7 +432,7 @@ async def test_callbacks_and_concurrent_test_deliveries_are_limited_for_each_ten
 ) -> None:
     monkeypatch.setattr(service, "MOST_CALLBACKS", 1)
     running = await start(AUTH="keys")
-    busy, other = [running.caller("grpc", await running.key(name)) for name in ("busy", "other")]
+    busy, other = await running.callers("busy", "other")
     hers = await create(running, receiver.url, client=other)
     async with Receiver() as slow:
         slow.usual = HOLD

@@ -235,7 +235,7 @@ async def test_an_adoption_continues_if_its_caller_leaves(running: Running, monk
 
 async def test_a_request_that_was_deleted_here_is_not_adopted_again(start: Start) -> None:
     running = await start(AUTH="keys")
-    red, blue = [running.caller("grpc", await running.key(tenant)) for tenant in ("red", "blue")]
+    red, blue = await running.callers("red", "blue")
     request_id, being_removed = [await request_elsewhere(running, prompt) for prompt in ("a fox", "a hen")]
     running.clock.advance(60)
     for one in (request_id, being_removed):

@@ -84,7 +84,7 @@ def test_an_update_calls_no_more_functions_beside_many_generations() -> None:
 
 async def test_a_watch_reads_no_generations_of_other_tenants(tmp_path: Path) -> None:
     async with run(tmp_path, AUTH="keys") as running:
-        red, blue = [running.caller("grpc", await running.key(name)) for name in ("red", "blue")]
+        red, blue = await running.callers("red", "blue")
         for number in range(OTHERS):
             await red.call("SubmitGeneration", soul(f"fox {number}", wait_for=pb.WAIT_FOR_STORED))
         with functions_called() as calls:

@@ -6,7 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
@@ -23,6 +23,7 @@ from gateway.rpc.call_limits import CallLimits
 from gateway.rpc.errors import Code, RpcError
 from gateway.rpc.forwarding import WEBHOOK_WITHIN, Replicated, ToLeader
 from gateway.rpc.over_grpc import STATUS_DETAILS, method_name
+from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.addresses import free_address
 from tests.support.running import PATIENCE
@@ -153,43 +154,29 @@ async def test_a_forgotten_connection_to_the_leader_ends_calls_before_their_time
 
 async def test_a_leader_that_takes_a_second_to_accept_a_connection_gets_the_call() -> None:
     """The latency of a TLS handshake between two sites, or of a machine whose processors are busy."""
-    links: list[asyncio.Task[None] | None] = []
 
     async def answer(_: bytes, __: grpc.aio.ServicerContext) -> bytes:
         return b"answered"
 
-    async with leading(answer) as peer, asyncio.timeout(PATIENCE):
-
-        async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            with suppress(ConnectionError):
-                while part := await reader.read(65536):
-                    writer.write(part)
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
-
-        async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            links.append(asyncio.current_task())
-            from_leader, to_leader = await asyncio.open_connection(*peer.split(":"))
-            sending = asyncio.create_task(pass_on(reader, to_leader))
-            await asyncio.sleep(1.0)  # the latency of the link
-            await pass_on(from_leader, writer)
-            await sending
-
-        async with await asyncio.start_server(relay, "127.0.0.1", 0) as link:
-            port = link.sockets[0].getsockname()[1]
-            to_leader = ToLeader(
-                lambda: f"127.0.0.1:{port}",
-                lambda peer: grpc.aio.insecure_channel(peer, serving.LEADER_CHANNEL_OPTIONS),
-                "secret",
-                lambda _: None,
-            )
-            try:
-                assert await to_leader.unary(METHOD, b"", Call(METHOD, None)) == b"answered"
-            finally:
-                await to_leader.close()
-            assert len(links) == 1
-            await asyncio.gather(*filter(None, links))
+    async with leading(answer) as peer, Proxy() as slow, asyncio.timeout(PATIENCE):
+        slow.target = peer
+        slow.forwards.clear()
+        to_leader = ToLeader(
+            lambda: slow.address,
+            lambda peer: grpc.aio.insecure_channel(peer, serving.LEADER_CHANNEL_OPTIONS),
+            "secret",
+            lambda _: None,
+        )
+        gives_up_after_a_second = (("grpc.min_reconnect_backoff_ms", 1_000),)
+        try:
+            call = asyncio.create_task(to_leader.unary(METHOD, b"", Call(METHOD, None)))
+            async with grpc.aio.insecure_channel(slow.address, gives_up_after_a_second) as other:
+                with pytest.raises(grpc.aio.AioRpcError, match="timed out"):
+                    await other.unary_unary(METHOD)(b"")
+            slow.forwards.set()
+            assert await call == b"answered"
+        finally:
+            await to_leader.close()
 
 
 async def test_a_call_is_forwarded_with_its_deadline() -> None:

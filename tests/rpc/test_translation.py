@@ -158,7 +158,7 @@ async def test_an_answer_that_settles_nothing_is_kept_with_the_delay(running: Ru
 
 async def test_an_answer_to_one_tenant_is_not_shown_to_another_that_waits_for_it(start: Start) -> None:
     running = await start(AUTH="keys")
-    red, blue = [running.caller("grpc", await running.key(tenant)) for tenant in ("red", "blue")]
+    red, blue = await running.callers("red", "blue")
     full = {"code": "account_queue_full", "detail": "canary"}
     running.plan(on="submit", status=429, body=full, headers={"Retry-After": "300"}, times=1000)
     waits = (await red.call("SubmitGeneration", soul("a fox", wait_for=pb.WAIT_FOR_STORED))).generation

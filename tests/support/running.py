@@ -153,6 +153,10 @@ class Running:
         self._clients.push_async_callback(client.close)
         return client
 
+    async def callers(self, *tenants: str) -> list[Transport]:
+        """Return a gRPC client of each tenant, with a new API key."""
+        return [self.caller("grpc", await self.key(tenant)) for tenant in tenants]
+
     async def begin_drain(self) -> None:
         """Start to stop the gateway; return once its drain has begun."""
         self._drain = asyncio.create_task(self.gateway.stop())

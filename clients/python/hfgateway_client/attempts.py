@@ -33,8 +33,7 @@ def received(response: Any) -> Any:
     """
     if response is None:
         none = grpc.aio.Metadata()
-        text = "the call ended with OK, but without a response"
-        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, none, none, text)
+        raise grpc.aio.AioRpcError(grpc.StatusCode.INTERNAL, none, none, "the call ended with OK, without a response")
     return response
 
 

@@ -9,7 +9,6 @@ from contextlib import closing
 from copy import deepcopy
 from threading import Lock
 from typing import Any, NoReturn
-from weakref import WeakSet
 
 from google.protobuf.message import Message
 
@@ -40,7 +39,7 @@ class Calls(Attempts):
         self._opening = Lock()
         self._channel: Any = None
         self._rpcs: dict[str, Any] = {}
-        self._streams: WeakSet[Any] = WeakSet()
+        self._streams: set[Any] = set()
         self._key = key
         self.timeout = timeout
         self.policy = policy
@@ -139,6 +138,7 @@ class Calls(Attempts):
                     self._reached = True
                     yield message
             finally:
+                self._streams.discard(call)
                 call.cancel()
 
 
