@@ -19,7 +19,7 @@ from tests.app.certificates import Authority
 from tests.app.command import FRESH, environment, run
 from tests.durability.process import GatewayProcess
 from tests.support.connect_proxy import ConnectProxy
-from tests.support.running import PATIENCE
+from tests.support.running import PATIENCE, eventually
 
 pytestmark = pytest.mark.toolchain("openssl")
 UPSTREAM = "https://higgsfield.test"
@@ -88,8 +88,7 @@ async def test_a_submission_waits_for_a_proxy_that_refuses(tmp_path: Path) -> No
         )
         async with process, AsyncClient(process.address) as client, asyncio.timeout(PATIENCE):
             generating = asyncio.create_task(client.generate(soul("a fox"), idempotency_key="a-fox"))
-            while len(proxy.asked) < 2:  # the first one checks the credentials
-                await asyncio.sleep(0.01)
+            await eventually(lambda: len(proxy.asked) >= 2)
             assert sandbox.ledger.summary()["submissions_seen"] == 0
             proxy.response = None
             assert (await generating).outputs

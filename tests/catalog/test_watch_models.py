@@ -14,7 +14,7 @@ from gateway.catalog.model import StoredCatalog
 from gateway.generations.stores import StoreError
 from gateway.store.catalogs import SqliteCatalogs
 from hfgateway.v1 import catalog_service_pb2 as pb
-from tests.support.running import PATIENCE, Running
+from tests.support.running import PATIENCE, Running, eventually
 from tests.support.transports import RpcFailure, Transport
 
 HOUR = 4000
@@ -31,9 +31,7 @@ async def lists(running: Running, clock_offset: Any, *rows: dict[str, Any]) -> N
     clock_offset.seconds += HOUR if calls else 0
     cached = running.gateway._core.catalogs._cached["models"]
     await running.grpc.call("ListModels", pb.ListModelsRequest(page_size=1))
-    async with asyncio.timeout(PATIENCE):
-        while cached._refreshing is not None or running.ledger.list_calls["models"] == calls:
-            await asyncio.sleep(0.001)
+    await eventually(lambda: cached._refreshing is None and running.ledger.list_calls["models"] != calls)
 
 
 async def changes(client: Transport, number: int, after: int | None = None) -> list[pb.WatchModelsResponse]:

@@ -27,6 +27,7 @@ from hfgateway_client import AsyncClient, RetryPolicy, soul
 from tests.app.command import FRESH, PATIENCE, ROOT, Finished, environment, run
 from tests.durability.process import READY, stub
 from tests.support.addresses import free_address
+from tests.support.running import eventually
 
 pytestmark = pytest.mark.toolchain("postgres")
 COUNT = 2
@@ -242,9 +243,7 @@ async def test_a_second_signal_kills_workers_that_are_still_draining(tmp_path: P
                 await asyncio.sleep(0.02)
         async with ended(workers.pids()):
             workers.process.send_signal(signal.SIGTERM)
-            async with asyncio.timeout(PATIENCE):
-                while "draining" not in workers.log.read_text():
-                    await asyncio.sleep(0.02)
+            await eventually(lambda: "draining" in workers.log.read_text())
             assert await workers.end(signal.SIGINT) == 1
 
 

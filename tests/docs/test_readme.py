@@ -25,6 +25,7 @@ from hfgateway.v1 import generation_pb2, generation_service_pb2
 from tests.docs.commands import NOT_RUN, RUN
 from tests.docs.markdown import ROOT, SHELLS, Block, blocks, read
 from tests.durability.process import GatewayProcess, stub
+from tests.support.running import eventually
 
 GRPC, HTTP, SANDBOX = "127.0.0.1:50051", "127.0.0.1:8080", "127.0.0.1:9200"
 SERVES = re.compile(r"^hfgateway (serve|sandbox)\b")
@@ -152,9 +153,7 @@ async def test_two_bad_answers_after_acceptance_are_charged_once(stage: Stage) -
     request.input.soul.prompt = "fox"
     async with stage.gateway.channel() as channel:
         submitted = await stub(channel).SubmitGeneration(request)
-        async with asyncio.timeout(PATIENCE):
-            while len(stage.sandbox.ledger.submissions) < 2:
-                await asyncio.sleep(0.05)
+        await eventually(lambda: len(stage.sandbox.ledger.submissions) >= 2)
         asked = generation_service_pb2.GetGenerationRequest(id=submitted.generation.id)
         found = await stub(channel).GetGeneration(asked)
     assert found.generation.state == generation_pb2.GENERATION_STATE_UNCERTAIN

@@ -181,9 +181,7 @@ async def test_a_connection_with_a_refused_request_makes_room_before_its_body_ar
     ):
         for writer in (one, other):
             writer.write(b"POST /refuse HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
-        async with asyncio.timeout(PATIENCE):
-            while len(begun) < 2 or len(web._limit._idle) < 2:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: len(begun) >= 2 and len(web._limit._idle) >= 2)
         async with connected(address) as (third, asking):
             asking.write(GET % b"now")
             await third.readuntil(b"now")
@@ -483,9 +481,7 @@ async def test_a_new_connection_is_refused_while_all_others_are_busy() -> None:
     async with server() as (web, address, counted), connected(address) as (_, one), connected(address) as (_, other):
         for writer in (one, other):
             writer.write(GET % b"hold")
-        async with asyncio.timeout(PATIENCE):
-            while web._limit._idle or web.connections < 2:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: not web._limit._idle and web.connections >= 2)
         async with connected(address) as (refused, _):
             assert await refused.read() == b""
         assert (web.connections, counted) == (2, [Bad.CONNECTIONS])

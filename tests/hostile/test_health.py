@@ -55,9 +55,7 @@ async def test_health_watches_are_limited_and_end_with_their_connection(running:
         assert {each.status for each in listed.statuses.values()} == {Response.SERVING}
         assert {"", GENERATION_SERVICE.full_name} <= set(listed.statuses)
         await channel.close()
-        async with asyncio.timeout(PATIENCE):
-            while running.gateway._ports._health._watches.open:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: not running.gateway._ports._health._watches.open)
         assert await next_status(watch(other)) == Response.SERVING
 
 
@@ -123,8 +121,7 @@ async def test_calls_without_a_request_are_limited(start: Start, monkeypatch: py
         opened = channel.stream_stream(f"/{health.SERVICE}/{method}")
         calls = [opened(never()) for _ in range(3)]
         limited = running.gateway._ports._health
-        while limited._watches.open + limited._checks.open < 3:
-            await asyncio.sleep(0.01)
+        await eventually(lambda: limited._watches.open + limited._checks.open >= 3)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
             await opened(never()).read()
         assert raised.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

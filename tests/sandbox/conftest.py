@@ -15,6 +15,7 @@ from aiohttp import web
 
 from gateway.sandbox.clock import ManualClock
 from gateway.sandbox.server import Sandbox, SandboxOptions
+from tests.support.running import eventually
 
 SOUL = "higgsfield-ai/soul/standard"
 PATIENCE = 60.0
@@ -100,17 +101,13 @@ class Api:
         Later attempts are made only when the test advances the clock.
         """
         attempts = self.sandbox.ledger.webhook_attempts
-        async with asyncio.timeout(PATIENCE):
-            while len(attempts) < number:
-                await asyncio.sleep(0.001)
+        await eventually(lambda: len(attempts) >= number)
         assert len(attempts) == number
         return attempts
 
     async def all_attempts(self) -> list[Any]:
         """Wait until no delivery is pending; return all attempts."""
-        async with asyncio.timeout(PATIENCE):
-            while self.sandbox.webhook_sender.pending:
-                await asyncio.sleep(0.001)
+        await eventually(lambda: not self.sandbox.webhook_sender.pending)
         return self.sandbox.ledger.webhook_attempts
 
 

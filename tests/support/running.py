@@ -399,10 +399,13 @@ def public_url() -> dict[str, str]:
     return {"HTTP_ADDRESS": address, "PUBLIC_URL": f"http://{address}"}
 
 
-async def eventually(holds: Callable[[], bool]) -> None:
-    """Poll until a condition holds, if there is no event to wait for. Raises TimeoutError after PATIENCE."""
+async def eventually(holds: Callable[[], object]) -> None:
+    """Poll until a condition holds, if there is no event to wait for. Raises TimeoutError after PATIENCE.
+
+    If the condition returns an awaitable, its result is the condition.
+    """
     async with asyncio.timeout(PATIENCE):
-        while not holds():
+        while not (await found if isinstance(found := holds(), Awaitable) else found):
             await asyncio.sleep(0.01)
 
 

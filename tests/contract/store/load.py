@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -14,6 +14,7 @@ from harness.final_states import record_final_states
 from harness.history import Recorder, generation_fields, read, record_ledger
 from harness.watchers import Access, Watchers
 from hfgateway_client import AsyncClient, Generation, RetryPolicy, soul
+from tests.support.running import eventually
 
 CLIENTS = 4
 PATIENCE = 100.0
@@ -25,12 +26,6 @@ LAST = "last"
 def sandbox_for_load() -> Sandbox:
     """Return a sandbox whose generations take so long that a fault always meets some."""
     return Sandbox(SandboxOptions(port=0, queue_seconds=0.1, image_seconds=0.3))
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Return when a condition holds. The watchdog bounds the wait."""
-    while not await holds():
-        await asyncio.sleep(0.02)
 
 
 class Load:
@@ -62,7 +57,7 @@ class Load:
         async def held() -> bool:
             return holds()
 
-        await until(held)
+        await eventually(held)
 
     async def run(self, number: int) -> None:
         """Be the client with this number, until `stop`."""

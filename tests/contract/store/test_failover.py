@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.contract.store.load import load, sandbox_for_load, until
+from tests.contract.store.load import load, sandbox_for_load
 from tests.durability.process import GatewayProcess
+from tests.support.running import eventually
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -41,7 +42,7 @@ async def test_a_failover_to_a_synchronous_standby_loses_nothing(tmp_path: Path,
             rows = await admin.execute("SELECT sync_state FROM pg_stat_replication")
             return await rows.fetchall() == [("sync",)]
 
-        await until(synchronous)
+        await eventually(synchronous)
     async with (
         sandbox_for_load() as sandbox,
         GatewayProcess(tmp_path, sandbox.url, store_url=url, store_connections="4") as gateway,

@@ -21,10 +21,10 @@ from hfgateway_client import AsyncClient, soul
 from tests.app.command import environment, run
 from tests.contract.store import examples
 from tests.contract.store.examples import NOW
-from tests.contract.store.load import until
 from tests.contract.store.test_postgres import Opened, opened
 from tests.contract.store.test_store import stored
 from tests.durability.process import PATIENCE, GatewayProcess, stub
+from tests.support.running import eventually
 
 if TYPE_CHECKING:
     from gateway.store.postgres.store import PostgresStore
@@ -125,7 +125,7 @@ async def becomes(holds: Callable[[], bool]) -> None:
     async def held() -> bool:
         return holds()
 
-    await until(held)
+    await eventually(held)
 
 
 async def refused_until_declared(one: Opened, url: str) -> None:
@@ -173,7 +173,7 @@ async def caught_up(primary: Server) -> None:
             rows = await admin.execute("SELECT replay_lsn = pg_current_wal_lsn() FROM pg_stat_replication")
             return await rows.fetchall() == [(True,)]
 
-        await until(replayed)
+        await eventually(replayed)
 
 
 async def submitted(gateway: GatewayProcess, key: str) -> Generation:

@@ -33,7 +33,7 @@ from tests.contract.store import examples
 from tests.contract.store.examples import NOW
 from tests.contract.store.test_limits import DAY, NEXT_MONTH, priced, set_limits, use
 from tests.contract.store.test_store import all_changes, completed, queued, saved, stored
-from tests.support.running import PATIENCE, Generation, run, soul
+from tests.support.running import PATIENCE, Generation, eventually, run, soul
 from tests.support.transports import RpcFailure
 
 if TYPE_CHECKING:
@@ -84,12 +84,6 @@ async def behind(emptied: str, postgres: Server, proxy: Proxy) -> AsyncIterator[
         yield behind
 
 
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    """Return when a condition holds. The watchdog bounds the wait."""
-    while not await holds():
-        await asyncio.sleep(0.01)
-
-
 async def until_one_waits(connection: psycopg.AsyncConnection) -> None:
     """Return when a statement waits for a lock."""
 
@@ -97,7 +91,7 @@ async def until_one_waits(connection: psycopg.AsyncConnection) -> None:
         rows = await connection.execute("SELECT FROM pg_locks WHERE NOT granted")
         return await rows.fetchone() is not None
 
-    await until(waits)
+    await eventually(waits)
 
 
 async def working(store: PostgresStore) -> bool:
@@ -129,7 +123,7 @@ async def test_a_commit_whose_answer_is_lost_is_found_and_announced_once(
 
             proxy.mute()
             task = asyncio.ensure_future(write())
-            await until(is_stored)
+            await eventually(is_stored)
             assert not task.done()
             proxy.cut()
             return await task
@@ -180,7 +174,7 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
         async def is_stored() -> bool:
             return bool(await (await other.execute("SELECT FROM generations")).fetchall())
 
-        await until(is_stored)
+        await eventually(is_stored)
     behind_it = asyncio.ensure_future(store.claims.claim(examples.claim()))
     announced = asyncio.ensure_future(store.change_log.announced())
     await asyncio.sleep(0)  # both are queued
@@ -198,7 +192,7 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
     proxy.target = f"127.0.0.1:{postgres.port}"
     await announced
     assert [one.generation for one in behind.announced] == [claim.generation]
-    await until(lambda: working(store))
+    await eventually(lambda: working(store))
     assert (await store.claims.claim(claim)).new
     assert len(await all_changes(store)) == 1
 
@@ -270,7 +264,7 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
             async def is_stored() -> bool:
                 return bool(await (await other.execute("SELECT FROM generations")).fetchall())
 
-            await until(is_stored)
+            await eventually(is_stored)
         proxy.target = ""
         proxy.cut()
         async with opened(emptied) as second:
@@ -397,7 +391,7 @@ async def test_a_killed_server_loses_nothing_and_the_gateway_keeps_its_lease(
         with pytest.raises(StoreError):
             await store.generations.get("tenant", ended.id)
     await asyncio.to_thread(postgres.start)
-    await until(lambda: working(store))
+    await eventually(lambda: working(store))
     assert (await store.claims.claim(claim)).new
     assert await store.generations.get("tenant", ended.id) == ended
     assert behind.broken == []
@@ -424,7 +418,7 @@ async def test_writes_to_a_read_only_server_are_refused_until_it_is_writable(
     finally:
         postgres.execute(f"ALTER DATABASE {database} RESET default_transaction_read_only")
     proxy.cut()
-    await until(lambda: healed(store))
+    await eventually(lambda: healed(store))
     assert (await store.claims.claim(examples.claim())).new
 
 
@@ -515,9 +509,7 @@ async def test_the_log_is_read_in_smaller_parts_after_an_error(
             assert len(announced) == count
             await asyncio.gather(*(leader.store.claims.claim(examples.claim()) for _ in range(count)))
             following = asyncio.create_task(replica.follow())
-            async with asyncio.timeout(60.0):
-                while len(announced) < 2 * count:
-                    await asyncio.sleep(0.01)
+            await eventually(lambda: len(announced) >= 2 * count)
             following.cancel()
             await asyncio.wait({following})
         finally:
@@ -564,8 +556,7 @@ async def test_who_waits_for_the_log_is_not_answered_by_a_read_that_had_begun(
         monkeypatch.setattr(replica.database, "run", writes_before_the_answer)
         following = asyncio.create_task(replica.follow())
         try:
-            while not waiting:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: waiting)
             await waiting[0]
             assert [one.generation for one in announced] == [claim.generation]
         finally:
@@ -876,14 +867,12 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
         try:
             proxy.target = ""
             proxy.cut()
-            while not replica.health.trouble:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: replica.health.trouble)
             assert silent.store.lease._beats is not None
             silent.store.lease._beats.cancel()
             postgres.execute("UPDATE replicas SET beat = now() - interval '1 hour'", database=database)
             proxy.target = f"127.0.0.1:{postgres.port}"
-            while replica.health.trouble:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: not replica.health.trouble)
             for _ in range(2):  # a read that finds the leader silent, and what follows it
                 await replica.change_log.announced()
             assert not replica.leads

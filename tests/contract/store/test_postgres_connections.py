@@ -17,8 +17,9 @@ import pytest
 
 from gateway.sandbox.server import Sandbox
 from harness.proxy import Proxy
-from tests.contract.store.load import Load, load, sandbox_for_load, until
+from tests.contract.store.load import Load, load, sandbox_for_load
 from tests.durability.process import GatewayProcess
+from tests.support.running import eventually
 
 if TYPE_CHECKING:
     import psycopg
@@ -62,7 +63,7 @@ class Stage:
         """Lock the last position while the block runs, which begins when a claim or a save waits for it."""
         async with self.blocker.transaction():
             await self.blocker.execute("SELECT FROM log FOR UPDATE")
-            await until(lambda: self.blocked(1))
+            await eventually(lambda: self.blocked(1))
             yield
 
 
@@ -107,12 +108,12 @@ async def test_connections_to_the_server_that_end_at_any_moment_lose_nothing(sta
         async def stored(before: int = before) -> bool:
             return bool(await stage.one("SELECT position FROM log") > before)
 
-        await until(stored)
+        await eventually(stored)
         stage.database.cut()
         await stage.load.more()
     async with stage.in_a_statement():  # the server commits it late, when the gateway has repeated it
         stage.database.cut()
-        await until(lambda: stage.blocked(2))
+        await eventually(lambda: stage.blocked(2))
     await stage.load.more()
     async with stage.in_a_statement():  # the server rolls it back
         await stage.one(f"SELECT count(pg_terminate_backend(pid)) {BACKENDS}")
@@ -126,7 +127,7 @@ async def test_a_gateway_that_cannot_reach_the_server_sends_nothing_to_higgsfiel
     async def refuses() -> bool:
         return not await stage.ready()
 
-    await until(refuses)
+    await eventually(refuses)
     sent, retries = len(stage.sandbox.ledger.submissions), stage.load.retries
     await stage.load.becomes(lambda: stage.load.retries > retries + 10)
     assert len(stage.sandbox.ledger.submissions) == sent
@@ -145,7 +146,7 @@ async def test_a_gateway_that_cannot_reach_higgsfield_stores_and_sends_later(sta
                 "unsent"
             ) == 1
 
-        await until(waits)
+        await eventually(waits)
         assert await stage.ready()
         await stage.higgsfield.move("127.0.0.1")
     await stage.load.more()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from harness.proxy import Proxy
-from tests.contract.store.load import load, sandbox_for_load, until
+from tests.contract.store.load import load, sandbox_for_load
 from tests.contract.store.test_postgres import open_only, opened
 from tests.durability.process import GatewayProcess
 from tests.support.forked import MIGRATIONS
+from tests.support.running import eventually
 
 if TYPE_CHECKING:
     from tests.support.postgres import Server
@@ -81,13 +82,13 @@ async def test_a_newer_version_takes_over_from_an_older_one_under_load(
                 await clients.more()
                 starting = asyncio.create_task(new.start())
                 stack.push_async_callback(new.kill)
-                await until(has(PRE))
+                await eventually(has(PRE))
                 await clients.more()
                 assert await has(PRE)()
                 assert await old.terminate() == 0
                 await starting
                 balancer.target = new.address
-                await until(has(PRE, POST))
+                await eventually(has(PRE, POST))
                 await clients.more()
                 with pytest.raises(AssertionError, match=f"newer gateway: its migration {POST}"):
                     await gateway("old again").start()
