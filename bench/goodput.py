@@ -49,7 +49,7 @@ LOOK_EVERY = 0.1
 SOON = 0.25
 """Seconds in which a gateway that is not overloaded stores a submission."""
 RECOVERED_WITHIN = 60.0
-MOST_MEMORY = 650.0
+MAX_MEMORY = 650.0
 """Goal in MB: 12,000 open calls of 22 KB, 12,000 calls of 18 KB that wait in gRPC, and 130 MB for everything else."""
 SANDBOX = (*processes.SANDBOX, "--concurrency-limit=1000000")
 
@@ -181,7 +181,7 @@ def _other_figures(flood: Phase, recovered: list[float]) -> list[Figure]:
     return [
         value(f"{name}: status calls, p50", "ms", statistics.median(statuses), at_most(100)),
         value(f"{name}: status calls, p99", "ms", statuses[int(0.99 * (len(statuses) - 1))], at_most(1000)),
-        value(f"{name}: most memory", "MB", flood.memory / 2**20, at_most(MOST_MEMORY)),
+        value(f"{name}: most memory", "MB", flood.memory / 2**20, at_most(MAX_MEMORY)),
         value(f"{name}: refused with a delay", "% of callers", 100 * counts.get("refused", 0) / arrivals),
         value(f"{name}: dropped by gRPC", "% of callers", 100 * counts.get("dropped", 0) / arrivals),
         value(f"{name}: CPU of the callers' process", "cores", flood.report["cpu"]),

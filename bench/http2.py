@@ -10,7 +10,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_LARGEST_WINDOW = (1 << 31) - 1
+_MAX_WINDOW = (1 << 31) - 1
 _FIRST_WINDOW = 65_535
 _STATUS = b"grpc-status"
 _CANCEL = 8
@@ -79,7 +79,7 @@ class Connection(asyncio.Protocol):
         self._data: dict[int, bytes] = {}
         """What has arrived of the messages."""
         self._next = 1
-        self._most_calls = _LARGEST_WINDOW  # without a SETTINGS entry there is no limit
+        self._most_calls = _MAX_WINDOW  # without a SETTINGS entry there is no limit
         self._window = _FIRST_WINDOW
         self._transport: asyncio.Transport
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         settings = struct.pack(">HIHI", _Setting.HEADER_TABLE_SIZE, 0, _Setting.ENABLE_PUSH, 0)
-        grant = struct.pack(">I", _LARGEST_WINDOW - _FIRST_WINDOW)
+        grant = struct.pack(">I", _MAX_WINDOW - _FIRST_WINDOW)
         transport.write(_PREFACE + _frame(_Type.SETTINGS, 0, 0, settings) + _frame(_Type.WINDOW_UPDATE, 0, 0, grant))
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
             end = at + 9 + int.from_bytes(received[at : at + 3], "big")
             if len(received) < end:
                 break
-            number = int.from_bytes(received[at + 5 : at + 9], "big") & _LARGEST_WINDOW
+            number = int.from_bytes(received[at + 5 : at + 9], "big") & _MAX_WINDOW
             self._take(received[at + 3], received[at + 4], number, received[at + 9 : end])
             at = end
         self._received = received[at:]

@@ -11,7 +11,7 @@ import statistics
 from bench.figures import Figure, at_most, value
 from gateway.generations.forecast import GUESSES, RunTimes
 from gateway.generations.model import GenerationId
-from gateway.generations.pace import MOST_START_CHECKS, PollIntervals, WebhookReliability, is_stale
+from gateway.generations.pace import MAX_START_CHECKS, PollIntervals, WebhookReliability, is_stale
 
 SEED = 20_261_121
 LEARNED, MEASURED = 300, 4000
@@ -63,7 +63,7 @@ def _watched(trace: Trace, source: random.Random) -> tuple[float, float, float]:
         while (
             at < ends
             and shown == math.inf
-            and (not looks or (looks < MOST_START_CHECKS and intervals.spare_start_checks > 0))
+            and (not looks or (looks < MAX_START_CHECKS and intervals.spare_start_checks > 0))
         ):
             intervals.spare_start_checks -= bool(looks)
             looks += 1

@@ -28,8 +28,8 @@ from bench.figures import Figure, Judged, at_most, value
 from bench.load import Channels, Effort, channels
 from bench.trials import servers
 from gateway.store.postgres.lease import HEARTBEAT_INTERVAL, LEASE_TIMEOUT
-from gateway.store.postgres.log_writer import MOST_IN_A_STATEMENT
-from gateway.store.postgres.tail import BUSY_PAUSE, IDLE_PAUSE, MOST_CHANGES
+from gateway.store.postgres.log_writer import MAX_JOBS_PER_STATEMENT
+from gateway.store.postgres.tail import BUSY_PAUSE, IDLE_PAUSE, MAX_CHANGES
 from hfgateway.v1 import generation_service_pb2 as pb
 
 SEED = 20_261_122
@@ -108,7 +108,7 @@ class Model:
         self._jobs: dict[str, deque[Callable[[], None]]] = {"claim": deque(), "save": deque()}
         self._writing = False
         self._unread, self._pause = 0, IDLE_PAUSE
-        self.log = max(CHANGES * size.rate * (LOG_WRITE + costs.commit / MOST_IN_A_STATEMENT), 1.0)
+        self.log = max(CHANGES * size.rate * (LOG_WRITE + costs.commit / MAX_JOBS_PER_STATEMENT), 1.0)
         """How many logs the load needs. More than one is a wall, which the model passes to show the other ones."""
         self.busy = 0.0
         self.calls = self.statements = self.reads = self.changes = 0
@@ -176,7 +176,7 @@ class Model:
         jobs = max(self._jobs.values(), key=len)
         if self._writing or not jobs:
             return
-        taken = [jobs.popleft() for _ in range(min(len(jobs), MOST_IN_A_STATEMENT))]
+        taken = [jobs.popleft() for _ in range(min(len(jobs), MAX_JOBS_PER_STATEMENT))]
         seconds = (self._costs.commit + LOG_WRITE * (len(taken) - 1)) / self.log
         self._writing = True
 
@@ -193,7 +193,7 @@ class Model:
 
     def _read(self) -> None:
         self.reads += 1
-        found = min(self._unread, MOST_CHANGES)
+        found = min(self._unread, MAX_CHANGES)
         self._unread -= found
         self._pause = BUSY_PAUSE if found else min(2 * self._pause, IDLE_PAUSE)
         self._at(self._pause + self._costs.reading, self._read)
@@ -367,7 +367,7 @@ def large(costs: Costs, in_flight: int, watches: int, replicas: int) -> list[Fig
     used = model.run(2.0)
     walls = {
         "the leader's processor": used.leader_cpu,
-        "the log": CHANGES * rate * (LOG_WRITE + costs.commit / MOST_IN_A_STATEMENT),
+        "the log": CHANGES * rate * (LOG_WRITE + costs.commit / MAX_JOBS_PER_STATEMENT),
         "a replica's processor": used.replica_cpu,
         "WAL": used.wal_bytes / WAL_PER_SECOND,
         "small reads": used.reads / READS_PER_SECOND,

@@ -24,8 +24,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 KEY_SETTING = PREFIX + "ACCOUNTS_KEY"
-LARGEST_WEIGHT = 1000
-MOST_CREDENTIALS = 1000
+MAX_WEIGHT = 1000
+MAX_CREDENTIALS = 1000
 """Credentials of all accounts together; each has a client in memory."""
 
 
@@ -216,8 +216,8 @@ class AccountManager:
         text = text.strip()
         if self._encryption is None:
             raise invalid_field("credentials", f"cannot be stored without an encryption key: set {KEY_SETTING}")
-        if len(self._stored) >= MOST_CREDENTIALS:
-            raise invalid_field("credentials", f"cannot be stored: there are {MOST_CREDENTIALS} already")
+        if len(self._stored) >= MAX_CREDENTIALS:
+            raise invalid_field("credentials", f"cannot be stored: there are {MAX_CREDENTIALS} already")
         try:
             credentials = self._connections.identify(text)
         except ValueError as error:
@@ -273,8 +273,8 @@ class AccountManager:
                 wrong.append(Violation(f"accounts[{place}].name", "is not the name of an account"))
             elif account.tenant not in {"", tenant}:
                 wrong.append(Violation(f"accounts[{place}].name", "belongs to another tenant"))
-            if not 1 <= weight <= LARGEST_WEIGHT:
-                wrong.append(Violation(f"accounts[{place}].weight", f"must be 1 to {LARGEST_WEIGHT}"))
+            if not 1 <= weight <= MAX_WEIGHT:
+                wrong.append(Violation(f"accounts[{place}].weight", f"must be 1 to {MAX_WEIGHT}"))
         names = [name for name, _ in pool]
         if len(set(names)) < len(names):
             wrong.append(Violation("accounts", "must have each account once"))

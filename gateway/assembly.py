@@ -9,7 +9,7 @@ from typing import NamedTuple
 from gateway.access.identity import Access, Issuer
 from gateway.accounts import AccountManager, decrypted
 from gateway.addresses import LOOPBACK
-from gateway.agents.conversation import FIRST_PAUSE, LONGEST_PAUSE, Pace
+from gateway.agents.conversation import FIRST_PAUSE, MAX_PAUSE, Pace
 from gateway.agents.service import Agents
 from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ObjectStorage
@@ -634,7 +634,7 @@ def _agents(base: _Base) -> Agents:
 
 def _pace(settings: Settings) -> Pace:
     """Return the pauses between polls of an agent's session, within HFGATEWAY_POLL_MIN and HFGATEWAY_POLL_MAX."""
-    return Pace(*(min(max(pause, settings.poll_min), settings.poll_max) for pause in (FIRST_PAUSE, LONGEST_PAUSE)))
+    return Pace(*(min(max(pause, settings.poll_min), settings.poll_max) for pause in (FIRST_PAUSE, MAX_PAUSE)))
 
 
 async def _characters(base: _Base) -> Characters:

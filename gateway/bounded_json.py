@@ -3,16 +3,16 @@
 import json
 from typing import Any
 
-LARGEST_KEPT = 64 * 1024
+MAX_KEPT_BYTES = 64 * 1024
 """The most bytes of JSON that are kept of a response."""
-LARGEST_KEPT_ERROR = 16 * 1024
+MAX_KEPT_ERROR_BYTES = 16 * 1024
 """The most bytes of JSON that are kept of a response with an error status."""
 LEFT_OUT = "[left out]"
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 """The most characters of the name of a member that was left out."""
 
 
-def bounded(content: dict[str, Any] | None, most: int = LARGEST_KEPT) -> dict[str, Any] | None:
+def bounded(content: dict[str, Any] | None, most: int = MAX_KEPT_BYTES) -> dict[str, Any] | None:
     """Return an object of at most so many bytes of JSON, without its largest members if it is larger.
 
     Their names and sizes are in the member LEFT_OUT.
@@ -28,9 +28,9 @@ def bounded(content: dict[str, Any] | None, most: int = LARGEST_KEPT) -> dict[st
         if room >= 0:
             kept[name] = content[name]
     for name in sorted(sizes.keys() - kept.keys(), key=sizes.__getitem__, reverse=True):
-        room_for_names -= _size({name[:LONGEST_NAME]: sizes[name]})
+        room_for_names -= _size({name[:MAX_NAME_LENGTH]: sizes[name]})
         if room_for_names >= 0:
-            named[name[:LONGEST_NAME]] = sizes[name]
+            named[name[:MAX_NAME_LENGTH]] = sizes[name]
     return kept | {LEFT_OUT: named}
 
 

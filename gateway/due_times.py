@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 Name = TypeVar("Name", bound=str)
 
-MOST_OUTDATED = 100
+MAX_OUTDATED = 100
 """The heap is rebuilt when more entries than this, and more than are due, are outdated."""
 
 
@@ -63,6 +63,6 @@ class DueTimes(Generic[Name]):
 
     def _drop_outdated(self) -> None:
         """Rebuild the heap once most of its entries are outdated."""
-        if len(self._heap) > 2 * len(self._at) + MOST_OUTDATED:
+        if len(self._heap) > 2 * len(self._at) + MAX_OUTDATED:
             self._heap = [(at, name) for name, at in self._at.items()]
             heapq.heapify(self._heap)

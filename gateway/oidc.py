@@ -43,14 +43,14 @@ FETCH_WITHIN = 10.0
 """Seconds for one fetch, of the issuer's configuration and its keys."""
 LEEWAY = 30
 """Seconds by which the issuer's clock may differ."""
-LONGEST_KEY_ID = 256
+MAX_KEY_ID_LENGTH = 256
 """Characters of the id of a key in a token."""
-MOST_VERIFIED = 10_000
+MAX_VERIFIED = 10_000
 """The size of the cache of verified tokens, because a signature takes longer to verify than most calls. Also the most
 unknown key ids that one fetch looks for."""
-LARGEST_DOCUMENT = 1 << 20
+MAX_DOCUMENT_BYTES = 1 << 20
 """The most bytes of the issuer's configuration, and of its keys."""
-LONGEST_SUBJECT = 255
+MAX_SUBJECT_LENGTH = 255
 """Characters of a subject (OpenID Connect Core, 2)."""
 SCOPE = re.compile(r"hfgateway:(read|submit|cancel|admin)")
 
@@ -98,7 +98,7 @@ class OidcIssuer:
         identity = self._verified.get(token)
         if identity is None:
             identity = self._verify(token)
-            if len(self._verified) >= MOST_VERIFIED:
+            if len(self._verified) >= MAX_VERIFIED:
                 self._verified.clear()
             self._verified[token] = identity
         return identity
@@ -133,7 +133,7 @@ class OidcIssuer:
     def _verify(self, token: str) -> Identity:
         try:
             name = str(jwt.get_unverified_header(token).get("kid", ""))
-            if len(name) > LONGEST_KEY_ID:  # it is kept, although anyone can send it
+            if len(name) > MAX_KEY_ID_LENGTH:  # it is kept, although anyone can send it
                 raise invalid_credentials("the id of the token's key is too long")
             keys = self._keys or {}
             key = keys.get(name)
@@ -162,7 +162,7 @@ class OidcIssuer:
 
     def _request_fetch(self, name: str) -> None:
         """Have `run` fetch the keys as soon as FETCH_AGAIN allows, to find out whether the issuer has this one."""
-        if len(self._wanted) < MOST_VERIFIED:
+        if len(self._wanted) < MAX_VERIFIED:
             self._wanted.add(name)
         self._wakeup.wake()
 
@@ -203,8 +203,8 @@ class OidcIssuer:
                 raise IssuerError(f"it answered with the status {response.status}")
             async for part in response.content.iter_any():
                 body += part
-                if len(body) > LARGEST_DOCUMENT:
-                    raise IssuerError(f"a document has more than {LARGEST_DOCUMENT} bytes")
+                if len(body) > MAX_DOCUMENT_BYTES:
+                    raise IssuerError(f"a document has more than {MAX_DOCUMENT_BYTES} bytes")
         content = json.loads(body)
         if not isinstance(content, dict):
             raise IssuerError("a document is not a JSON object")
@@ -227,7 +227,7 @@ def _keys_of(found: Sequence[object]) -> dict[str, jwt.PyJWK]:
 
 def _subject(given: str) -> str:
     """Return a token's subject for the logs and the audit log; with its hash if it had to be shortened or changed."""
-    shown = re.sub(r"[^\x20-\x7e]", "?", given)[:LONGEST_SUBJECT]
+    shown = re.sub(r"[^\x20-\x7e]", "?", given)[:MAX_SUBJECT_LENGTH]
     digest = hashlib.sha256(given.encode("utf-8", "surrogatepass")).hexdigest()[:12]
     return shown if shown == given else f"{shown}#{digest}"
 

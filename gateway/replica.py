@@ -21,7 +21,7 @@ REPORT_SERVING_EVERY = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
 CHECK_CREDENTIALS_EVERY = 60.0
 """Seconds between calls that show whether Higgsfield still refuses the credentials."""
-OLDEST_KEYS = 2.0
+MAX_KEYS_AGE = 2.0
 """Seconds after which the known API keys are too old to accept a caller by them."""
 
 
@@ -40,7 +40,7 @@ class Freshness:
 
     def current(self) -> bool:
         """Return whether callers may be served."""
-        return self._store.current and (self.writes_keys or since_boot() < self._keys_read + OLDEST_KEYS)
+        return self._store.current and (self.writes_keys or since_boot() < self._keys_read + MAX_KEYS_AGE)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from gateway.rpc.admin import AdminHandlers
 from gateway.rpc.admin_access import AddressChain, ReplicasChain
 from gateway.rpc.agents import AgentHandlers
 from gateway.rpc.backlog import Backlog, measure
-from gateway.rpc.call_limits import MOST_WEBHOOKS, CallLimits, WebhookLimit
+from gateway.rpc.call_limits import MAX_WEBHOOKS, CallLimits, WebhookLimit
 from gateway.rpc.callbacks import CallbackHandlers
 from gateway.rpc.catalog import CatalogHandlers
 from gateway.rpc.chain import Chain
@@ -35,7 +35,7 @@ from gateway.rpc.generations import GenerationHandlers, GenerationReads, NoPolls
 from gateway.rpc.health import SERVICE as HEALTH
 from gateway.rpc.health import Health
 from gateway.rpc.over_grpc import add_service
-from gateway.rpc.requests import LARGEST_UPLOAD_REQUEST
+from gateway.rpc.requests import MAX_UPLOAD_REQUEST_BYTES
 from gateway.rpc.services import (
     ADMIN_SERVICE,
     AGENT_SERVICE,
@@ -65,7 +65,7 @@ GRPC_OPTIONS = (
     ("grpc.max_metadata_size", 16 * 1024),
     ("grpc.absolute_max_metadata_size", 16 * 1024),
     # Messages above the gateway's own limits are refused with details. Above this size they are not read.
-    ("grpc.max_receive_message_length", LARGEST_UPLOAD_REQUEST),
+    ("grpc.max_receive_message_length", MAX_UPLOAD_REQUEST_BYTES),
     # Close connections without a handshake or without calls, because each port has a limited number.
     ("grpc.server_handshake_timeout_ms", 10_000),
     ("grpc.max_connection_idle_ms", 300_000),
@@ -390,7 +390,7 @@ class Ports:
         else:
             assert self._to_leader is not None
             self._webhooks = self._to_leader.webhook
-            webhook_limit = WebhookLimit(MOST_WEBHOOKS, self._telemetry.refusals("webhook"))
+            webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusals("webhook"))
             route = forwarding_route(self._serving.store.generations, self._receive_webhook, webhook_limit)
         if settings.webhook_address is None:
             return [route]
@@ -418,7 +418,7 @@ class Ports:
             core.upstream.read_webhook,
             core.upstream.read_job_set,
         )
-        webhook_limit = WebhookLimit(MOST_WEBHOOKS, self._telemetry.refusals("webhook"))
+        webhook_limit = WebhookLimit(MAX_WEBHOOKS, self._telemetry.refusals("webhook"))
         inbox, traces = core.webhook_inbox, self._traces
         receive = inbox.receive if traces is None else traces.webhooks(inbox.receive)
         return webhook_route(core.store.generations, receive, proofs, webhook_limit, self._telemetry.bad)

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from gateway.frozen import frozen
 
 LAST_PORT = 65535
-LONGEST_DURATION = 36_500 * 86_400.0
+MAX_DURATION = 36_500 * 86_400.0
 
 
 @frozen
@@ -223,7 +223,7 @@ class Seconds:
         value = float(match[1]) * units[match[2]]
         if value < self.least:
             raise ValueError(f"must be {self.allowed}")
-        if value > LONGEST_DURATION:
+        if value > MAX_DURATION:
             raise ValueError("must be at most 36500d")
         return value
 

@@ -26,9 +26,9 @@ VERSION = version("hfgateway")
 DURATION_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 """The buckets of the duration of calls, in seconds."""
 BUCKET_LABELS = [*map(floatToGoString, DURATION_BUCKETS), "+Inf"]
-MOST_LABELS = 100
+MAX_LABELS = 100
 """Values of a label that callers determine, such as the tenant."""
-MOST_LINES, LINES_WITHIN = 10, 10.0
+MAX_LINES, LINES_WITHIN = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
 WRITE_WITHIN = 0.05
 """Seconds for which a warning waits for the reader of the log. Lines below warning do not wait."""
@@ -160,8 +160,8 @@ class _Label:
         self._values: set[str] = set()
 
     def value(self, wanted: str) -> str:
-        """Return the value, or "other" if `MOST_LABELS` different ones were seen before it."""
-        if len(self._values) < MOST_LABELS:
+        """Return the value, or "other" if `MAX_LABELS` different ones were seen before it."""
+        if len(self._values) < MAX_LABELS:
             self._values.add(wanted)
         return self.known(wanted)
 
@@ -391,7 +391,7 @@ def set_up_logging(form: str, level: str, worker: int | None = None) -> None:
 
 
 class LogRateLimit(logging.Filter):
-    """Passes at most `MOST_LINES` lines with the same message in `LINES_WITHIN` seconds, and drops the others.
+    """Passes at most `MAX_LINES` lines with the same message in `LINES_WITHIN` seconds, and drops the others.
 
     The first line of the next period has the number of dropped lines in its field `dropped`. It is for loggers that
     callers can cause to write, so that requests cannot flood the log.
@@ -410,7 +410,7 @@ class LogRateLimit(logging.Filter):
             if period.dropped:
                 record.dropped = period.dropped
             period.since, period.written, period.dropped = now, 0, 0
-        if period.written >= MOST_LINES:
+        if period.written >= MAX_LINES:
             period.dropped += 1
             return False
         period.written += 1

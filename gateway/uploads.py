@@ -15,8 +15,8 @@ from gateway.frozen import frozen
 from gateway.generations.ports import Clock
 from gateway.spool import Spool
 
-LARGEST_CHUNK = 1 << 20
-LARGEST_MEDIA = 5 * 1000**3
+MAX_CHUNK_BYTES = 1 << 20
+MAX_MEDIA_BYTES = 5 * 1000**3
 """Bytes; S3-compatible storage accepts no more in one PUT."""
 MEDIA_KEPT = 7 * 86_400.0
 """Seconds for which Higgsfield keeps uploaded media (seen in a live header by a user)."""
@@ -83,8 +83,8 @@ class Uploads:
 
         `size` None: unknown. Raises INVALID_INPUT for a wrong size or content type.
         """
-        if size is not None and not 0 < size <= LARGEST_MEDIA:
-            raise invalid_field("header.size", f"must be 1 to {LARGEST_MEDIA}")
+        if size is not None and not 0 < size <= MAX_MEDIA_BYTES:
+            raise invalid_field("header.size", f"must be 1 to {MAX_MEDIA_BYTES}")
         slot = await self._slot(tenant, content_type, "header.content_type")
         if size is not None:
             await self._storage.put(slot, size, _with_size_check(size, chunks))
@@ -92,8 +92,8 @@ class Uploads:
         reserved = self._clock.moment().steady
         async with self._spool.file(tenant) as file:
             async for chunk in chunks:
-                if file.size + len(chunk) > LARGEST_MEDIA:
-                    raise invalid_field("chunk", f"the file has more than {LARGEST_MEDIA} bytes")
+                if file.size + len(chunk) > MAX_MEDIA_BYTES:
+                    raise invalid_field("chunk", f"the file has more than {MAX_MEDIA_BYTES} bytes")
                 await file.write(chunk)
             if not file.size:
                 raise invalid_field("chunk", "the file is empty")

@@ -27,7 +27,7 @@ from harness.history import Line
 FOLDER = Path(".cache/charges")
 PER_SECOND = 400
 """The highest number of callers of the gateway that start in a second."""
-LEAST_SPREAD = 3.0
+MIN_SPREAD = 3.0
 LIVES, SHORT_LIVES = (1.0, 15.0), (0.5, 3.0)
 """The shortest and the longest time between kills of the gateway in seconds, in a full and in a quick run."""
 KILLS, FEW_KILLS = 20, 1
@@ -41,7 +41,7 @@ async def run(effort: Effort, starter: Starter = GATEWAY) -> list[Figure]:
     conditions = Conditions(
         effort.seed,
         effort.patience,
-        spread=max(LEAST_SPREAD, effort.submissions / PER_SECOND),
+        spread=max(MIN_SPREAD, effort.submissions / PER_SECOND),
         lives=LIVES if effort.settle else SHORT_LIVES,
         kills=KILLS if effort.settle else FEW_KILLS,
         linger=LINGER,

@@ -11,7 +11,7 @@ from gateway.errors import Violation, raise_if_invalid
 from gateway.frozen import frozen
 
 PREFIX = "hfg_"
-LONGEST_NAME = 100
+MAX_NAME_LENGTH = 100
 _ID_BYTES, _SECRET_BYTES = 6, 32
 NAME_RULE = "must be 1 to 63 of a-z, 0-9, - and _, and start with a letter or digit"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
@@ -48,8 +48,8 @@ def new_key(
         wrong.append(Violation("expire_time", "must be in the future"))
     if not is_name(tenant):
         wrong.append(Violation("tenant", NAME_RULE))
-    if len(name) > LONGEST_NAME or not name.isprintable():
-        wrong.append(Violation("name", f"must be at most {LONGEST_NAME} printable characters"))
+    if len(name) > MAX_NAME_LENGTH or not name.isprintable():
+        wrong.append(Violation("name", f"must be at most {MAX_NAME_LENGTH} printable characters"))
     raise_if_invalid(wrong)
     key_id = secrets.token_hex(_ID_BYTES)
     secret = f"{PREFIX}{key_id}_{secrets.token_urlsafe(_SECRET_BYTES)}"

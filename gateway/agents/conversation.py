@@ -16,7 +16,7 @@ from gateway.frozen import frozen
 from gateway.generations.clock import jittered
 from gateway.generations.ports import Clock
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 10.0
+FIRST_PAUSE, MAX_PAUSE = 2.0, 10.0
 PAUSE_GROWTH = 1.5
 TRANSIENT_REASONS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_SATURATED})
 """The errors of a poll that do not end the watches."""
@@ -27,7 +27,7 @@ class Pace:
     """Seconds between polls, first and longest. The defaults are the advice of Higgsfield's documentation."""
 
     first: float = FIRST_PAUSE
-    longest: float = LONGEST_PAUSE
+    longest: float = MAX_PAUSE
 
 
 @dataclass(slots=True)

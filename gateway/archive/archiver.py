@@ -28,7 +28,7 @@ from gateway.generations.trusted_time import TrustedTime
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 3600.0
+FIRST_PAUSE, MAX_PAUSE = 2.0, 3600.0
 """Seconds before the second attempt at a file, and the most between two attempts; doubled with each attempt."""
 STORE_PAUSE = 5.0
 """Seconds before the next attempt if the store is not available."""
@@ -147,7 +147,7 @@ class Archiver:
             return None
         now = self._clock.moment().steady
         # Copies in progress are still due in the store, so ask for that many more.
-        due = await self._copies.due_copies(self._storage.name, now, LONGEST_PAUSE, free + len(self._busy))
+        due = await self._copies.due_copies(self._storage.name, now, MAX_PAUSE, free + len(self._busy))
         for copy in [copy for copy in due if copy.name not in self._busy][:free]:
             self._busy.add(copy.name)
             self._tasks.start(self._work(copy), ended=partial(self._finished, copy.name))
@@ -221,7 +221,7 @@ class Archiver:
         """Store a failed attempt. Give up if the file was refused, or if Higgsfield no longer has it."""
         self.failures += 1
         give_up = refused or (not copy.remove and await self._expired(copy))
-        pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), LONGEST_PAUSE) * random.uniform(0.75, 1.0)
+        pause = min(FIRST_PAUSE * 2.0 ** min(copy.attempts, 20), MAX_PAUSE) * random.uniform(0.75, 1.0)
         await self._copies.postpone_copy(copy, self._clock.moment().steady + pause, give_up=give_up)
         fields = copy.fields | {"why": why, "attempts": copy.attempts + 1}
         if give_up:

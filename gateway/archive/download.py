@@ -7,7 +7,7 @@ from gateway.archive.media_types import is_archived
 from gateway.archive.ports import Checkpoint, RangeError, RefusedError, Source, SourceError, SourceResponse
 from gateway.archive.throttle import Throttle
 
-MOST_BREAKS = 5
+MAX_BREAKS = 5
 """Connections that may break in one attempt. After one more the attempt fails, and the next one follows a pause."""
 
 
@@ -54,7 +54,7 @@ class Download:
         self.etag = self._response.etag
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the bytes until the file is complete; resume after up to MOST_BREAKS broken connections."""
+        """Yield the bytes until the file is complete; resume after up to MAX_BREAKS broken connections."""
         breaks = 0
         while True:
             try:
@@ -65,7 +65,7 @@ class Download:
                 break
             except SourceError:
                 breaks += 1
-                if not self.etag or breaks > MOST_BREAKS:
+                if not self.etag or breaks > MAX_BREAKS:
                     raise
                 await self._resume()
         if self._size is not None and self._received != self._size:

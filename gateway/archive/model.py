@@ -10,7 +10,7 @@ from gateway.frozen import frozen
 from gateway.generations.model import Generation, MediaKind, Output, State
 from gateway.generations.state import OUTPUTS_KEPT
 
-LONGEST_PART = 80
+MAX_PART_LENGTH = 80
 """Characters of one part of a key. Some file systems limit a name, which has several parts, to 255 bytes."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -96,4 +96,4 @@ def _files(index: int, output: Output) -> Iterator[tuple[Part, str, str, str]]:
 
 def _safe(text: str) -> str:
     """Return text as one part of a key: only harmless characters, and no leading dots."""
-    return _UNSAFE.sub("_", text)[:LONGEST_PART].lstrip(".") or "_"
+    return _UNSAFE.sub("_", text)[:MAX_PART_LENGTH].lstrip(".") or "_"

@@ -27,7 +27,7 @@ from gateway.generations.stores import ChangeLog, Saved, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 1_000
+MAX_WAITING = 1_000
 """Pending deliveries of one callback. Later changes stay in the log until there is room."""
 CALLBACK_ATTEMPTS_AT_ONCE = 4
 """Concurrent attempts of one callback; one during an outage."""
@@ -182,7 +182,7 @@ class Dispatcher:
 
         A time further ahead than any pause was stored by a process whose clock was ahead. It must not delay a retry.
         """
-        latest = self._clock.moment().steady + schedule.LONGEST_RETRY_AFTER
+        latest = self._clock.moment().steady + schedule.MAX_RETRY_AFTER
         queue = CallbackQueue(replace(callback, held_until=min(callback.held_until, latest)))
         for delivery in await self._store.pending_deliveries(callback.id):
             queue.add(replace(delivery, next_at=min(delivery.next_at, latest)))
@@ -315,13 +315,13 @@ class Dispatcher:
             async with queue.changing:
                 callback = queue.callback
                 active = callback.id in self.queues and not callback.paused  # both may have changed before the lock
-                if active and queue.waiting < MOST_WAITING and callback.position < self._feed.position:
+                if active and queue.waiting < MAX_WAITING and callback.position < self._feed.position:
                     await self._fill_page(queue)
         except UnconfirmedError:  # logged by the store
             self._wake_at(queue, self._clock.moment().steady + STORE_PAUSE)
         except Exception:
             log.exception("deliveries could not be created for a callback", extra={"callback": queue.callback.id})
-            self._wake_at(queue, self._clock.moment().steady + schedule.LONGEST_HOLD)
+            self._wake_at(queue, self._clock.moment().steady + schedule.MAX_HOLD)
 
     async def _fill_page(self, queue: CallbackQueue) -> None:
         """Create deliveries from one page of the log, with as many changes as there is room for deliveries.
@@ -329,7 +329,7 @@ class Dispatcher:
         The next page waits for the next round, after other callbacks.
         """
         callback, target = queue.callback, self._feed.position
-        most = min(READ_AT_ONCE, MOST_WAITING - queue.waiting)
+        most = min(READ_AT_ONCE, MAX_WAITING - queue.waiting)
         changes = await self._next_changes(queue, most)
         moment = self._clock.moment()
         created = [
@@ -375,7 +375,7 @@ class Dispatcher:
             queue.attempted(replace(queue.current(delivery), next_at=pause))
         except Exception:
             log.exception("a delivery failed because of a bug", extra={"delivery": delivery.id})
-            pause = self._clock.moment().steady + schedule.LONGEST_HOLD
+            pause = self._clock.moment().steady + schedule.MAX_HOLD
             queue.attempted(replace(queue.current(delivery), next_at=pause))
 
     async def _try_once(self, queue: CallbackQueue, delivery: Delivery) -> None:

@@ -18,9 +18,9 @@ PAUSE_CALLBACK_AFTER = 3 * 86_400.0
 """Seconds without a success after which a callback is paused."""
 OUTAGE_FORGOTTEN_AFTER = 1.5 * 86_400.0
 """Seconds without a failure, longer than any pause between attempts, after which `failing_since` starts again."""
-FIRST_HOLD, LONGEST_HOLD = 5.0, 900.0
+FIRST_HOLD, MAX_HOLD = 5.0, 900.0
 """Seconds for which nothing is sent during an outage: after the first failure, and at most; doubled each time."""
-LONGEST_RETRY_AFTER = 86_400.0
+MAX_RETRY_AFTER = 86_400.0
 """The most seconds of a Retry-After that are respected."""
 OUTAGE_STATUSES = frozenset({429, 502, 503, 504})
 """The HTTP statuses that indicate an outage of the whole receiver."""
@@ -104,13 +104,13 @@ def _failing(callback: Callback, outcome: Outcome, moment: Moment, chance: float
     if moment.steady < callback.held_until:  # it began before the failure that holds the others back: the same outage
         streak, hold = callback.streak, FIRST_HOLD
     else:
-        streak, hold = callback.streak + 1, min(FIRST_HOLD * 2 ** min(callback.streak, 9), LONGEST_HOLD)
+        streak, hold = callback.streak + 1, min(FIRST_HOLD * 2 ** min(callback.streak, 9), MAX_HOLD)
     until = moment.steady + max(_jittered(hold, chance), _retry_after(outcome))
     return replace(failing, streak=streak, held_until=max(callback.held_until, until))
 
 
 def _retry_after(outcome: Outcome) -> float:
-    return min(outcome.retry_after or 0.0, LONGEST_RETRY_AFTER)
+    return min(outcome.retry_after or 0.0, MAX_RETRY_AFTER)
 
 
 def _jittered(seconds: float, chance: float) -> float:

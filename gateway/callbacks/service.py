@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 from gateway.callbacks import schedule, signing
-from gateway.callbacks.dispatcher import MOST_WAITING, CallbackQueue, Dispatcher
+from gateway.callbacks.dispatcher import MAX_WAITING, CallbackQueue, Dispatcher
 from gateway.callbacks.model import Callback, Delivery, DeliveryState, Outcome, Secret, id_parts
 from gateway.callbacks.ports import Bodies, CallbackStore, Receivers
 from gateway.concurrency import OwnedTasks, uninterrupted
@@ -23,13 +23,13 @@ from gateway.generations.ports import Clock
 from gateway.generations.read_back import confirmed
 from gateway.generations.stores import Filter
 
-MOST_CALLBACKS = 20
+MAX_CALLBACKS = 20
 """Callbacks of one tenant."""
 OLD_SECRETS_SIGN_FOR = 86_400.0
 """Seconds for which a secret still signs after a newer one was created."""
-MOST_SECRETS = 4
+MAX_SECRETS = 4
 """Secrets of a callback that sign at the same time."""
-MOST_TESTS = 4
+MAX_TESTS = 4
 """Concurrent tests of one tenant."""
 BEGINNING = (float("inf"), "~", 0)
 """The value of `before` for the first page of deliveries."""
@@ -95,8 +95,8 @@ class TenantCallbacks:
         async with self._creating:
             known = self._by_key(tenant, key)
             if known is None:
-                if len(self._dispatcher.of(tenant)) >= MOST_CALLBACKS:
-                    raise _quota(f"a tenant has at most {MOST_CALLBACKS} callbacks", "callbacks")
+                if len(self._dispatcher.of(tenant)) >= MAX_CALLBACKS:
+                    raise _quota(f"a tenant has at most {MAX_CALLBACKS} callbacks", "callbacks")
                 secret = Secret(signing.new_secret())
                 moment = self._clock.moment()
                 new = Callback(
@@ -194,9 +194,9 @@ class TenantCallbacks:
                 replace(secret, until=now + OLD_SECRETS_SIGN_FOR) if secret.until is None else secret
                 for secret in queue.callback.signing(now)
             ]
-            if len(old) >= MOST_SECRETS:
+            if len(old) >= MAX_SECRETS:
                 wait = min(secret.until - now for secret in old if secret.until is not None)
-                raise _quota(f"the callback already has {MOST_SECRETS} active secrets", "secrets", wait)
+                raise _quota(f"the callback already has {MAX_SECRETS} active secrets", "secrets", wait)
             new = Secret(signing.new_secret())
             callback = replace(queue.callback, secrets=(new, *old))
             await self._change(callback)
@@ -212,7 +212,7 @@ class TenantCallbacks:
         callback = self._queue(tenant, callback_id).callback
         if not callback.url:
             raise invalid_field("id", "the callback has no URL to test")
-        if self._testing[tenant] >= MOST_TESTS:
+        if self._testing[tenant] >= MAX_TESTS:
             raise GatewayError(
                 Failure(Reason.GATEWAY_OVERLOADED, "too many tests of this tenant are running", retryable=True)
             )
@@ -254,7 +254,7 @@ class TenantCallbacks:
         queue = None if parts is None else self._dispatcher.queues.get(parts[0])
         if parts is None or queue is None or queue.callback.tenant != tenant:
             raise not_found("no such delivery", delivery_id=delivery_id)
-        if queue.waiting >= 2 * MOST_WAITING:
+        if queue.waiting >= 2 * MAX_WAITING:
             raise _quota("too many deliveries of this callback are pending", "deliveries")
         async with self._changing(tenant, parts[0]) as queue:
             known = await self._store.delivery(*parts)

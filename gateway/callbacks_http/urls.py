@@ -8,7 +8,7 @@ from gateway import addresses
 from gateway.addresses import Network
 from gateway.frozen import frozen
 
-LONGEST_URL = 2048
+MAX_URL_LENGTH = 2048
 _HOST = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 
 
@@ -37,8 +37,8 @@ def parse(url: str, networks: Sequence[Network], ports: Sequence[int]) -> Target
     are the ports that are allowed elsewhere. Raises InvalidUrlError, also if the host is an address that may not be
     called.
     """
-    if len(url) > LONGEST_URL:
-        raise InvalidUrlError(f"must be at most {LONGEST_URL} characters")
+    if len(url) > MAX_URL_LENGTH:
+        raise InvalidUrlError(f"must be at most {MAX_URL_LENGTH} characters")
     if not url.isascii() or not all("!" <= c <= "~" and c not in '"<>\\^`{|}' for c in url):
         raise InvalidUrlError("must be a URL in ASCII, percent-encoded and with its host as in DNS (xn--…)")
     try:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 REFRESH_EVERY = 3600.0
 """Seconds, plus or minus a tenth, after which the next use of a catalog starts a refresh."""
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
+FIRST_PAUSE, MAX_PAUSE = 5.0, 600.0
 """Seconds before the next refresh after one failure, and at most; doubled with each failure in a row."""
 
 
@@ -151,7 +151,7 @@ class CachedCatalog(Signals):
         """Schedule the next refresh: after Higgsfield's Retry-After, or a pause that grows with each failure."""
         self.failures += 1
         self._failure = error
-        pause = min(FIRST_PAUSE * 2**self._failures_in_a_row, LONGEST_PAUSE)
+        pause = min(FIRST_PAUSE * 2**self._failures_in_a_row, MAX_PAUSE)
         self._failures_in_a_row = min(self._failures_in_a_row + 1, 16)
         self._refresh_at = self._clock.moment().steady + max(jittered(pause, 0.25), error.failure.retry_after or 0.0)
         log.warning("a catalog could not be refreshed", extra={"catalog": self.name, "error": error.failure.message})

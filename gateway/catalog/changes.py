@@ -10,7 +10,7 @@ from dataclasses import replace
 from gateway.catalog.differences import differences
 from gateway.catalog.model import Change, Item, Listing, Model
 
-MOST_GONE = 1000
+MAX_GONE = 1000
 """The most models that are remembered as gone; those that changed last are kept."""
 
 
@@ -57,4 +57,4 @@ def with_listings(
             listing = replace(listing, change=Change.GONE, changed_at=wall, revision=revision, details=())
         gone.append(replace(model, listing=listing))
     gone.sort(key=lambda one: one.listing.revision if one.listing else 0, reverse=True)
-    return (*listed, *gone[:MOST_GONE])
+    return (*listed, *gone[:MAX_GONE])

@@ -13,11 +13,11 @@ from gateway.catalog.sanitize import TooLargeError, sanitized
 from gateway.errors import printable
 from gateway.generations.model import MediaKind
 
-MOST_DIFFERENCES = 20
+MAX_DIFFERENCES = 20
 """The most differences that are described."""
-LONGEST_DIFFERENCE = 200
+MAX_DIFFERENCE_LENGTH = 200
 """Characters of one description."""
-DEEPEST_ALL_OF = 50
+MAX_ALL_OF_DEPTH = 50
 """The most levels of `allOf`."""
 
 
@@ -30,7 +30,7 @@ def differences(before: Model, after: Model) -> tuple[str, ...]:
         found.append(f"the tasks are now {', '.join(after.tasks)}")
     if before.schema is not None and after.schema is not None and before.schema != after.schema:
         found.extend(_of_parameters(before.schema, after.schema))
-    return tuple(printable(one, LONGEST_DIFFERENCE) for one in found[:MOST_DIFFERENCES])
+    return tuple(printable(one, MAX_DIFFERENCE_LENGTH) for one in found[:MAX_DIFFERENCES])
 
 
 def _of_parameters(before: Schema, after: Schema) -> Iterator[str]:
@@ -61,8 +61,8 @@ class _Parameters:
         self.fields: dict[str, dict[str, Any]] = {}
         self.required: set[str] = set()
         self.rules: set[str] = set()
-        self._defaults = _defaults(schema, DEEPEST_ALL_OF)
-        self._read(sanitized(schema), DEEPEST_ALL_OF)
+        self._defaults = _defaults(schema, MAX_ALL_OF_DEPTH)
+        self._read(sanitized(schema), MAX_ALL_OF_DEPTH)
 
     def _read(self, schema: Mapping[str, Any], levels: int) -> None:
         for name, one in schema.get("properties", {}).items():

@@ -16,7 +16,7 @@ from typing import Any
 
 from gateway.catalog.model import Schema
 
-MOST_NODES = 2_000
+MAX_NODES = 2_000
 """The most subschemas of a schema that is used, counted after references were replaced."""
 
 _TYPES = frozenset({"string", "integer", "number", "boolean", "array", "object", "null"})
@@ -95,7 +95,7 @@ class _Sanitizer:
         `filled` are the fields with a default according to the schemas around it that describe the same value.
         """
         self._nodes += 1
-        if self._nodes > MOST_NODES:
+        if self._nodes > MAX_NODES:
             raise TooLargeError
         if isinstance(schema, bool):
             return ({} if schema else {"not": {}}), True

@@ -16,11 +16,11 @@ from gateway.catalog.model import Schema
 from gateway.errors import Violation, printable
 
 PARAMETERS = "input.model.parameters"
-MOST_VIOLATIONS = 50
-MOST_STEPS = 50_000
+MAX_VIOLATIONS = 50
+MAX_STEPS = 50_000
 """The limit for the values in the schema times the values in the input. An input above it is not validated here, but
 only by Higgsfield. A typical call has hundreds."""
-MOST_TEXT = 200
+MAX_TEXT_LENGTH = 200
 """Characters of a description."""
 _TYPES = {
     "string": "a string",
@@ -57,13 +57,13 @@ class SchemaValidator:
 
     def violations(self, parameters: Mapping[str, Any]) -> tuple[Violation, ...]:
         """Return the invalid fields, sorted, each once. An input that is too large is not validated."""
-        if self._nodes * _size(parameters) > MOST_STEPS:
+        if self._nodes * _size(parameters) > MAX_STEPS:
             return ()
         found: dict[str, str] = {}
-        for error in islice(self._validator.iter_errors(dict(parameters)), MOST_VIOLATIONS):
+        for error in islice(self._validator.iter_errors(dict(parameters)), MAX_VIOLATIONS):
             for field, description in _described(error):
-                found.setdefault(field, description[:MOST_TEXT])
-        return tuple(Violation(*violation) for violation in islice(sorted(found.items()), MOST_VIOLATIONS))
+                found.setdefault(field, description[:MAX_TEXT_LENGTH])
+        return tuple(Violation(*violation) for violation in islice(sorted(found.items()), MAX_VIOLATIONS))
 
 
 def _described(error: ValidationError) -> Iterator[tuple[str, str]]:
@@ -131,7 +131,7 @@ def _child(at: str, name: str) -> str:
 def _listed(options: list[Any]) -> str:
     """Join the options, as many as fit into a description."""
     text = ", ".join(map(_shown, options))
-    return text if len(text) <= MOST_TEXT - 20 else f"{text[: MOST_TEXT - 20].rpartition(', ')[0]}, …"
+    return text if len(text) <= MAX_TEXT_LENGTH - 20 else f"{text[: MAX_TEXT_LENGTH - 20].rpartition(', ')[0]}, …"
 
 
 def _shown(value: Any) -> str:

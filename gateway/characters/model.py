@@ -13,8 +13,8 @@ from gateway.frozen import frozen
 from gateway.generations.inputs import SoulVersion, added_values, url_violations
 from gateway.generations.model import canonical_json
 
-LONGEST_NAME = 100
-MOST_IMAGES = 100
+MAX_NAME_LENGTH = 100
+MAX_IMAGES = 100
 """The limits of Higgsfield's API, from its documentation."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _UUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
@@ -71,10 +71,10 @@ class Order:
         wrong = []
         if not self.name.strip():
             wrong.append(Violation("name", "is required"))
-        elif len(self.name) > LONGEST_NAME:
-            wrong.append(Violation("name", f"must be at most {LONGEST_NAME} characters"))
-        if not 1 <= len(self.image_urls) <= MOST_IMAGES:
-            wrong.append(Violation("image_urls", f"needs 1 to {MOST_IMAGES}"))
+        elif len(self.name) > MAX_NAME_LENGTH:
+            wrong.append(Violation("name", f"must be at most {MAX_NAME_LENGTH} characters"))
+        if not 1 <= len(self.image_urls) <= MAX_IMAGES:
+            wrong.append(Violation("image_urls", f"needs 1 to {MAX_IMAGES}"))
         for index, url in enumerate(self.image_urls):
             at = f"image_urls[{index}]"
             wrong.extend(url_violations(at, url) if url else [Violation(at, "is empty")])

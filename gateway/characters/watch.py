@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 PAUSE_GROWTH = 1.5
 """The factor by which the pause between polls grows while nothing changes."""
-LONGEST_PAUSE = 10.0
+MAX_PAUSE = 10.0
 """The most seconds between polls. A longer HFGATEWAY_POLL_MAX does not apply, because a caller is waiting."""
-LONGEST_SILENCE = 60.0
+MAX_SILENCE = 60.0
 """The most seconds between polls while Higgsfield does not respond."""
 
 
@@ -55,7 +55,7 @@ class CharacterWatches:
         self._clock = clock
         self._registry = registry
         self._first = first
-        self._longest = max(min(longest, LONGEST_PAUSE), first)
+        self._longest = max(min(longest, MAX_PAUSE), first)
         self._watched: dict[str, WatchedCharacter] = {}
         self.draining = False
 
@@ -149,7 +149,7 @@ class CharacterWatches:
                 if watched.character is None:
                     self._finish(character_id, watched, error)
                     return
-                silence = min(2 * silence, LONGEST_SILENCE)
+                silence = min(2 * silence, MAX_SILENCE)
                 await self._rest(max(silence, error.failure.retry_after or 0.0))
                 continue
             if character is None:

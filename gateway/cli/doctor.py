@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 CHECK_TIMEOUT = 10.0
 """Seconds for each check of another server."""
-MOST_CLOCK_ERROR = 60.0
+MAX_CLOCK_ERROR = 60.0
 """Seconds by which the clock may differ from Higgsfield's without a warning."""
 LITTLE_ROOM, NO_ROOM = 1 << 30, 64 << 20
 """Bytes free on the store's disk: less than the first is a warning, less than the second is a problem."""
@@ -364,7 +364,7 @@ def _clock(date: str) -> list[Finding]:
     if theirs is None:
         return [Finding("clock", OK, "not compared: the response has no date")]
     off = time.time() - theirs
-    if abs(off) <= MOST_CLOCK_ERROR:
+    if abs(off) <= MAX_CLOCK_ERROR:
         return [Finding("clock", OK, "agrees with Higgsfield's")]
     direction = "ahead of" if off > 0 else "behind"
     return [Finding("clock", WARNING, f"is {abs(off):.0f} s {direction} Higgsfield's", "synchronize it with NTP")]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hfgateway_client import Generation
 
 ATTEMPTS = 5
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}")
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
 _STRONG = re.compile(r'"[\x21\x23-\x7e]*"')
@@ -65,7 +65,7 @@ def save_outputs(generation: Generation, folder: Path, *, local: bool) -> list[P
     with httpx.Client(
         transport=CheckedTransport(local=local),
         follow_redirects=True,
-        max_redirects=MOST_REDIRECTS,
+        max_redirects=MAX_REDIRECTS,
         event_hooks={"response": [check_redirect]},
         timeout=60.0,
     ) as client:

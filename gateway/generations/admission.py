@@ -30,7 +30,7 @@ from gateway.generations.slots import Slot, Slots
 
 PROBE_PAUSE = 5.0
 """Seconds until the next probe, if Higgsfield sent no Retry-After."""
-LEAST_PAUSE = 1.0
+MIN_PAUSE = 1.0
 """Seconds until the next probe at least. A Retry-After can be 0, also because the clocks differ."""
 CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
@@ -41,7 +41,7 @@ OUTPUTS_AT_FIRST = 2
 UNSTARTED_COUNTS_FOR = 30.0
 """Seconds for which an output that has not started keeps the next ones of its tenant back."""
 
-LONGEST_RUN = 900.0
+DEFAULT_MAX_RUN_TIME = 900.0
 """Seconds after which an UNCERTAIN generation no longer counts as running, until a longer run of its model is known.
 
 A value that is too short does no harm: Higgsfield refuses the submission, which costs nothing.
@@ -116,7 +116,7 @@ class Admission:
         if takes_room(generation):
             until = math.inf
             if generation.state is State.UNCERTAIN and generation.marker is None:
-                longest = self._longest_run(generation.spec.model_id) or LONGEST_RUN
+                longest = self._longest_run(generation.spec.model_id) or DEFAULT_MAX_RUN_TIME
                 until = (generation.sent_at or generation.spec.created_at) + longest
             self._running.put(name, Slot(generation.tenant, generation.spec.weight, generation.state, until))
         accepted = generation.state in FOLLOWED and (before is None or before.state not in FOLLOWED)

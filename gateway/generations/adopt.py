@@ -31,7 +31,7 @@ from gateway.generations.service import Generations
 from gateway.generations.state import adopted
 from gateway.generations.stores import Claim, ClaimStore, GenerationStore, RequestIdTakenError, UnconfirmedError
 
-MOST_LOOK_UPS = 64
+MAX_LOOK_UPS = 64
 """Status calls for adoptions at once. They continue if their callers leave, so callers' limits do not bound them."""
 
 
@@ -78,7 +78,7 @@ class Adopter:
             known = await self._known(tenant, adoption.request_id)
             if known is not None:
                 return known, True
-            if self._looking_up >= MOST_LOOK_UPS:
+            if self._looking_up >= MAX_LOOK_UPS:
                 raise GatewayError(
                     Failure(Reason.GATEWAY_OVERLOADED, "too many adoptions at once", retryable=True, retry_after=1.0)
                 )

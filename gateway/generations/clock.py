@@ -12,7 +12,7 @@ from gateway.concurrency import Signal, give
 from gateway.generations.model import Moment, Steady, Wall
 from gateway.generations.ports import Clock
 
-LEAST_ADVANCE = 0.001
+MIN_ADVANCE = 0.001
 """Seconds from the latest stored time to the steady time at the start of a process."""
 DISAGREEMENT = 60.0
 """Seconds of difference from which two clocks disagree."""
@@ -40,7 +40,7 @@ class SystemClock:
         self._wall = wall
         self._monotonic = monotonic
         # Later than every stored time, so that times of this process can be distinguished from earlier ones.
-        self._offset = max(wall(), not_before + LEAST_ADVANCE) - monotonic()
+        self._offset = max(wall(), not_before + MIN_ADVANCE) - monotonic()
         self._apart, self._apart_since = 0.0, 0.0
 
     def moment(self) -> Moment:

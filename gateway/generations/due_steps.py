@@ -5,9 +5,9 @@ from enum import Enum
 from gateway.frozen import frozen
 from gateway.generations.model import Generation, Moment, Source, State, Steady
 
-LONGEST_WAIT = 86_400.0
+MAX_WAIT = 86_400.0
 """Seconds that a generation may wait unsent if its caller set no start_timeout."""
-MOST_REPEATS = 3
+MAX_REPEATS = 3
 AT_ONCE = Steady(0.0)
 PAUSE_AFTER_WHOLE_ERROR = 2.0
 """Seconds before the first repeat after a complete 5xx response: Higgsfield has finished the request."""
@@ -105,7 +105,7 @@ def may_repeat(generation: Generation, rules: Rules, moment: Moment, *, repeats_
         and not repeats_off
         and not generation.repeats_over
         and generation.spec.api == "v2"
-        and generation.sends <= MOST_REPEATS
+        and generation.sends <= MAX_REPEATS
         and first is not None
         and 0.0 <= max(moment.steady, generation.not_before) - first <= rules.window
         and moment.steady >= first
@@ -120,7 +120,7 @@ def pause_before_repeat(sends: int, first_pause: float) -> float:
 def wait_ends(generation: Generation) -> Steady:
     """Return the steady time until which an unsent generation may wait."""
     start_by = generation.spec.start_by
-    return Steady(generation.spec.created_at + LONGEST_WAIT) if start_by is None else start_by
+    return Steady(generation.spec.created_at + MAX_WAIT) if start_by is None else start_by
 
 
 def longest_wait(generation: Generation) -> float:

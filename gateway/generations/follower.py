@@ -28,7 +28,7 @@ from gateway.generations.model import FOLLOWED, Generation, GenerationId, Source
 from gateway.generations.pace import is_stale
 from gateway.generations.poll_limit import PollLimits
 from gateway.generations.poll_schedule import PollSchedule, running_for
-from gateway.generations.ports import LONGEST_PAUSE, Clock, Upstream
+from gateway.generations.ports import MAX_RETRY_AFTER, Clock, Upstream
 from gateway.generations.sender import Sender
 from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, OwnerDied, Reported, Unsent
@@ -120,7 +120,7 @@ class Follower:
             delay = generation.delay if generation.waiting and generation.not_before > now else None
             if delay is not None and self._is_reachable(generation):
                 # Longer pauses were planned by a clock that was wrong then.
-                pause = min(generation.not_before - now, LONGEST_PAUSE)
+                pause = min(generation.not_before - now, MAX_RETRY_AFTER)
                 self._admission(generation).close(generation.id, delay, now, pause)
             self._schedule.resume(self._feed.entries[generation.id], now)
             self._plan(generation)

@@ -32,7 +32,7 @@ OVERDUE_SHARE = 0.95
 """The share of run times after which a generation is overdue."""
 TIMES_PER_SECOND = 10
 """Forecasts are computed for times of this precision, so that those of many calls are equal and encoded once."""
-MOST_PROGRESS = 0.99
+MAX_PROGRESS = 0.99
 """The most progress that is shown before the end."""
 GUESSES = {"image": (12.0, 0.5), "video": (90.0, 0.6)}
 """Median in seconds and sigma of log-normal run times by kind, until ENOUGH_RUN_TIMES real ones are known.
@@ -53,7 +53,7 @@ class History:
         self._seconds = sorted(seconds)
         count = len(self._seconds)
         shown = (end / self._seconds[index + (count - index) // 2] for index, end in enumerate(self._seconds))
-        self._peaks = tuple(min(peak, MOST_PROGRESS) for peak in accumulate(shown, max))
+        self._peaks = tuple(min(peak, MAX_PROGRESS) for peak in accumulate(shown, max))
         """For each run time, the most progress that can have been shown before."""
         self._late = min(int(count * OVERDUE_SHARE), count - 1)
 
@@ -65,11 +65,11 @@ class History:
         return self._seconds[first + (len(self._seconds) - first) // 2]
 
     def progress(self, elapsed: float, total: float | None) -> float:
-        """Return the progress from 0 to MOST_PROGRESS: `elapsed` as a share of its `total`. It never decreases."""
+        """Return the progress from 0 to MAX_PROGRESS: `elapsed` as a share of its `total`. It never decreases."""
         if total is None:
             return self._peaks[self._late]
         ended = bisect_right(self._seconds, elapsed)
-        return min(max(self._peaks[ended - 1] if ended else 0.0, elapsed / total), MOST_PROGRESS)
+        return min(max(self._peaks[ended - 1] if ended else 0.0, elapsed / total), MAX_PROGRESS)
 
 
 class RunTimes:

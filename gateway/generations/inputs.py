@@ -36,7 +36,7 @@ OTHER_PARTS = frozenset(
 OBJECT_ID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}")
 ASPECT_RATIOS = ("9:16", "16:9", "4:3", "3:4", "1:1", "2:3", "3:2")
 RESOLUTIONS = ("720p", "1080p")
-MAX_URL = 2083
+MAX_URL_LENGTH = 2083
 MAX_DEPTH = 32
 
 
@@ -424,8 +424,8 @@ def _seed(path: str, value: int | None) -> Iterator[Violation]:
 def _url(path: str, value: str) -> Iterator[Violation]:
     if value and not re.fullmatch(r"https?://[^\s/?#@]+(?:[/?#]\S*)?", value):
         yield Violation(path, "must be an http or https URL")
-    elif len(value) > MAX_URL:
-        yield Violation(path, f"must not be longer than {MAX_URL} characters")
+    elif len(value) > MAX_URL_LENGTH:
+        yield Violation(path, f"must not be longer than {MAX_URL_LENGTH} characters")
 
 
 def _identifiers(at: str, **given: str) -> Iterator[Violation]:

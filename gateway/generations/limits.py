@@ -24,7 +24,7 @@ from gateway.frozen import frozen
 from gateway.generations.model import Generation, Spec, State
 
 MILLION = 1_000_000
-MOST_CREDITS = 1_000_000_000
+MAX_CREDITS = 1_000_000_000
 """Credits of a limit or a price at most, so that every sum fits into 64 bits."""
 TENANT = "tenant"
 SPENDS = frozenset({State.COMPLETED, State.LOST})
@@ -275,10 +275,10 @@ def millionths(text: str) -> int:
     """Return an amount of credits, a decimal number, in millionths, rounded up. Raises ValueError."""
     try:
         value = Decimal(text)
-        if not 0 <= value <= MOST_CREDITS:
+        if not 0 <= value <= MAX_CREDITS:
             raise ValueError
     except (InvalidOperation, ValueError):
-        raise ValueError(f"must be a decimal number of credits from 0 to {MOST_CREDITS}") from None
+        raise ValueError(f"must be a decimal number of credits from 0 to {MAX_CREDITS}") from None
     return int((value * MILLION).to_integral_value(ROUND_CEILING))
 
 

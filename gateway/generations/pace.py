@@ -28,8 +28,8 @@ BACKSTOP_SHARE = 0.95
 """With webhooks, polls only find lost ones: first when this share of the durations is over, then every BACKSTOP_EVERY
 seconds."""
 BACKSTOP_EVERY = 60.0
-LATEST_BACKSTOP = 3600.0
-MOST_START_CHECKS = 2
+MAX_BACKSTOP_DELAY = 3600.0
+MAX_START_CHECKS = 2
 """The most start checks of a generation: status calls to notice its start, because a webhook reports only its end."""
 SPARE_START_CHECKS = 5
 """Second start checks that a new process may make before any was saved; see `PollIntervals.spare_start_checks`."""
@@ -142,7 +142,7 @@ class PollIntervals:
             expected *= SOONER_FACTOR
         else:
             return
-        self._queued_for[model_id] = min(max(expected, self.shortest), LATEST_BACKSTOP)
+        self._queued_for[model_id] = min(max(expected, self.shortest), MAX_BACKSTOP_DELAY)
 
     def longest_run(self, model_id: str) -> float | None:
         """Return the longest run time of a model in its history; None without one."""
@@ -162,7 +162,7 @@ class PollIntervals:
             return self._bounded(POLL_EVERY * 2 ** min(errors, 10))
         known = self._schedules.get(model_id)
         if webhooks:
-            late = min(known.backstop, LATEST_BACKSTOP) - elapsed if known else 0.0
+            late = min(known.backstop, MAX_BACKSTOP_DELAY) - elapsed if known else 0.0
             return jittered(BACKSTOP_EVERY + max(0.0, late))
         at = None if known is None else known.next_after(elapsed)
         if at is None:

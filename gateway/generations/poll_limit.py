@@ -12,10 +12,10 @@ from gateway.errors import Failure, Reason
 from gateway.generations.model import Steady
 
 FAILURES_IN_A_ROW = 10
-FIRST_BREAK, LONGEST_BREAK = 2.0, 10.0
+FIRST_BREAK, MAX_BREAK = 2.0, 10.0
 """Seconds between probes. The longest adds to the delay with which an end is noticed after an outage."""
 GROWS_EVERY, GROWTH = 10.0, 1.1
-LEAST_RATE, MOST_RATE = 1.0, 10_000.0
+MIN_RATE, MAX_RATE = 1.0, 10_000.0
 RATE_AFTER_BREAK = 100.0
 """Calls per second after an outage, unless a lower rate was learned. 5,000 generations in flight are then polled within
 a minute."""
@@ -87,13 +87,13 @@ class PollLimit:
         self._probing = False
         if self.broken:
             self._closed_until = now + self._pause
-            self._pause = min(2 * self._pause, LONGEST_BREAK)
+            self._pause = min(2 * self._pause, MAX_BREAK)
 
     def limited(self, now: Steady, retry_after: float) -> None:
         """Record a 429. `retry_after` is in seconds."""
         self._probing = False
         lasted = max(now - self._counted_since, 1.0)
-        self._limit(max((self.rate or self._count / lasted) / 2, LEAST_RATE), now)
+        self._limit(max((self.rate or self._count / lasted) / 2, MIN_RATE), now)
         self._closed_until = max(self._closed_until, now + retry_after)
 
     def _limit(self, rate: float, now: Steady) -> None:
@@ -104,7 +104,7 @@ class PollLimit:
     def _grown(self, now: Steady) -> float | None:
         while self.rate is not None and now - self._grown_at >= GROWS_EVERY:
             self._grown_at += GROWS_EVERY
-            self.rate = self.rate * GROWTH if self.rate < MOST_RATE else None
+            self.rate = self.rate * GROWTH if self.rate < MAX_RATE else None
         return self.rate
 
     def _measure(self, now: Steady) -> None:

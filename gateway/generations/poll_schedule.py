@@ -15,7 +15,7 @@ from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.forecast import RunTimes
 from gateway.generations.model import Generation, GenerationId, Moment, RunTime, State, StatusReport, Wall, run_time
-from gateway.generations.pace import MOST_START_CHECKS, POLL_EVERY, PollIntervals, WebhookReliability
+from gateway.generations.pace import MAX_START_CHECKS, POLL_EVERY, PollIntervals, WebhookReliability
 from gateway.generations.ports import Clock
 
 LATE_SHARE = 0.1
@@ -145,7 +145,7 @@ class PollSchedule:
         generation = entry.generation
         entry.start_check_at = math.inf
         may_check = not entry.start_checks or (
-            entry.start_checks < MOST_START_CHECKS and self._intervals.spare_start_checks > 0
+            entry.start_checks < MAX_START_CHECKS and self._intervals.spare_start_checks > 0
         )
         if generation.state is State.QUEUED and may_check:
             self._intervals.spare_start_checks -= bool(entry.start_checks)

@@ -21,7 +21,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.stores import Removal
 
-LONGEST_PAUSE = 300.0
+MAX_RETRY_AFTER = 300.0
 """The longest pause in seconds that a response of Higgsfield causes."""
 
 
@@ -38,7 +38,7 @@ class Clock(Protocol):
         """Return when the signal is given, or after `seconds`; None waits for the signal only."""
 
 
-LARGEST_WEIGHT = 4
+MAX_WEIGHT = 4
 """The most outputs of a batch that count: the largest batch that Higgsfield documents. An endpoint may ignore a larger
 number, which would otherwise keep the whole account free for one output."""
 
@@ -58,7 +58,7 @@ class Prepared:
     @property
     def weight(self) -> int:
         """How many of the account's concurrent generations it uses: a batch counts its outputs, up to a limit."""
-        return min(self.outputs or 1, LARGEST_WEIGHT)
+        return min(self.outputs or 1, MAX_WEIGHT)
 
 
 @frozen

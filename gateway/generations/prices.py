@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from gateway.errors import Failure, GatewayError, Reason
 from gateway.frozen import frozen
 from gateway.generations.inputs import Input
-from gateway.generations.limits import MILLION, MOST_CREDITS, amount, millionths
+from gateway.generations.limits import MAX_CREDITS, MILLION, amount, millionths
 from gateway.generations.ports import Clock, Prepared, Upstream
 
-MOST_PRICES = 10_000
+MAX_PRICES = 10_000
 """Prices that are cached; the one that was not used for longest is dropped first."""
 
 
@@ -92,7 +92,7 @@ class Prices:
         price = price or self._without_estimate(prepared)
         self._cached[key] = (self._clock.moment().steady, price)
         self._cached.move_to_end(key)
-        while len(self._cached) > MOST_PRICES:
+        while len(self._cached) > MAX_PRICES:
             self._cached.popitem(last=False)
         return price
 
@@ -103,8 +103,8 @@ class Prices:
                 if prepared.outputs is None:
                     raise _unknown(prepared, "the number of outputs has to be a whole number")
                 total = credits * prepared.outputs
-                if total > MOST_CREDITS * MILLION:
-                    raise _unknown(prepared, f"more than {MOST_CREDITS} credits are not counted")
+                if total > MAX_CREDITS * MILLION:
+                    raise _unknown(prepared, f"more than {MAX_CREDITS} credits are not counted")
                 return Price(total, amount(total))
         if self._unknown_allowed:
             return UNKNOWN_PRICE

@@ -16,7 +16,7 @@ from gateway.generations.stores import DeletionStore, Removal, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 5.0, 600.0
+FIRST_PAUSE, MAX_PAUSE = 5.0, 600.0
 """Seconds after a DELETE that was not confirmed."""
 
 
@@ -59,7 +59,7 @@ class Removals:
                     failed.add(removal.account)
             if failed:
                 await rest(self._clock, spread(pause))
-            pause = min(2 * pause, LONGEST_PAUSE) if failed else FIRST_PAUSE
+            pause = min(2 * pause, MAX_PAUSE) if failed else FIRST_PAUSE
 
     async def _repeat(self, removal: Removal) -> bool:
         try:

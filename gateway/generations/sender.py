@@ -12,7 +12,7 @@ from gateway import tracing
 from gateway.concurrency import OwnedTasks
 from gateway.errors import GatewayError, Reason
 from gateway.generations import due_steps, read_back
-from gateway.generations.admission import CREDENTIALS_PAUSE, LEAST_PAUSE, PROBE_PAUSE
+from gateway.generations.admission import CREDENTIALS_PAUSE, MIN_PAUSE, PROBE_PAUSE
 from gateway.generations.admissions import Admissions
 from gateway.generations.clock import jittered, spread
 from gateway.generations.model import Generation, GenerationId, Marker, PreparedRequest, RequestId
@@ -338,7 +338,7 @@ class _SendCheck:
 
 def _pause(outcome: NotTaken) -> float:
     """Return the seconds until the next attempt at a submission that was not taken."""
-    return jittered(PROBE_PAUSE) if outcome.pause is None else max(outcome.pause, LEAST_PAUSE)
+    return jittered(PROBE_PAUSE) if outcome.pause is None else max(outcome.pause, MIN_PAUSE)
 
 
 def _ids(generation: Generation) -> dict[str, str]:

@@ -58,9 +58,9 @@ Warn = Callable[[Sequence[Violation]], None]
 Refuses = Callable[[str, Input, str], Sequence[Violation]]
 BoundTo = Callable[[str, Input], str | None]
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
-MOST_WAITING_BYTES = 64 * 1024 * 1024
+MAX_WAITING_BYTES = 64 * 1024 * 1024
 """The size of their inputs in bytes, likewise: they are held in memory."""
 COMMITS_KNOWN_WITHIN = 5.0
 """Seconds for which a call waits for the outcomes of earlier commits."""
@@ -426,7 +426,7 @@ class Generations(Reads):
         refuse_for_caller = submission.fail_when_saturated and saturated
         spec = claim.generation.spec
         waiting, size = self._admissions.waiting_of(spec.tenant), self._admissions.bytes_of(spec.tenant)
-        if not refuse_for_caller and waiting < MOST_WAITING and size + len(spec.input) <= MOST_WAITING_BYTES:
+        if not refuse_for_caller and waiting < MAX_WAITING and size + len(spec.input) <= MAX_WAITING_BYTES:
             return
         if await self._known(spec.tenant, spec.idempotency_key, claim.fingerprint) is not None:
             return

@@ -12,9 +12,9 @@ from gateway.generations.stores import UnconfirmedError
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+FIRST_PAUSE, MAX_PAUSE = 0.05, 2.0
 """Seconds between attempts to store something that has already happened."""
-FIRST_REST, LONGEST_REST = 1.0, 5.0
+FIRST_REST, MAX_REST = 1.0, 5.0
 """Seconds between attempts to start something new."""
 
 
@@ -32,7 +32,7 @@ async def until_stored(clock: Clock, what: str, write: Callable[[], Awaitable[T]
             if pause == FIRST_PAUSE:
                 log.error("%s could not be stored; trying again until it is", what, extra=named)
         await rest(clock, pause)
-        pause = min(2 * pause, LONGEST_PAUSE)
+        pause = min(2 * pause, MAX_PAUSE)
 
 
 class StoreBackoff:
@@ -51,7 +51,7 @@ class StoreBackoff:
         if self._pause and not self._trying:
             return  # it started before the first refusal
         self._trying = False
-        self._pause = min(2 * self._pause, LONGEST_REST) if self._pause else FIRST_REST
+        self._pause = min(2 * self._pause, MAX_REST) if self._pause else FIRST_REST
         self._until = now + self._pause
 
     def succeeded(self) -> None:

@@ -33,7 +33,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.usage import UsageQuery, UsageRow
 
-MOST_WEBHOOKS = 20
+MAX_WEBHOOKS = 20
 """Webhooks that are stored for one generation; more are noise or an attack."""
 
 
@@ -300,12 +300,12 @@ class WebhookStore(Protocol):
     """The webhooks that were received."""
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
-        """Store a webhook, unless it is a duplicate or there are MOST_WEBHOOKS already."""
+        """Store a webhook, unless it is a duplicate or there are MAX_WEBHOOKS already."""
 
     async def finish_webhook(self, webhook: Webhook, *, again: bool = False) -> None:
         """Mark a webhook as processed. Duplicates of it are ignored from now on, unless `again` is set.
 
-        It still counts towards MOST_WEBHOOKS.
+        It still counts towards MAX_WEBHOOKS.
         """
 
     async def unprocessed_webhooks(self) -> Sequence[Webhook]:
@@ -414,7 +414,7 @@ class UsageStore(Protocol):
     async def usage(self, query: UsageQuery) -> Sequence[UsageRow]:
         """Return a row for each group and state, sorted by group.
 
-        There are at most as many as `MOST_GROUPS` + 1 groups can have.
+        There are at most as many as `MAX_GROUPS` + 1 groups can have.
         """
 
 

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 FLUSH_EVERY = 0.25
 """Seconds."""
-MOST_WAITING = 20_000
+MAX_WAITING = 20_000
 """Records buffered while the store is unavailable; beyond that, new ones are dropped."""
 
 
@@ -74,7 +74,7 @@ class Recorder:
 
     def note(self, generation_id: GenerationId, event: Event) -> None:
         """Buffer an event."""
-        if len(self._unwritten) < MOST_WAITING:
+        if len(self._unwritten) < MAX_WAITING:
             self._unwritten[(generation_id, event.time)] = (generation_id, event)
 
     def on_commit(self, saved: Sequence[Saved]) -> None:

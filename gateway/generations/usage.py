@@ -8,7 +8,7 @@ from gateway.generations.model import State
 
 DAY, TENANT, KEY, MODEL, LABEL = "day", "tenant", "key", "model", "label:"
 """The names by which usage is grouped; the last one is followed by the name of a label."""
-MOST_GROUPS = 10_000
+MAX_GROUPS = 10_000
 
 
 @frozen

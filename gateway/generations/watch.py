@@ -17,7 +17,7 @@ from gateway.generations.stores import ChangeLog, Filter, GenerationStore
 
 HEARTBEAT = 15.0
 """Seconds without a message after which a watch sends a heartbeat."""
-LONGEST_STREAM = 4 * 3600.0
+MAX_STREAM_DURATION = 4 * 3600.0
 """Seconds after which a stream ends and must be resumed, so that watchers spread over replicas."""
 READ_AT_ONCE = 200
 
@@ -57,7 +57,7 @@ class Stream:
     def __init__(self, clock: Clock, check: Callable[[], None]) -> None:
         self._clock = clock
         self._check = check
-        self._until = clock.moment().steady + jittered(LONGEST_STREAM)
+        self._until = clock.moment().steady + jittered(MAX_STREAM_DURATION)
 
     def raise_if_over(self, *, draining: bool) -> None:
         """Raise a GatewayError if the stream must end."""
@@ -69,7 +69,7 @@ class Stream:
 
 
 class Watches:
-    """Opens watches. A watch ends with UNAVAILABLE when the gateway drains or after LONGEST_STREAM seconds."""
+    """Opens watches. A watch ends with UNAVAILABLE when the gateway drains or after MAX_STREAM_DURATION seconds."""
 
     def __init__(
         self, change_log: ChangeLog, generations: GenerationStore, feed: Feed, clock: Clock, service: Reads

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 TRIES_AT_404 = 7
 """Status calls for a request that Higgsfield does not know, with pauses that double: for about a minute."""
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 """Seconds between attempts to process a webhook while Higgsfield or the store is unavailable."""
 ASKED_AT_ONCE = 64
 """The status calls that run at once with the same credentials, so that no account waits for another one.
@@ -165,7 +165,7 @@ class WebhookInbox:
                 not_known += isinstance(error, _NotKnownError)
                 retry_after = error.failure.retry_after if isinstance(error, GatewayError) else None
                 await rest(self._clock, max(spread(pause), retry_after or 0.0))
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_PAUSE)
             except Exception:
                 log.exception(
                     "internal error while processing a webhook; it is processed again at the next start",

@@ -43,9 +43,9 @@ from gateway.higgsfield.redact import redacted, without_secrets
 from gateway.higgsfield.uploads import fit_for_files
 
 BASE = "/v1/agent"
-LARGEST_TRANSCRIPT = 16 << 20
+MAX_TRANSCRIPT_BYTES = 16 << 20
 """The most bytes of a response with messages."""
-LONGEST_TEXT = 250_000
+MAX_TEXT_LENGTH = 250_000
 """The most characters of a text. Two texts with four bytes per character fit into a gRPC message."""
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _SESSION_STATES = {state.name.lower(): state for state in SessionState if state}
@@ -118,7 +118,7 @@ class HiggsfieldAgents:
             f"{BASE}/sessions/{session_id}/messages",
             query=urlencode({"after": after}) if after else "",
             name="agent messages call",
-            most=LARGEST_TRANSCRIPT,
+            most=MAX_TRANSCRIPT_BYTES,
         )
         if response.status != 200:
             if after and response.status in {400, 422} and documented(response) is not None:
@@ -267,7 +267,7 @@ def _json(content: object) -> bytes:
 def _shown(text: str, secrets: tuple[str, ...]) -> str:
     """Return a text without the gateway's secrets and without characters that no message can hold."""
     text = without_secrets(text, secrets)
-    cut = text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+    cut = text if len(text) <= MAX_TEXT_LENGTH else text[:MAX_TEXT_LENGTH] + "…"
     return cut.encode("utf-8", "replace").decode()
 
 

@@ -27,20 +27,20 @@ from gateway.catalog.model import (
     SoulStyle,
 )
 from gateway.errors import upstream_unavailable
-from gateway.generations.inputs import MAX_URL, MODEL_ID
+from gateway.generations.inputs import MAX_URL_LENGTH, MODEL_ID
 from gateway.generations.model import MediaKind
 from gateway.higgsfield.client import HiggsfieldClient
 from gateway.higgsfield.payloads import is_link
 from gateway.higgsfield.redact import redacted
 
-MOST_PAGES = 20
+MAX_PAGES = 20
 """The most pages of a list that are read. The presets of the marketing studio had two in September 2026."""
 STUDIO = "marketing-studio/image"
 """The presets of all models of this family are one list, at a different path."""
-DEEPEST_SCHEMA = 24
+MAX_SCHEMA_DEPTH = 24
 """The most levels of a schema. Its message has three times as many, and decoders refuse more than a hundred."""
-LARGEST_SCHEMA = 256 * 1024
-LONGEST_CURSOR = 500
+MAX_SCHEMA_BYTES = 256 * 1024
+MAX_CURSOR_LENGTH = 500
 _ID = re.compile(r"[\x21-\x7e]{1,255}")
 _PLACES = {
     MODELS: ("/models", "limit=500&include_schema=true"),
@@ -100,7 +100,7 @@ class HiggsfieldCatalogs:
         pages: list[bytes] = []
         cursors = {""}
         query = {"size": "50"}
-        while len(pages) < MOST_PAGES:
+        while len(pages) < MAX_PAGES:
             pages.append(await self._client.catalog(f"/{STUDIO}/presets", urlencode(query)))
             query["cursor"] = _cursor(pages[-1])
             if query["cursor"] in cursors:
@@ -145,7 +145,7 @@ def _cursor(body: bytes) -> str:
     except (ValueError, RecursionError):
         return ""
     cursor = content.get("cursor") if isinstance(content, dict) and content.get("items") else None
-    usable = isinstance(cursor, str | int) and not isinstance(cursor, bool) and len(str(cursor)) <= LONGEST_CURSOR
+    usable = isinstance(cursor, str | int) and not isinstance(cursor, bool) and len(str(cursor)) <= MAX_CURSOR_LENGTH
     return str(cursor) if usable else ""
 
 
@@ -198,7 +198,7 @@ def _text(value: object, secrets: tuple[str, ...]) -> str:
 
 
 def _url(value: object) -> str:
-    return value if is_link(value) and len(value) <= MAX_URL else ""
+    return value if is_link(value) and len(value) <= MAX_URL_LENGTH else ""
 
 
 def _kind(value: object) -> MediaKind:
@@ -213,13 +213,13 @@ def _tasks(value: object, secrets: tuple[str, ...]) -> tuple[str, ...]:
 
 def _schema(value: object) -> dict[str, Any] | None:
     """Return the schema; None if it is missing or cannot be encoded in a message."""
-    if not isinstance(value, dict) or not _passable(value, DEEPEST_SCHEMA):
+    if not isinstance(value, dict) or not _passable(value, MAX_SCHEMA_DEPTH):
         return None
     try:
         text = json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except ValueError:
         return None
-    return value if len(text) <= LARGEST_SCHEMA else None
+    return value if len(text) <= MAX_SCHEMA_BYTES else None
 
 
 def _passable(value: object, levels: int) -> bool:

@@ -36,8 +36,8 @@ _STATES = {state.name.lower(): state for state in CharacterState if state is not
 _REQUEST_NAMES = {"input_images": "image_urls", "model_version": "version"}
 PAGE_SIZE = 20
 """Items on a page. No other size is documented."""
-MOST_PAGES = 500
-MOST_READINGS = 3
+MAX_PAGES = 500
+MAX_READINGS = 3
 """How many times the list is read again because it changed while it was read."""
 
 
@@ -99,7 +99,7 @@ class HiggsfieldCharacters:
 
     async def listing(self) -> Listing:
         """Return all characters. Read the list again if their number changed. Raises GatewayError."""
-        for _ in range(MOST_READINGS):
+        for _ in range(MAX_READINGS):
             listing = await self._listing()
             if listing is not None:
                 return listing
@@ -118,7 +118,7 @@ class HiggsfieldCharacters:
         found: dict[str, Character] = {}
         date: float | None = None
         count = 0
-        for number in range(1, MOST_PAGES + 1):
+        for number in range(1, MAX_PAGES + 1):
             query = urlencode({"page": number, "page_size": PAGE_SIZE})
             response = await self._client.ask("GET", f"{BASE}/list", query=query, name="characters call")
             if response.status != 200:

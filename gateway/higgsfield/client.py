@@ -51,8 +51,8 @@ from gateway.higgsfield.request_context import SendCheck, send_check, sending
 
 log = logging.getLogger(__name__)
 
-MAX_RESPONSE = 1 << 20
-LARGEST_CATALOG = 8 << 20
+MAX_RESPONSE_BYTES = 1 << 20
+MAX_CATALOG_BYTES = 8 << 20
 """The most bytes of a catalog. One response has hundreds of models with their schemas."""
 CONNECT_WITHIN = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
@@ -263,7 +263,7 @@ class HiggsfieldClient:
 
     async def catalog(self, path: str, query: str) -> bytes:
         """Return the body of a catalog. Raises GatewayError."""
-        response = await self.ask("GET", path, query=query, most=LARGEST_CATALOG, name="catalog call")
+        response = await self.ask("GET", path, query=query, most=MAX_CATALOG_BYTES, name="catalog call")
         if response.status != 200:
             raise judge_call(response, InputKind.NONE, self._credentials.secrets)
         return response.body
@@ -309,7 +309,7 @@ class HiggsfieldClient:
         *,
         name: str,
         about: GenerationId | None = None,
-        most: int = MAX_RESPONSE,
+        most: int = MAX_RESPONSE_BYTES,
     ) -> Response:
         """Make a call that charges nothing. Raises GatewayError if there is no response."""
         try:
@@ -327,7 +327,7 @@ class HiggsfieldClient:
         headers: Mapping[str, str] | None = None,
         name: str,
         about: GenerationId | None = None,
-        most: int = MAX_RESPONSE,
+        most: int = MAX_RESPONSE_BYTES,
     ) -> Response:
         """Make one request with a total timeout. After it the socket is read once more before the call fails.
 

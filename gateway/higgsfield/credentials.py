@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gateway.frozen import frozen
 
-SHORTEST_SECRET = 8
+MIN_SECRET_LENGTH = 8
 
 
 class CredentialsError(ValueError):
@@ -38,7 +38,7 @@ class Credentials:
         A secret as short as that of the sandbox counts only with its key id: it could be an ordinary word of a text.
         """
         both = f"{self.key_id}:{self.secret}"
-        return (both,) if len(self.secret) < SHORTEST_SECRET else (both, self.secret)
+        return (both,) if len(self.secret) < MIN_SECRET_LENGTH else (both, self.secret)
 
 
 def read_credentials(environment: Mapping[str, str]) -> Credentials:

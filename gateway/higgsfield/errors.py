@@ -15,7 +15,7 @@ from gateway import headers
 from gateway.errors import Failure, GatewayError, Reason, Violation, upstream_unavailable
 from gateway.frozen import frozen
 from gateway.generations.model import InputKind
-from gateway.generations.ports import LONGEST_PAUSE, MaybeTaken, NotTaken
+from gateway.generations.ports import MAX_RETRY_AFTER, MaybeTaken, NotTaken
 from gateway.higgsfield import v1, v2
 from gateway.higgsfield.json_values import parse_object, response_of
 from gateway.higgsfield.redact import redacted
@@ -171,7 +171,7 @@ def unresolved(response: Response | None, secrets: tuple[str, ...]) -> Failure:
 def pause(retry_after: str | None) -> float | None:
     """Return Higgsfield's Retry-After in seconds, at most five minutes; None without one."""
     seconds = headers.retry_after(retry_after, time.time())
-    return None if seconds is None else min(seconds, LONGEST_PAUSE)
+    return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 
 def _violations(detail: object, input_kind: InputKind, secrets: tuple[str, ...]) -> tuple[Violation, ...]:

@@ -12,9 +12,9 @@ from gateway.higgsfield.json_values import Path, kept, parse_object, without
 from gateway.higgsfield.payloads import STATES, failure_of, is_link, uuid_of
 from gateway.higgsfield.redact import redacted
 
-MOST_JOBS = 100
+MAX_JOBS = 100
 """The most jobs that are read. No batch has more than four."""
-LONGEST_ID = 100
+MAX_ID_LENGTH = 100
 _KINDS = {"image": MediaKind.IMAGE, "video": MediaKind.VIDEO, "audio": MediaKind.AUDIO}
 
 
@@ -42,7 +42,7 @@ def read_job_set(text: bytes, correlation_id: str, secrets: tuple[str, ...] = ()
     if name is None:
         return None
     listed = content.get("jobs")
-    found = listed[:MOST_JOBS] if isinstance(listed, list) else []
+    found = listed[:MAX_JOBS] if isinstance(listed, list) else []
     jobs = [_job(name, job, content.get("type"), secrets) for name, job in _named(found).items()]
     state = _state(jobs)
     ended = state is not None and state.ended
@@ -107,7 +107,10 @@ def _named(jobs: Sequence[object]) -> dict[str, object]:
     for number, job in enumerate(jobs):
         job_id = job.get("id") if isinstance(job, dict) else None
         usable = (
-            isinstance(job_id, str) and 0 < len(job_id) <= LONGEST_ID and job_id.isprintable() and job_id not in named
+            isinstance(job_id, str)
+            and 0 < len(job_id) <= MAX_ID_LENGTH
+            and job_id.isprintable()
+            and job_id not in named
         )
         named[job_id if isinstance(job_id, str) and usable else f"#{number}"] = job
     return named

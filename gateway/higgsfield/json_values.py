@@ -9,14 +9,14 @@ from collections.abc import Collection, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from gateway.bounded_json import LARGEST_KEPT, LARGEST_KEPT_ERROR, LEFT_OUT, LONGEST_NAME, bounded, bounded_value
+from gateway.bounded_json import LEFT_OUT, MAX_KEPT_BYTES, MAX_KEPT_ERROR_BYTES, MAX_NAME_LENGTH, bounded, bounded_value
 from gateway.higgsfield.redact import REMOVED, without_queries, without_secrets, without_tokens
 
 Path = tuple[str | int, ...]
 """The place of a value: the names and indexes of a JSON pointer."""
-DEEPEST = 200
+MAX_DEPTH = 200
 """The most levels of a response. The store can encode no more than 255."""
-MOST_NAMES = 100
+MAX_NAMES = 100
 """The most members that are named if an object is nested too deeply."""
 _EXACT = 2**53
 """The largest integer up to which a double holds all integers."""
@@ -49,7 +49,7 @@ def parse_object(text: bytes, *, numbers: bool = True) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def cleaned(value: Any, secrets: tuple[str, ...], levels: int = DEEPEST) -> Any:
+def cleaned(value: Any, secrets: tuple[str, ...], levels: int = MAX_DEPTH) -> Any:
     """Return a parsed value without secrets and lone surrogates. Raises ValueError if it is nested too deeply."""
     if isinstance(value, str):
         return _clean(value, secrets)
@@ -87,7 +87,7 @@ def kept(content: Mapping[str, Any] | None, size: int, secrets: tuple[str, ...])
     if content is None:
         return None
     whole: dict[str, Any] = cleaned(content, secrets)
-    return whole if size <= LARGEST_KEPT else bounded(whole)
+    return whole if size <= MAX_KEPT_BYTES else bounded(whole)
 
 
 def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str, ...]) -> dict[str, Any] | None:
@@ -98,7 +98,7 @@ def rest_of(content: dict[str, Any], taken: Collection[Path], secrets: tuple[str
     try:
         return bounded(cleaned(without(content, taken), secrets))
     except ValueError:
-        return {LEFT_OUT: {_clean(name, secrets)[:LONGEST_NAME]: 0 for name in list(content)[:MOST_NAMES]}}
+        return {LEFT_OUT: {_clean(name, secrets)[:MAX_NAME_LENGTH]: 0 for name in list(content)[:MAX_NAMES]}}
 
 
 def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
@@ -107,7 +107,7 @@ def response_of(body: bytes, secrets: tuple[str, ...]) -> Any:
     Errors reach the logs of clients, so URL queries and the refused input, which Higgsfield repeats, are removed.
     """
     try:
-        return _fit_for_logs(bounded_value(cleaned(parse(body), secrets), LARGEST_KEPT_ERROR))
+        return _fit_for_logs(bounded_value(cleaned(parse(body), secrets), MAX_KEPT_ERROR_BYTES))
     except ValueError:
         return None
 

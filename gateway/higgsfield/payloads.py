@@ -40,7 +40,7 @@ _MEDIA = {
 _DATE = TypeAdapter(datetime)
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _AMOUNT = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-LONGEST_AMOUNT = 100
+MAX_AMOUNT_LENGTH = 100
 _HOST = re.compile(r"https?://[A-Za-z0-9.:-]{1,255}")
 
 
@@ -55,7 +55,7 @@ class EstimateResponse(BaseModel):
 def read_amount(value: str | float | None) -> str:
     """Return an amount as Higgsfield wrote it; empty if it is no decimal number of at least 0."""
     text = "" if value is None else str(value)
-    usable = len(text) <= LONGEST_AMOUNT and _AMOUNT.fullmatch(text) and math.isfinite(float(text))
+    usable = len(text) <= MAX_AMOUNT_LENGTH and _AMOUNT.fullmatch(text) and math.isfinite(float(text))
     return text if usable else ""
 
 

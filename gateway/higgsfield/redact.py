@@ -6,7 +6,7 @@ from gateway.config import WEBHOOK_PATH
 from gateway.errors import printable
 
 REMOVED = "[removed]"
-_MOST_SEARCHED = 4_000
+_MAX_SEARCHED = 4_000
 """The most characters that are searched: at most 500 are shown."""
 _CREDENTIALS = re.compile(r"(?i)\b(key\s+[^\s:]+:|bearer\s+|basic\s+)[^\s,;\"']+")
 _WORD = re.compile(r"[^\s\"'<>]+")
@@ -43,8 +43,8 @@ def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
     if not text:
         return text
     text = without_tokens(without_secrets(text, secrets))
-    if len(text) > _MOST_SEARCHED:
+    if len(text) > _MAX_SEARCHED:
         # The last word may be the beginning of a secret.
-        text = "".join(text[:_MOST_SEARCHED].rsplit(None, 1)[:1])
+        text = "".join(text[:_MAX_SEARCHED].rsplit(None, 1)[:1])
     text = _CREDENTIALS.sub(REMOVED, text)
     return printable(_WORD.sub(_without_query, text)).strip()

@@ -17,7 +17,7 @@ DOP_MODELS = {
     DopVariant.TURBO: "higgsfield-ai/dop/turbo",
 }
 
-LARGEST_BATCH = 2**31 - 1
+MAX_BATCH_SIZE = 2**31 - 1
 """The most outputs that are counted: the stores keep their number in 32 bits."""
 
 _OWN_NAMES: Mapping[InputKind, Mapping[str, str]] = {
@@ -84,7 +84,7 @@ def batch(given: ModelInput, *names: str) -> int | None:
     Without any of them it is 1, and None if one has no usable number. Higgsfield publishes no maximum.
     """
     sizes = [given.parameters[name] for name in names if name in given.parameters]
-    if all(type(size) is int and 1 <= size <= LARGEST_BATCH for size in sizes):
+    if all(type(size) is int and 1 <= size <= MAX_BATCH_SIZE for size in sizes):
         return max(sizes, default=1)
     return None
 

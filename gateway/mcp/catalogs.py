@@ -10,9 +10,9 @@ from gateway.mcp.port import GatewayPort
 from gateway.mcp.tool import Report, Tool, ToolResult, an_object, limit_of
 from hfgateway.v1 import generation_pb2
 
-DEFAULT_LIMIT, LARGEST_LIMIT = 50, 200
+DEFAULT_LIMIT, MAX_LIMIT = 50, 200
 _QUERY = {"type": "string", "description": "A part of the name; case does not matter."}
-_LIMIT = limit_of(DEFAULT_LIMIT, LARGEST_LIMIT)
+_LIMIT = limit_of(DEFAULT_LIMIT, MAX_LIMIT)
 
 
 def catalog_tools() -> tuple[Tool, ...]:

@@ -16,11 +16,11 @@ from hfgateway.v1 import generation_service_pb2 as pb
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 
 Generation = generation_pb2.Generation
-DEFAULT_WAIT, LONGEST_WAIT = 45, 3600
+DEFAULT_WAIT, MAX_WAIT = 45, 3600
 """Seconds that a tool waits for a generation. The default is below 60 s, the time limit of most clients."""
-LONGEST_DURATION = 315_576_000_000
+MAX_DURATION = 315_576_000_000
 """The most seconds of a google.protobuf.Duration."""
-DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
+DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 
 
 def generation_tools() -> tuple[Tool, ...]:
@@ -51,7 +51,7 @@ def generation_tools() -> tuple[Tool, ...]:
             an_object(
                 {
                     "filter": schema.fields_schema(pb.GenerationFilter.DESCRIPTOR),
-                    "limit": limit_of(DEFAULT_LIMIT, LARGEST_LIMIT),
+                    "limit": limit_of(DEFAULT_LIMIT, MAX_LIMIT),
                 }
             ),
             _list,
@@ -106,7 +106,7 @@ def _generate_tool(given: dict[str, Any]) -> Tool:
                 "start_timeout_seconds": {
                     "type": "number",
                     "minimum": 1,
-                    "maximum": LONGEST_DURATION,
+                    "maximum": MAX_DURATION,
                     "description": "Cancel the generation, free of charge, if it has not started after this time.",
                 },
             },
@@ -121,7 +121,7 @@ _ID = {"type": "string", "minLength": 1, "description": "The generation's id."}
 _WAIT = {
     "type": "number",
     "minimum": 0,
-    "maximum": LONGEST_WAIT,
+    "maximum": MAX_WAIT,
     "description": f"Default: {DEFAULT_WAIT}; 0 does not wait. Keep it below your client's time limit for a tool.",
 }
 

@@ -11,7 +11,7 @@ from gateway.mcp.files import Files
 from gateway.mcp.port import GatewayPort, invalid
 from gateway.mcp.tool import Report, Tool, ToolResult, an_object
 
-LARGEST_MEDIA: Final = 3_000_000
+MAX_MEDIA_BYTES: Final = 3_000_000
 """Bytes of an upload in an argument. Encoded as base64 it fits into a request, which may have 4 MiB."""
 
 
@@ -21,7 +21,7 @@ def upload_tool(files: Files | None) -> Tool:
         "data": {
             "type": "string",
             "contentEncoding": "base64",
-            "description": f"The media as base64, at most {LARGEST_MEDIA // 1_000_000} MB.",
+            "description": f"The media as base64, at most {MAX_MEDIA_BYTES // 1_000_000} MB.",
         },
         "content_type": {
             "type": "string",
@@ -62,6 +62,6 @@ def _decoded(data: str) -> bytes:
         content = base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError):
         raise invalid([Violation("data", "is not base64")]) from None
-    if not 0 < len(content) <= LARGEST_MEDIA:
-        raise invalid([Violation("data", f"must hold 1 to {LARGEST_MEDIA} bytes")])
+    if not 0 < len(content) <= MAX_MEDIA_BYTES:
+        raise invalid([Violation("data", f"must hold 1 to {MAX_MEDIA_BYTES} bytes")])
     return content

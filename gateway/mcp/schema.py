@@ -69,9 +69,9 @@ _SCALARS = {
     FieldDescriptor.TYPE_DOUBLE: "number",
     FieldDescriptor.TYPE_INT32: "integer",
 }
-_MOST_VIOLATIONS = 20
+_MAX_VIOLATIONS = 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
-MOST_VALUES = 5_000
+MAX_VALUES = 5_000
 """Limit of values in the arguments of a call: fields and items. Validation blocks the event loop.
 
 No call needs a tenth of them. A request has room for two million, which would take half a minute.
@@ -120,9 +120,9 @@ def names(enum: EnumDescriptor) -> list[str]:
 
 def violations(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[Violation]:
     """Return what is wrong with a tool's arguments, field by field."""
-    values = list(islice(_values(arguments), MOST_VALUES + 1))
-    if len(values) > MOST_VALUES:
-        return [Violation("arguments", f"hold more than {MOST_VALUES} values")]
+    values = list(islice(_values(arguments), MAX_VALUES + 1))
+    if len(values) > MAX_VALUES:
+        return [Violation("arguments", f"hold more than {MAX_VALUES} values")]
     if any(isinstance(value, float) and not math.isfinite(value) for value in values):
         return [Violation("arguments", "hold a number that is not finite")]
     if any(_SURROGATE.search(text) for text in _texts([arguments, *values])):
@@ -130,7 +130,7 @@ def violations(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> list[
     found: list[Violation] = []
     for error in Draft202012Validator(schema).iter_errors(arguments):
         found.extend(_of_error(error))
-    return sorted(found, key=lambda violation: violation.field)[:_MOST_VIOLATIONS]
+    return sorted(found, key=lambda violation: violation.field)[:_MAX_VIOLATIONS]
 
 
 def _values(arguments: Mapping[str, Any]) -> Iterator[Any]:

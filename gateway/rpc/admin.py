@@ -31,7 +31,7 @@ GENERATION = 1
 ENTRIES_AT_ONCE = 500
 """Entries of the audit log that are read at once."""
 DAY = 86_400.0
-OVERLAP, LONGEST_OVERLAP = DAY, 30 * DAY
+OVERLAP, MAX_OVERLAP = DAY, 30 * DAY
 """Seconds for which a key stays valid after its rotation: by default, and at most."""
 SCOPES = {
     pb.API_KEY_SCOPE_READ: Scope.READ,
@@ -110,7 +110,7 @@ class AdminHandlers:
         """Create a key like another one, which expires after the overlap."""
         key_id = required(request.id)
         wrong: list[Violation] = []
-        overlap = seconds(request, "overlap", wrong, most=LONGEST_OVERLAP)
+        overlap = seconds(request, "overlap", wrong, most=MAX_OVERLAP)
         raise_if_invalid(wrong)
         key, secret = await self.access.rotate_key(key_id, OVERLAP if overlap is None else overlap)
         return pb.RotateApiKeyResponse(api_key=api_key_message(key), secret=secret)

@@ -9,12 +9,12 @@ from gateway.agents.service import Agents
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.rpc import convert, page_tokens
 from gateway.rpc.call import Call
-from gateway.rpc.pages import LARGEST_PAGE_BYTES, page_size
+from gateway.rpc.pages import MAX_PAGE_BYTES, page_size
 from gateway.rpc.structs import struct
 from gateway.rpc.wire import timestamp
 from hfgateway.agents.v1alpha1 import agent_service_pb2 as pb
 
-LONGEST_MESSAGE = 20_000
+MAX_MESSAGE_LENGTH = 20_000
 _EXTENSION = re.compile(r"[A-Za-z0-9]{1,16}")
 
 
@@ -42,8 +42,8 @@ class AgentHandlers:
         wrong: list[Violation] = []
         if not request.session_id:
             wrong.append(Violation("session_id", "is required"))
-        if not 1 <= len(request.text) <= LONGEST_MESSAGE:
-            wrong.append(Violation("text", f"must be 1 to {LONGEST_MESSAGE} characters"))
+        if not 1 <= len(request.text) <= MAX_MESSAGE_LENGTH:
+            wrong.append(Violation("text", f"must be 1 to {MAX_MESSAGE_LENGTH} characters"))
         key = convert.idempotency_key(request.idempotency_key, "message", wrong)
         raise_if_invalid(wrong)
         message, replayed = await self._agents.send(call.tenant, request.session_id, request.text, key)
@@ -61,7 +61,7 @@ class AgentHandlers:
         for index, message in enumerate(found):
             shown = message_message(message)
             total += shown.ByteSize()
-            if index == size or (total > LARGEST_PAGE_BYTES and index):
+            if index == size or (total > MAX_PAGE_BYTES and index):
                 response.next_page_token = page_tokens.page_token(found[index - 1].id, binding)
                 break
             response.messages.append(shown)

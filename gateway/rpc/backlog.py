@@ -1,7 +1,7 @@
 """Limits the submissions that wait in gRPC's own queue, so that an accepted one is not too old to be of use.
 
 gRPC does not report how many calls wait in a queue. The gateway therefore calls itself: the call, a probe, waits in the
-same queue, and the submissions that are accepted before it were ahead of it. If these are more than MOST_QUEUED, the
+same queue, and the submissions that are accepted before it were ahead of it. If these are more than MAX_QUEUED, the
 rest of them is refused. A slow gateway with few submissions refuses none.
 """
 
@@ -10,7 +10,7 @@ import logging
 
 import grpc
 
-MOST_QUEUED = 1_000
+MAX_QUEUED = 1_000
 """Submissions that may wait in gRPC's queue, as many as may queue for a place of one tenant."""
 PROBE_EVERY = 1.0
 """Seconds between probes. None is sent if no submission has arrived since the last one."""
@@ -39,8 +39,8 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        """Whether more than MOST_QUEUED submissions were ahead of the probe that waits."""
-        return self._ahead is not None and self.accepted - self._ahead > MOST_QUEUED
+        """Whether more than MAX_QUEUED submissions were ahead of the probe that waits."""
+        return self._ahead is not None and self.accepted - self._ahead > MAX_QUEUED
 
     def probe_sent(self) -> None:
         """Record that a probe waits. If the last one was dropped, the submissions ahead of that one still count."""

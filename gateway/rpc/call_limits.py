@@ -35,12 +35,12 @@ UPSTREAM_RPCS = frozenset({
 """The names of RPCs that may cause a call to Higgsfield, without the service."""
 BYTES_PER_PLACE = 4096
 """Bytes of its request that a call may keep in memory per place in `waiting`. For more, it takes several places."""
-MOST_WEBHOOKS = 1_000
-MOST_WEBHOOKS_OF_ONE_TOKEN = 10
+MAX_WEBHOOKS = 1_000
+MAX_WEBHOOKS_PER_TOKEN = 10
 """Webhooks that are read concurrently: for all generations, and for one."""
 BODY_WITHIN = 10.0
 """Seconds within which a request, or the next part of an upload, must arrive."""
-MOST_BEHIND = 5.0
+MAX_POLL_DELAY = 5.0
 """If status polls are late by this many seconds, submissions are refused, so that the gateway can catch up."""
 RETRY_DELAYS = (1.0, 3.0)
 """The range of retry delays in seconds for callers that are over their own limits; delays are spread over it."""
@@ -261,7 +261,7 @@ class MethodLimit:
 
     def take(self, identity: Identity) -> "Place | None":
         """Take a place for a call if it need not queue; None otherwise. Raises GATEWAY_OVERLOADED."""
-        if self.behind is not None and self.behind() > MOST_BEHIND:
+        if self.behind is not None and self.behind() > MAX_POLL_DELAY:
             raise self.refusal(_LATE)
         holder = self.pool.take(identity)
         return None if holder is None else Place(self, self.pool, holder)
@@ -320,7 +320,7 @@ class WebhookLimit:
 
     def enter(self, generation_id: str) -> bool:
         """Take a place. Returns False if there is none."""
-        if self._held >= self._most or self._of[generation_id] >= MOST_WEBHOOKS_OF_ONE_TOKEN:
+        if self._held >= self._most or self._of[generation_id] >= MAX_WEBHOOKS_PER_TOKEN:
             self._refused()
             return False
         self._held += 1

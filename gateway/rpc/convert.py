@@ -25,21 +25,21 @@ from gateway.generations.inputs import (
 from gateway.generations.model import FIRST_SECOND, LAST_SECOND, Api, GenerationId, IdempotencyKey, State, Wall
 from gateway.generations.service import Submission, Warn
 from gateway.generations.stores import Filter
-from gateway.rpc.requests import MOST_VALUES, BadRequestError, too_many_values
+from gateway.rpc.requests import MAX_VALUES, BadRequestError, too_many_values
 from gateway.telemetry import Bad
 from hfgateway.v1 import error_pb2, generation_input_pb2, generation_service_pb2
 
-LARGEST_INPUT = 256 * 1024
-LONGEST_HEADER = 1024
+MAX_INPUT_BYTES = 256 * 1024
+MAX_HEADER_LENGTH = 1024
 """Characters of a header that is passed on to Higgsfield."""
 HOUR = 3600.0
-LARGEST_FILTER = 64 * 1024
-"""The most bytes of an encoded filter, which is enough for MOST_IDS ids."""
-MOST_IDS = 1000
-MOST_MODELS = 100
-MOST_LABELS = 32
-MOST_WARNINGS = 10
-LONGEST_WARNING = 300
+MAX_FILTER_BYTES = 64 * 1024
+"""The most bytes of an encoded filter, which is enough for MAX_IDS ids."""
+MAX_IDS = 1000
+MAX_MODELS = 100
+MAX_LABELS = 32
+MAX_WARNINGS = 10
+MAX_WARNING_LENGTH = 300
 _KEY = re.compile("[!-~]{1,255}")
 _APIS: Mapping[int, Api] = {
     generation_input_pb2.API_VERSION_UNSPECIFIED: "v2",
@@ -61,9 +61,9 @@ def submission(
     `warn` is called with doubtful fields. `key_id` is the API key of the call.
     """
     wrong = [
-        Violation(f"metadata.{name}", f"must be at most {LONGEST_HEADER} printable ASCII characters")
+        Violation(f"metadata.{name}", f"must be at most {MAX_HEADER_LENGTH} printable ASCII characters")
         for name, value in headers.items()
-        if len(value) > LONGEST_HEADER or not (value.isascii() and value.isprintable())
+        if len(value) > MAX_HEADER_LENGTH or not (value.isascii() and value.isprintable())
     ]
     given, message = checked_input(request.input)
     key = idempotency_key(request.idempotency_key, "generation", wrong)
@@ -107,8 +107,8 @@ def adoption(request: generation_service_pb2.AdoptGenerationRequest) -> Adoption
 def warnings(doubted: Sequence[Violation]) -> list[error_pb2.FieldViolation]:
     """Return the warnings of a response about these fields."""
     return [
-        error_pb2.FieldViolation(field=one.field, description=one.description[:LONGEST_WARNING])
-        for one in doubted[:MOST_WARNINGS]
+        error_pb2.FieldViolation(field=one.field, description=one.description[:MAX_WARNING_LENGTH])
+        for one in doubted[:MAX_WARNINGS]
     ]
 
 
@@ -127,8 +127,8 @@ def checked_input(message: generation_input_pb2.GenerationInput) -> tuple[Input,
     if kind is None:
         raise invalid_field("input", f"is required, with one of {', '.join(_INPUTS)}")
     as_sent: bytes = message.SerializeToString()
-    if len(as_sent) > LARGEST_INPUT:
-        raise invalid_field("input", f"is larger than {LARGEST_INPUT // 1024} KiB")
+    if len(as_sent) > MAX_INPUT_BYTES:
+        raise invalid_field("input", f"is larger than {MAX_INPUT_BYTES // 1024} KiB")
     return _INPUTS[kind](getattr(message, kind)), as_sent
 
 
@@ -196,14 +196,14 @@ def generation_filter(message: generation_service_pb2.GenerationFilter, within: 
 
 def _check_size(message: generation_service_pb2.GenerationFilter) -> None:
     """Raise BadRequestError if a filter is too large. A watch keeps its filter in memory while it is open."""
-    if message.ByteSize() > LARGEST_FILTER:
-        raise BadRequestError(Bad.SIZE, f"is larger than {LARGEST_FILTER // 1024} KiB", "filter")
+    if message.ByteSize() > MAX_FILTER_BYTES:
+        raise BadRequestError(Bad.SIZE, f"is larger than {MAX_FILTER_BYTES // 1024} KiB", "filter")
     counts = {
-        "ids": MOST_IDS,
-        "upstream_request_ids": MOST_IDS,
-        "states": MOST_MODELS,
-        "model_ids": MOST_MODELS,
-        "labels": MOST_LABELS,
+        "ids": MAX_IDS,
+        "upstream_request_ids": MAX_IDS,
+        "states": MAX_MODELS,
+        "model_ids": MAX_MODELS,
+        "labels": MAX_LABELS,
     }
     for field, most in counts.items():
         if len(getattr(message, field)) > most:
@@ -237,7 +237,7 @@ def _has_too_many_values(struct: Struct) -> bool:
     while inside:
         values = inside.pop()
         seen += len(values)
-        if seen > MOST_VALUES:
+        if seen > MAX_VALUES:
             return True
         inside.extend(value.struct_value.fields.values() for value in values if value.HasField("struct_value"))
         inside.extend(value.list_value.values for value in values if value.HasField("list_value"))
@@ -289,7 +289,7 @@ def _speak(message: generation_input_pb2.SpeakInput) -> SpeakInput:
 
 def _model(message: generation_input_pb2.ModelInput) -> ModelInput:
     # Each value has at least two bytes, so that the values of a short input need not be counted.
-    if message.ByteSize() > 2 * MOST_VALUES and _has_too_many_values(message.parameters):
+    if message.ByteSize() > 2 * MAX_VALUES and _has_too_many_values(message.parameters):
         raise too_many_values("input.model.parameters")
     if message.api_version not in _APIS:
         raise invalid_field("input.model.api_version", "is not a value this gateway knows")
@@ -328,8 +328,8 @@ def wall_time(message: Message, field: str, wrong: list[Violation], path: str = 
 
 def _wrong_labels(field: str, labels: Mapping[str, str]) -> list[Violation]:
     wrong = []
-    if len(labels) > MOST_LABELS:
-        wrong.append(Violation(field, f"at most {MOST_LABELS}"))
+    if len(labels) > MAX_LABELS:
+        wrong.append(Violation(field, f"at most {MAX_LABELS}"))
     for name, value in labels.items():
         if not 1 <= len(name) <= 63 or not _LABEL_CHARACTERS.issuperset(name):
             wrong.append(Violation(field, "keys must be 1 to 63 of a-z, 0-9, '.', '_', '-', '/'"))

@@ -81,13 +81,13 @@ _DELAYED_REASONS = frozenset(
 )
 DEFAULT_RETRY_DELAY = 1.0
 """The default retry delay in seconds for the reasons above."""
-LARGEST_RESPONSE = 2 * 1024
+MAX_RESPONSE_BYTES = 2 * 1024
 """The most bytes of JSON of Higgsfield's response in the details of an error."""
-LONGEST_MESSAGE = 500
+MAX_MESSAGE_LENGTH = 500
 """The most characters of a message. Trailers contain it up to four times."""
-LARGEST_MESSAGE = 1_000
+MAX_MESSAGE_BYTES = 1_000
 """The most bytes of a message in the header `grpc-message`, which has up to 12 bytes for a character."""
-LARGEST_TRAILERS = 7_500
+MAX_TRAILERS_BYTES = 7_500
 """The most bytes of an error in trailers: the message, and the Status with all details in base64. With the other
 trailers they stay below the 8 KiB to which clients limit them."""
 _UNESCAPED = bytes(range(ord(" "), ord("~") + 1)).replace(b"%", b"")
@@ -129,7 +129,7 @@ def rpc_error(failure: Failure) -> RpcError:
     """Return the error for a failure, with less of it if its trailers would be too large."""
     if (message := _shortened(failure.message)) != failure.message:
         failure = replace(failure, message=message)
-    while (size := _size(error := _whole(failure))) > LARGEST_TRAILERS:
+    while (size := _size(error := _whole(failure))) > MAX_TRAILERS_BYTES:
         smaller = _smaller(failure, size)
         if smaller == failure:
             break
@@ -163,10 +163,10 @@ def duration(seconds: float | None) -> Duration | None:
 
 
 def _shortened(message: str) -> str:
-    if len(message) <= LONGEST_MESSAGE and _encoded_size(message) <= LARGEST_MESSAGE:
+    if len(message) <= MAX_MESSAGE_LENGTH and _encoded_size(message) <= MAX_MESSAGE_BYTES:
         return message
-    sizes = itertools.accumulate(map(_encoded_size, message[: LONGEST_MESSAGE - 1]))
-    return message[: bisect_right(list(sizes), LARGEST_MESSAGE - _encoded_size("…"))] + "…"
+    sizes = itertools.accumulate(map(_encoded_size, message[: MAX_MESSAGE_LENGTH - 1]))
+    return message[: bisect_right(list(sizes), MAX_MESSAGE_BYTES - _encoded_size("…"))] + "…"
 
 
 def _packed(detail: Message) -> Any:
@@ -198,7 +198,7 @@ def _smaller(failure: Failure, size: int) -> Failure:
     if failure.response is not None:
         return replace(failure, response=None)
     if failure.violations:
-        kept = len(failure.violations) * LARGEST_TRAILERS // size
+        kept = len(failure.violations) * MAX_TRAILERS_BYTES // size
         return replace(failure, violations=failure.violations[:kept])
     longest = max(failure.metadata, key=lambda name: len(failure.metadata[name]), default="")
     text = failure.metadata.get(longest, "")
@@ -215,9 +215,9 @@ def _details(failure: Failure) -> tuple[Message, ...]:
     if failure.retry_after is None and failure.reason in _DELAYED_REASONS:
         failure = replace(failure, retry_after=DEFAULT_RETRY_DELAY)
     if failure.response is not None:
-        failure = replace(failure, response=bounded_value(failure.response, LARGEST_RESPONSE))
+        failure = replace(failure, response=bounded_value(failure.response, MAX_RESPONSE_BYTES))
     shown = failure_message(failure)
-    if shown.upstream_response.ByteSize() > 2 * LARGEST_RESPONSE:  # many short values
+    if shown.upstream_response.ByteSize() > 2 * MAX_RESPONSE_BYTES:  # many short values
         shown.ClearField("upstream_response")
     details: list[Message] = [
         shown,

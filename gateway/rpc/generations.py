@@ -22,7 +22,7 @@ from gateway.generations.timeline import Timelines
 from gateway.generations.watch import Watches
 from gateway.rpc import convert, page_tokens, wire
 from gateway.rpc.call import Call
-from gateway.rpc.pages import LARGEST_PAGE_BYTES, page_size
+from gateway.rpc.pages import MAX_PAGE_BYTES, page_size
 from gateway.rpc.structs import struct
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -33,9 +33,9 @@ GENERATION = 1
 """The field number of the generation in all responses that contain one."""
 FORECAST = 2
 """The field number of the forecast in WatchGenerationResponse."""
-MOST_FORECASTS = 10_000
+MAX_FORECASTS = 10_000
 """Forecasts in one message. Most clients accept no messages of more than 4 MiB, which is about 65,000 forecasts."""
-SHORTEST_INTERVAL = 1.0
+MIN_INTERVAL = 1.0
 """Seconds between messages with forecasts."""
 
 
@@ -104,7 +104,7 @@ class GenerationReads:
                 archived=archived.get(generation.id, wire.NOTHING_ARCHIVED),
             )
             total += len(content)
-            if total > LARGEST_PAGE_BYTES and index:
+            if total > MAX_PAGE_BYTES and index:
                 last = found[index - 1].id
                 break
             response.generations.append(generation_pb2.Generation.FromString(content))
@@ -179,7 +179,7 @@ class GenerationReads:
                         forecast = heartbeats.take_newer(generation.id, self._forecasts.of(generation))
                         if forecast is not None:
                             response.forecasts[generation.id].CopyFrom(wire.forecast_message(forecast))
-                        if len(response.forecasts) == MOST_FORECASTS:
+                        if len(response.forecasts) == MAX_FORECASTS:
                             heartbeats.reset()
                             yield response
                             response = pb.WatchGenerationsResponse(resume_token=response.resume_token)
@@ -371,4 +371,4 @@ def _interval(request: pb.WatchGenerationRequest | pb.WatchGenerationsRequest) -
     interval = convert.seconds(request, "forecast_interval", wrong)
     raise_if_invalid(wrong)
     # A refusal would come after the submission, in a client's `generate`.
-    return None if interval is None else max(interval, SHORTEST_INTERVAL)
+    return None if interval is None else max(interval, MIN_INTERVAL)

@@ -21,11 +21,11 @@ from gateway.telemetry import Bad
 
 M = TypeVar("M", bound=Message)
 SERVICE: str = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-MOST_WATCHES = 100
+MAX_WATCHES = 100
 """Concurrent watches of all callers together. A load balancer needs one."""
-MOST_CHECKS = 1000
+MAX_CHECKS = 1000
 """Concurrent calls of the other methods. A call takes as long as its request needs to arrive."""
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255
 
 _SERVING: int = health_pb2.HealthCheckResponse.SERVING
 _NOT_SERVING: int = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -50,7 +50,7 @@ class Health:
         self._draining = False
         self._changed = asyncio.Event()
         self._arrivals = Arrivals()
-        self._watches, self._checks = _Calls(MOST_WATCHES), _Calls(MOST_CHECKS)
+        self._watches, self._checks = _Calls(MAX_WATCHES), _Calls(MAX_CHECKS)
 
     def set(self, *, serving: bool) -> None:
         """Set the status, unless the gateway drains."""
@@ -103,8 +103,8 @@ class Health:
         try:
             with self._place(self._watches):
                 name = (await self._request(context, health_pb2.HealthCheckRequest)).service
-                if len(name) > LONGEST_NAME:
-                    raise BadRequestError(Bad.SIZE, f"service must be at most {LONGEST_NAME} characters")
+                if len(name) > MAX_NAME_LENGTH:
+                    raise BadRequestError(Bad.SIZE, f"service must be at most {MAX_NAME_LENGTH} characters")
                 sent: int | None = None
                 while True:
                     changed = self._changed

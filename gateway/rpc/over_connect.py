@@ -30,8 +30,8 @@ from gateway.rpc.errors import RpcError
 from gateway.rpc.grpc_web_text import BINARY, TEXT, in_binary
 from gateway.rpc.over_grpc import method_name
 from gateway.rpc.requests import (
-    DEEPEST,
-    LARGEST_UPLOAD_REQUEST,
+    MAX_DEPTH,
+    MAX_UPLOAD_REQUEST_BYTES,
     BadRequestError,
     check_spellings,
     json_object,
@@ -91,7 +91,7 @@ class _JsonCodec:
             chunk = content.get("chunk")  # of an upload: the only bytes in requests
             if isinstance(chunk, str) and chunk.rstrip("=\r\n").encode().translate(None, _BASE64):
                 raise BadRequestError(Bad.ENCODING, "is not base64", "chunk")
-            message = json_format.ParseDict(content, message_class(), max_recursion_depth=DEEPEST)
+            message = json_format.ParseDict(content, message_class(), max_recursion_depth=MAX_DEPTH)
             check_spellings(content, message_class.DESCRIPTOR)
             return message
         # The parser does not always raise its own error for a value of the wrong type.
@@ -105,7 +105,7 @@ class _OneGzip(GzipCompression):
     """Gzip with a single member. With many members, the rest would be copied after each one."""
 
     def decompress(self, data: bytes | bytearray | memoryview, read_max_bytes: int | None = None) -> bytes:
-        most = LARGEST_UPLOAD_REQUEST if read_max_bytes is None else read_max_bytes
+        most = MAX_UPLOAD_REQUEST_BYTES if read_max_bytes is None else read_max_bytes
         inflating = zlib.decompressobj(wbits=31)
         try:
             found = inflating.decompress(data, most + 1)

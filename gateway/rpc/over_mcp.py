@@ -14,7 +14,7 @@ from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import RpcError
 from gateway.rpc.over_grpc import method_name
-from gateway.uploads import LARGEST_CHUNK
+from gateway.uploads import MAX_CHUNK_BYTES
 from hfgateway.v1 import catalog_service_pb2 as catalog
 from hfgateway.v1 import character_service_pb2 as character
 from hfgateway.v1 import error_pb2, generation_pb2, upload_service_pb2
@@ -172,8 +172,8 @@ class HandledPort:
 async def _parts(media: bytes, content_type: str) -> AsyncIterator[Message]:
     header = upload_service_pb2.UploadHeader(content_type=content_type, size=len(media))
     yield upload_service_pb2.UploadMediaRequest(header=header)
-    for start in range(0, len(media), LARGEST_CHUNK):
-        yield upload_service_pb2.UploadMediaRequest(chunk=media[start : start + LARGEST_CHUNK])
+    for start in range(0, len(media), MAX_CHUNK_BYTES):
+        yield upload_service_pb2.UploadMediaRequest(chunk=media[start : start + MAX_CHUNK_BYTES])
 
 
 def _refused(error: RpcError) -> RefusedError:

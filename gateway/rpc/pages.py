@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from gateway.errors import invalid_field
 from gateway.rpc import page_tokens
 
-LARGEST_PAGE_BYTES = 2 * 1024 * 1024
+MAX_PAGE_BYTES = 2 * 1024 * 1024
 T = TypeVar("T")
 Texts = TypeVar("Texts", bound=tuple[str, ...])
 
@@ -63,7 +63,7 @@ class Page(Generic[T]):
         for number, one in enumerate(found):
             made = message(one)
             total += made.ByteSize()
-            if number == self._size or (total > LARGEST_PAGE_BYTES and number):
+            if number == self._size or (total > MAX_PAGE_BYTES and number):
                 return page_tokens.page_token(json.dumps(self._place(found[number - 1])), self._binding)
             into.append(made)
         return ""

@@ -8,16 +8,16 @@ from google.protobuf.message import DecodeError, Message
 
 from gateway.errors import Failure, GatewayError, Reason, Violation, printable
 from gateway.telemetry import Bad
-from gateway.uploads import LARGEST_CHUNK
+from gateway.uploads import MAX_CHUNK_BYTES
 
 M = TypeVar("M", bound=Message)
-LARGEST_REQUEST = 512 * 1024
+MAX_REQUEST_BYTES = 512 * 1024
 """The most bytes of a message, compressed and decompressed: an input of 256 KiB, with its envelope and escapes."""
-LARGEST_UPLOAD_REQUEST = LARGEST_CHUNK * 3 // 2
+MAX_UPLOAD_REQUEST_BYTES = MAX_CHUNK_BYTES * 3 // 2
 """The most bytes of a message of `UploadMedia`: a chunk, also as base64 in JSON."""
-MOST_VALUES = 5_000
+MAX_VALUES = 5_000
 """The most values in JSON or in a Struct, counting fields and items. No call needs a tenth of them."""
-DEEPEST = 64
+MAX_DEPTH = 64
 """The most levels of JSON."""
 # A string, also one that is not terminated. Possessive, so that no input makes it read a character twice.
 _TEXT = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
@@ -40,19 +40,19 @@ def too_large(largest: int) -> BadRequestError:
 
 def too_many_values(field: str = "request") -> BadRequestError:
     """Return the error for too many values."""
-    return BadRequestError(Bad.VALUES, f"holds more than {MOST_VALUES} values", field)
+    return BadRequestError(Bad.VALUES, f"holds more than {MAX_VALUES} values", field)
 
 
 def largest(message_class: type[Message]) -> int:
     """Return the most bytes of a message of this class."""
     uploads = message_class.DESCRIPTOR.full_name == "hfgateway.v1.UploadMediaRequest"
-    return LARGEST_UPLOAD_REQUEST if uploads else LARGEST_REQUEST
+    return MAX_UPLOAD_REQUEST_BYTES if uploads else MAX_REQUEST_BYTES
 
 
 def message_of(data: bytes, message_class: type[M]) -> M:
     """Decode a message from protobuf's binary encoding. Raises BadRequestError."""
     # Only the name of the class shows which limit applies, and reading it takes longer than decoding most messages.
-    if len(data) > LARGEST_REQUEST and len(data) > (most := largest(message_class)):
+    if len(data) > MAX_REQUEST_BYTES and len(data) > (most := largest(message_class)):
         raise too_large(most)
     try:
         return message_class.FromString(data)
@@ -63,7 +63,7 @@ def message_of(data: bytes, message_class: type[M]) -> M:
 def json_object(data: bytes | bytearray) -> dict[str, Any]:
     """Parse a JSON object. Raises BadRequestError if it is too large, ValueError if it is not a JSON object."""
     text = data.decode()
-    if text.count(",") + text.count("{") + text.count("[") > DEEPEST:
+    if text.count(",") + text.count("{") + text.count("[") > MAX_DEPTH:
         _check_shape(_TEXT.sub("", text))
     content = json.loads(text, object_pairs_hook=_distinct)
     if not isinstance(content, dict):
@@ -101,12 +101,12 @@ def check_spellings(content: dict[str, Any], message: Any) -> None:  # a descrip
 
 def _check_shape(structure: str) -> None:
     """Refuse JSON with too many values or levels. `structure` is the JSON without its strings."""
-    if structure.count(",") + structure.count("{") + structure.count("[") > MOST_VALUES:
+    if structure.count(",") + structure.count("{") + structure.count("[") > MAX_VALUES:
         raise too_many_values()
     depth = 0
     for bracket in _NOT_A_BRACKET.sub("", structure):
         depth += 1 if bracket in "[{" else -1
-        if depth > DEEPEST:
-            raise BadRequestError(Bad.VALUES, f"is nested deeper than {DEEPEST} levels")
+        if depth > MAX_DEPTH:
+            raise BadRequestError(Bad.VALUES, f"is nested deeper than {MAX_DEPTH} levels")
         if depth < 0:
             return  # it is not JSON

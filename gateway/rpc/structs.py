@@ -8,9 +8,9 @@ from typing import Any
 
 from google.protobuf.struct_pb2 import Struct, Value
 
-DEEPEST = 24
+MAX_DEPTH = 24
 """The most levels of a Struct. Each uses up to three of the hundred levels that protobuf decoders allow."""
-LARGEST_NUMBER = int(sys.float_info.max)
+MAX_NUMBER = int(sys.float_info.max)
 
 
 def struct(content: Mapping[str, Any] | None) -> Struct | None:
@@ -18,14 +18,14 @@ def struct(content: Mapping[str, Any] | None) -> Struct | None:
     if content is None:
         return None
     message = Struct()
-    message.update(_struct_value(dict(content), DEEPEST))
+    message.update(_struct_value(dict(content), MAX_DEPTH))
     return message
 
 
 def value(content: Any) -> Value:
     """Return a Value."""
     holder = Struct()
-    holder.update({"it": _struct_value(content, DEEPEST)})
+    holder.update({"it": _struct_value(content, MAX_DEPTH)})
     return holder.fields["it"]
 
 
@@ -39,4 +39,4 @@ def _struct_value(content: Any, depth: int) -> Any:
         return [_struct_value(item, depth - 1) for item in content]
     if isinstance(content, float) and not math.isfinite(content):
         return None
-    return str(content) if isinstance(content, int) and abs(content) > LARGEST_NUMBER else content
+    return str(content) if isinstance(content, int) and abs(content) > MAX_NUMBER else content

@@ -9,8 +9,8 @@ from gateway.errors import Violation, raise_if_invalid
 from gateway.generations.limits import TENANT, Limited, Limits, amount, millionths
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
-MOST_MODELS, LONGEST_MODEL = 100, 200
-LARGEST_LIMIT = 10**15
+MAX_MODELS, MAX_MODEL_LENGTH = 100, 200
+MAX_LIMIT = 10**15
 """The largest number of submissions or generations in a limit."""
 _SUBJECT = re.compile(r"tenant|key:[0-9a-f]{12}|label:[a-z0-9._/-]{1,63}=[^\x00-\x1f\x7f]{0,255}")
 _NO_SUBJECT = Violation("subject", "must be tenant, key:ID or label:NAME=VALUE")
@@ -52,8 +52,8 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
     for name in _COUNTS:
         if given.HasField(name):  # type: ignore[arg-type]
             found[name] = getattr(given, name)
-            if not 0 <= found[name] <= LARGEST_LIMIT:
-                wrong.append(Violation(f"limits.{name}", f"must be from 0 to {LARGEST_LIMIT}"))
+            if not 0 <= found[name] <= MAX_LIMIT:
+                wrong.append(Violation(f"limits.{name}", f"must be from 0 to {MAX_LIMIT}"))
     if given.HasField("concurrency_share"):
         found["concurrency_share"] = given.concurrency_share
         if subject != TENANT:
@@ -61,8 +61,8 @@ def limits_of(request: pb.SetLimitsRequest) -> tuple[str, str, Limits, Collectio
         elif not 1 <= given.concurrency_share <= 100:
             wrong.append(Violation("limits.concurrency_share", "must be from 1 to 100 percent"))
     models = tuple(given.model_id_prefixes)
-    if len(models) > MOST_MODELS or not all(len(one) <= LONGEST_MODEL and _MODEL.fullmatch(one) for one in models):
-        wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MOST_MODELS} prefixes of model ids"))
+    if len(models) > MAX_MODELS or not all(len(one) <= MAX_MODEL_LENGTH and _MODEL.fullmatch(one) for one in models):
+        wrong.append(Violation("limits.model_id_prefixes", f"must be at most {MAX_MODELS} prefixes of model ids"))
     raise_if_invalid(wrong)
     return request.tenant, subject, Limits(models=models, **found), [FIELDS[path] for path in paths]
 

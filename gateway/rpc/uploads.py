@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from gateway.errors import invalid_field
 from gateway.rpc.call import Call
 from gateway.rpc.wire import timestamp
-from gateway.uploads import LARGEST_CHUNK, Uploads
+from gateway.uploads import MAX_CHUNK_BYTES, Uploads
 from hfgateway.v1 import upload_service_pb2 as pb
 
 
@@ -43,7 +43,7 @@ async def _chunks(requests: AsyncIterator[pb.UploadMediaRequest], call: Call) ->
         match request.WhichOneof("part"):
             case "header":
                 raise invalid_field("header", "comes once, first")
-            case "chunk" if len(request.chunk) > LARGEST_CHUNK:
-                raise invalid_field("chunk", f"must be at most {LARGEST_CHUNK} bytes")
+            case "chunk" if len(request.chunk) > MAX_CHUNK_BYTES:
+                raise invalid_field("chunk", f"must be at most {MAX_CHUNK_BYTES} bytes")
             case "chunk" if request.chunk:
                 yield request.chunk

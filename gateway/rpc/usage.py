@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from gateway.errors import Violation, invalid_field, raise_if_invalid
 from gateway.generations.limits import SPENDS, amount
-from gateway.generations.usage import DAY, KEY, LABEL, MODEL, MOST_GROUPS, TENANT, UsageQuery, UsageRow
+from gateway.generations.usage import DAY, KEY, LABEL, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.rpc.convert import wall_time
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
@@ -37,8 +37,8 @@ def response_of(query: UsageQuery, rows: Sequence[UsageRow]) -> pb.QueryUsageRes
     groups: dict[tuple[str, ...], list[UsageRow]] = {}
     for row in rows:
         groups.setdefault(row.group(query), []).append(row)
-    if len(groups) > MOST_GROUPS:
-        raise invalid_field("group_by", f"gives more than {MOST_GROUPS} groups: ask for less time, or one tenant")
+    if len(groups) > MAX_GROUPS:
+        raise invalid_field("group_by", f"gives more than {MAX_GROUPS} groups: ask for less time, or one tenant")
     response = pb.QueryUsageResponse()
     for values in sorted(groups):
         _add(response.groups.add(values=values), groups[values])

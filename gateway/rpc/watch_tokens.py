@@ -6,9 +6,9 @@ from gateway.rpc import convert, wire
 from gateway.rpc.call import Call
 from hfgateway.v1 import token_service_pb2 as pb
 
-DEFAULT_TTL, LONGEST_TTL = 900.0, 3600.0
-MOST_IDS = 100
-LARGEST_TOKEN = 8 * 1024
+DEFAULT_TTL, MAX_TTL = 900.0, 3600.0
+MAX_IDS = 100
+MAX_TOKEN_BYTES = 8 * 1024
 """Bytes: half of what gRPC and the HTTP port accept as the headers of a call."""
 
 
@@ -21,21 +21,21 @@ class TokenHandlers:
     async def create_watch_token(self, request: pb.CreateWatchTokenRequest, call: Call) -> pb.CreateWatchTokenResponse:
         """Create a token that allows watching the generations that match the filter."""
         wrong: list[Violation] = []
-        ttl = convert.seconds(request, "ttl", wrong, least=1.0, most=LONGEST_TTL)
+        ttl = convert.seconds(request, "ttl", wrong, least=1.0, most=MAX_TTL)
         for field, _ in request.filter.ListFields():
             if field.name not in {"ids", "labels"}:
                 wrong.append(Violation(f"filter.{field.name}", "is not supported for tokens: use ids or labels"))
         if not request.filter.ids and not request.filter.labels:
             wrong.append(Violation("filter", "ids or labels are required"))
-        if len(request.filter.ids) > MOST_IDS:
-            wrong.append(Violation("filter.ids", f"at most {MOST_IDS}"))
+        if len(request.filter.ids) > MAX_IDS:
+            wrong.append(Violation("filter.ids", f"at most {MAX_IDS}"))
         raise_if_invalid(wrong)
         within = convert.generation_filter(request.filter)
         token, expire_time = self._access.watch_token(
             call.identity, within, ttl=DEFAULT_TTL if ttl is None else ttl, include_input=request.include_input
         )
-        if len(token) > LARGEST_TOKEN:
+        if len(token) > MAX_TOKEN_BYTES:
             raise invalid_field(
-                "filter", f"makes a token of more than {LARGEST_TOKEN} bytes: use fewer or shorter labels"
+                "filter", f"makes a token of more than {MAX_TOKEN_BYTES} bytes: use fewer or shorter labels"
             )
         return pb.CreateWatchTokenResponse(token=token, expire_time=wire.timestamp(expire_time))

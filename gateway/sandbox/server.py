@@ -28,7 +28,7 @@ from gateway.sandbox.webhooks.sender import WebhookSender
 
 __all__ = ["FAULT_KINDS", "Sandbox", "SandboxOptions", "run", "serve_until_stopped"]
 
-_LARGEST_BODY = 16 * 1024 * 1024
+_MAX_BODY_BYTES = 16 * 1024 * 1024
 _STOP_TIMEOUT = 0.2
 """Seconds that open calls get when the server stops. It is short because a `hang` fault never finishes."""
 
@@ -124,7 +124,7 @@ def _application(state: SandboxState, webhook_sender: WebhookSender) -> web.Appl
             return await handler(request)
         return await middleware.handle(request, handler)
 
-    application = web.Application(middlewares=[through_gate], client_max_size=_LARGEST_BODY)
+    application = web.Application(middlewares=[through_gate], client_max_size=_MAX_BODY_BYTES)
     application.add_routes(ControlRoutes(state, webhook_sender).routes())
     application.add_routes(MediaRoutes(state).routes())
     uploads = UploadRoutes(state)

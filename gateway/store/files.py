@@ -18,7 +18,7 @@ from gateway.store.store import StoreOpenError
 
 log = logging.getLogger(__name__)
 
-LARGEST_CHECKED = 1 << 30
+MAX_CHECKED_BYTES = 1 << 30
 """Bytes of the largest file that a start checks. That takes 1.3 s from memory, and 10 s from a disk of 100 MB/s."""
 Check = Literal["integrity_check", "quick_check"]
 
@@ -118,7 +118,7 @@ def prepare(path: Path, *, declared: bool = False, moving: bool = False) -> sqli
     if path.exists() and not os.access(path, os.W_OK):
         raise StoreFileError(f"{path}: is read-only")
     _create_private(path)
-    large = path.stat().st_size > LARGEST_CHECKED
+    large = path.stat().st_size > MAX_CHECKED_BYTES
     if large:
         log.info("the store is too large to check at a start; to check it, stop the gateway and run hfgateway doctor")
     found = examine(path, None if large else "quick_check")

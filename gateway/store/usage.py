@@ -7,7 +7,7 @@ from contextlib import closing
 
 from gateway.generations.model import State
 from gateway.generations.stores import StoreError
-from gateway.generations.usage import DAY, KEY, MODEL, MOST_GROUPS, TENANT, UsageQuery, UsageRow
+from gateway.generations.usage import DAY, KEY, MAX_GROUPS, MODEL, TENANT, UsageQuery, UsageRow
 from gateway.store import files
 from gateway.store.codec import Row
 from gateway.store.database import StorePart
@@ -48,7 +48,7 @@ def usage_values(query: UsageQuery) -> dict[str, object]:
         "by_model": MODEL in by,
         "label": query.label,
         # Each group has a row for each of its states.
-        "most": (MOST_GROUPS + 1) * len(State),
+        "most": (MAX_GROUPS + 1) * len(State),
     }
 
 

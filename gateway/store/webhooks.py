@@ -3,7 +3,7 @@
 import sqlite3
 
 from gateway.generations.model import Wall
-from gateway.generations.stores import MOST_WEBHOOKS, Webhook, WebhookReceipt
+from gateway.generations.stores import MAX_WEBHOOKS, Webhook, WebhookReceipt
 from gateway.store.database import StorePart
 from gateway.store.reads import WebhookReads
 from gateway.store.writer import Effect
@@ -17,7 +17,7 @@ class SqliteWebhooks(StorePart, WebhookReads):
         content = {"request_id": webhook.request_id, "status": webhook.status, "time": wall}
 
         def write(connection: sqlite3.Connection) -> Effect:
-            row = name | content | {"most": MOST_WEBHOOKS}
+            row = name | content | {"most": MAX_WEBHOOKS}
             if connection.execute(self._sql["insert_webhook"], row).rowcount == 1:
                 return WebhookReceipt.KEPT, None
             known = connection.execute(self._sql["has_webhook"], name).fetchone()

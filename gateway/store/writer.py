@@ -27,7 +27,7 @@ Effect = tuple[Any, Saved | None]
 Write = Callable[[sqlite3.Connection], Effect]
 Result = tuple["asyncio.Future[Any]", Effect, Exception | None]
 
-MOST_IN_A_GROUP = 128
+MAX_GROUP_SIZE = 128
 """Writes in a group at most, so that it does not block the event loop for long."""
 GATHER_FOR = 0.01
 """Seconds that a group waits for more writes, once several arrived together."""
@@ -180,8 +180,8 @@ class Writer:
         if self._gathering is not None:
             self._gathering.cancel()
             self._gathering = None
-        group = self._waiting[:MOST_IN_A_GROUP]
-        del self._waiting[:MOST_IN_A_GROUP]
+        group = self._waiting[:MAX_GROUP_SIZE]
+        del self._waiting[:MAX_GROUP_SIZE]
         if not group:  # the writer is being closed
             if self._syncing is not None:
                 self._syncing.cancel()

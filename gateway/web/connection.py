@@ -24,9 +24,9 @@ BODY_PART = 1 << 20
 """Bytes. Only an upload is much larger; it may take as long as it makes progress."""
 READ_WITHIN = 60.0
 """Seconds in which a client that has a response with a Content-Length must read some of it."""
-LARGEST_HEAD = 16 * 1024
+MAX_HEAD_BYTES = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
-MOST_QUEUED = 32
+MAX_QUEUED = 32
 """Requests that wait on one connection behind the one that is being answered. A single read may contain thousands."""
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _UPGRADE = "This port serves HTTP/1.1 and does not upgrade: send the request without the Upgrade header."
@@ -100,10 +100,10 @@ class Connection(HttpToolsProtocol):
         self._received = data
         super().data_received(data)
         self._received = b""
-        if self._head is None and self._without_body > LARGEST_HEAD:
+        if self._head is None and self._without_body > MAX_HEAD_BYTES:
             self._bad(Bad.SIZE)
             self.transport.abort()  # the response may have started
-        if self._head is not None and self._head > LARGEST_HEAD and not self.transport.is_closing():
+        if self._head is not None and self._head > MAX_HEAD_BYTES and not self.transport.is_closing():
             # A header that is still incomplete has not been counted by the parser's callbacks.
             self._refuse_head()
 
@@ -117,8 +117,8 @@ class Connection(HttpToolsProtocol):
             super().data_received(rest)
 
     def on_message_begin(self) -> None:
-        """Begin to count the size of another head. Refuse a request behind MOST_QUEUED others."""
-        if len(self.pipeline) >= MOST_QUEUED:
+        """Begin to count the size of another head. Refuse a request behind MAX_QUEUED others."""
+        if len(self.pipeline) >= MAX_QUEUED:
             raise ValueError("too many requests are queued")
         super().on_message_begin()
         self._parsed = 0
@@ -141,10 +141,10 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Respond to a request at which the parser raised, and close the connection."""
-        if self._parsed > LARGEST_HEAD:
+        if self._parsed > MAX_HEAD_BYTES:
             self._refuse_head()
             return
-        self._bad(Bad.SIZE if len(self.pipeline) >= MOST_QUEUED else Bad.ENCODING)
+        self._bad(Bad.SIZE if len(self.pipeline) >= MAX_QUEUED else Bad.ENCODING)
         if self._answering:
             self.transport.abort()  # a 400 would be taken for the response to the request that is being answered
         else:
@@ -257,7 +257,7 @@ class Connection(HttpToolsProtocol):
 
     def _count(self, size: int) -> None:
         self._parsed += size
-        if self._parsed > LARGEST_HEAD:
+        if self._parsed > MAX_HEAD_BYTES:
             raise ValueError("the head is too large")  # the parser reports it as an invalid request
 
     def _refuse_head(self) -> None:

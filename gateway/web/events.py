@@ -31,7 +31,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 
 WATCH_METHOD = "/hfgateway.v1.GenerationService/WatchGeneration"
 COOKIE = "hfgateway_watch"
-LARGEST_COOKIE = 4096
+MAX_COOKIE_BYTES = 4096
 """Bytes of the name and the value; browsers ignore larger ones (RFC 6265bis, 5.6)."""
 RECONNECT_MS = 1000
 _STATUS = {
@@ -76,7 +76,7 @@ def event_routes(handlers: WatchHandler, chain: Chain, access: Access, *, secure
             if not secret.startswith(TOKEN_PREFIX):
                 raise invalid_credentials("a watch token is required; an API key does not belong in a browser")
             identity = access.identify(f"Bearer {secret}", "WatchGeneration")
-            if len(COOKIE) + len(secret) > LARGEST_COOKIE:
+            if len(COOKIE) + len(secret) > MAX_COOKIE_BYTES:
                 raise invalid_field(
                     "authorization", "the token is too large for a cookie: name fewer ids, or use labels"
                 )

@@ -33,7 +33,7 @@ from gateway.telemetry import Bad
 
 log = logging.getLogger(__name__)
 
-LARGEST_BODY = 256 * 1024
+MAX_BODY_BYTES = 256 * 1024
 """Bytes."""
 BODY_WITHIN = 5.0
 """Seconds."""
@@ -233,7 +233,7 @@ async def _body(request: Request) -> bytes | None:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > LARGEST_BODY:
+        if len(body) > MAX_BODY_BYTES:
             return None
     return bytes(body)
 

@@ -27,7 +27,7 @@ from gateway.generations.model import (
 )
 from gateway.generations.state import Accepted, Marked, Observation, Reported, advance
 from gateway.higgsfield.jobsets import read_job_set
-from gateway.higgsfield.json_values import DEEPEST
+from gateway.higgsfield.json_values import MAX_DEPTH
 from gateway.higgsfield.payloads import read_status
 from gateway.higgsfield.webhooks import read_webhook
 from gateway.rpc import wire
@@ -254,7 +254,7 @@ def readable(kind: Kind, body: bytes) -> bool:
     """Return whether a body must be readable: an object with a status, if it needs one, and an id."""
     try:
         content = loads(body)
-        if depth(content) > DEEPEST or not isinstance(content, dict):
+        if depth(content) > MAX_DEPTH or not isinstance(content, dict):
             return False
         return all(type(content[name]) is str and UUID(content[kind.names[0]]) for name in kind.names)
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):

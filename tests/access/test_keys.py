@@ -97,7 +97,7 @@ async def test_a_list_has_all_keys_in_pages(tmp_path: Path) -> None:
     """With the longest names, a page of 1,000 is as large as its limit in bytes allows."""
     path = tmp_path / "store.db"
     store = SqliteStore(path, lambda _: None)
-    made = [keys.new_key("red", "🦊" * keys.LONGEST_NAME, 1.0 + number // 7)[0] for number in range(10_000)]
+    made = [keys.new_key("red", "🦊" * keys.MAX_NAME_LENGTH, 1.0 + number // 7)[0] for number in range(10_000)]
     made.append(keys.new_key("blue", "", 5.5)[0])
     await asyncio.gather(*map(store.keys.add_api_key, made))
     await store.close()

@@ -244,7 +244,7 @@ async def test_keys_that_arrive_in_parts_are_read(running: Running, issuer: Issu
 
 async def test_keys_over_the_size_limit_are_not_read(running: Running, issuer: Issuer) -> None:
     assert await code(running.caller("grpc", issuer.token()), "ListGenerations", LIST) == "OK"
-    before, issuer.keys, issuer.padding = issuer.fetched, {"two": EC}, "x" * oidc.LARGEST_DOCUMENT
+    before, issuer.keys, issuer.padding = issuer.fetched, {"two": EC}, "x" * oidc.MAX_DOCUMENT_BYTES
     client = running.caller("grpc", issuer.token(key=EC, name="two", algorithm="ES256"))
 
     while issuer.fetched < before + 2:
@@ -389,7 +389,7 @@ async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
 
 
 async def test_many_tokens_take_little_memory(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(oidc, "MOST_VERIFIED", 2)
+    monkeypatch.setattr(oidc, "MAX_VERIFIED", 2)
     verifies = verifier(issuer)
     verifies._keys = await verifies._fetch()
     for number in range(5):

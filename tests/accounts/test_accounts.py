@@ -295,7 +295,7 @@ async def test_what_cannot_be_stored_is_refused(running: Running, monkeypatch: p
     assert await refused(running, "RotateAccount", default) == "INVALID_ARGUMENT"
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="default")) == "INVALID_ARGUMENT"
     assert await refused(running, "RemoveAccount", pb.RemoveAccountRequest(name="no")) == "NOT_FOUND"
-    monkeypatch.setattr("gateway.accounts.MOST_CREDENTIALS", 2)
+    monkeypatch.setattr("gateway.accounts.MAX_CREDENTIALS", 2)
     another = pb.AddAccountRequest(name="x", credentials=NEWER)
     assert await refused(running, "AddAccount", another) == "INVALID_ARGUMENT"
     assert [one.name for one in (await listed(running)).accounts] == ["default", "films", "ads"]

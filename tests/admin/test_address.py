@@ -16,7 +16,7 @@ from gateway.access.scopes import Scope
 from gateway.cli import exits
 from gateway.private_sockets import socket_in_use
 from gateway.rpc import call_limits
-from gateway.rpc.requests import LARGEST_REQUEST
+from gateway.rpc.requests import MAX_REQUEST_BYTES
 from gateway.web.server import WebServer
 from hfgateway.admin.v1 import admin_service_pb2 as admin_pb
 from hfgateway.admin.v1.admin_service_pb2_grpc import AdminServiceStub
@@ -147,7 +147,7 @@ async def test_calls_are_limited_apart_from_those_of_other_ports(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     admin = await key(running, Scope.ADMIN)
-    large = admin_pb.ListLimitsRequest(tenant="x" * LARGEST_REQUEST)
+    large = admin_pb.ListLimitsRequest(tenant="x" * MAX_REQUEST_BYTES)
     assert await call(running, admin, "ListLimits", large) == "INVALID_ARGUMENT"
     full = call_limits.Bounds(0, 0, 0)
     pool = running.gateway._ports._admin_chain._limits.local  # type: ignore[union-attr]

@@ -170,7 +170,7 @@ async def test_submissions_at_the_same_time_ask_for_a_price_once(running: Runnin
 
 
 async def test_the_price_not_used_for_longest_is_dropped(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prices, "MOST_PRICES", 2)
+    monkeypatch.setattr(prices, "MAX_PRICES", 2)
     await set_limits(running, credits_per_day="9")
     for key, prompt in enumerate(("a fox", "an owl", "a fox", "a wolf")):
         await running.submit(soul(prompt, key=f"key-{key}"))

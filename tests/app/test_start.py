@@ -466,10 +466,10 @@ async def test_a_large_store_is_opened_without_reading_all_of_it(
     file = tmp_path / "store.db"
     await filled(file)
     flipped(file)
-    monkeypatch.setattr(files, "LARGEST_CHECKED", file.stat().st_size)
+    monkeypatch.setattr(files, "MAX_CHECKED_BYTES", file.stat().st_size)
     with pytest.raises(StoreFileError, match="is corrupt"):
         files.prepare(file)
-    monkeypatch.setattr(files, "LARGEST_CHECKED", file.stat().st_size - 1)
+    monkeypatch.setattr(files, "MAX_CHECKED_BYTES", file.stat().st_size - 1)
     files.prepare(file).close()
     with pytest.raises(StoreFileError, match="is corrupt"):
         files.examine(file, "integrity_check")

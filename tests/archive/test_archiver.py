@@ -12,8 +12,8 @@ from typing import Any, NoReturn
 
 import pytest
 
-from gateway.archive.archiver import FIRST_PAUSE, LONGEST_PAUSE, STORE_PAUSE
-from gateway.archive.download import MOST_BREAKS
+from gateway.archive.archiver import FIRST_PAUSE, MAX_PAUSE, STORE_PAUSE
+from gateway.archive.download import MAX_BREAKS
 from gateway.archive.model import Copy, Part, copies_of
 from gateway.errors import upstream_unavailable
 from gateway.generations.model import Generation, Steady
@@ -357,7 +357,7 @@ async def test_without_range_support_the_whole_file_is_downloaded_again(stage: S
 @FOLDER_ONLY
 async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> None:
     cut = stage.cut(30_000)
-    file = stage.media.add("/a.png", CONTENT, faults=[cut] * (MOST_BREAKS + 1))
+    file = stage.media.add("/a.png", CONTENT, faults=[cut] * (MAX_BREAKS + 1))
     stage.clock.wait = _never  # type: ignore[method-assign]
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))
@@ -366,11 +366,11 @@ async def test_a_copy_to_a_folder_is_resumed_after_a_restart(stage: Stage) -> No
     await stage.stop()
 
     del stage.clock.wait  # type: ignore[method-assign]
-    stage.clock.advance(LONGEST_PAUSE)
+    stage.clock.advance(MAX_PAUSE)
     stage.start()
 
     assert (await stage.becomes_archived(generation))[Part(0)].sha256 == sha256(CONTENT)
-    assert file.ranges[-1] == f"bytes={30_000 * (MOST_BREAKS + 1)}-"
+    assert file.ranges[-1] == f"bytes={30_000 * (MAX_BREAKS + 1)}-"
     (copy,) = stage.place.files().values()
     assert copy == CONTENT
 
@@ -398,7 +398,7 @@ async def _never(signal: asyncio.Future[None], seconds: float | None) -> None:
 
 
 @FOLDER_ONLY
-@pytest.mark.parametrize("breaks", [0, MOST_BREAKS + 1], ids=["in one piece", "resumed at a checkpoint"])
+@pytest.mark.parametrize("breaks", [0, MAX_BREAKS + 1], ids=["in one piece", "resumed at a checkpoint"])
 async def test_a_corrupted_copy_is_detected_and_made_again(
     stage: Stage, place: Place, breaks: int, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -523,8 +523,8 @@ async def test_a_copy_is_abandoned_only_after_an_attempt_past_its_expiry(
 
     expires = generation.outputs_expire_time or 0.0
     assert expires > examples.NOW + OUTPUTS_KEPT - 60
-    assert expires <= stage.clock.moment().wall <= expires + 2 * LONGEST_PAUSE
-    assert max(stage.clock.waits) <= LONGEST_PAUSE
+    assert expires <= stage.clock.moment().wall <= expires + 2 * MAX_PAUSE
+    assert max(stage.clock.waits) <= MAX_PAUSE
     assert len(file.requests) == stage.archiver.failures == stage.rows()[0][2]
     assert stage.rows() == [(2, "", len(file.requests))]
     assert any(record.levelno == logging.ERROR and "given up" in record.message for record in caplog.records)
@@ -586,7 +586,7 @@ async def test_only_copies_of_deleted_generations_are_removed(stage: Stage) -> N
 
 @FOLDER_ONLY
 async def test_a_deletion_removes_what_a_failed_copy_has_left(stage: Stage, place: Place) -> None:
-    stage.media.add("/a.png", CONTENT, faults=[stage.cut(30_000)] * (MOST_BREAKS + 1))
+    stage.media.add("/a.png", CONTENT, faults=[stage.cut(30_000)] * (MAX_BREAKS + 1))
     stage.clock.wait = _never  # type: ignore[method-assign]
     stage.start()
     generation = await stage.completed(stage.url("/a.png"))

@@ -187,7 +187,7 @@ async def test_a_stop_waits_for_the_response_to_an_attempt(
 async def test_a_backlog_is_bounded_without_losing_deliveries(
     timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "MOST_WAITING", 3)
+    monkeypatch.setattr(dispatcher, "MAX_WAITING", 3)
     monkeypatch.setattr(dispatcher, "READ_AT_ONCE", 2)
     receiver.usual = 503
     made = await create(timed, receiver.url)
@@ -210,7 +210,7 @@ async def test_a_backlog_is_bounded_without_losing_deliveries(
 async def test_each_change_of_a_backlog_is_read_once(
     timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "MOST_WAITING", 3)
+    monkeypatch.setattr(dispatcher, "MAX_WAITING", 3)
     made = await create(timed, receiver.url, every_change=True)
     await change(timed, made.callback.id, paused=True)
     for number in range(8):
@@ -432,7 +432,7 @@ async def test_a_bug_delays_a_delivery_and_does_not_lose_it(
     await timed.advance(60.0, until=lambda: stored.id not in timed.live())
     await timed.wait_until_idle()
     assert (failures, receiver.got) == ([], [])
-    await timed.advance(schedule.LONGEST_HOLD, step=60.0)
+    await timed.advance(schedule.MAX_HOLD, step=60.0)
     assert [got.generation.id for got in await receiver.gets(1)] == [stored.id]
 
 

@@ -298,13 +298,13 @@ async def test_a_receiver_down_for_days_is_paused_and_loses_nothing(timed: Timed
     assert (
         schedule.PAUSE_CALLBACK_AFTER
         <= took
-        <= schedule.PAUSE_CALLBACK_AFTER + schedule.LONGEST_HOLD * 1.1 + 60 + 2 * COARSE
+        <= schedule.PAUSE_CALLBACK_AFTER + schedule.MAX_HOLD * 1.1 + 60 + 2 * COARSE
     )
     assert all(one.state == pb.DELIVERY_STATE_PENDING for one in await deliveries(timed, made.callback.id))
     paused = await state_of(timed, made.callback.id)
     assert (paused.paused, paused.problem_http_status) == (True, 503)
     attempts = len(receiver.got)
-    assert attempts <= schedule.PAUSE_CALLBACK_AFTER / (schedule.LONGEST_HOLD * 0.9) + 20
+    assert attempts <= schedule.PAUSE_CALLBACK_AFTER / (schedule.MAX_HOLD * 0.9) + 20
     await timed.advance(DAY, step=COARSE)
     assert len(receiver.got) == attempts
 
@@ -325,7 +325,7 @@ async def test_a_recovered_receiver_gets_all_pending_deliveries(timed: Timed, re
     receiver.usual = 200
     attempts = len(receiver.got)
     took = await timed.advance(3600.0, until=lambda: len(receiver.got) == attempts + 3, step=COARSE)
-    assert took <= schedule.LONGEST_HOLD * 1.1 + COARSE
+    assert took <= schedule.MAX_HOLD * 1.1 + COARSE
     assert len(await settles(timed, made.callback.id, 3)) == 3
 
 
@@ -380,7 +380,7 @@ async def test_the_redeliveries_of_a_callback_are_limited(
     for number in range(3):
         await ended(timed, f"fox {number}")
     ids = [one.id for one in await settles(timed, made.callback.id, 3)]
-    monkeypatch.setattr(service, "MOST_WAITING", 1)
+    monkeypatch.setattr(service, "MAX_WAITING", 1)
     await change(timed, made.callback.id, paused=True)
     for one in ids[:2]:
         await timed.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=one))
@@ -423,14 +423,14 @@ async def test_a_clock_that_was_ahead_delays_no_retry_by_more_than_a_day(timed: 
     await timed.start_gateway()
     receiver.usual = 200
     attempts = len(receiver.got)
-    await timed.advance(schedule.LONGEST_RETRY_AFTER + 3_600.0, step=3_600.0)
+    await timed.advance(schedule.MAX_RETRY_AFTER + 3_600.0, step=3_600.0)
     assert len(receiver.got) == attempts + 1
 
 
 async def test_callbacks_and_concurrent_test_deliveries_are_limited_for_each_tenant(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "MOST_CALLBACKS", 1)
+    monkeypatch.setattr(service, "MAX_CALLBACKS", 1)
     running = await start(AUTH="keys")
     busy, other = await running.callers("busy", "other")
     hers = await create(running, receiver.url, client=other)
@@ -438,7 +438,7 @@ async def test_callbacks_and_concurrent_test_deliveries_are_limited_for_each_ten
         slow.usual = HOLD
         made = await create(running, slow.url, client=busy)
         request = pb.TestCallbackRequest(id=made.callback.id)
-        tests = [asyncio.create_task(busy.call("TestCallback", request)) for _ in range(service.MOST_TESTS)]
+        tests = [asyncio.create_task(busy.call("TestCallback", request)) for _ in range(service.MAX_TESTS)]
         await slow.gets(len(tests))
         with pytest.raises(RpcFailure) as refused:
             await busy.call("TestCallback", request)

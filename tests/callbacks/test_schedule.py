@@ -67,8 +67,8 @@ def test_any_sequence_of_outcomes_keeps_the_retry_policy(history: list[tuple[Out
         # Never at once, never before Retry-After, and at most a day later than the longest pause.
         if waits.state is DeliveryState.PENDING:
             assert waits.next_at - (NOW + at) >= 0.9 * schedule.FIRST_HOLD
-            assert waits.next_at - (NOW + at) >= min(outcome.retry_after or 0.0, schedule.LONGEST_RETRY_AFTER)
-        assert waits.next_at - (NOW + at) <= max(schedule.LONGEST_RETRY_AFTER, 1.1 * max(schedule.PAUSES)) + 86_400.0
+            assert waits.next_at - (NOW + at) >= min(outcome.retry_after or 0.0, schedule.MAX_RETRY_AFTER)
+        assert waits.next_at - (NOW + at) <= max(schedule.MAX_RETRY_AFTER, 1.1 * max(schedule.PAUSES)) + 86_400.0
         # A delivery fails only after ten refusals; a callback is paused only after days.
         assert (waits.state is DeliveryState.FAILED) == (waits.refusals == len(schedule.PAUSES) + 1)
         assert one.failing_since is not None
@@ -84,7 +84,7 @@ def test_an_outage_does_not_use_up_the_attempts_of_a_delivery(outcome: Outcome) 
         one, waits = result.callback, result.delivery
     assert waits.state is DeliveryState.PENDING
     assert (waits.attempts, waits.refusals) == (200, schedule.OUTAGE_AFTER - 1)
-    assert one.held_until == waits.next_at == NOW + 199 * 900.0 + schedule.LONGEST_HOLD
+    assert one.held_until == waits.next_at == NOW + 199 * 900.0 + schedule.MAX_HOLD
 
 
 def test_an_outage_goes_on_after_a_resumption() -> None:
@@ -106,9 +106,9 @@ def test_holds_grow_to_a_limit_and_end_with_a_success() -> None:
         holds.append(one.held_until - NOW - at)
         at += holds[-1]
     assert holds[:4] == [5.0, 10.0, 20.0, 40.0]
-    assert holds[-1] == schedule.LONGEST_HOLD
+    assert holds[-1] == schedule.MAX_HOLD
     endless = schedule.after(callback(streak=10_000), waits, AWAY, moment(), 0.5).callback
-    assert endless.held_until == NOW + schedule.LONGEST_HOLD
+    assert endless.held_until == NOW + schedule.MAX_HOLD
     assert schedule.after(one, waits, TAKEN, moment(), 0.5).callback.held_until == 0.0
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.access.identity import DEFAULT_TENANT
 from gateway.callbacks.model import Callback
-from gateway.callbacks.service import MOST_CALLBACKS, MOST_SECRETS, OLD_SECRETS_SIGN_FOR
+from gateway.callbacks.service import MAX_CALLBACKS, MAX_SECRETS, OLD_SECRETS_SIGN_FOR
 from gateway.generations.stores import UnknownCommitError
 from gateway.rpc import page_tokens
 from gateway.store.callbacks import SqliteCallbacks
@@ -67,13 +67,13 @@ async def test_the_published_verifier_accepts_either_secret_in_a_rotation(runnin
 
 async def test_the_number_of_signing_secrets_is_limited(timed: Timed, receiver: Receiver) -> None:
     made = await create(timed, receiver.url)
-    for _ in range(MOST_SECRETS - 1):
+    for _ in range(MAX_SECRETS - 1):
         await rotate(timed, made.callback.id)
         await timed.advance(3_600.0, step=600.0)
     with pytest.raises(RpcFailure) as refused:
         await rotate(timed, made.callback.id)
     assert (refused.value.code, refused.value.reason) == ("RESOURCE_EXHAUSTED", "QUOTA_EXCEEDED")
-    assert 0 < refused.value.failure.retry_delay.seconds <= OLD_SECRETS_SIGN_FOR - (MOST_SECRETS - 1) * 3_600.0
+    assert 0 < refused.value.failure.retry_delay.seconds <= OLD_SECRETS_SIGN_FOR - (MAX_SECRETS - 1) * 3_600.0
     await timed.advance(OLD_SECRETS_SIGN_FOR, step=600.0)
     assert (await rotate(timed, made.callback.id)).secret
 
@@ -134,7 +134,7 @@ async def test_a_change_with_an_unknown_outcome_is_confirmed(
 
 
 async def test_callbacks_of_a_tenant_are_limited_and_listed_in_pages(running: Running, receiver: Receiver) -> None:
-    made = [(await create(running, receiver.url, key=str(number))).callback.id for number in range(MOST_CALLBACKS - 1)]
+    made = [(await create(running, receiver.url, key=str(number))).callback.id for number in range(MAX_CALLBACKS - 1)]
     with commits("callback") as held:
         held.hold()
         calls = [asyncio.create_task(create(running, receiver.url, key=f"last-{number}")) for number in range(2)]

@@ -147,7 +147,7 @@ async def test_a_receiver_that_fails_pauses_and_holds_no_other(timed: Timed, rec
 async def test_the_deliveries_of_all_urls_are_bounded_together(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "MOST_WAITING", 2)
+    monkeypatch.setattr(dispatcher, "MAX_WAITING", 2)
     running = await start()
     made = await create(running, "")
     async with Receiver() as down:
@@ -157,7 +157,7 @@ async def test_the_deliveries_of_all_urls_are_bounded_together(
         await until(running, made.callback.id, lambda found: sum(one.attempts for one in found) == 2)
         owl = await finished(running, "an owl", callback_url=receiver.url)
         (pending, _) = await deliveries(running, made.callback.id)
-        monkeypatch.setattr(service, "MOST_WAITING", 1)
+        monkeypatch.setattr(service, "MAX_WAITING", 1)
         with pytest.raises(RpcFailure) as refused:
             await running.grpc.call("RedeliverDelivery", pb.RedeliverDeliveryRequest(id=pending.id))
         assert (refused.value.reason, refused.value.failure.metadata["limit"]) == ("QUOTA_EXCEEDED", "deliveries")

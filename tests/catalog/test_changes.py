@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from gateway.catalog.changes import MOST_GONE, changes_after, revision_of, with_listings
-from gateway.catalog.differences import LONGEST_DIFFERENCE, MOST_DIFFERENCES, differences
+from gateway.catalog.changes import MAX_GONE, changes_after, revision_of, with_listings
+from gateway.catalog.differences import MAX_DIFFERENCE_LENGTH, MAX_DIFFERENCES, differences
 from gateway.catalog.merged import Models
 from gateway.catalog.model import Change, Listing, Model, Reading, StoredCatalog
-from gateway.catalog.sanitize import MOST_NODES
+from gateway.catalog.sanitize import MAX_NODES
 from gateway.catalog.watch import next_models
 from gateway.generations.model import MediaKind
 
@@ -84,10 +84,10 @@ def test_a_model_that_could_not_be_read_is_not_gone() -> None:
 
 
 def test_the_models_that_went_last_are_remembered() -> None:
-    many = tuple(Model(f"m{number:04}") for number in range(MOST_GONE + 5))
+    many = tuple(Model(f"m{number:04}") for number in range(MAX_GONE + 5))
     stored = after(many, ())
-    assert len(stored) == MOST_GONE
-    assert revision_of(stored) == MOST_GONE + 5
+    assert len(stored) == MAX_GONE
+    assert revision_of(stored) == MAX_GONE + 5
     assert "m0000" not in {one.id for one in stored}
 
 
@@ -150,9 +150,9 @@ def test_another_form_of_a_schema_is_no_difference(before: Any, after_: Any) -> 
 def test_differences_are_bounded() -> None:
     many = of(**{f"p{number}" * 150: {"enum": ["x" * 500]} for number in range(100)})
     found = differences(of(), many)
-    assert len(found) == MOST_DIFFERENCES
-    assert all(len(one) <= LONGEST_DIFFERENCE + 1 for one in found)
-    wide = of(**{f"p{number}": {} for number in range(MOST_NODES)})
+    assert len(found) == MAX_DIFFERENCES
+    assert all(len(one) <= MAX_DIFFERENCE_LENGTH + 1 for one in found)
+    wide = of(**{f"p{number}": {} for number in range(MAX_NODES)})
     assert differences(of(), wide) == ("the schema of the parameters has changed",)
     deep: Any = {}
     for _ in range(5000):

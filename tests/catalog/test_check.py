@@ -14,7 +14,7 @@ from gateway.catalog import builtin
 from gateway.catalog.model import Model, Origin
 from gateway.generations.inputs import ModelInput
 from gateway.generations.ports import Checked
-from gateway.rpc.convert import MOST_WARNINGS
+from gateway.rpc.convert import MAX_WARNINGS
 from hfgateway.v1 import catalog_service_pb2 as catalog_pb
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.running import Running, eventually, model, soul
@@ -192,7 +192,7 @@ async def test_the_built_in_list_only_warns(running: Running, monkeypatch: pytes
 
 
 async def test_the_first_of_many_warnings_are_sent(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    names = [f"n{number:02}" for number in range(MOST_WARNINGS + 1)]
+    names = [f"n{number:02}" for number in range(MAX_WARNINGS + 1)]
     schema = {"properties": {name: {"type": "integer"} for name in names}}
     monkeypatch.setitem(builtin.models(), Z_IMAGE, replace(KNOWN_SHORT, model=Model(Z_IMAGE, schema=schema)))
     running.plan(on="models", kind="503", times=100)

@@ -15,8 +15,8 @@ import pytest
 
 from gateway.catalog import builtin
 from gateway.catalog.model import Lifecycle, Model, Motion
-from gateway.generations.inputs import MAX_URL
-from gateway.higgsfield.catalogs import DEEPEST_SCHEMA, LARGEST_SCHEMA, MOST_PAGES, read_catalog
+from gateway.generations.inputs import MAX_URL_LENGTH
+from gateway.higgsfield.catalogs import MAX_PAGES, MAX_SCHEMA_BYTES, MAX_SCHEMA_DEPTH, read_catalog
 from gateway.higgsfield.credentials import Credentials
 from gateway.sandbox.catalog.models import MODELS
 from gateway.sandbox.catalog.presets import MOTIONS, PRESETS, SOUL_STYLES_1, SOUL_STYLES_2
@@ -167,13 +167,13 @@ async def test_a_cursor_that_repeats_or_is_unusable_ends_a_list(running: Running
 
 
 async def test_a_list_with_too_many_pages_is_read_in_part(running: Running) -> None:
-    for number in range(MOST_PAGES + 3):
+    for number in range(MAX_PAGES + 3):
         page = {"items": [{"id": f"p-{number}", "name": "P"}], "cursor": number}
         running.plan(on="studio_presets", body=page)
 
     answer = await running.grpc.call("ListPresets", pb.ListPresetsRequest(model_id=STUDIO, page_size=100))
 
-    assert len(answer.presets) == running.ledger.list_calls["studio_presets"] == MOST_PAGES
+    assert len(answer.presets) == running.ledger.list_calls["studio_presets"] == MAX_PAGES
 
 
 async def test_a_model_without_presets_causes_no_upstream_call(running: Running) -> None:
@@ -186,14 +186,14 @@ async def test_a_model_without_presets_causes_no_upstream_call(running: Running)
 
 def test_values_of_any_size_are_bounded() -> None:
     deep: dict[str, Any] = {}
-    for _ in range(DEEPEST_SCHEMA):
+    for _ in range(MAX_SCHEMA_DEPTH):
         deep = {"items": deep}
     tasks = ["Bearer canary", *["x" * 300] * 50]
     rows: list[Any] = [
         {"slug": "a/../b"},
         {"slug": "a/" + "b" * 199},
         {"slug": "a/deep", "input_schema": deep, "operation_type": tasks},
-        {"slug": "a/large", "input_schema": {"description": "x" * LARGEST_SCHEMA}},
+        {"slug": "a/large", "input_schema": {"description": "x" * MAX_SCHEMA_BYTES}},
         {"slug": "a/good", "input_schema": deep["items"]},
     ]
     reading = read_catalog("models", [json.dumps(rows).encode()])
@@ -201,7 +201,7 @@ def test_values_of_any_size_are_bounded() -> None:
     assert [(one.id, one.schema is None) for one in models] == [("a/deep", True), ("a/large", True), ("a/good", False)]
     assert reading.skipped == 2
     assert models[0].tasks == ("[removed]", *["x" * 100] * 19)
-    motion = {"id": "m", "name": "hush-hush", "preview_url": "https://a.example/" + "x" * MAX_URL}
+    motion = {"id": "m", "name": "hush-hush", "preview_url": "https://a.example/" + "x" * MAX_URL_LENGTH}
     reading = read_catalog("motions", [json.dumps([motion]).encode()], ("hush-hush",))
     assert reading.items == (Motion("m", "[removed]"),)
 

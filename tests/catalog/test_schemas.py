@@ -16,8 +16,8 @@ from jsonschema import Draft202012Validator
 from gateway.catalog import builtin
 from gateway.catalog.merged import Entry
 from gateway.catalog.model import Lifecycle, Model, Origin
-from gateway.catalog.sanitize import MOST_NODES, TooLargeError, sanitized
-from gateway.catalog.validate import MOST_STEPS, MOST_VIOLATIONS, PARAMETERS, SchemaValidator
+from gateway.catalog.sanitize import MAX_NODES, TooLargeError, sanitized
+from gateway.catalog.validate import MAX_STEPS, MAX_VIOLATIONS, PARAMETERS, SchemaValidator
 
 
 def fields(schema: Any, parameters: dict[str, Any]) -> dict[str, str]:
@@ -259,7 +259,7 @@ def test_the_sanitized_schema_agrees_with_another_validator(schema: Any, paramet
 
 
 def test_a_schema_over_the_size_limit_is_not_used() -> None:
-    wide = properties(**{f"p{number}": {"type": "null"} for number in range(MOST_NODES)})
+    wide = properties(**{f"p{number}": {"type": "null"} for number in range(MAX_NODES)})
     doubling = {"$defs": {"d0": {"type": "null"}}} | properties(a={"$ref": "#/$defs/d30"})
     for number in range(30):
         doubling["$defs"][f"d{number + 1}"] = {"allOf": [{"$ref": f"#/$defs/d{number}"}] * 2}
@@ -278,8 +278,8 @@ def test_a_schema_over_the_depth_limit_is_not_used() -> None:
 
 def test_an_input_over_the_step_limit_is_left_to_higgsfield() -> None:
     validator = SchemaValidator(properties(numbers={"type": "array", "items": {"type": "string"}}))
-    assert len(validator.violations({"numbers": [1] * (MOST_STEPS // 10)})) == MOST_VIOLATIONS
-    assert validator.violations({"numbers": [1] * MOST_STEPS}) == ()
+    assert len(validator.violations({"numbers": [1] * (MAX_STEPS // 10)})) == MAX_VIOLATIONS
+    assert validator.violations({"numbers": [1] * MAX_STEPS}) == ()
 
 
 def test_violation_texts_are_short_and_printable() -> None:

@@ -22,7 +22,7 @@ from google.protobuf.message_factory import GetMessageClass
 from protobuf.wkt import Any as ConnectAny
 
 from gateway.rpc.over_connect import CODECS, COMPRESSIONS, Encoded, method_info
-from gateway.rpc.requests import LARGEST_REQUEST
+from gateway.rpc.requests import MAX_REQUEST_BYTES
 from gateway.web.server import WebServer
 
 sys.path.insert(0, sys.argv[1])
@@ -139,7 +139,7 @@ async def serve() -> None:
         endpoints=endpoints,
         codecs=CODECS,
         compressions=COMPRESSIONS,
-        read_max_bytes=asked.message_receive_limit or LARGEST_REQUEST,
+        read_max_bytes=asked.message_receive_limit or MAX_REQUEST_BYTES,
     )
     listening = socket.create_server(("127.0.0.1", 0))
     listening.setblocking(False)

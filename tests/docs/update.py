@@ -73,7 +73,7 @@ def times() -> str:
             "before the first repeat, after silence, a 504 or a truncated response",
         ),
         (f"{_told(second)}, {_told(third)}", "`LATER_PAUSES`", "at least, before the second and the third repeat"),
-        (_told(ports.LONGEST_PAUSE), "`LONGEST_PAUSE`", "the longest `Retry-After` that is respected"),
+        (_told(ports.MAX_RETRY_AFTER), "`MAX_RETRY_AFTER`", "the longest `Retry-After` that is respected"),
         (_told(admission.PROBE_PAUSE), "`PROBE_PAUSE`", "until the next probe, unless `Retry-After` is longer"),
         (
             _told(admission.RECOVERY_FOR),
@@ -85,7 +85,7 @@ def times() -> str:
             "`CREDENTIALS_PAUSE`",
             "between probes while Higgsfield refuses the credentials",
         ),
-        (_told(due_steps.LONGEST_WAIT), "`LONGEST_WAIT`", "the longest wait to be sent, without a `start_timeout`"),
+        (_told(due_steps.MAX_WAIT), "`MAX_WAIT`", "the longest wait to be sent, without a `start_timeout`"),
         (
             _told(missing.GIVE_UP_MISSING),
             "`GIVE_UP_MISSING`",

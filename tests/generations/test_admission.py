@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
+    DEFAULT_MAX_RUN_TIME,
     LIMIT_DELAY,
     LIMIT_GROWS_EVERY,
-    LONGEST_RUN,
     PROBE_PAUSE,
     RECOVERY_BURST,
     RECOVERY_FOR,
@@ -181,7 +181,7 @@ def uncertain(number: int, *, held: bool = False) -> Generation:
     return replace(waiting(number), state=State.UNCERTAIN, sends=1, sent_at=Steady(NOW + 10.0), held=held)
 
 
-@pytest.mark.parametrize(("longest", "lasts"), [(60.0, 60.0), (None, LONGEST_RUN)])
+@pytest.mark.parametrize(("longest", "lasts"), [(60.0, 60.0), (None, DEFAULT_MAX_RUN_TIME)])
 def test_an_uncertain_generation_takes_a_slot_for_the_longest_run_of_its_model(
     longest: float | None, lasts: float
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.due_times import MOST_OUTDATED, DueTimes
+from gateway.due_times import MAX_OUTDATED, DueTimes
 
 names, times = st.sampled_from("abcd"), st.integers(0, 9).map(float)
 changes = st.one_of(
@@ -41,8 +41,8 @@ def test_they_behave_like_a_dict_of_times(made: list[tuple[str, str, float]]) ->
 
 def test_replaced_times_take_no_memory() -> None:
     due: DueTimes[str] = DueTimes()
-    for number in range(10 * MOST_OUTDATED):
+    for number in range(10 * MAX_OUTDATED):
         due.put("a", float(number))
-    assert len(due._heap) <= MOST_OUTDATED + 2
-    assert due.take(10.0 * MOST_OUTDATED) == (10.0 * MOST_OUTDATED - 1, "a")
-    assert due.take(10.0 * MOST_OUTDATED) is None
+    assert len(due._heap) <= MAX_OUTDATED + 2
+    assert due.take(10.0 * MAX_OUTDATED) == (10.0 * MAX_OUTDATED - 1, "a")
+    assert due.take(10.0 * MAX_OUTDATED) is None

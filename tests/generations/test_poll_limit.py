@@ -11,8 +11,8 @@ from gateway.generations.poll_limit import (
     FAILURES_IN_A_ROW,
     FIRST_BREAK,
     GROWS_EVERY,
-    LEAST_RATE,
-    LONGEST_BREAK,
+    MAX_BREAK,
+    MIN_RATE,
     RATE_AFTER_BREAK,
     PollLimit,
 )
@@ -65,7 +65,7 @@ def test_repeated_429s_halve_the_rate_to_its_minimum() -> None:
     limit = busy()
     for number in range(20):
         limit.limited(NOW + number, retry_after=1.0)
-    assert limit.rate == LEAST_RATE
+    assert limit.rate == MIN_RATE
     assert asks(limit, NOW + 30.0, 8.0) in range(8, 11)
 
 
@@ -146,7 +146,7 @@ def test_failed_probes_lengthen_the_pause_up_to_a_maximum() -> None:
         assert limit.acquire(now) == 0.0
         limit.failed(now)
     assert pauses == sorted(pauses)
-    assert (pauses[0], pauses[-1]) == (FIRST_BREAK, LONGEST_BREAK)
+    assert (pauses[0], pauses[-1]) == (FIRST_BREAK, MAX_BREAK)
     limit.answered(now)
     for _ in range(FAILURES_IN_A_ROW):
         limit.failed(now)

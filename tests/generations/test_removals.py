@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.errors import upstream_unavailable
 from gateway.generations.model import GenerationId, RequestId
-from gateway.generations.removals import FIRST_PAUSE, LONGEST_PAUSE, Removals
+from gateway.generations.removals import FIRST_PAUSE, MAX_PAUSE, Removals
 from gateway.generations.stores import Removal, StoreError
 from tests.generations.test_trusted_time import FixedClock
 
@@ -115,7 +115,7 @@ async def test_the_pauses_after_failures_grow_to_a_limit() -> None:
     rests = [seconds or 0.0 for seconds in higgsfield.rests]
     assert FIRST_PAUSE <= rests[0] <= 1.5 * FIRST_PAUSE
     assert 2 * FIRST_PAUSE <= rests[1] <= 3 * FIRST_PAUSE
-    assert LONGEST_PAUSE <= rests[-1] <= 1.5 * LONGEST_PAUSE
+    assert MAX_PAUSE <= rests[-1] <= 1.5 * MAX_PAUSE
 
 
 async def test_the_pauses_begin_again_after_a_success() -> None:

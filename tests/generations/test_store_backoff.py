@@ -6,7 +6,7 @@ import pytest
 
 from gateway.generations.clock import SystemClock
 from gateway.generations.model import Steady
-from gateway.generations.store_backoff import FIRST_REST, LONGEST_PAUSE, LONGEST_REST, StoreBackoff, until_stored
+from gateway.generations.store_backoff import FIRST_REST, MAX_PAUSE, MAX_REST, StoreBackoff, until_stored
 from gateway.generations.stores import StoreError
 
 NOW = 1_000.0
@@ -31,10 +31,10 @@ def test_pauses_grow_to_a_limit_and_end_with_a_committed_write() -> None:
         backoff.started(Steady(now))
         backoff.failed(Steady(now))
         now = backoff.resumes_at(Steady(now)) or now
-    assert now - NOW >= 5 * LONGEST_REST
+    assert now - NOW >= 5 * MAX_REST
     backoff.started(Steady(now))
     backoff.failed(Steady(now))
-    assert backoff.resumes_at(Steady(now)) == now + LONGEST_REST
+    assert backoff.resumes_at(Steady(now)) == now + MAX_REST
     backoff.succeeded()
     assert backoff.resumes_at(Steady(now)) is None
     backoff.failed(Steady(now))
@@ -55,7 +55,7 @@ async def test_an_outcome_that_cannot_be_stored_is_logged_once(caplog: pytest.Lo
         return "stored"
 
     assert await until_stored(Clock(), "the outcome", write, generation_id="g1") == "stored"
-    assert pauses[-1] == LONGEST_PAUSE
+    assert pauses[-1] == MAX_PAUSE
     (line,) = caplog.records
     assert line.getMessage() == "the outcome could not be stored; trying again until it is"
     assert line.__dict__["generation_id"] == "g1"

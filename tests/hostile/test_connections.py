@@ -27,7 +27,7 @@ from gateway import listening, serving
 from gateway.certificates import Certificates
 from gateway.listening import listen
 from gateway.setting_values import Address
-from gateway.telemetry import LINES_WITHIN, MOST_LINES, Bad, LogRateLimit
+from gateway.telemetry import LINES_WITHIN, MAX_LINES, Bad, LogRateLimit
 from gateway.web import connection
 from gateway.web.connection_limit import ConnectionLimit
 from gateway.web.server import WebServer
@@ -514,15 +514,15 @@ def test_a_flood_of_log_lines_is_rate_limited() -> None:
     for number in range(1000):
         logger.warning("one kind\n%d", number)
     logger.warning("another")
-    assert len(lines) == MOST_LINES + 1
+    assert len(lines) == MAX_LINES + 1
     clock[0] = LINES_WITHIN
     logger.warning("one kind\nagain")
-    assert lines[-1].__dict__["dropped"] == 1000 - MOST_LINES
+    assert lines[-1].__dict__["dropped"] == 1000 - MAX_LINES
 
 
 async def test_a_gateway_logs_a_flood_of_requests_in_few_lines(tmp_path: Path) -> None:
     async with process(tmp_path, soft=LIMIT, hard=LIMIT) as gateway:
-        for _ in range(5 * MOST_LINES):
+        for _ in range(5 * MAX_LINES):
             async with connected(gateway.http_address) as (reader, writer):
                 writer.write(b"no HTTP at all\r\n\r\n")
                 async with asyncio.timeout(PATIENCE):
@@ -530,7 +530,7 @@ async def test_a_gateway_logs_a_flood_of_requests_in_few_lines(tmp_path: Path) -
         assert await gateway.terminate() == 0
         lines = (await gateway.errors()).splitlines()
     about_requests = [line for line in lines if "Invalid HTTP request" in line]
-    assert 1 <= len(about_requests) <= 2 * MOST_LINES  # of two periods, should the test last so long
+    assert 1 <= len(about_requests) <= 2 * MAX_LINES  # of two periods, should the test last so long
 
 
 @pytest.mark.parametrize("words", [b"\x16\x03\x01\x00\x05hello", b"no HTTP at all\r\n\r\n"])
@@ -555,13 +555,13 @@ async def until_closed(reader: asyncio.StreamReader) -> bytes:
 async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
     async with server() as (_, address, counted):
         async with connected(address) as (reader, writer):
-            writer.write((GET % b"now") * (1 + connection.MOST_QUEUED))
+            writer.write((GET % b"now") * (1 + connection.MAX_QUEUED))
             async with asyncio.timeout(PATIENCE):
-                for _answer in range(1 + connection.MOST_QUEUED):
+                for _answer in range(1 + connection.MAX_QUEUED):
                     await reader.readuntil(b"\r\n\r\nnow")
         assert counted == []
         async with connected(address) as (reader, writer):
-            writer.write((GET % b"hold") * (2 + connection.MOST_QUEUED))
+            writer.write((GET % b"hold") * (2 + connection.MAX_QUEUED))
             assert await until_closed(reader) == b""
         assert counted == [Bad.SIZE]
 
@@ -570,7 +570,7 @@ async def test_requests_that_are_queued_on_one_connection_are_limited() -> None:
     ("behind", "reason"),
     [
         (b"no HTTP at all\r\n\r\n", Bad.ENCODING),
-        (b"GET /now HTTP/1.1\r\nx: " + b"x" * connection.LARGEST_HEAD + b"\r\ny: ", Bad.SIZE),
+        (b"GET /now HTTP/1.1\r\nx: " + b"x" * connection.MAX_HEAD_BYTES + b"\r\ny: ", Bad.SIZE),
     ],
     ids=["invalid", "too large"],
 )

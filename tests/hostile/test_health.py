@@ -108,8 +108,8 @@ async def test_a_long_service_name_is_refused(running: Running) -> None:
 
 @pytest.mark.parametrize("method", ["Check", "List", "Watch"])
 async def test_calls_without_a_request_are_limited(start: Start, monkeypatch: pytest.MonkeyPatch, method: str) -> None:
-    monkeypatch.setattr(health, "MOST_WATCHES", 3)
-    monkeypatch.setattr(health, "MOST_CHECKS", 3)
+    monkeypatch.setattr(health, "MAX_WATCHES", 3)
+    monkeypatch.setattr(health, "MAX_CHECKS", 3)
     running = await start(AUTH="keys")
     left = asyncio.Event()
 

@@ -13,7 +13,7 @@ import pytest
 
 from gateway import serving
 from gateway.generations import watch
-from gateway.rpc.call_limits import MOST_WEBHOOKS_OF_ONE_TOKEN
+from gateway.rpc.call_limits import MAX_WEBHOOKS_PER_TOKEN
 from gateway.web import server, webhook
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import Start, bad_requests, connected, read_response_head
@@ -103,7 +103,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
     start: Start, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     """All unknown tokens count as one."""
-    monkeypatch.setattr(serving, "MOST_WEBHOOKS", SLOW)
+    monkeypatch.setattr(serving, "MAX_WEBHOOKS", SLOW)
     monkeypatch.setattr(webhook, "BODY_WITHIN", PATIENCE)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
@@ -117,7 +117,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
             writer.write(f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n".encode())
             answers.append(asyncio.create_task(read_response_head(reader)))
         # Requests beyond the limit get a response first; the others wait for their bodies.
-        await eventually(lambda: sum(answer.done() for answer in answers) == SLOW - MOST_WEBHOOKS_OF_ONE_TOKEN)
+        await eventually(lambda: sum(answer.done() for answer in answers) == SLOW - MAX_WEBHOOKS_PER_TOKEN)
         assert all(answer.result().startswith(b"HTTP/1.1 503 ") for answer in answers if answer.done())
         answer = await post(path_of(running, "an owl"), webhook_body(request_of(running, "an owl")))
         assert answer.status == 200
@@ -129,7 +129,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
 async def test_the_webhooks_of_all_generations_that_are_read_at_once_are_limited(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serving, "MOST_WEBHOOKS", 1)
+    monkeypatch.setattr(serving, "MAX_WEBHOOKS", 1)
     monkeypatch.setattr(webhook, "BODY_WITHIN", PATIENCE)
     running = await start(**public_url())
     await running.submit(soul("a fox"))

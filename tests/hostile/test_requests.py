@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 
 from gateway.rpc import over_connect
-from gateway.rpc.requests import DEEPEST, LARGEST_REQUEST, MOST_VALUES, BadRequestError, json_object
+from gateway.rpc.requests import MAX_DEPTH, MAX_REQUEST_BYTES, MAX_VALUES, BadRequestError, json_object
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.hostile.conftest import bad_requests, connected, read_response_head
 from tests.support.running import Running, model, soul
@@ -55,7 +55,7 @@ def bomb(count: int) -> bytes:
 
 def test_a_field_that_is_given_twice_is_found_in_one_pass() -> None:
     """To count each of the names among all takes 0.3 s of processor time, for a request of 340 KB."""
-    names = [f"name {number}" for number in range(MOST_VALUES - 10)]
+    names = [f"name {number}" for number in range(MAX_VALUES - 10)]
     body = "{" + ",".join(f'"{name}":1' for name in [*names, names[-1]]) + "}"
     passes = 0
 
@@ -113,7 +113,7 @@ async def test_a_decompression_bomb_is_not_unpacked(running: Running, monkeypatc
     )
     assert "invalid_argument" in text
     assert "larger than 512 KiB" in text
-    assert unpacked == [LARGEST_REQUEST + 1] * 2
+    assert unpacked == [MAX_REQUEST_BYTES + 1] * 2
     assert await bad_requests(running, "size") == 2
 
 
@@ -161,22 +161,22 @@ async def test_a_request_in_several_gzip_members_is_not_cut_off(running: Running
 
 @pytest.mark.parametrize("encoding", ["identity", "gzip"])
 async def test_json_of_many_values_is_not_decoded(running: Running, encoding: str) -> None:
-    content = bomb(MOST_VALUES + 1)
+    content = bomb(MAX_VALUES + 1)
     body = gzip.compress(content) if encoding == "gzip" else content
     status, text = await answer_of(running, UNARY, body, content_type="application/json", content_encoding=encoding)
     error = json.loads(text)
     assert (status, error["code"]) == (400, "invalid_argument")
-    assert f"more than {MOST_VALUES} values" in error["message"]
+    assert f"more than {MAX_VALUES} values" in error["message"]
     assert {detail["type"] for detail in error["details"]} >= {"google.rpc.BadRequest", "hfgateway.v1.Failure"}
     assert await bad_requests(running, "values") == 1
 
 
 async def test_deeply_nested_json_is_not_decoded(running: Running) -> None:
-    deep = DEEPEST + 1
+    deep = MAX_DEPTH + 1
     for body in (b'{"unknown":' + b"[" * deep + b"]" * deep + b"}", b'{"a":' * deep + b"1" + b"}" * deep, b"[" * 4_000):
         status, text = await answer_of(running, UNARY, body, content_type="application/json")
         assert (status, json.loads(text)["code"]) == (400, "invalid_argument")
-        assert f"deeper than {DEEPEST}" in json.loads(text)["message"]
+        assert f"deeper than {MAX_DEPTH}" in json.loads(text)["message"]
     assert await bad_requests(running, "values") == 3
 
 
@@ -191,7 +191,7 @@ async def test_a_string_may_contain_json_delimiters(running: Running) -> None:
 async def test_a_message_over_512_kib_is_refused(running: Running, transport: str) -> None:
     client = running.caller(transport, await running.key("one"))
     with pytest.raises(RpcFailure) as refused:
-        await client.call("SubmitGeneration", soul("x" * LARGEST_REQUEST, "key"))
+        await client.call("SubmitGeneration", soul("x" * MAX_REQUEST_BYTES, "key"))
     assert (refused.value.reason, refused.value.fields) == ("INVALID_INPUT", ["request"])
     assert await bad_requests(running, "size") == 1
 
@@ -199,7 +199,7 @@ async def test_a_message_over_512_kib_is_refused(running: Running, transport: st
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_parameters_of_many_values_are_refused(running: Running, transport: str) -> None:
     client: Transport = running.caller(transport, await running.key("one"))
-    many: dict[str, Any] = {"list": [True] * (MOST_VALUES + 1)}
+    many: dict[str, Any] = {"list": [True] * (MAX_VALUES + 1)}
     with pytest.raises(RpcFailure) as refused:
         await client.call("SubmitGeneration", model("m", many, "key"))
     assert refused.value.reason == "INVALID_INPUT"

@@ -13,9 +13,9 @@ from jsonschema import Draft202012Validator
 from gateway.mcp import schema
 from gateway.mcp.files import Files
 from gateway.mcp.generations import key_of
-from gateway.mcp.media import LARGEST_MEDIA
+from gateway.mcp.media import MAX_MEDIA_BYTES
 from gateway.mcp.port import GatewayPort
-from gateway.mcp.schema import MOST_VALUES, violations
+from gateway.mcp.schema import MAX_VALUES, violations
 from gateway.mcp.tool import Report, Tool, ToolResult
 from gateway.mcp.tools import all_tools
 from gateway.rpc.services import PUBLIC_SERVICES
@@ -84,7 +84,7 @@ def test_the_default_key_does_not_depend_on_the_order_of_parameters() -> None:
 def test_an_upload_fits_into_a_request() -> None:
     from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE
 
-    assert LARGEST_MEDIA * 4 / 3 + 10_000 < DEFAULT_MAX_REQUEST_BODY_SIZE
+    assert MAX_MEDIA_BYTES * 4 / 3 + 10_000 < DEFAULT_MAX_REQUEST_BODY_SIZE
 
 
 async def test_an_internal_error_is_reported_only_as_an_incident(caplog: pytest.LogCaptureFixture) -> None:
@@ -118,14 +118,14 @@ def test_the_check_of_large_arguments_stops_at_the_limit() -> None:
         read = 0
 
         def __iter__(self) -> Iterator[int]:  # type: ignore[override]
-            while self.read <= 2 * MOST_VALUES:
+            while self.read <= 2 * MAX_VALUES:
                 self.read += 1
                 yield 1
 
     urls = Long()
     (wrong,) = violations(GENERATE.arguments, {"input": {"dop": {"image_urls": urls}}})
     assert wrong.field == "arguments"
-    assert urls.read <= MOST_VALUES
+    assert urls.read <= MAX_VALUES
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])

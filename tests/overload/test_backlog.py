@@ -25,7 +25,7 @@ CALLERS = 120
 @pytest.fixture(autouse=True)
 def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow only a few submissions in gRPC's queue, and probe it often."""
-    monkeypatch.setattr(backlog, "MOST_QUEUED", MOST)
+    monkeypatch.setattr(backlog, "MAX_QUEUED", MOST)
     monkeypatch.setattr(backlog, "PROBE_EVERY", 0.005)
 
 

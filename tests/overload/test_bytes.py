@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from gateway.generations import service
-from gateway.rpc.convert import LARGEST_FILTER, MOST_IDS, MOST_MODELS
+from gateway.rpc.convert import MAX_FILTER_BYTES, MAX_IDS, MAX_MODELS
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.overload.conftest import WAITING, Start, limits_of
 from tests.support.running import Running, eventually, soul
 from tests.support.transports import RpcFailure, Transport, responses_of
 
 WRONG: dict[str, tuple[dict[str, Any], list[str], str]] = {
-    "too many models": ({"model_ids": [f"m{n}" for n in range(MOST_MODELS + 1)]}, ["filter.model_ids"], "values"),
+    "too many models": ({"model_ids": [f"m{n}" for n in range(MAX_MODELS + 1)]}, ["filter.model_ids"], "values"),
     "too many states": ({"states": [1] * 101}, ["filter.states"], ""),
-    "too many ids": ({"ids": [f"i{n}" for n in range(MOST_IDS + 1)]}, ["filter.ids"], "values"),
-    "one long id": ({"ids": ["x" * LARGEST_FILTER]}, ["filter"], "size"),
-    "one long model": ({"model_ids": ["x" * LARGEST_FILTER]}, ["filter"], "size"),
+    "too many ids": ({"ids": [f"i{n}" for n in range(MAX_IDS + 1)]}, ["filter.ids"], "values"),
+    "one long id": ({"ids": ["x" * MAX_FILTER_BYTES]}, ["filter"], "size"),
+    "one long model": ({"model_ids": ["x" * MAX_FILTER_BYTES]}, ["filter"], "size"),
     "a long label": ({"labels": {"color": "x" * 256}}, ["filter.labels.color"], ""),
 }
 """A filter, the fields of its error, and the reason under which both methods count it."""
@@ -62,7 +62,7 @@ async def test_a_watch_with_a_large_filter_takes_more_places(start: Start, small
 async def test_the_bytes_of_pending_inputs_are_limited(
     start: Start, transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service, "MOST_WAITING_BYTES", 3_000)
+    monkeypatch.setattr(service, "MAX_WAITING_BYTES", 3_000)
     running = await start(AUTH="keys", UPSTREAM_CONCURRENCY=1)
     mine, other = running.caller(transport, await running.key("fox")), running.caller("grpc", await running.key("wolf"))
 

@@ -252,7 +252,7 @@ async def test_the_timer_heap_drops_obsolete_entries(start: Start) -> None:
     assert await all_accepted(running) <= WITHIN
     await all_end(running)
     assert busy.following == 0
-    assert len(busy._due._heap) <= due_times.MOST_OUTDATED
+    assert len(busy._due._heap) <= due_times.MAX_OUTDATED
 
 
 async def test_pending_submissions_are_sent_gradually_after_an_outage(start: Start) -> None:
@@ -332,7 +332,7 @@ async def test_an_uncertain_generation_releases_its_slots_after_the_longest_run(
         await running.submit(sized(f"lost {number}", 1, wait_for=pb.WAIT_FOR_STORED))
         await running.advance(1.0)
     waiting = await running.submit(soul("third", wait_for=pb.WAIT_FOR_STORED))
-    await running.advance(admission.LONGEST_RUN - 60.0, step=COARSE)
+    await running.advance(admission.DEFAULT_MAX_RUN_TIME - 60.0, step=COARSE)
     assert sorted(running.live().values()) == ["PENDING", "UNCERTAIN", "UNCERTAIN"]
     await running.advance(120.0, step=COARSE)
     assert name_of(await running.get(waiting.id)) == "COMPLETED"

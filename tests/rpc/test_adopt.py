@@ -213,7 +213,7 @@ async def test_a_look_up_that_fails_because_of_a_bug_stops_no_later_status_calls
 
 
 async def test_an_adoption_continues_if_its_caller_leaves(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adopt, "MOST_LOOK_UPS", 1)
+    monkeypatch.setattr(adopt, "MAX_LOOK_UPS", 1)
     request_id = await request_elsewhere(running, "a fox")
     answered = asyncio.Event()
     look_up = running.gateway._core.upstream.look_up

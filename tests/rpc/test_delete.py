@@ -34,7 +34,7 @@ def removed(running: Running) -> bool:
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat removals without a pause."""
     monkeypatch.setattr(removals, "FIRST_PAUSE", 0.01)
-    monkeypatch.setattr(removals, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(removals, "MAX_PAUSE", 0.01)
 
 
 async def completed(running: Running, prompt: str = "a fox") -> str:

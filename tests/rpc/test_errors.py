@@ -41,7 +41,7 @@ ELSEWHERE = {"INVALID_CREDENTIALS": "tests/access tests it, because the gateway 
 SECRET_TEXT = "refused: Key sandbox:sandbox at https://files.example/a.png?token=canary-token"
 """An upstream error text that contains secrets."""
 SECRETS = ("sandbox:sandbox", "canary", "Traceback", 'File "', ".py", "Error:")
-MOST_WAITING = 8
+MAX_WAITING = 8
 UNKNOWN_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 
 
@@ -336,7 +336,7 @@ async def saturated_before(case: Case) -> Message:
 
 
 async def queue_is_full(case: Case) -> Message:
-    for number in range(1 + MOST_WAITING):  # the first one does not wait
+    for number in range(1 + MAX_WAITING):  # the first one does not wait
         await case.running.submit(soul(f"before, {number}", wait_for=pb.WAIT_FOR_STORED))
     return case.good()
 
@@ -635,7 +635,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender, "PROBE_PAUSE", 0.05)
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_WHOLE_ERROR", 0.2)
     monkeypatch.setattr(due_steps, "PAUSE_AFTER_SILENCE", 0.2)
-    monkeypatch.setattr(service, "MOST_WAITING", MOST_WAITING)
+    monkeypatch.setattr(service, "MAX_WAITING", MAX_WAITING)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -248,7 +248,7 @@ async def test_many_changed_forecasts_are_sent_in_several_messages(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Clients do not accept large messages."""
-    monkeypatch.setattr(generations, "MOST_FORECASTS", 2)
+    monkeypatch.setattr(generations, "MAX_FORECASTS", 2)
     running = await start(UPSTREAM_CONCURRENCY=1)
     first, *others = await queue(running, "first", "second", "third", "fourth")
     names = [one.id for one in (first, *others)]

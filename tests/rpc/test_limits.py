@@ -18,7 +18,7 @@ STORED = pb.WAIT_FOR_STORED
 async def test_a_generation_that_waits_too_long_fails_and_frees_its_key(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due_steps, "LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(due_steps, "MAX_WAIT", 0.3)
     running.plan(on="submit", status=429, body={"detail": "full"}, headers={"Retry-After": "60"})
     waiting = await running.submit(soul("patience", "patience", wait_for=STORED))
     failed = await running.until(waiting.id, "FAILED")
@@ -90,4 +90,4 @@ async def test_a_dripping_response_ends_at_the_total_timeout(start: Start) -> No
 
 def test_the_default_limits_are_those_of_the_contract() -> None:
     assert (generations.DEFAULT_SUBMIT_WAIT, generations.DEFAULT_WAIT) == (10.0, 30.0)
-    assert (due_steps.LONGEST_WAIT, missing.GIVE_UP_MISSING) == (86_400.0, 86_400.0)
+    assert (due_steps.MAX_WAIT, missing.GIVE_UP_MISSING) == (86_400.0, 86_400.0)

@@ -7,7 +7,7 @@ import time
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from gateway.telemetry import DURATION_BUCKETS, MOST_LABELS, Telemetry
+from gateway.telemetry import DURATION_BUCKETS, MAX_LABELS, Telemetry
 
 METHOD = "/a.Service/Method"
 PATIENCE = 30.0
@@ -38,18 +38,18 @@ def test_calls_are_counted_by_code_and_open_calls_by_a_gauge() -> None:
 
 def test_a_label_has_a_bounded_number_of_values() -> None:
     telemetry = Telemetry()
-    for number in range(MOST_LABELS + 2):
+    for number in range(MAX_LABELS + 2):
         telemetry.generation_ended("COMPLETED", f"tenant {number}", "model", accepted=True)
     telemetry.generation_ended("COMPLETED", "tenant 0", "model", accepted=True)
     counts = ended(telemetry, "tenant")
-    assert len(counts) == MOST_LABELS + 1
+    assert len(counts) == MAX_LABELS + 1
     assert (counts["tenant 0"], counts["other"]) == (2, 2)
 
 
 def test_models_that_higgsfield_did_not_accept_take_no_place_among_the_labels() -> None:
     telemetry = Telemetry()
     telemetry.generation_ended("COMPLETED", "tenant", "first", accepted=True)
-    for number in range(MOST_LABELS + 2):
+    for number in range(MAX_LABELS + 2):
         telemetry.generation_ended("FAILED", "tenant", f"no model {number}", accepted=False)
     telemetry.generation_ended("FAILED", "tenant", "first", accepted=False)
     telemetry.generation_ended("COMPLETED", "tenant", "last", accepted=True)

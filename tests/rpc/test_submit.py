@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from gateway.generations.admission import LEAST_PAUSE
+from gateway.generations.admission import MIN_PAUSE
 from gateway.generations.limits import Limits
 from gateway.generations.model import Generation, GenerationId
 from hfgateway.v1 import error_pb2, generation_pb2
@@ -491,7 +491,7 @@ async def test_a_retry_after_of_no_seconds_is_no_loop(tmp_path: Path) -> None:
         for _ in range(50):  # while no time passes
             assert name_of(await timed.get(waiting.id)) == "PENDING"
         assert len(timed.ledger.submissions) == 1
-        await timed.advance(2 * LEAST_PAUSE)
+        await timed.advance(2 * MIN_PAUSE)
         assert len(timed.ledger.submissions) > 1
 
 

@@ -202,7 +202,7 @@ async def test_a_watch_at_its_maximum_age_ends_and_can_be_resumed(
 ) -> None:
     stored = await running.submit(soul("a fox"))
     with monkeypatch.context() as patch:
-        patch.setattr(watch_module, "LONGEST_STREAM", 0.1)
+        patch.setattr(watch_module, "MAX_STREAM_DURATION", 0.1)
         patch.setattr(watch_module, "HEARTBEAT", 0.05)
         with pytest.raises(RpcFailure) as raised:
             await collected(watching(grpc, stored.id, stored.revision))

@@ -17,7 +17,7 @@ CONTENT = bytes(range(256)) * 1000
 async def test_files_above_a_size_are_kept_as_size_and_hash(
     api: Any, monkeypatch: pytest.MonkeyPatch, most: int, kept: bool
 ) -> None:
-    monkeypatch.setattr(upload_routes, "LARGEST_KEPT", most)
+    monkeypatch.setattr(upload_routes, "MAX_KEPT_BYTES", most)
     slot = (await api.call("POST", "/files/generate-upload-url", json={"content_type": "image/png"})).json
 
     async with aiohttp.ClientSession() as session:

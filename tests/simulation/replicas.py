@@ -27,7 +27,7 @@ from gateway.generations.stores import Filter, UnconfirmedError
 from gateway.generations.watch import Position, WatchMessage
 from gateway.replica import Replica
 from gateway.rpc.call import Call
-from gateway.rpc.call_limits import MOST_WEBHOOKS, WebhookLimit
+from gateway.rpc.call_limits import MAX_WEBHOOKS, WebhookLimit
 from gateway.rpc.forwarding import HEADER_PREFIX, PATH_METADATA, RETRY_AFTER, WEBHOOK_METHOD, ReceiveWebhook, ToLeader
 from gateway.serving import _follow_leader
 from gateway.store.store import SharedStore
@@ -148,7 +148,7 @@ class Ports:
             instance.deliver = self._take_webhooks(serving)
         else:
             self._webhooks = self._leader.webhook
-            limit = WebhookLimit(MOST_WEBHOOKS, lambda: None)
+            limit = WebhookLimit(MAX_WEBHOOKS, lambda: None)
             instance.deliver = forwarding_route(serving.store.generations, self._receive_webhook, limit).endpoint
         self._exit.push_async_callback(self._node.end_calls, instance)
         instance.core = cast(Core, self)

@@ -44,7 +44,7 @@ CLOCKS = (lease, tail, store, replica, auditor, audit)
 INTERVALS = (
     (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE_PAUSE"),
     (tail, "LEASE_TIMEOUT"), (tail, "STALE_AFTER"),
-    (replica, "REPORT_SERVING_EVERY"), (replica, "OLDEST_KEYS"), (serving, "CHECK_LEADER_EVERY"),
+    (replica, "REPORT_SERVING_EVERY"), (replica, "MAX_KEYS_AGE"), (serving, "CHECK_LEADER_EVERY"),
     (timeline, "FLUSH_EVERY"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""

@@ -16,7 +16,7 @@ from tests.durability.process import GatewayProcess
 
 PIECE = bytes(range(256)) * 1024
 SIZE = 64 << 20
-MOST_GROWTH = 24 << 20
+MAX_GROWTH = 24 << 20
 """Bytes: far less than the file, far more than is in flight at a time."""
 
 
@@ -50,7 +50,7 @@ async def test_a_large_upload_is_streamed_with_little_memory(tmp_path: Path, siz
 
             answer = await uploads.UploadMedia(parts(SIZE, sized=sized))
 
-            assert memory(gateway.pid, "VmHWM") - before < MOST_GROWTH
+            assert memory(gateway.pid, "VmHWM") - before < MAX_GROWTH
         assert answer.size == SIZE
         assert await hash_of(answer.url) == hashlib.sha256(PIECE * (SIZE // len(PIECE))).hexdigest()
         assert sandbox.ledger.credentials_sent_to_storage == 0

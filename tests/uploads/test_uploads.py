@@ -15,7 +15,7 @@ from PIL import Image
 
 from gateway import uploads
 from gateway.rpc import call_limits
-from gateway.uploads import LARGEST_CHUNK, MEDIA_KEPT
+from gateway.uploads import MAX_CHUNK_BYTES, MEDIA_KEPT
 from hfgateway.v1 import upload_service_pb2 as pb
 from hfgateway.v1.upload_service_pb2_grpc import UploadServiceStub
 from hfgateway_client import AsyncClient, dop
@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[list[pb.UploadMediaRequest], str]] = {
     "none at all": ([header()], "chunk"),
     "a size of nothing": ([header(size=0)], "header.size"),
     "a negative size": ([header(size=-1)], "header.size"),
-    "too large a chunk": ([header(), pb.UploadMediaRequest(chunk=bytes(LARGEST_CHUNK + 1))], "chunk"),
+    "too large a chunk": ([header(), pb.UploadMediaRequest(chunk=bytes(MAX_CHUNK_BYTES + 1))], "chunk"),
     "no type": ([header(content_type="")], "header.content_type"),
     "a type that breaks lines": ([header(content_type="image/png\r\nx: y")], "header.content_type"),
 }
@@ -164,7 +164,7 @@ async def test_an_invalid_upload_leaves_no_file(running: Running, stub: UploadSe
 async def test_the_size_of_a_file_is_limited(
     running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch, known: bool
 ) -> None:
-    monkeypatch.setattr(uploads, "LARGEST_MEDIA", 3000)
+    monkeypatch.setattr(uploads, "MAX_MEDIA_BYTES", 3000)
     with pytest.raises(InvalidInput) as refused:
         await uploaded(stub, [header(size=3001 if known else None), *chunks(PNG[:3001])])
     assert [one.field for one in refused.value.field_violations] == ["header.size" if known else "chunk"]

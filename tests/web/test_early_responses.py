@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway.rpc.requests import LARGEST_REQUEST
+from gateway.rpc.requests import MAX_REQUEST_BYTES
 from gateway.web import connection
 from tests.support.running import PATIENCE, Running, run
 from tests.support.transports import SERVICE
 
-BODY = struct.pack(">BI", 0, LARGEST_REQUEST + 1) + bytes(LARGEST_REQUEST + 1)
+BODY = struct.pack(">BI", 0, MAX_REQUEST_BYTES + 1) + bytes(MAX_REQUEST_BYTES + 1)
 UNARY = "application/proto"
 STREAM = "application/connect+proto"
 KINDS = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gateway.generations import admission, pace
-from gateway.generations.stores import MOST_WEBHOOKS
+from gateway.generations.stores import MAX_WEBHOOKS
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.support.commits import lose_responses
@@ -177,9 +177,9 @@ async def test_many_premature_webhooks_cause_few_polls(start: Start) -> None:
     running = await start()
     queued = await running.submit(soul("a fox"))
     answers = []
-    for _ in range(2 * MOST_WEBHOOKS):
+    for _ in range(2 * MAX_WEBHOOKS):
         answer = await post(path_of(running, "a fox"), webhook_body(queued.upstream.request_id))
         answers.append(answer.status)
         await no_webhook_is_pending(running)  # until then the next one is a duplicate: answered 200, not kept
-    assert answers == [200] * MOST_WEBHOOKS + [503] * MOST_WEBHOOKS
-    assert running.ledger.status_calls.total() == MOST_WEBHOOKS
+    assert answers == [200] * MAX_WEBHOOKS + [503] * MAX_WEBHOOKS
+    assert running.ledger.status_calls.total() == MAX_WEBHOOKS

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.generations.stores import MOST_WEBHOOKS
+from gateway.generations.stores import MAX_WEBHOOKS
 from gateway.web import connection, webhook
 from tests.support.running import PATIENCE, Generation, Running, name_of, soul, without_forecast
 from tests.support.webhooks import SECRET, path_of, post, signed, webhook_body, webhook_outcomes
@@ -85,7 +85,7 @@ def broken(request_id: str) -> dict[str, bytes]:
         "a number for a status": webhook_body(request_id, status=7),  # type: ignore[arg-type]
         "too deep": b"[" * 200_000,
         "too deep inside": true[:-1] + b', "payload": ' + b'{"a":' * 20_000 + b"1" + b"}" * 20_000 + b"}",
-        "too large": webhook_body(request_id, padding="x" * webhook.LARGEST_BODY),
+        "too large": webhook_body(request_id, padding="x" * webhook.MAX_BODY_BYTES),
     }
 
 
@@ -196,7 +196,7 @@ async def test_webhooks_beyond_the_limit_are_answered_with_503(start: Start) -> 
     running = await start()
     await running.submit(soul("a fox"))
     path = path_of(running, "a fox")
-    kept = [(await post(path, webhook_body(str(uuid4())))).status for _ in range(MOST_WEBHOOKS)]
-    assert kept == [200] * MOST_WEBHOOKS
+    kept = [(await post(path, webhook_body(str(uuid4())))).status for _ in range(MAX_WEBHOOKS)]
+    assert kept == [200] * MAX_WEBHOOKS
     assert (await post(path, webhook_body(str(uuid4())))).status == 503
     await running.metric_becomes("hfgateway_webhooks_too_many_total", 1)

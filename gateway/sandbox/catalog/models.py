@@ -291,7 +291,7 @@ def _v1(slug: str, job_type: str, operation: str, schema: Schema, parameter: str
 _V1_SEED = _nullable(_integer(0, 1_000_000))
 _V1_COMMON = {"seed": _V1_SEED, "enhance_prompt": _flag(True)}
 _POPCORN_RATIOS = ("3:4", "2:3", "3:2", "9:16", "1:1", "4:3", "16:9")
-_MOST_KEYFRAMES = 8
+_MAX_KEYFRAMES = 8
 """The largest `count` of keyframes. Higgsfield publishes none; this is the largest number of its v2 form, Popcorn."""
 _MOTIONS = _nullable(
     {"type": "array", "maxItems": 2, "items": _open("id", "strength", id=_uuid(), strength=_fraction(1))}
@@ -326,7 +326,7 @@ _V1_ROWS = (
             "prompt",
             prompt=_text(),
             aspect_ratio=_choice(*_POPCORN_RATIOS, default="3:4"),
-            count=_integer(1, _MOST_KEYFRAMES, default=1),
+            count=_integer(1, _MAX_KEYFRAMES, default=1),
             image_references={"type": "array", "maxItems": 8, "items": _media("image_url")},
             quality=_choice("720p", "1600p", default="720p"),
             seed=_nullable(_integer(1, 1_000_000)),

@@ -11,7 +11,7 @@ from gateway.sandbox.accounts.account import Account
 from gateway.sandbox.http.call import CALL, Call
 from gateway.sandbox.schema import Violation
 
-LARGEST_PAGE = 100
+MAX_PAGE_SIZE = 100
 _PATH = "/v1/custom-references"
 
 
@@ -40,7 +40,7 @@ class CharacterRoutes:
     async def list(self, request: web.Request) -> web.Response:
         """Return one page of the list."""
         _, account = _called(request)
-        page, size = _number(request, "page", 1, 1_000_000), _number(request, "page_size", 20, LARGEST_PAGE)
+        page, size = _number(request, "page", 1, 1_000_000), _number(request, "page_size", 20, MAX_PAGE_SIZE)
         return web.json_response(account.characters.page(page, size))
 
     async def read(self, request: web.Request) -> web.Response:

@@ -20,7 +20,7 @@ _NAME = re.compile(r"([0-9]{1,3})(\.min)?\.(png|webm)")
 _EXAMPLES = {"portrait.png": "image/png", "speech.wav": "audio/wav"}
 
 _PREVIEW_SIZE = (192, 108)
-_MOST_CACHED = 64
+_MAX_CACHED = 64
 """The number of rendered files in the cache. Older files are rendered again when they are requested."""
 
 
@@ -91,7 +91,7 @@ class MediaRoutes:
     async def _rendered(self, path: str, draw: Callable[[], bytes]) -> bytes:
         if path not in self._files:
             self._files[path] = asyncio.ensure_future(asyncio.to_thread(draw))
-            if len(self._files) > _MOST_CACHED:
+            if len(self._files) > _MAX_CACHED:
                 self._files.popitem(last=False)
         # Shielded, because other clients may wait for the file when this one disconnects.
         return await asyncio.shield(self._files[path])

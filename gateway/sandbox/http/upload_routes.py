@@ -24,7 +24,7 @@ CONTENT_TYPES = (
 TAGGING = "retention=temporary"
 URL_SECONDS = 3600
 KEPT_SECONDS = 7 * 86_400
-LARGEST_KEPT = 256 << 20
+MAX_KEPT_BYTES = 256 << 20
 """Bytes. Of a larger file the sandbox keeps only the size and the SHA-256, and returns them in place of the file."""
 _PIECE = 1 << 20
 
@@ -131,13 +131,13 @@ class UploadRoutes:
 
             def take(piece: bytes) -> None:
                 seen.update(piece)
-                if size <= LARGEST_KEPT:
+                if size <= MAX_KEPT_BYTES:
                     file.write(piece)
 
             async for piece in request.content.iter_chunked(_PIECE):
                 size += len(piece)
                 await asyncio.to_thread(take, piece)
-        if size > LARGEST_KEPT:
+        if size > MAX_KEPT_BYTES:
             partial.unlink()
             return None, f"too large to be kept: {size} bytes, SHA-256 {seen.hexdigest()}"
         return partial.rename(path), ""

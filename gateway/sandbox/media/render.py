@@ -16,7 +16,7 @@ from typing import Any
 import av
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-_LONGEST_TEXT = 400
+_MAX_TEXT_LENGTH = 400
 _VIDEO_LONG_SIDE = 640
 _VIDEO_SECONDS = 2.5
 _FRAMES_PER_SECOND = 12
@@ -129,7 +129,7 @@ def _colour(hue: float, value: float) -> Colour:
 
 def _draw_text(picture: Image.Image, text: str) -> None:
     """Draw the text in the middle, in the largest size that fits."""
-    shown = text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - 1] + "…"
+    shown = text if len(text) <= _MAX_TEXT_LENGTH else text[: _MAX_TEXT_LENGTH - 1] + "…"
     size = max(picture.width // 10, 12)
     while True:
         font = ImageFont.load_default(size)

@@ -57,7 +57,7 @@ CHECK_LOSS_EVERY = 0.25
 """Seconds until the server is asked again whether it has lost commits."""
 PRUNED_AT_ONCE = 10_000
 """Rows without content, such as keys, that one statement of retention deletes."""
-MOST_REPEATS = 10
+MAX_REPEATS = 10
 """Repeats of a statement after a serialization failure or a deadlock."""
 SERVER_ERROR_CLASSES = frozenset({"25", "42", "53", "55", "57", "58", "XX"})
 """Classes of SQLSTATE that other statements get, too: a standby, no rights, no space, a limit of time, a defect."""
@@ -237,7 +237,7 @@ class Database:
 
         Raises StoreError if it was not stored, UnknownCommitError if its response was lost, or IntegrityError.
         """
-        for _ in range(MOST_REPEATS):
+        for _ in range(MAX_REPEATS):
             try:
                 more = LONG_STATEMENT_TIMEOUT if name in LONG_STATEMENTS else 0.0
                 before = f"SET LOCAL statement_timeout = '{more:.0f}s'" if more else self.sql[lock] if lock else ""

@@ -27,8 +27,8 @@ from gateway.store.postgres.database import UNREACHABLE, Database, LeaseLostErro
 
 log = logging.getLogger(__name__)
 
-MOST_IN_A_STATEMENT = 128
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+MAX_JOBS_PER_STATEMENT = 128
+FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0
 """Seconds between repeats of a statement whose response was lost."""
 KNOWN_WITHIN = 3.0
 """Seconds after which the callers of such a statement get an UnknownCommitError. The repeats continue, and the writes
@@ -138,7 +138,7 @@ class LogWriter:
         for job in self._jobs:
             own = {job.target, ("binds", job.binds)} if job.binds else {job.target}
             fits = job.kind == first.kind and not job.alone and not first.alone
-            if job is first or (fits and targets.isdisjoint(own) and len(taken) < MOST_IN_A_STATEMENT):
+            if job is first or (fits and targets.isdisjoint(own) and len(taken) < MAX_JOBS_PER_STATEMENT):
                 taken.append(job)
             else:
                 left.append(job)
@@ -208,7 +208,7 @@ class LogWriter:
                 if self._closing:
                     raise UnknownCommitError(RESPONSE_LOST)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, LONGEST_PAUSE)
+            pause = min(2 * pause, MAX_PAUSE)
 
     def _refuse_waiting(self) -> None:
         """Refuse the writes that wait, because their callers would have left before they could be stored."""

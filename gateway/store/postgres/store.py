@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 RIGHTS = "the gateway's role must own its database, or have the right CREATE on its schema"
 MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgres again, until it is complete"
-LOWEST_VERSION = 14
+MIN_SERVER_VERSION = 14
 RECONNECTIONS = 2
 """New connections for migrations after a lost one."""
 CHECK_STALENESS_EVERY = 0.25
@@ -351,8 +351,8 @@ async def _connected(url: str, shown: str) -> AsyncIterator[psycopg.AsyncConnect
 async def _check(connection: psycopg.AsyncConnection[TupleRow], shown: str) -> None:
     """Raise ServerError if the server cannot keep the gateway's promises."""
     found = connection.info.server_version // 10_000
-    if found < LOWEST_VERSION:
-        raise ServerError(f"{shown}: is PostgreSQL {found}, which is too old; use {LOWEST_VERSION} or newer")
+    if found < MIN_SERVER_VERSION:
+        raise ServerError(f"{shown}: is PostgreSQL {found}, which is too old; use {MIN_SERVER_VERSION} or newer")
     cursor = await connection.execute(
         "SELECT pg_is_in_recovery(), current_setting('transaction_read_only') = 'on',"
         " current_setting('synchronous_commit'), current_setting('fsync'), current_setting('server_encoding'),"

@@ -31,7 +31,7 @@ BUSY_PAUSE = 0.004
 IDLE_PAUSE = 0.1
 """The most seconds until the next read. The pause doubles with each read that finds no change."""
 ERROR_PAUSE = 0.25
-MOST_CHANGES = 100
+MAX_CHANGES = 100
 """Changes that one statement reads. After an error the next one reads half as many, and later ones each time one more,
 because a link may be too slow for the inputs of so many. The same read would fail again and again."""
 STALE_AFTER = 2.0
@@ -60,7 +60,7 @@ class Tail:
         """The time before the last read was sent that found no more than it returned."""
         self._responded_at = 0.0
         """The time before the last successful read was sent."""
-        self._most = MOST_CHANGES
+        self._most = MAX_CHANGES
         """The changes that the next read asks for."""
         self._down_at = -math.inf
         """The time of the last failed or late read."""
@@ -168,7 +168,7 @@ class Tail:
             self._down_at = since_boot()
         self._responded_at = before
         database.recovered()
-        self._most = min(MOST_CHANGES, limit + 1) if len(changes) == limit else limit
+        self._most = min(MAX_CHANGES, limit + 1) if len(changes) == limit else limit
         if len(changes) < limit:
             self.read_at = before
             self._give(turn)

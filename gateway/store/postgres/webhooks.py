@@ -3,7 +3,7 @@
 import secrets
 
 from gateway.generations.model import Wall
-from gateway.generations.stores import MOST_WEBHOOKS, UnknownCommitError, Webhook, WebhookReceipt
+from gateway.generations.stores import MAX_WEBHOOKS, UnknownCommitError, Webhook, WebhookReceipt
 from gateway.store.postgres.database import StorePart
 from gateway.store.reads import WebhookReads
 
@@ -13,7 +13,7 @@ class PostgresWebhooks(StorePart, WebhookReads):
 
     async def store_webhook(self, webhook: Webhook, wall: Wall) -> WebhookReceipt:
         name = {"generation_id": webhook.generation_id, "name": webhook.name}
-        content = {"request_id": webhook.request_id, "status": webhook.status, "time": wall, "most": MOST_WEBHOOKS}
+        content = {"request_id": webhook.request_id, "status": webhook.status, "time": wall, "most": MAX_WEBHOOKS}
         known = WebhookReceipt.KNOWN
         try:
             row = await self._write("delivery", "insert_webhook", name | content, repeat=False)

@@ -569,7 +569,7 @@ async def test_a_replica_that_reads_a_backlog_is_not_current(emptied: str, monke
     from gateway.store.postgres import tail
     from gateway.store.postgres.store import PostgresStore
 
-    monkeypatch.setattr(tail, "MOST_CHANGES", 5)
+    monkeypatch.setattr(tail, "MAX_CHANGES", 5)
     async with opened(emptied) as leader:
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         current = list[bool]()
@@ -689,7 +689,7 @@ async def test_a_statement_that_loses_to_another_one_is_repeated(
     from gateway.store.postgres import database as shared
 
     database = emptied.rpartition("/")[2]
-    monkeypatch.setattr(shared, "MOST_REPEATS", repeats)
+    monkeypatch.setattr(shared, "MAX_REPEATS", repeats)
     postgres.execute(f"ALTER DATABASE {database} SET default_transaction_isolation = serializable")
     try:
         async with (
@@ -1060,7 +1060,7 @@ async def test_an_old_server_foreign_tables_and_a_newer_schema_are_refused(
     with postgres.database() as fresh:
         url = postgres.url(fresh)
         with monkeypatch.context() as newer:
-            newer.setattr(store, "LOWEST_VERSION", 99)
+            newer.setattr(store, "MIN_SERVER_VERSION", 99)
             with pytest.raises(ServerError, match=r"is PostgreSQL \d+, which is too old; use 99 or newer"):
                 await open_only(url, "the store")
         postgres.execute("CREATE TABLE theirs (id integer)", database=fresh)

@@ -178,9 +178,9 @@ def test_every_statement_finds_its_rows_by_an_index(filled: psycopg.Connection[A
 
 @pytest.mark.parametrize("name", BATCHED)
 def test_a_batch_finds_its_rows_by_an_index(filled: psycopg.Connection[Any], name: str) -> None:
-    from gateway.store.postgres.log_writer import MOST_IN_A_STATEMENT
+    from gateway.store.postgres.log_writer import MAX_JOBS_PER_STATEMENT
 
-    assert scanned(filled, statements.load("postgres")[name], MOST_IN_A_STATEMENT) == set()
+    assert scanned(filled, statements.load("postgres")[name], MAX_JOBS_PER_STATEMENT) == set()
 
 
 def test_a_scan_is_detected(filled: psycopg.Connection[Any]) -> None:

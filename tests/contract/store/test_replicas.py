@@ -103,7 +103,7 @@ def settings(sandbox: Sandbox, emptied: str) -> dict[str, str]:
 def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let replicas serve what they have read, however slow the machine is. Real clients repeat a refused call."""
     monkeypatch.setattr(tail, "STALE_AFTER", PATIENCE)
-    monkeypatch.setattr("gateway.replica.OLDEST_KEYS", PATIENCE)
+    monkeypatch.setattr("gateway.replica.MAX_KEYS_AGE", PATIENCE)
 
 
 @asynccontextmanager

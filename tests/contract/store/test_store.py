@@ -14,7 +14,7 @@ import pytest
 from gateway.generations.model import Change, Event, Generation, RunTime, Source, State, Steady
 from gateway.generations.state import Accepted, Ambiguous, CancelAsked, Expired, Marked, adopted
 from gateway.generations.stores import (
-    MOST_WEBHOOKS,
+    MAX_WEBHOOKS,
     Claim,
     Claimed,
     Correction,
@@ -810,7 +810,7 @@ async def test_a_webhook_is_stored_once_until_it_is_processed(store: Store, engi
 
 async def test_an_unconfirmed_webhook_is_accepted_again_and_counts_towards_the_limit(store: Store) -> None:
     delivery = webhook(await queued(store, "request"), "request:completed")
-    for _ in range(MOST_WEBHOOKS):
+    for _ in range(MAX_WEBHOOKS):
         assert await store.webhooks.store_webhook(delivery, NOW) is WebhookReceipt.KEPT
         assert list(await store.webhooks.unprocessed_webhooks()) == [delivery]
         await store.webhooks.finish_webhook(delivery, again=True)

@@ -15,7 +15,7 @@ import pytest
 from gateway.generations.model import GenerationId
 from gateway.generations.stores import Saved, StoreError, UnknownCommitError
 from gateway.store import files, writer
-from gateway.store.writer import GATHER_FOR, MOST_IN_A_GROUP, Effect, Write, Writer
+from gateway.store.writer import GATHER_FOR, MAX_GROUP_SIZE, Effect, Write, Writer
 from tests.contract.store.test_faults import held
 from tests.support.running import PATIENCE
 
@@ -130,9 +130,9 @@ async def test_writes_join_a_group_that_has_not_begun(watched: Watched, monkeypa
 
 
 async def test_the_size_of_a_group_is_limited(watched: Watched) -> None:
-    many = 3 * MOST_IN_A_GROUP
+    many = 3 * MAX_GROUP_SIZE
     await asyncio.gather(*map(watched.add, names("n", many)))
-    assert max(map(len, watched.groups)) == MOST_IN_A_GROUP
+    assert max(map(len, watched.groups)) == MAX_GROUP_SIZE
     assert watched.stored() == names("n", many)
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from gateway.bounded_json import LARGEST_KEPT_ERROR
+from gateway.bounded_json import MAX_KEPT_ERROR_BYTES
 from gateway.config import WEBHOOK_PATH
 from gateway.errors import Reason
 from gateway.generations.model import InputKind
@@ -171,7 +171,7 @@ def test_a_large_refusal_is_kept_in_part() -> None:
     body = json.dumps({"detail": "no", "log": ["y" * 1000] * 100}).encode()
     kept = judge_call(answer(400, body), InputKind.NONE, ()).failure.response
     assert kept["detail"] == "no"
-    assert len(json.dumps(kept)) <= LARGEST_KEPT_ERROR
+    assert len(json.dumps(kept)) <= MAX_KEPT_ERROR_BYTES
 
 
 def test_errors_of_free_calls_map_to_reasons() -> None:

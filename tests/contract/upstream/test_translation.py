@@ -16,14 +16,14 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 
-from gateway.bounded_json import LARGEST_KEPT_ERROR
+from gateway.bounded_json import MAX_KEPT_ERROR_BYTES
 from gateway.errors import GatewayError
 from gateway.generations.inputs import SoulInput
 from gateway.generations.model import InputKind
 from gateway.higgsfield.agents import HiggsfieldAgents
 from gateway.higgsfield.characters import HiggsfieldCharacters
 from gateway.higgsfield.errors import AGENT_REASONS, Response, judge_call, judge_submission
-from gateway.higgsfield.json_values import DEEPEST
+from gateway.higgsfield.json_values import MAX_DEPTH
 from gateway.rpc import wire
 from gateway.rpc.agents import message_message, session_message
 from gateway.rpc.characters import _message as character_message
@@ -58,7 +58,9 @@ def _is_unfit_for_logs(case: Case) -> bool:
 
 
 def _is_too_large_for_an_error(case: Case) -> bool:
-    return case.kept is None and not isinstance(case.answer, dict) and len(json.dumps(case.answer)) > LARGEST_KEPT_ERROR
+    return (
+        case.kept is None and not isinstance(case.answer, dict) and len(json.dumps(case.answer)) > MAX_KEPT_ERROR_BYTES
+    )
 
 
 ALLOWED_IN_ERRORS = (
@@ -116,7 +118,7 @@ def test_each_value_of_an_error_is_found_again() -> None:
             except (ValueError, RecursionError):
                 assert failure.response is None
                 continue
-            if depth(content) > DEEPEST:
+            if depth(content) > MAX_DEPTH:
                 continue
             before = replace(examples.generation(input=b""), delay=failure)
             stored = at_revision(replace(before, delay=None), before.revision, shown(before))
@@ -168,7 +170,7 @@ async def test_each_value_of_a_character_is_found_again() -> None:
             one.answer = case(number, REFERENCES)
             try:
                 content = loads(one.answer.body)
-                if depth(content) > DEEPEST or not re.fullmatch("[0-9a-fA-F-]{36}", str(content["id"])):
+                if depth(content) > MAX_DEPTH or not re.fullmatch("[0-9a-fA-F-]{36}", str(content["id"])):
                     continue
                 character = await characters.find(content["id"].lower())
             except (GatewayError, ValueError, LookupError, TypeError, RecursionError):
