@@ -21,7 +21,7 @@ from bench.figures import Figure, at_least, promised, value
 from bench.load import Effort
 from gateway.private_sockets import admin_pointer
 from harness.final_states import UNFINISHED, wait_until_none_in
-from harness.gateway_process import STARTS_WITHIN, GatewayProcess
+from harness.gateway_process import START_TIMEOUT, GatewayProcess
 from harness.history import Recorder
 from harness.proxy import Proxy
 from harness.restarts import RestartedGateway
@@ -67,7 +67,7 @@ async def _at_the_limit(effort: Effort) -> list[Figure]:
                 async with AsyncClient(to_grpc.address, retry=RetryPolicy(max_delay=0.5)) as client:
                     async with asyncio.TaskGroup() as together:
                         together.create_task(lives.restart_until(over, 40 if effort.settle else 3))
-                        async with asyncio.timeout(STARTS_WITHIN):
+                        async with asyncio.timeout(START_TIMEOUT):
                             await started.wait()
                         refused = await _submit_all(client, [one.prompt for one in wanted], effort.seed)
                         over.set()

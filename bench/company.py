@@ -37,8 +37,8 @@ TENANTS, KEYS = 1000, 100
 TOGETHER = 2000
 """Keys that are stored at the same time."""
 AMPLE = Limits(credits_per_day=10**9 * MILLION, credits_per_month=10**9 * MILLION)
-SCRAPED_EVERY = 1.0
-REPEATED_EVERY = 0.005
+SCRAPE_INTERVAL = 1.0
+REPEAT_INTERVAL = 0.005
 PATIENCE = 30.0
 """Seconds in which a change must take effect at all."""
 STORED: bytes = generation_service_pb2.SubmitGenerationRequest(
@@ -116,7 +116,7 @@ async def _scrape(address: str) -> None:
     async with httpx.AsyncClient() as client:
         while True:
             (await client.get(f"http://{address}/metrics")).raise_for_status()
-            await asyncio.sleep(SCRAPED_EVERY)
+            await asyncio.sleep(SCRAPE_INTERVAL)
 
 
 async def _effects(admin_address: str, where: str, gateway: Server) -> list[Figure]:
@@ -164,7 +164,7 @@ async def _once(call: Call) -> None:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await call()
                 return
-            await asyncio.sleep(REPEATED_EVERY)
+            await asyncio.sleep(REPEAT_INTERVAL)
 
 
 async def _until_refused(call: Call) -> None:
@@ -176,4 +176,4 @@ async def _until_refused(call: Call) -> None:
                 if error.code() not in {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.RESOURCE_EXHAUSTED}:
                     raise
                 return
-            await asyncio.sleep(REPEATED_EVERY)
+            await asyncio.sleep(REPEAT_INTERVAL)

@@ -27,7 +27,7 @@ from hfgateway.v1 import generation_service_pb2 as pb
 CONNECTIONS = (1, 10, 100)
 MORE = 1.2
 """One tenant opens this multiple of the watches of the first part, which exceeds its limit."""
-LOOK_EVERY = 0.2
+CHECK_INTERVAL = 0.2
 KEYS = ("gateway", "keys", "create", "--offline", "--tenant")
 
 
@@ -133,7 +133,7 @@ async def _longest_call(crowd: "asyncio.Task[Any]", call: Any) -> float:
     calls: list[asyncio.Task[None]] = []
     while not crowd.done():
         calls.append(asyncio.create_task(one()))
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL)
     await asyncio.gather(*calls)
     return longest
 

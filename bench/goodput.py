@@ -45,10 +45,10 @@ REPEATED = 3
 """Runs at the largest multiple."""
 GROWS = 1.1
 """The search for the capacity ends if twice the callers raise the rate by less than this factor."""
-LOOK_EVERY = 0.1
+CHECK_INTERVAL = 0.1
 SOON = 0.25
 """Seconds in which a gateway that is not overloaded stores a submission."""
-RECOVERED_WITHIN = 60.0
+RECOVERY_TIMEOUT = 60.0
 MAX_MEMORY = 650.0
 """Goal in MB: 12,000 open calls of 22 KB, 12,000 calls of 18 KB that wait in gRPC, and 130 MB for everything else."""
 SANDBOX = (*processes.SANDBOX, "--concurrency-limit=1000000")
@@ -121,7 +121,7 @@ class Scene:
         submit = self.observers.unary(SUBMIT)
         request = model_submission() + pb.SubmitGenerationRequest(wait_for=pb.WAIT_FOR_STORED).SerializeToString()
         start = time.perf_counter()
-        while (now := time.perf_counter()) < start + RECOVERED_WITHIN:
+        while (now := time.perf_counter()) < start + RECOVERY_TIMEOUT:
             with contextlib.suppress(grpc.aio.AioRpcError):
                 await submit(with_key(request), timeout=SOON)
                 break
@@ -136,12 +136,12 @@ class Scene:
             while True:
                 start = time.perf_counter()
                 try:
-                    await get(self.live, timeout=RECOVERED_WITHIN)
+                    await get(self.live, timeout=RECOVERY_TIMEOUT)
                     statuses.append(1e3 * (time.perf_counter() - start))
                 except grpc.aio.AioRpcError:
                     statuses.append(math.inf)
                 memory = max(memory, self.gateway.memory())
-                await asyncio.sleep(LOOK_EVERY)
+                await asyncio.sleep(CHECK_INTERVAL)
         return statuses, memory
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 
 ROOT = Path(__file__).parent.parent
-READY_WITHIN = 20.0
+READY_TIMEOUT = 20.0
 ANY_PORT = "127.0.0.1:0"
 GATEWAY = ("gateway", "serve")
 BASELINE = ("bench.baseline",)
@@ -35,7 +35,7 @@ class Server:
     async def ready(self) -> None:
         """Wait for the line with its address; raises RuntimeError if the process prints another line or ends."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             line = (await self._process.stdout.readline()).decode()
         found = _ADDRESS.findall(line)
         if not found:
@@ -55,7 +55,7 @@ class Server:
     async def line(self) -> str:
         """Return the next line of its stdout."""
         assert self._process.stdout is not None
-        async with asyncio.timeout(READY_WITHIN):
+        async with asyncio.timeout(READY_TIMEOUT):
             return (await self._process.stdout.readline()).decode().strip()
 
     def cpu(self) -> float:

@@ -17,8 +17,8 @@ from harness.watch_checker import WATCH_INVARIANTS
 from harness.watchers import Watchers, access_to
 from hfgateway_client import AsyncClient, soul
 
-LOOK_EVERY = 0.02
-ENDED_WITHIN = 120.0
+CHECK_INTERVAL = 0.02
+END_TIMEOUT = 120.0
 
 
 async def run(effort: Effort) -> list[Figure]:
@@ -68,7 +68,7 @@ async def _restart(how: str, watches: int, recorder: Recorder, folder: Path) -> 
         await (first.stop() if how == "SIGTERM" else first.kill())
         began = time.perf_counter()
         second = await stack.enter_async_context(processes.running(processes.GATEWAY, settings))
-        await asyncio.wait(tasks, timeout=ENDED_WITHIN)
+        await asyncio.wait(tasks, timeout=END_TIMEOUT)
         seconds = time.perf_counter() - began
         for task in tasks:
             task.cancel()
@@ -82,4 +82,4 @@ async def _until_received(watchers: Watchers, number: int) -> None:
     while True:
         if watchers.received >= number:
             return
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL)

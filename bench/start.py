@@ -15,7 +15,7 @@ from bench.calls import ECHO, LIST
 from bench.figures import Figure, at_most, ratio
 from bench.load import Effort
 
-LOOK_EVERY = 0.002
+CHECK_INTERVAL = 0.002
 UNUSED_ADDRESS = "127.0.0.1:9"
 
 
@@ -53,7 +53,7 @@ async def _started(arguments: Sequence[str], environment: Mapping[str, str], add
     async with processes.spawned(arguments, environment) as server:
         await _listens(address)
         async with grpc.aio.insecure_channel(address) as channel:
-            await channel.unary_unary(method)(b"", wait_for_ready=True, timeout=processes.READY_WITHIN)
+            await channel.unary_unary(method)(b"", wait_for_ready=True, timeout=processes.READY_TIMEOUT)
         taken = time.perf_counter() - start
         await server.ready()
         return Start(1e3 * taken, server.memory() / 2**20)
@@ -62,9 +62,9 @@ async def _started(arguments: Sequence[str], environment: Mapping[str, str], add
 async def _listens(address: str) -> None:
     """Wait until the port is open: a channel that connects too early retries only after a second."""
     host, port = address.rsplit(":", 1)
-    async with asyncio.timeout(processes.READY_WITHIN):
+    async with asyncio.timeout(processes.READY_TIMEOUT):
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex((host, int(port))) == 0:
                     return
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)

@@ -24,7 +24,7 @@ WARMING = 90
 """Streams that are opened before memory is measured, because the first ones allocate what all share."""
 NEVER_READ = 20
 LONG_PROMPT = "a lighthouse " * 8_000
-READ_WITHIN = 60.0
+READ_TIMEOUT = 60.0
 
 Change = Callable[[], Awaitable[None]]
 
@@ -110,7 +110,7 @@ class Readers:
         self._first = 0.0
 
     async def _wait(self) -> None:
-        async with asyncio.timeout(READ_WITHIN):
+        async with asyncio.timeout(READ_TIMEOUT):
             await self._all_read.wait()
 
     async def _read(self, stream: Any) -> None:

@@ -21,7 +21,7 @@ from chaos.clients import LABEL, StormClients, prompt_of
 from chaos.random_faults import StormFaults
 from gateway.sandbox.server import Sandbox, SandboxOptions
 from harness.final_states import record_final_states, wait_until_settled
-from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess, Starter
+from harness.gateway_process import GATEWAY, START_TIMEOUT, GatewayProcess, Starter
 from harness.history import Recorder, record_ledger
 from harness.proxy import Proxy
 from harness.restarts import RestartedGateway
@@ -76,7 +76,7 @@ class Plan:
     @property
     def time_limit(self) -> float:
         """The time limit of the storm in seconds: the sum of the limits of its parts."""
-        return STARTS_WITHIN + self.seconds * MAX_STRETCH + self.settle + 2 * self.linger + START_AND_STOP
+        return START_TIMEOUT + self.seconds * MAX_STRETCH + self.settle + 2 * self.linger + START_AND_STOP
 
     def settings(self, upstream: str, webhooks_to: str) -> dict[str, str]:
         """Return the gateway's settings: the defaults, except for addresses and shorter times."""
@@ -142,7 +142,7 @@ class _Stage:
         async with asyncio.TaskGroup() as together:
             together.create_task(self._gateway.restart_until(self._over))
             with contextlib.suppress(TimeoutError):  # `calm` raises if the gateway does not start
-                async with asyncio.timeout(STARTS_WITHIN):
+                async with asyncio.timeout(START_TIMEOUT):
                     await self._ready.wait()
             self._start_task(self._clients.submit_all(self._plan.submissions, self._plan.seconds * SUBMIT_FOR))
             self._start_task(self._clients.watch_all())

@@ -21,7 +21,7 @@ from gateway.listening import listen
 from gateway.memory import trim_after_bursts
 from gateway.open_files import raise_limit
 from gateway.opening import open_traces
-from gateway.replica import CHECK_CREDENTIALS_EVERY, Replica
+from gateway.replica import CHECK_CREDENTIALS_INTERVAL, Replica
 from gateway.serving import Ports
 from gateway.store.mounts import NETWORK_ADVICE, network_filesystem
 from gateway.store.store import StoreOpenError
@@ -171,7 +171,7 @@ class Gateway:
             return
         await self._core.upstream.check_credentials()
         while self._core.upstream.none_was_accepted:
-            await asyncio.sleep(CHECK_CREDENTIALS_EVERY)
+            await asyncio.sleep(CHECK_CREDENTIALS_INTERVAL)
             await self._core.upstream.check_credentials()
 
     async def stop(self) -> None:

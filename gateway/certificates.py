@@ -14,7 +14,7 @@ from gateway.frozen import frozen
 
 log = logging.getLogger(__name__)
 
-LOAD_AGAIN = 1.0
+LOAD_RETRY_DELAY = 1.0
 """Seconds after which files that could not be loaded are tried again, even if they have not changed."""
 _Stamp = tuple[tuple[int, int, int, int], ...]
 
@@ -64,7 +64,7 @@ class Certificates:
             if str(error) != self._error:
                 self._error = str(error)
                 log.warning("TLS files cannot be loaded; still using the previous ones", extra={"error": self._error})
-            self._not_before = time.monotonic() + LOAD_AGAIN
+            self._not_before = time.monotonic() + LOAD_RETRY_DELAY
         else:
             self._error = ""
             log.info("TLS files reloaded")

@@ -15,7 +15,7 @@ Signal = asyncio.Future[None]
 """What one task waits for. It is given once."""
 DISK_THREADS = ThreadPoolExecutor(64, "disk")
 """The threads of `in_thread`. The default ones look up names: a disk that hangs would stop all calls to Higgsfield."""
-WOKEN_AT_ONCE = 200
+WAKE_BATCH_SIZE = 200
 """Tasks that are woken in one turn of the event loop. Ten thousand watchers would block it for a second."""
 
 
@@ -80,10 +80,10 @@ class Signals:
 
 def _give_some(signals: Iterator[Signal], left: int) -> None:
     """Give the next of `left` signals, and leave the others to the next turn of the event loop."""
-    for signal in islice(signals, WOKEN_AT_ONCE):
+    for signal in islice(signals, WAKE_BATCH_SIZE):
         give(signal)
-    if left > WOKEN_AT_ONCE:
-        asyncio.get_running_loop().call_soon(_give_some, signals, left - WOKEN_AT_ONCE)
+    if left > WAKE_BATCH_SIZE:
+        asyncio.get_running_loop().call_soon(_give_some, signals, left - WAKE_BATCH_SIZE)
 
 
 class Wakeup:

@@ -47,13 +47,13 @@ from gateway.upstream_calls import UpstreamCalls
 
 log = logging.getLogger(__name__)
 
-PRUNE_EVERY = 3600.0
+PRUNE_INTERVAL = 3600.0
 """Seconds between removals of what is older than the retention."""
-PARTS_END_WITHIN = 3.0
+PARTS_STOP_TIMEOUT = 3.0
 """Seconds for the parts to end when they are canceled. Only a thread on a hung disk takes longer."""
-START_AGAIN = 10.0
+RESTART_DELAY = 10.0
 """Seconds until a part that failed because of a bug is started again."""
-HEAL_EVERY = 1.0
+HEAL_INTERVAL = 1.0
 """Seconds between checks of a store that failed."""
 KEYS_KEPT = 7 * 86_400.0
 """Seconds for which an idempotency key is remembered at least (generation_service.proto)."""
@@ -166,7 +166,7 @@ class Core:
         await self.store.close()
 
     async def _cancel_parts(self) -> None:
-        if not await self._tasks.cancel(PARTS_END_WITHIN):
+        if not await self._tasks.cancel(PARTS_STOP_TIMEOUT):
             self.hangs = True
             log.error("a part of the gateway does not end, probably because a disk hangs; stopping without it")
 
@@ -206,12 +206,12 @@ class Core:
             except Exception:
                 part = {"part": run.__qualname__}
                 log.critical("a part failed because of a bug; starting it again", exc_info=True, extra=part)
-            await rest(self.clock, START_AGAIN)
+            await rest(self.clock, RESTART_DELAY)
 
     async def _heal(self) -> None:
         """Probe a store that failed until it works again, because there may be no calls that would notice."""
         while True:
-            await rest(self.clock, HEAL_EVERY)
+            await rest(self.clock, HEAL_INTERVAL)
             if self.store.health.trouble:
                 with contextlib.suppress(UnconfirmedError):
                     await self.store.health.probe()
@@ -223,13 +223,13 @@ class Core:
         await until_stored(self.clock, "the start of the gateway", lambda: record("gateway.start", details))
 
     async def _prune(self) -> None:
-        """Remove what is older than its retention, every PRUNE_EVERY seconds."""
+        """Remove what is older than its retention, every PRUNE_INTERVAL seconds."""
         while True:
             try:
                 await self._prune_once()
             except UnconfirmedError as error:
                 log.warning("pruning failed; will retry in an hour", extra={"error": str(error)})
-            await rest(self.clock, PRUNE_EVERY)
+            await rest(self.clock, PRUNE_INTERVAL)
 
     async def _prune_once(self) -> None:
         now = self.clock.moment()

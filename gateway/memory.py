@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-CHECK_EVERY = 5.0
+CHECK_INTERVAL = 5.0
 """Seconds between checks."""
 WORTHWHILE_SHARE = 0.05
 """Trim for this share of the resident memory, because returned memory must be requested again."""
@@ -48,7 +48,7 @@ async def trim_after_bursts() -> None:
     """Return memory after bursts until canceled, if the C library can."""
     memory = of_this_process()
     while memory is not None:
-        await asyncio.sleep(CHECK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL)
         await asyncio.to_thread(memory.check)
 
 

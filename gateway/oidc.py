@@ -37,9 +37,9 @@ ALGORITHMS = {
 
 Only algorithms with private keys. With a shared secret, the gateway itself could sign tokens.
 """
-FETCH_EVERY, FETCH_AGAIN = 600.0, 10.0
+FETCH_INTERVAL, FETCH_RETRY_DELAY = 600.0, 10.0
 """Seconds between fetches of the issuer's keys: usually, and after a failure or if a token names an unknown key."""
-FETCH_WITHIN = 10.0
+FETCH_TIMEOUT = 10.0
 """Seconds for one fetch, of the issuer's configuration and its keys."""
 LEEWAY = 30
 """Seconds by which the issuer's clock may differ."""
@@ -106,7 +106,7 @@ class OidcIssuer:
     async def fetch(self) -> dict[str, jwt.PyJWK]:
         """Return the issuer's keys by their ids. Every failure raises IssuerError."""
         try:
-            async with asyncio.timeout(FETCH_WITHIN):
+            async with asyncio.timeout(FETCH_TIMEOUT):
                 return await self._fetch()
         except IssuerError:
             raise
@@ -126,9 +126,9 @@ class OidcIssuer:
                 self._absent = wanted - self._keys.keys()
                 self._verified.clear()
                 fetched = True
-            await rest(self._clock, FETCH_AGAIN)
+            await rest(self._clock, FETCH_RETRY_DELAY)
             if fetched and not self._wanted:
-                await self._clock.wait(self._wakeup.signal(), FETCH_EVERY)
+                await self._clock.wait(self._wakeup.signal(), FETCH_INTERVAL)
 
     def _verify(self, token: str) -> Identity:
         try:
@@ -161,7 +161,7 @@ class OidcIssuer:
         return self._identity(claims)
 
     def _request_fetch(self, name: str) -> None:
-        """Have `run` fetch the keys as soon as FETCH_AGAIN allows, to find out whether the issuer has this one."""
+        """Have `run` fetch the keys as soon as FETCH_RETRY_DELAY allows, because the issuer may have this one."""
         if len(self._wanted) < MAX_VERIFIED:
             self._wanted.add(name)
         self._wakeup.wake()

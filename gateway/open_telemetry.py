@@ -41,7 +41,7 @@ from gateway.generations.stores import Saved, Webhook
 PROVIDER = "higgsfield"
 OPERATION = "generate_content"
 """The value of `gen_ai.operation.name` for a generation, from the GenAI semantic conventions."""
-FLUSH_WITHIN = 3.0
+FLUSH_TIMEOUT = 3.0
 """Seconds for the export of the last spans when the gateway stops."""
 CLOSING = "close traces"
 """The name of the thread that exports what is left, which runs on while the collector does not respond."""
@@ -166,10 +166,10 @@ class Traces:
         span.end(_nanoseconds(max(generation.end_time or generation.update_time, spec.create_time)))
 
     def close(self) -> None:
-        """Export what is left, for at most `FLUSH_WITHIN` seconds."""
+        """Export what is left, for at most `FLUSH_TIMEOUT` seconds."""
         closing = threading.Thread(target=self._provider.shutdown, name=CLOSING, daemon=True)
         closing.start()
-        closing.join(FLUSH_WITHIN)
+        closing.join(FLUSH_TIMEOUT)
 
 
 class _Span:

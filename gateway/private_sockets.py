@@ -15,7 +15,7 @@ from pathlib import Path
 from gateway.config import default_store
 from gateway.setting_values import Store
 
-CHECK_POINTER_EVERY = 1.0
+CHECK_POINTER_INTERVAL = 1.0
 """Seconds between looks for the file."""
 _PROBES = "probes"
 
@@ -45,7 +45,7 @@ class PrivateSockets:
     async def keep_pointing(self) -> None:
         """Write the file again when its replica on this machine has ended, or when it could not be written before."""
         while True:
-            await asyncio.sleep(CHECK_POINTER_EVERY)
+            await asyncio.sleep(CHECK_POINTER_INTERVAL)
             with contextlib.suppress(OSError):
                 if not self._points_here() and not socket_in_use(self._store):
                     self.point()

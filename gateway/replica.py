@@ -17,9 +17,9 @@ from gateway.generations.watch import Watches
 from gateway.higgsfield.accounts import CREDENTIALS_REFUSED
 from gateway.store.store import STORE_AWAY, SharedStore
 
-REPORT_SERVING_EVERY = 1.0
+REPORT_SERVING_INTERVAL = 1.0
 """Seconds between looks for new and revoked API keys, which also show the leader that this replica serves."""
-CHECK_CREDENTIALS_EVERY = 60.0
+CHECK_CREDENTIALS_INTERVAL = 60.0
 """Seconds between calls that show whether Higgsfield still refuses the credentials."""
 MAX_KEYS_AGE = 2.0
 """Seconds after which the known API keys are too old to accept a caller by them."""
@@ -88,7 +88,7 @@ class Replica:
         """
         while not self.store.leads and (refused := await self.all_refused()):
             self._refused = refused
-            await asyncio.sleep(CHECK_CREDENTIALS_EVERY)
+            await asyncio.sleep(CHECK_CREDENTIALS_INTERVAL)
         self._refused = False
 
     def drain(self) -> None:
@@ -122,7 +122,7 @@ class Replica:
         while True:
             with contextlib.suppress(UnconfirmedError):
                 await self._read_keys()
-            await asyncio.sleep(REPORT_SERVING_EVERY)
+            await asyncio.sleep(REPORT_SERVING_INTERVAL)
 
     async def _read_keys(self) -> None:
         """Learn the keys that have changed. Raises UnconfirmedError."""

@@ -88,7 +88,7 @@ CONNECTION_AGE = 900.0
 
 Behind a load balancer for connections, a replica that has just started would otherwise get only new clients.
 """
-HEALTH_EVERY = 0.5
+HEALTH_INTERVAL = 0.5
 """Seconds between updates of the reported health."""
 LEADER_CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
@@ -106,7 +106,7 @@ LEADER_CHANNEL_OPTIONS = (
     ("grpc.enable_http_proxy", 0),  # a proxy of the environment is for the world outside
 )
 """Options of the connection to the leader."""
-CHECK_LEADER_EVERY = 0.25
+CHECK_LEADER_INTERVAL = 0.25
 """Seconds between checks whether the connected gateway still leads."""
 ADMIN_CONNECTIONS = 100
 """The most connections to the address of AdminService."""
@@ -362,7 +362,7 @@ class Ports:
         """Report the same health over gRPC as /readyz: NOT_SERVING while the gateway is not ready."""
         clock = SystemClock()
         while True:
-            await rest(clock, HEALTH_EVERY)
+            await rest(clock, HEALTH_INTERVAL)
             self._health.set(serving=not self._serving.not_ready)
 
     def _register_limit_metrics(self) -> None:
@@ -484,7 +484,7 @@ def _grpc_server(most: int, *, shared: bool, age: float | None = None) -> grpc.a
 async def _follow_leader(leader: ToLeader) -> None:
     """End the calls to a gateway that no longer leads."""
     while True:
-        await asyncio.sleep(CHECK_LEADER_EVERY)
+        await asyncio.sleep(CHECK_LEADER_INTERVAL)
         await leader.check_leader()
 
 

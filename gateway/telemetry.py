@@ -28,11 +28,11 @@ DURATION_BUCKETS = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0, 60.0, 3600.0)
 BUCKET_LABELS = [*map(floatToGoString, DURATION_BUCKETS), "+Inf"]
 MAX_LABELS = 100
 """Values of a label that callers determine, such as the tenant."""
-MAX_LINES, LINES_WITHIN = 10, 10.0
+MAX_LINES, LINES_PERIOD = 10, 10.0
 """The log rate limit: lines with the same message, and the period in seconds."""
-WRITE_WITHIN = 0.05
+WRITE_TIMEOUT = 0.05
 """Seconds for which a warning waits for the reader of the log. Lines below warning do not wait."""
-READ_WITHIN = 2.0
+READ_TIMEOUT = 2.0
 """Seconds for which a scrape waits for a value that is not in memory. Prometheus gives a scrape up after 10 s."""
 RATE_LIMITED = (
     "asyncio", "grpc._cython.cygrpc", "uvicorn.error", "gateway.rpc.chain", "gateway.web.server", "gateway.web.webhook",
@@ -141,14 +141,14 @@ class Telemetry:
         self._counts.rows.append((name, help_text, read))
 
     def before_scrape(self, read: Callable[[], Awaitable[None]]) -> None:
-        """Await `read` before each scrape, for at most READ_WITHIN seconds. It reads a value that is not in memory."""
+        """Await `read` before each scrape, for at most READ_TIMEOUT seconds. It reads a value that is not in memory."""
         self._before_scrape.append(read)
 
     async def exposition(self) -> bytes:
         """Return all metrics in the Prometheus text format."""
         for read in self._before_scrape:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(READ_WITHIN):
+                async with asyncio.timeout(READ_TIMEOUT):
                     await read()
         return generate_latest(self.registry)
 
@@ -353,7 +353,7 @@ class _Stderr(logging.StreamHandler[TextIO]):
 
     def _wait_writable(self, level: int) -> bool:
         """Return whether PIPE_BUF bytes can be written. A warning waits a moment for a slow reader, but only once."""
-        timeout = WRITE_WITHIN if level >= logging.WARNING and not self._stalled else 0.0
+        timeout = WRITE_TIMEOUT if level >= logging.WARNING and not self._stalled else 0.0
         self._stalled = not self._poll.poll(1000.0 * timeout)
         return not self._stalled
 
@@ -391,7 +391,7 @@ def set_up_logging(form: str, level: str, worker: int | None = None) -> None:
 
 
 class LogRateLimit(logging.Filter):
-    """Passes at most `MAX_LINES` lines with the same message in `LINES_WITHIN` seconds, and drops the others.
+    """Passes at most `MAX_LINES` lines with the same message in `LINES_PERIOD` seconds, and drops the others.
 
     The first line of the next period has the number of dropped lines in its field `dropped`. It is for loggers that
     callers can cause to write, so that requests cannot flood the log.
@@ -406,7 +406,7 @@ class LogRateLimit(logging.Filter):
         """Return whether to write the line."""
         period = self._periods.setdefault((record.name, str(record.msg).partition("\n")[0]), _Period())
         now = self._now()
-        if now - period.since >= LINES_WITHIN:
+        if now - period.since >= LINES_PERIOD:
             if period.dropped:
                 record.dropped = period.dropped
             period.since, period.written, period.dropped = now, 0, 0

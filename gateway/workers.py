@@ -26,7 +26,7 @@ from gateway.telemetry import announce
 
 log = logging.getLogger(__name__)
 
-RESTART_AFTER = 1.0
+RESTART_DELAY = 1.0
 """Seconds from the end of a worker to its next start."""
 _SERVES = b"+"
 STDERR = 2
@@ -219,7 +219,7 @@ class _Supervisor:
     async def _rest(self) -> None:
         """Wait before the next start, unless all are stopped."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(RESTART_AFTER):
+            async with asyncio.timeout(RESTART_DELAY):
                 await self._stopping.wait()
 
     def _on_signal(self) -> None:

@@ -11,7 +11,7 @@ from harness.history import Recorder, generation_fields
 from hfgateway_client import AsyncClient, state_name
 from hfgateway_client.requests import StateName
 
-LOOK_EVERY = 0.5
+CHECK_INTERVAL = 0.5
 """Seconds between two calls of ListGenerations."""
 UNFINISHED: tuple[StateName, ...] = ("PENDING", "QUEUED", "IN_PROGRESS")
 
@@ -19,7 +19,7 @@ UNFINISHED: tuple[StateName, ...] = ("PENDING", "QUEUED", "IN_PROGRESS")
 async def wait_until_none_in(client: AsyncClient, states: Sequence[StateName] = UNFINISHED) -> None:
     """Wait until no generation is in any of these states: by default until each has ended or is UNCERTAIN."""
     while await anext(client.list(states=states, page_size=1), None) is not None:  # noqa: ASYNC110 - waits for another process
-        await asyncio.sleep(LOOK_EVERY)
+        await asyncio.sleep(CHECK_INTERVAL)
 
 
 async def wait_until_settled(client: AsyncClient, patience: float) -> None:

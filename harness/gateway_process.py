@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 ROOT = Path(__file__).parents[1]
-STARTS_WITHIN = 60.0
+START_TIMEOUT = 60.0
 """Seconds for a start, even on a busy machine."""
 _READY = re.compile(r"hfgateway: gRPC on (\S+), HTTP on http://(\S+), store ")
 

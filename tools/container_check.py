@@ -21,7 +21,7 @@ from tools.generate import ROOT
 
 PROGRAMS = ("mmdebstrap", "buildah", "podman", "runc")
 BASE, IMAGE = "localhost/hfgateway-base", "localhost/hfgateway-check"
-STARTS_WITHIN = 60.0
+START_TIMEOUT = 60.0
 """Seconds until the gateway must be healthy."""
 SETTINGS = {
     "HF_KEY": "sandbox:sandbox",
@@ -106,7 +106,7 @@ def check(folder: Path) -> None:
 
 def until_it_succeeds(step: Callable[[], object]) -> None:
     """Repeat a step until its command succeeds."""
-    end = time.monotonic() + STARTS_WITHIN
+    end = time.monotonic() + START_TIMEOUT
     while True:
         try:
             step()

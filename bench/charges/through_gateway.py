@@ -18,7 +18,7 @@ from google.protobuf.json_format import MessageToDict
 from bench.charges.faults import Submission
 from bench.charges.sandbox import Sandbox
 from harness.final_states import UNFINISHED, record_final_states, wait_until_none_in, wait_until_settled
-from harness.gateway_process import GATEWAY, STARTS_WITHIN, GatewayProcess, Starter
+from harness.gateway_process import GATEWAY, START_TIMEOUT, GatewayProcess, Starter
 from harness.history import Line, Recorder, generation_fields, read, record_ledger
 from harness.proxy import Proxy
 from harness.restarts import RestartedGateway
@@ -31,8 +31,8 @@ WAIT = 1.0
 EAGER = RetryPolicy(max_delay=0.5)
 """With longer delays, fewer calls would be in progress when the gateway is killed."""
 LABEL = "charges"
-LOOK_EVERY = 1.0
-PROCESSED_WITHIN = 30.0
+CHECK_INTERVAL = 1.0
+PROCESSING_TIMEOUT = 30.0
 """Seconds in which the gateway processes a webhook that it has accepted, on any machine."""
 EXPLAINED = 5
 """The number of UNCERTAIN generations whose explanation is recorded in the history."""
@@ -114,7 +114,7 @@ class Run:
                 async with AsyncClient(to_grpc.address, retry=EAGER) as client:
                     async with conditions.turns, asyncio.TaskGroup() as together:
                         together.create_task(lives.restart_until(over, conditions.kills))
-                        async with asyncio.timeout(STARTS_WITHIN):
+                        async with asyncio.timeout(START_TIMEOUT):
                             await started.wait()
                         await self._run_callers(client)
                         over.set()
@@ -194,7 +194,7 @@ class Run:
                 charges = (await self._sandbox.ledger())["charges"]
                 if (await self._uncertain_prompts(client)).isdisjoint(charge["prompt"] for charge in charges):
                     return
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(CHECK_INTERVAL)
 
     async def _processed_deliveries(self, client: AsyncClient) -> list[dict[str, Any]]:
         """Return the deliveries until now, once the gateway has processed those that it accepted.
@@ -205,9 +205,9 @@ class Run:
         accepted = {one["request_id"] for one in ledger["webhooks"] if one["outcome"] == "200"}
         prompts = {charge["prompt"] for charge in ledger["charges"] if charge["request_id"] in accepted}
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(PROCESSED_WITHIN):
+            async with asyncio.timeout(PROCESSING_TIMEOUT):
                 while not (await self._uncertain_prompts(client)).isdisjoint(prompts):  # noqa: ASYNC110 - waits for another process
-                    await asyncio.sleep(LOOK_EVERY)
+                    await asyncio.sleep(CHECK_INTERVAL)
         deliveries: list[dict[str, Any]] = ledger["webhooks"]
         return deliveries
 

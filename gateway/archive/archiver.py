@@ -32,7 +32,7 @@ FIRST_PAUSE, MAX_PAUSE = 2.0, 3600.0
 """Seconds before the second attempt at a file, and the most between two attempts; doubled with each attempt."""
 STORE_PAUSE = 5.0
 """Seconds before the next attempt if the store is not available."""
-PLANNED_AT_ONCE = 100
+PLAN_BATCH_SIZE = 100
 
 
 class Archiver:
@@ -124,7 +124,7 @@ class Archiver:
     async def _plan_ended(self) -> None:
         """Plan the queued generations. If the store fails, they stay in the queue."""
         while self._ended:
-            batch = self._ended[:PLANNED_AT_ONCE]
+            batch = self._ended[:PLAN_BATCH_SIZE]
             await self._plan(batch)
             del self._ended[: len(batch)]
 

@@ -29,11 +29,11 @@ log = logging.getLogger(__name__)
 
 MAX_WAITING = 1_000
 """Pending deliveries of one callback. Later changes stay in the log until there is room."""
-CALLBACK_ATTEMPTS_AT_ONCE = 4
+MAX_CONCURRENT_ATTEMPTS_PER_CALLBACK = 4
 """Concurrent attempts of one callback; one during an outage."""
-ATTEMPTS_AT_ONCE = 200
+MAX_CONCURRENT_ATTEMPTS = 200
 """Concurrent attempts in total. A tenant may make as many as it leaves free for others."""
-READ_AT_ONCE = 200
+READ_BATCH_SIZE = 200
 """Changes of the log that are read for one callback before it is the turn of the others."""
 POSITION_EVERY, POSITION_AFTER = 5_000, 3600.0
 """Without new deliveries, the position of a callback is stored after this number of log positions, or of seconds."""
@@ -261,7 +261,7 @@ class Dispatcher:
             self._turns.update(self._crowded.pop(tenant))
         self._turns.update(woken)
         # Start one attempt of each in turn, so that a long queue does not delay the others.
-        while self._turns and len(self._tasks) < ATTEMPTS_AT_ONCE:
+        while self._turns and len(self._tasks) < MAX_CONCURRENT_ATTEMPTS:
             name, _ = self._turns.popitem(last=False)
             queue = self.queues.get(name)
             if queue is not None and self._start_one(queue):
@@ -272,7 +272,7 @@ class Dispatcher:
         callback, now = queue.callback, self._clock.moment().steady
         if callback.paused:
             return False
-        if len(queue.in_flight) >= (1 if callback.streak else CALLBACK_ATTEMPTS_AT_ONCE):
+        if len(queue.in_flight) >= (1 if callback.streak else MAX_CONCURRENT_ATTEMPTS_PER_CALLBACK):
             return False  # the end of an attempt wakes the queue
         due = queue.next_due()
         if due is None:
@@ -292,7 +292,7 @@ class Dispatcher:
 
     def _has_place(self, tenant: str) -> bool:
         """Return whether a tenant may make another attempt, so that slow receivers of some leave places for others."""
-        return len(self._tasks) + self._attempts[tenant] < ATTEMPTS_AT_ONCE
+        return len(self._tasks) + self._attempts[tenant] < MAX_CONCURRENT_ATTEMPTS
 
     def _ended(self, callback: Callback) -> None:
         self._attempts[callback.tenant] -= 1
@@ -329,7 +329,7 @@ class Dispatcher:
         The next page waits for the next round, after other callbacks.
         """
         callback, target = queue.callback, self._feed.position
-        most = min(READ_AT_ONCE, MAX_WAITING - queue.waiting)
+        most = min(READ_BATCH_SIZE, MAX_WAITING - queue.waiting)
         changes = await self._next_changes(queue, most)
         moment = self._clock.moment()
         created = [

@@ -21,9 +21,9 @@ from gateway.headers import retry_after
 
 ATTEMPT_TIMEOUT = 15.0
 """Seconds for an attempt in total: lookup, connection, request, and the head of the response."""
-LOOKUPS_AT_ONCE = 8
+MAX_CONCURRENT_LOOKUPS = 8
 """Concurrent lookups of one tenant. One that hangs counts until its thread ends, which may be after its attempt."""
-LOOKUP_THREADS = 16 * LOOKUPS_AT_ONCE
+LOOKUP_THREADS = 16 * MAX_CONCURRENT_LOOKUPS
 """Threads for lookups, which are started when they are needed."""
 Lookup = Callable[[str], Awaitable[Sequence[str]]]
 """Resolves a name to addresses. Raises OSError."""
@@ -106,7 +106,7 @@ class HttpReceivers:
     async def _resolve(self, tenant: str, host: str) -> Sequence[str]:
         if self._lookup is not None:
             return list(await self._lookup(host))
-        turn = self._turns.setdefault(tenant, asyncio.Semaphore(LOOKUPS_AT_ONCE))
+        turn = self._turns.setdefault(tenant, asyncio.Semaphore(MAX_CONCURRENT_LOOKUPS))
         await turn.acquire()
         looking = asyncio.get_running_loop().run_in_executor(self._threads, addresses.resolve, host)
         looking.add_done_callback(lambda _: turn.release())

@@ -14,7 +14,7 @@ from gateway import failpoints
 from gateway.callbacks.model import NotSentError
 from gateway.callbacks_http.response import CertificateError, ResponseHead
 
-RECEIVED_AT_ONCE = 8192
+RECEIVE_BUFFER_BYTES = 8192
 """Bytes that are received from a receiver at once, more or less: the kernel doubles them for its own use."""
 _may_send: ContextVar[Callable[[], bool]] = ContextVar("may_send")
 """The `may_send` of the request that the current task makes."""
@@ -82,7 +82,7 @@ def _socket(address: aiohttp.AddrInfoType) -> socket.socket:
     in one turn of the event loop: a buffer of the usual size holds 10,000 of them, which take 0.06 s.
     """
     made = socket.socket(*address[:3])
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVED_AT_ONCE)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
     return made
 
 

@@ -19,7 +19,7 @@ from gateway.generations.stores import UnconfirmedError
 
 log = logging.getLogger(__name__)
 
-REFRESH_EVERY = 3600.0
+REFRESH_INTERVAL = 3600.0
 """Seconds, plus or minus a tenth, after which the next use of a catalog starts a refresh."""
 FIRST_PAUSE, MAX_PAUSE = 5.0, 600.0
 """Seconds before the next refresh after one failure, and at most; doubled with each failure in a row."""
@@ -145,7 +145,7 @@ class CachedCatalog(Signals):
     def _use(self, catalog: StoredCatalog) -> None:
         self._catalog = catalog
         self._failures_in_a_row = 0
-        self._refresh_at = catalog.fetched_at + jittered(REFRESH_EVERY)
+        self._refresh_at = catalog.fetched_at + jittered(REFRESH_INTERVAL)
 
     def _failed(self, error: GatewayError) -> None:
         """Schedule the next refresh: after Higgsfield's Retry-After, or a pause that grows with each failure."""

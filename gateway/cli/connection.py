@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 _OPTIONS = frozenset({"address", "api_key", "tls", "tls_ca", "insecure"})
-_RESPONDS_WITHIN = 3.0
+_RESPONSE_TIMEOUT = 3.0
 """Seconds after which the gateway counts as unavailable, because a person is waiting: calls are repeated until then."""
 _abandoned: list[Client] = []
 """Clients interrupted by Ctrl-C. They are neither closed nor collected: if gRPC was starting a call, either would
@@ -69,7 +69,7 @@ class Connection:
         return Address(urlsplit(f"//{self.address}").hostname or "", 0).loopback
 
     @contextmanager
-    def client(self, repeat_for: float = _RESPONDS_WITHIN) -> Iterator[Client]:
+    def client(self, repeat_for: float = _RESPONSE_TIMEOUT) -> Iterator[Client]:
         """Open a client. Its errors are printed and end the command with their exit code.
 
         `repeat_for` is how long calls are repeated, in seconds.
@@ -118,7 +118,7 @@ class Connection:
             return "the address must be HOST:PORT"
         wanted = self.tls or self.tls_ca is not None
         try:
-            found = speaks_tls(host, port, _RESPONDS_WITHIN)
+            found = speaks_tls(host, port, _RESPONSE_TIMEOUT)
         except OSError as error:
             return error.strerror or str(error)
         if found and not wanted:

@@ -101,10 +101,10 @@ class ClientPort:
         )
 
     async def watch(self, generation: Generation) -> AsyncGenerator[Generation | Forecast, None]:
-        from gateway.mcp.port import FORECAST_EVERY
+        from gateway.mcp.port import FORECAST_INTERVAL
         from hfgateway_client import ForecastsChanged, GenerationChanged
 
-        events = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_EVERY)
+        events = self._client.watch_many(ids=[generation.id], forecast_interval=FORECAST_INTERVAL)
         with _refusals():
             async with aclosing(events):
                 async for event in events:

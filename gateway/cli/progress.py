@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print only lines of JSON.")
 timeout_option = click.option("--timeout", type=Seconds(), metavar="SECONDS", help="Stop following after this time.")
-FORECASTS_EVERY = 2.0
+FORECAST_INTERVAL = 2.0
 """Seconds without a change after which a newer forecast is drawn."""
 
 
@@ -136,7 +136,7 @@ class Lines:
 class Picture:
     """Draws state, elapsed time, forecast and outputs in place. A line that does not fit is cut off."""
 
-    forecast_interval: float | None = FORECASTS_EVERY
+    forecast_interval: float | None = FORECAST_INTERVAL
 
     def __init__(self) -> None:
         from rich.spinner import Spinner

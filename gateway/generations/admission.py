@@ -34,7 +34,7 @@ MIN_PAUSE = 1.0
 """Seconds until the next probe at least. A Retry-After can be 0, also because the clocks differ."""
 CREDENTIALS_PAUSE = 60.0
 """Seconds between probes while Higgsfield refuses the credentials."""
-LIMIT_GROWS_EVERY = 60.0
+LIMIT_GROWTH_INTERVAL = 60.0
 """Seconds without a refusal after which a learned limit grows by one."""
 OUTPUTS_AT_FIRST = 2
 """The outputs of a tenant that are sent before any was seen to run: a new account may run 2."""
@@ -242,7 +242,7 @@ class Admission:
         pause = self._pause(now)
         if pause:
             return now + pause
-        grows_at = math.inf if self._learned is None else max(self._learned_at + LIMIT_GROWS_EVERY, now + 1.0)
+        grows_at = math.inf if self._learned is None else max(self._learned_at + LIMIT_GROWTH_INTERVAL, now + 1.0)
         starts_at = math.inf
         if self._takes_turns:
             first = (next(iter(self._unstarted[one].values())) for one in self._queues if one in self._unstarted)
@@ -284,10 +284,10 @@ class Admission:
             return self._fixed
         if self._learned is None:
             return None
-        quiet = int((now - self._learned_at) / LIMIT_GROWS_EVERY)
+        quiet = int((now - self._learned_at) / LIMIT_GROWTH_INTERVAL)
         if quiet > 0:
             self._learned += quiet
-            self._learned_at += quiet * LIMIT_GROWS_EVERY
+            self._learned_at += quiet * LIMIT_GROWTH_INTERVAL
         return self._learned
 
     @property

@@ -18,7 +18,7 @@ RECENT_CHANGES = 10_000
 """Changes kept in memory. A watcher that is further behind reads from the store."""
 RECENT_BYTES = 64 * 1024 * 1024
 """The most bytes that the inputs of their generations have; one with several changes counts for each."""
-REPLACED_AT_ONCE = 1_000
+REPLACE_BATCH_SIZE = 1_000
 """Live generations that are replaced in one turn of the event loop. 100,000 would block it for half a second."""
 LONG_AGO = -math.inf
 """Earlier than every time. All entries share this object, which saves memory."""
@@ -213,7 +213,7 @@ class Feed:
         for name in [name for name in self.entries if name not in stored]:
             self.entries.remove(name)
         for number, generation in enumerate(unfinished):
-            if number % REPLACED_AT_ONCE == 0:
+            if number % REPLACE_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             self.entries.put(generation)
         for entry in self.entries.made():

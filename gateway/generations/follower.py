@@ -34,21 +34,21 @@ from gateway.generations.service import Generations
 from gateway.generations.state import SEND_WITHIN, CancelAsked, Expired, OwnerDied, Reported, Unsent
 from gateway.generations.store_backoff import StoreBackoff
 from gateway.generations.stores import Saved, UnconfirmedError
-from gateway.generations.trusted_time import ASK_EVERY, TrustedTime
+from gateway.generations.trusted_time import ASK_INTERVAL, TrustedTime
 
 log = logging.getLogger(__name__)
 
-STEPS_AT_ONCE = 64
+MAX_CONCURRENT_STEPS = 64
 """The number of steps that run at once."""
 SLOW_RESPONSE = 1.0
 """Seconds. If status calls take longer on average, Higgsfield causes the delays, and the gateway is not behind."""
-PLANNED_AT_ONCE = 200
+PLAN_BATCH_SIZE = 200
 """Generations that are planned before other tasks get their turn. The lease would expire while many are planned."""
-MARK_AGAIN = 1.0
+MARK_RETRY_DELAY = 1.0
 """Seconds until the next attempt to mark a submission that could not be marked: it has changed, or has no request."""
-REFRESHED_WITHIN = 2.0
+REFRESH_TIMEOUT = 2.0
 """The most seconds for which a caller waits for the poll that its call has caused."""
-DECIDE_AGAIN = 60.0
+DECISION_RETRY_DELAY = 60.0
 """Seconds until the next attempt at a decision that was put off."""
 
 
@@ -114,7 +114,7 @@ class Follower:
         for account in {generation.spec.account for generation in unfinished if generation.waiting}:
             self._admissions.of(account).limit_rate(now)
         for number, generation in enumerate(unfinished):
-            if number % PLANNED_AT_ONCE == 0:
+            if number % PLAN_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             self._update_admission(generation)
             delay = generation.delay if generation.waiting and generation.not_before > now else None
@@ -144,13 +144,13 @@ class Follower:
                 self._wakeup.wake()  # the next one may be sent
 
     async def refreshed(self, entry: Entry) -> None:
-        """Wait for the state that is being read, and no longer than REFRESHED_WITHIN."""
+        """Wait for the state that is being read, and no longer than REFRESH_TIMEOUT."""
         refreshing = self._refreshing.get(entry.generation.id)
         if refreshing is None:
             return
         signal = refreshing.signal()
         try:
-            await self._clock.wait(signal, REFRESHED_WITHIN)
+            await self._clock.wait(signal, REFRESH_TIMEOUT)
         finally:
             refreshing.drop(signal)
 
@@ -170,7 +170,12 @@ class Follower:
         if not is_stale(elapsed, min(elapsed, now - entry.reported_at)):
             return False
         account = generation.spec.account
-        if self.stopped_sending or self._polls[account].due or len(self._tasks) >= STEPS_AT_ONCE or self._store_rests():
+        if (
+            self.stopped_sending
+            or self._polls[account].due
+            or len(self._tasks) >= MAX_CONCURRENT_STEPS
+            or self._store_rests()
+        ):
             return False
         if name not in self._busy:
             if self._poll_limits[account].acquire(now):
@@ -190,7 +195,7 @@ class Follower:
     async def replan_all(self, credentials: Collection[str]) -> None:
         """Plan all generations of credentials again, because these were added or removed."""
         for number, name in enumerate([*self._feed.entries]):
-            if number % PLANNED_AT_ONCE == 0:
+            if number % PLAN_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             spec = self._feed.spec(name)
             if spec is not None and spec.account in credentials:
@@ -218,7 +223,7 @@ class Follower:
 
     def behind(self) -> float:
         """Return by how many seconds the oldest due step is late; 0 if the cause is slow responses of Higgsfield."""
-        if len(self._tasks) < STEPS_AT_ONCE or self._response_time > SLOW_RESPONSE:
+        if len(self._tasks) < MAX_CONCURRENT_STEPS or self._response_time > SLOW_RESPONSE:
             return 0.0
         now = self._clock.moment().steady
         waiting = [next(iter(polls.due.values()), now) for polls in self._polls.values()]
@@ -296,10 +301,10 @@ class Follower:
                 await asyncio.sleep(0)
 
     def _start_due(self) -> bool:
-        """Start the steps that are due, and line up the polls; at most PLANNED_AT_ONCE. Return whether more are due."""
+        """Start the steps that are due, and line up the polls; at most PLAN_BATCH_SIZE. Return whether more are due."""
         now = self._clock.moment().steady
-        for _ in range(PLANNED_AT_ONCE):
-            if len(self._tasks) >= STEPS_AT_ONCE or self._store_rests():
+        for _ in range(PLAN_BATCH_SIZE):
+            if len(self._tasks) >= MAX_CONCURRENT_STEPS or self._store_rests():
                 return False
             due = self._due.take(now)
             if due is None:
@@ -318,11 +323,11 @@ class Follower:
         """Start the polls that are due, in the order of their times, as far as the poll limits allow.
 
         The others stay in order, so that each is polled once before any is polled twice. Accounts take turns. At most
-        PLANNED_AT_ONCE are started or put off; returns whether more may be.
+        PLAN_BATCH_SIZE are started or put off; returns whether more may be.
         """
-        now, left = self._clock.moment().steady, PLANNED_AT_ONCE
+        now, left = self._clock.moment().steady, PLAN_BATCH_SIZE
         accounts = deque(account for account, polls in self._polls.items() if polls.due)
-        while accounts and len(self._tasks) < STEPS_AT_ONCE and not self._store_rests():
+        while accounts and len(self._tasks) < MAX_CONCURRENT_STEPS and not self._store_rests():
             if not left:
                 return True
             account = accounts.popleft()
@@ -352,12 +357,12 @@ class Follower:
     def _first_poll(self, account: str) -> GenerationId:
         """Return the generation of an account whose poll is next: the one that is due first.
 
-        During an outage that is one whose last poll got a response, if there is one among the next PLANNED_AT_ONCE. If
+        During an outage that is one whose last poll got a response, if there is one among the next PLAN_BATCH_SIZE. If
         only some requests have failed, it ends the outage, and does not wait for a probe of each of the others.
         """
         due, entries = self._polls[account].due, self._feed.entries
         if self._poll_limits[account].broken:
-            for name in islice(due, PLANNED_AT_ONCE):
+            for name in islice(due, PLAN_BATCH_SIZE):
                 if name not in entries or not entries[name].errors:
                     return name
         return next(iter(due))
@@ -379,7 +384,7 @@ class Follower:
             self._backoff.failed(self._clock.moment().steady)
         except Exception:
             log.exception("internal error in a step of a generation; will retry in 60 s", extra={"generation_id": name})
-            self._put_off[name] = DECIDE_AGAIN
+            self._put_off[name] = DECISION_RETRY_DELAY
         finally:
             self._busy.discard(name)
             if (refreshing := self._refreshing.pop(name, None)) is not None:
@@ -387,8 +392,8 @@ class Follower:
             entry = self._feed.entries.get(name)
             pause = self._put_off.pop(name, 0.0)
             if entry is not None:
-                # One that could not be marked is not queued before MARK_AGAIN: the admission would offer it at once.
-                if entry.generation.waiting and pause != MARK_AGAIN:
+                # One that could not be marked waits for MARK_RETRY_DELAY: the admission would offer it at once.
+                if entry.generation.waiting and pause != MARK_RETRY_DELAY:
                     self._update_admission(entry.generation)
                 self._plan(entry.generation)
                 if pause:
@@ -426,7 +431,7 @@ class Follower:
         if certain:
             await self._service.observe(generation, observation)
         else:
-            self._put_off[generation.id] = DECIDE_AGAIN
+            self._put_off[generation.id] = DECISION_RETRY_DELAY
 
     async def _has_waited(self, generation: Generation) -> bool:
         """Return whether its wait is certainly over. Does not need a response from Higgsfield."""
@@ -442,7 +447,7 @@ class Follower:
         if remembered and due is not None and due.step is Step.SEND:
             await self._mark_and_send(generation)
         else:
-            self._put_off[generation.id] = ASK_EVERY if remembered is None else DECIDE_AGAIN
+            self._put_off[generation.id] = ASK_INTERVAL if remembered is None else DECISION_RETRY_DELAY
 
     def _next_due(self, generation: Generation) -> Due | None:
         spec = generation.spec
@@ -468,7 +473,7 @@ class Follower:
             raise
         if marked is None:
             self._release(generation)
-            self._put_off[generation.id] = MARK_AGAIN
+            self._put_off[generation.id] = MARK_RETRY_DELAY
 
     def _release(self, generation: Generation) -> None:
         """Release the slot of a generation that was not sent, unless a webhook has shown that it was."""
@@ -500,7 +505,8 @@ class Follower:
             poll_limit.failed(self._clock.moment().steady)
             raise
         finally:
-            self._response_time += (self._clock.moment().steady - began.steady - self._response_time) / STEPS_AT_ONCE
+            duration = self._clock.moment().steady - began.steady
+            self._response_time += (duration - self._response_time) / MAX_CONCURRENT_STEPS
         poll_limit.answered(self._clock.moment().steady)
         self._schedule.responded(entry, report, began, cancel_failed=cancel_failed)
         if report is None:
@@ -520,7 +526,7 @@ class Follower:
             raise
         if not cancel and self._starts_late(after):
             # Its start_timeout has passed during this poll, or it is not certain yet that it has passed.
-            self._schedule.hasten(entry, ASK_EVERY if late else 0.0)
+            self._schedule.hasten(entry, ASK_INTERVAL if late else 0.0)
         if after.source is Source.POLL and self._schedule.note_missed_webhook(after):
             await self._poll_all_early()
 
@@ -536,7 +542,7 @@ class Follower:
     async def _poll_all_early(self) -> None:
         """Poll also the generations for which a webhook was relied on: the probe has shown that none arrive."""
         for number, name in enumerate([*self._feed.entries]):
-            if number % PLANNED_AT_ONCE == 0:
+            if number % PLAN_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
             entry = self._feed.entries.get(name)
             if entry is not None and entry.generation.state in FOLLOWED and self._schedule.poll_early(entry):
@@ -544,7 +550,7 @@ class Follower:
 
     def _idle_for(self) -> float | None:
         """Return the seconds until a step may be due; None if only an event can make one due."""
-        if len(self._tasks) >= STEPS_AT_ONCE:
+        if len(self._tasks) >= MAX_CONCURRENT_STEPS:
             return None
         now = self._clock.moment().steady
         wanted = (

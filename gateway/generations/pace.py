@@ -15,7 +15,7 @@ from gateway.frozen import frozen
 from gateway.generations.clock import jittered
 from gateway.generations.model import GenerationId, RunTime
 
-POLL_EVERY = 3.0
+POLL_INTERVAL = 3.0
 """The least seconds between polls of a model without history. The gap grows with a tenth of the time since acceptance,
 up to the longest interval."""
 ENOUGH_DURATIONS = 20
@@ -25,9 +25,9 @@ POLL_COST = 0.2
 """Seconds of delay that one status call is worth."""
 BINS = 20
 BACKSTOP_SHARE = 0.95
-"""With webhooks, polls only find lost ones: first when this share of the durations is over, then every BACKSTOP_EVERY
-seconds."""
-BACKSTOP_EVERY = 60.0
+"""With webhooks, polls only find lost ones: first when this share of the durations is over, then every
+BACKSTOP_INTERVAL seconds."""
+BACKSTOP_INTERVAL = 60.0
 MAX_BACKSTOP_DELAY = 3600.0
 MAX_START_CHECKS = 2
 """The most start checks of a generation: status calls to notice its start, because a webhook reports only its end."""
@@ -131,7 +131,7 @@ class PollIntervals:
 
     def starts_after(self, model_id: str) -> float:
         """Return the seconds from acceptance after which a generation has probably started."""
-        return self._queued_for.get(model_id, POLL_EVERY)
+        return self._queued_for.get(model_id, POLL_INTERVAL)
 
     def learn_start(self, model_id: str, elapsed: float, *, started: bool) -> None:
         """Adjust `starts_after` by what a poll found `elapsed` seconds after the acceptance."""
@@ -159,15 +159,15 @@ class PollIntervals:
         Each of the last `errors` calls in a row doubles the interval. With `webhooks`, polls only find lost ones.
         """
         if errors:
-            return self._bounded(POLL_EVERY * 2 ** min(errors, 10))
+            return self._bounded(POLL_INTERVAL * 2 ** min(errors, 10))
         known = self._schedules.get(model_id)
         if webhooks:
             late = min(known.backstop, MAX_BACKSTOP_DELAY) - elapsed if known else 0.0
-            return jittered(BACKSTOP_EVERY + max(0.0, late))
+            return jittered(BACKSTOP_INTERVAL + max(0.0, late))
         at = None if known is None else known.next_after(elapsed)
         if at is None:
             # Without history, and after the longest duration, the interval keeps growing.
-            return self._bounded(max(elapsed / 10, POLL_EVERY))
+            return self._bounded(max(elapsed / 10, POLL_INTERVAL))
         # Never earlier than the offset, which would cause a second poll at the offset.
         return min(max(at - elapsed, self.shortest), self.longest) * random.uniform(1.0, 1.04)
 

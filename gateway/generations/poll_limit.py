@@ -14,7 +14,7 @@ from gateway.generations.model import Steady
 FAILURES_IN_A_ROW = 10
 FIRST_BREAK, MAX_BREAK = 2.0, 10.0
 """Seconds between probes. The longest adds to the delay with which an end is noticed after an outage."""
-GROWS_EVERY, GROWTH = 10.0, 1.1
+GROWTH_INTERVAL, GROWTH = 10.0, 1.1
 MIN_RATE, MAX_RATE = 1.0, 10_000.0
 RATE_AFTER_BREAK = 100.0
 """Calls per second after an outage, unless a lower rate was learned. 5,000 generations in flight are then polled within
@@ -102,13 +102,13 @@ class PollLimit:
         self._filled_at = self._grown_at = now
 
     def _grown(self, now: Steady) -> float | None:
-        while self.rate is not None and now - self._grown_at >= GROWS_EVERY:
-            self._grown_at += GROWS_EVERY
+        while self.rate is not None and now - self._grown_at >= GROWTH_INTERVAL:
+            self._grown_at += GROWTH_INTERVAL
             self.rate = self.rate * GROWTH if self.rate < MAX_RATE else None
         return self.rate
 
     def _measure(self, now: Steady) -> None:
-        if now - self._counted_since > GROWS_EVERY:
+        if now - self._counted_since > GROWTH_INTERVAL:
             self._counted_since, self._count = now, 0
         self._count += 1
 

@@ -15,14 +15,14 @@ from gateway.generations.due_steps import Rules
 from gateway.generations.feed import Entry, Feed
 from gateway.generations.forecast import RunTimes
 from gateway.generations.model import Generation, GenerationId, Moment, RunTime, State, StatusReport, Wall, run_time
-from gateway.generations.pace import MAX_START_CHECKS, POLL_EVERY, PollIntervals, WebhookReliability
+from gateway.generations.pace import MAX_START_CHECKS, POLL_INTERVAL, PollIntervals, WebhookReliability
 from gateway.generations.ports import Clock
 
 LATE_SHARE = 0.1
 """A poll that is late by this share of a generation's run time does not count for the model's history."""
 WEBHOOK_ENDS = frozenset({State.COMPLETED, State.FAILED, State.NSFW})
 """The ends for which Higgsfield promises a webhook."""
-START_CHECK_EVERY = 2.0
+START_CHECK_INTERVAL = 2.0
 """Seconds between checks whether a caller wants to know if a generation has started."""
 WEBHOOK_GRACE = 2.0
 """Seconds after a poll has found an end in which its webhook may still arrive."""
@@ -74,7 +74,7 @@ class PollSchedule:
 
     def resume(self, entry: Entry, now: float) -> None:
         """Plan the first poll after a restart, at a random time of one interval, so that not all are polled at once."""
-        entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_EVERY), None
+        entry.poll_at, entry.seen = now + random.uniform(0.0, POLL_INTERVAL), None
 
     def postpone(self, entry: Entry, now: float) -> bool:
         """Put off the poll that is due if nothing needs it; return whether it was put off."""
@@ -137,7 +137,7 @@ class PollSchedule:
         if self._reliability.arrive or not entry.relies_on_webhook or not entry.poll_at:
             return False
         # If the webhook was only late, it is put off again.
-        self.plan(entry, WEBHOOK_GRACE + random.uniform(0.0, POLL_EVERY))
+        self.plan(entry, WEBHOOK_GRACE + random.uniform(0.0, POLL_INTERVAL))
         return True
 
     def _plan_start_check(self, entry: Entry) -> None:
@@ -168,7 +168,7 @@ class PollSchedule:
             or self._admissions.of(generation.spec.account).wants_starts
         ):
             return False
-        entry.start_check_at = now + START_CHECK_EVERY
+        entry.start_check_at = now + START_CHECK_INTERVAL
         return True
 
     def _postpone_poll(self, entry: Entry) -> bool:

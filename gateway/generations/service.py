@@ -62,7 +62,7 @@ MAX_WAITING = 10_000
 """Generations of a tenant that may wait unsent; beyond that its submissions are refused as overload."""
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 """The size of their inputs in bytes, likewise: they are held in memory."""
-COMMITS_KNOWN_WITHIN = 5.0
+COMMIT_WAIT_TIMEOUT = 5.0
 """Seconds for which a call waits for the outcomes of earlier commits."""
 
 ESTIMATE_REFUSALS = (
@@ -265,7 +265,7 @@ class Generations(Reads):
         An earlier call with a key may have failed because its outcome is unknown, and be stored and charged later.
         """
         try:
-            async with asyncio.timeout(COMMITS_KNOWN_WITHIN):
+            async with asyncio.timeout(COMMIT_WAIT_TIMEOUT):
                 await self._read(self._change_log.announced())
         except TimeoutError:
             raise gateway_unavailable("it is not known yet whether earlier submissions are stored") from None

@@ -1,7 +1,7 @@
 """The timeline of a generation: its changes, and the upstream calls and webhooks that concern it.
 
-Calls are buffered and written every FLUSH_EVERY seconds. A crash may lose the last of them, but never a change. Calls
-in a row with the same outcome are one record with a count.
+Calls are buffered and written every FLUSH_INTERVAL seconds. A crash may lose the last of them, but never a change.
+Calls in a row with the same outcome are one record with a count.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from gateway.generations.stores import EventStore, Saved, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
-FLUSH_EVERY = 0.25
+FLUSH_INTERVAL = 0.25
 """Seconds."""
 MAX_WAITING = 20_000
 """Records buffered while the store is unavailable; beyond that, new ones are dropped."""
@@ -88,7 +88,7 @@ class Recorder:
     async def run(self) -> None:
         """Write the buffer periodically, until canceled."""
         while True:
-            await rest(self._clock, FLUSH_EVERY)
+            await rest(self._clock, FLUSH_INTERVAL)
             await self.flush()
 
     async def flush(self) -> None:

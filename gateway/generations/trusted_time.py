@@ -36,9 +36,9 @@ from gateway.generations.stores import Correction, TimeStore, UnconfirmedError
 
 log = logging.getLogger(__name__)
 
-ASK_EVERY = 10.0
+ASK_INTERVAL = 10.0
 """Seconds for which the result of asking for the time is reused."""
-LEARN_WITHIN = 5.0
+LEARN_TIMEOUT = 5.0
 """Seconds for which the first submission of a process waits for Higgsfield's time."""
 UNCORRECTED = Correction(Steady(-math.inf), 0.0)
 """Holds for times that were stored before corrections were."""
@@ -90,7 +90,7 @@ class TrustedTime:
     async def learn(self) -> None:
         """Wait until this process knows Higgsfield's time, or until one attempt to learn it has ended.
 
-        Await it before a POST is recorded. Without a response it returns after LEARN_WITHIN seconds: the submission
+        Await it before a POST is recorded. Without a response it returns after LEARN_TIMEOUT seconds: the submission
         is sent all the same, but if the process ends before the response, no later process repeats it.
         """
         if self._placed or self._tried:
@@ -98,7 +98,7 @@ class TrustedTime:
         async with self._learning:
             if not self._tried:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LEARN_WITHIN):
+                    async with asyncio.timeout(LEARN_TIMEOUT):
                         await self._read()
                 self._tried = True
 
@@ -188,13 +188,13 @@ class TrustedTime:
                 await self._read()
             else:
                 await self._keep(self._ahead_now(), self._born)
-            await rest(self._clock, ASK_EVERY)
+            await rest(self._clock, ASK_INTERVAL)
 
     async def _read(self) -> _Reading:
-        """Ask for the time, at most every ASK_EVERY seconds."""
+        """Ask for the time, at most every ASK_INTERVAL seconds."""
         async with self._asking:
             reading = self._reading
-            if reading is None or self._clock.moment().steady - reading.at >= ASK_EVERY:
+            if reading is None or self._clock.moment().steady - reading.at >= ASK_INTERVAL:
                 reading = self._reading = await self._ask()
             return reading
 

@@ -19,7 +19,7 @@ HEARTBEAT = 15.0
 """Seconds without a message after which a watch sends a heartbeat."""
 MAX_STREAM_DURATION = 4 * 3600.0
 """Seconds after which a stream ends and must be resumed, so that watchers spread over replicas."""
-READ_AT_ONCE = 200
+READ_BATCH_SIZE = 200
 
 
 @frozen
@@ -171,7 +171,7 @@ class Watches:
         for number, generation in enumerate(self._live(tenant, wanted), 1):
             if wanted.matches(generation):
                 yield generation
-            if number % READ_AT_ONCE == 0:
+            if number % READ_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
 
     async def _follow(
@@ -206,9 +206,9 @@ class Watches:
     async def _until(self, tenant: str, after: int, target: int, stream: Stream) -> AsyncIterator[Change]:
         """Yield the tenant's changes after one position up to another, from memory or from the store."""
         while after < target:
-            changes: Sequence[Change] | None = self._feed.recent(tenant, after, READ_AT_ONCE)
+            changes: Sequence[Change] | None = self._feed.recent(tenant, after, READ_BATCH_SIZE)
             if changes is None:
-                changes = await self._change_log.changes(tenant, after, READ_AT_ONCE)
+                changes = await self._change_log.changes(tenant, after, READ_BATCH_SIZE)
                 # Read the horizon after the changes: what was removed before the first read is missing in it.
                 if await self._change_log.horizon(tenant) > after:
                     raise gateway_unavailable("changes not yet sent were removed: resume the watch", retry_after=0.0)
@@ -218,7 +218,7 @@ class Watches:
                     return
                 after = change.position
                 yield change
-            if len(changes) < READ_AT_ONCE:
+            if len(changes) < READ_BATCH_SIZE:
                 return
             stream.raise_if_over(draining=self._service.draining)
 
@@ -235,7 +235,7 @@ class Watches:
         """Yield the matching generations with these ids, in the order of their ids."""
         known = {generation.id: generation for generation in live}
         for number, name in enumerate(sorted(names), 1):
-            if number % READ_AT_ONCE == 0:
+            if number % READ_BATCH_SIZE == 0:
                 await asyncio.sleep(0)  # a filter may select none of many
             generation = known.get(name) or await self._generations.get(tenant, name)
             if generation is not None and wanted.matches(generation):
@@ -264,7 +264,7 @@ class Watches:
         return (resume, False) if kept else (None, True)
 
     async def _history(self, entry: Entry, after: int) -> Sequence[Generation]:
-        history = await self._service.history(entry, after, READ_AT_ONCE)
+        history = await self._service.history(entry, after, READ_BATCH_SIZE)
         if not history:
             raise gateway_unavailable("the generation was removed while it was watched", retry_after=0.0)
         return history

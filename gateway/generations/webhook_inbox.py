@@ -37,12 +37,12 @@ TRIES_AT_404 = 7
 """Status calls for a request that Higgsfield does not know, with pauses that double: for about a minute."""
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 """Seconds between attempts to process a webhook while Higgsfield or the store is unavailable."""
-ASKED_AT_ONCE = 64
+MAX_CONCURRENT_STATUS_CALLS = 64
 """The status calls that run at once with the same credentials, so that no account waits for another one.
 
 After an outage, and at a start after one, thousands of webhooks may need one.
 """
-STARTED_AT_ONCE = 100
+START_BATCH_SIZE = 100
 """The stored webhooks that are begun in one turn of the event loop. All at once would block it for seconds."""
 
 
@@ -87,14 +87,14 @@ class WebhookInbox:
         self._processing: dict[GenerationId, dict[str, asyncio.Task[None]]] = {}
         """The tasks by generation and by the name of the webhook. No inner dict is empty."""
         self._came_again: set[tuple[GenerationId, str]] = set()
-        self._asking = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(ASKED_AT_ONCE))
+        self._asking = defaultdict[str, asyncio.Semaphore](lambda: asyncio.Semaphore(MAX_CONCURRENT_STATUS_CALLS))
         self.received: dict[str, int] = {}
 
     async def resume(self) -> None:
         """Process the webhooks that an earlier process stored and did not finish."""
         for number, webhook in enumerate(await self._webhooks.unprocessed_webhooks(), 1):
             self._start(webhook)
-            if number % STARTED_AT_ONCE == 0:
+            if number % START_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
 
     async def receive(self, webhook: Webhook) -> bool:

@@ -54,7 +54,7 @@ log = logging.getLogger(__name__)
 MAX_RESPONSE_BYTES = 1 << 20
 MAX_CATALOG_BYTES = 8 << 20
 """The most bytes of a catalog. One response has hundreds of models with their schemas."""
-CONNECT_WITHIN = 10.0
+CONNECT_TIMEOUT = 10.0
 _PATH = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
 JSON_HEADERS = {"content-type": "application/json"}
 OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
@@ -62,7 +62,7 @@ OnCall = Callable[[str, GenerationId | None, UpstreamCall], None]
 NOT_SERVED = (404, 405)
 """The statuses of a path or an id that Higgsfield does not serve."""
 UPLOAD_REFUSALS = frozenset({Reason.UPSTREAM_UNAVAILABLE, Reason.UPSTREAM_CREDENTIALS_REFUSED})
-LAST_READ_WITHIN = 0.05
+LAST_READ_TIMEOUT = 0.05
 """Seconds for a last read of the socket after the timeout: a response may be there if the event loop stalled."""
 
 
@@ -96,7 +96,7 @@ class HiggsfieldClient:
         """What the newest response says about the credentials; None if none has shown it."""
         self.credentials_were_accepted = False
         """Whether a response has shown that the credentials are valid, even if a later one refused them."""
-        self._connect_within = min(CONNECT_WITHIN, timeout)
+        self._connect_within = min(CONNECT_TIMEOUT, timeout)
         self._calls = 0
         self._idle = Signals()
         headers = {
@@ -343,7 +343,7 @@ class HiggsfieldClient:
         loop = asyncio.get_running_loop()
         limit = asyncio.timeout(None)
         # The timeout has two steps. The loop reads the socket between them, even after a long stall.
-        timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_READ_WITHIN))
+        timer = loop.call_later(self._timeout, lambda: limit.reschedule(loop.time() + LAST_READ_TIMEOUT))
         try:
             async with limit:
                 response = await self._exchange(method, path, body, headers, query, most=most)

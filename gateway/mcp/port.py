@@ -10,7 +10,7 @@ from hfgateway.v1 import character_service_pb2 as character
 from hfgateway.v1 import error_pb2, generation_pb2, generation_service_pb2, upload_service_pb2
 from hfgateway.v1.generation_input_pb2 import GenerationInput
 
-FORECAST_EVERY = 2
+FORECAST_INTERVAL = 2
 """Seconds between the forecasts of `GatewayPort.watch`."""
 
 

@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 PARTIAL = ".partial"
 """The folder for unfinished files, inside the archive, so that a finished file is moved within one file system."""
-CHECKPOINT_EVERY = 16 << 20
+CHECKPOINT_INTERVAL = 16 << 20
 """Bytes between checkpoints of a copy, which is how much of it a crash can lose."""
 PIECE = 256 * 1024
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
@@ -58,7 +58,7 @@ class Folder:
     async def write(
         self, key: str, after: Checkpoint | None, etag: str, content: AsyncIterator[bytes], content_type: str
     ) -> None:
-        """Write an unfinished file. Checkpoint it every CHECKPOINT_EVERY bytes, and if the copy is interrupted."""
+        """Write an unfinished file. Checkpoint it every CHECKPOINT_INTERVAL bytes, and if the copy is interrupted."""
         del content_type  # file systems do not store it
         size = after.size if after is not None else 0
         checkpoint = size
@@ -67,7 +67,7 @@ class Folder:
                 async for chunk in content:
                     await _off_the_loop(lambda chunk=chunk: _write_whole(file, chunk))  # type: ignore[misc]
                     size += len(chunk)
-                    if etag and size - checkpoint >= CHECKPOINT_EVERY:
+                    if etag and size - checkpoint >= CHECKPOINT_INTERVAL:
                         await _off_the_loop(lambda size=size: self._write_checkpoint(key, file, size, etag))  # type: ignore[misc]
                         checkpoint = size
             except BaseException:

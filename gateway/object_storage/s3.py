@@ -14,12 +14,12 @@ from gateway.extras import missing
 
 PART_SIZE = 5 << 20
 """Bytes of one part: the minimum of S3, because parts are held in memory. With 10,000 parts a file may have 52 GB."""
-PARTS_AT_ONCE = 2
+MAX_CONCURRENT_PARTS = 2
 RANGE_SIZE = 1 << 20
 """Bytes of one request when an object is read back."""
-REQUEST_WITHIN = 300.0
+REQUEST_TIMEOUT = 300.0
 """Seconds for one request. A part may take that long over a slow line that several uploads share."""
-ABORT_WITHIN = 2.0
+ABORT_TIMEOUT = 2.0
 """Seconds for aborting an interrupted upload at the store. Less than a drain waits for the archiver."""
 _CAUSES = re.compile(
     r"(?<=status code: )\d{3}|(?<=<Code>)\w{1,40}(?=</Code>)|incorrectly configured region|Connection refused"
@@ -51,7 +51,7 @@ class Bucket:
                 client_options={
                     "allow_http": endpoint.startswith("http://"),
                     "connect_timeout": timedelta(seconds=10),
-                    "timeout": timedelta(seconds=REQUEST_WITHIN),
+                    "timeout": timedelta(seconds=REQUEST_TIMEOUT),
                 },
                 retry_config={"max_retries": 3, "retry_timeout": timedelta(seconds=60)},
             )
@@ -85,7 +85,7 @@ class Bucket:
                     _until(stopped, content),
                     attributes=attributes,
                     chunk_size=PART_SIZE,
-                    max_concurrency=PARTS_AT_ONCE,
+                    max_concurrency=MAX_CONCURRENT_PARTS,
                 )
             )
             try:
@@ -93,7 +93,7 @@ class Bucket:
             except asyncio.CancelledError:
                 stopped.set_result(None)
                 with contextlib.suppress(Exception):
-                    async with asyncio.timeout(ABORT_WITHIN):
+                    async with asyncio.timeout(ABORT_TIMEOUT):
                         await uploading
                 raise
 

@@ -28,7 +28,7 @@ from gateway.rpc.usage import query_of, response_of
 from hfgateway.admin.v1 import admin_service_pb2 as pb
 
 GENERATION = 1
-ENTRIES_AT_ONCE = 500
+ENTRIES_PER_BATCH = 500
 """Entries of the audit log that are read at once."""
 DAY = 86_400.0
 OVERLAP, MAX_OVERLAP = DAY, 30 * DAY
@@ -197,7 +197,7 @@ class AdminHandlers:
         # The first row is the one before, for its hash.
         number, previous = request.after_sequence, GENESIS
         begun = since is None
-        while number <= last and (rows := await self.audit.audit_entries(number, ENTRIES_AT_ONCE)):
+        while number <= last and (rows := await self.audit.audit_entries(number, ENTRIES_PER_BATCH)):
             for entry in rows:
                 begun = begun or time_of(entry) >= (since or 0.0)
                 if begun and request.after_sequence < entry.sequence <= last:

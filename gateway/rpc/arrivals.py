@@ -20,18 +20,18 @@ class Arrivals:
         self._timer: asyncio.TimerHandle | None = None
 
     async def within(self, arrival: Awaitable[T]) -> T:
-        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_WITHIN seconds."""
+        """Return the result of `arrival`. Raises INVALID_INPUT after BODY_TIMEOUT seconds."""
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None
         self._since[task] = loop.time()
         if self._timer is None:
-            self._timer = loop.call_later(call_limits.BODY_WITHIN, self._sweep)
+            self._timer = loop.call_later(call_limits.BODY_TIMEOUT, self._sweep)
         try:
             return await arrival
         except asyncio.CancelledError:
             if task in self._since or task.uncancel():
                 raise
-            raise BadRequestError(Bad.SLOW, f"did not arrive within {call_limits.BODY_WITHIN:g} s") from None
+            raise BadRequestError(Bad.SLOW, f"did not arrive within {call_limits.BODY_TIMEOUT:g} s") from None
         finally:
             self._since.pop(task, None)
 
@@ -41,7 +41,7 @@ class Arrivals:
         self._timer = None
         while self._since:
             task, since = next(iter(self._since.items()))
-            if (due := since + call_limits.BODY_WITHIN) > loop.time():
+            if (due := since + call_limits.BODY_TIMEOUT) > loop.time():
                 self._timer = loop.call_at(due, self._sweep)
                 return
             del self._since[task]

@@ -12,7 +12,7 @@ import grpc
 
 MAX_QUEUED = 1_000
 """Submissions that may wait in gRPC's queue, as many as may queue for a place of one tenant."""
-PROBE_EVERY = 1.0
+PROBE_INTERVAL = 1.0
 """Seconds between probes. None is sent if no submission has arrived since the last one."""
 REPEAT_PROBE_AFTER = 0.1
 """Seconds until a probe is repeated that gRPC has dropped from its queue."""
@@ -60,7 +60,7 @@ async def measure(backlog: Backlog, address: str, method: str) -> None:
         seen = backlog.accepted
         try:
             while True:
-                await asyncio.sleep(PROBE_EVERY)
+                await asyncio.sleep(PROBE_INTERVAL)
                 if backlog.accepted > seen:
                     while await _probe(backlog, call):
                         pass  # the next probe follows at once, because more may have arrived

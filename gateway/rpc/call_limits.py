@@ -38,7 +38,7 @@ BYTES_PER_PLACE = 4096
 MAX_WEBHOOKS = 1_000
 MAX_WEBHOOKS_PER_TOKEN = 10
 """Webhooks that are read concurrently: for all generations, and for one."""
-BODY_WITHIN = 10.0
+BODY_TIMEOUT = 10.0
 """Seconds within which a request, or the next part of an upload, must arrive."""
 MAX_POLL_DELAY = 5.0
 """If status polls are late by this many seconds, submissions are refused, so that the gateway can catch up."""

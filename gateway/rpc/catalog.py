@@ -18,7 +18,7 @@ from hfgateway.v1 import generation_input_pb2, generation_pb2
 
 CATALOG_TIMEOUT = 5.0
 """Seconds for which a call waits for a catalog that was never fetched."""
-SCHEMAS_AT_ONCE = 10
+SCHEMA_BATCH_SIZE = 10
 """Schemas that are converted before other tasks get a turn. Each takes most of a millisecond."""
 T = TypeVar("T", Model, Motion, SoulStyle, Preset)
 
@@ -131,7 +131,7 @@ class CatalogHandlers:
         missing = [one for one in models if one.id not in self._messages]
         for number, model in enumerate(missing, 1):
             self._with_schema(model)
-            if number % SCHEMAS_AT_ONCE == 0:
+            if number % SCHEMA_BATCH_SIZE == 0:
                 await asyncio.sleep(0)
 
     def _with_schema(self, model: Model) -> pb.Model:

@@ -40,7 +40,7 @@ status and the body for Higgsfield. It is no part of the API: only replicas may 
 HEADER_PREFIX = "webhook-header-"
 """The prefix of the names of these headers in metadata."""
 PATH_METADATA = "webhook-path"
-WEBHOOK_WITHIN = 10.0
+WEBHOOK_TIMEOUT = 10.0
 RETRY_AFTER = 0.25
 """Seconds after which a client retries a call that found no leader."""
 LEADER_LOST = "the leader cannot be reached: retry with the same idempotency_key"
@@ -94,7 +94,7 @@ class ToLeader:
 
     async def webhook(self, token: str, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
         """Forward a webhook. Returns the status and the body of the response. Raises GatewayError or RpcError."""
-        call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_WITHIN)
+        call = Call(WEBHOOK_METHOD, time.monotonic() + WEBHOOK_TIMEOUT)
         metadata = [(PATH_METADATA, token), *((HEADER_PREFIX + name, text) for name, text in headers.items())]
         with self._counted():
             response = await _answer(

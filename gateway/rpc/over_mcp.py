@@ -9,7 +9,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from gateway.mcp.port import FORECAST_EVERY, RefusedError
+from gateway.mcp.port import FORECAST_INTERVAL, RefusedError
 from gateway.rpc.call import Call
 from gateway.rpc.chain import Chain
 from gateway.rpc.errors import RpcError
@@ -91,7 +91,7 @@ class HandledPort:
     ) -> AsyncGenerator[generation_pb2.Generation | generation_pb2.Forecast, None]:
         """WatchGeneration, with forecasts."""
         request = pb.WatchGenerationRequest(id=generation.id, after_revision=generation.revision)
-        request.forecast_interval.seconds = FORECAST_EVERY
+        request.forecast_interval.seconds = FORECAST_INTERVAL
         async with aclosing(self._methods.stream("WatchGeneration", request, self._headers)) as responses:
             async for response in responses:
                 if response.HasField("generation"):

@@ -10,7 +10,7 @@ from gateway.store.database import StorePart
 from gateway.store.reads import CopyReads
 from gateway.store.rows import copy_row
 
-ROWS_AT_ONCE = 200
+ROWS_PER_BATCH = 200
 """Rows that one statement reads before other work gets its turn."""
 
 
@@ -28,7 +28,7 @@ class SqliteCopies(StorePart, CopyReads):
     async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
         at, last = ended_after, ""
         while rows := await self._rows(
-            "read_ended_generations", state=State.COMPLETED.value, ended_after=at, after_id=last, limit=ROWS_AT_ONCE
+            "read_ended_generations", state=State.COMPLETED.value, ended_after=at, after_id=last, limit=ROWS_PER_BATCH
         ):
             wanted = [row["id"] for row in rows if row["wanted"]]
             found = [generation_of(row) for id_ in wanted for row in await self._rows("read_any_generation", id=id_)]

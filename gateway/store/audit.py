@@ -17,7 +17,7 @@ from gateway.store.files import StoreFileError
 from gateway.store.reads import AuditReads
 from gateway.store.writer import Effect
 
-ROWS_AT_ONCE = 1_000
+ROWS_PER_BATCH = 1_000
 """Entries of a file that one statement reads."""
 
 
@@ -43,7 +43,7 @@ def stored(path: Path) -> Iterator[tuple[bytes, Entry]]:
     previous, last = GENESIS, 0
     try:
         with closing(files.connect_examiner(path)) as connection:
-            while rows := connection.execute(statement, (last, ROWS_AT_ONCE)).fetchall():
+            while rows := connection.execute(statement, (last, ROWS_PER_BATCH)).fetchall():
                 for row in rows:
                     entry = Entry(*row)
                     yield previous, entry

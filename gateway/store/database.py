@@ -17,7 +17,7 @@ from gateway.store.writer import Effect, Write, Writer
 
 log = logging.getLogger(__name__)
 
-PRUNED_AT_ONCE = 200
+PRUNE_BATCH_SIZE = 200
 """Rows that retention deletes in one commit. Other writes wait for it."""
 
 WriterFrom = Callable[[sqlite3.Connection, Callable[[Sequence[Saved]], None], Callable[[Exception], None]], Writer]
@@ -112,14 +112,14 @@ class StorePart(StoreReads):
         """Delete rows by a statement with a limit, as often as it deletes that many."""
 
         def write(connection: sqlite3.Connection) -> Effect:
-            return connection.execute(self._sql[name], {**values, "limit": PRUNED_AT_ONCE}).rowcount, None
+            return connection.execute(self._sql[name], {**values, "limit": PRUNE_BATCH_SIZE}).rowcount, None
 
         await self._repeat_prune(write)
 
     async def _repeat_prune(self, write: Write) -> int:
-        """Repeat a write as long as it deletes PRUNED_AT_ONCE rows, and return how many it deleted in all."""
-        total, count = 0, PRUNED_AT_ONCE
-        while count == PRUNED_AT_ONCE:
+        """Repeat a write as long as it deletes PRUNE_BATCH_SIZE rows, and return how many it deleted in all."""
+        total, count = 0, PRUNE_BATCH_SIZE
+        while count == PRUNE_BATCH_SIZE:
             count = await self._writer.write("prune", write)
             total += count
         return total

@@ -6,7 +6,7 @@ from gateway.generations.model import Generation, Steady
 from gateway.generations.stores import Removal, Saved
 from gateway.store import change_log
 from gateway.store.claims import has_request
-from gateway.store.database import PRUNED_AT_ONCE, StorePart, append_entry
+from gateway.store.database import PRUNE_BATCH_SIZE, StorePart, append_entry
 from gateway.store.reads import DeletionReads
 from gateway.store.writer import Effect
 
@@ -47,7 +47,7 @@ class SqliteDeletions(StorePart, DeletionReads):
         await self._write("removal", ("delete_removal", of), ("mark_key_removed", of), brief=True)
 
     async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
-        ended = {"ended_before": ended_before, "limit": PRUNED_AT_ONCE}
+        ended = {"ended_before": ended_before, "limit": PRUNE_BATCH_SIZE}
 
         def write(connection: sqlite3.Connection) -> Effect:
             sql = self._sql

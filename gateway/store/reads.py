@@ -44,7 +44,7 @@ from gateway.store.rows import (
     record_of,
 )
 
-ROWS_AT_ONCE = 200
+ROWS_PER_BATCH = 200
 """Rows of a page that one statement reads. Others get their turn afterwards, and no reader pins the log for long."""
 ROWS_FOR_A_PAGE = 5_000
 """Rows that one call of `page` examines at most."""
@@ -287,8 +287,8 @@ class GenerationReads(StoreReads):
             return page, page[-1].id if len(matching) > limit else None
         found: list[Generation] = []
         last = before or "~"  # sorts behind every id
-        most = min(limit, ROWS_AT_ONCE)  # enough if all match: inputs may be large
-        for _ in range(ROWS_FOR_A_PAGE // ROWS_AT_ONCE):
+        most = min(limit, ROWS_PER_BATCH)  # enough if all match: inputs may be large
+        for _ in range(ROWS_FOR_A_PAGE // ROWS_PER_BATCH):
             rows = await self._rows("read_generations_page", tenant=tenant, before=last, limit=most)
             for row in rows:
                 last = row["id"]
@@ -299,7 +299,7 @@ class GenerationReads(StoreReads):
                         return found, last
             if len(rows) < most:
                 return found, None
-            most = ROWS_AT_ONCE
+            most = ROWS_PER_BATCH
             await asyncio.sleep(0)
         return found, last
 
@@ -338,10 +338,10 @@ class LimitReads(StoreReads):
         place, last = max(after, (tenant, "")), tenant or "~"  # sorts behind every tenant
         while limit is None or len(found) < limit:
             rows = await self._rows(
-                "read_limits", after_tenant=place[0], after_subject=place[1], last_tenant=last, limit=ROWS_AT_ONCE
+                "read_limits", after_tenant=place[0], after_subject=place[1], last_tenant=last, limit=ROWS_PER_BATCH
             )
             found += map(limited_of, rows)
-            if len(rows) < ROWS_AT_ONCE:
+            if len(rows) < ROWS_PER_BATCH:
                 break
             place = found[-1].tenant, found[-1].subject
             await asyncio.sleep(0)

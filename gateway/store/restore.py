@@ -26,7 +26,7 @@ from gateway.store.sqlite import SqliteStore
 from gateway.store.store import Store
 from gateway.store.writer import Effect
 
-SAVED_AT_ONCE = 1_000
+SAVE_BATCH_SIZE = 1_000
 """Generations that are saved together, because they share commits. One after the other, 100,000 would take minutes."""
 
 
@@ -150,8 +150,8 @@ async def hold(store: Store) -> Sequence[Generation]:
     moment = SystemClock(await store.times.newest_steady()).moment()
     unfinished = await store.generations.unfinished()
     changed = [(one, after) for one in unfinished if (after := advance(one, Restored(), moment)) is not None]
-    for first in range(0, len(changed), SAVED_AT_ONCE):
-        some = changed[first : first + SAVED_AT_ONCE]
+    for first in range(0, len(changed), SAVE_BATCH_SIZE):
+        some = changed[first : first + SAVE_BATCH_SIZE]
         await asyncio.gather(*(store.generations.save(before, after, step(Restored())) for before, after in some))
     return [before for before, after in changed if after.held]
 

@@ -15,14 +15,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from gateway.telemetry import Bad
 from gateway.web.connection_limit import Slot
 
-HEAD_WITHIN = 5.0
+HEAD_TIMEOUT = 5.0
 """Seconds for the head of a request, and for the rest of a body that the app does not read: before the response starts,
 and again after it."""
-BODY_WITHIN = 60.0
+BODY_TIMEOUT = 60.0
 """Seconds for BODY_PART bytes of a body, or for a smaller body. Webhooks have less."""
 BODY_PART = 1 << 20
 """Bytes. Only an upload is much larger; it may take as long as it makes progress."""
-READ_WITHIN = 60.0
+READ_TIMEOUT = 60.0
 """Seconds in which a client that has a response with a Content-Length must read some of it."""
 MAX_HEAD_BYTES = 16 * 1024
 """Bytes of the URL and the headers; the limit of gRPC's metadata is the same. Also of the trailers after a body."""
@@ -71,7 +71,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._slot.idle(transport.abort)
-        self._start_timer(HEAD_WITHIN)
+        self._start_timer(HEAD_TIMEOUT)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
@@ -94,7 +94,7 @@ class Connection(HttpToolsProtocol):
         if self._head is not None:
             self._head += len(data)
             if self._timer is None and not self._answering:
-                self._start_timer(HEAD_WITHIN)
+                self._start_timer(HEAD_TIMEOUT)
         else:
             self._without_body += len(data)
         self._received = data
@@ -158,7 +158,7 @@ class Connection(HttpToolsProtocol):
         self._head = None
         self._without_body = self._of_part = 0
         self._slot.busy()
-        self._start_timer(BODY_WITHIN)
+        self._start_timer(BODY_TIMEOUT)
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -166,7 +166,7 @@ class Connection(HttpToolsProtocol):
         self._of_part += len(body)
         if self._of_part >= BODY_PART and self._answering:
             self._of_part = 0
-            self._start_timer(BODY_WITHIN)
+            self._start_timer(BODY_TIMEOUT)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -175,7 +175,7 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         super().on_message_complete()
         if not self._answering:
-            self._start_timer(HEAD_WITHIN)
+            self._start_timer(HEAD_TIMEOUT)
 
     def on_response_complete(self) -> None:
         """Limit the time for the rest of this request or of the next head; uvicorn limits only an idle connection."""
@@ -183,7 +183,7 @@ class Connection(HttpToolsProtocol):
         if not self._answering:
             self._slot.idle(self.transport.abort)
         if self._head != 0 and not self._answering:
-            self._start_timer(HEAD_WITHIN)
+            self._start_timer(HEAD_TIMEOUT)
 
     def pause_writing(self) -> None:
         """Count as idle while the client does not read, because a watch has no time limit."""
@@ -194,7 +194,7 @@ class Connection(HttpToolsProtocol):
 
     def _expect_reading(self) -> None:
         self._unread = self.transport.get_write_buffer_size()
-        self._stalled = self.loop.call_later(READ_WITHIN, self._examine_reading)
+        self._stalled = self.loop.call_later(READ_TIMEOUT, self._examine_reading)
 
     def _examine_reading(self) -> None:
         if self.transport.get_write_buffer_size() < self._unread:
@@ -247,10 +247,10 @@ class Connection(HttpToolsProtocol):
         return self._head is None and not self.pipeline and not self.cycle.waiting_for_100_continue
 
     async def _discard(self, receive: Callable[[], Awaitable[_Message]]) -> None:
-        """Discard the rest of the request, for at most HEAD_WITHIN seconds. The connection counts as idle."""
+        """Discard the rest of the request, for at most HEAD_TIMEOUT seconds. The connection counts as idle."""
         self._slot.idle(self.transport.abort)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(HEAD_WITHIN):
+            async with asyncio.timeout(HEAD_TIMEOUT):
                 while (await receive()).get("more_body"):
                     pass
         self._slot.busy()
@@ -284,7 +284,7 @@ class Connection(HttpToolsProtocol):
     def _timed_out(self) -> None:
         self._timer = None
         if self.pipeline:
-            self._start_timer(BODY_WITHIN)  # the gateway reads nothing while it answers an earlier request
+            self._start_timer(BODY_TIMEOUT)  # the gateway reads nothing while it answers an earlier request
         elif self._head is None or not self._answering:
             if self._head != 0:
                 self._bad(Bad.SLOW)

@@ -20,13 +20,13 @@ from gateway.certificates import Certificates
 from gateway.config import WEBHOOK_PATH
 from gateway.rpc.over_connect import ConnectApp
 from gateway.telemetry import Bad
-from gateway.web.connection import HEAD_WITHIN, Connection
+from gateway.web.connection import HEAD_TIMEOUT, Connection
 from gateway.web.connection_limit import ConnectionLimit, Slot
 from gateway.web.local import LocalCallersOnly
 
 log = logging.getLogger(__name__)
 
-ACCEPT_AGAIN = 0.5
+ACCEPT_RETRY_DELAY = 0.5
 """Seconds until the next attempt to accept a connection, after there was no file descriptor for one."""
 DRAIN_TIMEOUT = 2.0
 """Seconds for responses that are being sent when the port closes."""
@@ -206,7 +206,7 @@ class _Uvicorn(uvicorn.Server):
             await asyncio.wait(tasks, timeout=DRAIN_TIMEOUT)
 
     async def _accept(self, listening: socket.socket) -> None:
-        """Accept connections until canceled. Without a free file descriptor, try again after ACCEPT_AGAIN seconds."""
+        """Accept connections until canceled. Without a free file descriptor, wait ACCEPT_RETRY_DELAY seconds."""
         loop = asyncio.get_running_loop()
         opening: set[asyncio.Task[None]] = set()
         while True:
@@ -216,7 +216,7 @@ class _Uvicorn(uvicorn.Server):
                 continue
             except OSError as error:
                 log.error("cannot accept a connection", extra={"error": error.strerror})
-                await asyncio.sleep(ACCEPT_AGAIN)
+                await asyncio.sleep(ACCEPT_RETRY_DELAY)
                 continue
             slot = self._limit.take()
             if slot is None:
@@ -239,7 +239,7 @@ class _Uvicorn(uvicorn.Server):
 
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
-                connection, accepted, ssl=tls, ssl_handshake_timeout=HEAD_WITHIN if tls else None
+                connection, accepted, ssl=tls, ssl_handshake_timeout=HEAD_TIMEOUT if tls else None
             )
         except OSError:  # includes errors of TLS
             self._bad(Bad.ENCODING)

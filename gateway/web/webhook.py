@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 256 * 1024
 """Bytes."""
-BODY_WITHIN = 5.0
+BODY_TIMEOUT = 5.0
 """Seconds."""
 
 UNKNOWN_TOKEN = ""
@@ -171,7 +171,7 @@ def _route(
             if not limit.enter(place):
                 return _try_again()
             try:
-                async with asyncio.timeout(BODY_WITHIN):
+                async with asyncio.timeout(BODY_TIMEOUT):
                     body = await _body(request)
                 return await take(request, generation, body)
             finally:

@@ -121,7 +121,7 @@ async def issuer() -> AsyncIterator[Issuer]:
 
 @pytest.fixture
 async def running(tmp_path: Path, issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Running]:
-    monkeypatch.setattr(oidc, "FETCH_AGAIN", 0.05)
+    monkeypatch.setattr(oidc, "FETCH_RETRY_DELAY", 0.05)
     async with run(tmp_path, AUTH="keys", OIDC_ISSUER=issuer.url, OIDC_AUDIENCE=AUDIENCE) as started:
         yield started
 
@@ -313,7 +313,7 @@ async def test_a_key_for_encryption_verifies_nothing(issuer: Issuer) -> None:
 
 
 class Rests(SystemClock):
-    """Records the rests between fetches. Those of FETCH_AGAIN end at once, the others with their signal."""
+    """Records the rests between fetches. Those of FETCH_RETRY_DELAY end at once, the others with their signal."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -321,7 +321,7 @@ class Rests(SystemClock):
 
     async def wait(self, signal: asyncio.Future[None], seconds: float | None) -> None:
         self.seconds.append(seconds)
-        if seconds != oidc.FETCH_AGAIN:
+        if seconds != oidc.FETCH_RETRY_DELAY:
             await signal
 
 
@@ -337,7 +337,7 @@ async def test_a_fetch_looks_for_the_unknown_keys_since_the_one_before_and_for_n
                 verifies.identify(issuer.token(name=name))
     finally:
         fetching.cancel()
-    assert clock.seconds == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY] * 3
+    assert clock.seconds == [oidc.FETCH_RETRY_DELAY, oidc.FETCH_INTERVAL] * 3
 
 
 @pytest.mark.parametrize(
@@ -377,15 +377,15 @@ async def test_a_fetch_that_failed_is_repeated_soon(issuer: Issuer) -> None:
             verifies.identify(issuer.token(name="two"))
         await eventually(lambda: len(clock.seconds) >= 4)
         issuer.named, issuer.keys = "", {"two": RSA}
-        await eventually(lambda: clock.seconds[-1] == oidc.FETCH_EVERY)
+        await eventually(lambda: clock.seconds[-1] == oidc.FETCH_INTERVAL)
     finally:
         fetching.cancel()
     assert verifies._keys is not None
     assert list(verifies._keys) == ["two"]
-    failures = clock.seconds[2:].index(oidc.FETCH_EVERY)
-    assert clock.seconds[:2] == [oidc.FETCH_AGAIN, oidc.FETCH_EVERY]
+    failures = clock.seconds[2:].index(oidc.FETCH_INTERVAL)
+    assert clock.seconds[:2] == [oidc.FETCH_RETRY_DELAY, oidc.FETCH_INTERVAL]
     assert failures >= 2
-    assert set(clock.seconds[2 : 2 + failures]) == {oidc.FETCH_AGAIN}
+    assert set(clock.seconds[2 : 2 + failures]) == {oidc.FETCH_RETRY_DELAY}
 
 
 async def test_many_tokens_take_little_memory(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,7 +40,7 @@ async def offline(folder: Path, *arguments: str) -> Finished:
 
 
 async def test_an_export_ends_when_its_key_is_revoked(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rpc_admin, "ENTRIES_AT_ONCE", 2)
+    monkeypatch.setattr(rpc_admin, "ENTRIES_PER_BATCH", 2)
     store, revoked = running.gateway._core.store.audit, asyncio.Event()
     for _ in range(4):
         await store.record("gateway.start", {})

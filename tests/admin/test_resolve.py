@@ -339,7 +339,7 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator's attempt is the second one, so that the next one comes a minute later at the earliest."""
-    monkeypatch.setattr(follower, "MARK_AGAIN", 0.05)
+    monkeypatch.setattr(follower, "MARK_RETRY_DELAY", 0.05)
     running = await start(UPSTREAM_IDEMPOTENCY="v2")
     core = running.gateway._core
     is_open, asked, go_on = core.trusted_time.is_open, asyncio.Event(), asyncio.Event()
@@ -366,7 +366,7 @@ async def test_a_repeat_waits_for_the_pause_after_a_resubmission_that_came_first
     monkeypatch.setattr(core.follower, "_take", take_again)
     go_on.set()
     async with asyncio.timeout(PATIENCE):
-        await taken.wait()  # after MARK_AGAIN
+        await taken.wait()  # after MARK_RETRY_DELAY
     await eventually(lambda: not core.sender.is_attempting(uncertain.id))
     assert len(running.ledger.submissions) == 2
 

@@ -196,7 +196,7 @@ async def test_a_gateway_whose_first_call_was_refused_becomes_ready_once_its_cre
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It gets no traffic from a load balancer until then, so no other call would show it."""
-    monkeypatch.setattr("gateway.app.CHECK_CREDENTIALS_EVERY", 0.05)
+    monkeypatch.setattr("gateway.app.CHECK_CREDENTIALS_INTERVAL", 0.05)
     async with running_gateway(tmp_path) as running, asyncio.timeout(PATIENCE):
         running.plan(on="time", kind="401", times=10_000)
         asking = asyncio.create_task(running.gateway.check_credentials())

@@ -26,7 +26,7 @@ cat
 async def test_a_worker_that_cannot_be_started_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(workers, "RESTART_AFTER", 0.05)
+    monkeypatch.setattr(workers, "RESTART_DELAY", 0.05)
     script, log = tmp_path / "worker", tmp_path / "log"
 
     def write() -> None:

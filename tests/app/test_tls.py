@@ -142,7 +142,7 @@ def test_files_that_can_only_be_loaded_later_are_loaded_then(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A renewal may change the owner or the mode at its end, which changes neither the time nor the size of a file."""
-    monkeypatch.setattr(certificates, "LOAD_AGAIN", 0.0)
+    monkeypatch.setattr(certificates, "LOAD_RETRY_DELAY", 0.0)
     caplog.set_level(logging.INFO)
     served, renewed = authority.signed("served"), authority.signed("renewed")
     loader, before = Certificates(served.cert, served.key, None), served.cert.read_bytes()

@@ -18,7 +18,7 @@ from tests.support.files import files_below
 
 ACCESS, SECRET = "archive-key", "archive-canary-secret"
 BUCKET = "outputs"
-READY_WITHIN = 20.0
+READY_TIMEOUT = 20.0
 IN_S3 = pytest.param("s3", marks=[pytest.mark.toolchain("go"), pytest.mark.timeout(900)])
 """A parameter for tests with the server. The first one builds it, which takes minutes on a slow machine."""
 
@@ -50,7 +50,7 @@ def unfinished_uploads(folder: Path) -> list[Path]:
 
 def _ready(address: str) -> None:
     host, port = address.split(":")
-    until = time.monotonic() + READY_WITHIN
+    until = time.monotonic() + READY_TIMEOUT
     while time.monotonic() < until:
         with socket.socket() as probe:
             if probe.connect_ex((host, int(port))) == 0:

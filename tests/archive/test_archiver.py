@@ -466,7 +466,7 @@ async def test_an_interrupted_upload_is_aborted_before_the_archiver_has_ended(
     # Four full parts arrive. A part in flight may be stored after the upload is aborted, by S3's own rules.
     await stage.becomes(lambda: len(unfinished_uploads(s3[0])) == 4)
 
-    monkeypatch.setattr("gateway.object_storage.s3.ABORT_WITHIN", PATIENCE)
+    monkeypatch.setattr("gateway.object_storage.s3.ABORT_TIMEOUT", PATIENCE)
     await stage.stop()
 
     hanging.set()

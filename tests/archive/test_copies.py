@@ -10,7 +10,7 @@ import pytest
 from gateway.archive.model import ArchivedFile, Copy, Part, copies_of
 from gateway.generations.model import Generation, State, Steady, Wall
 from gateway.generations.state import OUTPUTS_KEPT
-from gateway.store.archive import ROWS_AT_ONCE
+from gateway.store.archive import ROWS_PER_BATCH
 from tests.archive.conftest import Stage
 from tests.contract.store import examples
 
@@ -116,11 +116,11 @@ async def test_copies_in_any_state_are_removed_on_deletion(stage: Stage) -> None
 
 
 async def test_generations_without_copies_are_read_in_pages(stage: Stage) -> None:
-    wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * ROWS_AT_ONCE + 1)))
+    wanted = await asyncio.gather(*(stage.completed("http://a.test/1.png") for _ in range(2 * ROWS_PER_BATCH + 1)))
     await planned(stage)
     await stage.store.claims.claim(examples.claim())
     pages = [[one.id for one in page] async for page in stage.store.copies.without_copies(examples.NOW)]
-    assert [len(page) for page in pages] == [ROWS_AT_ONCE, ROWS_AT_ONCE, 1]
+    assert [len(page) for page in pages] == [ROWS_PER_BATCH, ROWS_PER_BATCH, 1]
     assert sorted(id_ for page in pages for id_ in page) == [one.id for one in wanted]
     assert [page async for page in stage.store.copies.without_copies(examples.NOW + HOUR)] == []
 

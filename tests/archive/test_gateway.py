@@ -22,7 +22,7 @@ from gateway import concurrency, core
 from gateway.archive.archiver import Archiver
 from gateway.archive.ports import ArchiveError, Checkpoint, SourceError
 from gateway.object_storage import folder
-from gateway.object_storage.folder import CHECKPOINT_EVERY, Folder
+from gateway.object_storage.folder import CHECKPOINT_INTERVAL, Folder
 from gateway.object_storage.from_url import object_storage
 from gateway.sandbox.faults import Fault
 from gateway.sandbox.server import Sandbox, SandboxOptions
@@ -82,7 +82,7 @@ async def test_an_archiver_that_fails_because_of_a_bug_is_started_again(
         return await start_due(self)
 
     monkeypatch.setattr(Archiver, "_start_due", fails_once)
-    monkeypatch.setattr(core, "START_AGAIN", 0.01)
+    monkeypatch.setattr(core, "RESTART_DELAY", 0.01)
     async with running_gateway(tmp_path, ARCHIVE_URL=f"file://{tmp_path}/archive") as running:
         assert (await archived(running)).outputs[0].archived.size
     (line,) = (one for one in caplog.records if one.levelname == "CRITICAL")
@@ -186,7 +186,7 @@ async def test_a_copy_without_an_etag_has_no_checkpoint(tmp_path: Path) -> None:
     """Its source may have changed when it is asked for the rest."""
     place, key = Folder(tmp_path / "archive"), "tenant/id/0-image.png"
     with pytest.raises(SourceError):
-        await place.write(key, None, "", broken(bytes(CHECKPOINT_EVERY)), "")
+        await place.write(key, None, "", broken(bytes(CHECKPOINT_INTERVAL)), "")
     assert await place.checkpoint(key) is None
 
 
@@ -333,7 +333,7 @@ async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: 
             copying = asyncio.create_task(_copied(stub(channel), sandbox, f"{media.url}/large.png", file.size))
             async with asyncio.timeout(PATIENCE):
                 await asked.wait()
-                while _durable(tmp_path / "archive") < CHECKPOINT_EVERY:
+                while _durable(tmp_path / "archive") < CHECKPOINT_INTERVAL:
                     await asyncio.sleep(0.01)
             await gateway.kill()
             copying.cancel()
@@ -341,7 +341,7 @@ async def test_a_copy_interrupted_by_a_kill_resumes_at_its_checkpoint(tmp_path: 
         async with GatewayProcess(tmp_path, sandbox.url, **archive) as gateway, gateway.channel() as channel:
             await _copied(stub(channel), sandbox, f"{media.url}/large.png", file.size)
         began = int(file.ranges[-1].removeprefix("bytes=").removesuffix("-"))
-        assert CHECKPOINT_EVERY <= began <= 40 << 20
+        assert CHECKPOINT_INTERVAL <= began <= 40 << 20
         (copy,) = (path for path in (tmp_path / "archive").rglob("*.png"))
         assert sha256(copy.read_bytes()) == sha256(block * 48)
 

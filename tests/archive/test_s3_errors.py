@@ -70,7 +70,7 @@ async def test_a_refused_connection_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_a_store_that_does_not_respond_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.object_storage.s3.REQUEST_WITHIN", 0.1)
+    monkeypatch.setattr("gateway.object_storage.s3.REQUEST_TIMEOUT", 0.1)
 
     with socket.create_server(("127.0.0.1", port := free_port())):  # the kernel accepts, and nothing reads
         assert "TimedOut" in await refusal(f"http://127.0.0.1:{port}", monkeypatch)
@@ -90,4 +90,4 @@ async def test_a_reset_connection_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_drain_waits_longer_than_an_upload_may_take_to_be_aborted() -> None:
     """Otherwise a stop during an outage of the store is logged as a disk that hangs."""
-    assert s3.ABORT_WITHIN < core.PARTS_END_WITHIN
+    assert s3.ABORT_TIMEOUT < core.PARTS_STOP_TIMEOUT

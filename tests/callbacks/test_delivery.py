@@ -188,7 +188,7 @@ async def test_a_backlog_is_bounded_without_losing_deliveries(
     timed: Timed, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "MAX_WAITING", 3)
-    monkeypatch.setattr(dispatcher, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(dispatcher, "READ_BATCH_SIZE", 2)
     receiver.usual = 503
     made = await create(timed, receiver.url)
     await change(timed, made.callback.id, paused=True)
@@ -243,8 +243,8 @@ async def test_a_slow_receiver_has_few_connections_and_delays_no_other(running: 
         for one in stored:
             await running.finish(one.id)
         await settles(running, other.callback.id, 12)
-        assert receiver.most_open == dispatcher.CALLBACK_ATTEMPTS_AT_ONCE
-        assert quick.most_open <= dispatcher.CALLBACK_ATTEMPTS_AT_ONCE
+        assert receiver.most_open == dispatcher.MAX_CONCURRENT_ATTEMPTS_PER_CALLBACK
+        assert quick.most_open <= dispatcher.MAX_CONCURRENT_ATTEMPTS_PER_CALLBACK
 
 
 async def test_a_receiver_that_is_down_gets_one_attempt_at_a_time(
@@ -269,7 +269,7 @@ async def test_a_receiver_that_is_down_gets_one_attempt_at_a_time(
 async def test_the_attempts_of_all_callbacks_are_limited_together(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 5)
+    monkeypatch.setattr(dispatcher, "MAX_CONCURRENT_ATTEMPTS", 5)
     receiver.usual = HOLD
     made = [await create(running, receiver.url, key=key) for key in ("one", "two")]
     for number in range(4):
@@ -287,7 +287,7 @@ async def test_the_attempts_of_all_callbacks_are_limited_together(
 async def test_slow_receivers_of_a_tenant_leave_places_for_other_tenants(
     start: Start, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 4)
+    monkeypatch.setattr(dispatcher, "MAX_CONCURRENT_ATTEMPTS", 4)
     running = await start(AUTH="keys")
     slow, other = await running.callers("slow", "other")
     receiver.usual = HOLD
@@ -313,7 +313,7 @@ async def test_the_end_of_an_attempt_examines_no_callback_that_only_waits_for_a_
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise each attempt would cost more, the more receivers are slow."""
-    monkeypatch.setattr(dispatcher, "ATTEMPTS_AT_ONCE", 1)
+    monkeypatch.setattr(dispatcher, "MAX_CONCURRENT_ATTEMPTS", 1)
     receiver.usual = HOLD
     made = [await create(running, receiver.url, key=str(number)) for number in range(10)]
     await finished(running, "a fox")
@@ -337,7 +337,7 @@ async def test_the_end_of_an_attempt_examines_no_callback_that_only_waits_for_a_
 async def test_a_generation_deleted_before_its_delivery_is_skipped(
     running: Running, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatcher, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(dispatcher, "READ_BATCH_SIZE", 1)
     made = await create(running, receiver.url)
     await change(running, made.callback.id, paused=True)
     kept = await finished(running, "an owl")
@@ -442,7 +442,7 @@ async def test_a_delivery_is_listed_for_a_week(timed: Timed, receiver: Receiver)
         stored = await timed.submit(soul(prompt))
         await timed.advance(60.0, until=lambda: not timed.live())
         assert [one.generation_id for one in await deliveries(timed, made.callback.id)] == [stored.id]
-        await timed.advance(cores.DELIVERIES_KEPT + cores.PRUNE_EVERY, step=6 * 3_600.0)
+        await timed.advance(cores.DELIVERIES_KEPT + cores.PRUNE_INTERVAL, step=6 * 3_600.0)
 
 
 async def test_a_position_without_deliveries_is_stored_now_and_then(

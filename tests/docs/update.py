@@ -58,8 +58,8 @@ def times() -> str:
             "after the last send, until `UNCERTAIN` becomes `LOST`",
         ),
         (
-            _told(client.LAST_READ_WITHIN),
-            "`LAST_READ_WITHIN`",
+            _told(client.LAST_READ_TIMEOUT),
+            "`LAST_READ_TIMEOUT`",
             "after the upstream timeout, to read a response that has already arrived",
         ),
         (

@@ -13,7 +13,7 @@ from gateway.errors import Failure, Reason
 from gateway.generations.admission import (
     DEFAULT_MAX_RUN_TIME,
     LIMIT_DELAY,
-    LIMIT_GROWS_EVERY,
+    LIMIT_GROWTH_INTERVAL,
     PROBE_PAUSE,
     RECOVERY_BURST,
     RECOVERY_FOR,
@@ -346,7 +346,7 @@ def test_a_gate_ready_for_a_probe_does_not_wake_a_full_account() -> None:
     later = NOW + PROBE_PAUSE + 1.0
     assert room.send_due(later) == []
     # An immediate wake-up would make the follower spin.
-    assert room.admission.wakes_at(later) == NOW + LIMIT_GROWS_EVERY
+    assert room.admission.wakes_at(later) == NOW + LIMIT_GROWTH_INTERVAL
     room.end(0)
     assert room.send_due(later) == [2]
 
@@ -406,9 +406,9 @@ def test_a_limit_learned_from_a_429_grows_by_one_each_quiet_minute() -> None:
     room.take(1)
     room.turn_away(2, FULL, NOW + PROBE_PAUSE)
     assert room.admission.limit(NOW) == 2
-    assert room.admission.limit(NOW + LIMIT_GROWS_EVERY - 0.1) == 2
-    assert room.admission.limit(NOW + 1.5 * LIMIT_GROWS_EVERY) == 3
-    assert room.admission.limit(NOW + 2 * LIMIT_GROWS_EVERY) == 4
+    assert room.admission.limit(NOW + LIMIT_GROWTH_INTERVAL - 0.1) == 2
+    assert room.admission.limit(NOW + 1.5 * LIMIT_GROWTH_INTERVAL) == 3
+    assert room.admission.limit(NOW + 2 * LIMIT_GROWTH_INTERVAL) == 4
 
 
 def test_a_response_that_is_stored_after_a_429_raises_the_learned_limit() -> None:

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.concurrency import WOKEN_AT_ONCE, give
+from gateway.concurrency import WAKE_BATCH_SIZE, give
 from gateway.generations import feed as feed_module
-from gateway.generations.feed import RECENT_CHANGES, REPLACED_AT_ONCE, Feed
+from gateway.generations.feed import RECENT_CHANGES, REPLACE_BATCH_SIZE, Feed
 from gateway.generations.model import Change, Generation, Spec, State
 from gateway.generations.stores import Saved
 
@@ -212,7 +212,7 @@ async def test_a_takeover_of_many_generations_gives_other_tasks_turns() -> None:
             turns += 1
 
     counting = asyncio.create_task(count())
-    await Feed().replace([live(f"{number}") for number in range(3 * REPLACED_AT_ONCE)])
+    await Feed().replace([live(f"{number}") for number in range(3 * REPLACE_BATCH_SIZE)])
     counting.cancel()
     assert turns == 2
 
@@ -344,7 +344,7 @@ def test_many_removals_at_once_cost_one_pass_over_the_recent_changes() -> None:
 
 async def test_many_waiters_are_woken_in_order_and_leave_turns_to_other_tasks() -> None:
     feed = Feed(position=START)
-    count = 3 * WOKEN_AT_ONCE
+    count = 3 * WAKE_BATCH_SIZE
     signals = [feed.signal("tenant") for _ in range(count)]
     signals[-1].cancel()  # its waiter has left
     feed.publish([saved(live(), START + 1)])
@@ -353,6 +353,6 @@ async def test_many_waiters_are_woken_in_order_and_leave_turns_to_other_tasks() 
         given.append(sum(signal.done() for signal in signals[:-1]))
         assert all(signal.done() for signal in signals[: given[-1]])
         await asyncio.sleep(0)
-    assert given == [WOKEN_AT_ONCE, 2 * WOKEN_AT_ONCE]
+    assert given == [WAKE_BATCH_SIZE, 2 * WAKE_BATCH_SIZE]
     late = feed.signal("tenant")
     assert not late.done()

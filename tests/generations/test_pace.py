@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from gateway.generations.model import RunTime
 from gateway.generations.pace import (
-    BACKSTOP_EVERY,
+    BACKSTOP_INTERVAL,
     ENOUGH_DURATIONS,
     LEARN_EVERY,
-    POLL_EVERY,
+    POLL_INTERVAL,
     REMEMBERED_DURATIONS,
     PollIntervals,
     schedule,
@@ -55,7 +55,7 @@ def test_gaps_between_polls_stay_within_their_bounds(history: list[float], elaps
 @given(history=histories, elapsed=elapsed_times)
 def test_with_webhooks_gaps_between_polls_are_at_least_a_minute(history: list[float], elapsed: float) -> None:
     gap = learned(history).gap("model", elapsed, 0, webhooks=True)
-    assert LEAST * BACKSTOP_EVERY <= gap <= MOST * (BACKSTOP_EVERY + max(history))
+    assert LEAST * BACKSTOP_INTERVAL <= gap <= MOST * (BACKSTOP_INTERVAL + max(history))
 
 
 @given(history=histories, elapsed=elapsed_times)
@@ -89,7 +89,7 @@ def test_run_times_of_zero_are_not_learned(history: list[float]) -> None:
 def test_a_short_history_is_not_used() -> None:
     intervals = learned([12.0] * (ENOUGH_DURATIONS - 1))
     assert intervals.known("model") is None
-    assert LEAST * POLL_EVERY <= intervals.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_EVERY
+    assert LEAST * POLL_INTERVAL <= intervals.gap("model", 11.0, 0, webhooks=False) <= MOST * POLL_INTERVAL
     intervals.learn("model", 12.0)
     assert intervals.known("model") is not None
     assert intervals.known("another") is None

@@ -10,7 +10,7 @@ from gateway.generations.model import InputKind
 from gateway.generations.poll_limit import (
     FAILURES_IN_A_ROW,
     FIRST_BREAK,
-    GROWS_EVERY,
+    GROWTH_INTERVAL,
     MAX_BREAK,
     MIN_RATE,
     RATE_AFTER_BREAK,
@@ -88,7 +88,7 @@ def test_the_rate_grows_back_until_it_is_unlimited() -> None:
     limit.limited(NOW, retry_after=1.0)
     rates = []
     for number in range(1, 200):
-        limit.acquire(NOW + number * GROWS_EVERY)
+        limit.acquire(NOW + number * GROWTH_INTERVAL)
         rates.append(limit.rate)
     bound = [rate for rate in rates if rate is not None]
     assert bound == sorted(bound)

@@ -94,7 +94,7 @@ async def test_the_first_submission_waits_until_the_time_is_stored() -> None:
 async def test_a_submission_goes_out_without_the_time_if_higgsfield_does_not_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trusted_time, "LEARN_WITHIN", 0.0)
+    monkeypatch.setattr(trusted_time, "LEARN_TIMEOUT", 0.0)
     upstream = Higgsfield(1000.0, reachable=False)
     time = trusted(FixedClock(1000.0), Corrections(), upstream)
     async with asyncio.timeout(10):

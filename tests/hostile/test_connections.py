@@ -27,7 +27,7 @@ from gateway import listening, serving
 from gateway.certificates import Certificates
 from gateway.listening import listen
 from gateway.setting_values import Address
-from gateway.telemetry import LINES_WITHIN, MAX_LINES, Bad, LogRateLimit
+from gateway.telemetry import LINES_PERIOD, MAX_LINES, Bad, LogRateLimit
 from gateway.web import connection
 from gateway.web.connection_limit import ConnectionLimit
 from gateway.web.server import WebServer
@@ -167,7 +167,7 @@ async def test_an_idle_connection_stays_open_for_longer_than_clients_reuse_it() 
 async def test_a_connection_with_a_refused_request_makes_room_before_its_body_arrives(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * PATIENCE)
     begun: list[Request] = []
 
     async def refuse(request: Request) -> Response:
@@ -239,7 +239,7 @@ async def test_a_connection_whose_client_does_not_read_makes_room() -> None:
 async def test_a_client_that_reads_nothing_of_a_finite_response_is_disconnected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "READ_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "READ_TIMEOUT", 0.2)
 
     async def stream(_: Request) -> Response:
         async def parts() -> AsyncIterator[bytes]:
@@ -335,7 +335,7 @@ async def unread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter, Any, list[Bad]]]:
     """Request 64 MiB and read nothing. Yields the client's streams, the server's connection, and its counts."""
-    monkeypatch.setattr(connection, "READ_WITHIN", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "READ_TIMEOUT", 10 * PATIENCE)
     routes = [Route("/large", lambda _: Response(bytes(64 << 20)))]
     async with server(more=routes) as (web, address, counted), connected(address) as (reader, writer):
         writer.write(GET % b"large")
@@ -438,7 +438,7 @@ async def test_a_trailer_is_no_header_of_the_request() -> None:
 
 
 async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * PATIENCE)
 
     async def refuse(_: Request) -> Response:
         return PlainTextResponse("refused", status_code=403)
@@ -459,7 +459,7 @@ async def test_an_early_response_leaves_a_timeout_for_the_next_request(monkeypat
 async def test_a_queued_request_keeps_its_timeout_while_an_earlier_one_is_answered(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(connection, "BODY_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "BODY_TIMEOUT", 0.2)
     async with server() as (web, address, _), connected(address) as (_answer, ask):
         ask.write(GET % b"hold" + b"POST /now HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n")
         await eventually(lambda: any(one.pipeline for one in web._server.server_state.connections))
@@ -470,7 +470,7 @@ async def test_a_queued_request_keeps_its_timeout_while_an_earlier_one_is_answer
 
 
 async def test_only_a_request_that_has_begun_is_counted_as_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.2)
     async with server() as (_, address, counted), connected(address) as (idle, _), connected(address) as (slow, ask):
         ask.write(b"GET /now HTTP/1.1\r\n")
         assert (await until_closed(idle), await until_closed(slow)) == (b"", b"")
@@ -515,7 +515,7 @@ def test_a_flood_of_log_lines_is_rate_limited() -> None:
         logger.warning("one kind\n%d", number)
     logger.warning("another")
     assert len(lines) == MAX_LINES + 1
-    clock[0] = LINES_WITHIN
+    clock[0] = LINES_PERIOD
     logger.warning("one kind\nagain")
     assert lines[-1].__dict__["dropped"] == 1000 - MAX_LINES
 

@@ -104,7 +104,7 @@ async def test_slow_bodies_for_one_token_do_not_block_other_webhooks(
 ) -> None:
     """All unknown tokens count as one."""
     monkeypatch.setattr(serving, "MAX_WEBHOOKS", SLOW)
-    monkeypatch.setattr(webhook, "BODY_WITHIN", PATIENCE)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", PATIENCE)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
     await running.submit(soul("an owl"))
@@ -130,7 +130,7 @@ async def test_the_webhooks_of_all_generations_that_are_read_at_once_are_limited
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(serving, "MAX_WEBHOOKS", 1)
-    monkeypatch.setattr(webhook, "BODY_WITHIN", PATIENCE)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", PATIENCE)
     running = await start(**public_url())
     await running.submit(soul("a fox"))
     await running.submit(soul("an owl"))

@@ -17,7 +17,7 @@ async def test_a_request_that_arrives_is_returned() -> None:
 
 
 async def test_every_wait_times_out_including_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_limits, "BODY_WITHIN", 0.02)
+    monkeypatch.setattr(call_limits, "BODY_TIMEOUT", 0.02)
     arrivals = Arrivals()
 
     async def wait() -> None:
@@ -44,7 +44,7 @@ async def test_a_call_canceled_during_its_wait_stays_canceled() -> None:
 
 
 async def test_a_call_canceled_at_its_timeout_stays_canceled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_limits, "BODY_WITHIN", 0.0)
+    monkeypatch.setattr(call_limits, "BODY_TIMEOUT", 0.0)
     arrivals = Arrivals()
     task = asyncio.create_task(arrivals.within(asyncio.Event().wait()))
     await asyncio.sleep(0)

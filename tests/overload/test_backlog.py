@@ -26,7 +26,7 @@ CALLERS = 120
 def short_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """Allow only a few submissions in gRPC's queue, and probe it often."""
     monkeypatch.setattr(backlog, "MAX_QUEUED", MOST)
-    monkeypatch.setattr(backlog, "PROBE_EVERY", 0.005)
+    monkeypatch.setattr(backlog, "PROBE_INTERVAL", 0.005)
 
 
 def accepted(queue: Backlog, count: int) -> list[bool]:

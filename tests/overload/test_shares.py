@@ -191,7 +191,7 @@ async def test_unauthenticated_callers_hold_no_places(keyed: Running) -> None:
 
 
 async def test_a_request_that_does_not_arrive_in_time_is_refused(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(call_limits, "BODY_WITHIN", 0.05)
+    monkeypatch.setattr(call_limits, "BODY_TIMEOUT", 0.05)
     running = await start()
     async with Withheld(running.gateway.grpc_address) as withheld:
         for method in requests():

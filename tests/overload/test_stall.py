@@ -48,7 +48,7 @@ async def test_a_stall_of_six_seconds_cancels_no_submission(running: Running) ->
 
 
 async def test_a_stall_of_four_seconds_refuses_no_submission(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 1)
+    monkeypatch.setattr(follower, "MAX_CONCURRENT_STEPS", 1)
     stopped: list[float] = []
     """The readings of the stopped clock; empty while it runs."""
     running = await start(

@@ -14,7 +14,7 @@ import pytest
 from gateway.generations import follower, poll_schedule
 from gateway.generations.feed import Entry
 from gateway.generations.model import Generation, Spec
-from gateway.generations.pace import POLL_EVERY, PollIntervals
+from gateway.generations.pace import POLL_INTERVAL, PollIntervals
 from tests.recovery.conftest import Start
 from tests.support.running import soul
 from tests.support.timeline import STEP, Timed
@@ -41,7 +41,7 @@ async def test_a_learned_run_time_is_within_the_last_poll_gap(start: Start) -> N
     assert await ended(running)
     seconds = await learned(running)
     assert len(seconds) == 100
-    gap = POLL_EVERY * 1.1 + STEP
+    gap = POLL_INTERVAL * 1.1 + STEP
     assert all(7.0 - gap < one < 7.0 + gap for one in seconds)
     assert sum(one < 7.0 for one in seconds) > 5, "some run times are underestimated"
     assert sum(one > 7.0 for one in seconds) > 5, "and some are overestimated"
@@ -116,9 +116,9 @@ async def test_an_end_noticed_late_behind_other_steps_is_not_learned(
     running = await start(queue_seconds=2.0, image_seconds=5.0)
     await running.submit(soul("a fox"))
     await running.advance(3.5)
-    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 0)
+    monkeypatch.setattr(follower, "MAX_CONCURRENT_STEPS", 0)
     await running.advance(20)
-    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 1)
+    monkeypatch.setattr(follower, "MAX_CONCURRENT_STEPS", 1)
     running.gateway._core.follower._wakeup.wake()
     assert await ended(running)
     assert await learned(running) == []

@@ -44,8 +44,8 @@ async def turns_during(work: Coroutine[object, object, None]) -> int:
 
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "PLANNED_AT_ONCE", 10)
-    monkeypatch.setattr(watch, "READ_AT_ONCE", 10)
+    monkeypatch.setattr(follower, "PLAN_BATCH_SIZE", 10)
+    monkeypatch.setattr(watch, "READ_BATCH_SIZE", 10)
 
 
 async def test_other_tasks_get_turns_while_generations_are_resumed(tmp_path: Path) -> None:

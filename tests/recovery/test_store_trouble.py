@@ -19,7 +19,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from gateway.core import PRUNE_EVERY
+from gateway.core import PRUNE_INTERVAL
 from hfgateway.v1 import generation_service_pb2 as pb
 from tests.recovery.conftest import Start
 from tests.support.commits import commits
@@ -238,6 +238,6 @@ async def test_a_hanging_disk_is_reported_and_queued_writes_are_dropped(
 async def test_retention_waits_for_a_store_that_refuses_writes(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     timed = await start()
     async with held(timed):
-        await timed.advance(PRUNE_EVERY)
+        await timed.advance(PRUNE_INTERVAL)
     (warning,) = (record for record in caplog.records if record.name == "gateway.core")
     assert (warning.getMessage(), warning.exc_info) == ("pruning failed; will retry in an hour", None)

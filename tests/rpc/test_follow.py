@@ -13,7 +13,7 @@ from tests.support.running import eventually, soul
 async def test_few_steps_at_once_poll_every_due_generation(
     start: Start, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    monkeypatch.setattr(follower, "STEPS_AT_ONCE", steps)
+    monkeypatch.setattr(follower, "MAX_CONCURRENT_STEPS", steps)
     running = await start()
     generations = [await running.submit(soul(f"one of many, {number}")) for number in range(10)]
     for generation in generations:
@@ -21,7 +21,7 @@ async def test_few_steps_at_once_poll_every_due_generation(
 
 
 async def test_lateness_excludes_the_time_of_slow_responses(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(follower, "STEPS_AT_ONCE", 1)
+    monkeypatch.setattr(follower, "MAX_CONCURRENT_STEPS", 1)
     running = await start()
     busy = running.gateway._core.follower
     assert busy.behind() == 0.0

@@ -21,7 +21,7 @@ from gateway.errors import GatewayError, Reason
 from gateway.rpc.call import Call
 from gateway.rpc.call_limits import CallLimits
 from gateway.rpc.errors import Code, RpcError
-from gateway.rpc.forwarding import WEBHOOK_WITHIN, Replicated, ToLeader
+from gateway.rpc.forwarding import WEBHOOK_TIMEOUT, Replicated, ToLeader
 from gateway.rpc.over_grpc import STATUS_DETAILS, method_name
 from harness.proxy import Proxy
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -295,7 +295,7 @@ async def test_a_webhook_is_forwarded_with_a_deadline() -> None:
         assert await to_leader.webhook("token", {}, b"{}") == (200, b"ok")
     (limited,) = remaining
     assert limited is not None
-    assert limited < 2 * WEBHOOK_WITHIN  # gRPC rounds the time up in the header
+    assert limited < 2 * WEBHOOK_TIMEOUT  # gRPC rounds the time up in the header
 
 
 async def test_a_forwarded_call_whose_caller_leaves_is_canceled_at_the_leader() -> None:

@@ -93,7 +93,7 @@ async def test_a_watch_after_the_current_revision_sends_only_later_changes(runni
 
 
 async def test_a_long_history_is_replayed_whole(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(watch_module, "READ_BATCH_SIZE", 2)
     stored = await running.submit(soul("a fox"))
     for number in range(7):
         running.plan(on="status", patch={"status": f"phase {number}"})

@@ -325,7 +325,7 @@ async def test_a_backlog_is_complete_from_memory_and_from_the_store(
     start: Start, monkeypatch: pytest.MonkeyPatch, kept: int, restarted: bool
 ) -> None:
     monkeypatch.setattr(feed, "RECENT_CHANGES", kept)
-    monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(watch_module, "READ_BATCH_SIZE", 2)
     running = await start()
     token = (await caught_up(running.grpc))[-1].resume_token
     for number in range(3):

@@ -338,7 +338,7 @@ def deletion_does_not_raise_the_horizon() -> Iterator[None]:
 def failed_store_write_is_retried_at_once() -> Iterator[None]:
     """A step that the store failed to record is due again at once."""
 
-    with replaced(StoreBackoff, "resumes_at", lambda self, now: None), replaced(follower, "MARK_AGAIN", 0.001):
+    with replaced(StoreBackoff, "resumes_at", lambda self, now: None), replaced(follower, "MARK_RETRY_DELAY", 0.001):
         yield
 
 

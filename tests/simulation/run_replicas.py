@@ -44,8 +44,8 @@ CLOCKS = (lease, tail, store, replica, auditor, audit)
 INTERVALS = (
     (lease, "HEARTBEAT_INTERVAL"), (lease, "LEASE_TIMEOUT"), (lease, "SERVING_TIMEOUT"), (tail, "IDLE_PAUSE"),
     (tail, "LEASE_TIMEOUT"), (tail, "STALE_AFTER"),
-    (replica, "REPORT_SERVING_EVERY"), (replica, "MAX_KEYS_AGE"), (serving, "CHECK_LEADER_EVERY"),
-    (timeline, "FLUSH_EVERY"),
+    (replica, "REPORT_SERVING_INTERVAL"), (replica, "MAX_KEYS_AGE"), (serving, "CHECK_LEADER_INTERVAL"),
+    (timeline, "FLUSH_INTERVAL"),
 )  # fmt: skip
 """The intervals of what replicas do while nothing happens, and the limits for its absence."""
 IDLE = 0.25
@@ -183,7 +183,7 @@ def simulate(seed: int, planned: ReplicaPlan | None = None, *, keep_trace: bool 
     @contextlib.contextmanager
     def environment() -> Iterator[None]:
         with (
-            simulated_environment(world, core.HEAL_EVERY, CLOCKS),
+            simulated_environment(world, core.HEAL_INTERVAL, CLOCKS),
             simulated_connections(database),
             simulated_ports(nodes),
             mock.patch.object(tail, "IDLE_PAUSE", IDLE),

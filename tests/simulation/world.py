@@ -130,8 +130,8 @@ def simulated_environment(world: World, check_interval: float, more: Sequence[An
             patches: list[tuple[Any, str, Any]] = [
                 (os, "urandom", rng.randbytes),
                 (random, "_urandom", rng.randbytes),
-                (timeline, "FLUSH_EVERY", check_interval),
-                (core, "HEAL_EVERY", check_interval),
+                (timeline, "FLUSH_INTERVAL", check_interval),
+                (core, "HEAL_INTERVAL", check_interval),
                 (asyncio, "to_thread", _in_no_thread),
             ]
             for module in (*_modules_with_clocks(), *more):

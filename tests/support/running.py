@@ -37,7 +37,7 @@ from tests.support.transports import TRANSPORTS, Transport, open_transport
 CREDENTIALS = Credentials("sandbox", "sandbox")
 DEFAULT_OPTIONS: dict[str, Any] = {"queue_seconds": 1.0, "image_seconds": 4.0, "concurrency_limit": 50}
 """Sandbox options. An image is queued for 1 s and runs for 4 s of the sandbox's clock, which the test advances."""
-POLL_EVERY = "0.25"
+POLL_INTERVAL = "0.25"
 """Seconds between polls of a generation by default. It is also polled when the test advances the sandbox's clock."""
 PATIENCE = 60.0
 """Timeout of every wait in seconds; no test should come near it."""
@@ -102,8 +102,8 @@ class Running:
             "HTTP_ADDRESS": "127.0.0.1:0",
             "STORE_URL": f"sqlite:///{self.store_path}",
             "UPSTREAM_URL": self.sandbox.url,
-            "POLL_MIN": POLL_EVERY,
-            "POLL_MAX": POLL_EVERY,
+            "POLL_MIN": POLL_INTERVAL,
+            "POLL_MAX": POLL_INTERVAL,
             "DRAIN": "5",
             **self._settings,
         }
@@ -111,7 +111,7 @@ class Running:
         self.gateway = Gateway(settings, self.credentials, Machine(clock_from=self._clock_from))
         await self.gateway.start()
         self._serving = True
-        if environment["POLL_MAX"] == POLL_EVERY:
+        if environment["POLL_MAX"] == POLL_INTERVAL:
             self._await_advance()
         for name in TRANSPORTS:
             transport = open_transport(name, self.gateway.grpc_address, self.gateway.http_address)

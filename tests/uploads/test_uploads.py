@@ -264,7 +264,7 @@ async def test_a_canceled_upload_leaves_no_file(running: Running, stub: UploadSe
 async def test_an_upload_is_refused_if_its_next_chunk_does_not_arrive_in_time(
     running: Running, stub: UploadServiceStub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(call_limits, "BODY_WITHIN", 0.2)
+    monkeypatch.setattr(call_limits, "BODY_TIMEOUT", 0.2)
 
     async def half() -> AsyncIterator[pb.UploadMediaRequest]:
         yield header(size=len(PNG))

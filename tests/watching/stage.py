@@ -29,7 +29,7 @@ from tests.support.running import PATIENCE, eventually
 
 LABELS = {"run": "watching"}
 MARKER = "the-last-one"
-POLL_EVERY = "0.05"
+POLL_INTERVAL = "0.05"
 """Seconds between polls, and so between changes of every generation."""
 MANY = 1000
 RUNNING_AFTER, ENDED_AFTER = 3.0, 600.0
@@ -187,8 +187,8 @@ async def stage(history: Path, *, changing: bool = True) -> AsyncIterator[Stage]
             "HF_KEY": "sandbox:sandbox",
             "HFGATEWAY_UPSTREAM_URL": sandbox.url,
             "HFGATEWAY_UPSTREAM_CONCURRENCY": str(MANY),
-            "HFGATEWAY_POLL_MIN": POLL_EVERY,
-            "HFGATEWAY_POLL_MAX": POLL_EVERY,
+            "HFGATEWAY_POLL_MIN": POLL_INTERVAL,
+            "HFGATEWAY_POLL_MAX": POLL_INTERVAL,
         }
         gateway = GatewayProcess(history.with_name("store.db"), history.with_name("log"), settings, forked.serve)
         sandbox.state.random_faults = changes = ConstantChanges(over=not changing)

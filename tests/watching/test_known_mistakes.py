@@ -65,7 +65,7 @@ async def test_a_slow_watch_of_many_gets_changes_no_longer_in_memory(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "RECENT_CHANGES", 2)
-    monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(watch_module, "READ_BATCH_SIZE", 2)
     await restarted(running)
     async with grpc.aio.insecure_channel(running.gateway.grpc_address, options=NARROW) as channel:
         slow = GenerationServiceStub(channel).WatchGenerations(pb.WatchGenerationsRequest(include_input=True))

@@ -75,7 +75,7 @@ def clocks(monkeypatch: pytest.MonkeyPatch) -> Clocks:
         clocks.rounds += 1
 
     monkeypatch.setattr(cores.Core, "_prune_once", counted)
-    monkeypatch.setattr(cores, "PRUNE_EVERY", 0.02)
+    monkeypatch.setattr(cores, "PRUNE_INTERVAL", 0.02)
     monkeypatch.setattr("aiohttp.web_response.rfc822_formatted_time", clocks.true_date)
     return clocks
 
@@ -366,7 +366,7 @@ async def test_a_slow_watch_that_misses_removed_changes_ends_and_resets(
     running: Running, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(feed, "RECENT_CHANGES", 2)
-    monkeypatch.setattr(watch_module, "READ_AT_ONCE", 2)
+    monkeypatch.setattr(watch_module, "READ_BATCH_SIZE", 2)
     await restarted(running)
     narrow = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65_536))
     async with grpc.aio.insecure_channel(running.gateway.grpc_address, options=narrow) as channel:

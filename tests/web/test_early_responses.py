@@ -108,7 +108,7 @@ async def test_a_refused_key_is_reported_when_the_request_has_arrived(tmp_path: 
 async def test_a_refusal_is_sent_if_the_body_does_not_end(
     running: Running, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.2)
     with connected(running) as wire:
         begun = b"5\r\n" + BODY[:5] + b"\r\n" if "chunked" in size else BODY[:5]
         await write(wire, head("WatchGeneration", STREAM, size=size) + begun)
@@ -118,7 +118,7 @@ async def test_a_refusal_is_sent_if_the_body_does_not_end(
 async def test_a_client_that_waits_for_100_continue_gets_the_response_at_once(
     running: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 10 * PATIENCE)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 10 * PATIENCE)
     with connected(running) as wire:
         await write(wire, head("NoSuchMethod", UNARY, "Expect: 100-continue\r\n"))
         assert (await answer(wire, b"\r\n\r\n")).startswith(b"HTTP/1.1 404 ")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.generations.pace import POLL_EVERY, WebhookReliability
+from gateway.generations.pace import POLL_INTERVAL, WebhookReliability
 from gateway.generations.poll_schedule import WEBHOOK_GRACE
 from hfgateway.v1 import generation_pb2
 from hfgateway.v1 import generation_service_pb2 as pb
@@ -42,14 +42,14 @@ async def test_if_no_webhook_arrives_the_others_are_polled_when_the_probe_has_en
         running.plan(on="webhook", kind="lose", times=1000)
         names = [await submit(running, f"fox {number}") for number in range(COUNT)]
         took = await running.advance(300.0, until=lambda: not running.live())
-        assert took <= RUNS_FOR + 2 * POLL_EVERY + WEBHOOK_GRACE + 3.0
+        assert took <= RUNS_FOR + 2 * POLL_INTERVAL + WEBHOOK_GRACE + 3.0
         ended = [await running.read(name) for name in names]
         assert {one.upstream.last_change_source for one in ended} == {generation_pb2.CHANGE_SOURCE_POLL}
 
 
 async def test_a_webhook_that_is_slower_than_a_poll_stops_the_polls_that_were_planned(tmp_path: Path) -> None:
     async with run_timed(tmp_path, image_seconds=RUNS_FOR, **SIGNED, **public_url()) as running:
-        running.plan(on="webhook", kind="delay", delay=POLL_EVERY + 1.0)
+        running.plan(on="webhook", kind="delay", delay=POLL_INTERVAL + 1.0)
         for number in range(COUNT):
             await submit(running, f"fox {number}")
             await running.advance(1.0)

@@ -22,7 +22,7 @@ OTHERS = 5
 async def test_webhooks_that_are_left_from_an_outage_ask_a_few_at_a_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_inbox, "ASKED_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(webhook_inbox, "MAX_CONCURRENT_STATUS_CALLS", AT_ONCE)
     monkeypatch.setattr(webhook_inbox, "FIRST_PAUSE", 60.0)
     running = await start(concurrency_limit=COUNT, latency=0.05)
     ledger = running.sandbox.ledger
@@ -46,7 +46,7 @@ async def test_webhooks_that_are_left_from_an_outage_ask_a_few_at_a_time(
 async def test_a_start_begins_with_a_few_stored_webhooks_at_a_time(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook_inbox, "STARTED_AT_ONCE", AT_ONCE)
+    monkeypatch.setattr(webhook_inbox, "START_BATCH_SIZE", AT_ONCE)
     running = await start()
     statement = "INSERT INTO deliveries (generation_id, name, request_id, status, time) VALUES (?, '', '', '', 1)"
     names = [(f"g{number}",) for number in range(COUNT)]

@@ -132,8 +132,8 @@ async def raw(running: Running, head: str, *parts: bytes) -> bytes:
 async def test_an_unfinished_webhook_is_answered_with_503(
     start: Start, monkeypatch: pytest.MonkeyPatch, size: str
 ) -> None:
-    monkeypatch.setattr(webhook, "BODY_WITHIN", 0.2)
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", 0.2)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.2)
     running = await start()
     queued = await running.submit(soul("a fox"))
     path = urlsplit(path_of(running, "a fox")).path
@@ -144,7 +144,7 @@ async def test_an_unfinished_webhook_is_answered_with_503(
 
 
 async def test_an_endless_webhook_is_cut_off(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.2)
     running = await start()
     await running.submit(soul("a fox"))
     path = urlsplit(path_of(running, "a fox")).path

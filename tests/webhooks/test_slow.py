@@ -26,7 +26,7 @@ Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 0.2)
 
 
 @asynccontextmanager
@@ -101,7 +101,7 @@ async def test_an_unfinished_head_after_a_request_closes_the_connection(start: S
 async def test_a_body_that_continues_after_its_response_is_cut_off(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(webhook, "BODY_WITHIN", 0.05)
+    monkeypatch.setattr(webhook, "BODY_TIMEOUT", 0.05)
     running = await start()
     await running.submit(soul("a fox"))
     path = urlsplit(path_of(running, "a fox")).path
@@ -117,7 +117,7 @@ async def test_a_body_that_continues_after_its_response_is_cut_off(
 async def test_a_connection_with_an_unfinished_body_is_closed(
     start: Start, monkeypatch: pytest.MonkeyPatch, path: str, more: bytes
 ) -> None:
-    monkeypatch.setattr(connection, "BODY_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "BODY_TIMEOUT", 0.2)
     running = await start()
     async with connected(running.gateway.http_address) as wire:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/proto\r\n"
@@ -126,7 +126,7 @@ async def test_a_connection_with_an_unfinished_body_is_closed(
 
 
 async def test_a_large_head_is_refused_with_431(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "HEAD_WITHIN", 3600.0)
+    monkeypatch.setattr(connection, "HEAD_TIMEOUT", 3600.0)
     running = await start()
     async with connected(running.gateway.http_address) as wire:
         wire[1].write(HEAD)
@@ -143,7 +143,7 @@ async def time_passes(running: Running) -> None:
 async def test_an_unfinished_request_behind_a_watch_does_not_end_the_watch(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "BODY_WITHIN", 0.2)
+    monkeypatch.setattr(connection, "BODY_TIMEOUT", 0.2)
     running = await start()
     queued = await running.submit(soul("a fox"))
     body = pb.WatchGenerationRequest(id=queued.id).SerializeToString()

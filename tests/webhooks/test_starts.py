@@ -108,7 +108,7 @@ async def test_a_caller_that_asks_does_not_wait_long_for_higgsfield(running: Tim
         asking = asyncio.create_task(running.get(name))
         if kind == "hang":
             await eventually(lambda: name in asked and asked[name].awaited and running.ledger.status_calls.total() == 1)
-            running.time.step(running.time.now + follower.REFRESHED_WITHIN, follower.REFRESHED_WITHIN)
+            running.time.step(running.time.now + follower.REFRESH_TIMEOUT, follower.REFRESH_TIMEOUT)
         assert name_of(await asking) == "QUEUED"
     assert running.ledger.status_calls.total() == 1
 

@@ -54,14 +54,14 @@ async def test_polls_rest_while_webhooks_arrive_and_resume_after_a_missing_one(
         await ended_by_webhook(running, f"fox {number}")
     assert running.ledger.status_calls[quiet.upstream.request_id] == 0
 
-    monkeypatch.setattr(pace, "BACKSTOP_EVERY", 0.1)
+    monkeypatch.setattr(pace, "BACKSTOP_INTERVAL", 0.1)
     running.plan(on="webhook", kind="lose", prompt="webhook lost")
     silent = await running.submit(soul("webhook lost"))
     running.clock.advance(60)
     done = await running.until(silent.id, "COMPLETED")
     assert done.upstream.last_change_source == generation_pb2.CHANGE_SOURCE_POLL
 
-    monkeypatch.setattr(pace, "BACKSTOP_EVERY", 3600.0)
+    monkeypatch.setattr(pace, "BACKSTOP_INTERVAL", 3600.0)
     await repeatedly_polled(running, "after a lost webhook")
     await webhook_before_poll(running, "webhooks again")
     again = await running.submit(soul("quiet again [slow=100000]"))

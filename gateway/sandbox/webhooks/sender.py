@@ -32,7 +32,7 @@ _FIRST_PAUSE = 5.0
 """Seconds before the second attempt. Each further pause is twice as long."""
 
 _GIVE_UP_AFTER = 2 * 3600.0
-_SENT_AT_ONCE = 100
+_MAX_CONCURRENT_DELIVERIES = 100
 _REPLAYED_AGE = 600.0
 """Seconds; twice the age up to which receivers should accept a signature."""
 
@@ -58,7 +58,7 @@ class WebhookSender:
         self._state = state
         self._clock = state.clock
         self._session: aiohttp.ClientSession | None = None
-        self._send_slots = asyncio.Semaphore(_SENT_AT_ONCE)
+        self._send_slots = asyncio.Semaphore(_MAX_CONCURRENT_DELIVERIES)
         self._tasks: set[asyncio.Task[None]] = set()
         self._first_attempts: dict[str, asyncio.Event] = {}
         self._next_attempt = asyncio.Event()

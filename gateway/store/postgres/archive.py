@@ -9,7 +9,7 @@ from gateway.store.postgres.database import StorePart, arrays
 from gateway.store.reads import CopyReads
 from gateway.store.rows import copy_row
 
-ROWS_AT_ONCE = 200
+ROWS_PER_BATCH = 200
 
 
 class PostgresCopies(StorePart, CopyReads):
@@ -26,7 +26,7 @@ class PostgresCopies(StorePart, CopyReads):
     async def without_copies(self, ended_after: float) -> AsyncIterator[Sequence[Generation]]:
         at, last = ended_after, ""
         while rows := await self._rows(
-            "read_ended_generations", state=State.COMPLETED.value, ended_after=at, after_id=last, limit=ROWS_AT_ONCE
+            "read_ended_generations", state=State.COMPLETED.value, ended_after=at, after_id=last, limit=ROWS_PER_BATCH
         ):
             if found := [generation_of(row) for row in rows if row["wanted"]]:
                 yield found

@@ -51,11 +51,11 @@ RESERVED_CONNECTIONS = 2
 """Connections of the pool that only the log and the heartbeat use, so that no number of reads can keep them waiting."""
 PROBE_SIZE = 64 * 1024
 """Bytes that `probe` writes: as many as a submission may need."""
-PROBE_EVERY = 1.0
+PROBE_INTERVAL = 1.0
 """Seconds between probes of a server that refuses writes."""
-CHECK_LOSS_EVERY = 0.25
+CHECK_LOSS_INTERVAL = 0.25
 """Seconds until the server is asked again whether it has lost commits."""
-PRUNED_AT_ONCE = 10_000
+PRUNE_BATCH_SIZE = 10_000
 """Rows without content, such as keys, that one statement of retention deletes."""
 MAX_REPEATS = 10
 """Repeats of a statement after a serialization failure or a deadlock."""
@@ -221,7 +221,7 @@ class Database:
             try:
                 (row,) = await self.run(self.reserved, "note_loss", about)
             except UnconfirmedError:
-                await asyncio.sleep(CHECK_LOSS_EVERY)
+                await asyncio.sleep(CHECK_LOSS_INTERVAL)
                 continue
             if row["lost"] or row["epoch"] == NO_EPOCH:
                 return COMMITS_LOST
@@ -307,7 +307,7 @@ class Database:
     async def _heal(self) -> None:
         """Probe until the server can be written. Takeovers and drains wait for that, and have no core that does it."""
         while self.trouble not in {"", LEASE_LOST} and not self._closed:
-            await asyncio.sleep(PROBE_EVERY)
+            await asyncio.sleep(PROBE_INTERVAL)
             if self.trouble and self.fence:
                 with contextlib.suppress(UnconfirmedError):
                     await self.probe()
@@ -363,8 +363,8 @@ class StorePart(StoreReads):
 
     async def _prune_all(self, name: str, values: Values) -> None:
         """Delete rows until few are left, in statements that take much less time than the limit of one."""
-        limit = {"limit": PRUNED_AT_ONCE}
-        while (await self._write("prune", name, {**values, **limit}))["written"] == PRUNED_AT_ONCE:
+        limit = {"limit": PRUNE_BATCH_SIZE}
+        while (await self._write("prune", name, {**values, **limit}))["written"] == PRUNE_BATCH_SIZE:
             pass
 
 

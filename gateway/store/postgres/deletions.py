@@ -6,7 +6,7 @@ from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import DELETE, Job, LogWriter
 from gateway.store.reads import DeletionReads
 
-ROWS_AT_ONCE = 200
+ROWS_PER_BATCH = 200
 """Generations that one statement removes."""
 
 
@@ -41,7 +41,7 @@ class PostgresDeletions(StorePart, DeletionReads):
 
     async def prune(self, ended_before: Steady, keys_before: Steady) -> int:
         total = 0
-        limits = {"ended_before": ended_before, "limit": ROWS_AT_ONCE}
+        limits = {"ended_before": ended_before, "limit": ROWS_PER_BATCH}
         while count := (await self._write("prune", "prune_generations", limits))["written"]:
             total += count
         await self._prune_all("prune_removal_changes", {"ended_before": ended_before})

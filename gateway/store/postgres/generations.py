@@ -14,7 +14,7 @@ from gateway.store.postgres.database import Database, StorePart
 from gateway.store.postgres.log_writer import SAVE, Job, LogWriter, Stored
 from gateway.store.reads import GenerationReads
 
-UNFINISHED_AT_ONCE = 1_000
+UNFINISHED_BATCH_SIZE = 1_000
 """Generations that one statement reads; after each error a fifth, because a link may be too slow for so many inputs."""
 
 
@@ -65,7 +65,7 @@ class PostgresGenerations(StorePart, GenerationReads):
 
     async def unfinished(self) -> Sequence[Generation]:
         found: list[Generation] = []
-        at_once = UNFINISHED_AT_ONCE
+        at_once = UNFINISHED_BATCH_SIZE
         while True:
             after = found[-1].id if found else ""
             try:

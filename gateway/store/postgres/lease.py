@@ -40,7 +40,7 @@ HEARTBEAT_INTERVAL = 0.5
 """Seconds between heartbeats: four in LEASE_TIMEOUT, so that one that is late or lost does not cost the lease."""
 LEASE_TIMEOUT = 2.0
 """Seconds without a heartbeat after which the holder is dead. Calls fail for that long if a leader is killed."""
-CHECK_HOLDER_EVERY = 0.15
+CHECK_HOLDER_INTERVAL = 0.15
 """Seconds between looks at a holder that may be dead: few queries, and little time in which no gateway leads."""
 SERVING_TIMEOUT = 5.0
 """Seconds after which a replica that has not shown that it serves no longer counts."""
@@ -119,7 +119,7 @@ class Lease:
         while since_boot() < give_up and await self._run("read_holder") == first:
             if (taken := await self.take_now()) is not None:
                 return taken
-            await asyncio.sleep(CHECK_HOLDER_EVERY)
+            await asyncio.sleep(CHECK_HOLDER_INTERVAL)
         return None
 
     async def report_serving(self) -> str:

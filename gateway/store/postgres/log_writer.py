@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 MAX_JOBS_PER_STATEMENT = 128
 FIRST_PAUSE, MAX_PAUSE = 0.05, 1.0
 """Seconds between repeats of a statement whose response was lost."""
-KNOWN_WITHIN = 3.0
+OUTCOME_TIMEOUT = 3.0
 """Seconds after which the callers of such a statement get an UnknownCommitError. The repeats continue, and the writes
 that wait behind it are refused."""
 RESPONSE_LOST = "the response to the commit was lost"
@@ -186,7 +186,7 @@ class LogWriter:
         """
         write_id = uuid.uuid4()
         lost = False
-        pause, known_until = FIRST_PAUSE, asyncio.get_running_loop().time() + KNOWN_WITHIN
+        pause, known_until = FIRST_PAUSE, asyncio.get_running_loop().time() + OUTCOME_TIMEOUT
         while True:
             try:
                 results = await self._statement(jobs, write_id)

@@ -35,7 +35,7 @@ from gateway.store.files import StoreFileError
 from gateway.store.postgres.errors import ServerError, unreachable
 from gateway.store.postgres.store import PostgresStore
 
-ROWS_AT_ONCE = 2000
+ROWS_PER_BATCH = 2000
 """Rows that are copied in one transaction."""
 CONNECTIONS = 4
 """Connections of the store, which only keeps the lease."""
@@ -214,7 +214,7 @@ class _Source:
         columns, key = ", ".join(table.columns + table.key), ", ".join(table.key)
         behind = f"({key}) > ({', '.join('?' * len(after))})" if after else "true"
         found = f"{table.name} WHERE {table.condition} AND {behind}"
-        statement = f"SELECT {columns} FROM {found} ORDER BY {key} LIMIT {ROWS_AT_ONCE}"  # noqa: S608 - names of the schema
+        statement = f"SELECT {columns} FROM {found} ORDER BY {key} LIMIT {ROWS_PER_BATCH}"  # noqa: S608 - names of the schema
         return self._connection.execute(statement, [*after]).fetchall()
 
     def rows(self, table: Table) -> Iterator[tuple[Any, ...]]:

@@ -55,7 +55,7 @@ MOVING = "a store is being moved into it; run hfgateway migrate sqlite-to-postgr
 MIN_SERVER_VERSION = 14
 RECONNECTIONS = 2
 """New connections for migrations after a lost one."""
-CHECK_STALENESS_EVERY = 0.25
+CHECK_STALENESS_INTERVAL = 0.25
 """Seconds between looks whether what is known of the store is new enough to be shown."""
 ROLE_TIMEOUTS = {
     "statement_timeout": STATEMENT_TIMEOUT,
@@ -185,7 +185,7 @@ class PostgresStore(SharedStore):
                 reported = self._known_at
                 log.warning("the store's server does not respond; refusing calls until it does")
                 self._on_stale()
-            await asyncio.sleep(CHECK_STALENESS_EVERY)
+            await asyncio.sleep(CHECK_STALENESS_INTERVAL)
 
     async def follow(self) -> None:
         orderly = await self.tail.run()

@@ -36,7 +36,7 @@ MAX_CHANGES = 100
 because a link may be too slow for the inputs of so many. The same read would fail again and again."""
 STALE_AFTER = 2.0
 """Seconds after which what was read is too old to be shown."""
-LEADER_RETURNS_WITHIN = 5.0
+LEADER_RETURN_TIMEOUT = 5.0
 """Seconds after an outage in which a replica does not take the lease of a silent leader.
 
 A leader that lives returns first, and finds what the server has lost: it knows the last commits.
@@ -175,7 +175,7 @@ class Tail:
         # If the response to `take` was lost, this replica has the lease without knowing it. The lease does not look
         # vacant then, because `report_serving` renews its heartbeat.
         own = self._lease.unnoticed = state["own"]
-        silent_leader = state["holder"] and since_boot() < self._down_at + LEADER_RETURNS_WITHIN
+        silent_leader = state["holder"] and since_boot() < self._down_at + LEADER_RETURN_TIMEOUT
         return bool(own) or (state["vacant"] and not silent_leader), bool(changes)
 
     def _saved(self, rows: Sequence[DictRow]) -> list[Saved]:

@@ -468,7 +468,7 @@ async def test_usage_counts_states_prices_and_times_by_group(store: Store) -> No
 
 
 async def test_limits_are_read_by_tenant_and_in_pages(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reads, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(reads, "ROWS_PER_BATCH", 2)
     for tenant in ("a", "b", "b-c", "c"):
         for subject in ("tenant", "label:team=x"):
             await store.limits.set_limits(tenant, subject, Limits(in_flight=1), "")

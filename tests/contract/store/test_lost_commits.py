@@ -116,7 +116,7 @@ async def test_a_loss_is_noted_when_the_server_can_be_reached_again(fresh: str, 
             one.store.database.sql["note_loss"] = "SELECT 1/0 AS lost, '' AS epoch"  # as if it was gone again
             postgres.execute(LOSSES["a write"], database=fresh)
             with pytest.raises(TimeoutError):
-                async with asyncio.timeout(3 * database.CHECK_LOSS_EVERY):
+                async with asyncio.timeout(3 * database.CHECK_LOSS_INTERVAL):
                     await a_claim(one.store)
             assert one.broken == []
 

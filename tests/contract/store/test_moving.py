@@ -189,7 +189,7 @@ async def test_an_interrupted_move_continues_behind_the_last_chunk(
     path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = await _expected(path, url)
-    monkeypatch.setattr(moving, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(moving, "ROWS_PER_BATCH", 2)
     chunks: list[str] = []
     read = moving._Source.chunk
 

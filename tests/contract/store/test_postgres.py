@@ -164,7 +164,7 @@ async def test_a_commit_stays_unknown_while_the_server_is_away_and_is_announced_
 
     from gateway.store.postgres import database, log_writer
 
-    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+    monkeypatch.setattr(log_writer, "OUTCOME_TIMEOUT", 0.2)
     monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
     store, claim = behind.store, examples.claim()
     proxy.mute()
@@ -206,8 +206,8 @@ async def test_no_key_counts_as_unused_while_the_commit_of_a_submission_with_it_
     from gateway.store.postgres import database, log_writer
 
     monkeypatch.setattr(database, "RESPONSE_TIMEOUT", 1.0)
-    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
-    monkeypatch.setattr(service, "COMMITS_KNOWN_WITHIN", 0.1)
+    monkeypatch.setattr(log_writer, "OUTCOME_TIMEOUT", 0.2)
+    monkeypatch.setattr(service, "COMMIT_WAIT_TIMEOUT", 0.1)
     url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
     by_key = pb.ListGenerationsRequest(filter=pb.GenerationFilter(idempotency_key="order-1"))
     async with (
@@ -253,7 +253,7 @@ async def test_a_commit_whose_answer_is_lost_stays_unknown_if_another_gateway_ta
 
     monkeypatch.setattr(lease, "HEARTBEAT_INTERVAL", 60.0)  # as if the first one was paused
     monkeypatch.setattr(lease, "LEASE_TIMEOUT", 0.2)
-    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 300.0)
+    monkeypatch.setattr(log_writer, "OUTCOME_TIMEOUT", 300.0)
     monkeypatch.setattr(database, "CONNECT_TIMEOUT", 0.5)
     claim = examples.claim()
     async with opened(emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])) as first:
@@ -383,7 +383,7 @@ async def test_a_killed_server_loses_nothing_and_the_gateway_keeps_its_lease(
     ended = await completed(store, "request")
     claim = examples.claim()
     with monkeypatch.context() as impatient:
-        impatient.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+        impatient.setattr(log_writer, "OUTCOME_TIMEOUT", 0.2)
         impatient.setattr(database, "CONNECT_TIMEOUT", 0.5)
         await asyncio.to_thread(postgres.kill)
         with pytest.raises(UnconfirmedError):
@@ -403,7 +403,7 @@ async def test_writes_to_a_read_only_server_are_refused_until_it_is_writable(
     """As a standby does after a failover, until the gateway is connected to the new primary."""
     from gateway.store.postgres import log_writer
 
-    monkeypatch.setattr(log_writer, "KNOWN_WITHIN", 0.2)
+    monkeypatch.setattr(log_writer, "OUTCOME_TIMEOUT", 0.2)
     store = behind.store
     postgres.execute(f"ALTER DATABASE {database} SET default_transaction_read_only = on")
     try:
@@ -618,7 +618,7 @@ async def test_any_number_of_old_rows_is_pruned_by_short_statements(
 
     from gateway.store.postgres import database
 
-    monkeypatch.setattr(database, "PRUNED_AT_ONCE", 2)
+    monkeypatch.setattr(database, "PRUNE_BATCH_SIZE", 2)
     async with opened(emptied) as one, await psycopg.AsyncConnection.connect(emptied, autocommit=True) as other:
         for number in range(5):
             ended = await completed(one.store, f"request {number}", idempotency_key=f"key {number}")
@@ -834,7 +834,7 @@ async def test_a_replica_that_has_just_started_replaces_a_dead_leader_at_once(
     from gateway.store.postgres import tail
     from gateway.store.postgres.store import PostgresStore
 
-    monkeypatch.setattr(tail, "LEADER_RETURNS_WITHIN", 3600.0)
+    monkeypatch.setattr(tail, "LEADER_RETURN_TIMEOUT", 3600.0)
     async with opened(emptied) as dead:
         replica = await PostgresStore.join(emptied, emptied, _unexpected, 5)
         try:
@@ -857,7 +857,7 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
     from gateway.store.postgres import tail
     from gateway.store.postgres.store import PostgresStore
 
-    monkeypatch.setattr(tail, "LEADER_RETURNS_WITHIN", 3600.0)
+    monkeypatch.setattr(tail, "LEADER_RETURN_TIMEOUT", 3600.0)
     url = emptied.replace(str(postgres.port), proxy.address.rpartition(":")[2])
     async with opened(emptied) as silent, asyncio.timeout(60.0):
         replica = await PostgresStore.join(url, url, _unexpected, 5)
@@ -876,7 +876,7 @@ async def test_after_an_outage_of_the_server_a_silent_leader_has_time_to_return(
             for _ in range(2):  # a read that finds the leader silent, and what follows it
                 await replica.change_log.announced()
             assert not replica.leads
-            monkeypatch.setattr(tail, "LEADER_RETURNS_WITHIN", 0.0)
+            monkeypatch.setattr(tail, "LEADER_RETURN_TIMEOUT", 0.0)
             await following
             assert replica.leads
         finally:

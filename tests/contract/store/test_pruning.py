@@ -45,7 +45,7 @@ async def test_any_number_of_old_rows_is_pruned_by_short_commits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in (database, deletions):
-        monkeypatch.setattr(module, "PRUNED_AT_ONCE", 2)
+        monkeypatch.setattr(module, "PRUNE_BATCH_SIZE", 2)
     commits = Commits()
     broken: list[Exception] = []
     path = tmp_path / "store.db"

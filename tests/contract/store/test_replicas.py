@@ -804,7 +804,7 @@ async def test_a_replica_with_refused_credentials_is_not_ready_until_they_are_ac
     sandbox: Sandbox, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a rollout with wrong credentials stops at the first replica."""
-    monkeypatch.setattr("gateway.replica.CHECK_CREDENTIALS_EVERY", 0.05)
+    monkeypatch.setattr("gateway.replica.CHECK_CREDENTIALS_INTERVAL", 0.05)
     sandbox.state.plan.add([Fault.parse({"on": "time", "kind": "401", "times": 10_000})])
     async with gateways(settings, {}, {}) as (_, replica), asyncio.timeout(PATIENCE):
         asking = asyncio.create_task(replica.check_credentials())
